@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: what the project promises in figures, measured beside its peers in the same run. Ratios are
-//! what counts: times depend on the machine.
+//! `cargo xtask bench`: measures the figures that the project promises, beside its peers in the same run.
+//! Only ratios are comparable: times depend on the machine.
 
 mod converge;
 mod diff;
@@ -52,7 +52,7 @@ enum MeasurementCommand {
     Runtimes(runtimes::Options),
 }
 
-/// Measures. `false`: something promised does not hold.
+/// Measures. Returns `false` if a promise does not hold.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     match &options.what {
         MeasurementCommand::Diff(options) => diff::run(options),

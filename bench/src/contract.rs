@@ -1,6 +1,6 @@
-//! `cargo xtask contract`: cuts the descriptions that forges publish of their APIs down to the calls that are made,
-//! for the tests that check exchanges against them (`crates/contract`). What is kept is listed there, in
-//! `data/github.toml`, with the packages and their versions.
+//! `cargo xtask contract`: cuts the published descriptions of the forges' APIs to the requests that are made,
+//! for the tests that check exchanges against them (`crates/contract`). `data/github.toml` of that crate
+//! lists the kept parts, with the packages and their versions.
 
 mod openapi;
 mod sdl;
@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::{say, workspace};
 
-/// The folder of the lists and of what is made of them.
+/// The folder of the lists and of the generated files.
 const DATA: &str = "crates/contract/data";
 
 /// Where the packages are.
@@ -28,7 +28,7 @@ pub(crate) struct Options {
     packages: Option<PathBuf>,
 }
 
-/// What is kept of one forge's descriptions.
+/// The kept parts of one forge's descriptions.
 #[derive(Deserialize)]
 struct KeptDescriptions {
     openapi: KeptOperations,
@@ -49,7 +49,7 @@ struct KeptTypes {
     types: Vec<String>,
 }
 
-/// A file of a package of npm's.
+/// A file of an npm package.
 #[derive(Deserialize)]
 struct PackageDocument {
     package: String,
@@ -57,7 +57,7 @@ struct PackageDocument {
     document: String,
 }
 
-/// Cuts. There is no `false`: it works or it is an error.
+/// Cuts the descriptions. It never returns `false`: it succeeds or returns an error.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let data = workspace::root()?.join(DATA);
     let list = data.join("github.toml");
@@ -82,7 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(true)
 }
 
-/// Fetches the packages as they were published, without running anything of theirs; the folder they are in.
+/// Downloads the packages as published, without running any of their scripts. Returns their folder.
 fn fetch(folder: &Path, sources: &[&PackageDocument]) -> Result<PathBuf> {
     let mut npm = Command::new("npm");
     npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]);
@@ -92,7 +92,7 @@ fn fetch(folder: &Path, sources: &[&PackageDocument]) -> Result<PathBuf> {
     Ok(folder.join("node_modules"))
 }
 
-/// Reads a package's document, if the package is of the version that is named.
+/// Reads a package's document, if the package has the required version.
 fn read(packages: &Path, source: &PackageDocument) -> Result<Value> {
     let folder = packages.join(&source.package);
     let json = |path: PathBuf| -> Result<Value> {

@@ -1,5 +1,5 @@
-//! `docs/reference/effects.md`: every kind of effect and everything that may happen while it is performed, from the
-//! table that tests are made from.
+//! Generates `docs/reference/effects.md`: every kind of effect and every possible event during it, from the
+//! table that tests are generated from.
 
 use std::fmt::Write as _;
 
@@ -7,12 +7,12 @@ use anyhow::{Result, bail};
 use truing_core::effect::{EffectCase, EffectCaseOutcome, EffectKind, ObservationMethod};
 use truing_core::port::ForgeKind;
 
-/// The page.
+/// The path of the generated page.
 const PAGE: &str = "docs/reference/effects.md";
-/// The tests.
+/// The source of the effects' tests.
 const TESTS: &str = "crates/forge/tests/it/effects.rs";
 
-/// The page; `tests` is the text of the program with the cells' tests.
+/// Renders the page; `tests` is the source of the program with the cells' tests.
 fn page(tests: &str) -> Result<String> {
     let mut page = String::from(
         "# Effects\n\n<!-- Generated from truing_core::effect. To write it anew: UPDATE_DOCS=1 cargo test -p truing-bench -->\n\n\
@@ -59,7 +59,7 @@ fn page(tests: &str) -> Result<String> {
     Ok(page)
 }
 
-/// The table of one kind of forge.
+/// Renders the table of one kind of forge.
 fn write_forge(page: &mut String, forge: ForgeKind) -> Result<()> {
     write!(page, "\n### {}\n\n| Effect |", forge.as_str())?;
     for case in EffectCase::ALL {

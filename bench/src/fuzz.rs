@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz`: readers of foreign bytes, fed with corpora that are damaged at random. Each round has a seed of
-//! its own, so that a failure can be repeated at once.
+//! `cargo xtask fuzz`: feeds readers of foreign bytes with corpora that are damaged at random. Each round has
+//! its own seed, which repeats a failure at once.
 
 mod diff;
 pub(crate) mod random;
@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 use crate::{say, workspace};
 use random::SeededRandom;
 
-/// How long one input may take before it counts as a hang.
+/// Time after which one input counts as a hang.
 const MAX_ROUND: Duration = Duration::from_secs(120);
 
 /// What to feed.
@@ -56,7 +56,8 @@ struct FuzzLengthArgs {
     seed: u64,
 }
 
-/// Feeds until the time is over. An input that makes a reader panic, hang or contradict itself is an error.
+/// Feeds inputs until the time is over. An input that makes a reader panic, hang or contradict itself is an
+/// error.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     match &options.what {
         FuzzCommand::Diff(length) => {
@@ -81,7 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 impl BombsArgs {
-    /// The tests do it that read a few of them with the others.
+    /// Runs the tests' own harness, which normally reads only a few of the texts.
     fn run(&self) -> Result<bool> {
         let FuzzLengthArgs { seconds, seed } = self.length;
         let folder = match &self.keep {
@@ -102,13 +103,13 @@ impl BombsArgs {
     }
 }
 
-/// Runs rounds while `more` says so; returns how many.
+/// Runs rounds while `more` returns true, and returns their number.
 fn rounds(
     seed: u64,
     more: impl Fn(u64) -> bool + Send + 'static,
     round: impl Fn(&mut SeededRandom) + Send + 'static,
 ) -> Result<u64> {
-    // The round is told before it begins; one that does not end is seen by the next not coming.
+    // The round is announced before it begins; one that hangs shows by the missing next announcement.
     let (begin, begun) = sync_channel(0);
     let feeder = std::thread::spawn(move || {
         let mut done = 0;

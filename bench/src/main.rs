@@ -1,5 +1,5 @@
-//! What measures the product, feeds it for long, or makes its data, and needs more crates than `xtask` may: `cargo xtask
-//! bench`, `contract`, `fuzz` and `rules` build this program and run it.
+//! Measures the product, fuzzes it, or generates its data, with more dependencies than `xtask` may have:
+//! `cargo xtask bench`, `contract`, `fuzz` and `rules` build this program and run it.
 
 mod bench;
 mod contract;

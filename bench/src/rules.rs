@@ -1,5 +1,5 @@
-//! `cargo xtask rules`: the rules of the pack `core` over the histories of public repositories, beside what people
-//! judged of what they find there.
+//! `cargo xtask rules`: runs the rules of the pack `core` on the histories of public repositories, and
+//! compares the findings with people's verdicts.
 
 mod history;
 mod labels;
@@ -22,9 +22,9 @@ use labels::{
 
 /// The pack that is measured.
 const PACK: &str = "core";
-/// Its folder.
+/// The folder of the pack and of its labels.
 const FOLDER: &str = "crates/reader/packs/core";
-/// What part of P0 and P1 must be right, and what of P2: as in [`page::GROUPS`].
+/// Required precision of P0 and P1, and of P2, in the order of [`page::GROUPS`].
 const PROMISED: [f64; 2] = [0.95, 0.8];
 
 /// What to run over what.
@@ -52,7 +52,8 @@ pub(crate) struct Options {
     before: bool,
 }
 
-/// Runs the rules. `false`: less is right than promised, or a finding of P0 or P1 was not judged.
+/// Runs the rules. Returns `false` if the precision is lower than promised, or if a finding of P0 or P1 was
+/// not judged.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::root()?;
     let folder = options.pack.clone().unwrap_or_else(|| root.join(FOLDER));
@@ -65,7 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for repository in repositories.repository.iter().filter(wanted) {
         look(options, repository, &rules, pack, &mut labels)?;
     }
-    // What neither finds and nobody judged tells nothing.
+    // A finding of neither version without a verdict is useless.
     labels.retain(|_, known| {
         known.verdict != HitVerdict::Unjudged || known.before.is_some() || known.now.is_some()
     });
@@ -78,7 +79,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(judge(&labels, &repositories))
 }
 
-/// The labels, and the repositories that they are of.
+/// Reads the labels and the list of their repositories.
 fn read(root: &Path) -> Result<(HitLabels, RepositoryList)> {
     let text = |name: &str| {
         let file = root.join(FOLDER).join(name);
@@ -88,7 +89,7 @@ fn read(root: &Path) -> Result<(HitLabels, RepositoryList)> {
     Ok((labels::parse(&text("labels.csv")?)?, repositories))
 }
 
-/// The pages that tell of what was judged, and their texts.
+/// Renders the pages on the verdicts, with their paths.
 fn pages(root: &Path, labels: &HitLabels, repositories: &RepositoryList) -> Result<Vec<(PathBuf, String)>> {
     let folder = root.join("docs/rules");
     let packs = RulePacks::of_folder(&root.join(FOLDER))?;
@@ -96,7 +97,7 @@ fn pages(root: &Path, labels: &HitLabels, repositories: &RepositoryList) -> Resu
     Ok(vec![(folder.join("core.md"), pack), (folder.join("figures.md"), page::figures(labels, repositories))])
 }
 
-/// Puts what the rules find in a repository in place of what was found there.
+/// Replaces the findings in a repository by the current ones.
 fn look(
     options: &Options,
     repository: &JudgedRepository,
@@ -151,7 +152,7 @@ fn look(
     Ok(())
 }
 
-/// Where a finding is.
+/// Returns the identity of a finding.
 fn hit(repository: &JudgedRepository, scope: HitScope, commit: &str, finding: &RawFinding) -> RuleHit {
     let rule = finding.rule.rsplit('/').next().unwrap_or(&finding.rule);
     RuleHit {
@@ -164,7 +165,7 @@ fn hit(repository: &JudgedRepository, scope: HitScope, commit: &str, finding: &R
     }
 }
 
-/// Says how much is right, and whether that is as much as is promised.
+/// Prints the precision. Returns true if it is as high as promised.
 fn judge(labels: &HitLabels, repositories: &RepositoryList) -> bool {
     let mut kept = true;
     for ((name, severities), promised) in page::GROUPS.into_iter().zip(PROMISED) {

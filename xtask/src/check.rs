@@ -1,4 +1,5 @@
-//! `cargo xtask check`: what the compiler does not check. Each check is a file in `check/` and returns a report.
+//! `cargo xtask check`: the checks that the compiler does not make. Each check is a file in `check/` and
+//! returns a report.
 
 mod advisories;
 mod arrows;
@@ -70,7 +71,7 @@ enum CheckName {
     Docs,
 }
 
-/// Runs one check, or all. `false`: one of them found a problem.
+/// Runs one check, or all. Returns `false` if one of them found a problem.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::root()?;
     let checks = options.check.as_ref().map_or(CheckName::value_variants(), std::slice::from_ref);

@@ -1,4 +1,5 @@
-//! The parts of `cargo xtask` that the crate of the measurements (`bench`) uses, too: facts of the workspace, tools, output.
+//! The parts of `cargo xtask` that the crate of the measurements (`bench`) also uses: facts of the workspace,
+//! tools, output.
 
 pub mod say;
 pub mod tools;

@@ -1,7 +1,8 @@
-//! `docs/reference/limits.md`: what every text that a stranger may write is bounded in, from the constants themselves.
+//! Generates `docs/reference/limits.md`: the limits of all text that untrusted people may write, from the
+//! constants themselves.
 //!
-//! `docs/reference/limits.toml` names the constants and the tests that pass them; below its tables stand all other
-//! constants that are called `MAX_…`, so that none is missing.
+//! `docs/reference/limits.toml` names the constants and the tests that exceed them. Below its tables, the
+//! page lists all other constants named `MAX_…`, and none is therefore missing.
 
 mod value;
 
@@ -16,9 +17,9 @@ use serde::Deserialize;
 use crate::workspace;
 use value::{ConstantValue, SourceConstant};
 
-/// What the page is generated from.
+/// The source of the generated page.
 const TABLE: &str = "docs/reference/limits.toml";
-/// The page.
+/// The path of the page.
 #[cfg(test)]
 const PAGE: &str = "docs/reference/limits.md";
 
@@ -27,7 +28,7 @@ struct LimitsTable {
     input: Vec<LimitedInput>,
 }
 
-/// A text that strangers may write, who reads it, and its bounds.
+/// A text that untrusted people may write, its reader, and its limits.
 #[derive(Deserialize)]
 struct LimitedInput {
     name: String,
@@ -62,13 +63,13 @@ impl WorkspaceSources {
         Ok(Self { texts, tests })
     }
 
-    /// Is there a test of this name, or one in a table of a program that is its own harness?
+    /// True if there is a test of this name, or an entry in the table of a program with its own harness.
     fn is_test(&self, name: &str) -> bool {
         let in_table = format!("\"{name}\",");
         self.tests.contains(name) || self.texts.values().any(|text| text.contains(&in_table))
     }
 
-    /// The value of `FILE NAME`.
+    /// Returns the value of `FILE NAME`.
     fn value(&self, constant: &str) -> Result<ConstantValue> {
         let (path, name) = constant.split_once(' ').context("it is no file and name")?;
         let text = self.texts.get(path).context("there is no such file")?;
@@ -80,7 +81,7 @@ impl WorkspaceSources {
     }
 }
 
-/// A field of a default, as a constant.
+/// Returns a field of a default, as a constant.
 fn field(text: &str, name: &str) -> Result<SourceConstant> {
     let default = text.split_once("impl Default for ").context("it has no default")?.1;
     let begin = [format!(" {name}: "), format!("\n{name}: ")];
@@ -90,7 +91,7 @@ fn field(text: &str, name: &str) -> Result<SourceConstant> {
     Ok(SourceConstant::new(name, rest.get(..end).unwrap_or_default()))
 }
 
-/// The page.
+/// Renders the page of limits.
 pub(crate) fn page(root: &Path) -> Result<String> {
     let table = std::fs::read_to_string(root.join(TABLE)).with_context(|| format!("cannot read {TABLE}"))?;
     let table: LimitsTable = toml::from_str(&table).with_context(|| format!("{TABLE} is wrong"))?;
@@ -146,7 +147,7 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
-/// A value with its unit.
+/// Formats a value with its unit.
 fn shown(value: ConstantValue, unit: &str) -> Result<String> {
     Ok(match (value, unit) {
         (ConstantValue::Number(bytes), "bytes") => {
@@ -166,7 +167,7 @@ fn shown(value: ConstantValue, unit: &str) -> Result<String> {
     })
 }
 
-/// `10,000`
+/// Formats a number such as `10,000`.
 fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let first = digits.len() % 3;

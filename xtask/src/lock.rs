@@ -1,6 +1,7 @@
-//! One build at a time, whatever work tree it is in: a lock beside the repository that the work trees share.
+//! Allows one build at a time across work trees, with a lock beside the repository that the work trees share.
 //!
-//! The kernel drops it with the process that holds it. Commands that this one starts go on under the same lock.
+//! The kernel releases it with the process that holds it. Commands that this process starts run under the
+//! same lock.
 
 use std::fs::{File, TryLockError};
 use std::io::{Seek as _, Write as _};
@@ -26,15 +27,15 @@ pub(crate) struct Options {
     command: Vec<std::ffi::OsString>,
 }
 
-/// The lock, until it is dropped.
+/// The lock, which is released on drop.
 pub(crate) struct BuildLock {
     path: PathBuf,
-    /// None: a parent process holds it.
+    /// None if a parent process holds the lock.
     _file: Option<File>,
 }
 
 impl BuildLock {
-    /// Takes the lock of this repository, or waits for it and says for whom.
+    /// Takes the lock of this repository. If it is held, prints the holder and waits.
     pub(crate) fn take(root: &Path) -> Result<Self> {
         let trust = format!("safe.directory={}", root.display());
         let mut git = Command::new("git");
@@ -68,13 +69,13 @@ impl BuildLock {
         Ok(Self { path, _file: Some(file) })
     }
 
-    /// Lets a command, and what it starts, go on under this lock.
+    /// Lets a command, and its children, run under this lock.
     fn pass_to(&self, command: &mut Command) {
         command.env(HELD, &self.path);
     }
 }
 
-/// Waits until the file can be locked, and says for whom.
+/// Prints the holder and waits until the file can be locked.
 fn wait(file: File, path: &Path, patience: Duration) -> Result<File> {
     let holder = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let holder = holder.trim_end();
@@ -87,7 +88,7 @@ fn wait(file: File, path: &Path, patience: Duration) -> Result<File> {
     }
 }
 
-/// Runs a command under the lock. `false`: it failed.
+/// Runs a command under the lock. Returns `false` if it failed.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let lock = BuildLock::take(&workspace::root()?)?;
     let Some((program, arguments)) = options.command.split_first() else {
@@ -114,7 +115,7 @@ mod tests {
         let holder = format!("process {} in ", std::process::id());
         assert!(refused.to_string().contains(&holder), "{refused}");
         drop(first);
-        // The one that gave up may hold it for a moment.
+        // The waiting thread that gave up may hold it for a moment.
         assert!(BuildLock::take_file(path, None, PATIENCE).is_ok());
     }
 
@@ -127,7 +128,7 @@ mod tests {
         first.pass_to(&mut command);
         let held = command.get_envs().find(|(name, _)| *name == HELD).and_then(|(_, value)| value);
         assert!(BuildLock::take_file(path.clone(), held.map(PathBuf::from), Duration::ZERO).is_ok());
-        // A lock of another repository says nothing of this one.
+        // A lock of another repository does not apply to this one.
         assert!(BuildLock::take_file(path, Some("/other".into()), Duration::ZERO).is_err());
     }
 

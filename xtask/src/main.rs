@@ -1,6 +1,7 @@
-//! `cargo xtask`: the commands that test, check and measure the workspace, alike on a desk and in CI.
+//! `cargo xtask`: the commands that test, check and measure the workspace, both locally and in CI.
 //!
-//! It uses no crate of the product, so that it starts in seconds; what does is in the crate `bench`.
+//! It uses no crate of the product and therefore starts in seconds; commands that use the product are in the
+//! crate `bench`.
 
 mod check;
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! `cargo xtask bench`, `contract`, `fuzz` and `rules`: builds the crate `bench` and runs it with the same arguments.
+//! `cargo xtask bench`, `contract`, `fuzz` and `rules`: builds the crate `bench` and runs it with the same
+//! arguments.
 
 use std::ffi::OsString;
 
@@ -14,8 +15,8 @@ pub(crate) struct Options {
     arguments: Vec<OsString>,
 }
 
-/// Runs `command` of the crate `bench`, built in a profile of cargo: figures are of an optimized build, and damaged input is
-/// read with checks of overflow. `false`: it failed, and has said why.
+/// Runs `command` of the crate `bench`, built in a profile of cargo: measurements need an optimized build,
+/// and fuzzing needs overflow checks. Returns `false` if it failed and has printed the reason.
 pub(crate) fn run(command: &str, profile: &str, options: &Options) -> Result<bool> {
     let mut cargo = workspace::cargo(&workspace::root()?);
     cargo.args([

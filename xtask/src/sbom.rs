@@ -1,5 +1,5 @@
-//! `cargo xtask sbom`: what the program `truing` is built from, as a bill of materials in CycloneDX 1.6, from `Cargo.lock`
-//! and cargo's own resolution, offline. The same lock file gives the same bytes.
+//! `cargo xtask sbom`: the bill of materials of the program `truing` in CycloneDX 1.6, from `Cargo.lock` and
+//! cargo's own resolution, offline. The same lock file gives the same bytes.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::workspace::{self, DependencyScope, ResolvedPackage};
 use crate::{say, workspace::root};
 
-/// The program.
+/// Name of the program.
 const NAME: &str = "truing";
 
 /// The options of `cargo xtask sbom`.
@@ -22,7 +22,7 @@ pub(crate) struct Options {
     out: Option<PathBuf>,
 }
 
-/// The parts of `Cargo.lock` that are told.
+/// The parts of `Cargo.lock` that the bill uses.
 #[derive(Deserialize)]
 struct SbomLockFile {
     package: Vec<SbomPackage>,
@@ -32,11 +32,11 @@ struct SbomLockFile {
 struct SbomPackage {
     name: String,
     version: String,
-    /// SHA-256 of what the registry gives; none for what stands in this repository.
+    /// SHA-256 of the registry's archive; none for a package of this repository.
     checksum: Option<String>,
 }
 
-/// Writes it.
+/// Writes the bill of materials.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let text = bill()?;
     match &options.out {

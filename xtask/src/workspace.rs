@@ -1,4 +1,4 @@
-//! Facts about the workspace, asked of cargo and git: its root, its tracked files, its dependency graph.
+//! Facts about the workspace from cargo and git: its root, its tracked files, its dependency graph.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-/// The folder of the root manifest. `cargo run` and `cargo test` both name the package's own folder.
+/// Returns the folder of the root manifest. `cargo run` and `cargo test` both name the package's own folder.
 pub fn root() -> Result<PathBuf> {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
         .context("CARGO_MANIFEST_DIR is not set: start this as `cargo xtask …`")?;
@@ -14,7 +14,7 @@ pub fn root() -> Result<PathBuf> {
     Ok(parent.to_path_buf())
 }
 
-/// A cargo command in `root`, with the cargo that started this one, without standard input.
+/// Creates a cargo command in `root`, with the cargo that started this one, without standard input.
 pub fn cargo(root: &Path) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
@@ -22,7 +22,7 @@ pub fn cargo(root: &Path) -> Command {
     command
 }
 
-/// Runs `command` to its end and returns what it printed; its complaints are part of the error.
+/// Runs `command` to its end and returns its output; its error output becomes part of the error.
 pub fn output(command: &mut Command) -> Result<String> {
     let shown = format!("{command:?}");
     let output = command.output().with_context(|| format!("cannot start {shown}"))?;
@@ -34,15 +34,16 @@ pub fn output(command: &mut Command) -> Result<String> {
 
 /// A file under version control.
 pub struct TrackedFile {
-    /// Relative to the root, with `/`.
+    /// Path relative to the root, with `/`.
     pub path: String,
-    /// Its text in the work tree.
+    /// Text of the file in the work tree.
     pub text: String,
 }
 
-/// Every tracked file that is text and exists in the work tree.
+/// Returns every tracked file that is text and exists in the work tree.
 pub fn tracked(root: &Path) -> Result<Vec<TrackedFile>> {
-    // A checkout made by another user (a CI runner's) is read all the same: only names are asked for.
+    // A checkout of another user (such as a CI runner) is read all the same, because only names are
+    // requested.
     let trust = format!("safe.directory={}", root.display());
     let names = output(Command::new("git").args(["-c", &trust, "ls-files", "-z"]).current_dir(root))
         .context("cannot list the tracked files")?;
@@ -63,22 +64,19 @@ pub fn tracked(root: &Path) -> Result<Vec<TrackedFile>> {
 /// A crate of this workspace, as its manifest declares it.
 #[derive(Deserialize)]
 pub struct WorkspaceMember {
-    /// Its name.
     pub name: String,
-    /// Its direct dependencies.
     pub dependencies: Vec<DeclaredDependency>,
 }
 
-/// A dependency as declared; optional ones and those of other platforms included.
+/// A declared dependency, including optional ones and those of other platforms.
 #[derive(Deserialize)]
 pub struct DeclaredDependency {
-    /// Its name.
     pub name: String,
-    /// `None`: a normal dependency; else `dev` or `build`.
+    /// `None` for a normal dependency, otherwise `dev` or `build`.
     pub kind: Option<String>,
 }
 
-/// The crates of this workspace.
+/// Returns the crates of this workspace.
 pub fn members(root: &Path) -> Result<Vec<WorkspaceMember>> {
     #[derive(Deserialize)]
     struct CargoMetadata {
@@ -100,30 +98,28 @@ pub fn members(root: &Path) -> Result<Vec<WorkspaceMember>> {
 /// A package of a resolved dependency graph.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ResolvedPackage {
-    /// Its name.
     pub name: String,
-    /// Its version.
     pub version: String,
     /// The licence expression of its manifest, if it has one.
     pub licence: Option<String>,
 }
 
-/// The crate that only tests depend on, and so is no part of what is built for others.
+/// The crate that only tests depend on, which is therefore no part of published builds.
 const FOR_TESTS: &str = "truing-contract";
 
-/// Which part of the dependency graph to look at. All features and all platforms, always.
+/// The part of the dependency graph to read. It always includes all features and all platforms.
 #[derive(Clone, Copy)]
 pub enum DependencyScope<'a> {
     /// The packages that the workspace's crates are built from, without the crate that only tests depend on.
     Built,
-    /// The same, and what only the tests use.
+    /// The built packages, and those that only the tests use.
     WithTests,
-    /// What is linked into one crate.
+    /// The packages that are linked into one crate.
     LinkedInto(&'a str),
 }
 
-/// The packages of a part of the graph, sorted, each version once. It is what cargo would build: unlike the lock
-/// file, it leaves out optional dependencies that no feature switches on.
+/// Returns the packages of a part of the graph, sorted, each version once. The result matches cargo's builds:
+/// unlike the lock file, it leaves out optional dependencies that no feature enables.
 pub fn graph(root: &Path, part: DependencyScope<'_>) -> Result<Vec<ResolvedPackage>> {
     let (crates, edges) = match part {
         DependencyScope::Built => (vec!["--workspace", "--exclude", FOR_TESTS], "normal,build"),
@@ -136,7 +132,7 @@ pub fn graph(root: &Path, part: DependencyScope<'_>) -> Result<Vec<ResolvedPacka
             .args(["--edges", edges, "--format", "{p}\t{l}"])
             .args(crates),
     )?;
-    // An empty line stands between the trees of two members.
+    // An empty line separates the trees of two members.
     let lines = tree.lines().filter(|line| !line.is_empty());
     let mut packages = lines.map(package).collect::<Result<Vec<_>>>()?;
     packages.sort();
@@ -164,15 +160,13 @@ fn package(line: &str) -> Result<ResolvedPackage> {
 /// A package of the lock file.
 #[derive(Debug, Deserialize)]
 pub struct LockedPackage {
-    /// Its name.
     pub name: String,
-    /// Its version.
     pub version: String,
-    /// Where it comes from; `None` for the workspace's own crates.
+    /// The registry or repository that it comes from; `None` for the workspace's own crates.
     pub source: Option<String>,
 }
 
-/// Every package of `Cargo.lock`.
+/// Returns every package of `Cargo.lock`.
 pub fn lock_file(root: &Path) -> Result<Vec<LockedPackage>> {
     #[derive(Deserialize)]
     struct CargoLock {

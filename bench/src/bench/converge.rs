@@ -1,5 +1,5 @@
-//! `cargo xtask bench converge`: what a loop of `truing converge` takes by itself, with a model that answers at once and
-//! without tests of the repository, beside git laying out the same files once.
+//! `cargo xtask bench converge`: measures the time of a loop of `truing converge` with a model that answers
+//! at once and without tests of the repository, beside git writing the same files once.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,11 +15,11 @@ use truing_fakes::model::{
 use super::meter;
 use crate::{say, workspace};
 
-/// The most seconds that a loop may take.
+/// Maximum duration of a loop in seconds.
 const MOST_SECONDS: f64 = 0.3;
-/// Loops of a run: one finds the bug and mends it, one finds nothing.
+/// Loops of a run: one finds and fixes the bug, one finds nothing.
 const LOOPS: f64 = 2.0;
-/// The bug.
+/// The line with the bug, its fix, and the finding's title.
 const WRONG: &str = "    for i in range(len(xs) - 1):\n";
 const RIGHT: &str = "    for i in range(len(xs)):\n";
 const TITLE: &str = "The last element is left out";
@@ -38,7 +38,7 @@ pub(crate) struct Options {
     program: Option<PathBuf>,
 }
 
-/// Measures. `false`: a loop takes more time than promised.
+/// Measures. Returns `false` if a loop takes more time than promised.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let program = match &options.program {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
@@ -55,7 +55,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for _ in 0..options.rounds.max(1) {
         theirs.push(place.laid_out()?);
         place.forget()?;
-        // All that is done before the first loop, and nothing else.
+        // The dry run does the work before the first loop, and nothing else.
         starts.push(meter::run(place.converge().arg("--dry-run"))?.clock);
         place.forget()?;
         let before = model.log().len();
@@ -82,7 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(each < MOST_SECONDS)
 }
 
-/// Auditors that find the bug as long as it is there, and a fixer that mends it.
+/// Returns auditors that find the bug while it exists, and a fixer that fixes it.
 fn script() -> ModelScript {
     let calls = vec![ScriptedToolCall::edit("total.py", WRONG, RIGHT)];
     let mend = ScriptedFix { title: Some(TITLE.to_owned()), calls, declined: None };
@@ -90,7 +90,7 @@ fn script() -> ModelScript {
     ModelScript::of(audits.into_iter().chain([ScriptedAnswer::fixes([mend])]))
 }
 
-/// Where everything lies.
+/// The folders and the program of the measurement.
 struct ConvergeBenchPaths {
     root: PathBuf,
     home: PathBuf,
@@ -98,14 +98,14 @@ struct ConvergeBenchPaths {
 }
 
 impl ConvergeBenchPaths {
-    /// A repository whose branch has the bug.
+    /// Creates a repository whose branch has the bug.
     fn begin(&self, files: usize, model: &str) -> Result<()> {
         for number in 0..files {
             let functions = (0..37).map(|n| format!("def f{number}_{n}(x):\n    return x + {n}\n\n\n"));
             self.write(&format!("pkg{}/m{number}.py", number % 40), &functions.collect::<String>())?;
         }
         self.git(&["init", "--quiet", "--initial-branch=main"])?;
-        // Git would tidy up in the background, while something is measured.
+        // Git would run its maintenance in the background during a measurement.
         self.git(&["config", "maintenance.auto", "false"])?;
         self.committed("base")?;
         self.git(&["gc", "--quiet"])?;
@@ -128,7 +128,7 @@ impl ConvergeBenchPaths {
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Git in the repository, without anybody's configuration.
+    /// Runs git in the repository, without any user's configuration.
     fn git(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new("git");
         command.arg("-C").arg(&self.root).args(arguments).stdin(Stdio::null());
@@ -141,7 +141,7 @@ impl ConvergeBenchPaths {
         workspace::output(&mut command)
     }
 
-    /// Seconds that git takes to write all files once.
+    /// Returns the seconds that git needs to write all files once.
     fn laid_out(&self) -> Result<f64> {
         let folder = tempfile::tempdir().context("no temporary folder can be made")?;
         let prefix = format!("--prefix={}/", folder.path().display());
@@ -150,7 +150,7 @@ impl ConvergeBenchPaths {
         Ok(began.elapsed().as_secs_f64())
     }
 
-    /// Nothing is remembered of the run before.
+    /// Removes everything that is remembered of the previous run.
     fn forget(&self) -> Result<()> {
         for branch in self.git(&["branch", "--list", "--format=%(refname:short)", "truing/run/*"])?.lines() {
             self.git(&["branch", "--quiet", "-D", branch])?;
@@ -164,7 +164,7 @@ impl ConvergeBenchPaths {
         command.args(["converge", "--config", "../op.toml", "--format", "json"]);
         command.current_dir(&self.root).stdin(Stdio::null());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        // Its folders are where the repository is: what another disk takes is not measured.
+        // Its folders are on the disk of the repository, which excludes the influence of another disk.
         command.env("HOME", &self.home).env("TMPDIR", &self.home).env("ANTHROPIC_API_KEY", KEY);
         command
     }

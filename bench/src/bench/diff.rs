@@ -1,4 +1,5 @@
-//! `cargo xtask bench diff`: what we read of diffs beside what git counts, and how fast beside peers.
+//! `cargo xtask bench diff`: compares our parsing of diffs with git's counts, and its speed with that of
+//! peers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,16 +14,17 @@ use truing_diff::LineKind;
 use super::{hard, meter};
 use crate::{say, workspace};
 
-/// Files of the corpus in which each changes by a line.
+/// Number of files in the corpus whose files change by one line each.
 const TINY_FILES: usize = 5_000;
 
-/// Examples of mismatches that are printed.
+/// Number of mismatches that are printed as examples.
 const SHOWN: usize = 5;
 
-/// The least that a whole process reads for a comparison, in bytes: less would compare how fast they start.
+/// Minimum number of bytes for a comparison of whole processes: with less, their start-up would dominate.
 const MIN_PROCESS_BYTES: usize = 20 << 20;
 
-/// How npm's `diff` is used: the file, each file's name and counts as a line of JSON.
+/// The script that runs npm's `diff`: it reads the file and prints each file's name and counts as a line of
+/// JSON.
 const NPM_DIFF: &str = "
 const { parsePatch } = require(process.argv[1] + '/node_modules/diff')
 const out = []
@@ -53,7 +55,7 @@ pub(crate) struct Options {
     program: Option<PathBuf>,
 }
 
-/// Compares. `false`: a count is wrong, or a promised ratio is missed.
+/// Compares. Returns `false` if a count is wrong, or a promised ratio is missed.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::root()?;
     let repository = options.repository.as_deref().unwrap_or(&root);
@@ -69,17 +71,17 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(real && cases && in_process && in_process_tiny && whole)
 }
 
-/// A diff, and what git counts in it.
+/// A diff, and git's counts for it.
 pub(crate) struct CountedDiff {
     /// A commit, or the name of a case.
     pub(crate) name: String,
-    /// `git diff`.
+    /// Output of `git diff`.
     pub(crate) diff: Vec<u8>,
-    /// `git diff --numstat -z`.
+    /// Output of `git diff --numstat -z`.
     pub(crate) numstat: Vec<u8>,
 }
 
-/// Commits without merges, spread evenly over the history.
+/// Returns commits without merges, spread evenly over the history.
 fn history(repository: &Path, wanted: usize) -> Result<Vec<CountedDiff>> {
     // A repository that belongs to another user is read all the same.
     let git = |args: &[&str]| -> Result<Vec<u8>> {
@@ -105,10 +107,10 @@ fn history(repository: &Path, wanted: usize) -> Result<Vec<CountedDiff>> {
     commits.iter().step_by(step).take(wanted).map(of).collect()
 }
 
-/// Files by name: old name, added and deleted lines. The two halves of a change of type are one.
+/// Files by name: old name, added and deleted lines. The two halves of a type change are merged.
 type NumstatCounts = BTreeMap<Vec<u8>, (Option<Vec<u8>>, u64, u64)>;
 
-/// Says how many diffs are read otherwise than git counts.
+/// Prints the number of diffs whose counts differ from git's.
 fn judge(what: &str, diffs: &[CountedDiff]) -> bool {
     let wrong: Vec<_> = diffs.iter().filter(|counted| !is_right(counted)).collect();
     let files: usize = diffs.iter().map(|counted| of_git(&counted.numstat).len()).sum();
@@ -123,7 +125,7 @@ fn judge(what: &str, diffs: &[CountedDiff]) -> bool {
     wrong.is_empty()
 }
 
-/// Do we read what git counts?
+/// True if our counts equal git's.
 pub(crate) fn is_right(counted: &CountedDiff) -> bool {
     let parsed = truing_diff::parse(&counted.diff);
     let mut ours = NumstatCounts::new();
@@ -136,14 +138,14 @@ pub(crate) fn is_right(counted: &CountedDiff) -> bool {
     parsed.error.is_none() && ours == of_git(&counted.numstat)
 }
 
-/// Reads `--numstat -z`: `ADDED⇥DELETED⇥PATH`, or with an empty path the old and the new one behind it.
+/// Parses `--numstat -z`: `ADDED⇥DELETED⇥PATH`, or an empty path followed by the old and the new one.
 fn of_git(numstat: &[u8]) -> NumstatCounts {
     let mut counts = NumstatCounts::new();
     let mut fields = numstat.split(|byte| *byte == 0);
     while let Some(field) = fields.next().filter(|field| !field.is_empty()) {
         let mut parts = field.splitn(3, |byte| *byte == b'\t');
         let mut count = || {
-            // `-` for binary files.
+            // Binary files have `-` in place of numbers.
             std::str::from_utf8(parts.next().unwrap_or_default()).unwrap_or_default().parse().unwrap_or(0)
         };
         let (added, deleted) = (count(), count());
@@ -158,7 +160,7 @@ fn of_git(numstat: &[u8]) -> NumstatCounts {
     counts
 }
 
-/// Reads all diffs with us and with `diffy` alone, in this process.
+/// Parses all diffs with our parser and with `diffy`, in this process.
 fn in_process(what: &str, diffs: &[&[u8]], promised: Option<f64>) -> bool {
     let bytes: usize = diffs.iter().map(|diff| diff.len()).sum();
     let ours = || diffs.iter().map(|diff| count_ours(diff)).sum::<usize>();
@@ -167,14 +169,14 @@ fn in_process(what: &str, diffs: &[&[u8]], promised: Option<f64>) -> bool {
     verdict(&format!("in process, {what}"), ("diffy", ours, theirs), bytes, promised)
 }
 
-/// Changed lines, as we read them: each line is looked at, which `diffy` has done when it has read.
+/// Counts changed lines with our parser. Each line is read, which `diffy` has done after parsing.
 fn count_ours(diff: &[u8]) -> usize {
     let files = truing_diff::files(diff).filter_map(Result::ok);
     let changed = |line: &truing_diff::HunkLine<'_>| line.kind != LineKind::Context;
     files.map(|file| file.hunks.iter().map(|hunk| hunk.lines().filter(changed).count()).sum::<usize>()).sum()
 }
 
-/// Changed lines, as `diffy` alone reads them.
+/// Counts changed lines with `diffy`.
 fn count_diffy(diff: &[u8]) -> usize {
     let files = PatchSet::parse_bytes(diff, ParseOptions::gitdiff()).filter_map(Result::ok);
     let changed = |line: &&diffy::Line<'_, [u8]>| !matches!(line, diffy::Line::Context(_));
@@ -186,7 +188,7 @@ fn count_diffy(diff: &[u8]) -> usize {
         .sum()
 }
 
-/// A diff of many files that change by a line each.
+/// Returns a diff of many files that change by one line each.
 fn tiny_files() -> Vec<u8> {
     let file = |at: usize| {
         format!(
@@ -231,7 +233,7 @@ fn whole_process(root: &Path, diffs: &[&[u8]], options: &Options) -> Result<bool
     Ok(verdict("whole process, JSON printed", ("npm diff", ours, theirs), corpus.len(), Some(3.0)))
 }
 
-/// Says how fast both are; false if that is less than promised.
+/// Prints the speed of both. Returns false if the ratio is lower than promised.
 fn verdict(what: &str, (peer, ours, theirs): (&str, f64, f64), bytes: usize, promised: Option<f64>) -> bool {
     let ratio = theirs / ours;
     let holds = promised.is_none_or(|promised| ratio >= promised);

@@ -1,5 +1,5 @@
-//! Diffs that are hard to read, made by the real git: names that must be quoted, lines that look like headers, files
-//! that change without a line. Used by `bench diff` and `fuzz diff`.
+//! Diffs that are hard to parse, made by the real git: names that must be quoted, lines that look like
+//! headers, files that change without a line. Used by `bench diff` and `fuzz diff`.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use super::diff::CountedDiff;
 
-/// What is done to the working tree.
+/// A change of the working tree.
 enum TreeEdit {
     Put(Vec<u8>, Vec<u8>),
     Remove(&'static str),
@@ -34,7 +34,7 @@ struct DiffCase {
     options: &'static [&'static str],
 }
 
-/// All cases.
+/// The list of cases.
 #[derive(Default)]
 struct DiffCases(Vec<DiffCase>);
 
@@ -49,7 +49,7 @@ impl DiffCases {
         self.0.push(DiffCase { name, before, after, options });
     }
 
-    /// One file that changes.
+    /// Adds a case of one file that changes.
     fn edit(
         &mut self,
         name: &'static str,
@@ -72,7 +72,7 @@ fn cases() -> Vec<DiffCase> {
     all.0
 }
 
-/// Renames, modes, types, binary content, options.
+/// Adds cases of renames, modes, types, binary content and options.
 fn headers(all: &mut DiffCases, old: &str, new: &str) {
     let a = || vec![put("a.txt", old)];
     let edited = || vec![put("a.txt", new)];
@@ -154,7 +154,7 @@ fn headers(all: &mut DiffCases, old: &str, new: &str) {
     all.case("many files", many("a\n"), many("b\n"), &[]);
 }
 
-/// Lines that are not what they look like, and ends of lines.
+/// Adds cases of misleading lines, and of line ends.
 fn contents(all: &mut DiffCases, old: &str, new: &str) {
     all.edit("no line end before", "a", "x\ny", "x\ny\n");
     all.edit("no line end after", "a", "x\ny\n", "x\ny");
@@ -213,7 +213,7 @@ fn contents(all: &mut DiffCases, old: &str, new: &str) {
     );
 }
 
-/// Names.
+/// Adds cases of unusual file names.
 fn names(all: &mut DiffCases, old: &str, new: &str) {
     for (name, path) in [
         ("blanks", &b"dir with space/a b.txt"[..]),
@@ -241,13 +241,13 @@ fn names(all: &mut DiffCases, old: &str, new: &str) {
     all.case("new file like a pair", vec![], vec![put("x b/x", "")], &[]);
 }
 
-/// Makes the diffs of all cases.
+/// Produces the diffs of all cases.
 pub(crate) fn diffs() -> Result<Vec<CountedDiff>> {
     let repo = TempRepo::new()?;
     cases().into_iter().map(|case| repo.diff(case)).collect()
 }
 
-/// A repository in a temporary folder, cut off from the configuration of the machine.
+/// A repository in a temporary folder, isolated from the configuration of the machine.
 struct TempRepo(tempfile::TempDir);
 
 impl TempRepo {
@@ -274,7 +274,7 @@ impl TempRepo {
         Ok(CountedDiff { name: case.name.to_owned(), diff: self.git(&diff)?, numstat: self.git(&numstat)? })
     }
 
-    /// Does it, and returns the id of the tree.
+    /// Makes the changes, and returns the id of the tree.
     fn tree(&self, steps: &[TreeEdit]) -> Result<String> {
         let at =
             |path: &[u8]| -> PathBuf { self.0.path().join(Path::new(std::ffi::OsStr::from_bytes(path))) };

@@ -1,9 +1,9 @@
-//! `cargo xtask bench ingress`: webhooks at a fixed rate, open loop, against `truing serve` and against a service of
-//! Fastify, BullMQ and Redis that does the same job (`ingress/peer`), by turns. Both answer when the mark is on the
-//! disk: SQLite with `synchronous = FULL`, Redis with `appendfsync always`, PostgreSQL with its defaults. Of each
-//! service all processes count, those of its store among them.
+//! `cargo xtask bench ingress`: sends webhooks at a fixed rate, open loop, to `truing serve` and to a service
+//! of Fastify, BullMQ and Redis with the same function (`ingress/peer`), by turns.
 //!
-//! Neither has anything else to do meanwhile: nothing becomes due before the measurement ends.
+//! Both answer when the mark is on the disk: SQLite with `synchronous = FULL`, Redis with `appendfsync
+//! always`, PostgreSQL with its defaults. All processes of a service count, including those of its store.
+//! Neither has other work: nothing becomes due before the measurement ends.
 
 mod load;
 mod payload;
@@ -21,16 +21,16 @@ use crate::{say, workspace};
 use load::{LoadResult, RequestLoad};
 use server::{IngressService, RunningService};
 
-/// Pull requests that the webhooks are about.
+/// Number of pull requests in the webhooks.
 const PULLS: usize = 500;
-/// Before anything is measured, so that code and caches are warm.
+/// Time of the warm-up, which fills code and data caches before the measurement.
 const WARM_UP: Duration = Duration::from_secs(2);
 /// The factor from one rate of the search to the next.
 const STEP: f64 = 1.15;
-/// A step below this share of what was offered, or with a longer p99, is not sustained.
+/// A step is not sustained below this share of the offered rate, or with a p99 above the second limit.
 const SUSTAINED: f64 = 0.99;
 const LONGEST_P99: Duration = Duration::from_millis(100);
-/// A search ends here.
+/// The search ends at this rate.
 const MOST: f64 = 100_000.0;
 
 /// Where ours keeps its slots and records.
@@ -42,7 +42,7 @@ enum IngressStore {
     Valkey,
 }
 
-/// Bounds of our figures, as multiples of the peer's.
+/// Limits of our figures, as multiples of the peer's.
 struct PeerBounds {
     cpu: f64,
     p99: Option<f64>,
@@ -91,7 +91,7 @@ pub(crate) struct Options {
     redis: PathBuf,
 }
 
-/// Measures. `false`: a figure is not what is promised.
+/// Measures. Returns `false` if a figure misses its promise.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     if options.rate == 0 || options.seconds == 0 || options.repeats == 0 || options.connections == 0 {
         bail!("--rate, --seconds, --repeats and --connections must be at least 1");
@@ -142,9 +142,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 
 /// The figures of one run at a fixed rate.
 struct IngressFigures {
-    /// Processor time of all processes, µs a webhook.
+    /// CPU time of all processes, in µs per webhook.
     cpu: f64,
-    /// That of each process.
+    /// CPU time of each process, in µs per webhook.
     parts: Vec<(&'static str, f64)>,
     p50: f64,
     p99: f64,
@@ -203,7 +203,7 @@ fn figures(
     }
 }
 
-/// The highest rate that a fresh server sustains, stepping up.
+/// Finds the highest rate that a fresh server sustains, in rising steps.
 fn search(kind: &IngressService, load: &RequestLoad<'_>, from: f64, seconds: u64) -> Result<f64> {
     let server = RunningService::start(kind)?;
     load.run(server.port(), from, WARM_UP)?;
@@ -228,7 +228,7 @@ fn search(kind: &IngressService, load: &RequestLoad<'_>, from: f64, seconds: u64
     Ok(best)
 }
 
-/// Medians and ratios. `false`: a figure is not what is promised, or something failed.
+/// Prints medians and ratios. Returns `false` if a figure misses its promise, or if a request failed.
 fn report(
     kinds: &[IngressService],
     fixed: &[Vec<IngressFigures>],
@@ -261,10 +261,10 @@ fn report(
         ("highest rate", rates, Some(promises.highest), false),
     ] {
         if ratio.is_nan() && highest.iter().all(Vec::is_empty) {
-            continue; // not asked for
+            continue; // the search was not requested
         }
         if !ratio.is_finite() {
-            // A machine on which not even the first step is sustained tells nothing.
+            // A machine that does not even sustain the first step gives no usable figure.
             say::line(&format!("{what}: not measured, the machine is too busy"));
             kept = false;
             continue;

@@ -1,6 +1,6 @@
-//! `cargo xtask bench linters`: of each of many commits, the findings that `truing review --tools` tells of a linter, beside the
-//! linter itself and a filter that keeps lines that the commit adds. The filter, and what reads the linter's output, are this
-//! file's own: nothing of the program is measured by itself.
+//! `cargo xtask bench linters`: compares the findings that `truing review --tools` reports of a linter in
+//! many commits with those of the linter itself, filtered to lines that the commit adds. The filter and the
+//! parser of the linter's output are in this file: no part of the program measures itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -32,24 +32,24 @@ pub(crate) struct Options {
     program: Option<PathBuf>,
 }
 
-/// A linter, as people call it, and the places of what it prints.
+/// A linter with its command, and the form of its output.
 pub(super) struct ComparedLinter {
     pub(super) name: &'static str,
     pub(super) command: &'static [&'static str],
-    /// The ends of the names of its files.
+    /// The suffixes of its files' names.
     pub(super) files: &'static [&'static str],
     pub(super) shape: LinterOutputShape,
 }
 
 /// The form of an output: pointers into JSON, or lines `path:line:`.
 pub(super) enum LinterOutputShape {
-    /// One text of JSON: where the list is, then path, line and end of an entry.
+    /// One JSON text: the pointer to the list, then path, line and end of an entry.
     List(&'static str, [&'static str; 3]),
     /// A list of files, each with its own list: the path, the list, line and end.
     PerFile([&'static str; 4]),
     /// A JSON text on each line.
     Lines([&'static str; 3]),
-    /// Lines of text.
+    /// Plain lines in the form `path:line:`.
     Text,
 }
 
@@ -162,7 +162,7 @@ struct LinterTotals {
     without: Vec<f64>,
 }
 
-/// Compares. `false`: something is told that the filter does not have, or something of it is missing.
+/// Compares. Returns `false` if the program reports a finding that the filter lacks, or misses one.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let named = |linter: &&ComparedLinter| linter.name == options.tool;
     let Some(linter) = LINTERS.iter().find(named) else {
@@ -208,7 +208,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(sums.missing == 0 && sums.more == 0 && sums.commits > 0)
 }
 
-/// One commit.
+/// One commit of the comparison.
 struct LinterComparison<'a> {
     linter: &'a ComparedLinter,
     program: &'a Path,
@@ -253,12 +253,14 @@ impl LinterComparison<'_> {
             say::line(&format!("{}: told, and not found by the linter itself: {left:?}", self.commit));
         }
         sums.more += more;
-        // Two findings of one rule on one line are one; and what the linter says of lines that the commit removes is old.
+        // Two findings of one rule on one line count once, and the linter's findings on lines that the commit
+        // removes are old.
         let is_told =
             |place: &&&LinterPlace| told.iter().any(|(path, line, _)| (path, line) == (&place.0, &place.1));
         let twice = not_told.iter().filter(is_told).count();
         not_told.retain(|place| !is_told(&place));
-        // Code moves between files, too: as many may be old as the parent has on removed lines.
+        // Code also moves between files: the number of old findings is at most that of the parent's on
+        // removed lines.
         let old = if not_told.is_empty() { 0 } else { self.old()?.min(not_told.len()) };
         let missing = not_told.len() - old;
         sums.twice += twice;
@@ -270,7 +272,7 @@ impl LinterComparison<'_> {
         Ok(())
     }
 
-    /// The number of findings that the parent has on lines that the commit removes.
+    /// Counts the parent's findings on lines that the commit removes.
     fn old(&self) -> Result<usize> {
         let removed = lines_of(self.ours, self.commit, LineSide::Old)?;
         let wanted = |path: &&String| self.linter.files.iter().any(|end| path.ends_with(end));
@@ -297,7 +299,8 @@ impl LinterComparison<'_> {
         Ok(places(&self.linter.shape, &text, self.theirs))
     }
 
-    /// The places that are told of the linter; none: the review is not whole.
+    /// Returns the places of the linter's findings that the program reports; none if the review is
+    /// incomplete.
     fn told(&self, tools: bool, times: &mut Vec<f64>) -> Result<Option<Vec<LinterPlace>>> {
         let base = format!("{}~1", self.commit);
         let mut command = Command::new(self.program);
@@ -325,7 +328,7 @@ impl LinterComparison<'_> {
     }
 }
 
-/// A configuration in which this linter alone is run, whatever the repository uses.
+/// Returns a configuration that runs only this linter, regardless of the repository's own tools.
 pub(super) fn configuration(linter: &ComparedLinter) -> String {
     let mut text = "[rules]\npacks = []\n".to_owned();
     for known in truing_reader::output::known::all() {
@@ -342,7 +345,8 @@ pub(super) enum LineSide {
     New,
 }
 
-/// The lines that a commit, or all of a range `from..to`, adds or removes, by file, from git's own words.
+/// Returns the lines that a commit, or all commits of a range `from..to`, adds or removes, by file, as git
+/// prints them.
 pub(super) fn lines_of(
     repository: &Path,
     commit: &str,

@@ -1,4 +1,4 @@
-//! Time on the processor, which other work on the machine does not lengthen as it does that of the clock.
+//! Measures CPU time, which other work on the machine affects less than elapsed time.
 
 use std::fs;
 use std::hint::black_box;
@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// How many clock ticks Linux counts a second in `/proc`, on every machine we know.
+/// Number of clock ticks per second in Linux's `/proc`, on every known machine.
 pub(crate) const TICKS: u32 = 100;
 
-/// How often each of two peers is measured; the best counts.
+/// Number of measurements of each of two peers; the best counts.
 const ROUNDS: usize = 7;
 
-/// How long a process is run again and again, so that ticks tell enough.
+/// Time for which a process is repeated, because single runs are too short for clock ticks.
 const PROCESS_TIME: Duration = Duration::from_millis(600);
 
-/// The best time that each of two ways of doing the same took, measured by turns.
+/// Returns the best times of two ways to do the same, measured by turns.
 pub(crate) fn by_turns<A, B>(mut ours: impl FnMut() -> A, mut theirs: impl FnMut() -> B) -> (f64, f64) {
     let mut best = (f64::MAX, f64::MAX);
     for _ in 0..ROUNDS {
@@ -26,9 +26,9 @@ pub(crate) fn by_turns<A, B>(mut ours: impl FnMut() -> A, mut theirs: impl FnMut
     best
 }
 
-/// Seconds that `work` takes.
+/// Returns the seconds that `work` takes.
 fn of_thread<T>(work: &mut impl FnMut() -> T) -> f64 {
-    // Nanoseconds on a processor, then others; by the clock where there is no such file.
+    // The file begins with the nanoseconds on a processor; without it, elapsed time is used.
     let on_processor = || -> Option<u64> {
         fs::read_to_string("/proc/thread-self/schedstat").ok()?.split_whitespace().next()?.parse().ok()
     };
@@ -40,7 +40,7 @@ fn of_thread<T>(work: &mut impl FnMut() -> T) -> f64 {
     }
 }
 
-/// The best time that each of two commands took as a whole process, measured by turns.
+/// Returns the best times of two commands as whole processes, measured by turns.
 pub(crate) fn processes_by_turns(ours: &mut Command, theirs: &mut Command) -> Result<(f64, f64)> {
     let mut best = (f64::MAX, f64::MAX);
     for _ in 0..3 {
@@ -50,7 +50,7 @@ pub(crate) fn processes_by_turns(ours: &mut Command, theirs: &mut Command) -> Re
     Ok(best)
 }
 
-/// Seconds that a command takes, on average over some runs. What it prints is thrown away.
+/// Returns the average seconds of a command over some runs. Its output is discarded.
 fn of_process(command: &mut Command) -> Result<f64> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let (before, clock, mut runs) = (children(), Instant::now(), 0_u32);
@@ -68,23 +68,23 @@ fn of_process(command: &mut Command) -> Result<f64> {
     Ok(all / f64::from(runs))
 }
 
-/// Ticks that ended children have spent.
+/// Returns the ticks that ended children have used.
 fn children() -> Option<u32> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // Behind the name, which may hold anything, `cutime` and `cstime` are the 14th and 15th field.
+    // The name may contain any character; after it, `cutime` and `cstime` are the 14th and 15th field.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(13);
     let mut next = || fields.next()?.parse::<u32>().ok();
     Some(next()? + next()?)
 }
 
-/// What one run of a command took, in seconds.
+/// The times of one run of a command, in seconds.
 pub(super) struct RunTimes {
-    /// On all processors together.
+    /// CPU time on all processors together.
     pub(super) processor: f64,
     pub(super) clock: f64,
 }
 
-/// Runs a command and reads what it prints. It may end with 1: there are findings.
+/// Runs a command and reads its output. An exit code of 1 is accepted: there are findings.
 pub(super) fn run(command: &mut Command) -> Result<RunTimes> {
     let (before, begun) = (children(), Instant::now());
     let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
@@ -97,7 +97,7 @@ pub(super) fn run(command: &mut Command) -> Result<RunTimes> {
     Ok(RunTimes { processor, clock })
 }
 
-/// The upper median; not a number of nothing.
+/// Returns the upper median; NaN for an empty list.
 pub(super) fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times.get(times.len() / 2).copied().unwrap_or(f64::NAN)

@@ -1,5 +1,5 @@
-//! Servers that a measurement starts: each ends with the value that stands for it, and is counted with all that it has
-//! started, as Linux tells in `/proc`.
+//! Servers that a measurement starts. Each is stopped when its value is dropped, and is measured with all of
+//! its child processes, from Linux's `/proc`.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -14,30 +14,30 @@ use anyhow::{Context, Result, bail};
 use super::meter::TICKS;
 use super::watch::{children, field};
 
-/// The longest time until a server answers first.
+/// Time limit for a server's first response.
 const START: Duration = Duration::from_secs(60);
 
-/// A child that does not outlive this.
+/// A child that is stopped when this is dropped.
 pub(super) struct ChildProcess {
     /// Its name in tables.
     part: &'static str,
     child: Child,
-    /// The process that is counted: the child, or one that it has started.
+    /// The process that is measured: the child, or one that it has started.
     id: u32,
 }
 
-/// The use of some processes.
+/// The resource usage of some processes.
 #[derive(Clone, Copy, Default)]
 pub(super) struct ChildUsage {
-    /// Seconds on the processors.
+    /// CPU time in seconds.
     pub(super) cpu: f64,
-    /// Peak resident memory, MB; what the processes of one server share counts once.
+    /// Peak resident memory in MB; memory that the processes of one server share counts once.
     pub(super) peak: f64,
 }
 
 impl Drop for ChildProcess {
     fn drop(&mut self) {
-        // One that has an input of ours tidies up and ends when that ends.
+        // A child with an input of ours cleans up and ends when that ends.
         match self.child.stdin.take() {
             Some(input) => drop(input),
             None => drop(self.child.kill()),
@@ -47,14 +47,14 @@ impl Drop for ChildProcess {
 }
 
 impl ChildProcess {
-    /// Starts a command without input and output; its complaints are shown.
+    /// Starts a command without input and output; its error stream is shown.
     pub(super) fn start(part: &'static str, command: &mut Command) -> Result<Self> {
         let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
         let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         Ok(Self { part, id: child.id(), child })
     }
 
-    /// A child that has started the process `id`, which is the one to count. The child ends with its input.
+    /// Wraps a child that has started the process `id`, which is measured. The child ends with its input.
     pub(super) fn around(part: &'static str, child: Child, id: u32) -> Self {
         Self { part, child, id }
     }
@@ -63,7 +63,7 @@ impl ChildProcess {
         self.part
     }
 
-    /// The use so far of it and all that it has started.
+    /// Returns the usage so far of the process and all of its children.
     pub(super) fn used(&self) -> Result<ChildUsage> {
         let mut all = vec![self.id];
         let mut at = 0;
@@ -76,7 +76,7 @@ impl ChildProcess {
             match seconds(&id.to_string()) {
                 Ok(seconds) => cpu += seconds,
                 Err(error) if id == self.id => return Err(error.context(self.part)),
-                Err(_) => continue, // it has ended since it was listed
+                Err(_) => continue, // the process has ended since it was listed
             }
             let of_others = field(id, "RssShmem:") + field(id, "RssFile:");
             own += field(id, "VmHWM:").saturating_sub(of_others);
@@ -85,7 +85,7 @@ impl ChildProcess {
         Ok(ChildUsage { cpu, peak: (own + shared) as f64 / 1024.0 / 1024.0 })
     }
 
-    /// An error if it has ended by itself.
+    /// Fails if the process has ended by itself.
     pub(super) fn check(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             Some(status) => bail!("{} ended by itself ({status})", self.part),
@@ -94,11 +94,12 @@ impl ChildProcess {
     }
 }
 
-/// Seconds that a process (a number, or `self`) has spent on the processors, with those of its children that have ended.
+/// Returns the CPU seconds of a process (a number, or `self`), including those of its children that have
+/// ended.
 pub(super) fn seconds(process: &str) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).context("the process has ended")?;
     let fields = stat.rsplit_once(')').context("no name in stat")?.1.split_whitespace();
-    // Behind the name `utime`, `stime`, `cutime` and `cstime` are the 12th to 15th field.
+    // After the name, `utime`, `stime`, `cutime` and `cstime` are the 12th to 15th field.
     let ticks: Vec<f64> = fields.skip(11).take(4).filter_map(|field| field.parse().ok()).collect();
     if ticks.len() < 4 {
         bail!("no times in stat");
@@ -106,12 +107,12 @@ pub(super) fn seconds(process: &str) -> Result<f64> {
     Ok(ticks.iter().sum::<f64>() / f64::from(TICKS))
 }
 
-/// A port that was free a moment ago.
+/// Returns a port that was free a moment ago.
 pub(super) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// The answer to a plain GET; none: it is not 200.
+/// Returns the response to a plain GET; none if its status is not 200.
 pub(super) fn get(port: u16, path: &str) -> Option<String> {
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", port))?;
@@ -125,12 +126,12 @@ pub(super) fn get(port: u16, path: &str) -> Option<String> {
     ask().ok().filter(|answer| answer.starts_with("HTTP/1.1 200"))
 }
 
-/// Waits until the server at this port says that it is ready.
+/// Waits until the server at this port reports that it is ready.
 pub(super) fn until_ready(process: &mut ChildProcess, port: u16) -> Result<()> {
     until(process, || get(port, "/readyz").is_some())
 }
 
-/// Waits until something holds, for as long as the process runs.
+/// Waits until a condition holds, while the process runs.
 pub(super) fn until(process: &mut ChildProcess, mut holds: impl FnMut() -> bool) -> Result<()> {
     let begun = Instant::now();
     while !holds() {
@@ -143,7 +144,7 @@ pub(super) fn until(process: &mut ChildProcess, mut holds: impl FnMut() -> bool)
     Ok(())
 }
 
-/// A folder that is thrown away, on a disk: on a file system that lives in memory a flush would cost nothing.
+/// Creates a temporary folder on a disk: on a file system in memory a flush would cost nothing.
 pub(super) fn folder(root: &Path) -> Result<tempfile::TempDir> {
     let parent = root.join("target");
     fs::create_dir_all(&parent)?;

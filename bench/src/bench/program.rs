@@ -1,4 +1,4 @@
-//! The program that is measured.
+//! Builds the program that is measured.
 
 use std::path::{Path, PathBuf};
 

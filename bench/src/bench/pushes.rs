@@ -1,7 +1,9 @@
-//! `cargo xtask bench pushes`: pull requests of several pushes with the findings of a linter, at the forge's double: the comments that
-//! Truing leaves, beside those of reviewdog by its rules. reviewdog itself is not run: its source of August 2026 says that a comment is
-//! known by path, line and a fingerprint of the whole diagnostic, that an unknown one is posted, and that a known one which is not found
-//! any more is deleted, unless somebody has answered it.
+//! `cargo xtask bench pushes`: compares the comments that Truing leaves on pull requests of several pushes
+//! with those of reviewdog, for the findings of a linter, at the fake forge.
+//!
+//! reviewdog itself is not run; its rules are taken from its source of August 2026. A comment is identified
+//! by path, line and a fingerprint of the whole diagnostic. An unknown one is posted. A known one that is no
+//! longer found is deleted, unless it has an answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -41,7 +43,7 @@ pub(crate) struct Options {
 /// A finding by its text: the path and the line without blanks.
 type FindingText = (String, String);
 
-/// The comments of one of the two, over all pull requests.
+/// The comments of one of the two programs, over all pull requests.
 #[derive(Default)]
 struct CommentTotals {
     posted: usize,
@@ -51,7 +53,7 @@ struct CommentTotals {
     lost: usize,
 }
 
-/// Compares. `false`: Truing repeats, forgets or loses something.
+/// Compares. Returns `false` if Truing repeats, forgets or loses something.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let linter =
         LINTERS.iter().find(|linter| linter.name == options.tool).context("there is no such linter")?;
@@ -71,7 +73,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         let [base, pushes @ ..] = commits else { continue };
         let site = PushComparison { linter, program: &program, clone: &clone, here };
         let found = site.found(base, pushes)?;
-        // Code moves between files, too.
+        // Code also moves between files.
         let old: BTreeSet<String> = site.old(base)?.into_keys().map(|(_, text)| text).collect();
         reviewdog(&found, &mut theirs);
         let view = runtime.block_on(site.published(base, pushes))?;
@@ -86,7 +88,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok((ours.repeated, ours.stale, ours.lost) == (0, 0, 0))
 }
 
-/// The newest commits that change files of the linter, oldest first.
+/// Returns the newest commits that change files of the linter, oldest first.
 fn history(clone: &Path, linter: &ComparedLinter, count: usize) -> Result<Vec<String>> {
     let mut commits = Vec::new();
     for commit in
@@ -119,7 +121,7 @@ struct PushComparison<'a> {
 type PushFindings = BTreeMap<FindingText, BTreeSet<(u64, u64)>>;
 
 impl PushComparison<'_> {
-    /// The linter's findings at each push, on lines that the pull request adds until then.
+    /// Returns the linter's findings at each push, on lines that the pull request has added until then.
     fn found(&self, base: &str, pushes: &[String]) -> Result<Vec<PushFindings>> {
         let mut all = Vec::new();
         for push in pushes {
@@ -138,7 +140,7 @@ impl PushComparison<'_> {
         Ok(all)
     }
 
-    /// The linter's findings at the base, anywhere.
+    /// Returns the linter's findings at the base, on any line.
     fn old(&self, base: &str) -> Result<PushFindings> {
         let tree = git(self.clone, &["ls-tree", "-r", "--name-only", base])?;
         let wanted = |path: &&str| self.linter.files.iter().any(|end| path.ends_with(end));
@@ -146,7 +148,7 @@ impl PushComparison<'_> {
         self.at(base, &files, |_, _, _| true)
     }
 
-    /// The linter's findings in these files of a commit, of those places that count.
+    /// Returns the linter's findings in these files of a commit, at the places that count.
     fn at(
         &self,
         commit: &str,
@@ -179,7 +181,7 @@ impl PushComparison<'_> {
         lines_of(self.clone, &format!("{base}..{push}"), LineSide::New)
     }
 
-    /// The pull request after all pushes, each reviewed by `truing review --pr --publish --tools`.
+    /// Returns the pull request after all pushes, each reviewed by `truing review --pr --publish --tools`.
     async fn published(&self, base: &str, pushes: &[String]) -> Result<PullView> {
         let forge = FakeForge::start(ForgeOptions::default()).await?;
         forge.token(TOKEN, LOGIN);
@@ -229,7 +231,8 @@ impl PushComparison<'_> {
         Ok(())
     }
 
-    /// The linter's files and its configuration as they are at a commit; `before`: those that differ from it alone.
+    /// Returns the linter's files and its configuration at a commit; `before` restricts them to those that
+    /// differ from it.
     fn files(&self, before: Option<&str>, commit: &str) -> Result<CommitBuilder> {
         let named = match before {
             None => git(self.clone, &["ls-tree", "-r", "--name-only", commit])?,
@@ -251,7 +254,7 @@ impl PushComparison<'_> {
     }
 }
 
-/// The comments that reviewdog posts and deletes for these findings.
+/// Counts the comments that reviewdog posts and deletes for these findings.
 fn reviewdog(found: &[PushFindings], sums: &mut CommentTotals) {
     let (mut there, mut said) = (BTreeSet::new(), BTreeMap::<FindingText, usize>::new());
     for push in found {
@@ -271,7 +274,7 @@ fn reviewdog(found: &[PushFindings], sums: &mut CommentTotals) {
     }
 }
 
-/// The comments that Truing has left, beside the last findings.
+/// Counts the comments that Truing has left, beside the last findings.
 fn add(view: &PullView, found: &[PushFindings], old: &BTreeSet<String>, sums: &mut CommentTotals) {
     let comments: Vec<_> = view.inline().filter(|comment| comment.author == LOGIN).collect();
     sums.posted += comments.len();
@@ -290,7 +293,7 @@ fn add(view: &PullView, found: &[PushFindings], old: &BTreeSet<String>, sums: &m
     sums.stale +=
         open.iter().filter(|place| !last.iter().any(|(said, lines)| is_at(place, said, lines))).count();
     let news = last.iter().filter(|((_, text), _)| !old.contains(text));
-    // An open comment whose line is not in the diff any more, or whose file has another name, is still there.
+    // An open comment still exists if its line has left the diff, or if its file was renamed.
     let hidden = comments.iter().filter(|comment| !comment.resolved && comment.line.is_none()).count();
     let without = news.filter(|(said, lines)| !open.iter().any(|place| is_at(place, said, lines))).count();
     sums.lost += without.saturating_sub(hidden);

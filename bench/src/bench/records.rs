@@ -1,6 +1,6 @@
-//! `cargo xtask bench records`: a store of millions of records, and the time in which commands and the scheduler get their
-//! answers from it; then what it takes to move a smaller one to the other engine and back. The records are those of a service
-//! that has run for as long as they are kept. All slots are due.
+//! `cargo xtask bench records`: measures the response times of commands and of the scheduler on a store of
+//! millions of records, and then the cost of moving a smaller store to the other engine and back. The records
+//! are those of a service that has run for the whole retention time. All slots are due.
 
 mod fill;
 mod served;
@@ -22,16 +22,16 @@ use crate::{say, workspace};
 use fill::{DAYS, REPOSITORIES, StoreSize};
 use served::MeasuredStore;
 
-/// The longest time of a command, in seconds.
+/// Time limit of a command, in seconds.
 const ANSWER: f64 = 1.0;
-/// The longest time of asking for what is due, in milliseconds.
+/// Time limit of a query for due slots, in milliseconds.
 const DUE: f64 = 20.0;
-/// The most memory of a process that moves a store, in MB.
+/// Memory limit of a process that moves a store, in MB.
 const MEMORY: f64 = 200.0;
-/// Calls that ask for what is due.
+/// Number of queries for due slots.
 const CALLS: u32 = 300;
 
-/// The engines.
+/// The engines that can be measured.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum RecordsEngine {
     /// One SQLite file
@@ -66,7 +66,7 @@ pub(crate) struct Options {
     redis: PathBuf,
 }
 
-/// The programs that take part.
+/// The programs of the measurement.
 struct BenchPrograms<'a> {
     root: &'a Path,
     program: PathBuf,
@@ -74,7 +74,7 @@ struct BenchPrograms<'a> {
     now: UnixMillis,
 }
 
-/// Measures. `false`: a figure is not what is promised.
+/// Measures. Returns `false` if a figure misses its promise.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     if options.rows == 0 || options.slots == 0 || options.repeats == 0 {
         bail!("--rows, --slots and --repeats must be at least 1");
@@ -103,7 +103,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(kept)
 }
 
-/// One figure and what is promised of it.
+/// Prints one figure beside its promise. Returns true if the promise is kept.
 fn figure(label: &str, (value, promised): (f64, f64), unit: &str, more: &str) -> bool {
     let kept = value < promised;
     let word = if kept { "ok" } else { "MISSED" };
@@ -137,7 +137,7 @@ fn measure(engine: RecordsEngine, options: &Options, tools: &BenchPrograms<'_>) 
     ));
 
     let mut kept = true;
-    // One that has a slot, too, and others as old.
+    // The first one also has a slot, and the others are equally old.
     let names: Vec<String> =
         (0..options.repeats as u64).map(|at| fill::name_of(at * 7919 % size.pulls)).collect();
     let list = vec![vec!["queue", "list"]; options.repeats];
@@ -156,7 +156,7 @@ fn measure(engine: RecordsEngine, options: &Options, tools: &BenchPrograms<'_>) 
     Ok(figure("due, p99", (due.p99, DUE), "ms", &more) && kept)
 }
 
-/// The answer of the store's bench.
+/// The output of the store's benchmark.
 #[derive(Deserialize)]
 struct DueFigures {
     slots: u64,
@@ -164,7 +164,7 @@ struct DueFigures {
     p99: f64,
 }
 
-/// Asks within one process for what is due, through the store itself.
+/// Queries due slots within one process, through the store itself.
 fn due(served: &MeasuredStore, tools: &BenchPrograms<'_>) -> Result<DueFigures> {
     let mut bench = workspace::cargo(tools.root);
     bench.args(["bench", "--locked", "--quiet", "--package", "truing-store", "--bench", "due", "--"]);
@@ -198,7 +198,7 @@ fn moved(options: &Options, tools: &BenchPrograms<'_>) -> Result<bool> {
     Ok(kept)
 }
 
-/// A command without an output of its own, given what it is to do.
+/// Runs a command without output, with this text as its input.
 fn fed(command: &mut Command, text: &str) -> Result<()> {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::null());
     let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;

@@ -1,5 +1,5 @@
-//! `cargo xtask bench review`: a whole review of a large change in a generated repository, beside `git diff` of the
-//! same change.
+//! `cargo xtask bench review`: runs a whole review of a large change in a generated repository, beside `git
+//! diff` of the same change.
 
 mod project;
 
@@ -17,12 +17,12 @@ use super::watch;
 use crate::{say, workspace};
 use project::GeneratedProject;
 
-/// The most seconds that a review may take beyond `git diff` of the same change.
+/// Maximum number of seconds that a review may take beyond `git diff` of the same change.
 const MOST_SECONDS: f64 = 1.0;
-/// The most megabytes that a review may take, with the processes that it starts.
+/// Maximum number of megabytes that a review may use, with the processes that it starts.
 const MOST_MEGABYTES: f64 = 200.0;
 
-/// How long ago the files of the base were written: git reads again what is not older than its index.
+/// Age of the base's files: git reads files again that are not older than its index.
 const AGE: Duration = Duration::from_secs(3600);
 
 /// The repository, the change, and how it is measured.
@@ -54,7 +54,7 @@ pub(crate) struct Options {
     program: Option<PathBuf>,
 }
 
-/// Measures. `false`: a review takes more time or memory than promised, or finds nothing.
+/// Measures. Returns `false` if a review takes more time or memory than promised, or finds nothing.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let program = match &options.program {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
@@ -70,7 +70,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     place.begin(&project)?;
     let change = project.change(options.changed, options.lines);
     place.apply(&change)?;
-    // New files count only if git knows of them.
+    // Git counts new files only if they are in its index.
     place.git(&["add", "--intent-to-add", "."])?;
     let counts = place.git(&["diff", "--shortstat", "-M", "main"])?;
     place.git(&["reset", "--quiet"])?;
@@ -105,12 +105,12 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(kept)
 }
 
-/// The table's head.
+/// The header of the table.
 const HEAD: &str = "\
 review of              git diff  truing    more  ratio   truing    MB   tree   found
                               s       s       s          CPU s";
 
-/// Where everything lies.
+/// The folders and the program of the measurement.
 struct ReviewBenchPaths {
     root: PathBuf,
     home: PathBuf,
@@ -118,7 +118,7 @@ struct ReviewBenchPaths {
 }
 
 impl ReviewBenchPaths {
-    /// A repository with one commit on `main`.
+    /// Creates a repository with one commit on `main`.
     fn begin(&self, project: &GeneratedProject) -> Result<()> {
         fs::create_dir_all(&self.root)?;
         fs::create_dir_all(&self.home)?;
@@ -126,7 +126,7 @@ impl ReviewBenchPaths {
             self.write(&path, &text, AGE)?;
         }
         self.git(&["init", "--quiet", "--initial-branch=main"])?;
-        // Git would tidy up in the background, while something is measured.
+        // Git would run its maintenance in the background during a measurement.
         self.git(&["config", "maintenance.auto", "false"])?;
         self.git(&["add", "."])?;
         self.git(&["commit", "--quiet", "--message", "base"])?;
@@ -151,7 +151,7 @@ impl ReviewBenchPaths {
         aged(&path, age)
     }
 
-    /// Gives every file another time: git must read it to tell that it has not changed.
+    /// Gives every file another time: git must then read it to see that it is unchanged.
     fn touch_all(&self, folder: &Path) -> Result<()> {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
@@ -164,7 +164,7 @@ impl ReviewBenchPaths {
         Ok(())
     }
 
-    /// Git in the repository, without anybody's configuration.
+    /// Returns a git command in the repository, without any user's configuration.
     fn git_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("git");
         command.arg("-C").arg(&self.root).args(arguments).stdin(Stdio::null());
@@ -181,7 +181,7 @@ impl ReviewBenchPaths {
         workspace::output(&mut self.git_command(arguments))
     }
 
-    /// A review, with records of its own.
+    /// Returns the command of a review with separate records.
     fn review(&self, flags: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["review", "--quiet", "--format", "json"]).args(flags);
@@ -190,13 +190,14 @@ impl ReviewBenchPaths {
         command
     }
 
-    /// Has `truing review` such a flag?
+    /// True if `truing review` has this flag.
     fn knows(&self, flag: &str) -> Result<bool> {
         let mut help = Command::new(&self.program);
         Ok(workspace::output(help.args(["review", "--help"]))?.contains(flag))
     }
 
-    /// One line of the table. `false`: more time or memory than promised, or nothing found.
+    /// Prints one line of the table. Returns `false` for more time or memory than promised, or without a
+    /// finding.
     fn compare(&self, what: &str, review: &[&str], diff: &[&str], rounds: usize) -> Result<bool> {
         let (mut ours, mut theirs) = (self.review(review), self.git_command(diff));
         let seen = watch::watch(&mut ours)?;

@@ -1,5 +1,5 @@
-//! `cargo xtask bench rules`: ten rules of syntax over several hundred Python files, beside ast-grep's own command
-//! line with the same rules.
+//! `cargo xtask bench rules`: runs ten rules of syntax on several hundred Python files, beside ast-grep's own
+//! command line with the same rules.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,10 +13,10 @@ use serde_json::Value;
 use super::meter::{self, RunTimes};
 use crate::{say, workspace};
 
-/// How often each of the two is run, by turns; the medians count.
+/// Number of runs of each of the two, by turns; the medians count.
 const ROUNDS: usize = 21;
 
-/// Fewer files would compare how fast the programs start.
+/// Minimum number of files: with fewer, the start-up of the programs would dominate.
 const MIN_FILES: usize = 300;
 
 /// The rules, each one file of ast-grep's YAML.
@@ -46,7 +46,7 @@ pub(crate) struct Options {
     program: Option<PathBuf>,
 }
 
-/// Compares. `false`: the findings differ, or we are slower.
+/// Compares. Returns `false` if the findings differ, or if Truing is slower.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let folder = tempfile::tempdir().context("no temporary folder can be made")?;
     let here = folder.path();
@@ -85,7 +85,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         rounds.push((meter::run(&mut ours)?, meter::run(&mut theirs)?));
     }
     let of = |part: fn(&(RunTimes, RunTimes)) -> f64| meter::median(rounds.iter().map(part).collect());
-    // Paired, so that what else the machine does weighs on both; and on the processor, where it weighs less.
+    // Paired, because other work on the machine then affects both; and measured in CPU time, which it affects
+    // less.
     let ratio = of(|(ours, theirs)| theirs.processor / ours.processor);
     say::line(&format!(
         "on the processor: truing {:.2} s, ast-grep {:.2} s, {ratio:.2} times as fast, promised 1.00 (medians of {ROUNDS} pairs)",
@@ -103,10 +104,10 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 
 /// A finding: path, first and last line, rule.
 type LintMatch = (String, u64, u64, String);
-/// All findings.
+/// The findings of one program.
 type LintMatches = BTreeSet<LintMatch>;
 
-/// What a command finds. Two matches of one rule on the same lines are one finding.
+/// Returns the findings of a command. Two matches of one rule on the same lines are one finding.
 fn found(command: &mut Command, of: fn(&Value) -> Option<LintMatch>) -> Result<LintMatches> {
     let output =
         command.stdout(Stdio::piped()).output().with_context(|| format!("cannot start {command:?}"))?;
@@ -142,7 +143,7 @@ fn compare(ours: &LintMatches, theirs: &LintMatches) -> bool {
     ours == theirs && !ours.is_empty()
 }
 
-/// Where `python3` keeps its standard library.
+/// Returns the folder of the standard library of `python3`.
 fn standard_library() -> Result<PathBuf> {
     let mut python = Command::new("python3");
     python.args(["-c", "import sysconfig; print(sysconfig.get_paths()['stdlib'])"]);
@@ -150,7 +151,8 @@ fn standard_library() -> Result<PathBuf> {
     Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
 }
 
-/// Copies the Python files below a folder, without tests and installed packages: how many, and their bytes.
+/// Copies the Python files below a folder, without tests and installed packages. Returns their number and
+/// their bytes.
 fn copy(from: &Path, to: &Path) -> Result<(usize, u64)> {
     let skipped = ["test", "tests", "idle_test", "site-packages", "__pycache__"];
     let (mut files, mut bytes) = (0, 0);

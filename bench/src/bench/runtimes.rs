@@ -1,5 +1,5 @@
-//! `cargo xtask bench runtimes`: the same scripted review with the conversation held by `native` and by `cli`, beside
-//! the `claude` program asked one question by itself.
+//! `cargo xtask bench runtimes`: runs the same scripted review with the runtimes `native` and `cli`, beside a
+//! single question to the `claude` program.
 
 use std::fs;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ pub(crate) struct Options {
     program: Option<PathBuf>,
 }
 
-/// Measures. `false`: the two reviews do not come to the same.
+/// Measures. Returns `false` if the two reviews have different results.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::root()?;
     let program = match &options.program {
@@ -46,7 +46,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for round in 0..=options.rounds.max(1) {
         for row in &mut rows {
             if round == 0 {
-                // Not timed: looking at memory takes time itself.
+                // Not timed, because the measurement of memory takes time itself.
                 let seen = watch::watch(&mut place.command(row.who))?;
                 row.bytes = seen.tree_bytes;
                 if !matches!(row.who, MeasuredRuntime::Claude) {
@@ -81,7 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(same)
 }
 
-/// What is run.
+/// The program that is run.
 #[derive(Clone, Copy)]
 enum MeasuredRuntime {
     Native,
@@ -106,7 +106,7 @@ struct RuntimeRow {
     bytes: u64,
 }
 
-/// A review looks at the files and reports one finding; whoever asks without tools of ours is told a word.
+/// Scripts a review that reads the files and reports one finding; a caller without our tools gets one word.
 fn script() -> ModelScript {
     let finding = json!({ "path": "pay.py", "start_line": 2, "end_line": 2, "severity": "P1", "category": "G",
         "title": "The last one is left out", "body": "The range ends one too early.",
@@ -124,7 +124,7 @@ fn script() -> ModelScript {
     ModelScript::of([read, report, ScriptedAnswer::text("yes").times(0)])
 }
 
-/// What a review came to, but for when and how long.
+/// Returns the result of a review, without its times.
 fn result(output: &[u8]) -> Result<Value> {
     let report: Value = serde_json::from_slice(output).context("the review is no JSON")?;
     if report["outcome"]["kind"] != "reviewed" || report["findings"][0]["source"] != "agent" {
@@ -133,7 +133,7 @@ fn result(output: &[u8]) -> Result<Value> {
     Ok(json!([report["findings"], report["verdict"], report["turns"], report["cost_micro_usd"]]))
 }
 
-/// Where everything lies.
+/// The folders and programs of the measurement.
 struct RuntimeBenchPaths {
     root: PathBuf,
     home: PathBuf,
@@ -143,7 +143,7 @@ struct RuntimeBenchPaths {
 }
 
 impl RuntimeBenchPaths {
-    /// A repository with a change in its working tree.
+    /// Creates a repository with a change in its working tree.
     fn begin(&self) -> Result<()> {
         fs::create_dir_all(&self.root)?;
         self.git(&["init", "--quiet", "--initial-branch=main"])?;
@@ -187,7 +187,7 @@ impl RuntimeBenchPaths {
         command.current_dir(&self.root).stdin(Stdio::null()).stderr(Stdio::null());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", &self.home).env("ANTHROPIC_API_KEY", KEY).env("ANTHROPIC_BASE_URL", &self.model);
-        // It would ask for what is not here: news of itself, and where to send what it has seen.
+        // The program would otherwise contact servers that do not exist here, for updates and telemetry.
         command.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
         command
     }

@@ -1,5 +1,5 @@
-//! The servers that keep slots and records, from the system's packages: started for one measurement, each durable as an
-//! operator has it.
+//! The servers for slots and records, from the system's packages: started for one measurement, with the
+//! durability of a real deployment.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use super::process::{ChildProcess, free_port, until};
 use crate::workspace;
 
-/// Redis, or Valkey, whose data is in a folder. Each write is on the disk before it is answered.
+/// Starts Redis, or Valkey, with its data in a folder. Each write is on the disk before it is answered.
 pub(super) fn redis(program: &Path, folder: &Path) -> Result<(ChildProcess, u16)> {
     let port = free_port()?;
     let mut process = ChildProcess::start(
@@ -37,8 +37,8 @@ pub(super) fn redis(program: &Path, folder: &Path) -> Result<(ChildProcess, u16)
     Ok((process, port))
 }
 
-/// Makes PostgreSQL's folder, runs the server until the input ends, and leaves nothing behind. The folder is where
-/// anybody may write, on a disk.
+/// Creates PostgreSQL's folder, runs the server until the input ends, and removes everything. The folder is
+/// on a disk, where every user may write.
 const LIFE: &str = r#"
 folder=$(mktemp -d /var/tmp/truing-bench.XXXXXX) && cd "$folder" || exit 1
 "$1/initdb" -D data -U truing -A trust -E UTF8 --locale=C --no-sync >initdb.log 2>&1 ||
@@ -50,18 +50,18 @@ kill -INT $! && wait
 cd / && rm -rf "$folder"
 "#;
 
-/// PostgreSQL with an empty database; its address as it is configured. Its settings are its own, but for the number of
-/// connections: a process has up to 16.
+/// Starts PostgreSQL with an empty database. Returns its address in the form of a configuration. Its settings
+/// are the defaults, except for the number of connections: a process has up to 16.
 pub(super) fn postgres() -> Result<(ChildProcess, String)> {
     let (bin, port) = (programs()?, free_port()?);
-    // It refuses to run as root.
+    // PostgreSQL refuses to run as root.
     let is_root = workspace::output(Command::new("id").arg("-u"))?.trim() == "0";
     let mut command = Command::new(if is_root { "runuser" } else { "sh" });
     if is_root {
         command.args(["-u", "postgres", "--", "sh"]);
     }
     command.args(["-c", LIFE, "sh"]).arg(&bin).arg(port.to_string()).current_dir("/");
-    // A group of its own: an interrupt at the terminal must not end the shell before it has tidied up.
+    // A separate process group keeps an interrupt at the terminal from ending the shell before its cleanup.
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
     let output = child.stdout.take().context("there is no standard output")?;
@@ -80,7 +80,7 @@ pub(super) fn postgres() -> Result<(ChildProcess, String)> {
     Ok((process, format!("postgres://truing@127.0.0.1:{port}/postgres?sslmode=disable")))
 }
 
-/// The folder of the newest version's programs.
+/// Returns the folder of the newest version's programs.
 pub(super) fn programs() -> Result<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let programs = versions.filter_map(|entry| {
@@ -99,17 +99,17 @@ pub(super) fn programs() -> Result<PathBuf> {
 /// The servers of a deployment of many processes.
 pub(super) struct StoreServers {
     pub(super) processes: [ChildProcess; 2],
-    /// The address of the slots, and that of the records.
+    /// The addresses of the slots and of the records.
     pub(super) slots: String,
     pub(super) records: String,
-    /// The section `[store]` of a configuration that uses them, but for the local folder.
+    /// The section `[store]` of a configuration that uses them, without the local folder.
     pub(super) section: String,
-    /// The line of a forge's section that such a configuration has to have, and the variable that it names.
+    /// The required line of a forge's section in such a configuration, and the variable that it names.
     pub(super) marker_key: &'static str,
     pub(super) variable: (&'static str, &'static str),
 }
 
-/// Starts both; the slots' data is in a folder.
+/// Starts both servers; the slots' data is in a folder.
 pub(super) fn servers(program: &Path, folder: &Path) -> Result<StoreServers> {
     let (slots, port) = redis(program, folder)?;
     let (records, address) = postgres()?;
@@ -124,18 +124,18 @@ pub(super) fn servers(program: &Path, folder: &Path) -> Result<StoreServers> {
     })
 }
 
-/// The contents of a database, and its transactions so far.
+/// The size of a database, and its transactions so far.
 pub(super) struct DatabaseStats {
-    /// Rows of all tables of ours.
+    /// Number of rows of all our tables.
     pub(super) rows: u64,
-    /// Its size.
+    /// Size in bytes on the disk.
     pub(super) bytes: u64,
-    /// Transactions that were committed, and those that were not, most of them because another one was in the way.
+    /// Committed transactions, and rolled-back ones, most of which conflicted with another.
     pub(super) commits: u64,
     pub(super) rollbacks: u64,
 }
 
-/// Asks a database of ours.
+/// Reads the statistics of one of our databases.
 pub(super) fn look(records: &str) -> Result<DatabaseStats> {
     let sql = "SELECT sum((xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM truing.%I', tablename), \
                false, true, '')))[1]::text::bigint), pg_database_size(current_database()), \

@@ -1,4 +1,4 @@
-//! How much memory a command takes, with the processes that it starts, as Linux tells in `/proc`.
+//! Measures the memory of a command, with the processes that it starts, from Linux's `/proc`.
 
 use std::fs;
 use std::io::Read;
@@ -8,28 +8,27 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// How often is looked.
+/// Time between two measurements.
 const EVERY: Duration = Duration::from_millis(2);
 
-/// What was seen of a run.
+/// The result of a watched run.
 pub(super) struct WatchedRun {
-    /// Its end.
+    /// Exit status of the command.
     pub(super) status: ExitStatus,
-    /// What the command printed.
     pub(super) output: Vec<u8>,
     /// The largest resident size of its own process.
     pub(super) own_bytes: u64,
-    /// The largest sum of what its processes had at one moment. What they share counts for each.
+    /// The largest sum of its processes' resident sizes at one moment. Shared memory counts for each.
     pub(super) tree_bytes: u64,
 }
 
-/// Runs a command to its end. Sizes are 0 where there is no `/proc`.
+/// Runs a command to its end. Sizes are 0 on systems without `/proc`.
 pub(super) fn watch(command: &mut Command) -> Result<WatchedRun> {
     let mut child =
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {command:?}"))?;
     let id = child.id();
     let mut stdout = child.stdout.take().context("there is no standard output")?;
-    // The answer comes last, so that the process still exists when its first part is here.
+    // The output comes last, and the process therefore still exists when the first part arrives.
     let reading = thread::spawn(move || {
         let (mut output, mut own) = (vec![0; 1], 0);
         let first = stdout.read(&mut output).unwrap_or_default();
@@ -49,12 +48,12 @@ pub(super) fn watch(command: &mut Command) -> Result<WatchedRun> {
     Ok(WatchedRun { status, output, own_bytes, tree_bytes: tree_bytes.max(own_bytes) })
 }
 
-/// The resident size of a process and all that it started, in bytes.
+/// Returns the resident size of a process and all of its children, in bytes.
 fn resident(id: u32) -> u64 {
     field(id, "VmRSS:") + children(id).into_iter().map(resident).sum::<u64>()
 }
 
-/// The processes that one has started, and that still run.
+/// Returns the running processes that this one has started.
 pub(super) fn children(id: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
     let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
@@ -63,7 +62,7 @@ pub(super) fn children(id: u32) -> Vec<u32> {
         .collect()
 }
 
-/// A size in a process's status, in bytes; 0 if it has ended.
+/// Returns a size in a process's status, in bytes; 0 if it has ended.
 pub(super) fn field(id: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();

@@ -1,6 +1,7 @@
-//! `cargo xtask bench workers`: reviews a minute with 1, 2, 4 and 8 worker processes beside one that takes the webhooks,
-//! with slots in Redis and records in PostgreSQL. The forge is a double on this machine, and so is the model, which
-//! takes its time for an answer. The table says what each part costs a review, and which of them uses the processors up.
+//! `cargo xtask bench workers`: measures reviews per minute with 1, 2, 4 and 8 worker processes beside one
+//! that receives the webhooks, with slots in Redis and records in PostgreSQL. The forge and the model are
+//! fakes on this machine; the model answers after a delay. The table shows the cost of each part per review,
+//! and which part saturates the processors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,15 +25,16 @@ use crate::{say, workspace};
 
 const TOKEN: &str = "a token of the bench";
 const SECRET: &str = "a secret of the bench";
-/// The change of each pull request. No rule finds anything in it, and the model says the same.
+/// The change of each pull request. Neither a rule nor the model finds anything in it.
 const CHANGE: &str = "def pay(x):\n    try:\n        charge(x)\n    except Exception:\n        return None\n";
-/// The parts whose time is told; the last one is this process, with both doubles and the git that they start.
+/// The parts whose time is shown; the last one is this process, with both fakes and the git processes that
+/// they start.
 const PARTS: [&str; 5] = ["workers", "ingress", "redis", "postgres", "doubles"];
-/// The longest that the reviews of one measurement may take.
+/// Time limit of the reviews of one measurement.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
-/// From this share of all processors on they are used up.
+/// Share of all processors from which they count as saturated.
 const USED_UP: f64 = 0.85;
-/// The share of writes of slots that may meet a slot which somebody else has changed: less than this.
+/// Share of writes of slots that may conflict with another process: it must be lower than this.
 const CONFLICTS: f64 = 0.01;
 
 /// The size of the measurement.
@@ -61,7 +63,7 @@ pub(crate) struct Options {
     redis: PathBuf,
 }
 
-/// Measures. `false`: slots are in each other's way more often than promised, or nobody tells.
+/// Measures. Returns `false` if slots conflict more often than promised, or if no figure is available.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let numbers = [options.pulls, options.repositories, options.concurrency, options.workers.len()];
     if numbers.contains(&0) || options.workers.contains(&0) {
@@ -106,7 +108,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(kept)
 }
 
-/// The part that the last measurement is held up by.
+/// Describes the part that limits the last measurement.
 fn limit(workers: usize, row: &WorkersRow, busy: f64) -> String {
     let all: f64 = row.cpu.iter().sum();
     let greatest = PARTS.iter().zip(&row.cpu).max_by(|one, other| one.1.total_cmp(other.1));
@@ -121,19 +123,19 @@ fn limit(workers: usize, row: &WorkersRow, busy: f64) -> String {
     format!("with {workers} workers the processors are used up: {part} takes the most ({share:.0} %)")
 }
 
-/// The cost of all reviews of a measurement, but for time.
+/// The cost of all reviews of a measurement, except time.
 #[derive(Default)]
 struct ReviewsCost {
-    /// Calls of the forge's API.
+    /// Number of requests to the forge's API.
     calls: u64,
-    /// Those of them that create something.
+    /// Number of those that create something.
     creations: u64,
-    /// Requests by git.
+    /// Number of requests by git.
     git: u64,
     /// Rows and bytes in PostgreSQL.
     rows: u64,
     bytes: u64,
-    /// Its transactions, and those of them that had to be tried again.
+    /// Number of its transactions, and of those that were retried.
     transactions: u64,
     again: u64,
 }
@@ -155,12 +157,12 @@ impl ReviewsCost {
     }
 }
 
-/// One measurement.
+/// One measurement of the table.
 struct WorkersRow {
     took: Duration,
-    /// Seconds on the processors, of each of [`PARTS`].
+    /// CPU seconds of each of [`PARTS`].
     cpu: Vec<f64>,
-    /// The share of writes of slots that found another version; none: not told.
+    /// Share of writes of slots that found another version; none if it is unavailable.
     conflicts: Option<f64>,
     cost: ReviewsCost,
 }
@@ -177,7 +179,7 @@ fn measure(options: &Options, root: &Path, program: &Path, workers: usize) -> Re
     let (mut processes, mut ports) = (Vec::new(), Vec::new());
     for (number, role) in roles.enumerate() {
         let port = free_port()?;
-        // Each has mirrors of its own, as if it were on another machine.
+        // Each process has its own mirrors, as if it were on another machine.
         let home = data.path().join(format!("{role}-{number}"));
         fs::create_dir(&home)?;
         let part = if role == "ingress" { "ingress" } else { "workers" };
@@ -234,12 +236,12 @@ fn measure(options: &Options, root: &Path, program: &Path, workers: usize) -> Re
     Ok(WorkersRow { took, cpu, conflicts: conflicts(&ports), cost })
 }
 
-/// Is it a request of git?
+/// True if the route is used by git.
 fn is_git(route: &str) -> bool {
     route.contains("/info/refs") || route.contains("/git-")
 }
 
-/// Has the head a status? Any but success says that something is wrong with the measurement.
+/// True if the head has a status. Any status but success is an error of the measurement.
 fn is_reviewed(view: &PullView) -> Result<bool> {
     let Some(status) = view.statuses.get(&view.head).and_then(|statuses| statuses.last()) else {
         return Ok(false);
@@ -250,22 +252,22 @@ fn is_reviewed(view: &PullView) -> Result<bool> {
     Ok(true)
 }
 
-/// Seconds on the processors so far, of each of [`PARTS`].
+/// Returns the CPU seconds so far of each of [`PARTS`].
 fn used(processes: &[ChildProcess]) -> Result<Vec<f64>> {
     let of = |part: &str| -> Result<f64> {
         let of_part = processes.iter().filter(|process| process.part() == part);
         of_part.map(|process| Ok(process.used()?.cpu)).sum()
     };
     let mut used: Vec<f64> = PARTS.iter().map(|part| of(part)).collect::<Result<_>>()?;
-    // Processes of its that still run are counted above; the bench's own children have all ended.
+    // Its running child processes are counted above; the bench's own children have all ended.
     if let Some(doubles) = used.last_mut() {
         *doubles = seconds("self")?;
     }
     Ok(used)
 }
 
-/// The share of writes of slots that found another version, of all that were tried, as all processes tell; none: one of
-/// them does not.
+/// Returns the share of writes of slots that found another version, from the metrics of all processes; none
+/// if one lacks them.
 fn conflicts(ports: &[u16]) -> Option<f64> {
     let (mut tried, mut conflicts) = (0.0, 0.0);
     for port in ports {
@@ -276,7 +278,7 @@ fn conflicts(ports: &[u16]) -> Option<f64> {
     Some(conflicts / f64::max(tried, 1.0))
 }
 
-/// The sum of a counter's lines in Prometheus's text; none: there is no such line.
+/// Returns the sum of a counter's lines in Prometheus's text; none if there is no such line.
 fn counter(metrics: &str, name: &str) -> Option<f64> {
     let rest = metrics.lines().filter_map(|line| line.strip_prefix(name));
     let lines = rest.filter(|rest| rest.starts_with([' ', '{']));
@@ -312,7 +314,8 @@ impl TestDoubles {
         Ok(Self { forge, model, pulls })
     }
 
-    /// A configuration that uses them and these servers. Nothing else is done meanwhile, such as a sweep.
+    /// Returns a configuration that uses the fakes and these servers. Background work, such as a sweep, is
+    /// disabled.
     fn config(&self, servers: &stores::StoreServers, options: &Options) -> String {
         let (forge, model) = (self.forge.base_url(), self.model.url());
         let (store, marker_key, concurrency) = (&servers.section, servers.marker_key, options.concurrency);

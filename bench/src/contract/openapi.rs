@@ -1,11 +1,11 @@
-//! Cuts an OpenAPI document: some operations, the components that they lead to, and no prose.
+//! Cuts an OpenAPI document to some operations and the components that they refer to, without prose.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
-/// What says nothing of the shape of an exchange.
+/// Keys that do not describe the shape of an exchange.
 const PROSE: &[&str] = &[
     "deprecated",
     "description",
@@ -18,13 +18,13 @@ const PROSE: &[&str] = &[
     "x-github",
     "x-multi-segment",
 ];
-/// Keys whose values are maps with names of somebody's own: a field may well be called `description`.
+/// Keys whose values are maps with names chosen by the author: a field may well be named `description`.
 const NAMED: &[&str] =
     &["headers", "parameters", "patternProperties", "properties", "requestBodies", "responses", "schemas"];
-/// How references to components begin.
+/// Prefix of references to components.
 const COMPONENTS: &str = "#/components/";
 
-/// The document with these operations (`GET /user`) alone.
+/// Returns the document with only these operations (`GET /user`).
 pub(super) fn cut(whole: &Value, operations: &[String]) -> Result<Value> {
     let mut paths = Map::new();
     for operation in operations {
@@ -72,7 +72,7 @@ fn without_prose(value: &Value, named: bool) -> Value {
     }
 }
 
-/// The components that a value refers to, as `kind/name`.
+/// Collects the components that a value refers to, as `kind/name`.
 fn references(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {

@@ -1,5 +1,5 @@
-//! Cuts a GraphQL schema, given as the answer to introspection: some types, and of their fields those that lead to
-//! them, written in GraphQL's own language.
+//! Cuts a GraphQL schema, given as the response to introspection, to some types and the fields that lead to
+//! them. The output is in GraphQL's own language.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-/// The schema of these types alone, and of the scalars, enumerations and inputs that they use.
+/// Returns the schema of only these types, and of the scalars, enumerations and inputs that they use.
 pub(super) fn cut(introspected: &Value, kept: &[String]) -> Result<String> {
     let types = introspected["__schema"]["types"].as_array().context("this is no introspection")?;
     let types: BTreeMap<&str, &Value> =
@@ -31,7 +31,7 @@ struct SchemaSubset<'a> {
 }
 
 impl<'a> SchemaSubset<'a> {
-    /// A type's definition; what it uses is added to `used`.
+    /// Renders a type's definition; the types that it uses are added to `used`.
     fn text(&self, name: &str, used: &mut BTreeSet<&'a str>) -> Result<String> {
         let of = self.types.get(name).with_context(|| format!("the schema has no type {name}"))?;
         let mut text = String::new();
@@ -60,7 +60,7 @@ impl<'a> SchemaSubset<'a> {
         Ok(text)
     }
 
-    /// An object or interface: the fields that lead to what is kept.
+    /// Renders an object or interface with the fields that lead to kept types.
     fn fields(
         &self,
         of: &'a Value,
@@ -92,7 +92,7 @@ impl<'a> SchemaSubset<'a> {
         Ok(writeln!(text, "}}")?)
     }
 
-    /// Does a field of this type lead to what is kept, or to a plain value?
+    /// True if a field of this type leads to a kept type, or to a plain value.
     fn leads_on(&self, of: &Value) -> bool {
         named(of).is_some_and(|name| {
             let kind = self.types.get(name).and_then(|of| of["kind"].as_str());
@@ -109,13 +109,13 @@ fn word(of: &Value) -> &str {
     of["name"].as_str().unwrap_or_default()
 }
 
-/// The type inside lists and non-nulls.
+/// Returns the type inside lists and non-nulls.
 fn named(of: &Value) -> Option<&str> {
     let inner = &of["ofType"];
     if inner.is_null() { of["name"].as_str() } else { named(inner) }
 }
 
-/// A type as it is written: `[String!]!`.
+/// Formats a type such as `[String!]!`.
 fn shape(of: &Value) -> String {
     match of["kind"].as_str() {
         Some("NON_NULL") => format!("{}!", shape(&of["ofType"])),
@@ -124,7 +124,7 @@ fn shape(of: &Value) -> String {
     }
 }
 
-/// `name: Type = default`.
+/// Formats an argument as `name: Type = default`.
 fn argument(of: &Value) -> String {
     let default = of["defaultValue"].as_str().map(|value| format!(" = {value}")).unwrap_or_default();
     format!("{}: {}{default}", word(of), shape(&of["type"]))

@@ -1,4 +1,4 @@
-//! Damaged diffs: whatever they are, nothing panics and what is read holds together.
+//! Reads damaged diffs: for any input, nothing may panic and the result must be consistent.
 
 use anyhow::Result;
 use truing_diff::{AnchorKind, DiffSide, FileContent, LineFate, LineTracker, RepoPath};
@@ -6,10 +6,10 @@ use truing_diff::{AnchorKind, DiffSide, FileContent, LineFate, LineTracker, Repo
 use super::random::{SeededRandom, damage};
 use crate::bench::hard;
 
-/// How large a diff of the corpus may be, in bytes; a larger one would only slow the rounds down.
+/// Maximum size of a diff of the corpus in bytes; a larger one would only slow the rounds down.
 const MAX_BYTES: usize = 20_000;
 
-/// What means something in a diff.
+/// The byte sequences with a meaning in a diff.
 const WORDS: &[&[u8]] = &[
     b"diff --git a/x b/x\n",
     b"diff --cc x\n",
@@ -37,7 +37,7 @@ const WORDS: &[&[u8]] = &[
     b" ",
 ];
 
-/// Diffs that begin whole.
+/// Returns the corpus of undamaged diffs.
 pub(super) fn corpus() -> Result<Vec<Vec<u8>>> {
     let mut corpus: Vec<Vec<u8>> = hard::diffs()?.into_iter().map(|case| case.diff).collect();
     corpus.retain(|diff| diff.len() <= MAX_BYTES);
@@ -51,7 +51,7 @@ pub(super) fn corpus() -> Result<Vec<Vec<u8>>> {
     Ok(corpus)
 }
 
-/// Damages one of them and reads it.
+/// Damages one diff of the corpus and reads it.
 pub(super) fn round(corpus: &[Vec<u8>], random: &mut SeededRandom) {
     let mut input = random.one(corpus).cloned().unwrap_or_default();
     damage(&mut input, corpus, WORDS, random);
@@ -98,13 +98,13 @@ pub(super) fn round(corpus: &[Vec<u8>], random: &mut SeededRandom) {
     }
 }
 
-/// The number of a line: mostly small.
+/// Returns a line number, mostly a small one.
 fn number(random: &mut SeededRandom) -> u32 {
     let bound = if random.below(10) == 0 { u32::MAX as usize } else { 50 };
     u32::try_from(random.below(bound)).unwrap_or(u32::MAX)
 }
 
-/// Lines that are often equal.
+/// Returns lines that are often equal.
 fn text(random: &mut SeededRandom) -> Vec<u8> {
     const LINES: [&[u8]; 8] =
         [b"}", b"", b"  x = 1", b"x = 1", b"y = x + 1\r", b"return y", b"\xff", b"fn f() {"];

@@ -1,6 +1,6 @@
-//! Numbers that look random and are the same for the same seed (SplitMix64), and damage done by them.
+//! Pseudo-random numbers from a seed (SplitMix64), and random damage based on them.
 
-/// A row of numbers.
+/// A sequence of pseudo-random numbers.
 pub(crate) struct SeededRandom {
     state: u64,
 }
@@ -18,26 +18,26 @@ impl SeededRandom {
         z ^ (z >> 31)
     }
 
-    /// A number below `bound`; 0 if that is 0.
+    /// Returns a number below `bound`; 0 if that is 0.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).unwrap_or(u64::MAX).max(1);
         usize::try_from(self.next() % bound).unwrap_or_default()
     }
 
-    /// One of some things.
+    /// Returns one of the elements.
     pub(crate) fn one<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
         of.get(self.below(of.len()))
     }
 
-    /// A part of some bytes.
+    /// Returns a range within `len` bytes.
     pub(crate) fn part(&mut self, len: usize) -> std::ops::Range<usize> {
         let start = self.below(len + 1);
         start..start + self.below((len - start).min(200) + 1)
     }
 }
 
-/// Cuts bytes off anywhere, changes, drops, repeats and inserts some, or goes on as another one does. `words` are
-/// what means something in this format.
+/// Truncates, changes, drops, repeats or inserts bytes, or continues with the bytes of another input. `words`
+/// are the byte sequences with a meaning in this format.
 pub(crate) fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &[&[u8]], random: &mut SeededRandom) {
     for _ in 0..=random.below(4) {
         match random.below(7) {
@@ -65,7 +65,7 @@ pub(crate) fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &[&[u8]], r
                 bytes.extend_from_slice(other.get(from..).unwrap_or_default());
             }
             _ => {
-                // A whole line goes.
+                // A whole line is removed.
                 let start = random.below(bytes.len() + 1);
                 let line = bytes.iter().skip(start).position(|byte| *byte == b'\n').unwrap_or_default();
                 bytes.drain(start..start + line);

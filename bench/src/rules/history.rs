@@ -1,4 +1,4 @@
-//! The rules at work on the history of a repository: on what each commit changed, and on whole trees.
+//! Runs the rules on the history of a repository: on the changes of each commit, and on whole trees.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -14,9 +14,9 @@ use truing_core::port::{ChangedFile, ReadRequest};
 use truing_diff::{FileDiff, FileStatus, RepoPath, added_ranges, parse};
 use truing_reader::InProcessReader;
 
-/// How a review asks for a diff.
+/// The arguments with which a review requests a diff.
 const DIFF: &[&str] = &["diff", "--no-color", "--no-ext-diff", "--no-textconv", "-M", "--full-index"];
-/// Every line of a file.
+/// The range of all lines of a file.
 const WHOLE: (u32, u32) = (1, u32::MAX);
 
 /// A git folder that is read.
@@ -25,7 +25,7 @@ pub(super) struct GitHistory {
     blobs: BlobReader,
 }
 
-/// `git cat-file --batch`, running.
+/// A running `git cat-file --batch`.
 struct BlobReader {
     child: Child,
     ask: ChildStdin,
@@ -46,7 +46,7 @@ impl GitHistory {
         Ok(Self { dir: dir.to_owned(), blobs: BlobReader { child, ask, answer } })
     }
 
-    /// The newest commits from `head` that have one parent.
+    /// Returns the newest commits from `head` that have one parent.
     pub(super) fn commits(&self, head: &str, count: usize) -> Result<Vec<String>> {
         let count = format!("--max-count={count}");
         let list = ["rev-list", "--min-parents=1", "--max-parents=1", &count, head];
@@ -54,7 +54,8 @@ impl GitHistory {
         Ok(String::from_utf8(text)?.lines().map(str::to_owned).collect())
     }
 
-    /// What the rules find in what a commit changed, as a review of it would; none of a commit that lacks a file here.
+    /// Returns the rules' findings in the changes of a commit, as a review of it would; none for a commit
+    /// that lacks a file here.
     pub(super) fn change(
         &mut self,
         commit: &str,
@@ -72,7 +73,7 @@ impl GitHistory {
         let (mut files, mut also_changed) = (Vec::new(), Vec::new());
         for file in &parsed.files {
             let is_read = file.status != FileStatus::Deleted && !file.is_submodule() && !file.is_symlink();
-            // What is no text is looked at when it is new.
+            // A file that is not text is inspected only if it is new.
             if is_read && (!file.is_binary || file.status == FileStatus::Added) {
                 files.push(changed(file));
             } else {
@@ -93,7 +94,7 @@ impl GitHistory {
         Ok(Some(rules.read_blocking(&request)?.findings))
     }
 
-    /// What the rules find in all files of a commit.
+    /// Returns the rules' findings in all files of a commit.
     pub(super) fn tree(&self, commit: &str, rules: &InProcessReader, pack: &str) -> Result<Vec<RawFinding>> {
         let folder = tempfile::tempdir()?;
         let (index, tree) = (folder.path().join("index"), folder.path().join("tree"));
@@ -105,7 +106,7 @@ impl GitHistory {
         };
         output(with_index().args(["read-tree", commit]))?;
         let list = output(with_index().args(["ls-files", "-z"]))?;
-        // Of large files a clone may hold the name alone; git writes the others, and fails.
+        // A clone may have only the names of large files; git writes the others, and fails.
         let mut write = with_index();
         write.arg("--work-tree").arg(&tree).args(["checkout-index", "--all", "--force"]);
         write.stderr(Stdio::null()).status().context("cannot start git")?;
@@ -128,7 +129,7 @@ impl GitHistory {
 
 impl Drop for GitHistory {
     fn drop(&mut self) {
-        // It waits for questions, and holds nothing that could be lost.
+        // The process only waits for requests, and has no data to lose.
         let _ = self.blobs.child.kill();
         let _ = self.blobs.child.wait();
     }
@@ -163,7 +164,7 @@ impl BlobReader {
     }
 }
 
-/// A file as a review hands it to the rules.
+/// Converts a file to the form in which a review passes it to the rules.
 fn changed(file: &FileDiff<'_>) -> ChangedFile {
     let added = if file.is_binary { vec![WHOLE] } else { added_ranges(file) };
     ChangedFile { path: file.path.clone(), old_path: file.old_path.clone(), added }

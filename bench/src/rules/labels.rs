@@ -1,5 +1,5 @@
-//! What people judged of findings: a line for each, without any text of the repository. What follows of them: precision with
-//! its interval.
+//! People's verdicts on findings: one line for each, without any text of the repository; and the precision
+//! that results, with its interval.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,39 +10,39 @@ use truing_core::finding::Severity;
 
 /// The first line of the file.
 const HEADER: &str = "repository,scope,commit,path,line,rule,before,now,label";
-/// The z of a 95 % interval.
+/// The z value of a 95 % interval.
 const Z: f64 = 1.96;
 
-/// The repositories whose histories are looked at.
+/// The repositories whose histories are used.
 #[derive(Deserialize)]
 pub(super) struct RepositoryList {
     pub(super) repository: Vec<JudgedRepository>,
 }
 
-/// One of them.
+/// A repository whose findings were judged.
 #[derive(Deserialize)]
 pub(super) struct JudgedRepository {
-    /// `OWNER/NAME`.
+    /// The name as `OWNER/NAME`.
     pub(super) name: String,
     pub(super) language: String,
-    /// Was it kept away from whoever changed the rules?
+    /// True if the authors of the rules have not seen it.
     pub(super) held_out: bool,
-    /// The newest commit that is looked at.
+    /// The newest commit that is used.
     pub(super) head: String,
-    /// How many commits with one parent are looked at, at most.
+    /// Maximum number of commits with one parent that are used.
     pub(super) commits: usize,
 }
 
-/// In which look a finding turned up.
+/// The kind of run in which a finding occurred.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum HitScope {
-    /// At what a commit changed.
+    /// A run on the changes of a commit.
     Change,
-    /// At all files of the newest commit.
+    /// A run on all files of the newest commit.
     Tree,
 }
 
-/// A finding, by where it is.
+/// A finding, identified by its place.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct RuleHit {
     pub(super) repository: String,
@@ -50,35 +50,35 @@ pub(super) struct RuleHit {
     pub(super) commit: String,
     pub(super) path: String,
     pub(super) line: u32,
-    /// Its id in the pack.
+    /// Id of the rule in the pack.
     pub(super) rule: String,
 }
 
-/// Would those who keep the repository want to know?
+/// The answer to the question if the repository's maintainers would want to know of the finding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum HitVerdict {
     True,
-    /// Some would. Counts half.
+    /// Some maintainers would. It counts half.
     Arguable,
     False,
-    /// Nobody looked.
+    /// The finding was not judged.
     Unjudged,
 }
 
-/// What is known of a finding.
+/// The verdict on a finding and its severities.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct HitLabel {
-    /// How bad it was to the rules before they were held against these histories, if they found it.
+    /// Severity by the rules before they were tested on these histories, if they found it.
     pub(super) before: Option<Severity>,
-    /// The same for the rules as they are.
+    /// Severity by the current rules, if they find it.
     pub(super) now: Option<Severity>,
     pub(super) verdict: HitVerdict,
 }
 
-/// All that was judged.
+/// The labels of all findings.
 pub(super) type HitLabels = BTreeMap<RuleHit, HitLabel>;
 
-/// Reads the file.
+/// Parses the file of labels.
 pub(super) fn parse(text: &str) -> Result<HitLabels> {
     let mut lines = text.lines();
     ensure!(lines.next() == Some(HEADER), "the first line is not {HEADER}");
@@ -107,7 +107,7 @@ pub(super) fn parse(text: &str) -> Result<HitLabels> {
     Ok(labels)
 }
 
-/// The file's text. A path with a comma has no place in it.
+/// Renders the file of labels. A path with a comma cannot be represented.
 pub(super) fn write(labels: &HitLabels) -> Result<String> {
     let mut text = format!("{HEADER}\n");
     for (hit, known) in labels {
@@ -157,7 +157,7 @@ fn severity_of(name: &str) -> Result<Option<Severity>> {
     Ok(Some(all.into_iter().find(|severity| severity.as_str() == name).context("no severity")?))
 }
 
-/// How many findings are right.
+/// The numbers of findings by verdict.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct VerdictCounts {
     pub(super) right: u32,
@@ -167,7 +167,7 @@ pub(super) struct VerdictCounts {
 }
 
 impl VerdictCounts {
-    /// Of these verdicts.
+    /// Counts these verdicts by kind.
     pub(super) fn of(verdicts: impl Iterator<Item = HitVerdict>) -> Self {
         let mut figure = Self::default();
         for verdict in verdicts {
@@ -182,23 +182,23 @@ impl VerdictCounts {
         figure
     }
 
-    /// How many there are.
+    /// Returns the number of findings.
     pub(super) fn hits(self) -> u32 {
         self.judged() + self.unjudged
     }
 
-    /// How many were judged.
+    /// Returns the number of judged findings.
     pub(super) fn judged(self) -> u32 {
         self.right + self.arguable + self.wrong
     }
 
-    /// The share that is right, an arguable one as half; none without any that was judged.
+    /// Returns the share of correct findings, with an arguable one as half; none if no finding was judged.
     pub(super) fn precision(self) -> Option<f64> {
         let right = f64::from(self.right) + f64::from(self.arguable) / 2.0;
         (self.judged() > 0).then(|| right / f64::from(self.judged()))
     }
 
-    /// Wilson's interval of 95 % around it.
+    /// Returns Wilson's interval of 95 % around the share.
     pub(super) fn interval(self) -> Option<(f64, f64)> {
         let (share, count) = (self.precision()?, f64::from(self.judged()));
         let centre = share + Z * Z / (2.0 * count);

@@ -1,4 +1,4 @@
-//! The figures for people: what is right of what the rules find, by severity, rule and repository.
+//! Renders the figures for people: the precision of the rules, by severity, rule and repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use super::labels::{
 pub(super) const GROUPS: [(&str, &[Severity]); 2] =
     [("P0 and P1", &[Severity::P0, Severity::P1]), ("P2", &[Severity::P2])];
 
-/// Which rules: as they were before they were held against these histories, or as they are.
+/// The version of the rules: before they were tested on these histories, or the current one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum RulesVersion {
     Before,
@@ -29,7 +29,7 @@ impl RulesVersion {
     }
 }
 
-/// How many there are, how many are right, and the share with its interval.
+/// Formats the number of findings, the number of correct ones, and the share with its interval.
 pub(super) fn told(figure: VerdictCounts) -> String {
     let VerdictCounts { right, arguable, wrong, unjudged } = figure;
     let mut counts = vec![format!("{right} true"), format!("{arguable} arguable"), format!("{wrong} false")];
@@ -43,13 +43,13 @@ pub(super) fn told(figure: VerdictCounts) -> String {
     }
 }
 
-/// `0.90 (0.60 to 0.98)`.
+/// Formats a share such as `0.90 (0.60 to 0.98)`.
 fn share(figure: VerdictCounts) -> Option<String> {
     let (share, (low, high)) = figure.precision().zip(figure.interval())?;
     Some(format!("{share:.2} ({low:.2} to {high:.2})"))
 }
 
-/// What was judged of each rule, by its id, as the pack's page says it.
+/// Returns the verdicts on each rule by its id, for the pack's page.
 pub(super) fn by_rule(labels: &HitLabels) -> BTreeMap<String, String> {
     let mut found: BTreeMap<&String, Vec<HitVerdict>> = BTreeMap::new();
     for (hit, known) in labels.iter().filter(|(_, known)| known.now.is_some()) {
@@ -59,7 +59,7 @@ pub(super) fn by_rule(labels: &HitLabels) -> BTreeMap<String, String> {
     found.into_iter().map(|(rule, verdicts)| (rule.clone(), told(verdicts))).collect()
 }
 
-/// The page, in Markdown.
+/// Renders the page, in Markdown.
 pub(super) fn figures(labels: &HitLabels, repositories: &RepositoryList) -> String {
     let all = &repositories.repository;
     let commits: usize = all.iter().map(|repository| repository.commits).sum();
@@ -221,7 +221,7 @@ mod tests {
         }
     }
 
-    /// Of fewer findings nothing follows about a rule.
+    /// Fewer findings allow no conclusion about a rule.
     const LEAST_JUDGED: u32 = 3;
 
     #[test]

@@ -1,6 +1,7 @@
-//! What Atlassian publishes of both Bitbuckets, cut down to the calls that a reviewer makes: read from the folder
-//! `../shared/data/openapi` beside the checkout, or the one that `TRUING_BITBUCKET_OPENAPI` names, and not part of the
-//! repository. Where there is no such folder, nothing is checked.
+//! Atlassian's published descriptions of both Bitbuckets, cut to the requests that a reviewer makes. They are
+//! read from the folder `../shared/data/openapi` beside the checkout, or from the one that
+//! `TRUING_BITBUCKET_OPENAPI` names, and are not part of the repository. If there is no such folder, nothing
+//! is checked.
 
 use std::path::PathBuf;
 
@@ -10,32 +11,32 @@ use crate::holes::{ContractExemption, ExemptPart, TYPE, UNNAMED};
 use crate::openapi::{OpenapiDocument, fits};
 use crate::{ContractError, ForgeContract};
 
-/// The variable of the environment that names the folder.
+/// The environment variable that names the folder.
 const FOLDER: &str = "TRUING_BITBUCKET_OPENAPI";
 
-/// A call of a forge that the document does not have.
+/// A request to a forge that the document does not describe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct UndescribedCall {
     method: &'static str,
     template: &'static str,
-    /// Why it is made all the same.
+    /// The reason why it is made all the same.
     reason: &'static str,
 }
 
 impl UndescribedCall {
-    /// Is it this call?
+    /// True if a request matches this one.
     pub(crate) fn is(&self, method: &str, target: &str) -> bool {
         let path = target.split_once('?').map_or(target, |(path, _)| path);
         self.method == method && fits(self.template, path, false).is_some()
     }
 }
 
-/// Cloud's.
+/// Reads the contract of Bitbucket Cloud.
 pub(crate) fn cloud() -> Result<Option<ForgeContract>, ContractError> {
     read("bitbucket-cloud.json", "/2.0", CLOUD_HOLES, CLOUD_UNDESCRIBED)
 }
 
-/// Data Center's.
+/// Reads the contract of Bitbucket Data Center.
 pub(crate) fn data_center() -> Result<Option<ForgeContract>, ContractError> {
     read("bitbucket-dc.json", "/rest", DATA_CENTER_HOLES, DATA_CENTER_UNDESCRIBED)
 }
@@ -59,18 +60,18 @@ fn read(
     Ok(Some(ForgeContract { base, rest, graphql: None, holes, undescribed }))
 }
 
-/// The words of a field that is not there.
+/// The message for a missing field `type`.
 const NO_TYPE: &str = "\"type\" is a required property";
-/// The words of a field of a query too many.
+/// The message for an unknown field of a query.
 const NO_FIELD: &str = "not among the query's fields";
-/// Why a call is made that the document does not have.
+/// The reason for a request that the document does not describe.
 const CUT: &str = "Atlassian describes it; the copy was cut down before it was needed";
 
 const fn get(template: &'static str) -> UndescribedCall {
     UndescribedCall { method: "GET", template, reason: CUT }
 }
 
-/// Calls of Cloud that the document does not have.
+/// Requests to Cloud that the document does not describe.
 const CLOUD_UNDESCRIBED: &[UndescribedCall] = &[
     get("/user/workspaces"),
     get("/user/workspaces/{workspace}/permissions/repositories"),
@@ -83,7 +84,7 @@ const CLOUD_UNDESCRIBED: &[UndescribedCall] = &[
     get("/repositories/{workspace}/{repo_slug}/file-conflicts/{spec}"),
 ];
 
-/// Calls of Data Center that the document does not have.
+/// Requests to Data Center that the document does not describe.
 const DATA_CENTER_UNDESCRIBED: &[UndescribedCall] = &[
     get("/api/latest/users"),
     get("/api/latest/users/{userSlug}"),
@@ -103,15 +104,15 @@ const DATA_CENTER_UNDESCRIBED: &[UndescribedCall] = &[
     },
 ];
 
-/// An example of a hole: method, path, status and JSON.
+/// An example of an exemption: method, path, status and JSON.
 type ExemptionExample = (&'static str, &'static str, u16, &'static str);
 
-/// A status that every call may have.
+/// Creates an exemption for a status that every request may return.
 const fn any(status: u16, reason: &'static str, example: ExemptionExample) -> ContractExemption {
     ContractExemption { operation: "", excused: ExemptPart::Status(status), reason, example }
 }
 
-/// A hole in what is described of answers to all calls.
+/// Creates an exemption in the responses to all requests.
 const fn answers(
     ends: &'static [&'static str],
     words: &'static str,
@@ -121,7 +122,7 @@ const fn answers(
     ContractExemption { operation: "", excused: ExemptPart::Answer(ends, words), reason, example }
 }
 
-/// A hole in what is described of requests of all calls.
+/// Creates an exemption in the bodies of all requests.
 const fn requests(
     ends: &'static [&'static str],
     words: &'static str,
@@ -131,7 +132,7 @@ const fn requests(
     ContractExemption { operation: "", excused: ExemptPart::Request(ends, words), reason, example }
 }
 
-/// Addresses of examples.
+/// Addresses that the examples use.
 const PULL: &str = "/2.0/repositories/a/b/pullrequests/1";
 const COMMENT: &str = "/2.0/repositories/a/b/pullrequests/1/comments/2";
 const REPORT: &str = "/2.0/repositories/a/b/commit/c/reports/d";
@@ -141,10 +142,10 @@ const DC_COMMENT: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1/co
 const DC_COMMENTS: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1/comments";
 const DC_REPORT: &str = "/rest/insights/latest/projects/A/repos/b/commits/c/reports/d";
 
-/// Why reports' errors are unlike others.
+/// The reason why the errors of reports differ from others.
 const OWN_FORM: &str = "reports are refused in a form of their own (observed)";
 
-/// What Cloud does and its document does not say.
+/// Behaviour of Cloud that its document does not describe.
 const CLOUD_HOLES: &[ContractExemption] = &[
     requests(
         &[""],
@@ -273,7 +274,7 @@ const CLOUD_HOLES: &[ContractExemption] = &[
     any(403, "every call may be forbidden", ("GET", PULL, 403, "")),
 ];
 
-/// What Data Center does and its document does not say.
+/// Behaviour of Data Center that its document does not describe.
 const DATA_CENTER_HOLES: &[ContractExemption] = &[
     requests(
         &["/anchor/path", "/anchor/srcPath"],

@@ -1,4 +1,4 @@
-//! GraphQL: a query checked against the schema, its variables, and the answer against both.
+//! Checks GraphQL exchanges: a query and its variables against the schema, and the response against both.
 
 use apollo_compiler::ast::Type;
 use apollo_compiler::executable::{Field, Selection, SelectionSet};
@@ -11,12 +11,12 @@ use serde_json::{Map, Value};
 
 use crate::{ContractError, ContractViolation, ExchangePart, WireExchange};
 
-/// What a GraphQL request is called.
+/// The name of a GraphQL request in violations.
 const NAME: &str = "POST /graphql";
 /// The fields of a request.
 const FIELDS: &[&str] = &["operationName", "query", "variables"];
 
-/// The schema.
+/// The parsed and validated schema of GitHub.
 #[derive(Debug)]
 pub(crate) struct GraphqlDocument(Valid<Schema>);
 
@@ -26,7 +26,7 @@ impl GraphqlDocument {
         schema.map(Self).map_err(|error| ContractError::Graphql(error.errors.to_string()))
     }
 
-    /// What is wrong with an exchange.
+    /// Returns the violations in an exchange.
     pub(crate) fn check(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
         let mut found = Vec::new();
         let mut wrong = |part, place: &str, what: String| {
@@ -72,7 +72,7 @@ impl GraphqlDocument {
             }
             Err(error) => wrong(ExchangePart::Request, "/variables", error.to_string()),
         }
-        // Errors come with status 200, too; what else there is came from somewhere in between.
+        // Errors come with status 200, too; other statuses come from an intermediary.
         if let Some((200, answer)) = exchange.answer {
             let data = answer.map_or(&Value::Null, |answer| &answer["data"]);
             let is_error = answer.is_some_and(|answer| answer["errors"].is_array());
@@ -88,7 +88,7 @@ impl GraphqlDocument {
     }
 }
 
-/// Looks at an answer as the query selects it.
+/// Checks a response against the selection of the query.
 struct ResponseChecker<'a> {
     schema: &'a Schema,
     document: &'a ExecutableDocument,
@@ -118,7 +118,7 @@ impl ResponseChecker<'_> {
         }
     }
 
-    /// The fields of a selection, and whether each is there whatever type the object has.
+    /// Lists the fields of a selection, each with true if it is present for every type of the object.
     fn selected<'b>(&'b self, set: &'b SelectionSet, always: bool, all: &mut Vec<(&'b Field, bool)>) {
         for selection in &set.selections {
             let (inner, on) = match selection {

@@ -1,29 +1,31 @@
-//! What GitHub does and its documents do not say: violations that are right, each with the reason. Each has an
-//! example, so that one that the documents do not need any more fails a test.
+//! Behaviour of GitHub that its documents do not describe: exemptions for correct violations, each with the
+//! reason. Each has an example, and a test fails if the documents no longer need the exemption.
 
 use crate::{ContractViolation, ExchangePart};
 
-/// One hole.
+/// An exemption from the contract.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct ContractExemption {
-    /// The call, as the document writes it; empty: any.
+    /// The request, as the document writes it; empty for any request.
     pub(crate) operation: &'static str,
-    /// What is excused there.
+    /// The part that is exempt.
     pub(crate) excused: ExemptPart,
-    /// Why it is right all the same.
+    /// The reason why the violation is correct.
     pub(crate) reason: &'static str,
-    /// An exchange that needs it: method, path, status, and JSON of the answer, or of the request if that is excused.
+    /// An exchange that needs the exemption: method, path, status, and JSON of the response, or of the
+    /// request if that is exempt.
     pub(crate) example: (&'static str, &'static str, u16, &'static str),
 }
 
-/// What a hole excuses.
+/// The part of an exchange that is exempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ExemptPart {
-    /// A status.
+    /// A status code of a response.
     Status(u16),
-    /// A field of an answer: the ends of its place, and the beginning of the violation's words.
+    /// A field of a response: the ends of its place, and the beginning of the violation's message.
     Answer(&'static [&'static str], &'static str),
-    /// The same of a request; a field of the query begins with `?`.
+    /// A field of a request: the ends of its place, and the beginning of the message. A field of the query
+    /// begins with `?`.
     Request(&'static [&'static str], &'static str),
 }
 
@@ -42,12 +44,12 @@ impl ContractExemption {
     }
 }
 
-/// The words of a value of another type.
+/// The message for a value of another type.
 pub(crate) const TYPE: &str = "value is not of type";
-/// The words of a field too many.
+/// The message for an unknown field.
 pub(crate) const UNNAMED: &str = "a field that the schema does not name";
 
-/// All of them.
+/// The exemptions of GitHub's documents.
 pub(crate) const HOLES: &[ContractExemption] = &[
     ContractExemption {
         operation: "",
@@ -129,7 +131,7 @@ pub(crate) const HOLES: &[ContractExemption] = &[
     },
 ];
 
-/// Looks at every hole of a list: whether it is one, is excused, and has a reason.
+/// Asserts that every exemption of a list is a violation, is exempt, and has a reason.
 #[cfg(test)]
 pub(crate) fn each_is_needed(contract: &crate::ForgeContract, holes: &[ContractExemption]) {
     for hole in holes {

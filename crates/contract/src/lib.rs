@@ -1,10 +1,11 @@
-//! What forges publish of their APIs, and what checks exchanges with the fake forge against it. GitHub's is cut down to the
-//! calls that are made (`data/`); those of both Bitbuckets (`bitbucket`) are read from a folder beside the checkout. For tests alone: the program has nothing of it.
+//! Published descriptions of the forges' APIs, and the checks of exchanges with the fake forge against them.
+//! GitHub's are cut to the requests that are made (`data/`); those of both Bitbuckets (`bitbucket`) are read
+//! from a folder beside the checkout. The crate is for tests alone and no part of the program.
 //!
-//! A request is right if the call exists, the query has known fields, and the body fits the schema and has no field
-//! that the schema does not name, also where it would allow others. An answer is right if its status is one of the
-//! call's, and its body fits, without other fields too. What the documents lack is on a list with the reasons
-//! (`holes`).
+//! A request is valid if its operation exists, the query has known fields, and the body fits the schema. The
+//! body must have no field that the schema does not name, even if the schema would allow others. A response
+//! is valid if its status is one of the operation's, and its body fits, also without other fields. Gaps of
+//! the documents are listed with their reasons (`holes`).
 
 mod bitbucket;
 mod graphql;
@@ -23,25 +24,25 @@ use holes::{ContractExemption, HOLES};
 
 /// GitHub's OpenAPI document, cut and packed.
 const OPENAPI: &[u8] = include_bytes!("../data/github-openapi.json.gz");
-/// GitHub's GraphQL schema, cut.
+/// GitHub's GraphQL schema, cut to the used types.
 const GRAPHQL: &str = include_str!("../data/github.graphql");
-/// The one path of GraphQL.
+/// The only path of GraphQL requests.
 const GRAPHQL_PATH: &str = "/graphql";
 
-/// What exchanges are checked against.
+/// The descriptions that exchanges are checked against.
 #[derive(Debug)]
 pub struct ForgeContract {
-    /// What all calls' addresses begin with, and the document leaves out.
+    /// The prefix of all addresses, which the document leaves out.
     base: &'static str,
     rest: openapi::OpenapiDocument,
     graphql: Option<graphql::GraphqlDocument>,
     holes: &'static [ContractExemption],
-    /// Calls of the forge that the document does not have.
+    /// Requests to the forge that the document does not describe.
     undescribed: &'static [UndescribedCall],
 }
 
 impl ForgeContract {
-    /// GitHub's.
+    /// Reads the contract of GitHub.
     ///
     /// # Errors
     /// [`ContractError`] if the documents are damaged.
@@ -57,7 +58,7 @@ impl ForgeContract {
         })
     }
 
-    /// Bitbucket Cloud's; none if the folder beside the checkout that has it is not there.
+    /// Reads the contract of Bitbucket Cloud; none if the folder beside the checkout is missing.
     ///
     /// # Errors
     /// [`ContractError`] if the document is damaged.
@@ -65,7 +66,7 @@ impl ForgeContract {
         bitbucket::cloud()
     }
 
-    /// Bitbucket Data Center's; none if the folder beside the checkout that has it is not there.
+    /// Reads the contract of Bitbucket Data Center; none if the folder beside the checkout is missing.
     ///
     /// # Errors
     /// [`ContractError`] if the document is damaged.
@@ -73,12 +74,12 @@ impl ForgeContract {
         bitbucket::data_center()
     }
 
-    /// The calls that are described, as `GET /user`.
+    /// Returns the described operations, in the form `GET /user`.
     pub fn operations(&self) -> impl Iterator<Item = &str> {
         self.rest.operations()
     }
 
-    /// What is wrong with an exchange, and no hole excuses. Nothing is known of calls that the document does not have.
+    /// Returns the violations in an exchange that no exemption covers. Undescribed requests are not checked.
     pub fn check(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
         let path = exchange.target.strip_prefix(self.base).unwrap_or(exchange.target);
         if self.undescribed.iter().any(|call| call.is(exchange.method, path)) {
@@ -89,7 +90,7 @@ impl ForgeContract {
         found
     }
 
-    /// What is wrong with an exchange.
+    /// Returns all violations in an exchange.
     fn violations(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
         let target = exchange.target.strip_prefix(self.base).unwrap_or(exchange.target);
         let mut found = match &self.graphql {

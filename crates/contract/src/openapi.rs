@@ -1,4 +1,4 @@
-//! The calls of an OpenAPI document, and an exchange checked against the one that it is of.
+//! The operations of an OpenAPI document, and the check of an exchange against its operation.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -8,33 +8,33 @@ use serde_json::{Value, json};
 use crate::schema::{BodySchema, express_nullable, resolved};
 use crate::{ContractError, ContractViolation, ExchangePart, WireExchange};
 
-/// Where an operation of this path is described that the document leaves out: GitHub answers a call to a
-/// repository's former name by a redirect to an address with its id, and all of the repository's calls are there.
+/// The addresses that the document leaves out, and the ones that describe them. GitHub redirects a request to
+/// a repository's former name to an address with its id, which supports all operations of the repository.
 const BY_ID: (&str, &str) = ("/repositories/{id}", "/repos/{owner}/{repo}");
 
-/// The document.
+/// An OpenAPI document and its operations.
 #[derive(Debug)]
 pub(crate) struct OpenapiDocument {
-    /// Are a repository's calls at addresses with its id, too?
+    /// True if a repository's operations also exist at addresses with its id.
     by_id: bool,
     components: Value,
     operations: Vec<ApiOperation>,
 }
 
-/// One call.
+/// One operation of the document.
 #[derive(Debug)]
 struct ApiOperation {
-    /// `GET /user`.
+    /// The name, such as `GET /user`.
     name: String,
     method: String,
     template: String,
-    /// What may be in the query, with the schema of each.
+    /// The fields of the query, with their schemas.
     query: BTreeMap<String, LazySchema>,
     request: Option<LazySchema>,
     answers: BTreeMap<String, Option<LazySchema>>,
 }
 
-/// A body, or a field of the query. Its schema is made ready when it is needed.
+/// The schema of a body, or of a field of the query. It is compiled at its first use.
 #[derive(Debug)]
 struct LazySchema {
     schema: Value,
@@ -62,11 +62,11 @@ impl OpenapiDocument {
         self.operations.iter().map(|operation| operation.name.as_str())
     }
 
-    /// What is wrong with an exchange.
+    /// Returns the violations in an exchange.
     pub(crate) fn check(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
         let (path, query) = exchange.target.split_once('?').unwrap_or((exchange.target, ""));
         let fitting = self.operations.iter().filter(|operation| operation.method == exchange.method);
-        // Of several that fit the one with the fewest parameters is meant.
+        // Of several matching operations, the one with the fewest parameters applies.
         let fitting =
             fitting.filter_map(|operation| Some((fits(&operation.template, path, self.by_id)?, operation)));
         let Some((_, operation)) = fitting.min_by_key(|(parameters, _)| *parameters) else {
@@ -163,7 +163,7 @@ impl LazySchema {
     }
 }
 
-/// A query's value by the type that it should have.
+/// Converts a query's value to the type that its schema requires.
 fn typed(schema: &Value, text: &str) -> Value {
     let integer = || text.parse::<i64>().ok().map(|number| json!(number));
     let boolean = || text.parse::<bool>().ok().map(|value| json!(value));
@@ -176,7 +176,7 @@ fn typed(schema: &Value, text: &str) -> Value {
     typed.unwrap_or_else(|| text.into())
 }
 
-/// The number of parameters of a template that a path fits; none: it does not.
+/// Returns the number of parameters of a template that a path matches; none if it does not match.
 pub(crate) fn fits(template: &str, path: &str, by_id: bool) -> Option<usize> {
     let rest = path.strip_prefix("/repositories/").filter(|_| by_id);
     let (of, by_id) = match rest.map(|rest| rest.split_once('/')) {
@@ -193,7 +193,7 @@ pub(crate) fn fits(template: &str, path: &str, by_id: bool) -> Option<usize> {
     for (at, expected) in of.into_iter().enumerate() {
         let part = parts.next()?;
         if expected == "{path}" && Some(at) == last {
-            // The path of a file has parts of its own.
+            // The path of a file consists of several components.
             return Some(parameters + 1);
         }
         if expected.starts_with('{') {

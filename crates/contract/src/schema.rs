@@ -1,15 +1,16 @@
-//! Schemas of OpenAPI 3.0: turned into JSON Schema, and asked for fields that they do not name.
+//! Schemas of OpenAPI 3.0: converts them to JSON Schema, and finds fields that they do not name.
 
 use std::collections::BTreeSet;
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
-/// Violations of one body that are looked at; those of several items of a list that are alike count once.
+/// Maximum number of violations of one body that are examined; equal ones of several items of a list count
+/// once.
 const MAX_SEEN: usize = 10_000;
-/// How deep references may lead on before that is taken for a circle.
+/// Maximum depth of references, beyond which they count as a cycle.
 const MAX_DEPTH: usize = 32;
-/// How much of a violation's text is kept, in characters.
+/// Maximum number of characters of a violation's text.
 const MAX_TEXT: usize = 160;
 
 /// The schema of a body.
@@ -20,7 +21,7 @@ pub(crate) struct BodySchema {
 }
 
 impl BodySchema {
-    /// A schema, and the document whose components it refers to; `nullable` is expressed already.
+    /// Compiles a schema with the components that it refers to; `nullable` must have been converted.
     pub(crate) fn new(schema: &Value, components: &Value) -> Result<Self, String> {
         let whole = json!({"allOf": [schema], "components": components});
         let validator = jsonschema::draft4::options()
@@ -30,7 +31,7 @@ impl BodySchema {
         Ok(Self { schema: schema.clone(), validator })
     }
 
-    /// What is wrong with a value: place and words.
+    /// Returns the violations in a value, each as a place and a message.
     pub(crate) fn check(&self, value: &Value, components: &Value) -> Vec<(String, String)> {
         let seen: BTreeSet<(String, String)> = self
             .validator
@@ -47,7 +48,7 @@ impl BodySchema {
     }
 }
 
-/// A JSON pointer with `*` for every index.
+/// Replaces every index of a JSON pointer by `*`.
 fn starred(pointer: &str) -> String {
     let parts = pointer.split('/').map(|part| {
         let index = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -56,7 +57,7 @@ fn starred(pointer: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// Finds the fields of objects that none of the schemas names. `additionalProperties` counts only where it has a
+/// Finds the fields of objects that none of the schemas names. `additionalProperties` counts only if it has a
 /// schema of its own: then the object is a map.
 fn unnamed(
     schemas: &[&Value],
@@ -97,7 +98,7 @@ fn unnamed(
     }
 }
 
-/// A schema with all that it refers to and is put together from.
+/// Collects a schema with all schemas that it refers to or is composed of.
 fn branches<'a>(schema: &'a Value, components: &'a Value, depth: usize, all: &mut Vec<&'a Value>) {
     if depth > MAX_DEPTH {
         return;
@@ -113,17 +114,17 @@ fn branches<'a>(schema: &'a Value, components: &'a Value, depth: usize, all: &mu
     }
 }
 
-/// What a reference refers to; none: it is no reference.
+/// Returns the target of a reference; none if the value is no reference.
 pub(crate) fn resolved<'a>(value: &Value, components: &'a Value) -> Option<&'a Value> {
     components.pointer(value.get("$ref")?.as_str()?.strip_prefix("#/components")?)
 }
 
-/// Expresses OpenAPI's `nullable` by types, everywhere below.
+/// Converts OpenAPI's `nullable` to types, at every level.
 pub(crate) fn express_nullable(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.values_mut().for_each(express_nullable);
-            // A field may be called so, too.
+            // A field may also have this name.
             if fields.get("nullable") == Some(&Value::Bool(true)) {
                 fields.remove("nullable");
                 let null = |values: &mut Vec<Value>, null: Value| {

@@ -1,68 +1,66 @@
-//! Exchanges, and what is wrong with them.
+//! Exchanges with a forge, and violations of its contract.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// The reason why there is nothing to check against.
+/// The reason why there is no contract to check against.
 #[derive(Debug, thiserror::Error)]
 pub enum ContractError {
     /// The packed document cannot be read.
     #[error("github-openapi.json.gz: {0} (make it again with `cargo xtask contract`)")]
     Packed(#[from] std::io::Error),
-    /// The document is no JSON.
+    /// The document is not JSON.
     #[error("github-openapi.json.gz: {0} (make it again with `cargo xtask contract`)")]
     Json(#[from] serde_json::Error),
-    /// The document is not as expected.
+    /// The OpenAPI document is invalid.
     #[error("github-openapi.json.gz: {0}")]
     Openapi(String),
     /// A document of the folder beside the checkout cannot be read.
     #[error("{path}: {why} (is the folder whole?)")]
     Beside {
-        /// The document.
         path: String,
-        /// What is wrong with it.
+        /// A description of the fault.
         why: String,
     },
-    /// The schema is not as expected.
+    /// The GraphQL schema is invalid.
     #[error("github.graphql: {0}")]
     Graphql(String),
 }
 
-/// One call as it went over the wire.
+/// One request and its response on the wire.
 #[derive(Clone, Copy, Debug)]
 pub struct WireExchange<'a> {
-    /// `GET`, …
+    /// The method, such as `GET`.
     pub method: &'a str,
-    /// Path and query.
+    /// Path and query of the address.
     pub target: &'a str,
-    /// The request's JSON.
+    /// JSON of the request.
     pub request: Option<&'a Value>,
-    /// Status and JSON of the answer; none if there was none.
+    /// Status and JSON of the response; none without a response.
     pub answer: Option<(u16, Option<&'a Value>)>,
 }
 
 /// The part of an exchange.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum ExchangePart {
-    /// Method, path, query, body.
+    /// Method, path, query or body of the request.
     Request,
-    /// The status.
+    /// The status of the response.
     Status(u16),
     /// The body that came with this status.
     Answer(u16),
 }
 
-/// Something that is not as described.
+/// A deviation from the described contract.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct ContractViolation {
-    /// `GET /user`, as the document writes it; `POST /graphql`.
+    /// The operation, as the document writes it: `GET /user`, or `POST /graphql`.
     pub operation: String,
-    /// Where.
     pub part: ExchangePart,
     /// The place in it, as a JSON pointer with `*` for every index.
     pub place: String,
-    /// The fault in it.
+    /// A description of the fault.
     pub what: String,
 }
 

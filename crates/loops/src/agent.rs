@@ -1,8 +1,8 @@
-//! The model's part of a review, the same in every loop: what it is shown, within which limits it works, and what of
-//! its report is believed.
+//! The model's part of a review, the same in every loop: the content of its prompt, its limits, and the
+//! checks of its report.
 //!
-//! The rules have read the change before. The model's findings are placed by the same code as theirs, and one that says
-//! what a rule has said already is left to the rule. The verdict is computed from findings and coverage, never taken
+//! The rules have read the change before. The model's findings are placed by the same code as theirs, and one
+//! that repeats a rule's finding is dropped. The verdict is computed from findings and coverage, never taken
 //! from the model.
 
 mod ended;
@@ -58,46 +58,44 @@ pub(crate) use task::{
 
 /// A model that reviews, shared by all runs of a process.
 pub struct ModelAgent {
-    /// The way to it.
+    /// The gateway through which the model is called.
     pub gateway: ModelGateway,
-    /// What was spent.
+    /// Ledger of the money that was spent.
     pub ledger: Arc<dyn RecordStore>,
-    /// Its id.
     pub model: String,
-    /// What holds the conversation with it.
+    /// The runtime that holds the conversation with the model.
     pub runtime: AgentRuntime,
-    /// What one run may use.
+    /// Limits of turns, time and tokens of one run.
     pub limits: RunLimits,
-    /// What a run may cost.
+    /// Limits of the cost of a run.
     pub budgets: BudgetLimits,
-    /// What it is told.
+    /// The prompts of the model.
     pub prompts: PromptLibrary,
-    /// What the operator tells it besides, and repositories.
+    /// Additional context from the operator and from repositories.
     pub sources: ContextSources,
-    /// Starts the process that looks at files for it.
+    /// Starts the process that reads files for the model.
     pub reader: ChildReader,
     /// Servers whose tools it may call in reviews.
     pub servers: Vec<McpServer>,
-    /// Tools of ours for reviews at a forge.
+    /// Truing's own tools for reviews at a forge.
     pub own_tools: Vec<ToolServerFactory>,
-    /// What it is recorded on, or played from.
+    /// The cassette that its calls are recorded on or played from.
     pub tape: CassetteMode,
 }
 
-/// Makes the server of our own tools for one review: of the forge, of the repository (`owner/name`), and with the id
-/// that calls to the forge name. None, if the tools are of another forge.
+/// Creates the server of Truing's own tools for one review: of the forge, of the repository (`owner/name`),
+/// and with the id that requests to the forge carry. None, if the tools are of another forge.
 pub type ToolServerFactory = Box<dyn Fn(&str, &str, &str) -> Option<McpServer> + Send + Sync>;
 
-/// The model of a review that no slot belongs to.
+/// The model of a review without a slot.
 pub struct ModelUse<'a> {
-    /// The model.
     pub agent: &'a ModelAgent,
-    /// Asked before each turn.
+    /// Consulted before each turn.
     pub gate: Arc<dyn WriteGate>,
 }
 
 impl<'a> ModelUse<'a> {
-    /// Its use for one review.
+    /// Builds the request for one review.
     pub fn asking(
         &self,
         purse: RunBudget,
@@ -117,21 +115,21 @@ impl<'a> ModelUse<'a> {
     }
 }
 
-/// Where a review's files are, for the model's tools.
+/// The place of a review's files, for the model's tools.
 #[derive(Clone, Copy, Debug)]
 pub struct ReviewTree<'a> {
-    /// The folder.
+    /// Folder with the files.
     pub tree: &'a Path,
-    /// The files of a working tree that git does not ignore: no other is shown. None: all.
+    /// The files of a working tree that git does not ignore; only these are shown. None means all.
     pub only: Option<&'a [RepoPath]>,
 }
 
-/// A review by a model in progress: its part, and those who reported.
+/// A review by a model in progress, with its part and the reports of its reviewers.
 type ModelReviewFuture<'a> =
     Pin<Box<dyn Future<Output = Result<(ModelReviewRun, Vec<ReviewerReport>), AgentError>> + Send + 'a>>;
 
-/// Lets the model review, if there is one, looks what became of findings of earlier reviews, and has the replacements proven
-/// that models propose.
+/// Runs the model's review, if there is a model, determines the fate of earlier findings, and proves the
+/// replacements that models propose.
 ///
 /// # Errors
 /// [`AgentError`]
@@ -146,7 +144,8 @@ pub fn ask<'a>(
         reading.renames.extend(&earlier.renames);
         let earlier = &earlier.at_head(place.tree, change, reading);
         let (part, reviewers) = match asking {
-            // Boxed and erased: what waits for a model is large, and would be part of everything that waits for it.
+            // Boxed and erased: the future of a model is large, and would be part of every future that awaits
+            // it.
             Some(asking) => {
                 let runtime = asking.agent.named();
                 let reviewing: ModelReviewFuture<'_> =
@@ -156,7 +155,7 @@ pub fn ask<'a>(
             }
             None => (None, Vec::new()),
         };
-        // Who has not reported all has not said all.
+        // A reviewer with an incomplete report may have missed findings.
         let reviewers =
             if part.as_ref().is_some_and(ModelReviewRun::is_whole) { reviewers } else { Vec::new() };
         reading.rechecked = look_again(earlier, place.tree, change, reading, reviewers);
@@ -165,7 +164,8 @@ pub fn ask<'a>(
     })
 }
 
-/// The outcome of a review in which the rules have read this, and a model has done its part, if there is one.
+/// Returns the outcome of a review with this coverage by the rules, and with the model's part, if there is
+/// one.
 pub fn outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) -> ReviewOutcome {
     match part {
         Some(part) => ReviewOutcome::of_model(coverage, part.runtime, part.part.clone()),
@@ -173,7 +173,8 @@ pub fn outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) -> Revi
     }
 }
 
-/// The same of a review that is served: while a model waits for money, what the rules found is shown.
+/// Returns the outcome of a served review: while a model waits for budget, the findings of the rules are
+/// shown.
 pub fn served_outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) -> ReviewOutcome {
     let Some(ModelReviewRun { part: ModelReviewStatus::Deferred { why, until }, runtime, .. }) = part else {
         return outcome(coverage, part);
@@ -186,18 +187,18 @@ pub fn served_outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) 
     ReviewOutcome { until, ..outcome }
 }
 
-/// The model's part; none: no model was asked.
+/// Returns the model's part; none if no model was asked.
 pub fn asked(part: Option<ModelReviewRun>) -> Option<ModelReview> {
     part?.asked
 }
 
-/// Why a model could not even be refused.
+/// The reason why the model's part failed before a result.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// Nobody can say what may be spent.
+    /// The ledger cannot be read, and the available budget is therefore unknown.
     #[error("the ledger cannot be asked what may be spent: {0}")]
     Ledger(StoreError),
-    /// What it is told cannot be put together.
+    /// The prompt cannot be built.
     #[error(transparent)]
     Prompt(#[from] PromptError),
     /// The gate was shut meanwhile.
@@ -211,32 +212,31 @@ pub enum AgentError {
 /// The form of a model's review.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ReviewForm {
-    /// Is the model asked for a walkthrough, too?
+    /// True if the model also writes a walkthrough.
     pub walkthrough: bool,
-    /// Do specialists look at the change side by side?
+    /// True if specialists review the change in parallel.
     pub specialists: bool,
 }
 
-/// One review's use of it.
+/// A request to the model for one review.
 pub struct ModelReviewRequest<'a> {
-    /// The model.
     pub agent: &'a ModelAgent,
-    /// What pays for it.
+    /// The budget that is charged.
     pub purse: RunBudget,
-    /// What people say of the change.
+    /// People's description of the change.
     pub subject: ChangeDescription,
-    /// What the repository and the operator tell it.
+    /// The context from the repository and the operator.
     pub recalled: ReviewMemory,
-    /// The form that the review has.
+    /// The form of the review.
     pub form: ReviewForm,
-    /// The kill switch, asked between turns.
+    /// The kill switch, consulted between turns.
     pub gate: Arc<dyn WriteGate>,
-    /// When the review began, for the periods of budgets.
+    /// Time at which the review began, for the periods of budgets.
     pub now: UnixMillis,
 }
 
 impl ModelReviewRequest<'_> {
-    /// Lets the model review a change that the rules have read, and adds what it found.
+    /// Runs the model's review of a change that the rules have read, and adds its findings.
     ///
     /// # Errors
     /// [`AgentError`]
@@ -247,12 +247,14 @@ impl ModelReviewRequest<'_> {
         earlier: &EarlierReviews,
         reading: &mut ReadingOutcome,
     ) -> Result<(ModelReviewRun, Vec<ReviewerReport>), AgentError> {
-        // A cassette answers to the change alone, whatever was reviewed before: its findings of before stay unverified.
+        // A cassette answers to the change alone, regardless of earlier reviews: earlier findings stay
+        // unverified.
         let is_told = !self.agent.tape.is_some();
         let owed = if is_told { earlier.owed() } else { Vec::new() };
         let is_nothing = change.diff.is_empty() && change.large.is_empty() && change.left_out.is_empty();
         if is_nothing || reading.coverage.reviewed.is_empty() && owed.is_empty() {
-            // What is left out by design is not the model's either, and of no change nothing is owed.
+            // Files left out by design are not for the model either, and an empty change has no findings to
+            // follow up.
             telemetry::ended(&AgentRunEnd::Done);
             return Ok((ModelReviewRun::whole(), Vec::new()));
         }
@@ -279,7 +281,7 @@ impl ModelReviewRequest<'_> {
         let repository = purse.levels.iter().find(|level| level.kind == BudgetLevelKind::RepoDay);
         let repository = repository.map_or("", |level| level.key.as_str());
         let own = agent.own_tools.iter().filter_map(|own| {
-            // Of a local review nobody knows the forge.
+            // The forge of a local review is unknown.
             let (forge, _) = repository.split_once('/')?;
             own(forge, subject.repository.as_deref()?, purse.run.as_str())
         });
@@ -309,7 +311,7 @@ impl ModelReviewRequest<'_> {
         let looks = join_all(looks).await;
         let problems = servers.end().await;
         let looks = looks.into_iter().collect::<Result<Vec<_>, _>>()?;
-        // What one of them has not seen nobody has looked at for its part.
+        // A file that one of the reviewers has not seen lacks that reviewer's part.
         let mut asked = looks.iter().filter(|look| look.ran.turns > 0).map(|look| look.seen.clone());
         if let Some(first) = asked.next() {
             let seen = asked.fold(first, |seen, other| &seen & &other);
@@ -337,7 +339,7 @@ impl ModelReviewRequest<'_> {
 }
 
 impl ModelAgent {
-    /// What holds the conversation, as outcomes name it.
+    /// Returns the runtime of the conversation, as outcomes name it.
     pub fn named(&self) -> outcome::ReviewRuntime {
         match &self.runtime {
             AgentRuntime::Native => outcome::ReviewRuntime::Native,
@@ -345,11 +347,12 @@ impl ModelAgent {
         }
     }
 
-    /// What a model begins with that sees a change and nothing that anybody said of it, but what it is to mend if it is a
-    /// fix, and what people have dismissed. The files whose change it is shown.
+    /// Builds a prompt with the change and without people's descriptions. It has only the findings to fix, if
+    /// the change is a fix, and those that people have dismissed. Also returns the files whose change it
+    /// shows.
     ///
     /// # Errors
-    /// [`PromptError`], if the operator's own prompts want something else.
+    /// [`PromptError`], if the operator's own prompts require other values.
     pub(crate) fn told_of_change(
         &self,
         names: (&str, &str),
@@ -371,8 +374,8 @@ impl ModelAgent {
     }
 }
 
-/// Adds what was found, worst first; what several say is said once. The answer: how many findings of each look were
-/// believed, how many were not, by reason, and how many of these nobody knows the meaning of.
+/// Adds the findings, worst first and without duplicates. Returns for each reviewer the number of accepted
+/// findings, the number of rejected ones by reason, and the number of rejected ones whose meaning is unknown.
 fn add(
     looks: &[ReviewerRun],
     tree: &Path,
@@ -399,7 +402,7 @@ fn add(
     let mut added = 0;
     for raw in all {
         let raw = without_secrets(raw, text);
-        // What a comment suppresses is known, too.
+        // Findings that a comment suppresses are known, too.
         let mut known = reading.found.iter().chain(&reading.suppressed);
         if known.any(|other| says_the_same(&raw, &other.raw)) {
             continue;
@@ -415,8 +418,8 @@ fn add(
     (found, dropped, all_lost)
 }
 
-/// A finding that quotes no secret: of its file, or of any form that the rules know. Its lines are compared with the
-/// file's without secrets later, too.
+/// Removes quoted secrets from a finding: those of its file, and any form that the rules know. Later
+/// comparisons of its lines also use the file's text without secrets.
 pub(crate) fn without_secrets(raw: RawFinding, text: impl Fn(&RepoPath) -> Option<String>) -> RawFinding {
     let quoted = text(&raw.place.path).map(|text| QuotedSecrets::of(&text)).unwrap_or_default();
     let (title, body) = (quoted.hide_in(&raw.title), quoted.hide_in(&raw.body));
@@ -424,7 +427,7 @@ pub(crate) fn without_secrets(raw: RawFinding, text: impl Fn(&RepoPath) -> Optio
     let proposed = raw.suggestion.as_ref().map(|proposed| proposed.replacement.clone());
     let raw = RawFinding { title, body, snippet, ..raw };
     match proposed {
-        // It could not be applied as it is shown.
+        // The replacement could not be applied as it is shown.
         Some(proposed) if quoted.hide_in(&proposed) != proposed => {
             raw.unproven(&schema::shown(&quoted.hide_in(&proposed)))
         }
@@ -432,7 +435,7 @@ pub(crate) fn without_secrets(raw: RawFinding, text: impl Fn(&RepoPath) -> Optio
     }
 }
 
-/// Are two findings about the same lines, and of the same defect?
+/// True if two findings are about the same lines and the same defect.
 fn says_the_same(a: &RawFinding, b: &RawFinding) -> bool {
     let (at, other) = (&a.place, &b.place);
     let overlap = at.path == other.path

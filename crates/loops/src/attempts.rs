@@ -1,4 +1,5 @@
-//! Reviews that no slot belongs to and that are recorded at their end alone: who stops one can tell what it has cost.
+//! Registry of reviews without a slot, which are recorded only at their end. A process that stops one can
+//! thereby report its cost.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,7 +8,7 @@ use truing_core::money::MicroUsd;
 use truing_core::outcome::ReviewRuntime;
 use truing_core::port::PullRevision;
 
-/// Those that ask a model and have not come to their end. Cheap to copy.
+/// The reviews that ask a model and have not ended. Cheap to clone.
 #[derive(Clone, Default, Debug)]
 pub struct AttemptRegistry(Arc<Mutex<OpenAttempts>>);
 
@@ -17,42 +18,41 @@ struct OpenAttempts {
     told: MicroUsd,
 }
 
-/// One of them.
+/// A review that has not ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReviewAttempt {
-    /// The review.
     pub run: RunId,
-    /// What it is recorded by.
+    /// The key under which it is recorded.
     pub key: SlotKey,
-    /// What it is filed under.
+    /// The revision under which it is filed.
     pub revision: PullRevision,
-    /// When it began.
+    /// Time at which it began.
     pub began: UnixMillis,
-    /// Who asks the model.
+    /// The runtime that asks the model.
     pub runtime: ReviewRuntime,
 }
 
 impl ReviewAttempt {
-    /// Had it failed before anybody knew which commit it would be of?
+    /// True if the reviewed commit is still unknown.
     pub fn is_early(&self) -> bool {
         self.revision.head.is_none()
     }
 }
 
 impl AttemptRegistry {
-    /// A review by a model is asked for, of which the key alone is known yet: should it fail before [`Self::begins`], that is
-    /// what it is recorded by.
+    /// Registers a requested review by a model, whose key alone is known yet. If it fails before
+    /// [`Self::begins`], it is recorded under that key.
     pub fn asked(&self, (run, key): (RunId, SlotKey), began: UnixMillis, runtime: ReviewRuntime) {
         let revision = PullRevision { head: Sha::none(), base: Sha::none() };
         self.begins(ReviewAttempt { run, key, revision, began, runtime });
     }
 
-    /// What was asked for is somebody else's to record.
+    /// Removes the requested review, which another process records.
     pub fn handed_over(&self) {
         self.inner().open.retain(|attempt| !attempt.is_early());
     }
 
-    /// It may ask a model from now on.
+    /// Registers a review that may ask a model from now on.
     pub fn begins(&self, attempt: ReviewAttempt) {
         if !attempt.is_early() {
             self.handed_over();
@@ -60,18 +60,18 @@ impl AttemptRegistry {
         self.inner().open.push(attempt);
     }
 
-    /// It has come to its end, and tells its cost itself.
+    /// Removes a review that has ended and reports its cost itself.
     pub fn ends(&self, run: &RunId) {
         self.inner().open.retain(|attempt| attempt.run != *run);
     }
 
-    /// One that is recorded already was stopped, and has cost this.
+    /// Adds the cost of a stopped review that is already recorded.
     pub fn stopped(&self, cost: MicroUsd) {
         let mut inner = self.inner();
         inner.told = MicroUsd(inner.told.0.saturating_add(cost.0));
     }
 
-    /// Takes those that have not ended, and what stopped ones have told.
+    /// Takes the reviews that have not ended, and the reported cost of stopped ones.
     pub fn take(&self) -> (Vec<ReviewAttempt>, MicroUsd) {
         let OpenAttempts { open, told } = std::mem::take(&mut *self.inner());
         (open, told)

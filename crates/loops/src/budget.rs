@@ -1,4 +1,4 @@
-//! What a review by a model may cost, from the configuration: limits, prices, and the check before it begins.
+//! Budgets of a review by a model, from the configuration: limits, prices, and the check before it begins.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -19,11 +19,11 @@ use crate::telemetry;
 /// Limits of all repositories.
 #[derive(Clone, Debug)]
 pub struct BudgetLimits {
-    /// Those of no repository in particular and of no team.
+    /// Limits that apply to no single repository and to no team.
     caps: BudgetCaps,
     sync: MicroUsd,
     converge: MicroUsd,
-    /// By `owner/name` in lower case.
+    /// Limits by `owner/name` in lower case.
     repositories: BTreeMap<String, MicroUsd>,
     teams: Vec<TeamBudget>,
 }
@@ -36,7 +36,7 @@ struct TeamBudget {
 }
 
 impl BudgetLimits {
-    /// As configured.
+    /// Takes the limits from the configuration.
     ///
     /// # Errors
     /// A pattern that is no glob; the configuration lets none through.
@@ -82,8 +82,8 @@ impl BudgetLimits {
         })
     }
 
-    /// The limits of a repository that people call `name` (`owner/name`); of one without such a name those of no
-    /// repository in particular and of no team.
+    /// Returns the limits of a repository whose name is `name` (`owner/name`). Without such a name only the
+    /// general limits apply.
     pub fn caps(&self, name: Option<&str>) -> BudgetCaps {
         let own = name.and_then(|name| self.repositories.get(&name.to_lowercase())).copied();
         let is_of = |team: &&TeamBudget| name.is_some_and(|name| team.repositories.is_match(name));
@@ -91,18 +91,19 @@ impl BudgetLimits {
         BudgetCaps { repo_day: own.unwrap_or(self.caps.repo_day), teams, ..self.caps.clone() }
     }
 
-    /// The level of a pull request that people are asked to raise, with what it allows at first; none: nobody is asked.
+    /// Returns the level of a pull request that people are asked to raise, with its initial limit; none if no
+    /// question is asked.
     pub fn ask_level(&self, key: &SlotKey, name: &str) -> Option<BudgetLevel> {
         self.caps(Some(name)).ask_level(key.as_str())
     }
 
-    /// What a run draws on that begins now and follows a package for this repository, and what it may cost.
+    /// Returns the budget of a sync run that begins now for this repository, and its maximum cost.
     pub fn purse_of_sync(&self, run: RunId, name: &str, now: UnixMillis) -> (RunBudget, MicroUsd) {
         (RunBudget::of_sync(run, self.sync, name, &self.caps(Some(name)), now), self.sync)
     }
 
-    /// The purse of a run that converges on the pull request or the local repository of this key, and the most that it
-    /// may cost in all.
+    /// Returns the budget of a converge run on the pull request or the local repository of this key, and its
+    /// maximum total cost.
     pub fn purse_of_converge(
         &self,
         run: RunId,
@@ -114,13 +115,13 @@ impl BudgetLimits {
         (RunBudget::of_converge(run, self.converge, &scope, &self.caps(name), now), self.converge)
     }
 
-    /// The most that a run which converges may cost.
+    /// Returns the maximum cost of a converge run.
     pub fn most_of_converge(&self) -> MicroUsd {
         self.converge
     }
 
-    /// What a review of this commit draws on that begins now. `key` is the pull request's, or of a local run the one
-    /// that records know its repository by.
+    /// Returns the budget of a review of this commit that begins now. `key` is the key of the pull request
+    /// or, for a local run, the one under which records identify its repository.
     pub fn purse(
         &self,
         run: RunId,
@@ -135,7 +136,7 @@ impl BudgetLimits {
 
 fn scope(key: &SlotKey, head: &str) -> BudgetScope {
     let all = key.as_str();
-    // `pr/{forge}/{repository id}/` without its ends; what has no number is a repository itself.
+    // This is `pr/{forge}/{repository id}/` without its ends; a key without a number is a repository itself.
     let repository = match all.strip_prefix("pr/") {
         Some(_) => key.repository().trim_start_matches("pr/").trim_end_matches('/'),
         None => all,
@@ -143,7 +144,7 @@ fn scope(key: &SlotKey, head: &str) -> BudgetScope {
     BudgetScope { key: all.to_owned(), head: head.to_owned(), repository: repository.to_owned() }
 }
 
-/// The `owner/name` at the end of a remote's URL, for a local run's team; none if it has no such end.
+/// Returns the `owner/name` at the end of a remote's URL, for a local run's team; none if it has no such end.
 pub fn name_of_remote(url: &str) -> Option<String> {
     let path = url.trim_end_matches('/').trim_end_matches(".git");
     let path =
@@ -153,11 +154,11 @@ pub fn name_of_remote(url: &str) -> Option<String> {
     (!name.is_empty() && !owner.is_empty()).then(|| format!("{owner}/{name}"))
 }
 
-/// May a run begin that draws on this purse and cannot ask a model anything for less than `least`? Told in the log if
-/// not.
+/// True if a run on this budget may begin, given that any request to a model costs at least `least`. Logged
+/// if not.
 ///
 /// # Errors
-/// [`StoreError`]: the ledger cannot be asked, and so nothing may be spent.
+/// [`StoreError`]: the ledger cannot be read, and nothing may be spent.
 #[truing_core::boxed_future]
 pub async fn room(
     store: &dyn Ledger,
@@ -175,7 +176,7 @@ pub async fn room(
     Ok(room)
 }
 
-/// Tells in the log that a run ended early because this level has too little left.
+/// Logs that a run ended early because this level has too little left.
 pub fn exceeded(run: &RunId, level: &BudgetLevel) {
     tell("budget.exceeded", run, level);
 }
@@ -191,46 +192,45 @@ fn tell(event: &'static str, run: &RunId, level: &BudgetLevel) {
 
 // ---------------------------------------------------------------------------------------------- prices
 
-/// Who says what a model costs.
+/// The source of a model's price.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PriceSource {
-    /// Truing's own table.
+    /// The table that is part of Truing.
     BuiltIn,
     /// The file that `budget.prices` names.
     File,
-    /// A section `[price.NAME]`.
+    /// A section `[price.NAME]` of the configuration.
     Configuration,
 }
 
-/// The prices that hold, each with who says it.
+/// The effective prices, each with its source.
 #[derive(Clone, Debug, Default)]
 pub struct EffectivePrices {
-    /// What models cost.
+    /// The prices of models.
     pub prices: ModelPrices,
-    /// Who says it.
+    /// The source of each model's price.
     pub by: BTreeMap<String, PriceSource>,
 }
 
-/// Why prices cannot be had.
+/// The reason why prices cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum PriceFileError {
     /// The file cannot be read.
     #[error("the prices in {} cannot be read: {why}", path.display())]
     Unreadable {
-        /// The file.
         path: PathBuf,
-        /// Why.
+        /// Message of the system or the parser.
         why: String,
     },
-    /// It holds something else.
+    /// The content of the file is invalid.
     #[error(transparent)]
     Wrong(#[from] PriceError),
 }
 
 impl EffectivePrices {
-    /// The built-in table, with that of Amazon Bedrock where the model or its fallback is asked there; over it the file that the
-    /// configuration names, over both what it declares.
+    /// Merges the built-in table, that of Amazon Bedrock if the model or its fallback is called there, the
+    /// file that the configuration names, and the configuration's own prices. Later sources take precedence.
     ///
     /// # Errors
     /// [`PriceFileError`]

@@ -1,8 +1,9 @@
-//! One revision of a pull request: fetched, compared, and read by the rules of its repository's default branch.
+//! Fetches, compares and reads one revision of a pull request by the rules of its repository's default
+//! branch.
 //!
-//! Those are what the operator configured, and what the repository's own file may add: at the default branch's tip, or
-//! at the tip of the branch that the pull request goes into, if the operator lists that. Never what the pull request
-//! says of itself (design.md section 6).
+//! The rules are those of the operator and the additions of the repository's own file. That file is read at
+//! the default branch's tip, or at the tip of the target branch if the operator lists that branch. It is
+//! never read from the pull request's own commits, because a change must not configure its review.
 
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -32,12 +33,12 @@ use super::ignores;
 use super::reading::{self, ReadingError, ReadingOutcome, ReviewScope, ReviewedChange};
 use super::tools::{BaseCommit, LinterSources, ReviewLinters};
 
-/// Where the mirror of a pull request's repository is among them.
+/// Returns the path of the mirror of a pull request's repository below `mirrors`.
 pub fn mirror(mirrors: &Path, id: &PrId) -> PathBuf {
     mirrors.join(&id.forge).join(format!("{}.git", id.repository))
 }
 
-/// What the rules look at, before a repository's own file is asked.
+/// The operator's rules, before the repository's own file adds to them.
 #[derive(Clone, Debug)]
 pub struct OperatorRules {
     config: Config,
@@ -47,7 +48,7 @@ pub struct OperatorRules {
 }
 
 impl OperatorRules {
-    /// The operator's.
+    /// Takes the rules from the operator's configuration.
     ///
     /// # Errors
     /// A pattern that is no glob.
@@ -60,22 +61,22 @@ impl OperatorRules {
         Ok(Self { config, scope, branches })
     }
 
-    /// May this branch's tip configure the reviews of what goes into it?
+    /// True if this branch's tip may configure the reviews of pull requests into it.
     fn configures(&self, forge: &str, branch: &str) -> bool {
         self.branches.get(forge).is_some_and(|branches| branches.is_match(branch))
     }
 
-    /// With what the repository's own file adds.
+    /// Adds the settings of the repository's own file.
     fn with(&self, own: &SourceFile) -> Result<ReviewScope, CheckoutError> {
         Ok(ReviewScope::of(&self.config.with_repository(own)?, self.scope.lines_key.clone())?)
     }
 
-    /// The operator's configuration.
     pub fn operator(&self) -> &Config {
         &self.config
     }
 
-    /// The configuration with what the repository's own file adds for pull requests into this branch, if it has one.
+    /// Returns the configuration with the additions of the repository's own file, if it has one, for pull
+    /// requests into this branch.
     ///
     /// # Errors
     /// [`CheckoutError`]
@@ -94,7 +95,7 @@ impl OperatorRules {
         Ok(self.config.clone())
     }
 
-    /// The tips that may configure, the first to be asked first.
+    /// Returns the tips that may configure, in order of precedence.
     async fn may_configure(
         &self,
         mirror: &Mirror,
@@ -111,48 +112,48 @@ impl OperatorRules {
     }
 }
 
-/// The repository's own configuration at a commit.
+/// Reads the repository's own configuration at a commit.
 async fn own_file(git: &Git, mirror: &Mirror, commit: &Sha) -> Result<Option<SourceFile>, CheckoutError> {
     let folder = git.private_folder()?;
     let exported = mirror.export(commit, folder.path(), Some(&[REPOSITORY_FILE.into()])).await?;
     Ok(exported_file(&exported, &folder, commit)?)
 }
 
-/// Where a pull request's commits are, and who reads them.
+/// The place of a pull request's commits, and the parties that read them.
 pub struct CheckoutContext<'a> {
-    /// Git.
     pub git: &'a Git,
-    /// The `NAME` of `[forge.NAME]` that has it.
+    /// The `NAME` of the forge's `[forge.NAME]` section.
     pub forge: &'a str,
-    /// That forge, which says where a fork is.
+    /// The client of that forge, which knows where a fork is.
     pub server: &'a AnyForgeServer,
-    /// Where the repository's mirror is.
+    /// Path of the repository's mirror.
     pub mirror: &'a Path,
-    /// Where it is fetched from.
+    /// The remote that the mirror fetches from.
     pub remote: &'a Remote,
-    /// What the rules look at.
+    /// Rules of the operator, before additions by the repository.
     pub rules: &'a OperatorRules,
-    /// The plane that parses repository bytes.
+    /// The isolated processes that parse repository bytes.
     pub reader: &'a dyn RepositoryReader,
     /// Linters whose findings are part of the review.
     pub toolbox: &'a LinterSources,
-    /// Whose set-ups they may use.
+    /// The scope of dependency set-ups that linters may use.
     pub trust: Trust,
 }
 
-/// What holds for one review, whatever happens meanwhile.
+/// The configuration that stays fixed for one review, even if branches move.
 #[derive(Debug)]
 pub struct PinnedScope {
-    /// What the rules look at.
+    /// The files and rules to review.
     pub scope: ReviewScope,
-    /// Whose own file counted; none if there is none.
+    /// The commit whose own file applied; none if no file applied.
     pub configured: Option<ConfigTip>,
-    /// What configures besides: that commit, else the first that may; none: the repository has none.
+    /// The commit that other settings come from: the one above, else the first that may configure; none if
+    /// the repository has none.
     pub tip: Option<ConfigTip>,
 }
 
 impl PinnedScope {
-    /// What the repository tells a model besides, as it is there.
+    /// Returns the repository's context for a model, read at the configuring commit.
     ///
     /// # Errors
     /// [`GitError`]
@@ -166,16 +167,16 @@ impl PinnedScope {
 /// A branch's tip that may configure.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigTip {
-    /// Which branch.
+    /// The kind of the branch.
     pub branch: ConfigBranch,
-    /// Its newest commit.
+    /// Newest commit of the branch.
     pub commit: Sha,
 }
 
-/// Which branch may configure.
+/// A branch that may configure reviews.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConfigBranch {
-    /// The one that the pull request goes into, which the operator lists.
+    /// The branch that the pull request goes into, which the operator lists.
     Base,
     /// The repository's default branch.
     Default,
@@ -191,19 +192,19 @@ impl fmt::Display for ConfigTip {
     }
 }
 
-/// Why a revision could not be read.
+/// The reason why a revision could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckoutError {
-    /// Git.
+    /// Git failed or could not be run.
     #[error(transparent)]
     Git(#[from] GitError),
     /// The change could not be read.
     #[error(transparent)]
     Reading(#[from] ReadingError),
-    /// The model's part.
+    /// The model's part failed.
     #[error(transparent)]
     Agent(#[from] AgentError),
-    /// The repository's own file is wrong.
+    /// The repository's own file is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// One of its patterns is no glob.
@@ -212,7 +213,7 @@ pub enum CheckoutError {
 }
 
 impl CheckoutContext<'_> {
-    /// Fetches both commits, and what configures their review.
+    /// Fetches both commits and the configuration of their review.
     ///
     /// # Errors
     /// [`CheckoutError`]
@@ -234,8 +235,8 @@ impl CheckoutContext<'_> {
         Ok((mirror, PinnedScope { scope: self.rules.scope.clone(), configured: None, tip: first }))
     }
 
-    /// The patterns of the repository's own file by which `rules.ignore` ignores nothing at this head. Those of the operator are
-    /// for many repositories.
+    /// Returns the `rules.ignore` patterns of the repository's own file that match no file at this head. The
+    /// operator's patterns are left out, since they serve many repositories.
     pub(crate) async fn idle_ignores(
         &self,
         mirror: &Mirror,
@@ -254,8 +255,8 @@ impl CheckoutContext<'_> {
         ignores::idle(scope, coverage, list).await
     }
 
-    /// Lets the reader read the changed files of the exact head, from a folder that is gone afterwards, and the model,
-    /// if there is one, review them.
+    /// Runs the reader on the changed files of the exact head, in a temporary folder, and then the model, if
+    /// there is one.
     ///
     /// # Errors
     /// [`CheckoutError`]
@@ -271,7 +272,7 @@ impl CheckoutContext<'_> {
             let folder = self.git.private_folder()?;
             let mut paths = plan.paths(scope, self.reader).await?;
             paths.extend(earlier.paths());
-            // A model may look at every file, and so may linters; outputs of linters name any.
+            // Models and linters may read every file, and outputs of linters may name any file.
             let is_all = asking.is_some() || self.toolbox.needs_tree(&scope.tools);
             let only = if is_all { None } else { Some(paths.as_slice()) };
             let exported = mirror.export(head, folder.path(), only).await?;
@@ -290,7 +291,7 @@ impl CheckoutContext<'_> {
     }
 }
 
-/// The diff of a pull request: from where its branch left the base.
+/// Returns the diff of a pull request, from the merge base with its base branch.
 ///
 /// # Errors
 /// [`GitError`]
@@ -302,8 +303,8 @@ pub async fn changed(mirror: &Mirror, revision: &PullRevision) -> Result<Reviewe
     Ok(ReviewedChange::between(left, head, found))
 }
 
-/// The files of a change that would configure its review, were they where that is taken from. `by_model`: memory and
-/// skills, which tell a model, are among them.
+/// Returns the files of a change that would configure its review if they were on the configuring branch. With
+/// `by_model`, they include memory and skills, which instruct a model.
 pub fn configuring(change: &ReviewedChange, by_model: bool) -> Vec<RepoPath> {
     let tells = |path: &str| {
         let of_model = MEMORY_FILES.contains(&path)
@@ -314,7 +315,7 @@ pub fn configuring(change: &ReviewedChange, by_model: bool) -> Vec<RepoPath> {
         .files
         .into_iter()
         .flat_map(|file| {
-            // What was copied is still there.
+            // The source of a copy still exists.
             let old = file.old_path.filter(|_| file.status != FileStatus::Copied);
             [Some(file.path), old].into_iter().flatten()
         })
@@ -325,16 +326,16 @@ pub fn configuring(change: &ReviewedChange, by_model: bool) -> Vec<RepoPath> {
     paths
 }
 
-/// The repository's own file as it was exported from a commit, if that has one.
+/// Returns the repository's own file as exported from a commit, if that commit has one.
 ///
 /// # Errors
-/// [`ConfigProblem::RepositoryFile`] for a link, and whatever else is no plain file.
+/// [`ConfigProblem::RepositoryFile`] for a link, and for anything else that is not a plain file.
 pub fn exported_file(
     exported: &ExportSummary,
     folder: &PrivateFolder,
     commit: &Sha,
 ) -> Result<Option<SourceFile>, ConfigError> {
-    // As git names a file of a commit.
+    // The name that git uses for a file of a commit.
     let name = format!("{}:{REPOSITORY_FILE}", commit.short());
     if let Some(odd) = exported.left_out.first() {
         let why = odd.reason.as_str().replace('_', " ");

@@ -1,4 +1,4 @@
-//! What a local change is: which two states are compared, where people name none or one of them.
+//! Determines a local change: the two states to compare, if the user names none or one of them.
 
 use std::fmt;
 
@@ -10,28 +10,28 @@ use super::reading::ReviewedChange;
 /// Two states of a repository.
 #[derive(Clone, Copy, Debug)]
 pub struct ComparisonRequest<'a> {
-    /// The repository.
+    /// The repository of both states.
     pub repository: &'a LocalRepository,
     /// The commit to compare with, as the user names it; none: see [`BaseOrigin`].
     pub base: Option<&'a str>,
-    /// What is compared with it.
+    /// The state that is compared with it.
     pub head: HeadSource<'a>,
 }
 
-/// What is compared with the base.
+/// The state that is compared with the base.
 #[derive(Clone, Copy, Debug)]
 pub enum HeadSource<'a> {
     /// The working tree, with its new files.
     WorkingTree,
-    /// A commit.
+    /// The state of a commit.
     Commit(&'a Sha),
-    /// What the next commit would hold.
+    /// The state that the next commit would have.
     Index(&'a IndexSnapshot),
-    /// What this diff makes of the working tree, or has made of it.
+    /// The result of applying this diff to the working tree, which may already contain it.
     Diff(&'a [u8]),
 }
 
-/// Where a base comes from.
+/// The origin of a base.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BaseOrigin {
     /// The user named it.
@@ -40,17 +40,18 @@ pub enum BaseOrigin {
     MergeBase(String),
     /// The parent of the last commit, because nothing differed from the merge base with this branch.
     LastCommit(String),
-    /// Nothing: the last commit is the first one, and nothing differed from the merge base with this branch.
+    /// The empty tree: the last commit is the first one, and nothing differed from the merge base with this
+    /// branch.
     FirstCommit(String),
     /// The commit that is checked out.
     Head,
-    /// Nothing: the user named the tree without entries.
+    /// The empty tree, which the user named.
     EmptyTree,
-    /// Nothing: there is no commit yet.
+    /// The empty tree, because there is no commit yet.
     Unborn,
 }
 
-/// As it stands behind the base's id, in brackets.
+/// Formats the origin as it stands behind the base's id, in brackets.
 impl fmt::Display for BaseOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -70,11 +71,12 @@ impl fmt::Display for BaseOrigin {
 }
 
 impl ComparisonRequest<'_> {
-    /// The change, from the named base. Without one: the index and a given diff from the commit that is checked out,
-    /// the rest from the merge base with the default branch, and where that leaves nothing, the last commit.
+    /// Returns the change from the named base. Without a name, the index and a given diff are compared with
+    /// the commit that is checked out. The rest is compared with the merge base with the default branch and,
+    /// if that leaves nothing, with the last commit's parent.
     ///
     /// # Errors
-    /// Git's.
+    /// [`GitError`]
     #[truing_core::boxed_future]
     pub async fn compare(&self, checked_out: Option<&Sha>) -> Result<(ReviewedChange, BaseOrigin), GitError> {
         let head = match self.head {
@@ -91,8 +93,8 @@ impl ComparisonRequest<'_> {
         }
     }
 
-    /// From where the head left the base that the user names. Git's id of the tree without entries, which is no
-    /// commit, stands for nothing: that is how a script asks for all there is.
+    /// Compares with the merge base of the head and the named base. Git's id of the empty tree, which is no
+    /// commit, selects all content; scripts use it for that.
     async fn compare_named(
         &self,
         name: &str,
@@ -103,8 +105,9 @@ impl ComparisonRequest<'_> {
             return Ok((self.change(nothing).await?, BaseOrigin::EmptyTree));
         }
         let named = self.repository.resolve(name).await?;
-        // What the branch that is named gained since is none of this change: with it as it is, lines that
-        // were deleted there would look added here. Without a common ancestor it is all there is.
+        // Later commits of the named branch are no part of this change: compared with its tip, lines that
+        // were deleted there would look added here. Without a common ancestor the named commit itself is the
+        // base.
         let ancestor = match head {
             Some(head) => self.repository.merge_base(&named, head).await?,
             None => None,
@@ -114,7 +117,7 @@ impl ComparisonRequest<'_> {
         Ok((self.change(left).await?, against(name.to_owned())))
     }
 
-    /// From where the head left the default branch.
+    /// Compares with the merge base of the head and the default branch.
     async fn compare_default(&self, head: &Sha) -> Result<(ReviewedChange, BaseOrigin), GitError> {
         let base = self.repository.default_branch_base(head).await?;
         let branch = match base.from {
@@ -133,7 +136,7 @@ impl ComparisonRequest<'_> {
         Ok((self.change(base.commit).await?, against))
     }
 
-    /// What differs between a commit and the head.
+    /// Returns the difference between a commit and the head.
     async fn change(&self, base: Sha) -> Result<ReviewedChange, GitError> {
         let found = match self.head {
             HeadSource::Commit(head) => {

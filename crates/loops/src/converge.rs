@@ -1,9 +1,10 @@
-//! The converge loop: audit, fix, verify, push, until a fresh audit finds nothing, or there is a reason to stop
-//! (spec/converge.md).
+//! The converge loop: audits, fixes, verifies and pushes until a fresh audit finds nothing or there is a
+//! reason to stop.
 //!
-//! What is next `truing_core::converge` decides; here each act is carried out: `audit`, `fix`, `check`, and [`gate`].
-//! Where the branch is and who sees what is the business of a [`BranchWorkspace`]: a branch of a local repository ([`local`]), or
-//! a pull request. After every act the run is kept, so whoever dies goes on where it was.
+//! `truing_core::converge` decides the next act; this module carries it out (`audit`, `fix`, `check` and
+//! [`gate`]). A [`BranchWorkspace`] knows where the branch is and where results are shown: a branch of a
+//! local repository ([`local`]) or a pull request. The run is saved after every act, and a run whose process
+//! died continues from there.
 
 // long: the order of acts of one loop, each of which is a module below.
 
@@ -53,34 +54,35 @@ use audit::AuditInput;
 use gate::{GateCommands, GateError, GateResult};
 pub use stop::ActError;
 
-/// Who does the work.
+/// The models that do the work of a run, and their sandbox.
 pub struct ConvergeAgents {
-    /// The model that audits, and that fixes unless another one does.
+    /// The model that audits; it also fixes if there is no `fixer`.
     pub auditor: ModelAgent,
-    /// The model that fixes, if it is another one.
+    /// The model that fixes, if it differs from the auditor.
     pub fixer: Option<ModelAgent>,
-    /// How well its commands are kept in.
+    /// Level of isolation of the commands that fixers run.
     pub sandbox: SandboxLevel,
 }
 
-/// What a head is looked at with besides models. The repository's own file has a say in it.
+/// The tools that inspect a head besides models. The repository's own file can configure them.
 #[derive(Debug)]
 pub struct InspectionTools {
-    /// What runs the repository's own checks; none: none are configured.
+    /// Runs the repository's own checks; none if no checks are configured.
     pub verifier: Option<Verifier>,
-    /// Folders with programs that a fixer's commands may run, besides the system's.
+    /// Folders with programs that a fixer's commands may run, besides the system's folders.
     pub programs: Vec<std::path::PathBuf>,
-    /// The policy of fixers, which allows the commands of the gate and the checks as they stand.
+    /// The policy of fixers. It allows the commands of the gate and the checks exactly as configured.
     pub policy: Arc<AgentPolicy>,
-    /// What the gate's rules look at.
+    /// The files and rules that the gate's rules cover.
     pub scope: ReviewScope,
     /// Linters, whose findings belong to the gate.
     pub toolbox: LinterSources,
-    /// The folder in which the owner of the files has installed programs for them; none: nobody has.
+    /// The folder in which the owner of the files has installed the project's programs; none if there is no
+    /// such folder.
     pub project: Option<std::path::PathBuf>,
-    /// Commands of the gate; none: the rules alone.
+    /// Commands of the gate; none if the gate consists of the rules alone.
     pub commands: Option<GateCommands>,
-    /// Names the gate, the checks and the rules.
+    /// A name that identifies the gate, the checks and the rules.
     pub name: String,
 }
 
@@ -96,147 +98,152 @@ impl fmt::Debug for ConvergeAgents {
     }
 }
 
-/// Where the branch is that a run works on, and who sees what it does.
+/// The branch that a run works on, and the place where its results are shown.
 #[async_trait]
 pub trait BranchWorkspace: Sync {
-    /// Where the branch is now.
+    /// Returns the current head of the branch.
     ///
     /// # Errors
-    /// [`ActError::Over`]: the run cannot go on there, and nothing more is to be written.
+    /// [`ActError::Over`]: the run cannot continue on this branch, and nothing more is to be written.
     async fn head(&self, record: &ConvergeRecord) -> Result<Sha, ActError>;
-    /// The time that something whose creation was not answered may stay unseen.
+    /// Returns how long an object may remain invisible after a request to create it got no response.
     fn settle(&self) -> TimeSpan {
         TimeSpan(0)
     }
-    /// Why nothing can be pushed there, if that is known: then it is audited, and that is all.
+    /// Returns the reason why nothing can be pushed to the branch, if it is known. The run then only audits.
     fn read_only(&self) -> Option<String> {
         None
     }
-    /// Has the commits of a head that somebody else has pushed. What the change is compared with there.
+    /// Fetches the commits of a head that another person has pushed. Returns the commit that the change is
+    /// compared with there.
     async fn follow(&self, record: &ConvergeRecord, head: &Sha) -> Result<Sha, ActError>;
-    /// Shows what an audit found. What people should know besides.
+    /// Shows the findings of an audit. Returns notices for people.
     async fn post(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError>;
-    /// Brings a fix to the branch, which must be where the run believes it to be.
+    /// Pushes a fix to the branch, which must still be at the head that the run expects.
     async fn publish(
         &self,
         record: &ConvergeRecord,
         candidate: &FixCandidate,
     ) -> Result<PublishOutcome, ActError>;
-    /// How often the one was called that is called after each push; none: nobody is.
+    /// Returns how many times the reviewer that is called after each push was called; none if no reviewer is
+    /// called.
     async fn calls(&self) -> Result<Option<usize>, ActError> {
         Ok(None)
     }
-    /// After a push: calls it, unless that was done since it had been called so often. What people should know besides.
+    /// Calls the reviewer after a push, unless it was called since the count was `_calls`. Returns notices
+    /// for people.
     async fn call(&self, _record: &ConvergeRecord, _calls: usize) -> Result<Vec<String>, ActError> {
         Ok(Vec::new())
     }
-    /// Answers the findings of the newest audit. What people should know besides.
+    /// Answers the findings of the newest audit. Returns notices for people.
     async fn reply(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError>;
 }
 
-/// A person's wish that a run on a pull request end before its next act.
+/// Requests by people that a run on a pull request end before its next act.
 pub trait StopRequests: fmt::Debug + Sync {
-    /// The person who has said so since the run was begun or resumed, in words for people; none: nobody who may.
+    /// Returns the person who requested the stop since the run was begun or resumed, in words for people;
+    /// none if no permitted person did.
     fn stopped(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>>;
 }
 
-/// So many diffs are kept, each of so many bytes at most: of the change before and after a fix, of the fix, and of all
-/// fixes.
+/// Number of diffs that are kept, each of at most `MAX_KEPT_DIFF` bytes: the change before and after a fix,
+/// the fix, and all fixes together.
 const KEPT_DIFFS: usize = 4;
 const MAX_KEPT_DIFF: usize = 1 << 20;
 
-/// So many readings are kept: of the change before and after a fix.
+/// Number of readings that are kept: the change before and after a fix.
 const KEPT_READINGS: usize = 2;
 
-/// How long calls of an interrupted act may take to be settled.
+/// Time limit for settling the calls of an interrupted act.
 const SETTLE_TIME: Duration = Duration::from_secs(1);
 
-/// Among those who are woken, the one that is called after each push: no reviewer can have this name.
+/// The key in the list of woken reviewers for the one that is called after each push. No reviewer can have
+/// this name.
 const AFTER_PUSH: &str = "after each push";
 
-/// The waits before an act is tried again that a forge did not answer, one after the other, each no longer than
-/// `converge.poll`. After them the run ends, and can be gone on with.
+/// Waits before the retries of an act that a forge did not answer, in order, each at most `converge.poll`.
+/// After the last one the run ends and can be resumed.
 const PUT_OFF: [TimeSpan; 3] = [TimeSpan::seconds(1), TimeSpan::seconds(4), TimeSpan::seconds(15)];
 
-/// What came of bringing a fix to the branch.
+/// Result of pushing a fix to the branch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PublishOutcome {
-    /// It is there.
+    /// The fix is on the branch.
     Done,
-    /// Somebody else has pushed this.
+    /// Another person has pushed this commit.
     Moved(Sha),
-    /// A hook blocks it, in these words.
+    /// A hook blocks the push, with this message.
     Blocked(String),
 }
 
-/// How far a run goes at a time.
+/// The part of a run that one call carries out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RunMode {
-    /// Until there is an end, or nothing can be done for now.
+    /// Runs until the end, or until nothing can be done for now.
     Whole,
-    /// At most until models are to be asked a second time: then others have their turn.
+    /// Runs at most until models would be asked a second time, because other runs then have their turn.
     Step,
 }
 
-/// Who is told while a run goes on.
+/// Receives notifications while a run continues.
 #[async_trait]
 pub trait RunObserver: Sync {
-    /// An act begins that may take minutes.
+    /// Called when an act begins that may take minutes.
     fn begins(&self, record: &ConvergeRecord, act: &ConvergeAction);
-    /// An act is done, and the run is kept; its log was so long before.
+    /// Called when an act is done and the run is saved. `before` is the length of its log before the act.
     async fn grown(&self, record: &ConvergeRecord, before: usize) -> ();
 }
 
-/// Where a run is left.
+/// The state in which a call leaves a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RunProgress {
-    /// At its end, or at rest because others have their turn.
+    /// The run has ended, or rests because other runs have their turn.
     Over,
-    /// Before its next step.
+    /// The run is before its next step.
     Between,
-    /// Where this keeps it from going on; what it came to before stands.
+    /// The run cannot continue for this reason. Its earlier results remain valid.
     Failed(ConvergeExit),
-    /// Where nothing can be done before this instant, by the wall clock; and what is waited for, in words.
+    /// The run can do nothing before this instant, by the wall clock. The reason and a description of what it
+    /// waits for follow.
     Until(UnixMillis, WaitReason, String),
 }
 
-/// One run with all that it needs.
+/// One run with everything that it needs.
 pub struct ConvergeRunner<'a> {
-    /// Where the branch is.
+    /// Access to the branch of the run.
     pub workspace: &'a dyn BranchWorkspace,
-    /// The commits.
+    /// The mirror that holds the commits.
     pub mirror: &'a Mirror,
-    /// Who works.
+    /// The models that do the work.
     pub agents: &'a ConvergeAgents,
-    /// What a head is looked at with.
+    /// The tools that inspect a head.
     pub looks: &'a InspectionTools,
-    /// How it is configured.
+    /// The configuration of the converge loop.
     pub config: &'a ConvergeConfig,
-    /// Asked before each act, and before each turn of a model.
+    /// Consulted before each act, and before each turn of a model.
     pub gate: &'a Arc<dyn WriteGate>,
-    /// The repository's `owner/name`, if it has one: its teams pay, too.
+    /// The repository's `owner/name`, if it has one. The budgets of its teams are charged, too.
     pub repository: Option<&'a str>,
-    /// The run.
+    /// The record of the run.
     pub record: ConvergeRecord,
-    /// What differs between commits that were compared before.
+    /// Diffs between commits that were compared before.
     diffs: Vec<((Sha, Sha), CommitDiff)>,
-    /// The files of the commit that was looked at last.
+    /// The exported files of the commit that was inspected last.
     laid: Option<ExportedCommit>,
-    /// What the rules say of changes that were read before.
+    /// Results of the rules for changes that were read before.
     readings: Vec<((Sha, Sha), ReadingOutcome)>,
-    /// What the checks said of the newest head; none of them could be run: none.
+    /// Results of the checks on the newest head; the report is none if no check could be run.
     baseline: Option<(Sha, Option<VerificationReport>)>,
-    /// What asking models took in this act.
+    /// Cost of asking models in this act.
     taken: StepCost<()>,
-    /// How far it goes.
+    /// The part of the run that this call carries out.
     mode: RunMode,
-    /// Have models been asked in it?
+    /// True if models have been asked in this call.
     has_asked: bool,
 }
 
 impl<'a> ConvergeRunner<'a> {
-    /// A run on a branch, with its commits; who works on it, with what, and how; its gate; the repository's `owner/name`, if it
-    /// has one.
+    /// Creates a runner for a run on a branch.
     pub fn new(
         (workspace, mirror): (&'a dyn BranchWorkspace, &'a Mirror),
         (agents, looks, config): (&'a ConvergeAgents, &'a InspectionTools, &'a ConvergeConfig),
@@ -268,10 +275,11 @@ impl<'a> ConvergeRunner<'a> {
 }
 
 impl ConvergeRunner<'_> {
-    /// Goes on until there is an end, or as far as its mode allows. After every act the run is kept, and somebody told.
+    /// Continues until the end, or as far as the mode allows. The run is saved after every act, and the
+    /// observer is notified.
     ///
     /// # Errors
-    /// [`StoreError`]: what was done last is not remembered; another run finds it done.
+    /// [`StoreError`]: the last act was not saved. Another run finds its effects done.
     #[truing_core::boxed_future]
     pub async fn run(
         &mut self,
@@ -297,7 +305,7 @@ impl ConvergeRunner<'_> {
                 // Nothing of the act was begun.
                 Err(stop @ ActError::Stopped(_)) => return Ok(RunProgress::Failed(stop.exit())),
                 Err(ActError::Store(error)) => return Err(error),
-                // What the act has written already, it finds when it is carried out again.
+                // An act that is carried out again finds what it has already written.
                 Err(stop @ ActError::Halted(_)) => {
                     let exit = self.shut(&stop)?;
                     self.keep_taken(act.step(), began);
@@ -334,7 +342,7 @@ impl ConvergeRunner<'_> {
         Ok(RunProgress::Over)
     }
 
-    /// Where the run is left, if nothing is wrong and the same act is next a little later.
+    /// Returns the state of the run if the error is temporary and the same act is next after a wait.
     fn waits(&mut self, stop: &ActError) -> Option<RunProgress> {
         if let ActError::Later { until, why, what } = stop {
             return Some(RunProgress::Until(*until, *why, what.clone()));
@@ -347,7 +355,7 @@ impl ConvergeRunner<'_> {
         Some(RunProgress::Until(SystemClock.now() + wait, WaitReason::Settling, stop.to_string()))
     }
 
-    /// What follows from an act that came to nothing.
+    /// Ends the run with the error of an act that failed.
     fn ends(&mut self, stop: ActError) -> ConvergeEvent {
         let exit = stop.exit();
         if let ActError::Over { unreached, .. } = stop {
@@ -356,7 +364,7 @@ impl ConvergeRunner<'_> {
         ConvergeEvent::Ended(exit)
     }
 
-    /// Adds what an act took.
+    /// Adds the time and cost of an act to the record.
     fn keep_taken(&mut self, step: ConvergeStep, began: Instant) {
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let taken = StepCost { ms, ..std::mem::take(&mut self.taken) };
@@ -364,11 +372,11 @@ impl ConvergeRunner<'_> {
         self.record.ended = SystemClock.now();
     }
 
-    /// Adds what the run has cost, by the ledger, and no act of it has told: an act that was cut off before, here or in
-    /// a process that died, tells nothing. It counts for this step.
+    /// Adds the cost that the ledger has for the run and no act has reported. An act that was cut off
+    /// earlier, in this process or in one that died, reports none. The cost counts for this step.
     ///
     /// # Errors
-    /// [`StoreError`]: the ledger cannot be asked.
+    /// [`StoreError`]: the ledger cannot be read.
     #[truing_core::boxed_future]
     pub async fn settle(&mut self, step: ConvergeStep) -> Result<(), StoreError> {
         let own = RunBudget::of_run(self.record.run.clone(), MicroUsd(0)).levels;
@@ -381,26 +389,27 @@ impl ConvergeRunner<'_> {
         Ok(())
     }
 
-    /// The same for an act that was interrupted, as soon as its calls are settled.
+    /// Adds the unreported cost of an act that was interrupted, as soon as its calls are settled.
     ///
     /// # Errors
     /// As [`Self::settle`].
     #[truing_core::boxed_future]
     pub async fn interrupted(&mut self) -> Result<(), StoreError> {
-        // What is not settled by then expires, and counts in full; nobody tells it.
+        // Calls that are not settled by then expire and count in full; no act reports them.
         let _ = tokio::time::timeout(SETTLE_TIME, gateway::settled()).await;
         self.settle(self.record.detail.state.next.step()).await
     }
 
-    /// Is it clean, and nobody has asked the checks, which are run on fixes?
+    /// True if the run is clean and the checks have not run, since they are run only on fixes.
     fn ends_unchecked(&self) -> bool {
         let state = &self.record.detail.state;
         let is_clean = state.exit.as_ref().is_some_and(|exit| exit.code == ConvergeExitCode::Clean);
         is_clean && !state.audits_only && state.commits.is_empty() && self.looks.verifier.is_some()
     }
 
-    /// One audit and nothing else, without a gate before it; nothing is kept. Then the run has ended, or an audit of
-    /// its head is done and [`ConvergeAction::Post`] is next. A head that moves meanwhile is audited instead.
+    /// Runs one audit without a gate before it and saves nothing. Afterwards the run has ended, or its head
+    /// is audited and [`ConvergeAction::Post`] is next. A head that moves during the audit is audited
+    /// instead.
     #[truing_core::boxed_future]
     pub async fn audit_once(&mut self) {
         let began = Instant::now();
@@ -427,7 +436,7 @@ impl ConvergeRunner<'_> {
         self.keep_taken(ConvergeStep::Audit, began);
     }
 
-    /// The end of [`Self::audit_once`], also of one that was stopped: all that it has cost is in the record.
+    /// Completes [`Self::audit_once`], also after a stop: all of its cost is then in the record.
     ///
     /// # Errors
     /// As [`Self::settle`].
@@ -443,10 +452,10 @@ impl ConvergeRunner<'_> {
         Ok(())
     }
 
-    /// Carries one act out.
     async fn act(&mut self, act: &ConvergeAction) -> Result<ConvergeEvent, ActError> {
         let head = self.workspace.head(&self.record).await?;
-        // Between a push and its answers a new head does not matter: the answers belong to what was found.
+        // Between a push and its answers a new head does not matter: the answers belong to the earlier
+        // findings.
         let follows = match act {
             ConvergeAction::Gate
             | ConvergeAction::Mend { .. }
@@ -461,7 +470,7 @@ impl ConvergeRunner<'_> {
             return self.moved(head).await;
         }
         match act {
-            // What an audit finds is of use where nobody may push, too.
+            // Audit results are useful even if nothing may be pushed.
             ConvergeAction::Gate if self.workspace.read_only().is_some() => Ok(ConvergeEvent::Gated(None)),
             ConvergeAction::Fix { .. } if let Some(why) = self.workspace.read_only() => {
                 Ok(ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::ReadOnly, why)))
@@ -485,8 +494,8 @@ impl ConvergeRunner<'_> {
             }
             ConvergeAction::Fix { problems } => self.fix(problems).await,
             ConvergeAction::Check => {
-                // Asked before the check, which costs; kept with what it says: who dies after a push knows by it
-                // whether the call was made.
+                // Counted before the check, which costs money, and saved with its result. A run that died
+                // after the push can then determine if the call was made.
                 let calls = self.workspace.calls().await?;
                 let event = self.check().await?;
                 if let Some(calls) = calls {
@@ -531,13 +540,14 @@ impl ConvergeRunner<'_> {
         }
     }
 
-    /// Somebody else has pushed. What came with the base branch is not the change: it is compared anew.
+    /// Handles another person's push. The base is determined anew, because commits of the base branch are no
+    /// part of the change.
     async fn moved(&mut self, head: Sha) -> Result<ConvergeEvent, ActError> {
         let tree = self.compared(&head).await?;
         Ok(ConvergeEvent::Moved { head, tree })
     }
 
-    /// The tree of a new head. What it is compared with is so from now on.
+    /// Returns the tree of a new head, and updates the base that it is compared with.
     async fn compared(&mut self, head: &Sha) -> Result<Sha, ActError> {
         let base = self.workspace.follow(&self.record, head).await?;
         let tree = self.mirror.tree_of(head).await?;
@@ -547,7 +557,7 @@ impl ConvergeRunner<'_> {
 }
 
 impl ConvergeRunner<'_> {
-    /// What differs between two commits. Several acts look at the same change.
+    /// Returns the differences between two commits, cached because several acts use the same change.
     async fn commit_diff(&mut self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
         let known = self.diffs.iter().find(|((from, to), _)| (from, to) == (base, head));
         if let Some((_, found)) = known {
@@ -561,7 +571,7 @@ impl ConvergeRunner<'_> {
         Ok(found)
     }
 
-    /// What the gate says of the change up to this commit, if it blocks.
+    /// Returns the gate's findings in the change up to this commit, if it blocks.
     async fn gate_says(&mut self, head: &Sha) -> Result<Option<String>, ActError> {
         let base = self.record.detail.base.clone();
         let change = self.change(&base, head).await?;
@@ -575,18 +585,19 @@ impl ConvergeRunner<'_> {
         Ok(gated.seen()?.words())
     }
 
-    /// The set-ups that may be used. What code of a model sets up is kept apart, as it is of checks.
+    /// Returns the scope of usable set-ups. Set-ups by a model's code are kept apart, as for checks.
     fn trust(&self) -> Trust {
         let own = format!("converge {}", self.record.key);
         Trust::new(format!("{own} fix")).trusting(own)
     }
 
-    /// The change between two commits.
+    /// Returns the change between two commits.
     async fn change(&mut self, base: &Sha, head: &Sha) -> Result<ReviewedChange, GitError> {
         Ok(ReviewedChange::between(base.clone(), head, self.commit_diff(base, head).await?))
     }
 
-    /// The findings of rules and linters on a change up to this commit. Auditors see the same files after them.
+    /// Returns the findings of rules and linters on a change up to this commit. Auditors read the same
+    /// exported files later.
     async fn read(&mut self, change: &ReviewedChange, head: &Sha) -> Result<ReadingOutcome, ActError> {
         if let Some(reading) = self.known_reading(&change.base, head) {
             return Ok(reading.clone());
@@ -606,12 +617,12 @@ impl ConvergeRunner<'_> {
         Ok(reading)
     }
 
-    /// What the rules have said of this change before.
+    /// Returns the rules' result for this change, if it was read before.
     fn known_reading(&self, base: &Sha, head: &Sha) -> Option<&ReadingOutcome> {
         self.readings.iter().find(|((from, to), _)| (from, to) == (base, head)).map(|(_, reading)| reading)
     }
 
-    /// What pays for a model, and how much is left of what the run may cost.
+    /// Returns the budget that a model is charged to, and the remaining money of the run.
     fn purse(&self, agent: &ModelAgent) -> (RunBudget, MicroUsd) {
         let run = self.record.run.clone();
         let (key, now) = (&self.record.key, SystemClock.now());
@@ -620,7 +631,7 @@ impl ConvergeRunner<'_> {
         (purse, MicroUsd(most.0.saturating_sub(spent)))
     }
 
-    /// Adds what asking a model took.
+    /// Adds the cost of asking a model.
     fn spent(&mut self, spent: &ModelSpend) {
         self.taken.add(&spent.clone().take());
     }

@@ -1,4 +1,5 @@
-//! What a pull request should show for a review: the summary, one comment a finding, the head's status.
+//! The desired state of a pull request after a review: the summary, one comment per finding, and the head's
+//! status.
 
 use truing_core::dismissal::{Dismissal, RetractionScope};
 use truing_core::finding::{AnchorKind, DiffSide, Finding, FindingSource, FindingStatus, Severity};
@@ -15,10 +16,10 @@ use super::text::{self, SummaryContent};
 /// The longest text of an annotation, in characters.
 const MAX_MESSAGE_CHARS: usize = 2000;
 
-/// The rows of desired state, the summary first, then the findings, worst first.
+/// Returns the rows of desired state, the summary first, then the findings, worst first.
 ///
-/// At most `max_inline` open findings get a comment of their own; the others are told in the summary. `now`: the pull
-/// request's head, if it is another one by now.
+/// At most `max_inline` open findings get a comment of their own; the summary lists the others. `now` is the
+/// pull request's head, if it has moved since.
 pub fn rows(
     findings: &[Finding],
     (head, now): (&Sha, Option<&Sha>),
@@ -26,7 +27,7 @@ pub fn rows(
     dismissals: &[Dismissal],
     max_inline: usize,
 ) -> Vec<DesiredComment> {
-    // One of a head that is another by now would be read as of that one.
+    // Readers would take the walkthrough of an older head for that of the current one.
     let walkthrough = if now.is_none() { record.detail.walkthrough() } else { &[] };
     let mut rows =
         vec![DesiredComment::summary(summary(findings, (head, now), record, dismissals, walkthrough))];
@@ -42,13 +43,13 @@ pub fn rows(
     rows
 }
 
-/// The comments on a finding that are to be deleted.
+/// Returns the comments on a finding that are to be deleted.
 fn retraction(finding: &Finding, dismissals: &[Dismissal]) -> Option<RetractionScope> {
     let mut said = dismissals.iter().filter(|said| !said.withdrawn && !finding.is_open());
     said.find(|said| said.covers(finding))?.retraction
 }
 
-/// The summary's text. `walkthrough`: the lines of it that are shown; a status has none.
+/// Renders the summary's text. `walkthrough` holds the lines that are shown; a status has none.
 pub fn summary(
     findings: &[Finding],
     (head, now): (&Sha, Option<&Sha>),
@@ -103,17 +104,17 @@ fn row(finding: &Finding, kind: AnchorKind) -> DesiredComment {
     }
 }
 
-/// Would a comment on the finding be on exactly the lines that its suggestion replaces, as they are at the head?
+/// True if a comment on the finding would be on exactly the lines that its suggestion replaces, at the head.
 fn is_replaceable(finding: &Finding) -> bool {
     finding.anchor == AnchorKind::Inline
         && finding.at == finding.raw.place
         && finding.at.side == DiffSide::New
 }
 
-/// The head's status (spec review-service section 2): success for reviewed without blocking findings and for
-/// nothing to review, failure for blocking findings, else pending with the reason. A check run can be neutral, and is
-/// so for nothing to review and for pending. Blocking findings of a partial review are a failure of both (ADR 0020).
-/// `summary` is the text of the pull request's, without its walkthrough.
+/// Returns the head's status: success for reviewed without blocking findings and for nothing to review,
+/// failure for blocking findings, else pending with the reason. A check run can be neutral, and is neutral
+/// for nothing to review and for pending. Blocking findings of a partial review are a failure of both (ADR
+/// 0020). `summary` is the text of the pull request's summary, without its walkthrough.
 pub fn status(findings: &[Finding], outcome: &ReviewOutcome, head: &Sha, summary: &str) -> DesiredStatus {
     let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
     let blocking = open.iter().any(|finding| is_blocking(finding.raw.severity));
@@ -134,18 +135,19 @@ pub fn status(findings: &[Finding], outcome: &ReviewOutcome, head: &Sha, summary
     DesiredStatus { sha: head.clone(), state, description: text::status(outcome, &open), check }
 }
 
-/// The status of a head that could not be reviewed: never red, for it is our own failure.
+/// Returns the status of a head that could not be reviewed. It is never red, because the failure is Truing's
+/// own.
 pub fn unavailable(head: &Sha, class: &str, summary: &str) -> DesiredStatus {
     pending(head, format!("review temporarily unavailable: {class}"), summary)
 }
 
-/// The status of a head without a review: never green.
+/// Returns the status of a head without a review, which is never green.
 pub(crate) fn pending(head: &Sha, description: String, summary: &str) -> DesiredStatus {
     let check = CheckContent { summary: summary.to_owned(), ..CheckContent::default() };
     DesiredStatus { sha: head.clone(), state: StatusState::Pending, description, check }
 }
 
-/// What is said of a finding's lines on the commit.
+/// Creates the annotation of a finding's lines on the commit.
 fn annotation(finding: &Finding) -> CheckAnnotation {
     let raw = &finding.raw;
     CheckAnnotation {
@@ -156,7 +158,7 @@ fn annotation(finding: &Finding) -> CheckAnnotation {
     }
 }
 
-/// Does a finding of this severity keep the status from being green?
+/// True if a finding of this severity keeps the status from being green.
 fn is_blocking(severity: Severity) -> bool {
     match severity {
         Severity::P0 | Severity::P1 => true,
@@ -164,7 +166,7 @@ fn is_blocking(severity: Severity) -> bool {
     }
 }
 
-/// By severity, then path and line.
+/// Sorts findings by severity, then path and line.
 pub fn worst_first<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<&'a Finding> {
     let mut sorted: Vec<&Finding> = findings.collect();
     sorted.sort_by(|a, b| {
@@ -182,7 +184,7 @@ pub(crate) mod tests {
     use super::*;
     use truing_core::code::CodeDigests;
 
-    /// An open finding on one line.
+    /// Builds an open finding on one line.
     pub(crate) fn finding(id: &str, path: &str, line: u32) -> Finding {
         let place = CodeLocation { path: path.into(), side: DiffSide::New, start_line: line, end_line: line };
         Finding {

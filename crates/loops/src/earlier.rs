@@ -1,5 +1,6 @@
-//! Earlier reviews of the same change: what they left open, and what became of that at this head. A model is told of it and
-//! owes a verdict on each of its own findings; [`truing_core::recheck`] decides, whether a model was asked or not.
+//! Earlier reviews of the same change: the findings that they left open, and their fate at this head. A model
+//! sees them and owes a verdict on each of its own findings. [`truing_core::recheck`] decides, with or
+//! without a model.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,48 +21,49 @@ use truing_reader::redact::QuotedSecrets;
 use super::desired::worst_first;
 use super::reading::{self, ReadingOutcome, ReviewedChange};
 
-/// Open findings that a model is told of; it owes nothing on the others, which stay open.
+/// Maximum number of open findings in a model's prompt; it owes nothing on the others, which stay open.
 pub const MAX_OWED: usize = 100;
-/// Bytes of what it is told of them.
+/// Maximum number of bytes of these findings in the prompt.
 const MAX_OPEN_BYTES: usize = 48 << 10;
-/// Characters of a finding's body that it is told.
+/// Maximum number of characters of a finding's body in the prompt.
 const MAX_BODY_CHARS: usize = 600;
-/// Characters of a path or a title.
+/// Maximum number of characters of a path or a title.
 const MAX_LINE_CHARS: usize = 300;
 
-/// In place of a commit that nobody knows.
+/// Placeholder of an unknown commit.
 pub const UNKNOWN: &str = "unknown";
 
-/// What earlier reviews of the change came to.
+/// The results of earlier reviews of the change.
 #[derive(Clone, Debug, Default)]
 pub struct EarlierReviews {
     /// Every finding that is known of it.
     pub known: Vec<Finding>,
     /// The commit that was reviewed last, if there was one.
     pub head: Option<Sha>,
-    /// What landed since, for a model.
+    /// A text for a model on the later commits and lines.
     pub landed: String,
     /// The names that files had then.
     pub renames: FileRenames,
-    /// Of the findings, those that were seen on another line of work: they count where their lines are as they were.
+    /// Those of the findings that were seen on another line of work. They count where their lines are
+    /// unchanged.
     pub elsewhere: BTreeSet<FindingId>,
 }
 
 impl EarlierReviews {
-    /// The findings that a model owes a verdict on, worst first.
+    /// Returns the findings that a model owes a verdict on, worst first.
     pub fn owed(&self) -> Vec<&Finding> {
         let mut owed = worst_first(recheck::owed(&self.known));
         owed.truncate(MAX_OWED);
         owed
     }
 
-    /// Has there been an earlier review, as far as a model is concerned?
+    /// True if there has been an earlier review that matters to a model.
     pub fn is_known(&self) -> bool {
         self.head.is_some() || recheck::owed(&self.known).next().is_some()
     }
 
-    /// The files in which a model found something or a finding of a line of work is open, and those that showed a fix: they are looked at again, also
-    /// if they left the change.
+    /// Returns the files that are inspected again, even if they left the change. They are the files with a
+    /// model's finding or an open finding of a line of work, and those that showed a fix.
     pub fn paths(&self) -> Vec<RepoPath> {
         let is_of_line = |finding: &Finding| finding.is_open() && !finding.seen_on.is_empty();
         let is_looked_at =
@@ -74,7 +76,7 @@ impl EarlierReviews {
         paths.into_iter().filter(RepoPath::may_be_written).collect()
     }
 
-    /// The findings that count at the head, with those open again that do ([`recheck::reopen`]).
+    /// Returns the findings that count at the head, and opens those again that do ([`recheck::reopen`]).
     pub(super) fn at_head(&self, tree: &Path, change: &ReviewedChange, reading: &ReadingOutcome) -> Self {
         let mut earlier = self.clone();
         let files = RedactedFiles::of(tree);
@@ -87,7 +89,7 @@ impl EarlierReviews {
         earlier
     }
 
-    /// The open findings, as a model is told of them.
+    /// Formats the open findings for a model's prompt.
     pub(super) fn told(&self, tree: &Path, change: &ReviewedChange, reading: &ReadingOutcome) -> String {
         let files = RedactedFiles::of(tree);
         let changed = changed(reading);
@@ -104,7 +106,7 @@ impl EarlierReviews {
     }
 }
 
-/// One finding: its id, what it is, where it is now, and its lines as they were.
+/// Formats one finding: its id, its description, its current place, and its former lines.
 fn told_of(finding: &Finding, went: &FollowOutcome) -> String {
     let raw = &finding.raw;
     let name = |path: &RepoPath| line::clean(&path.to_string(), MAX_LINE_CHARS);
@@ -132,8 +134,8 @@ fn told_of(finding: &Finding, went: &FollowOutcome) -> String {
     )
 }
 
-/// Decides what became of findings of earlier reviews, after the rules have read the files below `tree`, and the reviewers
-/// have reported, who each reported to the end.
+/// Decides the fate of findings of earlier reviews, after the rules have read the files below `tree` and all
+/// reviewers have completed their reports.
 pub(super) fn look_again(
     earlier: &EarlierReviews,
     tree: &Path,
@@ -146,7 +148,7 @@ pub(super) fn look_again(
     let mut found = std::mem::take(&mut reading.found);
     let rechecked = {
         let head = head(&files, &changed, change, reading);
-        // A finding's lines are kept without secrets: what is quoted of them is compared in the same way.
+        // A finding's lines are stored without secrets: quotes of them are compared in the same way.
         for verdict in reviewers.iter_mut().flat_map(|reviewer| &mut reviewer.verdicts) {
             let finding = earlier.known.iter().find(|finding| finding.id == verdict.finding);
             let went = finding.map(|finding| recheck::follow(finding, &head));
@@ -166,7 +168,7 @@ pub(super) fn look_again(
     RecheckSummary { rules, off, left, tools, old, ..rechecked }
 }
 
-/// The changed files that can be read.
+/// Returns the changed files that can be read.
 fn changed(reading: &ReadingOutcome) -> Vec<RepoPath> {
     let not_shown = reading.coverage.not_reviewed.iter().filter(|gap| gap.reason == SkipReason::NotShown);
     reading.coverage.reviewed.iter().chain(not_shown.map(|gap| &gap.path)).cloned().collect()
@@ -178,7 +180,7 @@ fn head<'a>(
     change: &ReviewedChange,
     reading: &'a ReadingOutcome,
 ) -> HeadView<'a, impl Fn(&RepoPath) -> Option<String> + 'a> {
-    // A damaged diff was refused before.
+    // A damaged diff was rejected before.
     let mut added = reading::counted_lines(change).unwrap_or_default();
     let deleted = parse(&change.diff).files.into_iter().filter(|file| file.status == FileStatus::Deleted);
     let mut deleted: BTreeSet<RepoPath> = deleted.map(|file| file.path).collect();
@@ -186,7 +188,7 @@ fn head<'a>(
     for gap in gaps {
         added.entry(gap.path.clone()).or_default();
     }
-    // A change of type is two sections of one path.
+    // A type change is two sections of one path.
     deleted.retain(|path| !added.contains_key(path));
     HeadView::new(|path: &RepoPath| files.text(path), changed, (added, deleted), &reading.renames)
 }
@@ -211,7 +213,7 @@ impl RedactedFiles {
     fn hide_in(&self, path: &RepoPath, said: &str) -> String {
         let Some(text) = self.raw(path) else { return said.to_owned() };
         let quoted = QuotedSecrets::of(&text);
-        // A model quotes a line with masks, and what is kept of it has the beginnings of secrets.
+        // A model quotes a line with masks, while stored lines keep the beginnings of secrets.
         let (masked, hidden) = (mask(&text), quoted.hide_in(&text));
         let line = |said: &str| {
             let at = masked.lines().position(|line| said.contains(MASK) && line.trim() == said.trim());

@@ -1,5 +1,5 @@
-//! The commits of a pull request, fetched from where they are: the repository that it goes to, and a fork where that alone
-//! has the head.
+//! Fetches the commits of a pull request from the target repository, and from a fork if only that has the
+//! head.
 
 use std::slice;
 
@@ -9,11 +9,12 @@ use truing_forge::remote::{RemoteError, RemotePurpose};
 use truing_forge::{AnyForgeServer, ForgeServer as _};
 use truing_git::{GitError, Mirror};
 
-/// Fetches the head of a pull request, and `others` from the repository that it goes to, which the mirror follows. The head is
-/// fetched from there, too, unless its own repository has it alone: then from that, by the same login, into the same mirror.
+/// Fetches the head of a pull request, and `others` from the target repository, which the mirror follows. The
+/// head is fetched from there, too, unless only the fork has it. In that case the same login fetches it from
+/// the fork, into the same mirror.
 ///
 /// # Errors
-/// [`GitError::ForkUnreadable`] where the head is in a fork that the login may not read or that is gone; else as
+/// [`GitError::ForkUnreadable`] if the head is in a fork that the login may not read or that is gone; else as
 /// [`Mirror::fetch`].
 #[truing_core::boxed_future]
 pub async fn commits(

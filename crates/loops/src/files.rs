@@ -1,5 +1,5 @@
-//! Files of a change: reading what differs in a folder where commands of others have run, and writing that into a clone in
-//! which none has. No link is followed: they may have left some.
+//! Reads changed files from a folder where foreign commands have run, and writes them into a clone in which
+//! none has. No symbolic link is followed, because the commands may have created some.
 
 use std::ffi::OsStr;
 use std::io;
@@ -11,12 +11,12 @@ use truing_agent::tree::{ReplaceError, WritableTree};
 use truing_core::RepoPath;
 use truing_git::PathStatus;
 
-/// Paths that an error names.
+/// Maximum number of paths that an error names.
 const NAMED: usize = 10;
-/// Why a file that is there cannot be read.
+/// The reason why an existing file cannot be read.
 const TOO_LONG: &str = "it is gone, or longer than 5 MiB";
 
-/// A file that differs: what it holds, or that it is gone.
+/// A file that differs: its content, or none if it is deleted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct FileContentChange {
     pub(crate) path: RepoPath,
@@ -27,20 +27,19 @@ pub(crate) struct FileContentChange {
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {why}")]
 pub struct RejectedFile {
-    /// Which.
     pub path: RepoPath,
-    /// Why not.
+    /// The reason for the rejection.
     pub why: ReplaceError,
 }
 
 impl RejectedFile {
-    /// The folder itself.
+    /// Creates the error of the folder itself.
     pub(crate) fn of(folder: &Path, error: io::Error) -> Self {
         Self { path: RepoPath::from_bytes(folder.as_os_str().as_bytes()), why: error.into() }
     }
 }
 
-/// The content of files as they are in a folder.
+/// Reads the content of files in a folder.
 pub(crate) async fn taken(
     folder: &Path,
     paths: Vec<(RepoPath, PathStatus)>,
@@ -51,7 +50,7 @@ pub(crate) async fn taken(
             PathStatus::Deleted => Ok(FileContentChange { path, content: None }),
             PathStatus::Added | PathStatus::Modified => match tree.read(&path) {
                 Ok(content) => Ok(FileContentChange { path, content: Some(content) }),
-                // It is there, so this is not about what it held before.
+                // The file exists, and the error is therefore not about its earlier content.
                 Err(ReplaceError::Changed) => {
                     Err(RejectedFile { path, why: ReplaceError::Io(io::Error::other(TOO_LONG)) })
                 }
@@ -68,7 +67,7 @@ pub(crate) async fn put(folder: &Path, changes: &[FileContentChange]) -> Result<
     let changes = changes.to_vec();
     blocking(folder, move |folder| {
         for FileContentChange { path, .. } in changes.iter().filter(|change| change.content.is_none()) {
-            // A file of the commit that the clone is of: the folders above it are folders.
+            // The file belongs to the clone's commit: all of its parents are folders.
             let removed = std::fs::remove_file(folder.join(OsStr::from_bytes(path.as_bytes())));
             removed.map_err(|error| RejectedFile { path: path.clone(), why: error.into() })?;
         }
@@ -87,7 +86,7 @@ pub(crate) async fn put(folder: &Path, changes: &[FileContentChange]) -> Result<
     .await
 }
 
-/// The first of these paths, and how many more there are.
+/// Lists the first of these paths, and the number of further ones.
 pub(crate) fn named(paths: &[&RepoPath]) -> String {
     let named = paths.iter().take(NAMED).map(|path| path.to_string()).collect::<Vec<_>>().join(", ");
     match paths.len().saturating_sub(NAMED) {
@@ -100,7 +99,7 @@ fn open(folder: &Path) -> Result<WritableTree, RejectedFile> {
     WritableTree::open(folder).map_err(|error| RejectedFile::of(folder, io::Error::other(error)))
 }
 
-/// Work on files, where it holds nobody else up.
+/// Runs file operations on a thread where they block no other task.
 async fn blocking<T: Send + 'static>(
     folder: &Path,
     work: impl FnOnce(&Path) -> Result<T, RejectedFile> + Send + 'static,

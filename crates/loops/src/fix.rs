@@ -1,10 +1,11 @@
-//! Fixes of a local review: which suggestions can be applied to the reviewed files, what the files become, and the
-//! patches that say so. Files are changed by [`truing_agent::tree`], what undoes it is kept by [`undo`].
+//! Applies the suggestions of a local review: selects the applicable ones, computes the new content of files,
+//! and builds the patches. [`truing_agent::tree`] changes the files, and [`undo`] keeps the data that reverts
+//! the changes.
 //!
-//! A suggestion is worth something only for the bytes that it was made for. So the files that have one are read once
-//! more, the rules look at these very bytes again, and so do the linters that suggest something. Only what they suggest now,
-//! too, is applied; a model's is proven again, for the lines that it was made for; a file is replaced only while it still
-//! holds these bytes. What a model proposes a person decides on ([`offers`]).
+//! A suggestion is valid only for the bytes that it was made for. The files that have one are therefore read
+//! again, and the rules and the suggesting linters run on these bytes again. Only suggestions that recur are
+//! applied. A model's suggestion is proven again for its lines. A file is replaced only while it still holds
+//! these bytes. A person decides on the proposals of a model ([`offers`]).
 
 pub mod lock;
 pub mod undo;
@@ -28,12 +29,12 @@ use truing_reader::{FixRefusal, LineEdit, WithheldFix, apply, is_parsed};
 use super::reading::ReadingError;
 use super::tools::{ConfiguredLinters, ReviewLinters};
 
-/// The reason where a linter's suggestion is not applied, since it cannot look again.
+/// The reason why a linter's suggestion is not applied, since the linter cannot run again.
 const NOT_HERE: &str = "a linter's fix needs `--tools`, and is made in the working tree alone";
-/// The reason where nothing tells whether the file is still one.
+/// The reason why the result of a suggestion cannot be checked as a valid file.
 const UNPROVEN: &str = "nothing can prove it: no grammar is known for this file";
 
-/// What can be fixed, and what cannot.
+/// The fixes that can be applied, and those that cannot.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FixPlan {
     /// Files that change, by path.
@@ -42,42 +43,40 @@ pub struct FixPlan {
     pub left: Vec<UnappliedSuggestion>,
 }
 
-/// A file that changes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FixedFile {
-    /// Where it is.
     pub path: RepoPath,
-    /// What was reviewed.
+    /// Content that was reviewed.
     pub old: Vec<u8>,
-    /// The same with its suggestions applied.
+    /// Content with the suggestions applied.
     pub new: Vec<u8>,
-    /// How many suggestions that are.
+    /// Number of applied suggestions.
     pub fixes: usize,
 }
 
 /// A suggestion that is not applied.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct UnappliedSuggestion {
-    /// The finding's file.
+    /// Path of the finding's file.
     pub path: RepoPath,
-    /// Its first line; 0 if it is about the whole file.
+    /// First line of the finding; 0 if it is about the whole file.
     #[serde(rename = "start_line")]
     pub line: u32,
-    /// Its rule; empty if it is about the whole file.
+    /// Rule of the finding; empty if it is about the whole file.
     pub rule: String,
     /// The reason, for people.
     #[serde(rename = "reason")]
     pub why: String,
 }
 
-/// What came of making a plan's changes.
+/// The result of making a plan's changes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct AppliedFixes {
-    /// Which of the planned changes were made.
+    /// True for each planned change that was made.
     pub done: Vec<bool>,
-    /// How many were not begun.
+    /// Number of changes that were not begun.
     pub not_begun: usize,
-    /// What files lost beside what was fixed.
+    /// Attributes that files lost besides the fixed lines.
     pub lost: Vec<(RepoPath, LostAttribute)>,
 }
 
@@ -86,35 +85,35 @@ pub struct AppliedFixes {
 pub struct ProposedFix {
     /// The finding that it fixes.
     pub finding: Finding,
-    /// Its change.
+    /// The change that fixes it.
     pub plan: FixPlan,
 }
 
-/// Why nothing can be planned.
+/// The reason why nothing can be planned.
 #[derive(Debug, thiserror::Error)]
 pub enum FixError {
-    /// There is no room for a copy of the reviewed files.
+    /// A copy of the reviewed files could not be made.
     #[error("cannot read the reviewed files again: {0}")]
     Io(#[from] io::Error),
-    /// The rules could not look again.
+    /// The rules could not run again.
     #[error(transparent)]
     Reading(#[from] ReadingError),
 }
 
-/// The files that something is suggested for.
+/// Returns the files that have a suggestion.
 pub fn paths(open: &[Finding]) -> Vec<RepoPath> {
     let with = open.iter().filter(|finding| finding.raw.suggestion.is_some());
     let paths: BTreeSet<&RepoPath> = with.map(|finding| &finding.raw.place.path).collect();
     paths.into_iter().cloned().collect()
 }
 
-/// Is its fix one that a model proposes?
+/// True if the finding's fix is a model's proposal.
 pub fn is_proposed(finding: &Finding) -> bool {
     finding.raw.source == FindingSource::Agent && finding.raw.suggestion.is_some()
 }
 
-/// The fixes that a model proposes for what is open, each as it would be made alone, and those that cannot be made. `tree`:
-/// as for [`plan`].
+/// Returns the fixes that a model proposes for open findings, each as it would be made alone, and those that
+/// cannot be made. `tree` is as for [`plan`].
 ///
 /// # Errors
 /// [`FixError`]
@@ -135,8 +134,8 @@ pub async fn offers(
     Ok((offers, left))
 }
 
-/// Plans the fixes of what is open; of a model's, those that were agreed to. `tree` holds the reviewed files: the working tree itself, or a copy of the index. `linters`: those
-/// that can look at it again.
+/// Plans the fixes of open findings; of a model's fixes, only the accepted ones. `tree` holds the reviewed
+/// files: the working tree itself, or a copy of the index. `linters` are those that can run on it again.
 ///
 /// # Errors
 /// [`FixError`]
@@ -199,7 +198,7 @@ pub fn plan<'a>(
     })
 }
 
-/// What the rules say of the copies, on the lines of the findings.
+/// Runs the rules on the copies and returns their findings on the lines of the given ones.
 async fn reread(
     copy: &Path,
     read: &[(&RepoPath, Vec<u8>)],
@@ -217,7 +216,8 @@ async fn reread(
     Ok(reader.read(&request).await.map_err(ReadingError::from)?.findings)
 }
 
-/// Of what a model proposes, what is proven for the copies, whose lines are those that it was made for.
+/// Returns the proposals of a model that are proven for the copies, provided that the lines are still those
+/// that they were made for.
 async fn proven_again(
     copy: &Path,
     read: &[(&RepoPath, Vec<u8>)],
@@ -230,7 +230,7 @@ async fn proven_again(
         let proposed = files.get(path).into_iter().flatten().filter(|raw| raw.source == FindingSource::Agent);
         for raw in proposed {
             let lines = excerpt::lines(&text, (raw.place.start_line, raw.place.end_line));
-            // A finding keeps its lines without secrets.
+            // A finding stores its lines without secrets.
             let is_same =
                 lines.is_some_and(|lines| QuotedSecrets::of(&text).hide_in(&lines.join("\n")) == raw.snippet);
             asked.extend(ReplacementProposal::of(raw).filter(|_| is_same).map(|proposal| (*raw, proposal)));
@@ -250,7 +250,7 @@ fn any_of_a_linter(files: &BTreeMap<&RepoPath, Vec<&RawFinding>>) -> bool {
     files.values().flatten().any(|raw| raw.source == FindingSource::Tool)
 }
 
-/// The files with the lines of their findings.
+/// Returns the files with the lines of their findings.
 fn changed(read: &[(&RepoPath, Vec<u8>)], files: &BTreeMap<&RepoPath, Vec<&RawFinding>>) -> Vec<ChangedFile> {
     let lines = |path: &RepoPath| {
         let findings = files.get(path).into_iter().flatten();
@@ -284,7 +284,7 @@ fn left(raw: &RawFinding, why: String) -> UnappliedSuggestion {
     }
 }
 
-/// The reason for which one of the fixes of findings was not applied, for people.
+/// Returns the reason why one of the findings' fixes was not applied, for people.
 fn reason(refusal: FixRefusal, findings: &[&RawFinding]) -> String {
     let other = |index: usize| match findings.get(index) {
         Some(raw) => format!("the fix of {} on line {}", raw.rule, raw.place.start_line),
@@ -305,7 +305,7 @@ fn reason(refusal: FixRefusal, findings: &[&RawFinding]) -> String {
 }
 
 impl FixPlan {
-    /// Adds what a file becomes.
+    /// Adds the new content of a file.
     fn add(&mut self, path: &RepoPath, old: Vec<u8>, findings: &[&RawFinding]) {
         let edits: Vec<LineEdit> = findings.iter().filter_map(|raw| LineEdit::of(raw)).collect();
         let fixed = apply(path, &old, &edits);
@@ -320,7 +320,7 @@ impl FixPlan {
         }
     }
 
-    /// Keeps the changes that can be made, each as it can be; of the others it is told why not.
+    /// Keeps the changes that pass the check, which may adjust them. The others are recorded with the reason.
     pub fn retain(&mut self, mut can: impl FnMut(&mut FixedFile) -> Result<(), ReplaceError>) {
         let left = &mut self.left;
         self.changes.retain_mut(|change| match can(change) {
@@ -333,7 +333,7 @@ impl FixPlan {
         });
     }
 
-    /// Makes the changes, until told to stop. Those that are not made are taken out of the plan.
+    /// Makes the changes until `stop` is set. Those that are not made are taken out of the plan.
     pub fn make(&mut self, tree: &WritableTree, stop: &AtomicBool) -> AppliedFixes {
         let mut made = AppliedFixes::default();
         let mut folders = BTreeSet::new();
@@ -361,15 +361,15 @@ impl FixPlan {
         made
     }
 
-    /// The fixes as a patch that `git apply` takes, with so many lines of context.
+    /// Returns the fixes as a patch for `git apply`, with `context` lines of context.
     pub fn patch(&self, context: usize) -> Vec<u8> {
         self.changes.iter().flat_map(|change| change.patch(context)).collect()
     }
 }
 
 impl FixedFile {
-    /// The same with CRLF for every line end: the file as git checks it out where it is told to (`core.autocrlf`, or
-    /// the attribute `eol`).
+    /// Returns the file with CRLF for every line end, as git checks it out if configured to (`core.autocrlf`,
+    /// or the attribute `eol`).
     pub fn with_crlf(&self) -> Self {
         let convert = |text: &[u8]| {
             let lines = text.split_inclusive(|byte| *byte == b'\n');
@@ -382,7 +382,7 @@ impl FixedFile {
         Self { path: self.path.clone(), old: convert(&self.old), new: convert(&self.new), fixes: self.fixes }
     }
 
-    /// The file's section of a patch.
+    /// Returns the file's section of a patch.
     fn patch(&self, context: usize) -> Vec<u8> {
         let name = |side: &[u8]| [side, self.path.as_bytes()].concat();
         let (old, new) = (name(b"a/"), name(b"b/"));
@@ -390,7 +390,7 @@ impl FixedFile {
         let mut patch = format!("diff --git {old} {new}\n--- {old}\n+++ {new}\n").into_bytes();
         let mut options = diffy::DiffOptions::new();
         let lines = options.set_context_len(context).create_patch_bytes(&self.old, &self.new).to_bytes();
-        // Its own names come first, on two lines.
+        // The library prints its own file names on the first two lines.
         let hunks = lines.splitn(3, |byte| *byte == b'\n').nth(2).unwrap_or_default();
         patch.extend_from_slice(hunks);
         patch
@@ -404,7 +404,7 @@ mod tests {
 
     use super::*;
 
-    /// A finding of a line of `a.py`, which becomes another text.
+    /// Builds a finding of a line of `a.py` with this replacement.
     fn found(rule: &str, line: u32, replacement: &str) -> RawFinding {
         RawFinding {
             place: CodeLocation {

@@ -1,10 +1,12 @@
-//! The head that a given diff makes of a working tree, laid out in a folder of its own.
+//! Lays out the head that results from a given diff and a working tree, in a separate folder.
 //!
-//! Nobody knows which version of the files the diff was made from. A file is read if the working tree has it as the
-//! diff leaves it, or as the diff found it, which makes the other by the diff's hunks; what is neither does not apply.
-//! New files are whole in the diff. Git checks files out with CRLF where it is told to (`core.autocrlf`, or the attribute
-//! `eol`), but its diffs are of what it stores, so a file of CRLF is also tried with LF. Paths come from a stranger: no link is followed, nothing outside of the working
-//! tree and nothing of git's own is opened.
+//! The version of the files that the diff was made from is unknown. A file is read if the working tree has it
+//! as it is before or after the diff; the diff's hunks give the other version. Any other content does not
+//! apply. New files are complete in the diff.
+//!
+//! Git may check out files with CRLF (`core.autocrlf`, or the attribute `eol`), but its diffs show the stored
+//! content. A file with CRLF is therefore also tried with LF. The paths are untrusted: no symbolic link is
+//! followed, and neither a file outside of the working tree nor one of git's own is opened.
 
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +25,7 @@ use super::local::LocalReviewError;
 pub struct DiffSource<'a> {
     /// The top folder of the working tree.
     pub root: &'a Path,
-    /// Files that git does not look for there, as the index has them.
+    /// Folder with the files that git does not read from the working tree, as the index has them.
     pub index: &'a Path,
 }
 
@@ -39,11 +41,12 @@ impl SourceTree {
     }
 }
 
-/// Writes the files `paths` below `dest`, as they are when the diff of `files` is applied to `source`. The answer: those that could not be made, with the reason. A path that is not in the diff is copied, if it
-/// is there.
+/// Writes the files `paths` below `dest`, with the diff of `files` applied to `source`. Returns the files
+/// that could not be produced, with the reasons. A path outside of the diff is copied, if it exists.
 ///
 /// # Errors
-/// [`LocalReviewError::Reading`] if the working tree cannot be opened, [`LocalReviewError::Git`] if `dest` cannot be written.
+/// [`LocalReviewError::Reading`] if the working tree cannot be opened, [`LocalReviewError::Git`] if `dest`
+/// cannot be written.
 pub fn lay_out<'a>(
     files: &'a [FileDiff<'a>],
     paths: &'a [RepoPath],
@@ -81,8 +84,8 @@ pub fn lay_out<'a>(
     })
 }
 
-/// A file as the diff leaves it. `changes`: what the diff says of it. More than one, but for a change of type, are of
-/// several commits, whose lines are not those of one version.
+/// Returns a file as the diff leaves it. `changes` are the diff's sections of the file. Several sections,
+/// except for a type change, belong to several commits, whose lines are not those of one version.
 fn changed(changes: &[&FileDiff<'_>], tree: &SourceTree) -> Result<Vec<u8>, SkipReason> {
     match changes {
         [file] => new_side(file, tree),
@@ -93,10 +96,10 @@ fn changed(changes: &[&FileDiff<'_>], tree: &SourceTree) -> Result<Vec<u8>, Skip
     }
 }
 
-/// A file as one section of the diff leaves it.
+/// Returns a file as one section of the diff leaves it.
 fn new_side(file: &FileDiff<'_>, tree: &SourceTree) -> Result<Vec<u8>, SkipReason> {
     if file.is_binary {
-        // What it holds is not in the diff.
+        // The diff does not contain the file's content.
         return Err(SkipReason::Binary);
     }
     if file.status == FileStatus::Added {
@@ -117,12 +120,12 @@ fn new_side(file: &FileDiff<'_>, tree: &SourceTree) -> Result<Vec<u8>, SkipReaso
     match old {
         Ok(old) => as_it_is_or_stored(&old, |old| apply(file, old)).ok_or(SkipReason::DoesNotApply),
         Err(SkipReason::TooLarge) => Err(SkipReason::TooLarge),
-        // It is not there, or is no file that the diff could be of.
+        // The file does not exist, or the diff cannot belong to it.
         Err(_) => Err(SkipReason::DoesNotApply),
     }
 }
 
-/// What comes of a text as it is; else, of one whose lines end with CRLF, what comes of it with LF.
+/// Applies `of` to a text; if that fails and its lines end with CRLF, applies it to the text with LF.
 fn as_it_is_or_stored<T>(text: &[u8], of: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
     of(text).or_else(|| {
         let lines = text.split_inclusive(|byte| *byte == b'\n');

@@ -9,17 +9,18 @@ use truing_git::GitError;
 
 use super::reading::ReviewScope;
 
-/// The most characters of a pattern that are shown.
+/// Maximum number of characters of a pattern that are shown.
 const MAX_CHARS: usize = 200;
 
-/// The patterns that match no file, neither a changed one nor one that `list` has; none where the files cannot be listed.
+/// Returns the patterns that match neither a changed file nor one of `list`; none if the files cannot be
+/// listed.
 pub(crate) async fn idle(
     scope: &ReviewScope,
     coverage: &ReviewCoverage,
     list: impl Future<Output = Result<Vec<RepoPath>, GitError>>,
 ) -> Vec<String> {
     let changed = coverage.not_reviewed.iter().map(|gap| &gap.path);
-    // Only who ignores what did not change has the files listed.
+    // The files are listed only if a pattern matches no changed file.
     if scope.idle_ignores(changed.clone()).is_empty() {
         return Vec::new();
     }
@@ -27,7 +28,7 @@ pub(crate) async fn idle(
     scope.idle_ignores(changed.chain(&files))
 }
 
-/// A line for each of them.
+/// Returns a warning for each pattern.
 pub fn warnings(patterns: &[String]) -> impl Iterator<Item = String> {
     patterns.iter().map(|pattern| {
         let pattern = clean(pattern, MAX_CHARS);
@@ -36,7 +37,7 @@ pub fn warnings(patterns: &[String]) -> impl Iterator<Item = String> {
     })
 }
 
-/// The likely meaning of a pattern, as words that follow; empty: there is none.
+/// Returns the likely meaning of a pattern, as a clause that follows; empty if there is none.
 fn meant(pattern: &str) -> String {
     let plain = pattern.trim_start_matches("./").trim_end_matches('/');
     if pattern.starts_with('!') {

@@ -8,7 +8,8 @@ use truing_diff::{FileStatus, files};
 use crate::agent::ReviewMemory;
 use crate::reading::{ReviewScope, ReviewedChange};
 
-/// The paths of the changed files, of a renamed one both, as far as the change can be read.
+/// Returns the paths of the changed files, as far as the change can be read. A renamed file has both of its
+/// paths.
 pub(crate) fn changed_paths(change: &ReviewedChange) -> Vec<String> {
     let mut paths = Vec::new();
     for file in files(&change.diff).map_while(Result::ok) {
@@ -21,7 +22,7 @@ pub(crate) fn changed_paths(change: &ReviewedChange) -> Vec<String> {
     paths
 }
 
-/// What was recalled, with the instructions for this change of a repository, `owner/name`.
+/// Adds the instructions for this change of a repository, `owner/name`, to the recalled memory.
 pub(crate) fn instruct(
     recalled: ReviewMemory,
     scope: &ReviewScope,

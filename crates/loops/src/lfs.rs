@@ -1,17 +1,18 @@
-//! Files that Git LFS keeps elsewhere, in a diff: their lines are those of a pointer (Git LFS, `docs/spec.md`).
+//! Detects files of Git LFS in a diff, whose lines are those of a pointer (Git LFS, `docs/spec.md`).
 
 use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 use truing_diff::{FileDiff, FileStatus, LineKind};
 
-/// A line of a pointer.
+/// Matches a line of a pointer.
 static LINE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let lines = r"^(?:version https://git-lfs\.github\.com/spec/v\d+|(?:ext-\d+-\S+ |oid )sha256:[0-9a-f]{64}|size \d+)\r?$";
     Regex::new(lines).ok()
 });
 
-/// Does the diff leave the file with a pointer: are all lines that it shows a pointer's, the one of the content's digest among them?
+/// True if the diff leaves the file with a pointer: all lines that it shows belong to a pointer, and one of
+/// them has the content's digest.
 pub(crate) fn is_pointer(file: &FileDiff<'_>) -> bool {
     let Some(line) = LINE.as_ref().filter(|_| file.status != FileStatus::Deleted) else { return false };
     let mut has_digest = false;

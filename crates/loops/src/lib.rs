@@ -1,20 +1,23 @@
-//! The loops (review, converge, sync) and what they share: each reads as a list of steps, and every step is a
-//! function of its own.
+//! The loops (review, converge, sync) and the parts that they share. Each loop is a list of steps, and every
+//! step is a function of its own.
 //!
-//! [`review`] is the served review of a pull request, [`pull`] the one that publishes nothing, [`local`] the one of a
-//! local repository. All take the same steps from a change to findings with ids ([`reading`]): the local ones from
-//! where [`compare`] says that the change begins, those of pull requests from their commits on ([`checkout`], which
-//! [`fetch`] brings from where they are).
-//! [`agent`] is a model's part in each of them. [`memory`] is what reviews without a slot remember, [`attempts`] which
-//! of them have not ended. [`desired`] says what the pull request should show, in the words of [`text`], [`review_writes`] what was
-//! written. [`ignores`] warns of patterns that match nothing. [`fix`] applies what a local review suggests. [`converge`] fixes a
-//! branch until an audit finds nothing. [`sync`] follows an upstream package. [`verify`] runs a repository's own checks on two of
-//! its states. [`run_gate`] is asked before each write.
+//! [`review`] is the served review of a pull request, [`pull`] a review that publishes nothing, and [`local`]
+//! the review of a local repository. All of them turn a change into findings with ids by the same steps
+//! ([`reading`]). Local reviews begin where [`compare`] finds the start of the change. Reviews of pull
+//! requests begin with the commits, which [`fetch`] fetches and [`checkout`] reads.
 //!
-//! They share [`budget`] (limits of what models cost), [`reader`] (the processes that parse repository bytes),
-//! [`slots`] (steps of slots on a store), [`stopped`] (the reasons why a lease's step stops), [`telemetry`] (traces) and [`machine`] (clock, ids, level of the sandbox).
+//! [`agent`] is a model's part in each review. [`memory`] keeps what reviews without a slot remember, and
+//! [`attempts`] lists the reviews that have not ended. [`desired`] decides what the pull request should show,
+//! in the texts of [`text`], and [`review_writes`] reports what was written. [`ignores`] warns about patterns
+//! that match nothing. [`fix`] applies the suggestions of a local review. [`converge`] fixes a branch until
+//! an audit finds nothing. [`sync`] follows an upstream package. [`verify`] runs a repository's own checks on
+//! two of its states. [`run_gate`] is consulted before each write.
+//!
+//! The loops share [`budget`] (limits of model cost), [`reader`] (the processes that parse repository bytes)
+//! and [`slots`] (steps of slots on a store). They also share [`stopped`] (the reasons why a lease's step
+//! stops), [`telemetry`] (traces) and [`machine`] (clock, ids, level of the sandbox).
 
-// What a review awaits is nested deeper than the compiler follows by itself.
+// The futures of a review are nested deeper than the compiler's default limit.
 #![recursion_limit = "256"]
 
 pub mod agent;
@@ -54,7 +57,7 @@ pub mod verify;
 
 pub use truing_reader::redact::{redact, redact_line};
 
-/// The programs that make outcomes and their versions, for records.
+/// Returns the programs that produce outcomes and their versions, for records.
 pub fn versions() -> std::collections::BTreeMap<String, String> {
     [("truing".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into()
 }

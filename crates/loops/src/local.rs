@@ -1,8 +1,10 @@
-//! The review loop of a local repository: the same steps as the served one, without a slot and without a forge.
+//! The review loop of a local repository: the same steps as the served one, without a slot and without a
+//! forge.
 //!
-//! [`LocalReviewRequest::run`] is the list of steps. The working tree is read in place, a named commit and the index from a
-//! private folder; nothing in the repository changes. Findings and the outcome go to the user's own records, so that ids and
-//! dismissals last; a review whose records fail is still a review, with a warning.
+//! [`LocalReviewRequest::run`] is the list of steps. The working tree is read in place; a named commit and
+//! the index are read from a private folder. Nothing in the repository changes. Findings and the outcome go
+//! to the user's own records to keep ids and dismissals. A review whose records fail is still a review, with
+//! a warning.
 
 use futures_util::future::BoxFuture;
 use opentelemetry::trace::FutureExt as _;
@@ -33,45 +35,44 @@ use crate::machine::new_run_id;
 use crate::telemetry;
 use crate::tools::{BaseCommit, LinterSources, ReviewLinters};
 
-/// The longest remote URL, in bytes, that a repository is known by.
+/// Maximum length, in bytes, of a remote URL that identifies a repository.
 const MAX_URL_BYTES: usize = 1024;
 
 /// One local repository and everything its review needs.
 pub struct LocalReviewRequest<'a> {
-    /// The repository.
+    /// The repository under review.
     pub repository: &'a LocalRepository,
     /// The commit to compare with, as the user names it; none: see [`BaseOrigin`].
     pub base: Option<&'a str>,
-    /// What is reviewed.
+    /// The source of the reviewed state.
     pub head: HeadSource<'a>,
-    /// What the user calls it, if it is a commit.
+    /// The user's name for the head, if it is a commit.
     pub head_name: Option<&'a str>,
-    /// What the rules look at.
+    /// The files and rules to review.
     pub scope: &'a ReviewScope,
-    /// The plane that parses repository bytes.
+    /// The isolated processes that parse repository bytes.
     pub reader: &'a dyn RepositoryReader,
     /// Linters whose findings are part of the review.
     pub toolbox: &'a LinterSources,
-    /// The model that reviews beside the rules; none: the rules alone.
+    /// The model that reviews besides the rules; none if the rules review alone.
     pub model: Option<ModelUse<'a>>,
-    /// Where it is noted while it may ask a model.
+    /// Registry that lists the review while it may ask a model.
     pub attempts: &'a AttemptRegistry,
-    /// Opens the records, once there is something to record.
+    /// Opens the records as soon as there is something to record.
     pub records: RecordOpener,
-    /// Wall clock.
     pub clock: &'a dyn Clock,
 }
 
-/// Which of these it was.
+/// The kind of a reviewed head.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HeadKind {
-    /// [`HeadSource::WorkingTree`]
+    /// The head was [`HeadSource::WorkingTree`].
     WorkingTree,
-    /// [`HeadSource::Commit`]
+    /// The head was [`HeadSource::Commit`].
     Commit,
-    /// [`HeadSource::Index`]
+    /// The head was [`HeadSource::Index`].
     Index,
-    /// [`HeadSource::Diff`]
+    /// The head was [`HeadSource::Diff`].
     Diff,
 }
 
@@ -86,40 +87,40 @@ impl From<HeadSource<'_>> for HeadKind {
     }
 }
 
-/// What a local review came to.
+/// The outcome of a local review.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LocalReviewOutcome {
-    /// How it ended.
+    /// Record of the review and its end.
     pub record: ReviewRecord,
-    /// What was reviewed.
+    /// The kind of head that was reviewed.
     pub reviewed: HeadKind,
-    /// Where its base comes from.
+    /// The origin of its base.
     pub against: BaseOrigin,
-    /// What became of findings.
+    /// The findings by their fate.
     pub kept: FindingsByStatus,
-    /// Why nothing was recorded, though it should have been.
+    /// The reason why nothing was recorded, though it should have been.
     pub unrecorded: Option<String>,
 }
 
-/// Why a review could not be done.
+/// The reason why a review failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalReviewError {
-    /// Git.
+    /// Git failed or could not be run.
     #[error(transparent)]
     Git(#[from] GitError),
     /// The change could not be read.
     #[error(transparent)]
     Reading(#[from] ReadingError),
-    /// The model's part.
+    /// The model's part failed.
     #[error(transparent)]
     Agent(#[from] AgentError),
-    /// There is no room for the commit's files.
+    /// No temporary folder for the commit's files could be created.
     #[error("cannot make a temporary folder: {0}")]
     NoFolder(#[from] std::io::Error),
 }
 
 impl LocalReviewRequest<'_> {
-    /// Reviews what differs between base and head.
+    /// Reviews the difference between base and head.
     ///
     /// # Errors
     /// [`LocalReviewError`]
@@ -142,7 +143,7 @@ impl LocalReviewRequest<'_> {
         reviewed
     }
 
-    /// Reviews a change, under a name.
+    /// Reviews a change under a run id.
     async fn review(
         &self,
         run: RunId,
@@ -151,7 +152,7 @@ impl LocalReviewRequest<'_> {
         checked_out: Option<&Sha>,
         started: UnixMillis,
     ) -> Result<LocalReviewOutcome, LocalReviewError> {
-        // What is not committed has no name of its own: the run is filed under the commit that is checked out.
+        // An uncommitted state has no id of its own: the run is filed under the commit that is checked out.
         let filed = change.head.clone().or_else(|| checked_out.cloned()).unwrap_or(change.base.clone());
         telemetry::head(filed.as_str());
         let name = self.line(checked_out).await?;
@@ -163,7 +164,7 @@ impl LocalReviewRequest<'_> {
         let line = match name {
             Some(name) => {
                 let commits = match change.head.as_ref().or(checked_out) {
-                    // Its base may be a tree.
+                    // The base of the change may be a tree.
                     Some(head) => self.repository.commits_since(&change.base, head).await.unwrap_or_default(),
                     None => Vec::new(),
                 };
@@ -171,8 +172,8 @@ impl LocalReviewRequest<'_> {
             }
             None => None,
         };
-        // Of rules, what is known and was not met is never called fixed: it may be on another branch, or outside of what
-        // was compared.
+        // A known finding of a rule that was not met is never marked fixed: it may be on another branch, or
+        // outside of the compared files.
         let memory = FindingMemory {
             records: self.records.clone(),
             served: None,
@@ -230,7 +231,7 @@ impl LocalReviewRequest<'_> {
         Ok(LocalReviewOutcome { record, reviewed: self.head.into(), against, kept, unrecorded })
     }
 
-    /// The patterns of `rules.ignore` that match no file.
+    /// Returns the patterns of `rules.ignore` that match no file.
     async fn idle_ignores(&self, coverage: &ReviewCoverage) -> Vec<String> {
         let list = async {
             match self.head {
@@ -246,8 +247,8 @@ impl LocalReviewRequest<'_> {
         ignores::idle(self.scope, coverage, list).await
     }
 
-    /// What the repository tells a model besides, from where its own file is taken: the reviewed commit, else the working
-    /// tree.
+    /// Returns the repository's context for a model, from the place of its own file: the reviewed commit,
+    /// else the working tree.
     async fn recall(&self, sources: &ContextSources) -> Result<ReviewMemory, GitError> {
         match self.head {
             HeadSource::Commit(commit) => {
@@ -261,8 +262,8 @@ impl LocalReviewRequest<'_> {
         }
     }
 
-    /// The line of work that is reviewed, whose findings are remembered: a branch, with its working tree; the same as it is
-    /// staged; a commit that is no branch's tip. A given diff is of none.
+    /// Returns the line of work whose findings are remembered: a branch with its working tree, the same
+    /// branch as staged, or a commit that is no branch's tip. A given diff has none.
     async fn line(&self, checked_out: Option<&Sha>) -> Result<Option<String>, GitError> {
         let here = async || -> Result<String, GitError> {
             Ok(match (self.repository.branch().await?, checked_out) {
@@ -290,7 +291,7 @@ impl LocalReviewRequest<'_> {
         })
     }
 
-    /// Lets the reader read the changed files: in the working tree, or from a folder that is gone afterwards.
+    /// Runs the reader on the changed files, in the working tree or in a temporary folder.
     async fn read(
         &self,
         change: &ReviewedChange,
@@ -320,7 +321,7 @@ impl LocalReviewRequest<'_> {
         }
         let mut paths = plan.paths(self.scope, self.reader).await?;
         paths.extend(earlier.paths());
-        // A model may look at every file, and so may linters; outputs of linters name any.
+        // Models and linters may read every file, and outputs of linters may name any file.
         let is_all = asking.is_some() || self.toolbox.needs_tree(&self.scope.tools);
         let only = if is_all { None } else { Some(paths.as_slice()) };
         let (folder, exported) = match (self.head, only) {
@@ -365,7 +366,8 @@ impl LocalReviewRequest<'_> {
     }
 }
 
-/// Lets rules read files whose content is the index's ([`ReviewedChange::unseen`]). No linter and no model has them where it looks.
+/// Lets rules read files whose content is that of the index ([`ReviewedChange::unseen`]). The folders of
+/// linters and models lack that content.
 ///
 /// # Errors
 /// [`LocalReviewError`]
@@ -388,8 +390,8 @@ pub fn read_index<'a>(
     })
 }
 
-/// What records know a repository by: where it was cloned from, so that all clones and worktrees of one person are one; else
-/// the folder of its first working tree.
+/// Returns the key under which records identify a repository: the URL that it was cloned from, which is
+/// common to all clones and worktrees of one person, else the folder of its first working tree.
 pub fn key(repository: &LocalRepository) -> SlotKey {
     let remote = repository.remote_url();
     let name = remote.filter(|url| url.len() <= MAX_URL_BYTES && is_absolute(url));
@@ -397,19 +399,20 @@ pub fn key(repository: &LocalRepository) -> SlotKey {
     SlotKey::new(format!("local/{}", clean(name).trim_start_matches('/')))
 }
 
-/// The key of people's words on findings of a branch of a repository; [`converge::local::checked_out`] names the branch.
+/// Returns the key of people's verdicts on findings of a branch of a repository;
+/// [`converge::local::checked_out`] names the branch.
 pub fn branch_key(repository: &LocalRepository, branch: &str) -> SlotKey {
     SlotKey::new(format!("{}@{}", key(repository), clean(branch.as_bytes())))
 }
 
-/// The branch of a line of work, as [`converge::local::checked_out`] names it.
+/// Returns the branch of a line of work, as [`converge::local::checked_out`] names it.
 fn branch_of(line: &str) -> &str {
     let line = line.strip_prefix("index of ").unwrap_or(line);
     line.strip_prefix("branch ").unwrap_or(converge::local::DETACHED)
 }
 
-/// What earlier reviews of a line of work came to. What was looked at then was not always a commit, so that nobody can tell
-/// line by line what is new.
+/// Returns the results of earlier reviews of a line of work. Their subject was not always a commit, and new
+/// lines can therefore not be determined line by line.
 fn earlier(known: Vec<Finding>, line: &str) -> EarlierReviews {
     let of_a_model = known.iter().filter(|finding| finding.raw.source == FindingSource::Agent);
     let mut seen = of_a_model.flat_map(|finding| &finding.seen_on).filter(|on| on.line == line);
@@ -419,7 +422,7 @@ fn earlier(known: Vec<Finding>, line: &str) -> EarlierReviews {
     EarlierReviews { known, head, landed: landed.to_owned(), ..EarlierReviews::default() }
 }
 
-/// Does a remote's URL name the same repository from every folder? `../upstream` does not.
+/// True if a remote's URL names the same repository from every folder, which `../upstream` does not.
 fn is_absolute(url: &str) -> bool {
     url.starts_with('/') || url.contains(':')
 }

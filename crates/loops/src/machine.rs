@@ -1,4 +1,4 @@
-//! The machine that the loops run on: its clock, unique ids, and how well it can confine a program.
+//! The machine that the loops run on: its clock, unique ids, and its level of the sandbox.
 
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use truing_core::port::Clock;
 use truing_git::PrivateFolder;
 use uuid::Uuid;
 
-/// The machine's clock.
+/// Clock of this machine, as the system reports it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -20,13 +20,13 @@ impl Clock for SystemClock {
     }
 }
 
-/// The id of a run that begins: unique, and sorted by time (UUID version 7).
+/// Returns the id of a new run: unique, and sorted by time (UUID version 7).
 pub fn new_run_id() -> RunId {
     RunId::new(Uuid::now_v7().to_string())
 }
 
-/// The strongest sandbox that this machine allows, tried in a folder that a later process removes if this one is killed.
-/// A process that reached all of it need not try again.
+/// Returns the strongest sandbox that this machine allows. The test uses a folder that a later process
+/// removes if this one is killed. A process that reached the full level does not test again.
 pub fn sandbox_level() -> SandboxLevel {
     static FULL: OnceLock<SandboxLevel> = OnceLock::new();
     if let Some(level) = FULL.get() {

@@ -1,5 +1,5 @@
-//! What a review that no slot belongs to remembers: findings and outcome in the user's own records, so that ids and
-//! dismissals last. A review whose records fail is still a review.
+//! The memory of a review without a slot: findings and outcome in the user's own records, which keep ids and
+//! dismissals. A review whose records fail is still a review.
 
 use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
@@ -21,29 +21,31 @@ use truing_core::recheck::RecheckSummary;
 use super::desired::worst_first;
 use super::text::by_severity;
 
-/// The number of times that recording begins anew at most, because another review of the same repository began in between.
+/// Maximum number of times that recording starts again because another review of the same repository began in
+/// between.
 const MAX_TRIES: u32 = 32;
-/// The longest pause before the first of these beginnings; twice as long before each next one, up to [`MAX_DOUBLINGS`].
+/// Maximum pause before the first of these restarts. It doubles before each further one, up to
+/// [`MAX_DOUBLINGS`] times.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
-/// The doublings of the longest pause, at most.
+/// Maximum number of doublings of the longest pause.
 const MAX_DOUBLINGS: u32 = 6;
 
-/// How many open findings are remembered that the present review did not meet (those of other branches). What
-/// people dismissed or declined is always remembered.
+/// Maximum number of remembered open findings that the present review did not meet (those of other branches).
+/// Findings that people dismissed or declined are always remembered.
 const MAX_UNMET: usize = 2000;
 
-/// Lines of work on which one finding is remembered, the latest.
+/// Maximum number of lines of work on which one finding is remembered; the latest are kept.
 const MAX_LINES: usize = 20;
 
-/// What a review found, the names that files had, and what became of findings of before.
+/// The findings of a review, the names that files had, and the fate of earlier findings.
 pub type ReviewFindings<'a> = (&'a [PlacedFinding], &'a FileRenames, &'a RecheckSummary);
 
 /// Records that cannot be opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnopenedRecords {
-    /// Words for people.
+    /// The reason in words for people.
     pub why: String,
-    /// Is there something at their place, which may hold findings?
+    /// True if their place is not empty and may hold findings.
     pub holds: bool,
 }
 
@@ -52,38 +54,39 @@ pub struct UnopenedRecords {
 pub struct PriorFindings {
     /// The findings, each with its status on this line of work.
     pub known: Vec<Finding>,
-    /// The revision that they are of.
+    /// The revision that they belong to.
     pub before: Option<PullRevision>,
-    /// Those that were seen on another line of work alone, at a commit of this one: it may have had another name.
+    /// Findings that were seen only on another line of work, at a commit of this one: the line may have had
+    /// another name.
     pub elsewhere: BTreeSet<FindingId>,
-    /// Why nobody knows what earlier reviews left open, if there may be something.
+    /// The reason why earlier findings are unknown, if there may be some.
     pub unread: Option<String>,
 }
 
 /// The line of work of a local repository whose findings count.
 #[derive(Clone, Debug)]
 pub struct LineOfWork {
-    /// What findings know it by.
+    /// The name under which findings record it.
     pub name: String,
-    /// The commits that it has and its base has not.
+    /// The commits that it has and its base does not have.
     pub commits: BTreeSet<Sha>,
 }
 
-/// The findings after a review by their fate, each worst first.
+/// The findings after a review by their fate, each list worst first.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FindingsByStatus {
-    /// What is open.
+    /// Findings that are open.
     pub open: Vec<Finding>,
-    /// What was open after the review before, and is fixed.
+    /// Findings that were open after the previous review and are fixed.
     pub fixed: Vec<Finding>,
-    /// What a comment suppresses.
+    /// Findings that a comment suppresses.
     pub suppressed: Vec<Finding>,
-    /// What was found again, and a person has said that it is no defect.
+    /// Findings that were found again and that a person has marked as no defect.
     pub dismissed: Vec<Finding>,
 }
 
 impl FindingsByStatus {
-    /// Of all that is recorded of a pull request, whose last review was of this commit.
+    /// Sorts all recorded findings of a pull request whose last review was of this commit.
     pub fn of_records(findings: &[Finding], head: Option<&Sha>) -> Self {
         let is_fixed =
             |finding: &Finding| matches!(&finding.status, FindingStatus::Fixed(at) if Some(at) == head);
@@ -109,26 +112,27 @@ impl FindingsByStatus {
     }
 }
 
-/// Opens the records, once there is something to record; none if nothing is to be. May block.
+/// Opens the records as soon as there is something to record; none if nothing is to be recorded. It may
+/// block.
 pub type RecordOpener = Arc<dyn Fn() -> Result<Option<Arc<dyn RecordStore>>, UnopenedRecords> + Send + Sync>;
 
-/// Where it is remembered, and how.
+/// The place and the way in which findings are remembered.
 pub struct FindingMemory<'a> {
-    /// Opens the records, once there is something to record.
+    /// Opens the records as soon as there is something to record.
     pub records: RecordOpener,
-    /// Whose findings count if anything is known of them: the service's own, of the same pull request.
+    /// The key of the service's findings of the same pull request, which take precedence if there are any.
     pub served: Option<&'a SlotKey>,
-    /// The commit in which a rule's finding that is known and was not met is fixed; none if it may be elsewhere.
+    /// The commit in which a known finding of a rule that was not met is fixed; none if it may be elsewhere.
     pub fixed_at: Option<&'a Sha>,
-    /// None: a pull request's, all of whose findings count.
+    /// The line of work; none for a pull request, all of whose findings count.
     pub line: Option<&'a LineOfWork>,
-    /// The key of people's words on findings of a branch; none: they are kept with the findings.
+    /// The key of people's verdicts on findings of a branch; none if they are kept with the findings.
     pub branch: Option<&'a SlotKey>,
-    /// Wall clock.
     pub clock: &'a dyn Clock,
 }
 
-/// Reviews that fence each other off begin anew at different moments, so that one of them ends before the next begins.
+/// Returns a pause that differs by run. Reviews that fence each other off then restart at different moments,
+/// and one of them ends before the next begins.
 fn pause(run: &RunId, tries: u32) -> Duration {
     let mut hasher = DefaultHasher::new();
     (run.as_str(), tries).hash(&mut hasher);
@@ -137,13 +141,13 @@ fn pause(run: &RunId, tries: u32) -> Duration {
 }
 
 impl FindingMemory<'_> {
-    /// Opens the records.
+    /// Opens the records without blocking the task.
     async fn open(&self) -> Result<Result<Option<Arc<dyn RecordStore>>, UnopenedRecords>, JoinError> {
         let open = Arc::clone(&self.records);
         tokio::task::spawn_blocking(move || open()).await
     }
 
-    /// What is known before the review.
+    /// Returns the facts known before the review.
     #[truing_core::boxed_future]
     pub async fn recall(&self, own: &SlotKey) -> PriorFindings {
         let unread = |why: String| PriorFindings { unread: Some(why), ..PriorFindings::default() };
@@ -180,8 +184,8 @@ impl FindingMemory<'_> {
         PriorFindings { known, before, elsewhere, unread: None }
     }
 
-    /// Gives the findings their ids by what is known, and records them under the commit `filed`. The answer: what
-    /// became of them, and why nothing was recorded, though it should have been.
+    /// Assigns ids to the findings by the known ones, and records them under the commit `filed`. Returns
+    /// their fate, and the reason if nothing was recorded though it should have been.
     pub fn keep<'a>(
         &'a self,
         found: ReviewFindings<'a>,
@@ -196,7 +200,7 @@ impl FindingMemory<'_> {
         })
     }
 
-    /// Recognises the findings by what is known, and records them.
+    /// Recognises the findings by the known ones, and records them.
     async fn remember(
         &self,
         found: ReviewFindings<'_>,
@@ -221,8 +225,8 @@ impl FindingMemory<'_> {
         }
     }
 
-    /// Begins, recognises and records in one go: another review of the same repository may begin at any moment,
-    /// and then this one begins anew, from what that one has recorded.
+    /// Begins, recognises and records in one attempt. Another review of the same repository may begin at any
+    /// moment; then this one starts again from the records of that one.
     async fn recorded(
         &self,
         store: &dyn RunStore,
@@ -242,13 +246,13 @@ impl FindingMemory<'_> {
         let computed =
             ComputedReview { producer, findings, desired: vec![], status: None, outcome: outcome.clone() };
         store.computed(&run, &computed).await?;
-        // There is no forge to show it: what is recorded is published.
+        // There is no forge to show the review: it counts as published once recorded.
         store.published(&run, &outcome).await?;
         Ok(kept)
     }
 
-    /// Puts people's words into effect for what is known: those on findings of the branch before those of all branches, which older
-    /// versions recorded. The answer: all of them.
+    /// Applies people's verdicts to the known findings: those on findings of the branch before those of all
+    /// branches, which older versions recorded. Returns all verdicts.
     async fn dismissed(
         &self,
         store: &dyn RunStore,
@@ -266,7 +270,7 @@ impl FindingMemory<'_> {
         Ok(said)
     }
 
-    /// What is known of it, and under which key.
+    /// Returns the known findings and their key.
     async fn known<'k>(
         &'k self,
         store: &dyn RunStore,
@@ -281,7 +285,8 @@ impl FindingMemory<'_> {
         Ok((store.findings(own).await?, own))
     }
 
-    /// Gives the findings their ids, by what is known and was dismissed: what became of them, and all that records should hold.
+    /// Assigns ids to the findings by the known and dismissed ones. Returns their fate and the complete
+    /// content for the records.
     fn recognise(
         &self,
         (known, dismissals): (&[Finding], &[Dismissal]),
@@ -317,7 +322,7 @@ impl FindingMemory<'_> {
             for finding in identified.gone.iter_mut().filter(|finding| over(&finding.id)) {
                 let status = finding.status.clone();
                 see(finding, &line.name, filed, &status);
-                // Elsewhere it may still be there.
+                // On another line of work the finding may still exist.
                 if finding.seen_on.iter().any(|on| on.is_open) {
                     finding.status = FindingStatus::Open;
                 }
@@ -334,7 +339,7 @@ impl FindingMemory<'_> {
     }
 }
 
-/// Calls open findings of rules and tools on a line of work fixed that were looked for and not met.
+/// Marks as fixed the open findings of rules and tools on a line of work that were searched for and not met.
 fn settle_line(
     gone: &mut [Finding],
     line: &LineOfWork,
@@ -371,7 +376,7 @@ fn is_of_a_model(finding: &Finding) -> bool {
     }
 }
 
-/// A finding as it is on a line of work; none: it was never seen there, nor at one of its commits.
+/// Returns a finding as it is on a line of work; none if it was never seen there, nor at one of its commits.
 fn on_line(finding: Finding, line: &LineOfWork) -> Option<Finding> {
     let its = finding.seen_on.iter().find(|on| on.line == line.name);
     let on = its.or_else(|| finding.seen_on.iter().rfind(|on| line.commits.contains(&on.commit)))?;
@@ -394,7 +399,7 @@ fn on_line(finding: Finding, line: &LineOfWork) -> Option<Finding> {
     Some(Finding { status, ..finding })
 }
 
-/// Remembers a finding of a line of work.
+/// Records that a finding was seen on a line of work.
 fn see(finding: &mut Finding, line: &str, commit: &Sha, status: &FindingStatus) {
     let (is_open, is_outside) = (*status == FindingStatus::Open, *status == FindingStatus::Outside);
     finding.seen_on.retain(|on| on.line != line);
@@ -408,8 +413,8 @@ fn see(finding: &mut Finding, line: &str, commit: &Sha, status: &FindingStatus) 
     finding.seen_on.drain(..beyond);
 }
 
-/// Forgets the open findings that have not been met for longest. Each review records what it met before the
-/// rest, so those are the last ones.
+/// Drops the open findings that were not met for the longest time. Each review records the met findings
+/// before the rest, and the dropped ones are therefore at the end.
 fn forget(unmet: &mut Vec<Finding>) {
     let mut left = MAX_UNMET;
     unmet.retain(|finding| match finding.status {
@@ -426,7 +431,7 @@ fn forget(unmet: &mut Vec<Finding>) {
     });
 }
 
-/// A name that can stand in a key, a table and an argument: other bytes are written as `%` and two digits.
+/// Encodes a name for use in a key, a table and an argument: other bytes are written as `%` and two digits.
 pub(super) fn clean(name: &[u8]) -> String {
     name.iter().fold(String::with_capacity(name.len()), |mut clean, byte| {
         match byte {

@@ -1,5 +1,5 @@
-//! The review of a pull request that nobody but its caller is told of: the steps of the served one from the commits
-//! to the findings, without a slot and without a comment. Findings and outcome go to the user's own records.
+//! The review of a pull request without publishing: the steps of the served review from the commits to the
+//! findings, without a slot and without a comment. Findings and outcome go to the user's own records.
 
 use opentelemetry::trace::FutureExt as _;
 use truing_core::id::{PrId, RunId, SlotKey};
@@ -22,24 +22,22 @@ use crate::telemetry;
 
 /// One pull request and everything its review needs.
 pub struct PullRequestReview<'a> {
-    /// Which.
     pub id: &'a PrId,
-    /// As the forge describes it now.
+    /// The forge's current description of it.
     pub pull: &'a PullRequest,
-    /// Where its commits are, and who reads them.
+    /// The place of its commits, and the parties that read them.
     pub checkout: CheckoutContext<'a>,
-    /// The model that reviews beside the rules; none: the rules alone.
+    /// The model that reviews besides the rules; none if the rules review alone.
     pub model: Option<ModelUse<'a>>,
-    /// Where it is noted while it may ask a model.
+    /// Registry that lists the review while it may ask a model.
     pub attempts: &'a AttemptRegistry,
-    /// Opens the records, once there is something to record.
+    /// Opens the records as soon as there is something to record.
     pub records: RecordOpener,
-    /// Wall clock.
     pub clock: &'a dyn Clock,
 }
 
 impl PullRequestReview<'_> {
-    /// Reviews what the pull request changes, and says what that was configured by.
+    /// Reviews the changes of the pull request, and returns the configuration's origin, too.
     ///
     /// # Errors
     /// [`CheckoutError`]
@@ -54,7 +52,7 @@ impl PullRequestReview<'_> {
         reviewed
     }
 
-    /// Reviews it, under a name.
+    /// Reviews the pull request under a run id.
     async fn review(
         &self,
         run: RunId,
@@ -79,7 +77,7 @@ impl PullRequestReview<'_> {
         let PriorFindings { known, before, unread, elsewhere: _ } = memory.recall(&own).await;
         let since = since::compare(&mirror, &change, &revision.head, before.as_ref()).await;
         let earlier = since::earlier(known, before.as_ref(), since.as_ref());
-        // A person runs this command, so `off` and `rules` are both a review by rules alone.
+        // A person runs this command, and both `off` and `rules` therefore mean a review by rules alone.
         let choice = choose(&pinned.scope.tiers, self.pull, &change, true);
         let form =
             ReviewForm { walkthrough: pinned.scope.walkthrough, specialists: choice.tier == Tier::Deep };
@@ -105,7 +103,7 @@ impl PullRequestReview<'_> {
         let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
         let outcome = agent::outcome(&coverage, part.as_ref()).without_tools(&tools);
         let outcome = outcome.without_earlier(unread.as_deref());
-        // What the branch has gained since is none of this change.
+        // Later commits of the base branch are no part of this change.
         let against = match change.base == revision.base {
             true => BaseOrigin::Named(revision.base.short().to_owned()),
             false => BaseOrigin::MergeBase(revision.base.short().to_owned()),
@@ -130,8 +128,8 @@ impl PullRequestReview<'_> {
     }
 }
 
-/// What records know the reviews by that nobody but their caller is told of. Not the service's own key: a run of these must
-/// never stand in the way of a served one.
+/// Returns the key under which records identify unpublished reviews. It differs from the service's own key,
+/// because such a run must never block a served one.
 pub fn own_key(url: &str) -> SlotKey {
     SlotKey::new(format!("local/{}", clean(url.as_bytes())))
 }

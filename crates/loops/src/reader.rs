@@ -1,10 +1,10 @@
-//! The reader as a child process: repository bytes are parsed in a process that holds nothing worth taking.
+//! The reader as a child process: repository bytes are parsed in a process without secrets.
 //!
-//! Each run starts its own children (`truing reader`, the same program). A child gets no environment and no open file
-//! but its standard streams, confines itself to the tree that it is started for, and says how well; one that is
-//! confined less than is accepted is told nothing. What it does instead of getting ready is a [`ReaderError::Failed`]:
-//! a failed attempt of that run, and nothing to any other. What it does instead of reading a file well costs the review
-//! that file (`files`).
+//! Each run starts its own children (`truing reader`, the same program). A child gets no environment and no
+//! open file except its standard streams. It confines itself to the tree that it is started for and reports
+//! the level; a child below the accepted level gets no request. A child that fails before it is ready causes
+//! a [`ReaderError::Failed`], which affects only that run. A child that fails on a file costs the review that
+//! file (`files`).
 //!
 //! A model's tools have a child of their own, which lives as long as they are used (`tools`).
 
@@ -41,16 +41,16 @@ use self::child::{ChildError, ReaderProgram, plain, told};
 pub use self::files::MAX_LOST;
 pub use self::tools::{CALL_TIME, MAX_CHILDREN, ReaderTools};
 
-/// The time that one child may take to get ready, or to answer what is asked once.
+/// Time limit for a child to get ready, or to answer a single request.
 const TIME: Duration = READING_TIME;
 
-/// The running program, under a name that stays its own even when its file is replaced or removed.
+/// The path of the running program, which stays valid even when its file is replaced or removed.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// The embedded packs and those of a folder, if there is one.
+/// Returns the embedded packs and those of a folder, if there is one.
 ///
 /// # Errors
-/// [`ReaderError::BadPack`] if a folder that is named is not there, or a rule in it is wrong.
+/// [`ReaderError::BadPack`] if a given folder does not exist, or a rule in it is invalid.
 pub fn packs_with(folder: Option<&Path>) -> Result<RulePacks, ReaderError> {
     match folder {
         None => RulePacks::embedded(),
@@ -64,61 +64,62 @@ pub struct ChildReader {
     program: ReaderProgram,
     rules: Option<PathBuf>,
     time: Duration,
-    /// How long all files of a request may be read.
+    /// Time limit for reading all files of a request.
     budget: Duration,
 }
 
 impl ChildReader {
-    /// A reader whose children are this very program.
+    /// Creates a reader whose children are this very program.
     ///
     /// # Errors
-    /// If the system cannot tell which program this is.
+    /// Fails if the system cannot return the program's path.
     pub fn of_this_program() -> std::io::Result<Self> {
         let stable = Path::new(THIS_PROGRAM);
         Ok(Self::new(if stable.exists() { stable.to_owned() } else { std::env::current_exe()? }))
     }
 
-    /// A reader whose children are `program`, which is started as `truing reader`.
+    /// Creates a reader whose children are `program`, which is started as `truing reader`.
     pub fn new(program: impl Into<PathBuf>) -> Self {
         let program = ReaderProgram { path: program.into(), weakest: SandboxLevel::OF_READERS };
         Self { program, rules: None, time: TIME, budget: READING_TIME }
     }
 
-    /// Accepts children that are confined less, if the operator accepts that of sandboxes. More is never asked for than
-    /// a reader can have.
+    /// Accepts children that are confined less, if the operator accepts that for sandboxes. The required
+    /// level never exceeds the one that a reader can reach.
     #[must_use]
     pub fn accepting(mut self, weakest: SandboxLevel) -> Self {
         self.program.weakest = weakest.min(SandboxLevel::OF_READERS);
         self
     }
 
-    /// With further rule packs from a folder.
+    /// Adds rule packs from a folder.
     #[must_use]
     pub fn with_rules(self, rules: Option<PathBuf>) -> Self {
         Self { rules, ..self }
     }
 
-    /// With another time limit for what a child is to do.
+    /// Sets another time limit for a child's task.
     #[must_use]
     pub fn within(self, time: Duration) -> Self {
         Self { time, ..self }
     }
 
-    /// With another time than [`READING_TIME`] for the files of a request. Those whose turn does not come in it are left out.
+    /// Replaces [`READING_TIME`] as the limit for the files of a request. Files that are not reached in time
+    /// are left out.
     #[must_use]
     pub fn reading_for(self, budget: Duration) -> Self {
         Self { budget, ..self }
     }
 
-    /// Tools for looking at a tree and at the change, as git printed it, in children of the same program.
+    /// Creates the tools that read a tree and the change, as git printed it, in children of the same program.
     pub fn tools(&self, request: ToolsRequest, change: impl Into<Arc<[u8]>>) -> ReaderTools {
         ReaderTools::new(self.program.clone(), request, change.into())
     }
 
-    /// What a release's archive holds, read by a child that can open the archive's folder alone.
+    /// Reads the content of a release's archive in a child that can open only the archive's folder.
     ///
     /// # Errors
-    /// [`SourcesError`]; whatever a child does instead of answering well is [`SourcesError::Failed`].
+    /// [`SourcesError`]; any failure of the child is [`SourcesError::Failed`].
     #[truing_core::boxed_future]
     pub async fn sources(&self, request: &SourcesRequest) -> Result<ReleaseSources, SourcesError> {
         match self.told(&SourcesQuery::Release(request.clone())).await? {
@@ -133,7 +134,7 @@ impl ChildReader {
         }
     }
 
-    /// What a project's Python hash test pins, read by a child that can open the test's folder alone.
+    /// Reads the pins of a project's Python hash test in a child that can open only the test's folder.
     ///
     /// # Errors
     /// As [`Self::sources`].
@@ -151,7 +152,7 @@ impl ChildReader {
         }
     }
 
-    /// What a project takes from the packages that it follows, read by a child that can open the project alone.
+    /// Reads a project's uses of the packages that it follows in a child that can open only the project.
     ///
     /// # Errors
     /// As [`Self::sources`].
@@ -169,7 +170,7 @@ impl ChildReader {
         }
     }
 
-    /// Files of a release as text, read by a child that can open its archive alone.
+    /// Reads files of a release as text in a child that can open only its archive.
     ///
     /// # Errors
     /// As [`Self::sources`].
@@ -187,7 +188,8 @@ impl ChildReader {
         }
     }
 
-    /// The name of the format of a tool's output, if it is recognised, by a child that can open `folder` alone.
+    /// Detects the format of a tool's output in a child that can open only `folder`. Returns its name, or
+    /// none.
     ///
     /// # Errors
     /// As [`Self::sources`].
@@ -221,7 +223,7 @@ impl ChildReader {
     ) -> Result<Result<SourcesAnswer, SourcesError>, ChildError> {
         let line = encode("the request", asked, MAX_ASKED_BYTES)?;
         let running = self.program.start(asked.folder(), [OsStr::new("--sources")].into_iter())?;
-        // One file is parsed: it may cost no more than a file of a review.
+        // One file is parsed; its limit is that of a file of a review.
         let file = match asked {
             SourcesQuery::Pins(test) => std::fs::metadata(test).ok().map(|test| test.len()),
             SourcesQuery::Release(_)
@@ -300,7 +302,7 @@ impl RepositoryReader for ChildReader {
         }
     }
 
-    /// Asks no child: paths are matched with patterns of the packs, and nothing of the repository is opened.
+    /// Uses no child: paths are matched with patterns of the packs, and no file of the repository is opened.
     async fn companions(
         &self,
         packs: &[String],

@@ -1,4 +1,4 @@
-//! From a change to findings: which files are read, what the reader says, and where it can be said.
+//! Turns a change into findings: selects the files to read, runs the reader, and places each finding.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -32,12 +32,12 @@ use crate::severities::RuleSeverities;
 use crate::tools::overlap::{self, FilesByLinter, ReportedFindings};
 use crate::tools::{BaseFiles, ConfiguredLinters, LinterResults, ReviewLinters};
 
-/// The problems of an output that are named.
+/// Maximum number of problems of an output that are named.
 const MAX_TOLD: usize = 3;
-/// All lines of a file.
+/// The range of all lines of a file.
 const WHOLE: (u32, u32) = (1, u32::MAX);
 
-/// What is to be read.
+/// A change that is to be reviewed.
 #[derive(Clone, Debug)]
 pub struct ReviewedChange {
     /// The commit that the head is compared with (the merge base of a pull request).
@@ -46,16 +46,16 @@ pub struct ReviewedChange {
     pub head: Option<Sha>,
     /// Git's diff between the two.
     pub diff: Vec<u8>,
-    /// Files that belong to the change and whose lines the diff does not show, with the reason.
+    /// Files of the change whose lines the diff does not show, with the reasons.
     pub left_out: Vec<UnreviewedFile>,
-    /// Those of them that are new, and whole in the reader's tree.
+    /// New files among `left_out` that are complete in the reader's tree.
     pub large: Vec<RepoPath>,
-    /// Changed files whose content is the index's, whatever the working tree has.
+    /// Changed files whose content is that of the index, regardless of the working tree.
     pub unseen: Vec<RepoPath>,
 }
 
 impl ReviewedChange {
-    /// The one between two commits.
+    /// Creates the change between two commits.
     pub fn between(base: Sha, head: &Sha, found: CommitDiff) -> Self {
         let CommitDiff { diff, skipped } = found;
         Self {
@@ -68,7 +68,8 @@ impl ReviewedChange {
         }
     }
 
-    /// The texts whose lines the diff does not show because they are too large, and which are not whole in the reader's tree.
+    /// Returns the text files whose lines are too large for the diff, and which are not complete in the
+    /// reader's tree.
     fn undiffed(&self) -> BTreeSet<&RepoPath> {
         let large: BTreeSet<&RepoPath> = self.large.iter().collect();
         let gaps = self.left_out.iter().filter(|gap| gap.reason == SkipReason::TooLarge);
@@ -76,33 +77,34 @@ impl ReviewedChange {
     }
 }
 
-/// What the rules look at: from the operator and the repository's default branch, never from the change.
+/// The configuration of the rules. It comes from the operator and the repository's default branch, never from
+/// the change.
 #[derive(Clone, Debug)]
 pub struct ReviewScope {
-    /// Names of rule packs.
+    /// Names of the rule packs.
     pub packs: Vec<String>,
-    /// Rules whose findings do not count, also those of tools.
+    /// Rules whose findings are disabled, including rules of tools.
     pub off: Vec<String>,
-    /// Rules whose findings have another severity than their pack or tool says.
+    /// Rules whose severity differs from that of their pack or tool.
     pub severity: RuleSeverities,
     /// Files that are not reviewed.
     pub ignore: GlobSet,
-    /// The patterns of those, as they are configured.
+    /// The configured patterns behind `ignore`.
     pub ignore_patterns: Vec<String>,
     /// The linters that are run.
     pub tools: ConfiguredLinters,
-    /// Is a model that reviews asked for a walkthrough, too?
+    /// True if the reviewing model also writes a walkthrough.
     pub walkthrough: bool,
     /// The rules for the tier of a pull request.
     pub tiers: Arc<TierRules>,
-    /// Words to a model that reviews, by path.
+    /// Instructions for a model that reviews, by path.
     pub instructions: Arc<PathInstructions>,
-    /// Signs lines that snippets do not show, for the records.
+    /// Key that signs lines which snippets omit, for the records.
     pub lines_key: LinesKey,
 }
 
 impl ReviewScope {
-    /// As it is configured.
+    /// Takes the scope from the configuration.
     ///
     /// # Errors
     /// A pattern that is no glob.
@@ -129,12 +131,12 @@ impl ReviewScope {
         })
     }
 
-    /// Gives a finding of a rule or a tool the severity that is configured for it, if one is.
+    /// Sets the configured severity of a finding of a rule or a tool, if there is one.
     pub fn rate(&self, raw: &mut RawFinding) {
         raw.severity = self.severity.of(&raw.rule, as_path(&raw.place.path)).unwrap_or(raw.severity);
     }
 
-    /// The patterns of files that are not reviewed which match none of these.
+    /// Returns the patterns of ignored files that match none of these files.
     pub fn idle_ignores<'a>(&self, files: impl IntoIterator<Item = &'a RepoPath>) -> Vec<String> {
         let mut used = vec![false; self.ignore_patterns.len()];
         for file in files {
@@ -149,27 +151,27 @@ impl ReviewScope {
     }
 }
 
-/// What was read.
+/// The result of reading a change.
 #[derive(Clone, Debug, Default)]
 pub struct ReadingOutcome {
-    /// Findings, each with how near a comment can be placed.
+    /// Findings, each with its distance from the place of a possible comment.
     pub found: Vec<PlacedFinding>,
-    /// What was looked at.
+    /// The files that were reviewed and those that were not.
     pub coverage: ReviewCoverage,
     /// The names that files had at the base.
     pub renames: FileRenames,
-    /// What became of a model's findings of earlier reviews.
+    /// The fate of a model's findings of earlier reviews.
     pub rechecked: RecheckSummary,
     /// Findings of rules that a comment suppresses.
     pub suppressed: Vec<PlacedFinding>,
     /// Comments on added lines that suppress nothing.
     pub suppressions: Vec<IdleSuppression>,
-    /// Tools whose findings are among those.
+    /// Tools whose findings are included.
     pub tools: Vec<ToolRun>,
 }
 
 impl ReadingOutcome {
-    /// All that is there, also what is suppressed.
+    /// Returns all findings, including suppressed ones.
     pub fn all(&self) -> Vec<PlacedFinding> {
         self.found.iter().chain(&self.suppressed).cloned().collect()
     }
@@ -186,7 +188,7 @@ impl ReadingOutcome {
         self.coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
     }
 
-    /// Gives findings whose snippets leave something out the digests of their lines, as the files of `tree` have them.
+    /// Adds digests of lines, read from the files of `tree`, to the findings whose snippets omit lines.
     pub fn sign_lines(&mut self, tree: &Path, key: &LinesKey) {
         let all = || self.found.iter().chain(&self.suppressed);
         if !all().any(|placed| placed.raw.is_cut()) {
@@ -203,37 +205,37 @@ impl ReadingOutcome {
     }
 }
 
-/// Why a change could not be read.
+/// The reason why a change could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadingError {
-    /// The diff is not one that git would print.
+    /// The diff is not in git's format.
     #[error("git's diff cannot be read at byte {byte} (line {line}): {message}")]
     Diff {
         /// Offset in the diff.
         byte: usize,
-        /// Its line, from 1.
+        /// Line of the diff, from 1.
         line: usize,
-        /// What is wrong there.
+        /// A description of the fault.
         message: String,
     },
-    /// The reader could not work.
+    /// The reader process failed.
     #[error(transparent)]
     Reader(#[from] ReaderError),
 }
 
-/// The files of a change that a reader should see, and why it should not see the others.
+/// The files of a change that a reader should see, and the reasons why it should not see the others.
 #[derive(Debug, Default)]
 pub struct ReadingPlan<'a> {
     files: Vec<FileDiff<'a>>,
     to_read: Vec<ChangedFile>,
     coverage: ReviewCoverage,
-    /// Files of the reader's tree that are only as large as those they stand for.
+    /// Files of the reader's tree that have only the size of the originals.
     stand_ins: BTreeSet<RepoPath>,
-    /// Changed files that another plan has.
+    /// Changed files that belong to another plan.
     elsewhere: Vec<RepoPath>,
 }
 
-/// Sorts the changed files into those to read and those not to.
+/// Sorts the changed files into those to read and those to skip.
 ///
 /// # Errors
 /// [`ReadingError::Diff`] if the diff is damaged: half a diff is not reviewed.
@@ -241,7 +243,7 @@ pub fn plan<'a>(change: &'a ReviewedChange, scope: &ReviewScope) -> Result<Readi
     let files = parsed(change)?;
     let is_wanted = |path: &RepoPath| !scope.ignore.is_match(as_path(path));
     let mut coverage = ReviewCoverage { reviewed: vec![], not_reviewed: change.left_out.clone() };
-    // What nobody wants reviewed is not missing.
+    // A file that is ignored on purpose is not missing.
     for gap in coverage.not_reviewed.iter_mut().filter(|gap| !is_wanted(&gap.path)) {
         gap.reason = SkipReason::Ignored;
     }
@@ -249,7 +251,7 @@ pub fn plan<'a>(change: &'a ReviewedChange, scope: &ReviewScope) -> Result<Readi
     let undiffed = change.undiffed();
     for file in &files {
         match skipped(file, scope) {
-            // The diff takes it for binary, and it is named already.
+            // The diff treats the file as binary, and it is already listed.
             None if undiffed.contains(&file.path) => {}
             Some(reason) => coverage.not_reviewed.push(UnreviewedFile { path: file.path.clone(), reason }),
             None => to_read.push(ChangedFile {
@@ -264,8 +266,8 @@ pub fn plan<'a>(change: &'a ReviewedChange, scope: &ReviewScope) -> Result<Readi
         old_path: None,
         added: vec![WHOLE],
     }));
-    // A type change is two sections of one path: what is there at the head is read, and reported once. So is a file
-    // that several commits changed, in a diff that is given.
+    // A type change is two sections of one path: the version of the head is read and reported once. The same
+    // applies to a file that several commits changed, in a diff that is given.
     to_read.sort_by(|a, b| a.path.cmp(&b.path));
     to_read.dedup_by(|a, b| a.path == b.path);
     let is_read = |path: &RepoPath| to_read.binary_search_by(|file| file.path.cmp(path)).is_ok();
@@ -275,7 +277,7 @@ pub fn plan<'a>(change: &'a ReviewedChange, scope: &ReviewScope) -> Result<Readi
     Ok(ReadingPlan { files, to_read, coverage, ..ReadingPlan::default() })
 }
 
-/// The lines of each changed file that still is there on which something may be said, in ascending ranges.
+/// Returns the lines on which findings count, as ascending ranges, of each changed file that still exists.
 ///
 /// # Errors
 /// [`ReadingError::Diff`]
@@ -299,12 +301,12 @@ fn parsed(change: &ReviewedChange) -> Result<Vec<FileDiff<'_>>, ReadingError> {
 }
 
 impl<'a> ReadingPlan<'a> {
-    /// What the diff says of each file.
+    /// Returns the diff's sections of the files.
     pub fn files(&self) -> &[FileDiff<'a>] {
         &self.files
     }
 
-    /// Takes the files of these paths that are to be read out of it, for a tree of their own.
+    /// Moves the files to read that have these paths into a plan of their own, for another tree.
     pub fn split_off(&mut self, paths: &[RepoPath]) -> Self {
         let (to_read, rest): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.to_read).into_iter().partition(|file| paths.contains(&file.path));
@@ -319,12 +321,13 @@ impl<'a> ReadingPlan<'a> {
         Self { files, to_read, elsewhere, ..Self::default() }
     }
 
-    /// Are there no files to read?
+    /// True if there are no files to read.
     pub fn is_empty(&self) -> bool {
         self.to_read.is_empty()
     }
 
-    /// The paths that the reader needs in its tree: the changed files, and others that rules about them look at.
+    /// Returns the paths that the reader needs in its tree: the changed files, and others that rules about
+    /// them read.
     ///
     /// # Errors
     /// [`ReadingError::Reader`]
@@ -339,13 +342,14 @@ impl<'a> ReadingPlan<'a> {
         Ok(paths)
     }
 
-    /// Lets rules look at the size of new files that are too large to be below `tree`, with their size in bytes, and
-    /// are not text by git's judgement: a hole as large stands for each. Where the file system cannot make one, the
-    /// size is not judged.
+    /// Lets rules judge the size of new files that are too large to be below `tree`, given with their size in
+    /// bytes. It covers files that git takes for binary: a sparse file of the same size stands for each. On a
+    /// file system without sparse files the size is not judged.
     pub fn stand_in(&mut self, too_large: &[(RepoPath, u64)], tree: &Path) {
         for (path, bytes) in too_large.iter().filter(|(path, _)| path.may_be_written()) {
             let is_wanted = self.to_read.binary_search_by(|file| file.path.cmp(path)).is_ok();
-            // Of a text, lines would be told. Of a change of type, the last section is about what is there now.
+            // For a text file, the rules would report lines. For a type change, the last section describes
+            // the current file.
             let told = self.files.iter().rfind(|file| file.path == *path);
             let is_binary = is_wanted && told.is_some_and(|file| file.is_binary);
             let file = tree.join(as_path(path));
@@ -358,8 +362,8 @@ impl<'a> ReadingPlan<'a> {
         }
     }
 
-    /// Files that are not below the reader's tree after all, with the reason. Only those that were to be reviewed
-    /// are missed.
+    /// Records files that are missing from the reader's tree after all, with the reason. Only files that were
+    /// to be reviewed count.
     pub fn leave_out(&mut self, mut gaps: Vec<UnreviewedFile>) {
         gaps.retain(|gap| !self.stand_ins.contains(&gap.path));
         let missed =
@@ -370,8 +374,8 @@ impl<'a> ReadingPlan<'a> {
         self.coverage.not_reviewed.extend(gaps);
     }
 
-    /// Lets the reader read the files below `tree`, while linters look at them, then what those have printed; and places what it
-    /// finds.
+    /// Runs the reader on the files below `tree` while linters run on them, then on the linters' output, and
+    /// places the findings.
     ///
     /// # Errors
     /// [`ReadingError::Reader`]
@@ -411,7 +415,7 @@ impl<'a> ReadingPlan<'a> {
             coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
             let place = |mut raw: RawFinding| {
                 scope.rate(&mut raw);
-                // A reader is not trusted with paths: what it says about files it was not given is dropped.
+                // The reader's paths are not trusted: findings on files that it was not given are dropped.
                 let index = request.files.binary_search_by(|file| file.path.cmp(&raw.place.path)).ok()?;
                 let old_path = request.files.get(index)?.old_path.clone();
                 Some(placed(&files, raw, old_path))
@@ -431,7 +435,7 @@ impl<'a> ReadingPlan<'a> {
             let mut looked_at = FilesByLinter::default();
             for mut printed in outputs {
                 let mut files = std::mem::take(&mut printed.looked_at);
-                // It may have printed findings before it failed.
+                // The linter may have printed findings before it failed.
                 let is_silent = printed.output.failed.is_some() && printed.output.text.trim().is_empty();
                 let (told, output) = if is_silent {
                     (ToolFindings::default(), printed.output)
@@ -465,7 +469,7 @@ impl<'a> ReadingPlan<'a> {
             let off = request.off.iter().cloned().collect();
             let mut rechecked =
                 RecheckSummary { rules, off, left, tools: looked, ..RecheckSummary::default() };
-            // Who reads for the rules does not know those of tools.
+            // The reader of the rules does not know the rules of tools.
             let is_of_a_tool = |rule: &str| {
                 rule.split_once('/').is_some_and(|(name, _)| tools.iter().any(|tool| tool.name == name))
             };
@@ -484,7 +488,8 @@ impl<'a> ReadingPlan<'a> {
     }
 }
 
-/// Adds the part of each tool of an output. Those whose findings are not all known have failed. The answer: are all known?
+/// Adds a run for each tool of an output. A tool whose findings are incomplete has failed. Returns true if
+/// all findings are known.
 fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput, off: &[String]) -> bool {
     let (first, more) = told.problems.split_at(told.problems.len().min(MAX_TOLD));
     let failed = match (first, more.len()) {
@@ -494,7 +499,7 @@ fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput, o
             Some(format!("{}; and {}", first.join("; "), counted_in_words(more, "more problem")))
         }
     };
-    // Whoever has run it knows better than its words.
+    // The runner's verdict outranks the output.
     let is_empty = told.findings.is_empty() && told.elsewhere == 0 && told.suppressed == 0;
     let unnamed = output.unnamed.clone().filter(|_| is_empty);
     let failed = output.failed.clone().or(unnamed).or(failed);
@@ -506,7 +511,7 @@ fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput, o
     let of = |name: &String| told.findings.iter().filter(|raw| counts(raw, name)).count();
     for (at, name) in names.iter().enumerate() {
         let findings = u32::try_from(of(name)).unwrap_or(u32::MAX);
-        // An output tells this of all its tools together.
+        // An output counts these for all of its tools together.
         let elsewhere = if at == 0 { told.elsewhere } else { 0 };
         let run = match runs.iter_mut().find(|run| run.name == *name) {
             Some(run) => run,
@@ -524,7 +529,8 @@ fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput, o
     failed.is_none()
 }
 
-/// A finding with how near a comment on it can be. `files`: what the diff says of each, sorted by path.
+/// Attaches to a finding its distance from the place of a possible comment. `files` are the diff's sections,
+/// sorted by path.
 pub(super) fn placed(files: &[FileDiff<'_>], raw: RawFinding, old_path: Option<RepoPath>) -> PlacedFinding {
     let place = &raw.place;
     let at = anchor(showing(files, place), &place.path, place.side, place.start_line, place.end_line);
@@ -533,19 +539,20 @@ pub(super) fn placed(files: &[FileDiff<'_>], raw: RawFinding, old_path: Option<R
     PlacedFinding { raw, anchor: at.kind, at: inline, old_path, sighting: FindingFacts::default() }
 }
 
-/// What a diff says of each file, sorted by path.
+/// Returns the diff's sections, sorted by path.
 pub(super) fn sections(diff: &[u8]) -> Vec<FileDiff<'_>> {
     let mut files = parse(diff).files;
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files
 }
 
-/// A file's name before the change, if it had another one.
+/// Returns a file's name before the change, if it had another one.
 pub(super) fn old_path(files: &[FileDiff<'_>], path: &RepoPath) -> Option<RepoPath> {
     files.iter().find(|file| file.path == *path)?.old_path.clone()
 }
 
-/// The sections, sorted by path, that may show a place: a change of many files can have a finding in each.
+/// Returns the sections, sorted by path, that may show a place. A binary search keeps changes with many files
+/// and findings fast.
 fn showing<'a, 'b>(files: &'a [FileDiff<'b>], place: &CodeLocation) -> &'a [FileDiff<'b>] {
     match place.side {
         DiffSide::New => {
@@ -553,13 +560,13 @@ fn showing<'a, 'b>(files: &'a [FileDiff<'b>], place: &CodeLocation) -> &'a [File
             let end = files.partition_point(|file| file.path <= place.path);
             files.get(start..end).unwrap_or_default()
         }
-        // A renamed file has another path there.
+        // The path of a renamed file differs on the old side.
         DiffSide::Old => files,
     }
 }
 
-/// The lines of a changed file on which findings count. Git names none of a file that it takes for binary, such as
-/// one in UTF-16; of a new one all count.
+/// Returns the lines of a changed file on which findings count. Git names no lines of a file that it takes
+/// for binary, such as one in UTF-16; all lines of a new one count.
 fn counted(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
     if file.is_binary { vec![WHOLE] } else { added_ranges(file) }
 }
@@ -569,7 +576,7 @@ fn as_path(path: &RepoPath) -> &Path {
     Path::new(std::ffi::OsStr::from_bytes(path.as_bytes()))
 }
 
-/// Why a changed file is not read, if it is not.
+/// Returns the reason to skip a changed file, if there is one.
 fn skipped(file: &FileDiff<'_>, scope: &ReviewScope) -> Option<SkipReason> {
     let by_status = match file.status {
         FileStatus::Deleted => Some(SkipReason::Deleted),
@@ -581,12 +588,12 @@ fn skipped(file: &FileDiff<'_>, scope: &ReviewScope) -> Option<SkipReason> {
     if scope.ignore.is_match(as_path(&file.path)) {
         Some(SkipReason::Ignored)
     } else if file.is_combined && file.status != FileStatus::Deleted {
-        // Only a diff that is given can be one: its lines are not those of two versions.
+        // Only a given diff can fail to apply: its lines are not those of two versions.
         Some(SkipReason::DoesNotApply)
     } else if file.is_submodule() {
         Some(SkipReason::Submodule)
     } else if file.is_binary && file.status != FileStatus::Added {
-        // What changed in it is not known: what it holds may be as old as the file.
+        // The changed part is unknown: the content may be as old as the file.
         Some(SkipReason::Binary)
     } else if lfs::is_pointer(file) {
         Some(SkipReason::Lfs)

@@ -1,7 +1,7 @@
 //! The review loop of a pull request: one lease, from the forge's head to the comments on it.
 //!
-//! [`LeasedReview::run`] is the list of steps. Each can be repeated: after a crash, the next lease goes on from what the records
-//! hold (stages `prepared`, `computed`, `published`).
+//! [`LeasedReview::run`] is the list of steps. Each can be repeated: after a crash, the next lease continues
+//! from the stages in the records (`prepared`, `computed`, `published`).
 
 mod ask;
 mod left;
@@ -39,59 +39,58 @@ use crate::telemetry;
 pub use ask::question_topic;
 pub(crate) use left::choose;
 
-/// Counts how runs end and what they used.
+/// Counts the ends of runs and their consumption.
 pub trait RunCounter: Sync {
-    /// A run of a loop has ended with an outcome, in that loop's word.
+    /// Counts a run of the loop `of` that has ended with an outcome. Both names are the loop's own.
     fn run_ended(&self, of: &str, outcome: &str);
 
-    /// A review was computed; what its model did counts, if one took part.
+    /// Counts a computed review, including the work of its model, if one took part.
     fn reviewed(&self, record: &ReviewRecord);
 }
 
 /// One leased pull request and everything its review needs.
 pub struct LeasedReview<'a> {
-    /// Slots and records.
+    /// Store of slots and records.
     pub store: &'a dyn RecordStore,
-    /// The pull request.
+    /// Access to the pull request on its forge.
     pub forge: &'a dyn ForgePull,
-    /// Wall clock.
     pub clock: &'a dyn Clock,
-    /// Where its commits are, and who reads them.
+    /// The place of its commits, and the parties that read them.
     pub checkout: CheckoutContext<'a>,
-    /// The model that reviews beside the rules; none: the rules alone.
+    /// The model that reviews besides the rules; none if the rules review alone.
     pub agent: Option<&'a ModelAgent>,
     /// Limits of the slot machine.
     pub limits: &'a SlotLimits,
-    /// Comments on lines and files, at most.
+    /// Maximum number of comments on lines and files.
     pub max_inline: usize,
     /// This run, with the lease's token.
     pub run: &'a RunRef,
-    /// A person asked for it: a revision that was reviewed is reviewed again.
+    /// True if a person requested the review: a revision that was reviewed is reviewed again.
     pub asked: bool,
     /// The head that the last event named.
     pub heard: Option<AnnouncedHead>,
-    /// Asked before every step that costs and every call that writes.
+    /// Consulted before every step that costs money and every write.
     pub gate: &'a Arc<dyn WriteGate>,
-    /// Reports the writes; in a dry run none is made.
+    /// Reports the writes; a dry run makes none.
     pub watch: &'a WriteMonitor,
-    /// Counts how runs end.
+    /// Counts the ends of runs.
     pub counts: &'a dyn RunCounter,
 }
 
-/// The head that an event named. Only the head that the forge shows is reviewed; if that is another one, the forge may not have
-/// caught up with its own event.
+/// The head that an event named. Only the head that the forge shows is reviewed. If the two differ, the forge
+/// may not have caught up with its own event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AnnouncedHead {
-    /// The head.
+    /// Commit that the event named.
     pub head: Sha,
-    /// When the event came, by the wall clock.
+    /// Time of the event's arrival, by the wall clock.
     pub at: UnixMillis,
 }
 
 /// The end of a computation.
 enum ReviewComputation {
     Done(Box<ReviewRecord>),
-    /// The head's tier leaves it without a review.
+    /// The head's tier disables its review.
     Left(TierChoice),
 }
 
@@ -114,10 +113,10 @@ impl LeasedReview<'_> {
         let mut begun = self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
         // No earlier run has read these outputs of tools.
         let is_given = !self.checkout.toolbox.given.is_empty();
-        // A model that waited for money is asked as soon as there is some.
+        // A model that waited for budget is asked as soon as there is some.
         let is_reviewed = begun.reviewed.as_ref() == Some(&pull.revision);
         let waits = begun.last.as_ref().is_some_and(|last| last.detail.outcome.until.is_some());
-        // Findings of a head in between are not this one's: it is read again.
+        // Findings of a head in between do not apply to this one: it is read again.
         let is_mixed = begun.is_back && begun.known != begun.reviewed;
         let is_known = is_reviewed && !self.asked && !is_given && !waits && !is_mixed;
         let is_done = begun.computed.is_none() && is_known;
@@ -170,8 +169,8 @@ impl LeasedReview<'_> {
         Ok(if unmoved { self.done(&pull.revision.head, waits_until) } else { StepOutcome::Again })
     }
 
-    /// Shows what was computed last, with what was dismissed since, and takes back the comments that are retracted. Nothing is
-    /// reviewed, asked or posted. The run is the one that computed it.
+    /// Publishes the last computed result with later dismissals, and removes the comments that are retracted.
+    /// Nothing is reviewed, asked or posted. The run is the one that computed the result.
     ///
     /// # Errors
     /// [`StepStopReason`]
@@ -192,15 +191,15 @@ impl LeasedReview<'_> {
         })
     }
 
-    /// Nothing is left to do for the head that the forge shows. If the last event told of another one, the forge
-    /// is asked again when the event is as old as the settle delay; after that, what it shows is believed. A model that waits for
-    /// money looks at the head then.
+    /// Returns the outcome when nothing is left to do for the head that the forge shows. If the last event
+    /// named another head, the forge is asked again after the settle delay since that event. After that, the
+    /// head that it shows is accepted. A wait of a model for budget is kept.
     fn done(&self, shown: &Sha, waits_until: Option<UnixMillis>) -> StepOutcome {
         let rest =
             waits_until.map_or(StepOutcome::Idle, |until| StepOutcome::DueAt(until, WaitReason::Deferred));
         let Some(heard) = self.heard.as_ref().filter(|heard| heard.head != *shown) else { return rest };
         let settled = heard.at + self.forge.settle();
-        // A request that is served is not served again.
+        // A request that was served is not served again.
         if self.asked || self.clock.now() >= settled {
             rest
         } else {
@@ -213,13 +212,14 @@ impl LeasedReview<'_> {
         Ok(self.gate.go_on().await.map_err(GateHalt::from)?)
     }
 
-    /// What the forge says now. An event's own words are never believed.
+    /// Returns the forge's current state of the pull request. The content of events is never trusted.
     async fn look(&self) -> Result<PullRequest, StepStopReason> {
         let looked = self.forge.pull_request().await;
         looked.map_err(|error| StepStopReason::of_remote(error.into(), self.clock.now(), TimeSpan(0)))
     }
 
-    /// When a review may be computed again, if the storm has had its leading one.
+    /// Returns the time at which the next review may be computed, if the storm of events has had its first
+    /// one.
     async fn storm_forbids(&self) -> Result<Option<UnixMillis>, StepStopReason> {
         let now = self.store.now().await?;
         let slots = self.store.load(std::slice::from_ref(&self.run.key)).await?;
@@ -227,8 +227,8 @@ impl LeasedReview<'_> {
         Ok(slot.storm.filter(|_| !slot.may_compute(now)).map(|storm| storm.ends))
     }
 
-    /// Is what a reviewed head shows no longer so? Its pull request had moved on and is back at it, or somebody has dismissed
-    /// what the records still hold as open.
+    /// True if the shown result of a reviewed head is outdated. The pull request has moved on and returned to
+    /// the head, or a person has dismissed a finding that the records hold as open.
     async fn is_outdated(&self, begun: &RunStart) -> Result<bool, StepStopReason> {
         if begun.is_back {
             return Ok(true);
@@ -239,8 +239,8 @@ impl LeasedReview<'_> {
         Ok(dismissal::apply(&mut self.store.findings(&self.run.key).await?, &begun.dismissals) > 0)
     }
 
-    /// What is known of the pull request. Before its first review that is what a model found for somebody who looked at it
-    /// without publishing.
+    /// Returns the known findings of the pull request. Before its first review, these are the ones that a
+    /// model found in a review without publishing.
     async fn known(&self, pull: &PullRequest) -> Result<Vec<Finding>, StepStopReason> {
         let known = self.store.findings(&self.run.key).await?;
         if !known.is_empty() {
@@ -251,7 +251,8 @@ impl LeasedReview<'_> {
         Ok(looked)
     }
 
-    /// Fetches, reads, recognises and records; afterwards only publishing is left. A head that its tier leaves without a review is not read.
+    /// Fetches, reads, recognises and records; afterwards only publishing is left. A head whose tier disables
+    /// its review is not read.
     async fn compute(
         &self,
         pull: &PullRequest,
@@ -323,7 +324,7 @@ impl LeasedReview<'_> {
         let increment = since.and_then(|since| since.increment);
         record.detail.since = increment
             .map(|increment| ReviewIncrement { findings: FindingTally::of(&known, &findings), ..increment });
-        // Nothing depends on it: a forge that does not answer now is asked again before the run ends.
+        // Nothing depends on the answer: a forge that is unreachable now is asked again before the run ends.
         let now = self.forge.pull_request().await.ok().map(|now| now.revision.head);
         let now = now.filter(|now| *now != revision.head);
         let computed = self.shown((&revision.head, now.as_ref()), findings, &record, dismissals);
@@ -334,8 +335,9 @@ impl LeasedReview<'_> {
         Ok(ReviewComputation::Done(Box::new(record)))
     }
 
-    /// The run that converges and has audited exactly this change and found nothing, if no model need look at it again:
-    /// nobody asks for a review, and no model has a finding to follow up.
+    /// Returns the converge run that audited exactly this change and found nothing, if no model needs to look
+    /// at it again. That holds if the review was not requested and no finding of a model is to be followed
+    /// up.
     async fn cleared(
         &self,
         head: &Sha,
@@ -352,7 +354,7 @@ impl LeasedReview<'_> {
         Ok(last.map(|last| last.run))
     }
 
-    /// The model's use for this review, if there is one.
+    /// Builds the request to the model for this review, if there is a model.
     fn asking<'b>(
         &'b self,
         pull: &PullRequest,
@@ -374,9 +376,9 @@ impl LeasedReview<'_> {
         })
     }
 
-    /// What was computed before, by a run that this one took over or by the last review of this revision: says
-    /// again what should be shown, because the former may have given up and said so on the pull request, and
-    /// people may have dismissed findings since.
+    /// Takes the result that was computed before, by a run that this one took over or by the last review of
+    /// this revision. It states again what should be shown. The earlier run may have given up and published
+    /// that, and people may have dismissed findings since.
     async fn restate(
         &self,
         heads: (&Sha, Option<&Sha>),
@@ -388,7 +390,7 @@ impl LeasedReview<'_> {
         Ok(restated.outcome)
     }
 
-    /// What is to be shown of it now.
+    /// Returns the rows that should be shown for the record now.
     async fn restated(
         &self,
         heads: (&Sha, Option<&Sha>),
@@ -398,7 +400,7 @@ impl LeasedReview<'_> {
         let mut findings = self.store.findings(&self.run.key).await?;
         let changed = dismissal::apply(&mut findings, dismissals) > 0;
         let open: Vec<&Finding> = findings.iter().filter(|finding| finding.is_open()).collect();
-        // What was counted then is not so any more.
+        // The earlier counts are outdated.
         let since = record.detail.since.filter(|_| !changed);
         let detail = ReviewDetail { open: text::by_severity(&open), since, ..record.detail };
         let record = ReviewRecord { detail, ..record };
@@ -414,7 +416,7 @@ impl LeasedReview<'_> {
         coverage: ReviewCoverage,
         started: UnixMillis,
     ) -> ReviewRecord {
-        // A tool that did not look leaves its findings open.
+        // A tool that did not run leaves its findings open.
         let left = identified.gone.iter().filter(|finding| finding.raw.source == FindingSource::Tool);
         let open: Vec<&Finding> =
             identified.current.iter().chain(left).filter(|finding| finding.is_open()).collect();
@@ -432,8 +434,8 @@ impl LeasedReview<'_> {
         }
     }
 
-    /// What records should hold: findings, the rows they are shown by, and the head's status. `now`: the pull request's head,
-    /// if it is another one by now.
+    /// Returns the target state of the records: findings, the rows that show them, and the head's status.
+    /// `now` is the pull request's head, if it has moved since.
     fn shown(
         &self,
         (head, now): (&Sha, Option<&Sha>),
@@ -471,11 +473,11 @@ impl LeasedReview<'_> {
         })
     }
 
-    /// Before the slot is parked: publishes on the pull request that its head is not reviewed. [`ReconcileOutcome::Settling`]: that is
-    /// not published yet, and has to be tried again then.
+    /// Publishes, before the slot is parked, that the head of the pull request is not reviewed.
+    /// [`ReconcileOutcome::Settling`] means that this is not yet published and must be retried.
     ///
     /// # Errors
-    /// [`StepStopReason`], if that cannot be done either; then only `truing why` shows it.
+    /// [`StepStopReason`], if publishing fails too; then only `truing why` shows it.
     #[truing_core::boxed_future]
     pub async fn give_up(&self, class: &'static str) -> Result<ReconcileOutcome, StepStopReason> {
         self.pass().await?;

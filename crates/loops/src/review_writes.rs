@@ -7,11 +7,10 @@ use truing_core::id::Sha;
 use truing_core::port::InlineDraft;
 use truing_core::publish::StatusState;
 
-/// One call that writes.
+/// One request that writes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case", tag = "action")]
 pub enum ReviewWrite {
-    /// The summary is posted.
     CreateSummary,
     /// Comments on lines are posted, in one review.
     CreateReview {
@@ -20,7 +19,6 @@ pub enum ReviewWrite {
     },
     /// A comment on a file is posted.
     CreateFileComment {
-        /// The comment.
         comment: CodeComment,
     },
     /// A comment is rewritten.
@@ -28,30 +26,27 @@ pub enum ReviewWrite {
         /// The item: `summary`, or a finding's id.
         item: String,
     },
-    /// A thread is resolved.
     Resolve,
-    /// A thread is reopened.
     Reopen,
     /// A duplicate is deleted.
     Delete {
-        /// The item, likewise.
+        /// The item: `summary`, or a finding's id.
         item: String,
     },
     /// The head's status is set.
     Status {
-        /// The commit.
+        /// Commit that gets the status.
         head: Sha,
-        /// Its new state.
+        /// New state of the commit.
         state: StatusState,
-        /// Its one-line description.
+        /// Description of the status on one line.
         description: String,
     },
 }
 
-/// A comment on code.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct CodeComment {
-    /// The finding's id.
+    /// Id of the finding that the comment shows.
     pub item: String,
     /// The lines, or the file.
     #[serde(flatten)]
@@ -65,7 +60,7 @@ impl CodeComment {
 }
 
 impl ReviewWrite {
-    /// The write that an effect of a review is. None: no review has this effect.
+    /// Returns the write of a review's effect. None, if no review has this effect.
     pub fn of(effect: &Effect) -> Option<Self> {
         Some(match effect {
             Effect::Summary { .. } => Self::CreateSummary,

@@ -1,4 +1,5 @@
-//! The gate of every loop, and the kill switches as a process knows them. Its answers are a table in docs/reference/faults.md.
+//! The gate of every loop, and a process's cache of the kill switches. Its answers are a table in
+//! docs/reference/faults.md.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,12 +12,12 @@ use truing_core::port::{Clock, HaltReason, RecordStore, WriteGate};
 use truing_core::slot::SlotState;
 use truing_core::switch::{HaltMode, KillSwitch, KillSwitches, RepositoryRef, SwitchEngagement};
 
-/// The time for which the last answer of the store counts, where no write follows from it.
+/// Time for which the store's last answer remains valid for decisions other than writes.
 pub const REMEMBERED: Duration = Duration::from_secs(30);
-/// The time that one read may take.
+/// Time limit of one read.
 const READ_TIME: Duration = Duration::from_secs(5);
 
-/// The kill switches of a store, read whenever it matters.
+/// The kill switches of a store, read before each decision.
 pub struct SwitchReader {
     store: Arc<dyn RecordStore>,
     clock: Arc<dyn Clock>,
@@ -27,23 +28,24 @@ pub struct SwitchReader {
 struct SwitchCache {
     /// The last answer, and its time.
     last: Option<(KillSwitches, Instant)>,
-    /// The time of the first read that was not answered since.
+    /// The time of the first read that has failed since the last answer.
     failing: Option<UnixMillis>,
 }
 
-/// The kill switches with what is known of them.
+/// The kill switches and the age of their state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SwitchReading {
-    /// The switches to go by. That of everything counts as on, in mode `finish`, where the last answer is too old.
+    /// The effective switches. If the last answer is too old, the global switch counts as on, in mode
+    /// `finish`.
     pub switches: KillSwitches,
-    /// The age of what is known.
+    /// The age of the switches' state.
     pub freshness: SwitchFreshness,
 }
 
-/// The age of what is known of the kill switches.
+/// The age of the kill switches' state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SwitchFreshness {
-    /// The store has just said so.
+    /// The store has just answered.
     Now,
     /// The store gives no answer now, and gave one within [`REMEMBERED`].
     Remembered,
@@ -58,12 +60,12 @@ impl fmt::Debug for SwitchReader {
 }
 
 impl SwitchReader {
-    /// Reads the switches of this store.
+    /// Creates a reader of this store's switches.
     pub fn new(store: Arc<dyn RecordStore>, clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Self { store, clock, known: Mutex::default() })
     }
 
-    /// The switches now, as far as the store says.
+    /// Returns the current switches, as far as the store answers.
     #[truing_core::boxed_future]
     pub async fn read(&self) -> SwitchReading {
         let error = match tokio::time::timeout(READ_TIME, self.store.switch()).await {
@@ -88,7 +90,7 @@ impl SwitchReader {
     }
 }
 
-/// The reading after the last answer and its age, while the store gives none.
+/// Returns the reading based on the last answer and its age, while the store gives none.
 fn remembered(last: Option<(&KillSwitches, Duration)>, since: UnixMillis) -> SwitchReading {
     let switches = match last {
         Some((switches, age)) if age < REMEMBERED => {
@@ -137,42 +139,42 @@ impl fmt::Debug for HeldLease {
     }
 }
 
-/// The claim of whoever passes the gate.
+/// The kind of authority with which a caller passes the gate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum WriteAuthority {
     /// A run: it completes, unless a switch stops runs.
     Run,
-    /// A caller of a tool: each write begins something, so any switch stops it.
+    /// A caller of a tool: each write begins something, and any switch therefore stops it.
     Caller,
-    /// An operator who takes comments back: that is needed while a switch is on.
+    /// An operator who removes comments, which must be possible while a switch is on.
     Retraction,
 }
 
 impl RunGate {
-    /// The gate of a run in this repository that no slot belongs to.
+    /// Creates the gate of a run without a slot in this repository.
     pub fn of_run(switches: &Arc<SwitchReader>, repository: RepositoryRef) -> Self {
         Self { switches: Arc::clone(switches), repository, authority: WriteAuthority::Run, lease: None }
     }
 
-    /// The gate of a caller whose every write begins something.
+    /// Creates the gate of a caller whose every write begins something.
     pub fn of_caller(switches: &Arc<SwitchReader>, repository: RepositoryRef) -> Self {
         Self { authority: WriteAuthority::Caller, ..Self::of_run(switches, repository) }
     }
 
-    /// The same, for what an operator takes back by a command.
+    /// Converts the gate to that of an operator's command which removes comments.
     #[must_use]
     pub fn of_retraction(self) -> Self {
         Self { authority: WriteAuthority::Retraction, ..self }
     }
 
-    /// The same, under the lease of this token on the slot of this key, which is in that store.
+    /// Binds the gate to the lease of this token on the slot of this key, which is in that store.
     #[must_use]
     pub fn under_lease(self, store: &Arc<dyn RecordStore>, key: &SlotKey, token: FencingToken) -> Self {
         let lease = HeldLease { store: Arc::clone(store), key: key.clone(), token };
         Self { lease: Some(lease), ..self }
     }
 
-    /// Refuses what the switches stop, as far as they are known. A write needs an answer of now.
+    /// Rejects the actions that the switches stop, as far as they are known. A write needs a current answer.
     fn admit(&self, reading: &SwitchReading, is_write: bool) -> Result<(), HaltReason> {
         match (reading.freshness, is_write) {
             (SwitchFreshness::Now, _) | (SwitchFreshness::Remembered, false) => {}
@@ -188,7 +190,7 @@ impl RunGate {
         if is_stopped { Err(HaltReason::KillSwitch) } else { Ok(()) }
     }
 
-    /// Refuses whoever no longer holds the lease.
+    /// Rejects a run that no longer holds the lease.
     async fn ask_lease(&self) -> Result<(), HaltReason> {
         let Some(HeldLease { store, key, token }) = &self.lease else { return Ok(()) };
         let loading = tokio::time::timeout(READ_TIME, store.load(std::slice::from_ref(key)));

@@ -1,4 +1,4 @@
-//! Words for people on a program's output.
+//! Formats a program's output for people.
 
 use truing_agent::verify::CommandOutput;
 use truing_core::finding::RawFinding;
@@ -6,16 +6,16 @@ use truing_core::line;
 use truing_reader::output::NO_RULE;
 use truing_reader::redact::{redact, without_given};
 
-/// Characters that a command's last words have in an error.
+/// Maximum number of characters of a command's last output in an error.
 const MAX_LAST_WORDS: usize = 500;
-/// Bytes in which an error is looked for.
+/// Maximum number of bytes that are searched for an error.
 const MAX_LOOKED_AT: usize = 64 << 10;
-/// The mark that fills the lines of headings.
+/// The character that fills the lines of headings.
 const RULE: char = '━';
-/// Lines of them.
+/// Maximum number of output lines in an error.
 const MAX_LINES: usize = 3;
 
-/// The end of a command that could not do its work, and its last words.
+/// Describes the end of a failed command, with its last output.
 pub(crate) fn why(printout: &CommandOutput) -> String {
     let said = [&printout.errors, &printout.output].map(|text| shown(text.trim_end()));
     let last = said.iter().find(|text| !text.is_empty()).map(String::as_str).unwrap_or_default();
@@ -25,7 +25,7 @@ pub(crate) fn why(printout: &CommandOutput) -> String {
     if words.is_empty() { printout.end.to_string() } else { format!("{}: {words}", printout.end) }
 }
 
-/// The end of a program that could not do its work, and its words from the first that speaks of an error on.
+/// Describes the end of a failed program, with its output from the first line that mentions an error.
 pub(crate) fn cause(printout: &CommandOutput) -> String {
     let said = [&printout.errors, &printout.output].map(|text| redact(&plain(text)));
     let from_error = said.iter().find_map(|text| {
@@ -52,27 +52,27 @@ fn speaks_of_error(line: &str) -> bool {
     small.contains("error") || small.contains("failed to") || line.starts_with('×')
 }
 
-/// Is it a part of a picture of the source, or nothing but marks?
+/// True if the line is part of a picture of the source, or has no letters and digits.
 fn is_picture(line: &str) -> bool {
     let of_source = line.trim_start_matches(|letter: char| letter.is_ascii_digit() || " >".contains(letter));
     of_source.starts_with(['|', '│']) || !line.contains(char::is_alphanumeric)
 }
 
-/// The beginning of a text without its colours.
+/// Returns the beginning of a text without its colours.
 fn plain(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_LOOKED_AT.min(text.len()));
     anstream::adapter::strip_str(text.get(..end).unwrap_or_default()).to_string()
 }
 
-/// Text of a command without its colours and without secrets, line by line.
+/// Returns the end of a command's output without colours and secrets.
 fn shown(text: &str) -> String {
-    // Nobody reads further back than this.
+    // Earlier text is never shown.
     let start = text.ceil_char_boundary(text.len().saturating_sub(MAX_LAST_WORDS * 8));
     redact(&anstream::adapter::strip_str(text.get(start..).unwrap_or_default()).to_string())
 }
 
-/// A finding without the values that this process was given, in whatever form: a linter may have found them. The
-/// process that reads what it prints does not have them.
+/// Removes all forms of the values that this process was given from a finding, since a linter may have found
+/// them. The process that parses its output does not have these values.
 pub(crate) fn without_given_values(raw: RawFinding) -> RawFinding {
     let is_free = |text: &str| without_given(text) == text;
     let suggestion = raw.suggestion.filter(|suggestion| is_free(&suggestion.replacement));

@@ -8,19 +8,19 @@ use truing_config::value::globs;
 use truing_core::finding::Severity;
 use truing_core::severity::RuleSeverity;
 
-/// The severities of each rule that has other ones than its pack or tool says.
+/// The severities of each rule that differ from those of its pack or tool.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSeverities(BTreeMap<String, Vec<PathSeverity>>);
 
 #[derive(Clone, Debug)]
 struct PathSeverity {
-    /// Globs of files; none: all files.
+    /// Globs of files; none means all files.
     paths: Option<GlobSet>,
     severity: Severity,
 }
 
 impl RuleSeverities {
-    /// Compiles the patterns of what is configured.
+    /// Compiles the configured patterns.
     ///
     /// # Errors
     /// A pattern that is no glob.
@@ -35,7 +35,7 @@ impl RuleSeverities {
         all.collect::<Result<_, globset::Error>>().map(Self)
     }
 
-    /// The severity for findings of a rule in a file: of the first entry for it.
+    /// Returns the severity for findings of a rule in a file: that of the first matching entry.
     pub fn of(&self, rule: &str, path: &Path) -> Option<Severity> {
         let of_path = |entry: &&PathSeverity| entry.paths.as_ref().is_none_or(|paths| paths.is_match(path));
         self.0.get(rule)?.iter().find(of_path).map(|entry| entry.severity)

@@ -1,6 +1,6 @@
-//! What came since the last review, whose findings are on record, shown or not: compared in the mirror, for the
-//! summary, for recognising findings in files that were renamed, and for those that left the change. It is an
-//! addition: what cannot be told is left out, and never fails a review.
+//! Compares the head with the one of the last review, whose findings are on record, in the mirror. The result
+//! serves the summary, the recognition of findings in renamed files, and findings that left the change. It is
+//! an addition: unknown parts are left out, and never fail a review.
 
 use truing_core::finding::Finding;
 use truing_core::id::Sha;
@@ -16,17 +16,17 @@ use super::earlier::EarlierReviews;
 use super::reading::ReviewedChange;
 use super::text::counted;
 
-/// Commits, files and ranges of lines that a model is told of.
+/// Maximum numbers of commits, files and line ranges in a model's prompt.
 const MAX_COMMITS: usize = 10;
 const MAX_FILES: usize = 200;
 const MAX_RANGES: usize = 30;
-/// Characters of a path.
+/// Maximum number of characters of a path.
 const MAX_PATH_CHARS: usize = 300;
 
 /// The head that was reviewed last, compared with this one.
 #[derive(Debug)]
 pub struct HeadComparison {
-    /// What this one has that the other had not; none if both are the same.
+    /// The commits and lines of this head that the other lacked; none if both are the same.
     pub increment: Option<ReviewIncrement>,
     /// Git's diff from that head to this one.
     diff: Vec<u8>,
@@ -35,13 +35,13 @@ pub struct HeadComparison {
 }
 
 impl HeadComparison {
-    /// Does not call fixed what only left the change.
+    /// Marks the findings that only left the change, which are not fixed.
     pub fn mark_out_of_scope(&self, gone: &mut [Finding], known: &[Finding], change: &ReviewedChange) {
         mark_out_of_scope(gone, known, &parse(&change.diff).files, &parse(&self.diff).files);
     }
 }
 
-/// What landed since the last review, for a model. `since`: what is known of that.
+/// Describes the commits and lines since the last review for a model, as far as `since` knows them.
 pub fn landed(since: Option<&HeadComparison>) -> String {
     let Some(HeadComparison { increment, .. }) = since else {
         return "Nobody can tell: the commit that was reviewed last is not known any more. Take the whole change as new."
@@ -84,7 +84,7 @@ pub fn landed(since: Option<&HeadComparison>) -> String {
     told
 }
 
-/// What earlier reviews came to, of which this was the last one's revision.
+/// Builds the earlier reviews' results; `before` is the revision of the last one.
 pub fn earlier(
     known: Vec<Finding>,
     before: Option<&PullRevision>,
@@ -99,7 +99,7 @@ pub fn earlier(
     }
 }
 
-/// Compares with the revision whose findings are known; none if there was none, or it is not known any more.
+/// Compares with the revision whose findings are known; none if there was none, or if it no longer exists.
 #[truing_core::boxed_future]
 pub async fn compare(
     mirror: &Mirror,
@@ -126,7 +126,7 @@ async fn since(
     head: &Sha,
     before: &PullRevision,
 ) -> Result<Option<HeadComparison>, GitError> {
-    // A mirror that was made anew has only what is asked for.
+    // A newly created mirror contains only requested commits.
     if !(mirror.has(&before.head).await? && mirror.has(&before.base).await?) {
         return Ok(None);
     }

@@ -1,24 +1,24 @@
-//! Steps of slots, carried out on a store: load, decide, commit, and again if the row has moved on.
+//! Carries out steps of slots on a store: load, decide, commit, and retry if the row has moved on.
 
 use truing_core::id::{SlotKey, UnixMillis};
 use truing_core::port::{HistoryEvent, RecordStore, RunStore, StoreError};
 use truing_core::slot::{SlotCommand, SlotLimits, SlotRefusal, SlotTransition};
 
-/// How often a step is decided anew because somebody else committed first.
+/// Maximum number of times that a step is decided anew because another process committed first.
 const MAX_TRIES: u32 = 16;
 
-/// Why a step was not taken.
+/// The reason why a step was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// The slot's state does not allow it.
+    /// The slot's state does not allow the step.
     #[error(transparent)]
     Refused(#[from] SlotRefusal),
-    /// The store failed, or the row never stood still.
+    /// The store failed, or the row changed on every attempt.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Takes one step of one slot: durable when this returns. The answer is the slot as stored.
+/// Takes one step of one slot, which is durable on return. Returns the slot as stored.
 ///
 /// # Errors
 /// [`StepError`]
@@ -32,8 +32,8 @@ pub async fn step(
     steps(store, key, command, &[], limits).await
 }
 
-/// Takes these steps of one slot in one commit: no other process acts between them, and none is taken if one is refused.
-/// The answer is the last decision.
+/// Takes these steps of one slot in one commit: no other process acts between them, and none is taken if one
+/// is refused. Returns the last decision.
 ///
 /// # Errors
 /// [`StepError`]
@@ -67,8 +67,8 @@ pub async fn steps(
     Err(StoreError::Unavailable(format!("{key}: the slot changes faster than it can be committed")).into())
 }
 
-/// Ends the leases whose holders are dead. The slots are due at once, and no attempt is counted. For whoever knows that
-/// nobody serves from this store but the caller.
+/// Ends the leases whose holders are dead. The slots are due at once, and no attempt is counted. The caller
+/// must know that no other process serves from this store.
 ///
 /// # Errors
 /// [`StoreError`]
@@ -84,7 +84,7 @@ pub async fn end_orphans(store: &dyn RecordStore, limits: &SlotLimits) -> Result
     Ok(())
 }
 
-/// Tells `truing why` what was decided. The step is taken, whether it can be told or not.
+/// Records the decision for `truing why`. The step is taken even if the note cannot be stored.
 async fn note(store: &dyn RunStore, key: &SlotKey, decision: &SlotTransition, at: UnixMillis) {
     let Some(note) = decision.note else { return };
     tracing::debug!(%key, "{note}");

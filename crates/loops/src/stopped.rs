@@ -1,5 +1,5 @@
-//! The reason why a step under a lease stopped before its end: one enum for every loop. The lease driver makes of it what
-//! the slot is told.
+//! The reason why a step under a lease stopped before its end: one enum for every loop. The lease driver
+//! converts it to the slot's command.
 
 use truing_core::id::{FencingToken, TimeSpan, UnixMillis};
 use truing_core::port::{ForgeError, GateHalt, HaltReason, StoreError};
@@ -13,55 +13,51 @@ use crate::slots::StepError;
 
 /// The reason why a step stopped before its end.
 ///
-/// Two enums are about parts of a step and do not reach its lease: [`crate::converge::ActError`], why one act of a run that
-/// converges came to nothing, and [`crate::sync::error::SyncRunError`], why a job's run goes no further. The record of the run
-/// says both.
+/// Two enums are about parts of a step and do not reach its lease. [`crate::converge::ActError`] is the
+/// failure of one act of a converge run, and [`crate::sync::error::SyncRunError`] is the failure of a job's
+/// run. The record of the run holds both.
 #[derive(Debug, thiserror::Error)]
 pub enum StepStopReason {
     /// Another run holds the slot by now: write nothing more.
     #[error("the lease is lost")]
     Lost,
-    /// Records have seen a greater token on this key: the slots have forgotten one, or somebody else is ahead.
+    /// The records have seen a greater token on this key: the slots have lost one, or another run is ahead.
     #[error("the records know a newer run (token {0:?})")]
     Fenced(FencingToken),
-    /// The process ends, or a person wants it to: what is recorded stays, and nothing counts as failed.
+    /// The process ends, or a person requests it: the records stay, and nothing counts as failed.
     #[error("interrupted")]
     Interrupted,
-    /// The forge does not show the pull request where its name says: the repository may have another one by now.
+    /// The forge does not show the pull request under its name: the repository may have another name by now.
     #[error("{what}")]
-    NotThere {
-        /// The forge's words.
-        what: String,
-    },
-    /// The head moved while its review was being published: look again.
+    NotThere { what: String },
+    /// The head moved while its review was being published: check again.
     #[error("the head has moved on")]
     Moved,
-    /// The kill switch was turned on, and stops runs in flight: what is recorded stays, nothing more is done.
+    /// The kill switch was turned on, and stops runs in flight: the records stay, and nothing more is done.
     #[error("the kill switch is on")]
     Halted,
-    /// The forge wants us to wait.
+    /// The forge's rate limit requires a wait.
     #[error("{what}")]
     RateLimited {
-        /// Until when.
+        /// Time at which the wait ends.
         until: UnixMillis,
-        /// The forge's words.
         what: String,
     },
-    /// It could not be done now.
+    /// The step failed for now.
     #[error("{what}")]
     Failed {
-        /// For the people on the pull request: what kind of thing failed.
+        /// The kind of failure, for the people on the pull request.
         class: &'static str,
-        /// For the log and `truing why`.
+        /// Details for the log and `truing why`.
         what: String,
-        /// Not to be tried before: a comment may still become visible.
+        /// Earliest time of a retry, because a comment may still become visible.
         not_before: Option<UnixMillis>,
     },
 }
 
 impl StepStopReason {
-    /// The reason to stop a step that the forge or git does not serve. `settle`: the time that a write of it stays unseen, if the
-    /// forge has made it all the same.
+    /// Converts a failure of the forge or git. `settle` is the time for which a write may stay invisible, if
+    /// the forge has made it all the same.
     pub fn of_remote(error: RemoteError, now: UnixMillis, settle: TimeSpan) -> Self {
         let error = match error {
             RemoteError::Git(error) => return error.into(),
@@ -81,7 +77,8 @@ impl StepStopReason {
         }
     }
 
-    /// The reason to stop after a call to the forge that failed at `now`. A write that it has made all the same shows `settle` later.
+    /// Converts a failed request to the forge at `now`. A write that took effect all the same becomes visible
+    /// `settle` later.
     pub fn of(error: ForgeError, now: UnixMillis, settle: TimeSpan) -> Self {
         let what = error.with_hint();
         let (class, not_before) = match error {

@@ -1,10 +1,12 @@
-//! The sync loop: what a new release of an upstream package asks of the project that follows it, and doing it
-//! (spec/sync.md). What is pinned (`pinned`), what the releases hold (`history`), how they compare (`comparison`, `patch`), the decision and its
-//! evidence are here;
-//! a whole run ([`run`]) makes the change (`recipe`), or lets a model port the code ([`port`], `bump`), brings it to the
-//! forge (`pulls`, `drafts`), and asks people what it cannot tell (`question`), in the words of `words`; each write is an
-//! effect (`effects`). What nobody has pinned a model may look at (`classify`); what models are told of releases is made in
-//! `material`.
+//! The sync loop: determines what a new release of an upstream package requires of the project that follows
+//! it, and does it.
+//!
+//! The decision and its evidence are here. They use the pin (`pinned`), the content of releases (`history`)
+//! and their comparison (`comparison`, `patch`). A whole run ([`run`]) makes the change (`recipe`), or lets a
+//! model port the code ([`port`], `bump`). It submits the change to the forge (`pulls`, `drafts`) and asks
+//! people if a decision is unclear (`question`), in the texts of `words`. Each write is an effect
+//! (`effects`). A model may judge releases that no person has pinned (`classify`). Its material about
+//! releases is built in `material`.
 
 mod bump;
 mod change;
@@ -62,20 +64,19 @@ use truing_config::sync::{JobConfig, ReleaseSelector};
 
 use crate::reader::ChildReader;
 
-/// What is decided about.
+/// The input of a decision.
 #[derive(Debug)]
 pub struct DecisionRequest<'a> {
-    /// The job.
     pub job: &'a JobConfig,
-    /// The project's folder.
+    /// Folder of the project's files.
     pub project: &'a Path,
-    /// What it pins.
+    /// The project's pins of the upstream package.
     pub manifest: &'a PinManifest,
-    /// The release that it was made for; none: the newest that it admits.
+    /// The release that the project was made for; none for the newest that it admits.
     pub from: Option<PackageVersion>,
-    /// The release to follow; none: the job's target.
+    /// The release to follow; none for the job's target.
     pub to: Option<PackageVersion>,
-    /// The time: releases that are too young are passed over.
+    /// Current time: releases that are too young are skipped.
     pub now: Timestamp,
 }
 
@@ -86,42 +87,42 @@ pub struct ReleaseDecision {
     pub from: PackageVersion,
     /// The release to follow.
     pub to: PackageVersion,
-    /// What the project admits, if it says so.
+    /// The range that the project admits, if it declares one.
     pub spec_before: Option<VersionRange>,
-    /// And what it should; none if a person has to say.
+    /// The range that it should admit; none if a person has to choose it.
     pub spec_after: Option<VersionRange>,
-    /// What to do, and why.
+    /// The decision and its reason.
     pub decision: SyncDecision,
-    /// What a model was asked about it, if it was.
+    /// The result of asking a model, if one was asked.
     pub classification: Option<ReleaseClassification>,
 }
 
 impl ReleaseDecision {
-    /// Somebody has said what to do, and why: a person, or a model.
+    /// Applies the verdict of a person or a model, with its reason.
     fn ruled(&mut self, job: &JobConfig, verdict: SyncVerdict, reason: String) {
         (self.decision.verdict, self.decision.reason) = (verdict, reason);
         let following = |floor| self.spec_before.as_ref()?.following(job.style, &self.to, floor);
         self.spec_after = match verdict {
             SyncVerdict::Skip | SyncVerdict::Ask => None,
             SyncVerdict::Relax => following(None),
-            // Nobody knows which release before this one the ported code would serve.
+            // It is unknown which earlier releases the ported code would support.
             SyncVerdict::Bump => following(Some(&self.to)),
         };
     }
 }
 
-/// A decision with what helps people to follow it.
+/// A decision with material that helps people to follow it.
 #[derive(Clone, Debug)]
 pub struct DecisionDetails {
     /// The decision on the release.
     pub decided: ReleaseDecision,
-    /// The newest release before it that asks for no more than a wider range, if this one asks for more.
+    /// The newest earlier release that requires only a wider range, if this one requires more.
     pub relax_up_to: Option<PackageVersion>,
-    /// The changed definitions, if they were asked for.
+    /// The changed definitions, if they were requested.
     pub patches: Vec<DefinitionPatch>,
 }
 
-/// Decides. Nothing is changed but the archives that are kept. `has_patches`: with the lines that changed.
+/// Decides on the release. Nothing is changed except the kept archives. `has_patches` adds the changed lines.
 ///
 /// # Errors
 /// [`SyncDecisionError`]
@@ -148,12 +149,12 @@ pub fn explained<'a>(
     })
 }
 
-/// What there is to follow, and from where: what can be told without reading a release.
+/// The release to follow and its origin, as far as they are known without reading a release.
 #[derive(Debug)]
 pub struct AvailableReleases {
     releases: Vec<PackageRelease>,
     newest: PackageVersion,
-    /// What the project admits, if it says so.
+    /// The range that the project admits, if it declares one.
     pub spec: Option<VersionRange>,
     /// The release that the project was made for.
     pub from: PackageVersion,
@@ -162,18 +163,18 @@ pub struct AvailableReleases {
 }
 
 impl AvailableReleases {
-    /// Is the release there?
+    /// True if the release exists.
     fn is_there(&self) -> bool {
         self.releases.iter().any(|release| release.version == self.to)
     }
 
-    /// Does the project admit the release already?
+    /// True if the project already admits the release.
     pub fn is_in_range(&self) -> bool {
         self.spec.as_ref().is_some_and(|spec| spec.contains(&self.to))
     }
 }
 
-/// Looks what there is to follow.
+/// Determines the release to follow.
 ///
 /// # Errors
 /// [`SyncDecisionError`]
@@ -187,7 +188,7 @@ pub async fn seen(
         return Err(SyncDecisionError::NoProject(project.to_path_buf()));
     }
     let spec = match spec_of(job, project) {
-        // It comes with another package. Who says from where it is followed needs no range.
+        // The package is a dependency of another one. A caller who names the starting release needs no range.
         Err(SyncDecisionError::Constraint(ConstraintError::Count { count: 0, .. })) if from.is_some() => None,
         other => other?,
     };
@@ -215,7 +216,7 @@ pub async fn seen(
             (false, later.take(*most).last().unwrap_or(&newest).clone())
         }
     };
-    // As its publishers write it: 1.1 may be 1.1.0.
+    // The publisher's spelling counts: 1.1 may be 1.1.0.
     let published = releases.iter().find(|release| release.version == to);
     let to = published.map_or(to, |release| release.version.clone());
     if excluded(&to) {
@@ -232,8 +233,8 @@ pub async fn seen(
     Ok(AvailableReleases { releases, newest, spec, from, to })
 }
 
-/// The newest release before the one to follow that by itself requires no more than a wider range; none if the one to
-/// follow does not require more.
+/// Returns the newest release before the one to follow that requires only a wider range; none if the one to
+/// follow requires no more either.
 async fn safe(
     question: &DecisionRequest<'_>,
     seen: &AvailableReleases,
@@ -250,7 +251,7 @@ async fn safe(
     })
 }
 
-/// Decides about what was seen.
+/// Decides on a release that was determined before.
 ///
 /// # Errors
 /// [`SyncDecisionError`]
@@ -270,12 +271,12 @@ pub fn decided_of<'a>(
     })
 }
 
-/// What is said of a range that nobody has to widen.
+/// Returns the reason for a range that needs no widening.
 fn open_range(to: &PackageVersion) -> String {
     format!(", and so are those after it, before anybody has looked at them: let the range end after {to}")
 }
 
-/// Nobody knows what the project was made for.
+/// Creates the error for a project whose starting release is unknown.
 fn no_from(job: &JobConfig, project: &Path) -> SyncDecisionError {
     let (package, file) = (job.package.clone(), job.constraint_file.clone());
     if project.join(&file).exists() {
@@ -285,7 +286,7 @@ fn no_from(job: &JobConfig, project: &Path) -> SyncDecisionError {
     }
 }
 
-/// What the project admits; none if it has no file that says so.
+/// Returns the range that the project admits; none if it has no file that declares one.
 fn spec_of(job: &JobConfig, project: &Path) -> Result<Option<VersionRange>, SyncDecisionError> {
     let path = project.join(&job.constraint_file);
     if !path.exists() {
@@ -294,12 +295,12 @@ fn spec_of(job: &JobConfig, project: &Path) -> Result<Option<VersionRange>, Sync
     Ok(Some(constraint::read(&place_of(job, &path))?))
 }
 
-/// Is it a release that somebody may follow without having chosen it?
+/// True if a release may be followed without an explicit choice.
 fn is_stable(release: &&PackageRelease) -> bool {
     !release.is_yanked && !release.version.is_prerelease()
 }
 
-/// The newest release that is old enough; where there is none that is no pre-release, the newest of all.
+/// Returns the newest release that is old enough; if all are pre-releases, the newest of all.
 fn newest<'a>(
     job: &JobConfig,
     releases: &'a [PackageRelease],
@@ -321,7 +322,7 @@ fn newest<'a>(
     stable.find(is_old).ok_or_else(nothing)
 }
 
-/// The package's files and their counterparts in the project, as far as the job pairs them.
+/// Returns the package's files and their counterparts in the project, as far as the job pairs them.
 fn counterparts(job: &JobConfig, project: &Path) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for (theirs, ours) in &job.mirror {
@@ -330,7 +331,7 @@ fn counterparts(job: &JobConfig, project: &Path) -> Vec<(String, String)> {
             continue;
         }
         let folder = project.join(ours);
-        // What the repository tracks as a link could lead anywhere.
+        // A tracked symbolic link could lead out of the project.
         let is_inside = folder.canonicalize().ok().zip(project.canonicalize().ok());
         if !is_inside.is_some_and(|(folder, project)| folder.starts_with(project)) {
             continue;

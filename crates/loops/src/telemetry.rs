@@ -1,9 +1,10 @@
-//! The traces of runs, in OpenTelemetry's form as Langfuse reads it. A review, a run that converges and a run of a sync job
-//! have one trace each, named after the run. A root span stands for the run, or for a step of it. Below it is a span for each
-//! call of a model, of a tool and to a forge that writes.
+//! The traces of runs, in OpenTelemetry's form as Langfuse reads it. A review, a converge run and a run of a
+//! sync job have one trace each, named after the run. A root span stands for the run, or for a step of it.
+//! Below it is a span for each call of a model or a tool, and for each write to a forge.
 //!
-//! The current span is the ambient [`opentelemetry::Context`]: below a root ([`review`], [`ConvergeSpan`], [`sync`]) other
-//! spans begin by themselves; without a root there are none. An export that fails is logged and changes nothing else.
+//! The current span is the ambient [`opentelemetry::Context`]: below a root ([`review`], [`ConvergeSpan`],
+//! [`sync`]) other spans begin by themselves; without a root there are none. An export that fails is logged
+//! and changes nothing else.
 
 mod export;
 mod model;

@@ -1,5 +1,5 @@
-//! What people read on a pull request: pure functions from findings and outcomes to Markdown. Whatever others wrote
-//! (paths, rules, reasons) goes through [`truing_core::markdown`].
+//! The texts of a pull request: pure functions from findings and outcomes to Markdown. Foreign text (paths,
+//! rules, reasons) goes through [`truing_core::markdown`].
 
 mod left;
 mod remarks;
@@ -23,62 +23,62 @@ use truing_diff::RepoPath;
 pub use self::left::{left_off, left_once, left_status, not_reviewed, rules_alone};
 pub use self::remarks::remarks;
 
-/// Findings and files listed in a summary; the rest is counted.
+/// Maximum number of findings and files listed in a summary; the rest is counted.
 const MAX_LISTED: usize = 50;
-/// Characters of a model's name.
+/// Maximum number of characters of a model's name.
 const MAX_MODEL_CHARS: usize = 80;
-/// The longest name of a tool, in characters.
+/// Maximum number of characters of a tool's name.
 const MAX_TOOL_CHARS: usize = 40;
-/// Comments that suppress nothing and are listed in a summary; the rest is counted.
+/// Maximum number of listed comments that suppress nothing; the rest is counted.
 const MAX_IDLE: usize = 5;
-/// Commits named in a summary.
+/// Maximum number of commits named in a summary.
 const MAX_COMMITS: usize = 10;
 
-/// An instant as people and programs read it: RFC 3339 in UTC, to the second. One that no calendar knows is its number of
-/// seconds since 1970.
+/// Formats an instant as RFC 3339 in UTC, to the second. An instant outside of the calendar's range is
+/// printed as its number of seconds since 1970.
 pub fn instant(at: UnixMillis) -> String {
     let seconds = at.0.div_euclid(1000);
     Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }
 
-/// What the summary is about.
+/// The content of a summary.
 #[derive(Clone, Copy, Debug)]
 pub struct SummaryContent<'a> {
-    /// How the review ended.
+    /// Outcome of the review.
     pub outcome: &'a ReviewOutcome,
     /// The commit that was reviewed.
     pub head: &'a Sha,
-    /// The pull request's head, if it is another one by now.
+    /// The pull request's head, if it has moved since.
     pub now: Option<&'a Sha>,
-    /// The commit it was compared with.
+    /// The commit that the head was compared with.
     pub base: &'a Sha,
-    /// What came since the review before.
+    /// The increment since the previous review.
     pub since: Option<&'a ReviewIncrement>,
-    /// Files of the change that configure reviews, and do not count for this one.
+    /// Files of the change that configure reviews, and are ignored for this one.
     pub configuring: &'a [RepoPath],
     /// Comments of the change that suppress nothing.
     pub suppressions: &'a [IdleSuppression],
-    /// Remarks on what the model was told and on linters that did not look: [`remarks`].
+    /// Remarks on the model's context and on linters that did not run: [`remarks`].
     pub remarks: &'a [String],
-    /// Open findings.
+    /// Open findings of the review.
     pub open: &'a [&'a Finding],
-    /// How many earlier findings are fixed.
+    /// Number of earlier findings that are fixed.
     pub fixed: usize,
-    /// How many findings a comment suppresses.
+    /// Number of findings that a comment suppresses.
     pub suppressed: usize,
-    /// What people have dismissed.
+    /// The findings that people have dismissed.
     pub dismissed: &'a [&'a Finding],
-    /// Those of them whose comments an operator has taken back: no comment is left to be answered.
+    /// Dismissed findings whose comments an operator has removed, which leaves no comment to answer.
     pub retracted: &'a [&'a Finding],
-    /// What was looked at.
+    /// The files that were reviewed and those that were not.
     pub coverage: &'a ReviewCoverage,
-    /// A model's words on what the change does and where to look first.
+    /// A model's summary of the change and of the places to read first.
     pub walkthrough: &'a [WalkthroughLine],
-    /// Who reviewed: [`by`].
+    /// The reviewers and the cost: [`by`].
     pub by: &'a str,
 }
 
-/// Who reviewed, and what it cost: the last line of every report.
+/// Returns the reviewers and the cost, as the last line of every report.
 pub fn by(record: &ReviewRecord) -> String {
     let tools = record.detail.tools.iter().filter(|tool| tool.skipped.is_none());
     let tools: Vec<String> = tools.map(|tool| clean(&tool.name, MAX_TOOL_CHARS)).collect();
@@ -95,24 +95,24 @@ pub fn by(record: &ReviewRecord) -> String {
     format!("rules{tools} and {of}{}: {turns}, {}", clean(model, MAX_MODEL_CHARS), record.cost())
 }
 
-/// Why no model was asked about a head: a run that converges has audited it and found nothing.
+/// Returns the reason why no model was asked about a head: a converge run has audited it and found nothing.
 pub fn audited_clean(run: &RunId) -> String {
     format!("converge run {run} has audited this commit and found nothing, so no other model was asked")
 }
 
-/// The same as a sentence in Markdown.
+/// Formats the reviewers and the cost as a sentence in Markdown.
 pub fn by_line(by: &str) -> String {
     format!("_{}._", plain(&capitalised(by)))
 }
 
-/// The text with a capital at its beginning.
+/// Returns the text with a capital at its beginning.
 fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
     first.into_iter().chain(letters).collect()
 }
 
-/// The summary comment.
+/// Renders the summary comment.
 pub fn summary(summary: &SummaryContent<'_>) -> String {
     let SummaryContent { outcome, head, now, base, since, configuring, suppressions, remarks, .. } = summary;
     let SummaryContent { open, fixed, suppressed, dismissed, retracted, coverage, walkthrough, by, .. } =
@@ -201,7 +201,7 @@ pub fn summary(summary: &SummaryContent<'_>) -> String {
     text + &by_line(by)
 }
 
-/// What came since the review before: what became of the findings, and of which commits and lines.
+/// Adds the changes since the previous review: the fate of findings, and the commits and lines.
 fn since(text: &mut String, increment: &ReviewIncrement) {
     let ReviewIncrement { since, history, lines, findings } = increment;
     let FindingTally { new, reopened, fixed, suppressed, still } = findings;
@@ -232,7 +232,7 @@ fn since(text: &mut String, increment: &ReviewIncrement) {
     let _ = writeln!(text, "{}.", capitalised(&parts.join(", ")));
 }
 
-/// `2 new commits (…, …)`.
+/// Formats a list such as `2 new commits (…, …)`.
 fn commits(commits: &[Sha], what: &str) -> String {
     let listed: Vec<String> =
         commits.iter().take(MAX_COMMITS).map(|commit| format!("`{}`", commit.short())).collect();
@@ -241,7 +241,8 @@ fn commits(commits: &[Sha], what: &str) -> String {
     format!("{}{names}", counted(commits.len(), &format!("{what} commit")))
 }
 
-/// How many findings people have dismissed; the worst ones by name, because nobody else mentions them.
+/// Adds the number of findings that people have dismissed. The worst ones are named, because no other part
+/// mentions them.
 fn dismissed(text: &mut String, dismissed: &[&Finding]) {
     if dismissed.is_empty() {
         return;
@@ -265,7 +266,7 @@ fn dismissed(text: &mut String, dismissed: &[&Finding]) {
     }
 }
 
-/// Comments that suppress nothing, though whoever wrote them believes that they do.
+/// Lists comments that suppress nothing, contrary to their authors' intent.
 fn idle(text: &mut String, suppressions: &[IdleSuppression]) {
     for (index, IdleSuppression { path, line, rule, problem }) in
         suppressions.iter().take(MAX_IDLE).enumerate()
@@ -299,7 +300,7 @@ fn files(text: &mut String, coverage: &ReviewCoverage) {
     }
 }
 
-/// One line that says how it ended.
+/// Returns one line with the result of the review.
 pub fn headline(outcome: &ReviewOutcome, open: &[&Finding]) -> String {
     match outcome.kind {
         OutcomeKind::Reviewed if open.is_empty() => "nothing found".into(),
@@ -311,7 +312,7 @@ pub fn headline(outcome: &ReviewOutcome, open: &[&Finding]) -> String {
     }
 }
 
-/// The summary of a pull request that could not be reviewed: the class of the reason, no details.
+/// Renders the summary of a pull request that could not be reviewed: the class of the reason, no details.
 pub fn unavailable(head: &Sha, class: &str) -> String {
     format!(
         "## Truing: review temporarily unavailable\n\nCommit `{}` has not been reviewed: {class}. Truing tries \
@@ -320,7 +321,8 @@ pub fn unavailable(head: &Sha, class: &str) -> String {
     )
 }
 
-/// An inline comment, or one on a file. What became of it stands first: a text that is cut must still say so.
+/// Renders an inline comment, or one on a file. The finding's status stands first, because a text that is cut
+/// must still show it.
 pub fn comment(finding: &Finding) -> String {
     let raw = &finding.raw;
     let mut text = format!("**{}: {}** ({})\n\n", raw.severity.as_str(), titled(&raw.title), code(&raw.rule));
@@ -376,7 +378,7 @@ pub fn comment(finding: &Finding) -> String {
     text
 }
 
-/// The line beside the commit.
+/// Returns the description of the commit's status.
 pub fn status(outcome: &ReviewOutcome, open: &[&Finding]) -> String {
     match &outcome.reason {
         Some(reason) => format!("{}: {reason}", headline(outcome, open)),
@@ -384,7 +386,7 @@ pub fn status(outcome: &ReviewOutcome, open: &[&Finding]) -> String {
     }
 }
 
-/// How many findings of each severity, worst first, without zeros.
+/// Counts the findings of each severity, worst first, without zeros.
 pub fn by_severity(open: &[&Finding]) -> Vec<(Severity, u32)> {
     let count = |severity| open.iter().filter(|finding| finding.raw.severity == severity).count();
     Severity::ALL
@@ -396,7 +398,7 @@ pub fn by_severity(open: &[&Finding]) -> Vec<(Severity, u32)> {
 
 pub use truing_core::line::counted;
 
-/// A path as code.
+/// Formats a path as code.
 fn path(path: &RepoPath) -> String {
     code(&path.to_string())
 }

@@ -1,10 +1,11 @@
-//! Linters that a review runs on the files that it looks at: those that the repository uses and that are installed, and
-//! those that are configured.
+//! Runs linters on the files of a review: those that the repository uses and that are installed, and those
+//! that are configured.
 //!
-//! Each runs in the sandbox, without a network, on files that it may only read, and is told of changed files alone where it
-//! allows that. The reader's process reads what it prints, as it reads an output of `--from` (docs/adr/0090).
+//! Each linter runs in the sandbox without a network, on files that are read-only to it. It gets the changed
+//! files alone if it allows that. The reader's process parses its output, as it parses an output of `--from`
+//! (docs/adr/0090).
 
-// long: what others see of linters; how they run is in the modules below.
+// long: the public part of linters; how they run is in the modules below.
 
 mod alone;
 mod base;
@@ -65,40 +66,40 @@ pub use select::{SelectedLinter, select};
 use set_up::{install, not_installed};
 use signs::{used, used_below};
 
-/// The most linters of a review.
+/// Maximum number of linters of a review.
 const MAX_TOOLS: usize = 50;
-/// The most characters of a reason.
+/// Maximum number of characters of a reason.
 const MAX_REASON: usize = 600;
-/// The name under which reports say that hooks are not known.
+/// The name under which reports state that hooks are not known.
 const HOOKS: &str = "pre-commit";
-/// The reason for which a linter's findings may be as old as the base.
+/// The reason why a linter's findings may be as old as the base.
 const REPLACED: &str =
     "its program was replaced during the review: findings that the base has, too, may be among those told";
 
-/// The reason not to run a linter of the repository's own file.
+/// The reason not to run a linter that the repository's own file configures.
 const REFUSED: &str =
     "the repository's own file configures it, and the operator's `verify.from_repository` is false";
 
-/// The linters that the configuration wants.
+/// The linters that the configuration selects.
 #[derive(Clone, Debug, Default)]
 pub struct ConfiguredLinters {
-    /// Are any run?
+    /// Selects which of the detected linters run.
     pub tools: ToolSelection,
-    /// Those that it names itself.
+    /// The linters that the configuration defines itself.
     pub configured: Vec<ToolConfig>,
-    /// Names of those that the repository's own file configures, which it may not.
+    /// Names of linters that the repository's own file configures, which is not permitted.
     pub refused: BTreeSet<String>,
 }
 
 impl ConfiguredLinters {
-    /// Those of a configuration.
+    /// Takes the linters from a configuration.
     pub fn of(config: &Config) -> Self {
         let name = |key: &String| Some(key.strip_prefix("tool.")?.split('.').next()?.to_owned());
         let refused = config.not_used().iter().filter_map(name).collect();
         Self { tools: config.review.tools, configured: config.tools.clone(), refused }
     }
 
-    /// Are any run?
+    /// True if any linter is to run.
     pub fn any(&self) -> bool {
         match self.tools {
             ToolSelection::Off => false,
@@ -112,17 +113,17 @@ impl ConfiguredLinters {
 pub struct LinterSources {
     /// Outputs of tools that ran on the head.
     pub given: Vec<ToolOutput>,
-    /// The runs of those that are wanted; none: they are not run here.
+    /// Runs the selected linters; none if linters do not run here.
     pub running: Option<LinterRunner>,
 }
 
 impl LinterSources {
-    /// May any file of the head be looked for?
+    /// True if findings may concern any file of the head, which must then be exported in full.
     pub fn needs_tree(&self, wanted: &ConfiguredLinters) -> bool {
         self.run_any(wanted) || !self.given.is_empty()
     }
 
-    /// Are there linters to run?
+    /// True if there are linters to run.
     pub fn run_any(&self, wanted: &ConfiguredLinters) -> bool {
         self.running.is_some() && wanted.any()
     }
@@ -131,18 +132,18 @@ impl LinterSources {
 /// The linters of a review, and what they may use.
 #[derive(Clone, Copy, Debug)]
 pub struct ReviewLinters<'a> {
-    /// Those of the machine, and outputs.
+    /// The linters of the machine, and given outputs.
     pub toolbox: &'a LinterSources,
-    /// As [`LinterFiles::project`].
+    /// Has the meaning of [`LinterFiles::project`].
     pub project: Option<&'a Path>,
-    /// As [`LinterFiles::trust`].
+    /// Has the meaning of [`LinterFiles::trust`].
     pub trust: Option<&'a Trust>,
-    /// The base, where they look, too, if they found something.
+    /// The base commit. Linters that found something run on it, too.
     pub base: BaseCommit<'a>,
 }
 
 impl<'a> ReviewLinters<'a> {
-    /// Outputs that were given, and those of the linters that are wanted.
+    /// Returns the given outputs, and those of the selected linters.
     ///
     /// # Errors
     /// As [`LinterRunner::look`].
@@ -165,7 +166,7 @@ impl<'a> ReviewLinters<'a> {
         })
     }
 
-    /// The findings of linters on these files, as they are now.
+    /// Returns the findings of linters on the current files.
     ///
     /// # Errors
     /// [`ReaderError`]
@@ -182,9 +183,9 @@ impl<'a> ReviewLinters<'a> {
         })
     }
 
-    /// Takes those of the findings of linters that the base had already: the answer is which. `changes`: the sections of the diff;
-    /// `head`: its folder, and the programs that looked at it. A linter that fails on the base has nothing old, nor has one whose
-    /// program is another one by now.
+    /// Removes the findings of linters that the base already had, and returns their fingerprints. `changes`
+    /// are the sections of the diff; `head` is its folder and the programs that ran on it. A linter that
+    /// fails on the base, or whose program has changed since, has no old findings.
     ///
     /// # Errors
     /// [`ReaderError`]
@@ -227,7 +228,7 @@ impl<'a> ReviewLinters<'a> {
     }
 }
 
-/// The findings of outputs.
+/// Reads the findings from outputs.
 async fn read_all(
     outputs: Vec<LinterOutput>,
     (tree, changed): (&Path, &[ChangedFile]),
@@ -243,35 +244,36 @@ async fn read_all(
 /// The result of running linters.
 #[derive(Debug, Default)]
 pub struct LinterResults {
-    /// Their outputs, to be read.
+    /// Outputs that the reader has to parse.
     pub outputs: Vec<LinterOutput>,
-    /// Those that did not run though the repository uses them.
+    /// Linters that did not run though the repository uses them.
     pub skipped: Vec<ToolRun>,
-    /// The programs that looked, by the names of the linters.
+    /// The programs that ran, by the names of the linters.
     pub(crate) programs: ProgramsByLinter,
-    /// The changed files that could not be passed to them, by the same names.
+    /// The changed files that could not be passed to linters, by the same names.
     pub(crate) unlinted: BTreeMap<String, Vec<RepoPath>>,
-    /// The files of which those of the base configured them.
+    /// The files whose version in the base configured the linters.
     pub(crate) by_base: BaseFilesByLinter,
-    /// Folders in which they looked: what is kept of a file is compared with them again.
+    /// Folders in which the linters ran. Kept results of a file are compared with them again.
     pub(crate) folders: Vec<PrivateFolder>,
 }
 
 /// The end of a linter's runs.
 #[derive(Debug)]
 enum LinterRunEnd {
-    /// It looked, or failed.
+    /// The linter ran, or failed.
     Ran(Vec<LinterOutput>),
-    /// This machine lacks something that it needs.
+    /// This machine lacks something that the linter needs.
     Lacks(ToolRun),
 }
 
-/// A linter that did not run.
+/// Records a linter that did not run.
 fn skipped(name: &str, reason: &str) -> ToolRun {
     ToolRun { name: name.to_owned(), skipped: Some(clean(reason, MAX_REASON)), ..ToolRun::default() }
 }
 
-/// The linters that the files of a folder show, of those that are wanted, and the reason for which hooks are not known.
+/// Selects the linters that the files of a folder show, among the wanted ones. Also returns the reason why
+/// hooks are not known.
 async fn selected(
     tree: &Path,
     files: LinterFiles<'_>,
@@ -292,15 +294,16 @@ struct ReadyLinter<'a> {
     tool: &'a SelectedLinter,
     files: Vec<&'a str>,
     by: LinterRunMethod<'a>,
-    /// The folder that it looks at, where the base configures it; none: the head's.
+    /// The folder that the linter inspects where the base configures it; none for the folder of the head.
     place: Option<BasePlace<'a>>,
 }
 
 impl LinterRunner {
-    /// Runs all that are wanted, some at once; `only`: those of these names.
+    /// Runs all selected linters, several at a time; `only` restricts them to these names.
     ///
     /// # Errors
-    /// [`ReaderError`], if nobody can tell which tools the repository uses. A tool that fails is no error: its output says so.
+    /// [`ReaderError`], if the tools that the repository uses cannot be determined. A tool that fails is no
+    /// error: its output reports it.
     pub fn look<'f>(
         &'f self,
         files: LinterFiles<'f>,
@@ -355,9 +358,9 @@ impl LinterRunner {
                     Err(reason) if tool.is_configured || self.is_silenced(tool, files, set_up.as_ref()) => {
                         looked.outputs.push(LinterOutput::failed(tool, &reason));
                     }
-                    // The files that it looks at do not say that anybody uses it.
+                    // The inspected files do not show that the repository uses the tool.
                     Err(_) if tool.is_guessed => {}
-                    // One word for all folders.
+                    // One report covers all folders.
                     Err(_) if looked.skipped.iter().any(|run| run.name == tool_name(&tool.name)) => {}
                     Err(reason) => looked.skipped.push(skipped(&tool_name(&tool.name), &reason)),
                 }
@@ -401,7 +404,7 @@ impl LinterRunner {
         })
     }
 
-    /// The project's dependencies, where a wanted tool needs them and they are set up for it.
+    /// Sets up the project's dependencies, if a selected tool needs them and they can be set up for it.
     async fn set_up(
         &self,
         selected: &[SelectedLinter],
@@ -423,7 +426,7 @@ impl LinterRunner {
         })
     }
 
-    /// The way to run a tool, or the reason not to.
+    /// Returns how to run a tool, or the reason not to run it.
     fn ready<'a>(
         &self,
         tool: &SelectedLinter,
@@ -448,7 +451,7 @@ impl LinterRunner {
             return Err(format!("{folder} configures it, and what `verify.setup` installs is for the root"));
         }
         if self.is_served && tool.needs_setup() {
-            // Its program, or a part of it, would be the change's.
+            // The tool's program, or a part of it, would come from the change.
             let is_brought = |path: &&str| tool.places.iter().any(|place| top(place) == top(path));
             if let Some(path) = touched().find(is_brought) {
                 return Err(format!("this change brings programs of its own along: {path}"));
@@ -481,9 +484,9 @@ impl LinterRunner {
         })
     }
 
-    /// Does it see the project's dependencies only where it is installed beside them?
+    /// True if the linter finds the project's dependencies only when it is installed beside them.
     fn is_projects_own(&self, tool: &SelectedLinter) -> bool {
-        // Go and Rust find dependencies wherever their program is.
+        // Go and Rust find dependencies regardless of where their program is.
         let is_beside = tool.places.iter().any(|place| !place.starts_with("bin/"));
         tool.needs_setup() && is_beside && !tool.is_configured
     }
@@ -501,7 +504,7 @@ impl LinterRunner {
             |folder: &Path| tool.places.iter().map(|place| folder.join(place)).collect::<Vec<_>>();
         let mut places: Vec<PathBuf> = folders.flat_map(in_folder).collect();
         places.extend(self.environment.as_ref().map(|folder| folder.join("bin").join(&tool.program)));
-        // Elsewhere it would not see the project's dependencies.
+        // In any other place the linter would not find the project's dependencies.
         if self.is_projects_own(tool) && !places.iter().any(|place| place.exists()) {
             return None;
         }
@@ -527,15 +530,15 @@ impl LinterRunner {
         named.or_else(|| Some(self.machine.home.as_ref()?.join(&fetched.folder))).filter(|it| it.is_dir())
     }
 
-    /// Runs a tool when there is a place, on files that it has not looked at before; again and again if these are more than a program
-    /// takes at once.
+    /// Runs a tool when a place is free, on files that it has not inspected before. It runs several times if
+    /// there are more files than one command line can pass.
     async fn run(&self, ready: ReadyLinter<'_>, files: LinterFiles<'_>, places: &Semaphore) -> LinterRunEnd {
-        // Nobody closes them.
+        // No caller closes the semaphore.
         let _place = places.acquire().await;
         let ReadyLinter { tool, files: mut names, by, place } = ready;
         let files = LinterFiles { tree: place.as_ref().map_or(files.tree, BasePlace::tree), ..files };
         let (tree, is_copy) = (files.tree, files.project != Some(files.tree));
-        // Its lines are those of the base there.
+        // Lines in this folder are those of the base.
         names.retain(|name| place.as_ref().is_none_or(|place| !place.has(name)));
         let without = if is_copy { tool.of_permissions() } else { BTreeSet::new() };
         let recipe = self.recipe(tool, &by, files).await;
@@ -569,7 +572,7 @@ impl LinterRunner {
             ends.extend(ran.iter().map(|printout| printout.end));
             let root = match &by {
                 LinterRunMethod::Machine(_) if moves_tree => PathBuf::from(INSIDE),
-                // The sandbox shows a folder without links in its path.
+                // The sandbox accepts a folder only without symbolic links in its path.
                 LinterRunMethod::Machine(_) => tree.canonicalize().unwrap_or_else(|_| tree.to_owned()),
                 LinterRunMethod::SetUp(..) => PathBuf::from(INSIDE),
             };
@@ -605,7 +608,7 @@ impl LinterRunner {
         }
     }
 
-    /// Everything that a tool's findings come from beside a file, if they may be kept.
+    /// Returns everything besides the file itself that a tool's findings depend on, if they may be kept.
     async fn recipe(
         &self,
         tool: &SelectedLinter,

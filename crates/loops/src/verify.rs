@@ -1,5 +1,5 @@
-//! A repository's own checks on a state of it: laid out where nothing of the user's is changed, set up, run, and compared
-//! with the state before.
+//! Runs a repository's own checks on a state of it. The state is laid out in a private folder, set up,
+//! checked, and compared with the previous state.
 
 use futures_util::future::BoxFuture;
 use std::ffi::OsStr;
@@ -13,54 +13,49 @@ use truing_core::id::Sha;
 use truing_core::verification::{CheckVerdict, VerificationReport};
 use truing_git::{Git, GitError, IndexSnapshot, LocalRepository, Mirror, PrivateFolder, Remote};
 
-/// Git's own, of which nothing is copied.
+/// Git's own folder, which is not copied.
 const GIT: &str = ".git";
 
-/// What is asked.
+/// A request to check a state of a repository.
 #[derive(Debug)]
 pub struct VerifyRequest<'a> {
     /// The repository; nothing in it is changed.
     pub repository: &'a LocalRepository,
-    /// The state before.
+    /// The state before the change; none to check a single state.
     pub base: Option<&'a Sha>,
-    /// The state that is asked about; none: the working tree.
+    /// The state to check; none for the working tree.
     pub head: Option<&'a Sha>,
 }
 
-/// What is answered.
+/// The result of checking a state.
 #[derive(Debug)]
 pub struct VerifyOutcome {
-    /// The state before.
+    /// Result of the state before the change, if there is one.
     pub base: Option<VerifiedTree>,
-    /// The state that was asked about.
+    /// The state that was checked.
     pub head: VerifiedTree,
-    /// What follows from each of its checks; none, if they could not be run.
+    /// The verdict on each of its checks; none if they could not be run.
     pub verdicts: Option<Vec<CheckVerdict>>,
 }
 
-/// Why there is no answer.
+/// The reason why there is no result.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryVerifyError {
-    /// Git.
+    /// Git failed or could not be run.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// Set-up or checks.
+    /// The set-up or a check could not be run.
     #[error(transparent)]
     Verify(#[from] VerifyError),
-    /// A file.
+    /// A file cannot be copied.
     #[error("{} cannot be copied: {source}", path.display())]
-    Copy {
-        /// Which.
-        path: PathBuf,
-        /// The system's words.
-        source: io::Error,
-    },
+    Copy { path: PathBuf, source: io::Error },
 }
 
 /// Runs the checks, on the base first.
 ///
 /// # Errors
-/// [`RepositoryVerifyError`]; a set-up or a check that fails is none.
+/// [`RepositoryVerifyError`]; a set-up or a check that fails is not an error.
 #[truing_core::boxed_future]
 pub async fn verified(
     question: &VerifyRequest<'_>,
@@ -71,7 +66,7 @@ pub async fn verified(
     let root = repository.root();
     let folder = git.private_folder()?;
     let mirror = git.mirror(&at(&folder, "mirror.git"), &Remote::local(root)?).await?;
-    // The user's own commands on his own files: whatever is set up may be used for any state of them.
+    // The user's own commands run on his own files: a set-up may be used for any state of them.
     let scope = CacheScope::new(format!("local {}", root.display()));
 
     let base = match base {
@@ -99,16 +94,16 @@ pub async fn verified(
 /// A state of a repository.
 #[derive(Clone, Copy, Debug)]
 pub enum RepositoryState<'a> {
-    /// A commit.
+    /// The state of a commit.
     Commit(&'a Sha),
-    /// What the next commit would hold.
+    /// The state that the next commit would have.
     Index(&'a IndexSnapshot),
-    /// The working tree.
+    /// The state of the working tree.
     WorkingTree,
 }
 
-/// A private folder with a state. Below it, in the folder whose path comes with it, are its files, and git's own if there
-/// is a commit.
+/// Creates a private folder with a state. The returned path is the folder below it with the files, and with
+/// git's own if there is a commit.
 ///
 /// # Errors
 /// [`RepositoryVerifyError`]
@@ -146,7 +141,8 @@ pub fn laid_out<'a>(
     })
 }
 
-/// A private folder with a commit of a mirror. Below it, in the folder whose path comes with it, are its files and git's own.
+/// Creates a private folder with a commit of a mirror. The returned path is the folder below it with the
+/// files and git's own.
 ///
 /// # Errors
 /// [`RepositoryVerifyError`]
@@ -171,7 +167,7 @@ fn at(folder: &PrivateFolder, name: &str) -> PathBuf {
     folder.path().join(name)
 }
 
-/// A commit, with a git folder of its own: many builds and tests ask git.
+/// Lays out a commit with a git folder of its own, because many builds and tests use git.
 async fn lay_out(mirror: &Mirror, commit: &Sha, tree: &Path) -> Result<(), RepositoryVerifyError> {
     make(tree)?;
     mirror.fetch(std::slice::from_ref(commit)).await?;
@@ -179,7 +175,8 @@ async fn lay_out(mirror: &Mirror, commit: &Sha, tree: &Path) -> Result<(), Repos
     Ok(())
 }
 
-/// Makes of a commit's files those of the working tree: changed and new ones, without what git ignores.
+/// Turns a commit's files into those of the working tree: changed and new ones, without files that git
+/// ignores.
 async fn lay_over_working_tree(
     repository: &LocalRepository,
     tree: &Path,
@@ -189,7 +186,8 @@ async fn lay_over_working_tree(
     lay_over(repository.root(), new.collect(), tree)
 }
 
-/// Makes of a commit's files those of another folder: changed ones, and the `new` ones, by their paths below it.
+/// Turns a commit's files into those of another folder: the changed ones, and the `new` ones, by their paths
+/// below it.
 fn lay_over(root: &Path, new: Vec<PathBuf>, tree: &Path) -> Result<(), RepositoryVerifyError> {
     for below in files(tree) {
         let (from, to) = (root.join(&below), tree.join(&below));
@@ -206,7 +204,7 @@ fn lay_over(root: &Path, new: Vec<PathBuf>, tree: &Path) -> Result<(), Repositor
     Ok(())
 }
 
-/// The paths of files and links below a folder, without git's own.
+/// Returns the paths of files and links below a folder, without git's own.
 fn files(root: &Path) -> Vec<PathBuf> {
     let mut walk = WalkBuilder::new(root);
     let found = walk.standard_filters(false).filter_entry(|entry| entry.file_name() != GIT).build().flatten();
@@ -216,7 +214,7 @@ fn files(root: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// A file as it is, or a link as one; nothing, where there is neither.
+/// Copies a file or a symbolic link as it is; does nothing if neither exists.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let found = match from.symlink_metadata() {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {

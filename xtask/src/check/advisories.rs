@@ -1,5 +1,6 @@
-//! Locked versions with a known security problem, by a local copy of the RustSec advisory database
-//! (<https://github.com/RustSec/advisory-db>: `crates/<package>/RUSTSEC-*.md`, each opened by TOML).
+//! Finds locked versions with a known security problem, with a local copy of the RustSec advisory database
+//! (<https://github.com/RustSec/advisory-db>: `crates/<package>/RUSTSEC-*.md`, each of which begins with
+//! TOML).
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use super::deny::{self, IgnoredAdvisory};
 use super::report::CheckReport;
 use crate::workspace::{self, LockedPackage};
 
-/// What to do for a database.
+/// The instructions to get a database.
 const HOW: &str = "no advisory database (data outside the repository): \
     git clone https://github.com/RustSec/advisory-db ~/.cargo/advisory-db, or --advisory-db FOLDER";
 
@@ -29,7 +30,7 @@ pub(crate) fn check(root: &Path, folder: Option<&Path>) -> Result<CheckReport> {
     Ok(CheckReport::Looked { at, problems, warnings })
 }
 
-/// Where `cargo audit` keeps its copy, if there is one.
+/// Returns the folder in which `cargo audit` keeps its copy, if there is one.
 fn usual_place() -> Option<PathBuf> {
     let home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
@@ -37,27 +38,28 @@ fn usual_place() -> Option<PathBuf> {
     Some(home.join("advisory-db")).filter(|folder| folder.is_dir())
 }
 
-/// One advisory that stands.
+/// One advisory that was not withdrawn.
 #[derive(Debug)]
 struct Advisory {
     id: String,
     package: String,
     date: String,
     title: String,
-    /// `unmaintained`, `unsound` or `notice`: worth knowing, not a vulnerability.
+    /// The kind `unmaintained`, `unsound` or `notice`, which is a warning and no vulnerability.
     informational: Option<String>,
     /// Versions that never had the problem or no longer have it.
     safe: Vec<VersionReq>,
 }
 
 impl Advisory {
-    /// A pre-release is only safe where a range names pre-releases of its very version: in doubt, it is affected.
+    /// True if a version is affected. A pre-release is only safe if a range names pre-releases of its very
+    /// version: in doubt, it is affected.
     fn affects(&self, version: &Version) -> bool {
         !self.safe.iter().any(|range| range.matches(version))
     }
 }
 
-/// Every advisory of the database that was not withdrawn.
+/// Returns every advisory of the database that was not withdrawn.
 fn read(folder: &Path) -> Result<Vec<Advisory>> {
     let mut advisories = Vec::new();
     for package in entries(&folder.join("crates"))? {
@@ -77,7 +79,7 @@ fn read(folder: &Path) -> Result<Vec<Advisory>> {
     Ok(advisories)
 }
 
-/// What is in a folder, sorted.
+/// Lists a folder's entries, sorted.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = std::fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>())
@@ -86,7 +88,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Reads one advisory; `None` if it was withdrawn.
+/// Parses one advisory; `None` if it was withdrawn.
 fn parse(text: &str) -> Result<Option<Advisory>> {
     #[derive(Deserialize)]
     struct AdvisoryFile {
@@ -129,7 +131,7 @@ fn parse(text: &str) -> Result<Option<Advisory>> {
     Ok(Some(Advisory { id, package, date, title, informational, safe }))
 }
 
-/// What affects a locked version, and what is worth knowing.
+/// Returns the problems of locked versions, and the warnings.
 fn judge(
     locked: &[LockedPackage],
     database: &[Advisory],
@@ -164,7 +166,7 @@ fn judge(
 mod tests {
     use super::*;
 
-    /// A database with one advisory for the package `leaky`.
+    /// Creates a database with one advisory for the package `leaky`.
     fn database(head: &str, versions: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let package = folder.path().join("crates/leaky");
@@ -181,7 +183,7 @@ mod tests {
         LockedPackage { name: name.into(), version: version.into(), source: Some("registry".into()) }
     }
 
-    /// Problems and warnings about one locked version of `leaky`.
+    /// Returns problems and warnings about one locked version of `leaky`.
     fn judged(
         folder: &tempfile::TempDir,
         version: &str,
@@ -202,7 +204,7 @@ mod tests {
             ("1.2.2", true),
             ("1.2.3", false),
             ("2.0.0", false),
-            // In doubt, affected.
+            // In doubt, the version is affected.
             ("1.2.3-rc.1", true),
         ] {
             let (problems, warnings) = judged(&folder, version, &[]);
@@ -224,7 +226,7 @@ mod tests {
     fn withdrawn_advisories_do_not_count_and_informational_ones_warn() {
         let safe = database("", "patched = [\">= 1.0.0\"]");
         let withdrawn = database("withdrawn = \"2000-02-01\"", "patched = []");
-        // A database of nothing but withdrawn advisories is no database, so the other one stands in.
+        // A database of only withdrawn advisories is invalid, and the second advisory makes it valid.
         std::fs::copy(
             withdrawn.path().join("crates/leaky/RUSTSEC-2000-0001.md"),
             safe.path().join("crates/leaky/RUSTSEC-2000-0002.md"),

@@ -1,4 +1,4 @@
-//! Which crate may depend on which; which crates may not be depended on at all; where crates may come from.
+//! Checks the permitted dependencies between crates, the banned crates, and the sources of crates.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use super::deny::{self, BannedCrate};
 use super::report::CheckReport;
 use crate::workspace::{self, DependencyScope, LockedPackage, ResolvedPackage, WorkspaceMember};
 
-/// Every arrow there may be between crates of this workspace (ARCHITECTURE.md, "Crates"). Normal dependencies only:
-/// tests may use the fakes.
+/// All permitted dependencies between crates of this workspace (ARCHITECTURE.md, "Crates"). Only normal
+/// dependencies count: tests may use the fakes.
 const ARROWS: &[(&str, &[&str])] = &[
     (
         "truing",
@@ -75,10 +75,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 
-/// The crates that decide, and so see no clock, randomness, environment, file system or network.
+/// The crates of pure decisions, which may not use a clock, randomness, the environment, the file system or
+/// the network.
 const PURE: &[&str] = &["truing-core", "truing-diff", "truing-guard"];
 
-/// What would bring those in, however far down.
+/// The crates that would introduce these, at any depth.
 const IMPURE: &[&str] = &[
     "async-std",
     "axum",
@@ -100,7 +101,7 @@ const IMPURE: &[&str] = &[
     "tokio",
 ];
 
-/// The one implementation of TLS, and the one of its cryptography; the others are banned in deny.toml.
+/// The only permitted implementations of TLS and of its cryptography; the others are banned in deny.toml.
 const TLS: &[&str] = &["rustls", "aws-lc-rs"];
 
 /// Checks the graph of this workspace.
@@ -123,7 +124,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     })
 }
 
-/// Normal dependencies between members that the table does not list.
+/// Returns normal dependencies between members that the table does not list.
 fn stray_arrows(members: &[WorkspaceMember]) -> Vec<String> {
     let ours = |name: &str| members.iter().any(|member| member.name == name);
     let mut problems = Vec::new();
@@ -142,7 +143,7 @@ fn stray_arrows(members: &[WorkspaceMember]) -> Vec<String> {
     problems
 }
 
-/// What a pure crate is linked with and must not be.
+/// Returns the forbidden packages that a pure crate is linked with.
 fn impurities(pure: &str, linked: &[ResolvedPackage]) -> Vec<String> {
     let impure = linked.iter().filter(|package| IMPURE.contains(&package.name.as_str()));
     impure
@@ -155,7 +156,7 @@ fn impurities(pure: &str, linked: &[ResolvedPackage]) -> Vec<String> {
         .collect()
 }
 
-/// What is in the graph and banned.
+/// Returns the packages of the graph that are banned.
 fn banned(graph: &[ResolvedPackage], bans: &[BannedCrate]) -> Vec<String> {
     let mut problems = Vec::new();
     for BannedCrate { name, reason } in bans {
@@ -166,7 +167,7 @@ fn banned(graph: &[ResolvedPackage], bans: &[BannedCrate]) -> Vec<String> {
     problems
 }
 
-/// Of `single`, those that are in the graph in more than one version.
+/// Returns the packages of `single` that are in the graph in more than one version.
 fn second_versions(graph: &[ResolvedPackage], single: &[&str]) -> Vec<String> {
     let mut problems = Vec::new();
     for name in single {
@@ -178,7 +179,7 @@ fn second_versions(graph: &[ResolvedPackage], single: &[&str]) -> Vec<String> {
     problems
 }
 
-/// What is locked to a source other than the allowed registries.
+/// Returns the packages that are locked to a source other than the allowed registries.
 fn foreign(locked: &[LockedPackage], registries: &[String]) -> Vec<String> {
     let allowed = |source: &str| {
         source
@@ -231,7 +232,7 @@ mod tests {
 
     #[test]
     fn the_listed_arrows_form_no_circle_and_name_only_listed_crates() {
-        // Take away crates that depend on nothing that is left, until none is left: with a circle, some stay.
+        // Removes crates that depend on no remaining crate, until none remains: with a cycle, some remain.
         let mut left: Vec<_> = ARROWS.to_vec();
         while !left.is_empty() {
             let names: Vec<_> = left.iter().map(|(from, _)| *from).collect();

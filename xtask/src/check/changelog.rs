@@ -1,4 +1,4 @@
-//! `changelog.d` holds fragments as its README describes them, and nothing else.
+//! Checks that `changelog.d` holds only fragments in the form of its README.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::report::CheckReport;
 /// The kinds of change, as Keep a Changelog names them.
 const KINDS: &[&str] = &["added", "changed", "fixed", "removed"];
 
-/// Checks the fragments.
+/// Checks the fragments in `changelog.d`.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let folder = root.join("changelog.d");
     let mut fragments = 0;
@@ -28,7 +28,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     Ok(CheckReport::Looked { at: format!("{fragments} fragments"), problems, warnings: Vec::new() })
 }
 
-/// What is wrong with a fragment.
+/// Returns the fault of a fragment.
 fn wrong(name: &str, text: &str) -> Option<String> {
     let named = name
         .strip_suffix(".md")

@@ -1,9 +1,10 @@
-//! No circle of more than three files among the modules of a crate: who changes one file of a circle has to know them
-//! all.
+//! Checks that no cycle of more than three files exists among the modules of a crate, because a change of one
+//! file of a cycle requires knowledge of all of them.
 //!
-//! A file uses another whose items it names, in an import or by a path. A `mod` is no use, nor is a `pub use` of what
-//! a file only hands on: who takes such a name uses the file that defines it. Code for tests does not count, and neither
-//! do methods that a file adds to a type of another: they are found by the type, not by a path.
+//! A file uses another whose items it names, in an import or by a path. Neither a `mod` nor a `pub use` that
+//! only re-exports is a use: a file that uses such a name uses the file that defines it. Code for tests does
+//! not count, and neither do methods that a file adds to a type of another, which are found by the type and
+//! not by a path.
 
 mod source;
 mod tree;
@@ -18,11 +19,11 @@ use self::tree::FileArrows;
 use super::report::CheckReport;
 use crate::workspace;
 
-/// Files that may know each other.
+/// Maximum number of files in a cycle.
 const MAX_FILES: usize = 3;
 
-/// Circles that are larger for now, by one of their files, with how many there are: no circle may grow, none may be
-/// added, and a smaller one is entered here as what it is.
+/// Larger cycles that are accepted for now, by one of their files, with their size. No cycle may grow, none
+/// may be added, and a cycle that shrinks is entered here with its new size.
 const EXCEPTIONS: &[(&str, usize)] = &[("crates/loops/src/agent.rs", 5)];
 
 /// Checks the modules of every crate.
@@ -36,7 +37,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     Ok(found(&texts, EXCEPTIONS))
 }
 
-/// The circles among these files by path, of every crate that has its root there.
+/// Finds the cycles among these files, for every crate whose root is among them.
 fn found(texts: &BTreeMap<&str, &str>, exceptions: &[(&str, usize)]) -> CheckReport {
     let (mut files, mut uses, mut circles) = (0, 0, Vec::new());
     for root in texts.keys().filter(|path| is_root(path)) {
@@ -69,16 +70,16 @@ fn found(texts: &BTreeMap<&str, &str>, exceptions: &[(&str, usize)]) -> CheckRep
     CheckReport::Looked { at: format!("{files} files, {uses} uses"), problems, warnings }
 }
 
-/// Is this file the root of a crate?
+/// True if this file is the root of a crate.
 fn is_root(path: &str) -> bool {
     let source = path.strip_suffix("/lib.rs").or_else(|| path.strip_suffix("/main.rs"));
     source.and_then(|source| source.strip_suffix("/src")).is_some()
 }
 
-/// Files each of which uses, directly or not, each other.
+/// Files that all use each other, directly or indirectly.
 struct FileCycle {
     files: Vec<String>,
-    /// The shortest way from one of them back to it.
+    /// The shortest path from one of them back to it.
     shortest: Vec<String>,
 }
 
@@ -89,7 +90,7 @@ impl FileCycle {
         Self { files, shortest }
     }
 
-    /// The exception that names one of its files.
+    /// Returns the exception that names one of its files.
     fn exception<'a>(&self, exceptions: &[(&'a str, usize)]) -> Option<(&'a str, usize)> {
         exceptions.iter().find(|(file, _)| self.files.iter().any(|known| known == file)).copied()
     }
@@ -101,7 +102,7 @@ impl fmt::Display for FileCycle {
     }
 }
 
-/// The shortest way from a file back to it, which it begins and ends with.
+/// Returns the shortest path from a file back to it, with the file at both ends.
 fn way_back(from: &str, arrows: &FileArrows) -> Option<Vec<String>> {
     let mut reached = BTreeSet::new();
     let mut ways = VecDeque::from([vec![from.to_owned()]]);
@@ -119,7 +120,7 @@ fn way_back(from: &str, arrows: &FileArrows) -> Option<Vec<String>> {
     None
 }
 
-/// Tarjan's strongly connected components of at least two files.
+/// Returns Tarjan's strongly connected components of at least two files.
 fn components(arrows: &FileArrows) -> Vec<Vec<String>> {
     let mut search = CycleSearch { arrows, seen: BTreeMap::new(), stack: Vec::new(), found: Vec::new() };
     for file in arrows.keys() {
@@ -132,14 +133,15 @@ fn components(arrows: &FileArrows) -> Vec<Vec<String>> {
 
 struct CycleSearch<'a> {
     arrows: &'a FileArrows,
-    /// The order in which each file was first seen.
+    /// The order in which each file was first visited.
     seen: BTreeMap<&'a str, usize>,
     stack: Vec<&'a str>,
     found: Vec<Vec<String>>,
 }
 
 impl<'a> CycleSearch<'a> {
-    /// The first seen file on the stack that this one reaches. No deeper than a crate has files, some hundreds.
+    /// Returns the earliest visited file on the stack that this one reaches. The recursion is at most as deep
+    /// as the number of a crate's files, some hundreds.
     fn visit(&mut self, file: &'a str) -> usize {
         let index = self.seen.len();
         self.seen.insert(file, index);
@@ -168,7 +170,7 @@ impl<'a> CycleSearch<'a> {
 mod tests {
     use super::*;
 
-    /// Problems and warnings of a made-up crate.
+    /// Returns problems and warnings of a made-up crate.
     fn told(files: &[(&str, &str)], exceptions: &[(&str, usize)]) -> (Vec<String>, Vec<String>) {
         let paths: Vec<String> = files.iter().map(|(path, _)| format!("crates/a/src/{path}")).collect();
         let texts = paths.iter().map(String::as_str).zip(files.iter().map(|(_, text)| *text)).collect();
@@ -178,7 +180,7 @@ mod tests {
         }
     }
 
-    /// Each file with those that it uses.
+    /// Returns each file with the ones that it uses.
     fn uses(files: &[(&str, &str)]) -> Vec<String> {
         let paths: Vec<String> = files.iter().map(|(path, _)| format!("src/{path}")).collect();
         let texts = paths.iter().map(String::as_str).zip(files.iter().map(|(_, text)| *text)).collect();

@@ -1,6 +1,6 @@
-//! Rust source without its comments and literals, so that a search finds code and not talk about code.
+//! Removes comments and literals from Rust source, which limits searches to the code itself.
 
-/// `source` with every comment, string and character blanked out; line breaks stay where they are.
+/// Returns `source` with every comment, string and character blanked out; line breaks stay in place.
 pub(crate) fn code_only(source: &str) -> String {
     let chars: Vec<char> = source.chars().collect();
     let mut code = String::with_capacity(source.len());
@@ -28,7 +28,7 @@ pub(crate) fn code_only(source: &str) -> String {
     code
 }
 
-/// Whether the character before `at` belongs to a name; the prefixes of byte and C strings do not count.
+/// True if the character before `at` belongs to a name; the prefixes of byte and C strings do not count.
 fn follows_name(chars: &[char], at: usize) -> bool {
     let is_name = |at: Option<usize>| {
         at.and_then(|at| chars.get(at)).is_some_and(|char| char.is_alphanumeric() || *char == '_')
@@ -57,7 +57,7 @@ fn end_of_comment(chars: &[char], at: usize) -> Option<usize> {
     }
 }
 
-/// `at` is the first character inside.
+/// Returns the end of a string; `at` is the first character inside.
 fn end_of_string(chars: &[char], mut at: usize) -> usize {
     loop {
         match chars.get(at) {
@@ -69,17 +69,17 @@ fn end_of_string(chars: &[char], mut at: usize) -> usize {
     }
 }
 
-/// `None` if the quote opens a lifetime.
+/// Returns the end of a character literal, or `None` if the quote opens a lifetime.
 fn end_of_character(chars: &[char], at: usize) -> Option<usize> {
     match (chars.get(at + 1)?, chars.get(at + 2)?) {
-        // The escaped character itself may be a quote, so the search begins behind it.
+        // The escaped character itself may be a quote, and the search therefore begins after it.
         ('\\', _) => Some((at + 3..chars.len()).find(|&at| chars.get(at) == Some(&'\''))? + 1),
         (_, '\'') => Some(at + 3),
         _ => None,
     }
 }
 
-/// `None` if the `r` at `at` opens no raw string.
+/// Returns the end of a raw string, or `None` if the `r` at `at` opens none.
 fn end_of_raw_string(chars: &[char], at: usize) -> Option<usize> {
     let hashes = chars.get(at + 1..)?.iter().take_while(|char| **char == '#').count();
     let open = at + 1 + hashes;

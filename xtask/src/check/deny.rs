@@ -1,11 +1,11 @@
-//! The parts of `deny.toml` that the checks read. The file is cargo-deny's, so that tool can be used on it as well.
+//! The parts of `deny.toml` that the checks read. The format is cargo-deny's, and that tool can therefore use
+//! the file as well.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-/// `deny.toml`.
 #[derive(Deserialize)]
 pub(crate) struct DenyConfig {
     pub(crate) licenses: LicenseRules,
@@ -14,7 +14,7 @@ pub(crate) struct DenyConfig {
     pub(crate) sources: SourceRules,
 }
 
-/// What may be depended on, by licence.
+/// The licences that dependencies may have.
 #[derive(Deserialize)]
 pub(crate) struct LicenseRules {
     /// Licences, each with its exception if it has one (`Apache-2.0 WITH LLVM-exception`).
@@ -23,7 +23,7 @@ pub(crate) struct LicenseRules {
     pub(crate) exceptions: Vec<LicenseException>,
 }
 
-/// Further licences for one crate. cargo-deny knows no reason here: it stands in a comment.
+/// Further licences for one crate. cargo-deny has no field for a reason here: it stands in a comment.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LicenseException {
@@ -32,14 +32,14 @@ pub(crate) struct LicenseException {
     pub(crate) allow: Vec<String>,
 }
 
-/// Which advisories were looked at and found not to matter here.
+/// The advisories that were examined and do not apply here.
 #[derive(Deserialize)]
 pub(crate) struct AdvisoryRules {
     #[serde(default)]
     pub(crate) ignore: Vec<IgnoredAdvisory>,
 }
 
-/// An advisory that does not matter here. The reason is for the readers of the file, but must be there.
+/// An advisory that does not apply here. The reason is for the readers of the file, but is required.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IgnoredAdvisory {
@@ -47,7 +47,7 @@ pub(crate) struct IgnoredAdvisory {
     pub(crate) reason: String,
 }
 
-/// What may not be depended on.
+/// The crates that are forbidden as dependencies.
 #[derive(Deserialize)]
 pub(crate) struct BanRules {
     pub(crate) deny: Vec<BannedCrate>,
@@ -55,19 +55,19 @@ pub(crate) struct BanRules {
     pub(crate) skip: Vec<SkippedCrate>,
 }
 
-/// A second version of a crate that is allowed, with the reason.
+/// A permitted second version of a crate, with the reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SkippedCrate {
-    /// `name@version`.
+    /// The crate in the form `name@version`.
     #[serde(rename = "crate")]
     pub(crate) name: String,
-    /// Who needs it, and what would end that.
+    /// The packages that need it, and the condition under which they would not.
     pub(crate) reason: String,
 }
 
 impl SkippedCrate {
-    /// Its name and its version.
+    /// Returns the name and the version.
     pub(crate) fn of(&self) -> (&str, &str) {
         self.name.split_once('@').unwrap_or((&self.name, ""))
     }
@@ -82,7 +82,7 @@ pub(crate) struct BannedCrate {
     pub(crate) reason: String,
 }
 
-/// Where crates may come from.
+/// The permitted sources of crates.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct SourceRules {
@@ -90,7 +90,6 @@ pub(crate) struct SourceRules {
     pub(crate) allow_registry: Vec<String>,
 }
 
-/// Reads `deny.toml` in `root`.
 pub(crate) fn read(root: &Path) -> Result<DenyConfig> {
     let text = std::fs::read_to_string(root.join("deny.toml")).context("cannot read deny.toml")?;
     toml::from_str(&text).context("cannot understand deny.toml")

@@ -1,4 +1,4 @@
-//! The documentation builds without a warning: no dead link, nothing public without a word on it.
+//! Checks that the documentation builds without a warning, such as a dead link.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::report::CheckReport;
 use crate::workspace;
 
-/// Builds the documentation of the workspace's own crates; rustdoc prints what is wrong as it goes.
+/// Builds the documentation of the workspace's own crates; rustdoc prints the problems itself.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let status = workspace::cargo(root)
         .args(["doc", "--workspace", "--no-deps", "--locked", "--quiet"])

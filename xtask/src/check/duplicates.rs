@@ -1,4 +1,4 @@
-//! Every package is built in one version, or deny.toml gives a reason for each further one.
+//! Checks that every package is built in one version, or that deny.toml gives a reason for each further one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,14 +9,14 @@ use super::deny::{self, SkippedCrate};
 use super::report::CheckReport;
 use crate::workspace::{self, DependencyScope, ResolvedPackage};
 
-/// Checks the packages that are built in, of all platforms.
+/// Checks the packages that are part of the build, of all platforms.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let packages = workspace::graph(root, DependencyScope::Built)?;
     let (problems, warnings) = judge(&packages, &deny::read(root)?.bans.skip);
     Ok(CheckReport::Looked { at: format!("{} packages", packages.len()), problems, warnings })
 }
 
-/// Names with more than one version that nobody gives a reason for, and reasons for what is not there.
+/// Returns names with several versions and no reason, and reasons without a matching package.
 fn judge(packages: &[ResolvedPackage], skipped: &[SkippedCrate]) -> (Vec<String>, Vec<String>) {
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for package in packages {

@@ -1,5 +1,6 @@
-//! Who may know one kind of forge. Above crate `forge`, code names `Server` and `RepositoryClient`, which are every kind
-//! (ADR 78); only where clients are made of a configuration it names a kind's own types.
+//! Checks which files may refer to one kind of forge. Above crate `forge`, code uses `Server` and
+//! `RepositoryClient`, which cover every kind (ADR 78); a kind's own types are permitted only where clients
+//! are created from a configuration.
 
 use std::path::Path;
 
@@ -12,10 +13,10 @@ use crate::workspace::{self, TrackedFile};
 /// The crates above `forge`.
 const ABOVE: &[&str] = &["config", "loops", "service", "truing"];
 
-/// The folder of each kind in crate `forge`, and the beginning of its types' names.
+/// The folder of each kind in crate `forge`, and the prefix of its types' names.
 const KINDS: &[(&str, &str)] = &[("github", "GitHub"), ("bitbucket", "Bitbucket")];
 
-/// The files that may name a kind, and why.
+/// The files that may name a kind, with the reasons.
 const NAMED_IN: &[(&str, &str)] = &[
     ("crates/truing/src/wiring/forges.rs", "makes clients of a configuration"),
     ("crates/truing/src/demo/forge.rs", "makes the client of the demonstration"),
@@ -31,7 +32,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     Ok(CheckReport::Looked { at: format!("{at} files"), problems, warnings: Vec::new() })
 }
 
-/// So many files are looked at; and what those name that may not.
+/// Returns the number of checked files, and their forbidden uses of a kind.
 fn found(files: &[TrackedFile]) -> (usize, Vec<String>) {
     let sources: Vec<&TrackedFile> = files.iter().filter(|file| is_source(&file.path)).collect();
     let is_known = |file: &&&TrackedFile| NAMED_IN.iter().any(|(known, _)| *known == file.path);
@@ -51,7 +52,7 @@ fn is_source(path: &str) -> bool {
     path.ends_with(".rs") && !is_test && ABOVE.iter().any(is_above)
 }
 
-/// The folders and types of kinds that code names, each once.
+/// Returns the folders and types of kinds that code names, each once.
 fn named(code: &str) -> Vec<String> {
     let mut named = Vec::new();
     let is_name = |char: char| char.is_alphanumeric() || char == '_';
@@ -67,11 +68,11 @@ fn named(code: &str) -> Vec<String> {
     named
 }
 
-/// Each word, and where it begins.
+/// Returns each word with its position.
 fn words(code: &str, is_name: impl Fn(char) -> bool + Copy) -> impl Iterator<Item = (usize, &str)> {
     code.split(move |char| !is_name(char)).scan(0, |next, word| {
         let at = *next;
-        // Whatever parts words here is told by what follows: it may have several bytes.
+        // The separator is the next character, which may have several bytes.
         let after = code.get(at + word.len()..).and_then(|rest| rest.chars().next());
         *next = at + word.len() + after.map_or(0, char::len_utf8);
         Some((at, word))

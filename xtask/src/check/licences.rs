@@ -1,4 +1,4 @@
-//! Every package that is built into anything of ours has a licence that deny.toml allows.
+//! Checks that every package in a build has a licence that deny.toml allows.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,14 +10,14 @@ use super::report::CheckReport;
 use super::spdx;
 use crate::workspace::{self, DependencyScope, ResolvedPackage};
 
-/// Checks the packages that are built in; what only tests use is not given to anybody.
+/// Checks the packages that are part of the build; those that only tests use are never distributed.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let packages = workspace::graph(root, DependencyScope::Built)?;
     let (problems, warnings) = judge(&packages, &deny::read(root)?.licenses);
     Ok(CheckReport::Looked { at: format!("{} packages", packages.len()), problems, warnings })
 }
 
-/// What is not allowed, and what is allowed in vain.
+/// Returns the forbidden licences, and the allowed ones that no package uses.
 fn judge(packages: &[ResolvedPackage], licenses: &LicenseRules) -> (Vec<String>, Vec<String>) {
     let mut problems = Vec::new();
     let mut used = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! No source file is so long that a stranger loses the way in it.
+//! Checks the length of source files, since readers lose their way in long ones.
 
 use std::path::Path;
 
@@ -7,13 +7,13 @@ use anyhow::Result;
 use super::report::CheckReport;
 use crate::workspace::{self, TrackedFile};
 
-/// Lines that a source file may have.
+/// Maximum number of lines of a source file.
 const MAX_LINES: usize = 600;
 
-/// A longer one says why, in a comment that begins so …
+/// Prefix of the comment in which a longer file gives its reason.
 const REASON: &str = "// long: ";
 
-/// … within its first lines.
+/// Number of first lines in which that comment must be.
 const TOP: usize = 30;
 
 /// Checks every tracked Rust file.
@@ -24,7 +24,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     Ok(CheckReport::Looked { at: format!("{} source files", files.len()), problems, warnings: Vec::new() })
 }
 
-/// What is wrong with a file that is too long and does not say why.
+/// Returns the problem of a file that is too long and gives no reason.
 fn too_long(file: &TrackedFile) -> Option<String> {
     let lines = file.text.lines().count();
     let reason = |line: &str| line.strip_prefix(REASON).is_some_and(|reason| !reason.trim().is_empty());

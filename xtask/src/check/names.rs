@@ -1,7 +1,7 @@
-//! Names and comments that a stranger stumbles over: they may become fewer, and never more.
+//! Counts names and comments that confuse new readers: their number may fall, and never rise.
 //!
-//! `names.toml` records how many there are of each fault. A larger number is a problem. A smaller one is a warning that
-//! names the number to write, because two branches that both lower a number would conflict in that file.
+//! `names.toml` records the number of each fault. A larger number is a problem. A smaller one is a warning
+//! with the number to write, because two branches that both lower a number would conflict in that file.
 
 mod changes;
 mod faults;
@@ -19,10 +19,10 @@ use crate::workspace;
 /// The file that records the numbers, below the root.
 const RECORD: &str = "xtask/src/check/names.toml";
 
-/// Places that a problem lists at most.
+/// Maximum number of places that a problem lists.
 const MAX_PLACES: usize = 20;
 
-/// Checks every tracked Rust file that is not of tests.
+/// Checks every tracked Rust file outside of tests.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let mut files = workspace::tracked(root)?;
     files.retain(|file| faults::is_measured(&file.path));
@@ -33,7 +33,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     Ok(CheckReport::Looked { at: format!("{} source files", files.len()), problems, warnings })
 }
 
-/// The problems and the warnings of these faults beside the recorded numbers.
+/// Compares these faults with the recorded numbers and returns the problems and the warnings.
 fn compare_record(
     faults: &NamingFaults,
     record: &BTreeMap<String, usize>,
@@ -61,8 +61,8 @@ fn compare_record(
     (problems, warnings)
 }
 
-/// The places on the lines of the first change that has any, since the new one is likely among them; else the first of
-/// all.
+/// Lists the places on the lines of the first change that has any, since the new one is likely among them;
+/// otherwise the first of all places.
 fn list_places(places: &[&FaultPlace], changes: &[ChangedLines]) -> String {
     let on_lines = |lines: &ChangedLines| -> Vec<&FaultPlace> {
         places.iter().filter(|place| lines.contains_line(&place.path, place.line)).copied().collect()
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
     use crate::workspace::TrackedFile;
 
-    /// Three types of one word on the first three lines, and a type of two words.
+    /// Returns three types of one word on the first three lines, and a type of two words.
     fn some_faults() -> NamingFaults {
         let text = "struct Tree;\nstruct Plan;\nstruct Step;\nstruct PlanStep;\n";
         NamingFaults::of_files(&[TrackedFile { path: "a.rs".into(), text: text.into() }])

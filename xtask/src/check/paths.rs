@@ -1,4 +1,4 @@
-//! ARCHITECTURE.md names no file or folder that is not there.
+//! Checks that every file and folder that ARCHITECTURE.md names exists.
 
 use std::path::Path;
 
@@ -6,11 +6,11 @@ use anyhow::{Context, Result};
 
 use super::report::CheckReport;
 
-/// The document.
+/// The document that is checked.
 const DOCUMENT: &str = "ARCHITECTURE.md";
 
-/// Looks for every path between backquotes that begins with `crates/`, `docs/` or `xtask/`, and for every one that ends in
-/// `.rs` and begins with a crate's name: `core/src/slot.rs`, or `core/slot.rs`.
+/// Checks every path between backquotes that begins with `crates/`, `docs/` or `xtask/`, and every one that
+/// ends in `.rs` and begins with a crate's name: `core/src/slot.rs`, or `core/slot.rs`.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let text = read(&root.join(DOCUMENT))?;
     let mut looked = 0;
@@ -31,13 +31,13 @@ fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// The texts between backquotes that look like paths.
+/// Returns the texts between backquotes that look like paths.
 fn paths(line: &str) -> impl Iterator<Item = &str> {
     let quoted = line.split('`').skip(1).step_by(2);
     quoted.filter(|text| text.contains('/') && !text.contains(char::is_whitespace))
 }
 
-/// Where the file of a path may be; none for what is not checked.
+/// Returns the possible places of a path's file; none if the path is not checked.
 fn places(root: &Path, path: &str) -> Option<Vec<String>> {
     if ["crates/", "docs/", "xtask/"].iter().any(|folder| path.starts_with(folder)) {
         return Some(vec![path.to_owned()]);

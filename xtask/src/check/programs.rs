@@ -1,5 +1,5 @@
-//! Each crate has one program of integration tests, so that it is linked once, and no file below it is forgotten: one
-//! that no `mod` names would never be compiled, and nobody would notice.
+//! Checks that each crate has one program of integration tests, which is linked once, and that the program
+//! includes every file below it. A file that no `mod` names would never be compiled, without any notice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,13 +10,13 @@ use super::code;
 use super::report::CheckReport;
 use crate::workspace::{self, TrackedFile};
 
-/// Where a crate's program stands, in its folder `tests`.
+/// The folder of a crate's program, in its folder `tests`.
 const PROGRAM: &str = "it";
 
-/// What is not a source file there.
+/// The folder there that holds no source files.
 const DATA: &str = "data";
 
-/// Programs that are more than one of a crate, and why.
+/// Further programs of a crate, with the reasons.
 const EXCEPTIONS: &[(&str, &str)] =
     &[("crates/truing/tests/bombs.rs", "it measures the memory and time of its own process")];
 
@@ -32,7 +32,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     Ok(CheckReport::Looked { at, problems, warnings: Vec::new() })
 }
 
-/// Crates whose examples of the documentation are not tested though they have some.
+/// Returns crates whose documentation has examples that are not tested.
 fn untested_examples(files: &[TrackedFile]) -> Vec<String> {
     let is_untested =
         |file: &&TrackedFile| file.path.ends_with("/Cargo.toml") && file.text.contains("doctest = false");
@@ -55,11 +55,11 @@ fn untested_examples(files: &[TrackedFile]) -> Vec<String> {
 
 /// A Rust file in the folder `tests` of a crate.
 struct TestFile<'a> {
-    /// Relative to the root.
+    /// Path relative to the root.
     path: &'a str,
-    /// The crate's folder.
+    /// Folder of the crate.
     name: &'a str,
-    /// Where it is in `tests`.
+    /// Components of the path below `tests`.
     inside: Vec<&'a str>,
     text: &'a str,
 }
@@ -72,13 +72,13 @@ impl<'a> TestFile<'a> {
         is_source.then_some(Self { path: &file.path, name, inside, text: &file.text })
     }
 
-    /// Does cargo make a program of it?
+    /// True if cargo builds a program from it.
     fn is_program(&self) -> bool {
         matches!(self.inside.as_slice(), [_] | [_, "main.rs"])
     }
 }
 
-/// Programs that are too many, and files that no program takes in.
+/// Returns surplus programs, and files that no program includes.
 fn found(tests: &[TestFile<'_>], exceptions: &[(&str, &str)]) -> Vec<String> {
     let is_exception = |path: &str| exceptions.iter().any(|(exception, _)| *exception == path);
     let (mut problems, mut reached) = (Vec::new(), BTreeSet::new());
@@ -101,8 +101,8 @@ fn found(tests: &[TestFile<'_>], exceptions: &[(&str, &str)]) -> Vec<String> {
     problems
 }
 
-/// Adds a file, and all that its modules lead to. `is_root`: modules of it are beside it, and not in a folder of its
-/// name.
+/// Adds a file, and all files that its modules lead to. With `is_root`, its modules are beside it, and not in
+/// a folder of its name.
 fn reach(path: &str, is_root: bool, texts: &BTreeMap<&str, &str>, reached: &mut BTreeSet<String>) {
     let Some(text) = texts.get(path) else { return };
     if !reached.insert(path.to_owned()) {
@@ -125,7 +125,7 @@ fn reach(path: &str, is_root: bool, texts: &BTreeMap<&str, &str>, reached: &mut 
     }
 }
 
-/// A path from a folder, without `.` and `..`.
+/// Joins a path to a folder and removes `.` and `..`.
 fn resolved(folder: &str, path: &str) -> String {
     let mut parts: Vec<&str> = folder.split('/').collect();
     for part in path.split('/').filter(|part| *part != ".") {
@@ -141,16 +141,16 @@ fn resolved(folder: &str, path: &str) -> String {
 /// A module whose text is in a file of its own.
 #[derive(Debug, PartialEq, Eq)]
 struct ModuleDeclaration<'a> {
-    /// The modules around it that are in this file.
+    /// The modules of this file that enclose it.
     within: Vec<&'a str>,
     name: &'a str,
-    /// Where `#[path]` says that it is.
+    /// The path in `#[path]`, if there is one.
     path: Option<&'a str>,
 }
 
-/// Every `mod name;` of a source.
+/// Returns every `mod name;` of a source.
 fn modules(source: &str) -> Vec<ModuleDeclaration<'_>> {
-    // As many characters, so that a place in the one is a place in the other.
+    // Both texts have equally many characters, and positions in one are therefore valid in the other.
     let code = code::code_only(source);
     let places: Vec<usize> = source.char_indices().map(|(at, _)| at).chain([source.len()]).collect();
     let original = |from: usize, to: usize| {
@@ -158,7 +158,7 @@ fn modules(source: &str) -> Vec<ModuleDeclaration<'_>> {
         from.zip(to).and_then(|(from, to)| source.get(from..to)).unwrap_or_default()
     };
     let (mut found, mut open, mut path) = (Vec::new(), Vec::new(), None);
-    // The word before, and whether it follows `mod`.
+    // The previous word, and the name if it follows `mod`.
     let (mut last, mut named): (&str, Option<&str>) = ("", None);
     for (from, to) in words(&code) {
         let word = original(from, to);
@@ -188,7 +188,7 @@ fn modules(source: &str) -> Vec<ModuleDeclaration<'_>> {
     found
 }
 
-/// Where names and signs begin and end, in characters.
+/// Returns the ranges of names and signs, in characters.
 fn words(code: &str) -> Vec<(usize, usize)> {
     let is_name = |char: char| char.is_alphanumeric() || char == '_' || char == '#';
     let mut words: Vec<(usize, usize)> = Vec::new();
@@ -204,7 +204,7 @@ fn words(code: &str) -> Vec<(usize, usize)> {
     words
 }
 
-/// What a crate's manifest must not say of its tests.
+/// Returns forbidden settings of tests in a crate's manifest.
 fn declared(file: &TrackedFile) -> Vec<String> {
     let of_crate = file.path.strip_prefix("crates/").and_then(|path| path.strip_suffix("/Cargo.toml"));
     let Some(name) = of_crate.filter(|name| !name.contains('/')) else { return Vec::new() };
@@ -295,7 +295,7 @@ mod tests {
             assert_eq!(told.len(), 1, "{forgotten}: {told:?}");
             assert!(told[0].starts_with(&format!("crates/{forgotten}: no `mod`")), "{told:?}");
         }
-        // Without a main nothing is reached, and what is forgotten leads nowhere.
+        // Without a main, no file is reached, and a forgotten file reaches no other.
         let main_is_gone: Vec<_> = files.iter().skip(1).copied().collect();
         assert_eq!(problems(&main_is_gone, &[]).len(), 10);
     }

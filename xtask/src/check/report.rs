@@ -2,15 +2,15 @@
 
 /// The findings of a check.
 pub(crate) enum CheckReport {
-    /// It looked.
+    /// The check has run.
     Looked {
-        /// At what: `12 crates, 30 arrows`.
+        /// A summary of its subject, such as `12 crates, 30 arrows`.
         at: String,
         /// The problems that must be fixed.
         problems: Vec<String>,
-        /// The things that are worth knowing.
+        /// The warnings, which need no fix.
         warnings: Vec<String>,
     },
-    /// It needs data outside the repository, which is not there.
+    /// The check needs external data that is missing.
     NotRun(String),
 }

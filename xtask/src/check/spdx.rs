@@ -1,6 +1,7 @@
-//! Licence expressions as manifests hold them (SPDX 2.3, annex D), and whether a list of licences satisfies one.
+//! Parses licence expressions of manifests (SPDX 2.3, annex D), and checks if a list of licences satisfies
+//! one.
 
-/// Why a text is not a licence expression.
+/// The reason why a text is not a licence expression.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SpdxError(String);
 
@@ -10,11 +11,12 @@ impl std::fmt::Display for SpdxError {
     }
 }
 
-/// How deep parentheses may nest.
+/// Maximum nesting depth of parentheses.
 const MAX_DEPTH: usize = 32;
 
-/// Whether the licences for which `allowed` is true satisfy `expression`. A licence is asked for together with its
-/// exception: `Apache-2.0 WITH LLVM-exception`. `AND` binds tighter than `OR`; `/` is an old way to write `OR`.
+/// True if the licences for which `allowed` is true satisfy `expression`. A licence is passed to `allowed`
+/// together with its exception: `Apache-2.0 WITH LLVM-exception`. `AND` binds tighter than `OR`; `/` is an
+/// old way to write `OR`.
 pub(crate) fn satisfied(expression: &str, allowed: &mut dyn FnMut(&str) -> bool) -> Result<bool, SpdxError> {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
@@ -26,7 +28,8 @@ pub(crate) fn satisfied(expression: &str, allowed: &mut dyn FnMut(&str) -> bool)
     }
 }
 
-/// What is left to read, and what is allowed. Every licence is asked for, even where the answer is clear before.
+/// The remaining words and the permitted licences. `allowed` is called for every licence, even if the result
+/// is already certain.
 struct SpdxParser<'a> {
     words: &'a [&'a str],
     allowed: &'a mut dyn FnMut(&str) -> bool,
@@ -87,7 +90,7 @@ impl<'a> SpdxParser<'a> {
     }
 }
 
-/// Letters, digits, `-`, `.`, `+` and `:`, and not one of the operators.
+/// True for letters, digits, `-`, `.`, `+` and `:`, except the operators.
 fn is_name(word: &str) -> bool {
     let operator = ["AND", "OR", "WITH"].iter().any(|operator| word.eq_ignore_ascii_case(operator));
     !operator && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.+:".contains(&byte))
@@ -117,7 +120,7 @@ mod tests {
             ("(MIT OR ISC) AND GPL-3.0-only", false),
             ("(MIT OR ISC) AND (Zlib OR ISC)", true),
             ("((MIT))", true),
-            // An exception makes another licence of it.
+            // An exception turns it into another licence.
             ("Apache-2.0 WITH LLVM-exception", true),
             ("Apache-2.0", false),
             ("MIT WITH LLVM-exception", false),

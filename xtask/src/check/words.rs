@@ -1,4 +1,5 @@
-//! Words that do not belong in the repository: paths of somebody's machine, and code that is unfinished or waits.
+//! Finds words that do not belong in the repository: paths of a person's machine, and code that is unfinished
+//! or sleeps.
 
 use std::path::Path;
 
@@ -8,8 +9,8 @@ use super::code;
 use super::report::CheckReport;
 use crate::workspace::{self, TrackedFile};
 
-/// Where a path or an address of one machine begins, and why it may not stand in any file. Written in two halves, so
-/// that this file does not hold them.
+/// Prefixes of a machine's paths or addresses that are forbidden in every file, with the reasons. They are
+/// written in two halves, because this file must not contain them.
 const IN_ANY_FILE: &[(&str, &str, &str)] = &[
     ("/wor", "k/", "a path of one machine"),
     ("/roo", "t/", "a path of one machine"),
@@ -19,7 +20,7 @@ const IN_ANY_FILE: &[(&str, &str, &str)] = &[
     ("arti", "factory", "a registry of one machine"),
 ];
 
-/// What may not stand in Rust code (comments and strings may talk about it).
+/// Words that are forbidden in Rust code (comments and strings may mention them).
 const IN_CODE: &[(&str, &str)] = &[
     ("#[ignore", "a test that is not run: mend it or remove it"),
     ("todo!", "unfinished"),
@@ -27,7 +28,8 @@ const IN_CODE: &[(&str, &str)] = &[
     ("thread::sleep", "wait on a condition, or move the injected clock"),
 ];
 
-/// Where tests may be ignored: they need the network, and `cargo xtask test --online` runs them.
+/// The folder in which tests may be ignored: they need the network, and `cargo xtask test --online` runs
+/// them.
 const ONLINE: &str = "/tests/it/online/";
 
 /// Checks every tracked text file.
@@ -37,7 +39,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     Ok(CheckReport::Looked { at: format!("{} files", files.len()), problems, warnings: Vec::new() })
 }
 
-/// Every line of a file that holds such a word.
+/// Returns every line of a file that contains such a word.
 fn found(file: &TrackedFile) -> Vec<String> {
     let mut problems = Vec::new();
     for (number, line) in file.text.lines().enumerate() {
@@ -60,7 +62,7 @@ fn found(file: &TrackedFile) -> Vec<String> {
     problems
 }
 
-/// Whether `word` stands in `line` and is not the end of a longer name or path.
+/// True if `word` occurs in `line` and is not the end of a longer name or path.
 fn begins(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
         let before = line.get(..at).and_then(|before| before.chars().next_back());
@@ -82,7 +84,7 @@ mod tests {
         for before in ["", "\"", "=", "file:"] {
             assert_eq!(problems("a.md", &path(before)), 1, "{before}");
         }
-        // A part of a longer path, an address or a pattern is another thing.
+        // A part of a longer path, an address or a pattern is different.
         for before in ["some", "https://host.example", "~", "${HOME}", "**"] {
             assert_eq!(problems("a.md", &path(before)), 0, "{before}");
         }

@@ -1,5 +1,6 @@
-//! Who may write to a forge. The calls of `ForgeWrite` are there only for a file that names it, and `forge::effects` is the
-//! one path of every write (ADR 75, 76): a file that names it anew would be the second.
+//! Checks which files may write to a forge. The methods of `ForgeWrite` are available only to a file that
+//! names it, and `forge::effects` is the only path of every write (ADR 75, 76): a new file that names it
+//! would be a second one.
 
 use std::path::Path;
 
@@ -9,10 +10,10 @@ use super::code;
 use super::report::CheckReport;
 use crate::workspace::{self, TrackedFile};
 
-/// The side of a forge that writes.
+/// The trait for writes to a forge.
 const PORT: &str = "ForgeWrite";
 
-/// The files that may name it, and why.
+/// The files that may name it, with the reasons.
 const NAMED_IN: &[(&str, &str)] = &[
     ("crates/core/src/port.rs", "lists the ports"),
     ("crates/core/src/port/effects.rs", "defines it"),
@@ -36,7 +37,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     Ok(CheckReport::Looked { at: format!("{at} files name {PORT}"), problems, warnings: Vec::new() })
 }
 
-/// So many files name it; and those of them that may not.
+/// Returns the number of files that name it, and those of them that may not.
 fn found(files: &[TrackedFile]) -> (usize, Vec<String>) {
     let is_source = |file: &&TrackedFile| file.path.starts_with("crates/") && file.path.contains("/src/");
     let named = files.iter().filter(is_source).filter(|file| code::code_only(&file.text).contains(PORT));

@@ -1,19 +1,20 @@
-//! The value of a constant, read from its source: sums, products and shifts of whole numbers, and spans of time.
+//! Reads the value of a constant from its source: sums, products and shifts of whole numbers, and spans of
+//! time.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// What a constant holds.
+/// The value of a constant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConstantValue {
-    /// A number of bytes, entries, levels.
+    /// A number of bytes, entries or levels.
     Number(u64),
     /// A span of time.
     Time(Duration),
 }
 
-/// A constant as its file has it.
+/// A constant as its file declares it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SourceConstant {
     pub(crate) name: String,
@@ -27,13 +28,13 @@ impl SourceConstant {
         Self { name: name.to_owned(), said: String::new(), expression: expression.trim().to_owned() }
     }
 
-    /// Its value, as it is written.
+    /// Returns the value as it is written.
     pub(crate) fn expression(&self) -> &str {
         &self.expression
     }
 }
 
-/// The constants of a source file, in its order. One whose value goes over several lines is read whole.
+/// Returns the constants of a source file, in order. A value that spans several lines is read completely.
 pub(crate) fn constants(source: &str) -> Vec<SourceConstant> {
     let mut found = Vec::new();
     let mut said: Vec<&str> = Vec::new();
@@ -59,7 +60,7 @@ pub(crate) fn constants(source: &str) -> Vec<SourceConstant> {
     found
 }
 
-/// The name and the beginning of the value, if a line declares a constant.
+/// Returns the name and the beginning of the value, if a line declares a constant.
 fn declared(line: &str) -> Option<(&str, String)> {
     let line = match line.strip_prefix("pub") {
         Some(rest) if rest.starts_with('(') => rest.split_once(')')?.1.trim_start(),
@@ -72,11 +73,12 @@ fn declared(line: &str) -> Option<(&str, String)> {
     is_name.then(|| (name, value.to_owned()))
 }
 
-/// What `name` holds, where `all` are the constants of its file. Others of the same file are followed.
+/// Returns the value of `name`, given all constants of its file. References to others of the same file are
+/// resolved.
 ///
 /// # Errors
 ///
-/// There is no such constant, or its value is written in a way that is not read here.
+/// There is no such constant, or the form of its value is not supported here.
 pub(crate) fn of(name: &str, all: &[SourceConstant]) -> Result<ConstantValue> {
     nested(name, all, 8)
 }
@@ -88,11 +90,11 @@ fn nested(name: &str, all: &[SourceConstant], deep: u32) -> Result<ConstantValue
     if reader.rest.trim().is_empty() { Ok(value) } else { bail!("`{}` is not read", constant.expression) }
 }
 
-/// Reads as Rust binds: products first, then sums, then shifts.
+/// Evaluates an expression by Rust's precedence: products first, then sums, then shifts.
 struct ExpressionReader<'a> {
     rest: &'a str,
     all: &'a [SourceConstant],
-    /// How many names may still be followed.
+    /// Remaining number of names that may be resolved.
     deep: u32,
 }
 
@@ -157,7 +159,7 @@ impl<'a> ExpressionReader<'a> {
         rest.is_some()
     }
 
-    /// A number, a name or a path.
+    /// Reads a number, a name or a path.
     fn word(&mut self) -> &'a str {
         let rest = self.rest.trim_start();
         let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == ':';

@@ -1,4 +1,4 @@
-//! The programs that hold the tests: building them, and running each by itself, which tells how long it and its tests take.
+//! The test programs: builds them, and runs each separately, to measure its duration and that of its tests.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
@@ -13,18 +13,19 @@ use serde::Deserialize;
 use super::tally::TestTally;
 use crate::{say, workspace};
 
-/// Lets libtest tell how long each test took: it offers that to nightly compilers, and to whoever sets this variable.
+/// Makes libtest report the duration of each test, which it supports in nightly compilers or with this
+/// variable.
 const TELLS_TIMES: (&str, &str) = ("RUSTC_BOOTSTRAP", "1");
-/// The arguments that ask for it.
+/// The arguments that request the durations.
 const TIMES: [&str; 2] = ["-Zunstable-options", "--report-time"];
 
-/// How many tests libtest runs at once: twice as many as there are cores, since tests wait for other processes. 73 tests of
-/// crashes and of the service took 194 s with two on two cores, and 134 s with four, of which the processors had work for 121.
+/// The variable for the number of parallel tests: twice the number of cores, since tests wait for other
+/// processes. On two cores, 73 tests of crashes and of the service took 194 s with two threads, and 134 s
+/// with four, for 121 s of processor work.
 const THREADS: &str = "RUST_TEST_THREADS";
 
-/// A test program.
+/// A test program that cargo built.
 pub(super) struct TestBinary {
-    /// The package.
     package: String,
     /// The package and the target, such as `truing-core identity`.
     name: String,
@@ -55,7 +56,7 @@ struct CargoProfile {
     test: bool,
 }
 
-/// Builds them. None: they do not build, and cargo has said why.
+/// Builds the programs. None if that fails, after cargo has printed the reason.
 pub(super) fn build(root: &Path, chosen: &[String]) -> Result<Option<Vec<TestBinary>>> {
     let mut command = workspace::cargo(root);
     command.args(["test", "--locked", "--no-run", "--message-format=json-render-diagnostics"]).args(chosen);
@@ -71,7 +72,7 @@ pub(super) fn build(root: &Path, chosen: &[String]) -> Result<Option<Vec<TestBin
     Ok(built.then_some(programs))
 }
 
-/// The test program that a message is about.
+/// Returns the test program that a message is about.
 fn program(line: &str) -> Option<TestBinary> {
     let message: CargoMessage = serde_json::from_str(line).ok()?;
     if message.reason != "compiler-artifact" || !message.profile?.test {
@@ -79,7 +80,8 @@ fn program(line: &str) -> Option<TestBinary> {
     }
     let folder = message.manifest_path?.parent()?.to_owned();
     let id = message.package_id?;
-    // `path+file:///…/crates/core#truing-core@0.1.0`, or `…/crates/truing#0.1.0` where the folder has the package's name.
+    // The form is `path+file:///…/crates/core#truing-core@0.1.0`, or `…/crates/truing#0.1.0` if the folder
+    // has the package's name.
     let (path, version) = id.rsplit_once('#')?;
     let package = version.split_once('@').map_or_else(|| path.rsplit('/').next(), |(name, _)| Some(name))?;
     let target = message.target?;
@@ -89,7 +91,7 @@ fn program(line: &str) -> Option<TestBinary> {
 }
 
 impl TestBinary {
-    /// Runs its tests, passing on what they print; how long that took.
+    /// Runs the program's tests, forwarding their output, and returns the duration.
     pub(super) fn run(
         &self,
         root: &Path,
@@ -119,7 +121,7 @@ impl TestBinary {
         command
     }
 
-    /// Does it have libtest's harness? One with a harness of its own knows no times.
+    /// True if the program uses libtest's harness. One with its own harness reports no durations.
     fn tells_times(&self) -> bool {
         let mut command = self.command();
         command.args(TIMES).args(["--list", "no test has this name"]);
@@ -156,7 +158,7 @@ pub(super) fn examples(
     Ok(begun.elapsed())
 }
 
-/// Runs a command, passing its output on while counting. `false`: it failed.
+/// Runs a command, forwarding and counting its output. Returns `false` if it failed.
 fn follow(mut command: Command, tally: &mut TestTally) -> Result<bool> {
     let shown = format!("{command:?}");
     let mut child =

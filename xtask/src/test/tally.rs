@@ -1,6 +1,6 @@
-//! Counts tests, and keeps how long each took, by reading what libtest prints.
+//! Counts tests, and collects their durations, from the output of libtest.
 
-/// What came of the tests so far.
+/// The results of the tests so far.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct TestTally {
     pub(crate) passed: u64,
@@ -8,16 +8,16 @@ pub(crate) struct TestTally {
     pub(crate) skipped: u64,
     /// The names of the tests that failed.
     pub(crate) failures: Vec<String>,
-    /// How long each test took, in seconds, where its program tells it.
+    /// Duration of each test in seconds, if its program reports it.
     times: Vec<(f64, String)>,
-    /// A test program said what it will run and has not said yet how that went.
+    /// True if a test program has announced its tests without a result so far.
     running: bool,
-    /// The failures of earlier programs.
+    /// Number of failures of earlier programs.
     failed_before: u64,
 }
 
 impl TestTally {
-    /// Takes in one line of the output.
+    /// Processes one line of the output.
     pub(crate) fn read(&mut self, line: &str) {
         let line = line.trim_end();
         if line.starts_with("running ") && (line.ends_with(" tests") || line.ends_with(" test")) {
@@ -39,8 +39,8 @@ impl TestTally {
         }
     }
 
-    /// Ends the count of one program. `passed`: whether it says that all is well; if not, it counts as one failure at
-    /// least.
+    /// Ends the count of one program. `passed` is the program's own result; if it is false, the program
+    /// counts as at least one failure.
     pub(crate) fn end_of_program(&mut self, program: &str, passed: bool) {
         self.end_of_run(program);
         if !passed && self.failed == self.failed_before {
@@ -49,20 +49,20 @@ impl TestTally {
         self.failed_before = self.failed;
     }
 
-    /// A run that stopped without a result (a crash, an abort) is one failure.
+    /// Counts a run that stopped without a result (a crash, an abort) as one failure.
     fn end_of_run(&mut self, program: &str) {
         if std::mem::take(&mut self.running) {
             self.fail(format!("{program} ended without a result (see above)"));
         }
     }
 
-    /// Counts what failed and is no test.
+    /// Counts a failure that is not a test.
     pub(crate) fn fail(&mut self, what: String) {
         self.failed += 1;
         self.failures.push(what);
     }
 
-    /// The tests that took longest, with their seconds.
+    /// Returns the tests with the longest durations, in seconds.
     pub(crate) fn slowest(&mut self, count: usize) -> &[(f64, String)] {
         self.times.sort_by(|one, other| other.0.total_cmp(&one.0));
         self.times.get(..count.min(self.times.len())).unwrap_or_default()
@@ -75,7 +75,7 @@ impl std::fmt::Display for TestTally {
     }
 }
 
-/// The number before `what` in `ok. 3 passed; 0 failed; 1 ignored; …`; 0 if it is not there.
+/// Returns the number before `what` in `ok. 3 passed; 0 failed; 1 ignored; …`; 0 if it is missing.
 fn count(counts: &str, what: &str) -> u64 {
     counts
         .split([';', '.'])
@@ -88,7 +88,7 @@ fn count(counts: &str, what: &str) -> u64 {
 mod tests {
     use super::*;
 
-    /// Programs: what each printed, and whether it passed.
+    /// Counts programs by their output and their own result.
     fn tally(programs: &[(&str, bool)]) -> TestTally {
         let mut tally = TestTally::default();
         for (output, passed) in programs {
@@ -127,7 +127,7 @@ mod tests {
             assert_eq!(tally.to_string(), "1 passed, 1 failed, 0 skipped");
             assert_eq!(tally.failures, ["core it ended without a result (see above)"]);
         }
-        // Examples run in one program after the other.
+        // All examples run in one program, one after the other.
         let tally = tally(&[("running 1 test\nrunning 1 test\ntest result: ok. 1 passed; 0 failed\n", true)]);
         assert_eq!(tally.to_string(), "1 passed, 1 failed, 0 skipped");
     }

@@ -1,5 +1,5 @@
-//! An open loop: the webhooks are sent when they are due, whatever became of the others, and waiting counts from
-//! that instant. Each connection has a thread, which takes the next webhook as soon as it has its last answer.
+//! An open loop: the webhooks are sent when they are due, regardless of earlier ones, and latency counts from
+//! that time. Each connection has a thread, which takes the next webhook after its last response.
 
 use std::io::{IoSlice, Read, Write};
 use std::net::TcpStream;
@@ -12,22 +12,22 @@ use anyhow::{Context, Result, bail};
 use super::LONGEST_P99;
 use super::payload::RequestPayload;
 
-/// An answer is given up after this long.
+/// Time limit of a response.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is sent over how many connections.
+/// The payloads and the number of connections.
 pub(super) struct RequestLoad<'a> {
     pub(super) payloads: &'a [RequestPayload],
     pub(super) connections: usize,
 }
 
-/// What came of it.
+/// The result of a load.
 pub(super) struct LoadResult {
-    /// From when it was due to its 202, in order.
+    /// Times from the due time to the response 202, in order.
     latencies: Vec<Duration>,
-    /// Answered otherwise, or not at all.
+    /// Number of requests with another response, or with none.
     pub(super) failed: usize,
-    /// From the first due time to the last answer, but for the patience that every answer has.
+    /// Time from the first due time to the last response, without the time limit of lost responses.
     took: Duration,
 }
 
@@ -36,7 +36,7 @@ impl LoadResult {
         self.latencies.len()
     }
 
-    /// Answers a second.
+    /// Returns the number of responses per second.
     pub(super) fn rate(&self) -> f64 {
         self.answered() as f64 / self.took.as_secs_f64()
     }
@@ -48,11 +48,11 @@ impl LoadResult {
 }
 
 impl RequestLoad<'_> {
-    /// Sends for `time` at `rate` a second.
+    /// Sends for `time`, at `rate` per second.
     pub(super) fn run(&self, port: u16, rate: f64, time: Duration) -> Result<LoadResult> {
         let total = (rate * time.as_secs_f64()) as u64;
         let next = AtomicU64::new(0);
-        // Unlike the numbers of any earlier run against the same server.
+        // Differs from the number of any earlier run against the same server.
         let run = std::time::UNIX_EPOCH.elapsed()?.as_nanos();
         let connected: Vec<TcpStream> =
             (0..self.connections).map(|_| connect(port)).collect::<Result<_>>()?;
@@ -123,7 +123,7 @@ struct LoadConnection {
 }
 
 impl LoadConnection {
-    /// Sends one webhook and reads its answer, which must be 202.
+    /// Sends one webhook and reads its response, which must be 202.
     fn post(&mut self, run: u128, number: u64, payload: &RequestPayload) -> Result<()> {
         let head = format!(
             "POST /webhooks/github HTTP/1.1\r\nhost: localhost\r\nx-github-delivery: {run}-{number}\r\n"
@@ -148,7 +148,7 @@ impl LoadConnection {
     }
 }
 
-/// The status of an answer, once it is there as a whole.
+/// Returns the status of a response once it is complete.
 fn status(answer: &[u8]) -> Option<u16> {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&answer[..end]).ok()?;

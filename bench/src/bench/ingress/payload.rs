@@ -1,5 +1,5 @@
-//! What is sent: signed copies of GitHub's published example of a push to a pull request, each about its own pull
-//! request.
+//! The requests: signed copies of GitHub's published example of a push to a pull request, each with its own
+//! pull request.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;
 
-/// The secret of the hooks.
+/// The secret of the webhooks.
 pub(super) const SECRET: &str = "a secret of the bench";
 /// The published examples, a list of `{ name, examples }`.
 const EXAMPLES: &str = "crates/forge/tests/data/webhooks-examples.json.gz";
@@ -27,7 +27,7 @@ impl RequestPayload {
     }
 }
 
-/// One payload a pull request.
+/// Returns one payload per pull request.
 pub(super) fn signed(root: &Path, pulls: usize) -> Result<Vec<RequestPayload>> {
     let packed = std::fs::read(root.join(EXAMPLES)).with_context(|| format!("cannot read {EXAMPLES}"))?;
     let mut json = String::new();

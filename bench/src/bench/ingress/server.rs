@@ -1,5 +1,5 @@
-//! The two services: started with data of their own in a folder that is thrown away, measured by what the system says
-//! of their processes, and stopped.
+//! The two services: started with their own data in a temporary folder, measured by the system's figures on
+//! their processes, and stopped.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ use crate::bench::process::{ChildProcess, ChildUsage, folder, free_port, until_r
 use crate::bench::stores;
 use crate::workspace;
 
-/// Nothing is due before that: neither service does anything but take webhooks.
+/// Nothing is due before this time: the services do nothing but receive webhooks.
 const DEBOUNCE: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// The service, and the program of Redis where it keeps something there.
+/// The service, and the program of Redis if it stores something there.
 pub(super) enum IngressService {
-    /// `truing serve`.
+    /// The service `truing serve`.
     Ours { program: PathBuf, store: IngressStore, redis: PathBuf },
-    /// Fastify, BullMQ and Redis.
+    /// The service of Fastify, BullMQ and Redis.
     Peer { redis: PathBuf, folder: PathBuf },
 }
 
@@ -35,7 +35,7 @@ impl IngressService {
     }
 }
 
-/// A running service.
+/// A running service with its data.
 pub(super) struct RunningService {
     port: u16,
     /// All of its processes, the one to stop first in front.
@@ -88,18 +88,18 @@ impl RunningService {
         self.port
     }
 
-    /// The use of each of its processes so far, with its name.
+    /// Returns the usage so far of each of its processes, with its name.
     pub(super) fn used(&self) -> Result<Vec<(&'static str, ChildUsage)>> {
         self.processes.iter().map(|process| Ok((process.part(), process.used()?))).collect()
     }
 
-    /// Ends it; an error if it has ended before.
+    /// Stops the service; fails if it has ended before.
     pub(super) fn stop(mut self) -> Result<()> {
         self.processes.iter_mut().try_for_each(ChildProcess::check)
     }
 }
 
-/// The command of our own service, with this section `[store]` and this line for its forge.
+/// Builds the command of our own service, with this section `[store]` and this line for its forge.
 fn ours(program: &Path, data: &Path, port: u16, store: &str, marker_key: &str) -> Result<Command> {
     let config = data.join("truing.toml");
     let seconds = DEBOUNCE.as_secs();
@@ -120,7 +120,7 @@ fn ours(program: &Path, data: &Path, port: u16, store: &str, marker_key: &str) -
     Ok(command)
 }
 
-/// Installs the peer below the target folder; where it is.
+/// Installs the peer below the target folder and returns the path.
 pub(super) fn peer(root: &Path) -> Result<PathBuf> {
     let folder = root.join("target/bench/ingress-peer");
     fs::create_dir_all(&folder).context("cannot make the peer's folder")?;
@@ -132,7 +132,8 @@ pub(super) fn peer(root: &Path) -> Result<PathBuf> {
         fs::write(folder.join(name), text)?;
     }
     let mut install = Command::new("npm");
-    // Not `npm ci`: it fails where a registry lacks binaries for other systems, which the lock file leaves out.
+    // `npm ci` is not used, because it fails if a registry lacks binaries for other systems, which the lock
+    // file leaves out.
     install.args([
         "install",
         "--no-save",

@@ -1,5 +1,6 @@
-//! Rows of a service that has run for as long as runs are kept, in SQL that SQLite and PostgreSQL understand alike. They are
-//! added in the order of time, as a service adds them, so that what is asked for lies as far apart as it does there.
+//! Generates the rows of a service that has run for the whole retention time, in SQL that both SQLite and
+//! PostgreSQL understand. They are added in the order of time, as a service adds them, and related rows are
+//! therefore as far apart as in a real store.
 
 use anyhow::Result;
 use truing_core::id::UnixMillis;
@@ -7,24 +8,24 @@ use truing_core::ledger::{day, month};
 
 use super::shapes::{BASE, BEGAN, COST, ENDED, FINDING, HEAD, KEY, RUN, RowTexts, TOOK_MS, shapes};
 
-/// Repositories that the pull requests are spread over.
+/// Number of repositories of the pull requests.
 pub(super) const REPOSITORIES: u64 = 300;
-/// Days that they are spread over: the default of `retention.runs`.
+/// Number of days of the pull requests: the default of `retention.runs`.
 pub(super) const DAYS: u64 = 90;
 const DAY_MS: i64 = 86_400_000;
-/// Rows of each pull request, in tables that have some of every one.
+/// Number of rows per pull request, in tables that have some for each.
 const REVIEWS: u64 = 2;
 const FINDINGS: u64 = 3;
 const EFFECTS: u64 = 5;
 const EVENTS: u64 = 12;
-/// Calls of models in each review, and levels that each call draws on.
+/// Number of model calls per review, and of levels that each call charges.
 const CALLS: u64 = 3;
 const LEVELS: u64 = 3;
-/// Pull requests for each row of tables that have some of a few.
+/// Number of pull requests per row, in tables that have rows only for some.
 const FEW: u64 = 20;
 const COMMENTED: u64 = 5;
 
-/// The rows of a pull request, without those of a few.
+/// The rows per pull request, without those of tables that have rows only for some.
 const ROWS: u64 =
     REVIEWS + FINDINGS + (FINDINGS + 1) + EFFECTS + EVENTS + REVIEWS * CALLS * (1 + LEVELS) + REVIEWS + 2;
 
@@ -36,7 +37,7 @@ pub(super) struct StoreSize {
 }
 
 impl StoreSize {
-    /// So many records in all, nearly.
+    /// Returns the size with about this number of records in total.
     pub(super) fn of_rows(rows: u64, now: UnixMillis) -> Self {
         Self { pulls: (rows / ROWS).max(1), now }
     }
@@ -45,13 +46,13 @@ impl StoreSize {
         self.now.0 - DAYS as i64 * DAY_MS
     }
 
-    /// The instant of a pull request.
+    /// Returns the SQL of a pull request's time.
     fn at(&self, pull: &str) -> String {
         let step = (DAYS as i64 * DAY_MS / self.pulls as i64).max(1);
         format!("({} + ({pull}) * {step})", self.start())
     }
 
-    /// The beginning of a review: the second one comes an hour after the first.
+    /// Returns the SQL of a review's beginning: the second one comes an hour after the first.
     fn began(&self, review: &str) -> String {
         format!(
             "({} + ({review}) % {REVIEWS} * 3600000 + 15000)",
@@ -70,7 +71,7 @@ impl StoreSize {
     }
 }
 
-/// The key of a pull request.
+/// Returns the SQL of a pull request's key.
 fn key(pull: &str) -> String {
     format!("'pr/github/' || (1000 + ({pull}) % {REPOSITORIES}) || '/' || (({pull}) / {REPOSITORIES} + 1)")
 }
@@ -79,22 +80,22 @@ fn repository(pull: &str) -> String {
     format!("'acme/service-' || (1000 + ({pull}) % {REPOSITORIES})")
 }
 
-/// The name of a pull request, in SQL.
+/// Returns the SQL of a pull request's name.
 fn name(pull: &str) -> String {
     format!("{} || '#' || (({pull}) / {REPOSITORIES} + 1)", repository(pull))
 }
 
-/// The same of one that is known.
+/// Returns the name of the pull request with this number.
 pub(super) fn name_of(pull: u64) -> String {
     format!("acme/service-{}#{}", 1000 + pull % REPOSITORIES, pull / REPOSITORIES + 1)
 }
 
-/// A commit of its own for each number.
+/// Returns the SQL of a unique commit for each number.
 fn sha(number: &str) -> String {
     format!("(1000000000000000 + {number}) || '0a1b2c3d4e5f60718293a4b5'")
 }
 
-/// The id of a run; its digits grow with time, as those of the program do.
+/// Returns the SQL of a run's id; its digits grow with time, as in the program's own ids.
 fn run(number: &str) -> String {
     format!("'019ac3d2-5e4f-7a1b-8c0d-' || (100000000000 + {number})")
 }
@@ -107,7 +108,7 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// A text with other words in place of its marks.
+/// Returns the SQL that replaces the marks in a text.
 fn marked(text: &str, marks: &[(&str, &str)]) -> String {
     marks
         .iter()
@@ -115,17 +116,18 @@ fn marked(text: &str, marks: &[(&str, &str)]) -> String {
         .fold(quoted(text), |sql, (mark, with)| format!("replace({sql}, '{mark}', CAST({with} AS TEXT))"))
 }
 
-/// The numbers from 0 on, as many as are told; as long ones, or PostgreSQL multiplies short ones.
+/// Returns the numbers from 0 to below `count`, as big integers, since PostgreSQL would otherwise multiply
+/// small ones.
 fn series(count: u64) -> String {
     format!("generate_series(CAST(0 AS BIGINT), {}) AS value", count as i64 - 1)
 }
 
-/// A statement that adds so many rows.
+/// Returns a statement that adds `count` rows.
 fn insert(table: &str, columns: &str, (count, row): (u64, &str)) -> String {
     format!("INSERT INTO {table} ({columns}) SELECT {row} FROM {}", series(count))
 }
 
-/// The statements that add all records.
+/// Returns the statements that add all records.
 pub(super) fn records(size: &StoreSize) -> Result<String> {
     let shapes = shapes()?;
     let all = [runs(size, &shapes), shown(size, &shapes), heard(size, &shapes), money(size)].concat();
@@ -167,14 +169,14 @@ fn runs(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     ]
 }
 
-/// Findings, what pull requests should show and do show.
+/// Returns findings, and the desired and the actual rows of pull requests.
 fn shown(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let of_pull = format!("value / {FINDINGS}");
     let id = finding("value");
     let body = marked(&shapes.finding, &[(FINDING, &id)]);
     let findings = format!("{}, {id}, value % {FINDINGS}, {body}", key(&of_pull));
 
-    // The summary, then the findings.
+    // The summary comes first, then the findings.
     let items = FINDINGS + 1;
     let (pull, at) = (format!("value / {items}"), format!("value % {items}"));
     let id = finding(&format!("({pull}) * {FINDINGS} + {at} - 1"));
@@ -188,7 +190,7 @@ fn shown(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let status = marked(&shapes.status, &[(HEAD, &sha(&format!("value * {REVIEWS} + 1")))]);
     let status = format!("{}, {status}, 1", key("value"));
 
-    // The status, then the items.
+    // The status comes first, then the items.
     let (pull, at) = (format!("value / {EFFECTS}"), format!("value % {EFFECTS}"));
     let id = finding(&format!("({pull}) * {FINDINGS} + {at} - 2"));
     let effect = format!(
@@ -222,7 +224,7 @@ fn shown(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     ]
 }
 
-/// History, and the little of what people do.
+/// Returns history, and the few records of people's actions.
 fn heard(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let (pull, at) = (format!("value / {EVENTS}"), format!("value % {EVENTS}"));
     let review = format!("({pull}) * {REVIEWS} + {at} / 6");
@@ -271,7 +273,7 @@ fn heard(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     ]
 }
 
-/// Levels, which get their numbers in this order from 1 on, and what was drawn on them.
+/// Returns the levels, which are numbered from 1 in this order, and the charges on them.
 fn money(size: &StoreSize) -> Vec<String> {
     let (reviews, calls) = (size.pulls * REVIEWS, size.pulls * REVIEWS * CALLS);
     let columns = "kind, key, period, cap, spent, reserved, touched";
@@ -303,7 +305,7 @@ fn money(size: &StoreSize) -> Vec<String> {
     let paid = format!("value / {CALLS}");
     let reservation =
         format!("{}, 120000, {} + 600000, {}, 'metered'", run(&paid), size.began(&paid), COST / CALLS);
-    // The day and the month of a call are those of its pull request, nearly.
+    // The day and the month of a call are about those of its pull request.
     let pull = format!("value / {}", REVIEWS * CALLS);
     let per_day = (size.pulls / DAYS).max(1);
     let per_month = (size.pulls / months.len() as u64).max(1);
@@ -324,15 +326,15 @@ fn money(size: &StoreSize) -> Vec<String> {
     ]
 }
 
-/// The statements that add slots, which are due, to a SQLite file. Those of servers are made of them.
+/// Returns the statements that add due slots to a SQLite file. The slots of servers are derived from it.
 pub(super) fn slots(count: u64, now: UnixMillis) -> Result<String> {
     let at = format!("({} + value * 10)", now.0 - 3_600_000);
     let key_of = key("value");
     let body = marked(&shapes()?.slot, &[(KEY, &key_of), (&BEGAN.to_string(), &at)]);
-    // The instants that follow from the first stay as they are: nothing here reads them.
+    // Later times in the body stay unchanged, because nothing here reads them.
     let row = format!("{key_of}, value + 1, {at}, {body}, 'waiting/debounce'");
     let insert = insert("slot", "key, version, wakes_at, body, shown", (count, &row));
-    // No token and no version is given again.
+    // No token and no version is issued again.
     let raise = "UPDATE store SET counter = max(counter, (SELECT coalesce(max(token), 0) FROM run), (SELECT max(version) FROM slot))";
     Ok(format!("{insert};\n{raise};\n"))
 }
@@ -347,7 +349,7 @@ mod tests {
         assert_eq!(size.pulls, 54_000 / ROWS);
         let sum: u64 = records(&size).unwrap().lines().filter_map(counted).sum();
         let counted = size.pulls * ROWS;
-        // A few rows come from tables that have some of a few, and from days.
+        // A few rows come from tables with rows only for some pull requests, and from days.
         assert!(sum >= counted && sum < counted + counted / 50, "{sum} {counted}");
     }
 

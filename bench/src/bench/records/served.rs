@@ -1,4 +1,4 @@
-//! A store with many records in it, and the program's commands on it.
+//! A store with many records, and the program's commands on it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -30,13 +30,13 @@ const TABLES: [&str; 16] = [
     "job",
 ];
 
-/// The engine, with what keeps it.
+/// The storage behind a store.
 enum StoreBacking {
     File(PathBuf),
     Servers(Box<StoreServers>),
 }
 
-/// A store.
+/// A store that is measured.
 pub(super) struct MeasuredStore {
     kept: StoreBacking,
     config: PathBuf,
@@ -46,7 +46,8 @@ pub(super) struct MeasuredStore {
 }
 
 impl MeasuredStore {
-    /// A file with records of that size, or with none, and slots. It is in a folder that has none yet.
+    /// Creates a file with slots, and with records of that size or without records. The folder must not
+    /// contain one yet.
     pub(super) fn file(
         tools: &BenchPrograms<'_>,
         folder: &Path,
@@ -57,7 +58,7 @@ impl MeasuredStore {
         let section = format!("[store]\nurl = \"sqlite:{}\"\n", file.display());
         let served = Self::new(tools, folder, "sqlite.toml", &section, StoreBacking::File(file))?;
         served.begin()?;
-        // Without a journal: what fails is thrown away.
+        // Runs without a journal, because a failed file is discarded.
         let mut sql = String::from(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000; BEGIN;\n",
         );
@@ -70,7 +71,8 @@ impl MeasuredStore {
         Ok(served)
     }
 
-    /// Servers with both. Their slots come from a file that has no records: the program knows how it keeps them.
+    /// Starts servers with records and slots. The slots come from a file without records, which uses the
+    /// program's own format.
     pub(super) fn servers(
         tools: &BenchPrograms<'_>,
         folder: &Path,
@@ -81,7 +83,8 @@ impl MeasuredStore {
         let served = Self::empty_servers(tools, folder)?;
         let (from, to) = (file.url(), served.url());
         workspace::output(&mut served.command(&["store", "migrate", "--from", &from, "--to", &to]))?;
-        // Keys of other tables are not looked up for each row. A server looks through its tables by itself after a while.
+        // Foreign keys are not checked for each row. The statistics are updated now; a server would do it
+        // after a while by itself.
         let mut sql = String::from(
             "SET search_path = truing; SET synchronous_commit = off; SET session_replication_role = replica;\n",
         );
@@ -91,7 +94,7 @@ impl MeasuredStore {
         Ok(served)
     }
 
-    /// Servers that hold nothing.
+    /// Starts servers without data.
     pub(super) fn empty_servers(tools: &BenchPrograms<'_>, folder: &Path) -> Result<Self> {
         let servers = stores::servers(tools.redis, folder)?;
         let section = format!("{}[forge.github]\n{}", servers.section, servers.marker_key);
@@ -112,7 +115,7 @@ impl MeasuredStore {
         Ok(Self { kept, config, program: tools.program.clone(), home })
     }
 
-    /// Lets the program make an empty store.
+    /// Lets the program create an empty store.
     fn begin(&self) -> Result<()> {
         for turn in ["on", "off"] {
             workspace::output(&mut self.command(&["kill", turn]))?;
@@ -120,7 +123,7 @@ impl MeasuredStore {
         Ok(())
     }
 
-    /// A command of the program on this store.
+    /// Returns a command of the program on this store.
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--quiet").args(arguments).arg("--config").arg(&self.config);
@@ -138,7 +141,7 @@ impl MeasuredStore {
         }
     }
 
-    /// Its name for `truing store`.
+    /// Returns the store's address for `truing store`.
     pub(super) fn url(&self) -> String {
         match &self.kept {
             StoreBacking::File(file) => format!("sqlite:{}", file.display()),
@@ -146,7 +149,7 @@ impl MeasuredStore {
         }
     }
 
-    /// The file, or both servers.
+    /// Returns the file, or the addresses of both servers.
     pub(super) fn addresses(&self) -> Vec<String> {
         match &self.kept {
             StoreBacking::File(file) => vec![file.display().to_string()],
@@ -154,7 +157,7 @@ impl MeasuredStore {
         }
     }
 
-    /// A client of the engine that reads statements.
+    /// Returns a client of the engine that reads statements.
     fn client(&self) -> Result<Command> {
         Ok(match &self.kept {
             StoreBacking::File(file) => {
@@ -183,7 +186,7 @@ impl MeasuredStore {
         workspace::output(&mut client)
     }
 
-    /// The rows of each table that has some.
+    /// Returns the number of rows of each table that has some.
     pub(super) fn counts(&self) -> Result<Vec<(&'static str, u64)>> {
         let schema = match self.kept {
             StoreBacking::File(_) => "",
@@ -197,7 +200,7 @@ impl MeasuredStore {
         Ok(counts.into_iter().filter(|(_, rows)| *rows > 0).collect())
     }
 
-    /// The bytes of the records on the disk, with their indexes.
+    /// Returns the bytes of the records on the disk, with their indexes.
     pub(super) fn bytes(&self) -> Result<u64> {
         match &self.kept {
             StoreBacking::File(file) => Ok(std::fs::metadata(file)?.len()),

@@ -1,5 +1,5 @@
-//! The bodies of rows as the program writes them: made from the core's own types, with marks where each row has something of
-//! its own. So a change of a type changes what is measured, too.
+//! The bodies of rows as the program writes them. They are created from the core's own types, with marks for
+//! the parts that differ by row, and a change of a type therefore changes the measured data.
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -22,25 +22,25 @@ use truing_core::run::RunStage;
 use truing_core::slot::{LoopKind, Slot, SlotLimits};
 use truing_diff::RepoPath;
 
-/// Marks: the run, the key, the finding, and commits, which have to look like some.
+/// Marks of the run, the key, the finding, and commits, which must have the form of commits.
 pub(super) const RUN: &str = "@RUN";
 pub(super) const KEY: &str = "@KEY";
 pub(super) const FINDING: &str = "@FINDING";
 pub(super) const HEAD: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 pub(super) const BASE: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
-/// Marks of instants, of as many digits as they have now.
+/// Marks of times, with as many digits as current times.
 pub(super) const BEGAN: i64 = 1_111_111_111_111;
 pub(super) const ENDED: i64 = 1_222_222_222_222;
-/// The cost of each review.
+/// Cost of each review in micro-dollars.
 pub(super) const COST: u64 = 41_250;
-/// Its time.
+/// Duration of each review in milliseconds.
 pub(super) const TOOK_MS: i64 = 62_000;
 
 /// The texts of rows.
 pub(super) struct RowTexts {
     pub(super) review: String,
     pub(super) converge: String,
-    /// The words of the columns of a run that converges.
+    /// The texts of a converge run's columns.
     pub(super) converge_kind: String,
     pub(super) converge_reason: String,
     pub(super) finding: String,
@@ -51,7 +51,7 @@ pub(super) struct RowTexts {
     pub(super) slot: String,
 }
 
-/// All of them.
+/// Builds the texts of all kinds of rows.
 pub(super) fn shapes() -> Result<RowTexts> {
     let (head, base) = (Sha::parse(HEAD)?, Sha::parse(BASE)?);
     let converge = converge();
@@ -90,7 +90,7 @@ pub(super) fn shapes() -> Result<RowTexts> {
     })
 }
 
-/// A text as long as findings say.
+/// A text of a typical finding's length.
 const TEXT: &str = "The connection is taken from the pool and not given back when the statement fails, so that each failed \
                     request leaves one less. Give it back in `finally`, or hold it in a context. ";
 const SNIPPET: &str =

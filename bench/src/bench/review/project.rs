@@ -1,12 +1,12 @@
-//! A project that looks written by people: files of several languages, made of blocks that parse, and a change to
-//! them. The same seed makes the same project.
+//! Generates a realistic project: files of several languages, made of blocks that parse, and a change to
+//! them. The same seed gives the same project.
 
 use std::fmt;
 
 use crate::fuzz::random::SeededRandom;
 
-/// The languages: folder, ending, and blocks. The first block of a file is its head, the last one holds defects,
-/// the others follow each other in any order.
+/// The languages: folder, extension, and blocks. The first block of a file is its head, the last one contains
+/// defects, and the others follow in any order.
 const LANGUAGES: &[(&str, &str, &str)] = &[
     ("services", "py", include_str!("python.txt")),
     ("web", "ts", include_str!("typescript.txt")),
@@ -17,7 +17,7 @@ const LANGUAGES: &[(&str, &str, &str)] = &[
     ("config", "json", include_str!("json.txt")),
 ];
 
-/// Names of things.
+/// Nouns for names and sentences.
 const WORDS: &[&str] = &[
     "account", "address", "archive", "batch", "branch", "bucket", "cache", "channel", "cluster", "column",
     "commit", "cursor", "customer", "device", "digest", "document", "domain", "event", "filter", "folder",
@@ -27,18 +27,18 @@ const WORDS: &[&str] = &[
     "ticket", "token", "topic", "vector", "volume", "window",
 ];
 
-/// What is said of them.
+/// Verbs for the generated sentences.
 const VERBS: &[&str] =
     &["follows", "holds", "ends", "begins", "replaces", "outlives", "limits", "names", "counts", "carries"];
 
-/// One block in so many has a defect.
+/// One in this number of blocks has a defect.
 const DEFECT_EVERY: usize = 60;
-/// Of the changed files, one in so many is new, is renamed, is deleted.
+/// One in this number of changed files is new, one is renamed, and one is deleted.
 const SPECIAL_EVERY: usize = 10;
-/// Lines of a block, about.
+/// Approximate number of lines of a block.
 const BLOCK_LINES: usize = 15;
 
-/// A generated project.
+/// A generated project, with the state of its random numbers.
 pub(super) struct GeneratedProject {
     random: SeededRandom,
     files: Vec<GeneratedFile>,
@@ -61,9 +61,9 @@ impl GeneratedFile {
 
 /// A change of a project.
 pub(super) struct ProjectChange {
-    /// Files that are not there any more: deleted or renamed.
+    /// Files that no longer exist: deleted or renamed.
     pub(super) gone: Vec<String>,
-    /// Files with other text than before, or new ones.
+    /// Files with changed text, or new ones.
     pub(super) written: Vec<(String, String)>,
     new: usize,
     renamed: usize,
@@ -87,17 +87,17 @@ impl GeneratedProject {
         project
     }
 
-    /// Path and text of every file.
+    /// Returns path and text of every file.
     pub(super) fn texts(&self) -> impl Iterator<Item = (String, String)> {
         self.files.iter().map(|file| (file.path.clone(), file.text()))
     }
 
-    /// Lines of all files.
+    /// Returns the number of lines of all files.
     pub(super) fn lines(&self) -> usize {
         self.files.iter().map(|file| file.text().lines().count()).sum()
     }
 
-    /// A change of so many files that adds about so many lines.
+    /// Generates a change of this number of files that adds about this number of lines.
     pub(super) fn change(&mut self, changed: usize, lines: usize) -> ProjectChange {
         let each = lines.div_ceil(changed.max(1));
         let mut change = ProjectChange { gone: Vec::new(), written: Vec::new(), new: 0, renamed: 0 };
@@ -119,7 +119,7 @@ impl GeneratedProject {
                     change.gone.push(file.path);
                     continue;
                 }
-                // With what the deleted and the renamed ones do not add.
+                // The increase makes up for the deleted and the renamed files, which add no lines.
                 _ => self.edit(&mut file, each + each / 5),
             }
             change.written.push((file.path.clone(), file.text()));
@@ -127,7 +127,7 @@ impl GeneratedProject {
         change
     }
 
-    /// Adds so many lines in places, drops a block and rewrites another.
+    /// Adds this number of lines in places, drops a block and rewrites another.
     fn edit(&mut self, file: &mut GeneratedFile, lines: usize) {
         let middle = |random: &mut SeededRandom, file: &GeneratedFile| {
             1 + random.below(file.blocks.len().saturating_sub(1))
@@ -147,7 +147,7 @@ impl GeneratedProject {
         file.blocks.remove(at);
     }
 
-    /// A new file of about so many lines.
+    /// Generates a new file of about this number of lines.
     fn file(&mut self, number: usize, lines: usize) -> GeneratedFile {
         let language = number % LANGUAGES.len();
         let (folder, ending, blocks) = LANGUAGES.get(language).copied().unwrap_or_default();
@@ -164,7 +164,7 @@ impl GeneratedProject {
         file
     }
 
-    /// A block of a language; rarely one with a defect.
+    /// Generates a block of a language; rarely one with a defect.
     fn block(&mut self, language: usize) -> String {
         let (_, _, blocks) = LANGUAGES.get(language).copied().unwrap_or_default();
         let parts = parts(blocks);
@@ -174,8 +174,8 @@ impl GeneratedProject {
         self.fill(block)
     }
 
-    /// A block with names instead of `{x}`, `{X}` and the like, a number instead of `{n}`, and sentences instead of
-    /// `{T}`.
+    /// Fills a block's placeholders: names for `{x}`, `{X}` and the like, a number for `{n}`, and sentences
+    /// for `{T}`.
     fn fill(&mut self, block: &str) -> String {
         let number = self.random.below(1_000_000).to_string();
         let mut text = String::with_capacity(block.len() * 2);
@@ -221,14 +221,14 @@ impl GeneratedProject {
         format!("the {} of a {} {verb} its {} and {}", self.word(), self.word(), self.word(), self.word())
     }
 
-    /// What looks like the random part of a token.
+    /// Returns a text that looks like the random part of a token.
     fn secret(&mut self) -> String {
         let letters: Vec<char> = ('A'..='Z').chain('a'..='z').chain('0'..='9').collect();
         (0..36).filter_map(|_| self.random.one(&letters).copied()).collect()
     }
 }
 
-/// The blocks of a language.
+/// Splits a language's text into blocks.
 fn parts(text: &'static str) -> Vec<&'static str> {
     text.split("====\n").collect()
 }
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(paths.len(), texts.len());
         for (path, text) in texts.iter().chain(&change.written) {
             for left in ["{x}", "{y}", "{z}", "{X}", "{Y}", "{Z}", "{n}", "{t}", "{T}", "{secret}", "===="] {
-                // `{x}` may be a name in braces, which no word of ours is.
+                // `{x}` may be a name in braces, but none of the generated words has this form.
                 assert!(!text.contains(left), "{path}: {left}");
             }
         }

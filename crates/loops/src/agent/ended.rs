@@ -1,4 +1,4 @@
-//! How the model's part of a review ended, as the review's outcome sees it.
+//! The end of the model's part of a review, in the form of the review's outcome.
 
 use truing_agent::mcp::client::ServerProblem;
 use truing_agent::native::{AgentRun, AgentRunEnd, RunLimit};
@@ -13,34 +13,34 @@ use truing_reader::redact::redact;
 /// The model's part of a review.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModelReviewRun {
-    /// How it ended.
+    /// Status of the part at its end.
     pub part: ModelReviewStatus,
-    /// What held the conversation.
+    /// The runtime of the conversation.
     pub runtime: ReviewRuntime,
-    /// Its turns, cost and work; none: it was not asked.
+    /// Its turns, cost and work; none if the model was not asked.
     pub asked: Option<ModelReview>,
     /// The limit at which a person is asked for more money.
     pub asks: Option<MicroUsd>,
 }
 
 impl ModelReviewRun {
-    /// There was nothing to ask it.
+    /// Returns the part of a model that had nothing to review.
     pub fn whole() -> Self {
         Self { part: ModelReviewStatus::Whole, runtime: ReviewRuntime::Native, asked: None, asks: None }
     }
 
-    /// Has the model reported all it found?
+    /// True if the model has reported all of its findings.
     pub fn is_whole(&self) -> bool {
         self.part == ModelReviewStatus::Whole && self.asked.is_some()
     }
 
-    /// The repository's money for the day is used up: this level's.
+    /// Returns a deferred part: the repository's daily budget, which is this level, is used up.
     pub fn deferred(level: &BudgetLevel, until: UnixMillis) -> Self {
         let why = format!("daily budget hit: {}", level.too_little());
         Self { part: ModelReviewStatus::Deferred { why, until }, ..Self::whole() }
     }
 
-    /// It was asked nothing, because of this.
+    /// Returns the part of a model that was asked nothing, for this reason.
     pub fn refused(why: &ModelError, now: UnixMillis) -> Self {
         let partial = |why: String| Self { part: ModelReviewStatus::Partial(why), ..Self::whole() };
         match why {
@@ -74,7 +74,7 @@ impl ModelReviewRun {
         }
     }
 
-    /// What a run came to.
+    /// Returns the part that results from a run.
     pub fn of(ran: &AgentRun, now: UnixMillis) -> Self {
         match &ran.end {
             AgentRunEnd::Done => Self::whole(),
@@ -102,7 +102,7 @@ impl ModelReviewRun {
         }
     }
 
-    /// Names this level of the pull request where its money has ended the run.
+    /// Names this level of the pull request, if its money has ended the run.
     #[must_use]
     pub fn bounded_by(self, level: Option<&BudgetLevel>, end: &AgentRunEnd) -> Self {
         let is_money = match end {
@@ -122,8 +122,8 @@ impl ModelReviewRun {
         Self { part: ModelReviewStatus::Partial(why), asks: self.asks.max(asks), ..self }
     }
 
-    /// Nor is it whole if so many looks at files came to nothing because the reader failed: what it would have found
-    /// there nobody knows.
+    /// Marks the part as incomplete if this number of file reads failed because the reader failed. The
+    /// findings in these files are unknown.
     #[must_use]
     pub fn after_failures(self, failures: usize) -> Self {
         if failures == 0 || self.part != ModelReviewStatus::Whole {
@@ -137,11 +137,11 @@ impl ModelReviewRun {
     }
 }
 
-/// How many problems with servers are told in an outcome.
+/// Maximum number of server problems in an outcome.
 const MAX_PROBLEMS: usize = 3;
 
 impl ModelReviewRun {
-    /// Nor is it whole without all that the operator's servers were to say.
+    /// Marks the part as incomplete if some of the operator's servers failed.
     #[must_use]
     pub fn without_servers(self, problems: &[ServerProblem]) -> Self {
         if problems.is_empty() || self.part != ModelReviewStatus::Whole {
@@ -160,7 +160,8 @@ impl ModelReviewRun {
         Self { part: ModelReviewStatus::Partial(why), ..self }
     }
 
-    /// Nor is it whole if findings of the model do not fit the files: nobody knows what they mean.
+    /// Marks the part as incomplete if findings of the model do not match the files, because their meaning is
+    /// unknown.
     #[must_use]
     pub fn without_findings(self, lost: u32) -> Self {
         if lost == 0 || self.part != ModelReviewStatus::Whole {
@@ -180,7 +181,7 @@ mod tests {
     use truing_core::ledger::BudgetLevel;
     use truing_core::money::MicroUsd;
 
-    /// 2026-11-20, half a minute before midnight in UTC.
+    /// The time 2026-11-20, half a minute before midnight in UTC.
     const NOW: UnixMillis = UnixMillis(1_795_219_170_000);
 
     fn ran(end: AgentRunEnd, turns: u32) -> AgentRun {

@@ -1,5 +1,5 @@
-//! The part of a model's review beside findings: replacements of lines, which are proven at each head before anybody is offered to
-//! apply them, and a walkthrough of the change.
+//! The parts of a model's review besides findings: replacements of lines, which are proven at each head
+//! before they are offered, and a walkthrough of the change.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,9 +14,9 @@ use truing_diff::RepoPath;
 use truing_reader::FileTree;
 use truing_reader::redact::QuotedSecrets;
 
-/// Has the replacements proven that models propose, those of earlier reviews anew. One that is not proven becomes text in its
-/// finding's body: it may be of lines that the diff does not show, not be of a form that forges can offer to apply, or change
-/// more than its lines. Where the reader fails, none is proven.
+/// Proves the replacements that models propose, including those of earlier reviews. An unproven one becomes
+/// text in its finding's body. The diff may not show its lines, forges may not be able to apply its form, or
+/// it may change more than its lines. If the reader fails, none is proven.
 pub(super) async fn prove(tree: &Path, reader: &dyn RepositoryReader, found: &mut [PlacedFinding]) {
     let (mut asked, mut proposals) = (Vec::new(), Vec::new());
     for (at, placed) in found.iter().enumerate().filter(|(_, placed)| may_be_shown(placed)) {
@@ -44,7 +44,8 @@ pub(super) async fn prove(tree: &Path, reader: &dyn RepositoryReader, found: &mu
     }
 }
 
-/// Can a model's replacement be shown with a comment on exactly its lines, in the form that forges offer to apply?
+/// True if a model's replacement can be shown in a comment on exactly its lines, in the form that forges
+/// offer to apply.
 fn may_be_shown(placed: &PlacedFinding) -> bool {
     let PlacedFinding { raw, anchor, at, .. } = placed;
     let is_placed = *anchor == AnchorKind::Inline && *at == raw.place && at.side == DiffSide::New;
@@ -54,7 +55,7 @@ fn may_be_shown(placed: &PlacedFinding) -> bool {
         && raw.suggestion.as_ref().is_some_and(|proposed| is_of_a_form(&proposed.replacement))
 }
 
-/// The walkthrough that reviewers gave, in their order: lines about files of the change, without secrets.
+/// Returns the reviewers' walkthroughs in their order: lines about files of the change, without secrets.
 pub(super) fn walkthrough<'a>(
     said: impl Iterator<Item = &'a ReportedLine>,
     tree: &Path,

@@ -1,7 +1,8 @@
-//! Where memory and skills come from: the operator's folder, read once; a commit that may configure; a working tree.
+//! The sources of memory and skills: the operator's folder, which is read once, a commit that may configure,
+//! and a working tree.
 //!
-//! What was put together is kept by git's own names of the files, so that reviews of one repository whose `CLAUDE.md` and
-//! `.claude` are as they were read nothing again.
+//! The combined result is cached by git's ids of the files. Reviews of one repository whose `CLAUDE.md` and
+//! `.claude` are unchanged therefore read nothing again.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _};
@@ -23,43 +24,45 @@ use truing_reader::redact::redact;
 
 use super::task::hash_of;
 
-/// How many repositories' memories are kept.
+/// Maximum number of repositories whose memories are kept.
 const MAX_KEPT: usize = 64;
-/// Bytes of a file that is looked at: more than any that counts, so that one beyond a bound is told as that.
+/// Maximum number of bytes of a file that are read. It exceeds every limit, and a file beyond a limit is
+/// therefore reported as too large.
 const MAX_FILE_BYTES: u64 = {
     let most = if MAX_MEMORY_BYTES > MAX_SKILL_BYTES { MAX_MEMORY_BYTES } else { MAX_SKILL_BYTES };
     (most as u64) * 8
 };
-/// Entries of a folder that are looked at.
+/// Maximum number of entries of a folder that are examined.
 const MAX_ENTRIES: usize = 1_000;
-/// Files of a repository that are read as specialists: more than may be used, as some may be none.
+/// Maximum number of specialist files that are read of a repository. It exceeds the number of specialists,
+/// because some files may be invalid.
 const MAX_SPECIALIST_FILES: usize = 16;
-/// Why a link or a submodule is not looked into.
+/// The reason why a link or a submodule is skipped.
 const NOT_FOLLOWED: &str = "it is a link or a submodule, which is not followed";
-/// Characters of what git says of a file.
+/// Maximum number of characters of git's message on a file.
 const MAX_WORDS_CHARS: usize = 100;
 
-/// What the operator tells every review, and what was put together lately.
+/// The operator's context for every review, and the contexts that were combined lately.
 #[derive(Debug, Default)]
 pub struct ContextSources {
     operators: LayerFiles,
-    /// Do several reviewers look at each change? Else a repository's own are not even read.
+    /// True if several reviewers inspect each change. Otherwise a repository's own specialists are not read.
     pub(super) specialists: bool,
-    /// The latest is the last.
+    /// The cached contexts, the latest last.
     kept: Mutex<VecDeque<(String, Arc<LayeredMemory>)>>,
 }
 
-/// What one review is told, and where the repository's part is from.
+/// The context of one review, and the origin of the repository's part.
 #[derive(Clone, Debug)]
 pub struct ReviewMemory {
-    /// All of it.
+    /// The combined memory of operator and repository.
     pub memory: Arc<LayeredMemory>,
-    /// Where the repository's own files were, in words.
+    /// A description of the place of the repository's own files.
     pub from: String,
 }
 
 impl ReviewMemory {
-    /// As a run's record tells of it.
+    /// Converts the context to the form of a run's record.
     pub(super) fn told(&self) -> ModelMemory {
         let Self { memory, from } = self;
         ModelMemory {
@@ -71,13 +74,13 @@ impl ReviewMemory {
     }
 }
 
-/// Whatever has commits whose files can be read.
+/// Reads the files of commits.
 #[async_trait]
 pub trait CommitFileReader: Sync {
-    /// See [`Mirror::list`].
+    /// Lists files of a commit, see [`Mirror::list`].
     async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError>;
 
-    /// See [`Mirror::read`].
+    /// Reads a file of a commit, see [`Mirror::read`].
     async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError>;
 }
 
@@ -104,8 +107,8 @@ impl CommitFileReader for LocalRepository {
 }
 
 impl ContextSources {
-    /// With the skills of the operator's folder, `NAME/SKILL.md`. Links in it are followed: it is the operator's, and
-    /// some deployments are made of links.
+    /// Reads the skills of the operator's folder, `NAME/SKILL.md`. Symbolic links in it are followed: the
+    /// folder belongs to the operator, and some deployments consist of links.
     ///
     /// # Errors
     /// The folder cannot be read.
@@ -125,13 +128,13 @@ impl ContextSources {
         Ok(Self { operators, ..Self::default() })
     }
 
-    /// With several reviewers of each change in place of one, or not.
+    /// Sets if several reviewers replace the single reviewer of each change.
     #[must_use]
     pub fn with_specialists(self, specialists: bool) -> Self {
         Self { specialists, ..self }
     }
 
-    /// With what a commit's repository tells; none: it tells nothing.
+    /// Adds the context of a commit's repository; none if the repository has no say.
     ///
     /// # Errors
     /// [`GitError`], if the commit's files cannot be listed.
@@ -187,14 +190,14 @@ impl ContextSources {
         Ok(self.keep(key, LayeredMemory::of(&self.operators, &found)))
     }
 
-    /// With what a working tree tells. Nothing in it is followed out of it.
+    /// Adds the context of a working tree. No link that leads out of the tree is followed.
     pub fn of_tree(&self, root: &Path) -> Arc<LayeredMemory> {
         let mut found = LayerFiles::default();
         let Ok(tree) = FileTree::open(root) else {
             return Arc::new(LayeredMemory::of(&self.operators, &found));
         };
         let file = |path: &str| {
-            // Whether it is there at all is asked of the file system: a link, too, is something to tell of.
+            // The file system decides if the path exists: a symbolic link is reported, too.
             root.join(path).symlink_metadata().ok()?;
             let content = tree.bytes(&RepoPath::from(path)).map_err(|why| {
                 if why == SkipReason::Symlink {
@@ -231,7 +234,7 @@ impl ContextSources {
         Arc::new(LayeredMemory::of(&self.operators, &found))
     }
 
-    /// Does what a file is count here?
+    /// True if files of this role are used.
     fn takes(&self, role: MemoryPath<'_>) -> bool {
         match role {
             MemoryPath::Memory | MemoryPath::Skill(_) => true,
@@ -255,10 +258,10 @@ impl ContextSources {
     }
 }
 
-/// What a file of a commit is, with its path.
+/// Returns the path and the role of a commit's file.
 fn role(file: &TreeFile) -> Option<(&str, MemoryPath<'_>)> {
     let path = file.path.as_str()?;
-    // What stands in place of a folder (a link, a submodule) is told of.
+    // A link or a submodule in place of a folder is reported.
     let odd = || match path.strip_prefix(FOLDER)? {
         "" => Some(MemoryPath::Skill(path)),
         "/agents" => Some(MemoryPath::Specialist(path)),
@@ -279,12 +282,12 @@ fn put(found: &mut LayerFiles, role: MemoryPath<'_>, file: MemoryFile) {
     }
 }
 
-/// The memory's files in the order in which they count.
+/// Sorts the memory's files by precedence.
 fn sort(found: &mut LayerFiles) {
     found.memory.sort_by_key(|file| MEMORY_FILES.iter().position(|path| *path == file.path));
 }
 
-/// The names of the first folders in a folder, in order, and how many more there are.
+/// Returns the names of the first folders in a folder, in order, and the number of further ones.
 fn folders(folder: &Path) -> std::io::Result<(Vec<String>, usize)> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder)?.take(MAX_ENTRIES) {
@@ -302,8 +305,8 @@ fn folders(folder: &Path) -> std::io::Result<(Vec<String>, usize)> {
     Ok((names, more))
 }
 
-/// The names of the first texts in a folder, in order, without their ending, and how many more there are; none if there is
-/// no such folder.
+/// Returns the names of the first Markdown files in a folder, in order and without their extension, and the
+/// number of further ones; none if there is no such folder.
 fn texts(folder: &Path) -> (Vec<String>, usize) {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MAX_ENTRIES);
     let name = |entry: std::fs::DirEntry| Some(entry.file_name().to_str()?.strip_suffix(".md")?.to_owned());
@@ -314,7 +317,7 @@ fn texts(folder: &Path) -> (Vec<String>, usize) {
     (names, more)
 }
 
-/// A plain file's bytes, up to a bound.
+/// Reads a plain file's bytes, up to a limit.
 fn read_plain(path: &Path) -> std::io::Result<Vec<u8>> {
     let facts = std::fs::metadata(path)?;
     if !facts.is_file() {

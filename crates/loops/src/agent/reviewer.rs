@@ -1,4 +1,4 @@
-//! One model's look at a change: alone, or as one of several specialists who look side by side.
+//! One model's review of a change: alone, or as one of several specialists who work in parallel.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -28,13 +28,13 @@ use super::task::ModelTask;
 use super::{AgentError, ChangeDescription, ModelAgent, ModelReviewRun, ReviewForm, ReviewTree};
 use crate::reading::{ReadingOutcome, ReviewedChange};
 
-/// What a review and its one agent are called on a cassette.
+/// The names of a review and its single agent on a cassette.
 const RUN: &str = "review";
 const AGENT: &str = "reviewer";
-/// What one of several reviewers may cost.
+/// Maximum cost of one of several reviewers.
 const SPECIALIST_MONEY: MicroUsd = MicroUsd(500_000);
 
-/// What is looked at, by whom and with what.
+/// The subject of a review, its model and its tools.
 #[derive(Clone, Copy)]
 pub(super) struct ReviewInput<'a> {
     pub(super) agent: &'a ModelAgent,
@@ -42,38 +42,38 @@ pub(super) struct ReviewInput<'a> {
     pub(super) place: ReviewTree<'a>,
     pub(super) reading: &'a ReadingOutcome,
     pub(super) subject: &'a ChangeDescription,
-    /// What is told of earlier reviews of it, if there were any.
+    /// The text on earlier reviews of the change, if there were any.
     pub(super) again: Option<&'a EarlierReviewText>,
-    /// The findings of these that each reviewer owes a verdict on.
+    /// The findings that each reviewer owes a verdict on.
     pub(super) owed: &'a [&'a Finding],
-    /// The form that the review has.
+    /// The form of the review.
     pub(super) form: ReviewForm,
     pub(super) memory: &'a LayeredMemory,
     pub(super) purse: &'a RunBudget,
-    /// The level of the pull request with the least money left; none: nothing bounds it.
+    /// The level of the pull request with the least money left; none if no level limits it.
     pub(super) money: Option<&'a BudgetUsage>,
-    /// What all of them may ask besides.
+    /// Additional tool servers for all reviewers.
     pub(super) servers: &'a McpServers,
 }
 
-/// What a look came to.
+/// The result of one reviewer.
 pub(super) struct ReviewerRun {
-    /// Whose it was: a specialist's name; none: it was the only one.
+    /// Name of the specialist; none for the only reviewer.
     pub(super) specialist: Option<String>,
     pub(super) ran: AgentRun,
     /// The files whose change it saw.
     pub(super) seen: BTreeSet<RepoPath>,
-    /// Looks at files that came to nothing because the reader failed.
+    /// Number of file reads that failed because the reader failed.
     pub(super) failures: usize,
-    /// Names the prompt.
+    /// Digest of the prompt.
     pub(super) hash: String,
     pub(super) ms: u64,
-    /// The level of the pull request that bounds its money.
+    /// The level of the pull request that limits its money.
     pub(super) bound: Option<BudgetLevel>,
 }
 
 impl<'a> ReviewInput<'a> {
-    /// Who looks: one reviewer, or the specialists.
+    /// Returns the reviewers: a single one, or the specialists.
     pub(super) fn reviewers(&self) -> Vec<Option<&'a Skill>> {
         match self.form.specialists {
             true => self.memory.specialists.iter().map(Some).collect(),
@@ -81,9 +81,9 @@ impl<'a> ReviewInput<'a> {
         }
     }
 
-    /// Lets one look. `side_by_side`: how many share the review's money.
+    /// Runs one reviewer. `side_by_side` is the number of reviewers that share the review's money.
     ///
-    /// Boxed and erased: as many of these as there are specialists wait at the same time.
+    /// Boxed and erased: as many of these futures as there are specialists wait at the same time.
     pub(super) fn look(
         self,
         specialist: Option<&'a Skill>,
@@ -133,19 +133,20 @@ impl<'a> ReviewInput<'a> {
         let skilled = SkillTools::new(&beside, &memory.skills);
         let looked = ViewTrackingTools::new(&skilled, seen);
         let name = specialist.map(|specialist| specialist.name.clone());
-        // With little left the model is asked to conclude, in place of a call that is refused.
+        // With little money left the model is asked to conclude, instead of being refused a call.
         let whole = level(BudgetLevelKind::Review)
             .map(|level| level.limit)
             .into_iter()
             .chain(left.map(BudgetUsage::unspent))
             .min();
         let money = specialist.map_or(whole, |_| Some(slice(whole, side_by_side)));
-        // A specialist has the money of the pull request only where its slice is less than the usual one.
+        // A specialist is limited by the pull request's money only if its slice is smaller than the usual
+        // one.
         let is_bounded = specialist.is_none() || money < Some(SPECIALIST_MONEY);
         let bound = left.filter(|left| is_bounded && whole == Some(left.unspent()));
         let bound = bound.map(|left| left.level.clone());
         let limits = RunLimits { money, ..agent.limits };
-        // By a level of its own none can set aside what the others need.
+        // A separate level keeps each reviewer from reserving the money that the others need.
         let own = name.as_ref().zip(money).map(|(name, limit)| BudgetLevel {
             kind: BudgetLevelKind::Run,
             key: format!("{} {name}", purse.run),
@@ -181,14 +182,15 @@ impl<'a> ReviewInput<'a> {
     }
 }
 
-/// One's share of a review's money.
+/// Returns a reviewer's share of a review's money.
 fn slice(whole: Option<MicroUsd>, side_by_side: usize) -> MicroUsd {
     let most = SPECIALIST_MONEY.0;
     let reviewers = u64::try_from(side_by_side.max(1)).unwrap_or(u64::MAX);
     MicroUsd(whole.map_or(most, |whole| most.min(whole.0 / reviewers)))
 }
 
-/// Several reviewers' runs as one part of the review. `did`: their work, as far as it is known by other means.
+/// Combines the runs of several reviewers into one part of the review. `did` is their work that is known by
+/// other means.
 pub(super) fn together(
     looks: &[ReviewerRun],
     found: &[u32],
@@ -211,7 +213,7 @@ pub(super) fn together(
             let sum = all.calls.entry(name.clone()).or_default();
             *sum = sum.saturating_add(*count);
         }
-        // What is not offered is called what the model calls it.
+        // A tool that is not offered keeps the model's name for it.
         for (name, count) in &ran.denials {
             let sum = all.denials.entry(redact(name)).or_default();
             *sum = sum.saturating_add(*count);
@@ -234,7 +236,7 @@ pub(super) fn together(
     }
     let part = match parts.as_slice() {
         [(None, part)] => part.clone(),
-        // Nobody was asked anything, and all for the same reason.
+        // No model was asked anything, and all for the same reason.
         [(_, first), others @ ..] if asked.turns == 0 && others.iter().all(|(_, part)| part == first) => {
             first.clone()
         }
@@ -252,7 +254,8 @@ pub(super) fn together(
     ModelReviewRun { part, asked: Some(asked), asks, ..ModelReviewRun::whole() }
 }
 
-/// Why one's part is not whole. That the rules are left, which a review by one would say, is not so of several.
+/// Returns the reason why a reviewer's part is incomplete. It omits the remark of a single review that the
+/// rules alone remain, which does not apply to several.
 fn reason(ran: &AgentRun, part: &ModelReviewStatus, asks: Option<MicroUsd>) -> Option<String> {
     match (part, &ran.end) {
         (ModelReviewStatus::Whole, _) => None,

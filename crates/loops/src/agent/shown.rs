@@ -1,8 +1,8 @@
-//! What a model is shown of a change, and which files it has looked at.
+//! Builds a model's view of a change, and tracks the files that it has read.
 //!
-//! Everything that comes from the repository or from people on its forge is data, between marks that it cannot contain.
-//! The diffs of the changed files are shown as long as there is room, whole files at a time; the others are named, and
-//! the model can look at them. What it was not shown and did not look at is not called reviewed.
+//! All content from the repository or from people on its forge is data, between marks that it cannot contain.
+//! The diffs of the changed files are shown until the room is used up, whole files at a time. The other files
+//! are named, and the model can read them. A file that it neither saw nor read does not count as reviewed.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -28,35 +28,35 @@ use super::task::{BuiltPrompt, fence};
 use crate::reading::{ReadingOutcome, ReviewedChange};
 use crate::telemetry;
 
-/// What the names of repositories begin with that no forge has.
+/// Prefix of the names of repositories without a forge.
 const LOCAL: &str = "local/";
-/// How much of the change is shown at first, in bytes; about a quarter of a context.
+/// Maximum number of bytes of the change that are shown at first; about a quarter of a context.
 const MAX_SHOWN_BYTES: usize = 160 << 10;
-/// A file's change that is larger comes in parts: the model asks for them.
+/// Larger changes of a file come in parts, which the model requests.
 const WHOLE_BYTES: usize = 32 << 10;
 const WHOLE_LINES: usize = 700;
-/// How many files are named that are not shown, and findings that are known.
+/// Maximum number of files that are named without being shown, and of known findings.
 const MAX_NAMED: usize = 500;
-/// Characters of a title, and of a name.
+/// Maximum number of characters of a title and of a name.
 const MAX_LINE_CHARS: usize = 300;
-/// Bytes of a description.
+/// Maximum number of bytes of a description.
 const MAX_DESCRIPTION_BYTES: usize = 8 << 10;
 
-/// What people say of a change: data.
+/// People's description of a change, which is data.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ChangeDescription {
-    /// Its title.
+    /// Title of the pull request.
     pub title: String,
-    /// Its description.
+    /// Text of the pull request.
     pub description: String,
-    /// The branch it comes from.
+    /// The branch that the change comes from.
     pub branch: String,
     /// The forge's name of its repository, `owner/name`.
     pub repository: Option<String>,
 }
 
 impl ChangeDescription {
-    /// Of a pull request.
+    /// Takes the description from a pull request.
     pub fn of(pull: &PullRequest) -> Self {
         Self {
             title: pull.title.clone(),
@@ -67,51 +67,51 @@ impl ChangeDescription {
     }
 }
 
-/// What a review is of, for its prompt.
+/// The subject of a review, for its prompt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReviewPromptInput<'a> {
-    /// Its change.
+    /// The change under review.
     pub(super) change: &'a ReviewedChange,
-    /// What the rules have read.
+    /// The result of the rules.
     pub(super) reading: &'a ReadingOutcome,
-    /// What people say of it.
+    /// People's description of the change.
     pub(super) subject: &'a ChangeDescription,
     /// The repository, as the ledger knows it.
     pub(super) repository: &'a str,
-    /// What is told of earlier reviews, if there were any.
+    /// The text on earlier reviews, if there were any.
     pub(super) again: Option<&'a EarlierReviewText>,
-    /// What the repository and the operator tell besides, and a specialist's part, if the prompt tells them.
+    /// The context from the repository and the operator, and a specialist's part, if the prompt has them.
     pub(super) memory: Option<(&'a LayeredMemory, Option<&'a str>)>,
-    /// What the change is to mend, if it is a fix.
+    /// The findings that the change is to fix, if it is a fix.
     pub(super) findings: Option<&'a str>,
-    /// What people have dismissed, if the prompt tells of it.
+    /// The dismissed findings, if the prompt has them.
     pub(super) dismissed: Option<&'a str>,
 }
 
-/// What is told of earlier reviews of a change.
+/// The text on earlier reviews of a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct EarlierReviewText {
     /// The commit that was reviewed last.
     pub(super) last_head: String,
-    /// What landed since.
+    /// The commits and lines that were added since.
     pub(super) landed: String,
     /// The findings that are open.
     pub(super) open: String,
 }
 
-/// As much of a change as there is room for. What nobody can read as text is named, too: a link that leads elsewhere, or a
-/// program that has become executable, is part of the change.
+/// The part of a change that fits into the limit. Files that cannot be read as text are named, too: a
+/// symbolic link that points elsewhere, or a program that has become executable, is part of the change.
 pub(crate) struct DiffExcerpt {
     /// The changes of whole files.
     pub(crate) text: String,
-    /// Names of files that are not in it.
+    /// Names of files that `text` lacks.
     pub(crate) others: Vec<String>,
-    /// The files that are.
+    /// The files whose change `text` shows.
     pub(super) seen: BTreeSet<RepoPath>,
 }
 
 impl DiffExcerpt {
-    /// Of the files that can be read.
+    /// Builds the excerpt from the files that can be read.
     pub(crate) fn of(change: &ReviewedChange, reading: &ReadingOutcome) -> Self {
         let mut seen = BTreeSet::new();
         let (mut text, mut others) = (String::new(), Vec::new());
@@ -141,7 +141,8 @@ impl DiffExcerpt {
     }
 }
 
-/// A repository as a model may know it: of one that is known by its place on this machine, its folder's name alone.
+/// Returns the name of a repository for a model. For one that is identified by its path on this machine, only
+/// its folder's name is shown.
 fn named(repository: &str) -> String {
     let Some(place) = repository.strip_prefix(LOCAL) else { return repository.to_owned() };
     let is_elsewhere = place.contains("://") && !place.starts_with("file:");
@@ -149,10 +150,10 @@ fn named(repository: &str) -> String {
     format!("{LOCAL}{name}")
 }
 
-/// What a run begins with, and the files whose change is in it.
+/// Builds the first prompt of a run. Also returns the files whose change is in it.
 ///
 /// # Errors
-/// [`PromptError`], if the operator's own prompts want something else.
+/// [`PromptError`], if the operator's own prompts require other values.
 pub(super) fn prompt(
     agent: &ModelAgent,
     names: (&str, &str),
@@ -218,38 +219,38 @@ pub(super) fn prompt(
     Ok((BuiltPrompt { brief: RunBrief { model: agent.model.clone(), system, task }, hash }, seen))
 }
 
-/// A finding in few words.
+/// Formats a finding on one line.
 fn one_line(raw: &RawFinding) -> String {
     let (path, line) = (raw.place.path.to_string(), raw.place.start_line);
     format!("{}:{line}: {}", line::clean(&path, MAX_LINE_CHARS), line::clean(&raw.title, MAX_LINE_CHARS))
 }
 
-/// Tools, and which files a model has looked at with them.
+/// Tools that record which files a model has read with them.
 pub(crate) struct ViewTrackingTools<'a> {
     tools: &'a dyn RunTools,
     seen: Mutex<BTreeSet<RepoPath>>,
 }
 
 impl<'a> ViewTrackingTools<'a> {
-    /// `shown`: what it has seen before.
+    /// Creates the tools; `shown` are the files that the model has seen before.
     pub(crate) fn new(tools: &'a dyn RunTools, shown: BTreeSet<RepoPath>) -> Self {
         Self { tools, seen: Mutex::new(shown) }
     }
 
-    /// Which changed files the model has not seen.
+    /// Returns the changed files that the model has not seen.
     pub(crate) fn unseen(&self, coverage: &ReviewCoverage) -> Vec<String> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let unseen = coverage.reviewed.iter().filter(|path| !seen.contains(path));
         unseen.map(|path| line::clean(&path.to_string(), MAX_LINE_CHARS)).take(MAX_NAMED).collect()
     }
 
-    /// The files whose change it has seen.
+    /// Returns the files whose change it has seen.
     pub(super) fn seen(&self) -> BTreeSet<RepoPath> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// What is not among these is not reviewed.
+/// Marks the files outside of `seen` as not reviewed.
 pub(super) fn leave_out(seen: &BTreeSet<RepoPath>, coverage: &mut ReviewCoverage) {
     let unseen = coverage.reviewed.extract_if(.., |path| !seen.contains(path));
     let unseen = unseen.map(|path| UnreviewedFile { path, reason: SkipReason::NotShown });

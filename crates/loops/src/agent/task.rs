@@ -1,4 +1,4 @@
-//! A model's run: what it is told, what pays for it, and how it ended. What follows from its report, the loop knows.
+//! Runs a model: its prompt, its budget, and its end. The calling loop interprets the report.
 
 use std::mem::take;
 use std::sync::Arc;
@@ -26,30 +26,30 @@ use super::ModelAgent;
 use crate::budget;
 use crate::telemetry::{self, TracedModel};
 
-/// Characters of the word in the marks around data.
+/// Number of characters of the word in the marks around data.
 const FENCE_CHARS: usize = 32;
 
-/// What a model is to do.
+/// The task of a model.
 pub(crate) struct ModelTask<'a> {
-    /// What pays for it.
+    /// The budget that is charged.
     pub(crate) purse: RunBudget,
-    /// The loop and the part in it that traces and cassettes know it by.
+    /// The names of the loop and of the part in it, for traces and cassettes.
     pub(crate) name: (&'a str, &'a str),
-    /// What it begins with.
+    /// The prompt that the model begins with.
     pub(crate) told: &'a BuiltPrompt,
-    /// Within which limits.
+    /// Limits of turns, time and money.
     pub(crate) limits: RunLimits,
-    /// The gate that is asked between turns.
+    /// The gate that is consulted between turns.
     pub(crate) gate: Arc<dyn WriteGate>,
 }
 
-/// A prompt, and what it was made of.
+/// A prompt and the digest of its parts.
 pub(crate) struct BuiltPrompt {
     pub(crate) brief: RunBrief,
     pub(crate) hash: String,
 }
 
-/// What asking models took, whatever became of it.
+/// The cost of asking models, regardless of the outcome.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct ModelSpend {
     pub(crate) turns: u32,
@@ -71,10 +71,11 @@ impl ModelSpend {
 }
 
 impl ModelAgent {
-    /// What a model begins with: the modules of these names, with these values; those of the task are data of others.
+    /// Builds a prompt from the modules of these names with these values; values of the task are foreign
+    /// data.
     ///
     /// # Errors
-    /// [`PromptError`], if the operator's own prompts want something else.
+    /// [`PromptError`], if the operator's own prompts require other values.
     pub(crate) fn told(
         &self,
         (frame, system): (&str, &PromptValues),
@@ -87,8 +88,8 @@ impl ModelAgent {
         Ok(BuiltPrompt { brief: RunBrief { model: self.model.clone(), system, task }, hash })
     }
 
-    /// Lets the model work until it has reported, or a limit ends it. `judge` says what is wrong with a report, for the
-    /// model, which is told once.
+    /// Runs the model until it has reported, or a limit ends it. `judge` returns the fault of a report, which
+    /// the model gets once.
     ///
     /// # Errors
     /// [`HaltReason`]
@@ -113,7 +114,7 @@ impl ModelAgent {
         if let AgentRunEnd::Refused(ModelError::Halted(reason)) = ran.end { Err(reason) } else { Ok(ran) }
     }
 
-    /// The same, however it ends.
+    /// Runs the model as [`Self::sent`] does, and returns every kind of end.
     pub(super) async fn conversed<F: ReportForm>(
         &self,
         task: ModelTask<'_>,
@@ -136,7 +137,8 @@ impl ModelAgent {
     }
 }
 
-/// Tools whose calls are in the traces, for work that begins without a change: none is offered to look at one.
+/// Tools whose calls appear in the traces, for work that begins without a change: the tool that shows a
+/// change is not offered.
 pub(crate) struct TracedTools<T>(pub(crate) T);
 
 #[async_trait]
@@ -153,12 +155,12 @@ impl<T: RunTools> RunTools for TracedTools<T> {
     }
 }
 
-/// Tools of a fixer that change only files that may be changed.
+/// Tools of a fixer that change only permitted files.
 pub(crate) struct RestrictedTools<T, A> {
     pub(crate) tools: T,
-    /// May this one be changed?
+    /// Decides if a file may be changed.
     pub(crate) admits: A,
-    /// What it is for, in a word for the model.
+    /// The purpose of the tools, in a word for the model.
     pub(crate) what: &'static str,
 }
 
@@ -179,8 +181,8 @@ impl<T: RunTools, A: Fn(&RepoPath) -> bool + Send + Sync> RunTools for Restricte
     }
 }
 
-/// Why a report does not count, if it does not: what is wrong with it, or how the work ended. One that was made in the last
-/// turn counts.
+/// Returns the reason why a report is invalid, if it is: its fault, or the way in which the work ended. A
+/// report of the last turn is valid.
 pub(crate) fn unheld(end: &AgentRunEnd, wrong: Option<String>) -> Option<String> {
     match (end, wrong) {
         (AgentRunEnd::Done | AgentRunEnd::Limit(_), None) => None,
@@ -198,7 +200,7 @@ pub(crate) fn unheld(end: &AgentRunEnd, wrong: Option<String>) -> Option<String>
     }
 }
 
-/// How a model's work ended, for people.
+/// Describes the end of a model's work, for people.
 pub(crate) fn words(end: &AgentRunEnd) -> String {
     match end {
         AgentRunEnd::Done => "the model has handed its work over".to_owned(),
@@ -215,15 +217,15 @@ pub(crate) fn words(end: &AgentRunEnd) -> String {
     }
 }
 
-/// The word in the marks around data: of all that is shown, so that the same is asked the same way again, and nobody can
-/// have written it in there.
+/// Returns the word in the marks around data. It is derived from all of the shown data. Equal input therefore
+/// gives an equal prompt, and no author can have written the word into the data.
 pub(super) fn fence<'a>(data: impl IntoIterator<Item = &'a [u8]>) -> Result<DataFence, PromptError> {
     let mut word = hash_of(data);
     word.truncate(FENCE_CHARS);
     DataFence::new(&word)
 }
 
-/// A digest of several values, each with its length.
+/// Returns a digest of several values, each with its length.
 pub(crate) fn hash_of<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hash = Sha256::new();
     for value in values {

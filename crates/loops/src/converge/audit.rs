@@ -1,8 +1,8 @@
-//! Auditors: fresh models that see a change, and nothing of what anybody said of it before (spec/converge.md 2.11, 3).
+//! Runs auditors: fresh models that see a change and none of the earlier comments on it.
 //!
-//! Each has the files at the head to look at, and the diff. What it reports is compared with these files on receipt, and
-//! an auditor that has not looked at every changed file is told so. One that does not come to a report that holds has
-//! given no answer: that is never taken for "nothing found".
+//! Each reads the files at the head and the diff. Its report is compared with these files on receipt, and an
+//! auditor that has not read every changed file is asked to. An auditor without a valid report has given no
+//! answer, which never counts as "nothing found".
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -38,43 +38,43 @@ use crate::agent::{ModelAgent, ModelSpend, ModelTask, ViewTrackingTools, unheld,
 use crate::reading::{self, ReadingOutcome, ReviewScope, ReviewedChange};
 use crate::telemetry;
 
-/// What auditors are called in traces.
+/// The name of auditors in traces.
 pub(super) const RUN: &str = "converge";
-/// Open questions that people are told of.
+/// Maximum number of open questions that are shown to people.
 const MAX_QUESTIONS: usize = 10;
-/// Changed files that people are told are not audited.
+/// Maximum number of unaudited changed files that are shown to people.
 const MAX_GAPS: usize = 10;
-/// Of each list of an absence, so many entries are kept.
+/// Maximum number of entries of each list of an absence proof.
 const MAX_KEPT: usize = 10;
-/// Bytes of what an auditor is told of dismissals.
+/// Maximum number of bytes of the dismissals in an auditor's prompt.
 const MAX_DISMISSED_BYTES: usize = 16 << 10;
-/// Characters of a question, or of another warning.
+/// Maximum number of characters of a question or another warning.
 const MAX_QUESTION_CHARS: usize = 300;
 
-/// What is audited.
+/// The input of an audit.
 pub(super) struct AuditInput {
     pub(super) change: ReviewedChange,
     pub(super) reading: ReadingOutcome,
     /// The files at the head.
     pub(super) laid: ExportedCommit,
-    /// What it is to fix, if it is a fix.
+    /// The findings that the change is to fix, if it is a fix.
     mends: Option<String>,
 }
 
-/// What one auditor came to.
+/// The outcome of one auditor.
 struct AuditorOutcome {
     answer: AuditorAnswer,
     absences: Vec<AbsenceProof>,
     questions: Vec<AuditQuestion>,
     spent: ModelSpend,
-    /// Servers that it went on without.
+    /// Servers that could not be used.
     servers: Vec<ServerProblem>,
-    /// Ends the run: the money is used up, or the switch was turned on.
+    /// Ends the run: the budget is used up, or the switch was turned on.
     stop: Option<ActError>,
 }
 
 impl AuditInput {
-    /// The change between two commits, which must be in the mirror.
+    /// Creates the input for the change between two commits, which must be in the mirror.
     pub(super) async fn of(
         runner: &mut ConvergeRunner<'_>,
         base: &Sha,
@@ -82,7 +82,7 @@ impl AuditInput {
     ) -> Result<Self, ActError> {
         let change = runner.change(base, head).await?;
         let laid = runner.mirror.lay(head, runner.laid.take()).await?;
-        // The rules are the gate's: here they only tell which files there are, all of them.
+        // The findings of the rules belong to the gate: here the reading only lists the files, all of them.
         let is_whole = |reading: &&ReadingOutcome| {
             reading.coverage.not_reviewed.iter().all(|gap| gap.reason.by_design())
         };
@@ -98,12 +98,13 @@ impl AuditInput {
         Ok(Self { change, reading, laid, mends: None })
     }
 
-    /// As a fix of this.
+    /// Marks the change as a fix of these findings.
     pub(super) fn mending(self, findings: String) -> Self {
         Self { mends: Some(findings), ..self }
     }
 
-    /// Lets these auditors look, side by side. `starting`: where the run began, since when lines are fixes'.
+    /// Runs these auditors in parallel. `starting` is the commit at which the run began; later lines belong
+    /// to fixes.
     pub(super) async fn event(
         &self,
         runner: &mut ConvergeRunner<'_>,
@@ -126,7 +127,7 @@ impl AuditInput {
             auditors.iter().zip(said)
         {
             runner.spent(&spent);
-            // An audit of a fix alone clears nothing of the whole.
+            // An audit of a fix alone clears no part of the whole.
             if self.mends.is_none() {
                 runner.record.prove(*index, absences);
             }
@@ -181,7 +182,7 @@ impl AuditInput {
         Ok(ConvergeEvent::Audited { answers, standing, coverage, renames })
     }
 
-    /// Nothing of the code would be looked at, because all of it is ignored.
+    /// Returns the reason why no code would be audited, if all of it is ignored.
     fn unseen(&self) -> Option<String> {
         let ReviewCoverage { reviewed, not_reviewed } = &self.reading.coverage;
         let is_own = |path: &RepoPath| path.as_str() == Some(REPOSITORY_FILE);
@@ -194,7 +195,7 @@ impl AuditInput {
         Some(format!("no code was audited: `rules.ignore` leaves out {}{more}", first.path))
     }
 
-    /// One auditor.
+    /// Runs one auditor and collects its answer and its cost.
     async fn ask(&self, runner: &ConvergeRunner<'_>, index: u32) -> AuditorOutcome {
         let (mut spent, mut servers) = (ModelSpend::default(), Vec::new());
         let none = |answer, stop| (answer, Vec::new(), Vec::new(), stop);
@@ -221,7 +222,7 @@ impl AuditInput {
         let files = FileTree::open(self.laid.path()).ok();
         let text = |path: &RepoPath| files.as_ref()?.text(path);
         let dismissed = dismissed(&runner.record.detail.state.dismissals, text);
-        // A fix is to mend what it is told, whatever people have said of the rest.
+        // A fix has to resolve its findings, regardless of people's verdicts on other findings.
         let dismissed = (self.mends.is_none() && !dismissed.is_empty()).then_some(dismissed.as_str());
         let route = if self.mends.is_some() { CONVERGE_CHECK } else { CONVERGE_AUDIT };
         let task = if dismissed.is_some() { AUDIT_TASK_DISMISSED } else { route.task };
@@ -268,8 +269,8 @@ impl AuditInput {
         }
     }
 
-    /// Findings that fixers declined, or say to be fixed, and whose own lines are still there, wherever in their file; of
-    /// what is said to be fixed the lines beside them are as they were, too.
+    /// Returns the findings that fixers declined, or report as fixed, and whose own lines still exist in
+    /// their file. For reported fixes, the lines beside them must be unchanged, too.
     fn standing(&self, history: &FindingHistory) -> BTreeMap<FindingId, PlacedFinding> {
         let Ok(files) = FileTree::open(self.laid.path()) else { return BTreeMap::new() };
         let text = |path: &RepoPath| files.text(path).map(|text| redact(&text));
@@ -284,17 +285,17 @@ impl AuditInput {
                         truing_core::excerpt::locate(&text(&place.path)?, &raw.snippet, place.start_line)?;
                     Some(CodeLocation { start_line, end_line, ..place.clone() })
                 }
-                // Who heard it from others lets them look again.
+                // Findings of other reviewers are left to these reviewers.
                 FindingStatus::Claimed if !raw.rule.starts_with(HEARD) => match follow(finding, &head) {
                     FollowOutcome::There { path, start, end } => {
                         let text = text(&path)?;
-                        // What is added beside it may be what was missing.
+                        // A line that is added beside it may be the missing part.
                         let now = head.around(&path, (start, end), &raw.snippet)?;
                         let beside =
                             |around: &SurroundingLines| (around.before.clone(), around.after.clone());
                         let is_as_it_was =
                             finding.around.as_ref().is_none_or(|was| beside(was) == beside(&now));
-                        // Of code rules, how it is written may be what was to be changed.
+                        // For code rules, the layout of the code may be the part to change.
                         let is_same = is_as_it_was
                             && (raw.category != DefectCategory::J || text.contains(raw.snippet.as_str()));
                         is_same.then_some(CodeLocation {
@@ -326,7 +327,7 @@ impl AuditInput {
         history.findings().iter().filter_map(placed).collect()
     }
 
-    /// The findings of a report that holds, each with how near a comment can be placed.
+    /// Returns the findings of a valid report, each with its distance from the place of a possible comment.
     fn claims(
         &self,
         audit: &AuditReport,
@@ -351,7 +352,8 @@ impl AuditInput {
     }
 }
 
-/// The absences of a report that holds, as they are kept. What a model quotes is data, and may be a secret of the files.
+/// Converts the absences of a valid report to the kept form. A model's quotes are data, and may contain
+/// secrets of the files.
 fn kept(audit: &AuditReport, (number, auditor): (u32, u32)) -> Vec<AbsenceProof> {
     let text = |text: &str| line::clean(&redact(text), MAX_QUESTION_CHARS);
     let kept = |absence: &truing_agent::schema::audit::CategoryAbsence| AbsenceProof {
@@ -405,8 +407,8 @@ impl LineOrigins {
     }
 }
 
-/// Findings that people have dismissed and whose lines are there, as an auditor is told of them: data, one a line. What it
-/// says of them all the same is left out later.
+/// Lists the dismissed findings whose lines still exist, for an auditor's prompt: data, one per line.
+/// Repeated findings of the auditor are dropped later.
 fn dismissed(said: &[Dismissal], text: impl Fn(&RepoPath) -> Option<String>) -> String {
     let mut told = String::new();
     for said in said.iter().filter(|said| !said.withdrawn) {

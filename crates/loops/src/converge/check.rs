@@ -1,6 +1,8 @@
-//! Looking at a fix before anybody sees it (spec/converge.md 8.3, design.md section 6): are the tests kept, do the
-//! repository's own checks pass that passed before, does the gate let it through, and what does a fresh auditor say of
-//! the fix alone. The cheapest first; where one of them objects, the next is not paid for.
+//! Checks a fix before it is published.
+//!
+//! It checks if tests are kept, if the repository's own checks that passed still pass, if the gate accepts
+//! the fix, and what a fresh auditor finds in the fix alone. The cheapest check comes first; after an
+//! objection, the remaining ones are skipped to save their cost.
 
 use std::collections::BTreeSet;
 
@@ -24,14 +26,14 @@ use super::fix::told_of;
 use super::{ActError, ConvergeRunner};
 use crate::files::{FileContentChange, named, put};
 
-/// Files of tests in which values of a fix are looked for.
+/// Maximum number of test files that are searched for values of a fix.
 const MAX_TESTS: usize = 64;
 
-/// Lines of what a failing check printed that a fixer is told.
+/// Maximum number of lines of a failing check's output in a fixer's prompt.
 const MAX_LINES: usize = 60;
 
 impl ConvergeRunner<'_> {
-    /// What is wrong with the fix.
+    /// Returns the problems of the fix.
     pub(super) async fn check(&mut self) -> Result<ConvergeEvent, ActError> {
         let head = self.record.detail.state.head.clone();
         let candidate = self.record.detail.state.candidate.as_ref().map(|candidate| candidate.commit.clone());
@@ -43,7 +45,7 @@ impl ConvergeRunner<'_> {
             problems = failing;
             warnings.extend(unproved);
         }
-        // A fix of what the gate says has the gate and an audit of the whole change before it.
+        // A fix for the gate still has to pass the gate and an audit of the whole change.
         if self.record.detail.state.is_mending() {
             self.warn_of_taken(warnings, &problems);
             return Ok(ConvergeEvent::Checked(problems));
@@ -59,20 +61,20 @@ impl ConvergeRunner<'_> {
         Ok(ConvergeEvent::Checked(problems))
     }
 
-    /// Warns people of what a fix does that is taken: it may neutralise tests, or no test was run with it.
+    /// Adds warnings about an accepted fix: it may neutralise tests, or no test was run with it.
     fn warn_of_taken(&mut self, warnings: Vec<String>, problems: &[FixProblem]) {
         for warning in warnings.into_iter().filter(|_| problems.is_empty()) {
             self.record.warn(warning);
         }
     }
 
-    /// Subjects of findings.
+    /// Returns the subjects of findings.
     fn about(&self) -> BTreeSet<FindingSubject> {
         self.record.detail.state.found.iter().map(|finding| FindingSubject::new(&finding.raw)).collect()
     }
 
-    /// What is wrong with the files of the fix themselves: what nobody could look at, and tests that it deletes or weakens; and
-    /// what people are told of them if the fix is taken.
+    /// Returns the problems of the fix's files themselves, which are unreadable content and tests that it
+    /// deletes or weakens. Also returns the notices for people if the fix is accepted.
     async fn rewritten(
         &mut self,
         head: &Sha,
@@ -107,7 +109,7 @@ impl ConvergeRunner<'_> {
         Ok((problems, told))
     }
 
-    /// What the fix has ready for the tests as they were.
+    /// Returns the parts of the fix that hard-code the results which existing tests expect.
     async fn answered(
         &self,
         head: &Sha,
@@ -130,7 +132,8 @@ impl ConvergeRunner<'_> {
         Ok(answers(rewrites, about, &RepositoryTests { paths: &paths, files: &files }))
     }
 
-    /// A fix of defects of code that changes white space, comments or names of local variables, and nothing else.
+    /// Returns the problem of a fix that changes only white space, comments or names of local variables
+    /// although defects of code were to be fixed.
     async fn unchanged(
         &self,
         head: &Sha,
@@ -143,7 +146,7 @@ impl ConvergeRunner<'_> {
         let mut ids = Vec::new();
         for finding in &state.found {
             let place = &finding.raw.place;
-            // Of code rules, how it is written may be what is to be changed.
+            // For code rules, the layout of the code may be the part to change.
             let is_claimed = state.words.get(&finding.id) == Some(&FixerVerdict::Fixed);
             if !is_claimed || finding.raw.category == DefectCategory::J || place.side != DiffSide::New {
                 continue;
@@ -162,8 +165,8 @@ impl ConvergeRunner<'_> {
         Ok((!ids.is_empty()).then_some(FixProblem { kind: FixProblemKind::Unchanged, text }))
     }
 
-    /// The repository's own checks that fail with the fix and do not without it; and why none of them says anything of
-    /// tests that the fix changes, if that is so.
+    /// Returns the repository's own checks that fail with the fix and pass without it. Also returns the
+    /// reason if none of them covers the tests that the fix changes.
     async fn failing(
         &mut self,
         head: &Sha,
@@ -229,14 +232,14 @@ impl ConvergeRunner<'_> {
         Ok((failing, unproved))
     }
 
-    /// Files that a fix touches and that decide what tests say.
+    /// Returns files that a fix changes and that influence test results.
     async fn touched(&mut self, head: &Sha, candidate: &Sha) -> Result<BTreeSet<RepoPath>, ActError> {
         let paths = self.rewritten_paths(head, candidate).await?;
         Ok(paths.into_iter().flat_map(|(old, new)| [old, new]).filter(is_test_side).collect())
     }
 
-    /// The files that a fix changes, each by its former name and its name. A diff may have no section of a path that no index
-    /// can have: it is judged all the same.
+    /// Returns the files that a fix changes, each by its former name and its name. A diff may lack a section
+    /// for a path that no index can have; such a path is judged, too.
     async fn rewritten_paths(
         &mut self,
         head: &Sha,
@@ -256,8 +259,8 @@ impl ConvergeRunner<'_> {
         Ok(paths)
     }
 
-    /// Tests that test nothing any more as the fix changes them. Its code has to pass with the tests as they were; where it
-    /// does not, since what they ask for is another thing now, the new ones have to fail without it.
+    /// Returns tests that the fix makes meaningless. The fixed code has to pass the original tests. Where it
+    /// does not, because the required behaviour has changed, the new tests have to fail without the fix.
     async fn hollow(
         &mut self,
         (head, candidate): (&Sha, &Sha),
@@ -273,7 +276,7 @@ impl ConvergeRunner<'_> {
         };
         let verdicts = VerificationReport::compare(Some(now), &as_they_were);
         let failing = as_they_were.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
-        // A test that failed and is what is to be fixed may be all that a fix changes.
+        // A test that failed and is itself to be fixed may be all that a fix changes.
         let about: BTreeSet<RepoPath> = self.about().into_iter().map(|subject| subject.path).collect();
         let is_about_tests = tests.is_subset(&about);
         let passed = |check: &CheckAttempts| {
@@ -302,7 +305,7 @@ impl ConvergeRunner<'_> {
         Ok(failing.into_iter().filter(|check| !tells(check)).map(told).collect())
     }
 
-    /// What the checks say of the files of one commit with these tests of another; none, where the set-up fails.
+    /// Runs the checks on the files of one commit with these tests of another; none if the set-up fails.
     async fn crossed(
         &self,
         verifier: &Verifier,
@@ -324,7 +327,8 @@ impl ConvergeRunner<'_> {
         Ok(verified.verification)
     }
 
-    /// What code of a model sets up is kept apart, and may be found by its own fixes alone.
+    /// Returns the cache scope of set-ups made by a model's code. They are kept apart and used by its own
+    /// fixes alone.
     fn of_fixes(&self) -> CacheScope {
         let own = format!("converge {}", self.record.key);
         CacheScope::new(format!("{own} fix")).trusting(own)
@@ -342,8 +346,8 @@ impl ConvergeRunner<'_> {
         Ok(verifier.verified(tree.path(), &scope, baseline).await?)
     }
 
-    /// What a fresh auditor finds in the fix alone. One that gives no answer is asked again, as the others are; a fix that
-    /// nobody looked at is not pushed.
+    /// Returns the findings of a fresh auditor in the fix alone. An auditor without an answer is asked again,
+    /// as the others are; an unaudited fix is not pushed.
     async fn self_audit(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<FixProblem>, ActError> {
         let mends = told_of(&self.record.detail.state.found);
         let audited = AuditInput::of(self, head, candidate).await?.mending(mends);
@@ -375,12 +379,12 @@ impl ConvergeRunner<'_> {
     }
 }
 
-/// For people: what a fix does that is taken.
+/// Warns people about an accepted fix.
 fn hides(told: &Weakening) -> String {
     format!("a fix may hide what tests would say, look at it: {told}")
 }
 
-/// For people: tests were changed, and this is why nothing was run with them.
+/// Warns people that tests were changed, with the reason why nothing was run with them.
 fn unproved(touched: &BTreeSet<RepoPath>, why: &str) -> Option<String> {
     let files = named(&touched.iter().collect::<Vec<_>>());
     (!touched.is_empty()).then(|| {
@@ -402,14 +406,15 @@ fn problem(claim: &AuditorFinding) -> FixProblem {
     FixProblem { kind: FixProblemKind::Finding, text }
 }
 
-/// The end of what a command printed, below its name.
+/// Returns the end of a command's output, below its name.
 fn printed(argv: &[String], output: &str, errors: &str) -> String {
     let lines: Vec<&str> = output.lines().chain(errors.lines()).collect();
     let last = lines.get(lines.len().saturating_sub(MAX_LINES)..).unwrap_or_default();
     format!("{}\n{}", argv.join(" "), last.join("\n"))
 }
 
-/// A file that becomes binary data: nobody could look at it, neither at the fix nor in any audit after it.
+/// Returns the problem of a file that becomes binary data, which neither this audit nor a later one could
+/// read.
 fn hidden(rewrite: &FileRewrite<'_>) -> Option<FixProblem> {
     let has_nul = |version: &FileVersion<'_>| version.bytes.contains(&0);
     let after = rewrite.after.as_ref().filter(|after| has_nul(after))?;

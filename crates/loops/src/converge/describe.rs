@@ -1,8 +1,8 @@
-//! The description of a pull request, written when its run has ended (spec/converge.md 2.15): what the change delivers, and
-//! not how it came about. What people wrote in it on purpose stays word for word, or all of it stays as it was.
+//! Writes the description of a pull request when its run has ended: the change's effect, without its history.
+//! Text that people marked as theirs stays word for word; if that fails, the whole description stays.
 //!
-//! Nothing follows from it: what goes wrong is told as a warning of the run. Only the kill switch, or a lease that is lost,
-//! leaves it to be done later.
+//! Nothing depends on it: a failure becomes a warning of the run. Only the kill switch, or a lost lease,
+//! postpones it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,17 +25,17 @@ use super::pull::{forge, unperformed};
 use super::pursue::PullRequestRunner;
 use crate::agent::{DiffExcerpt, ModelSpend, ModelTask, ViewTrackingTools, unheld};
 
-/// Who writes it, in traces.
+/// The name of the writing model in traces.
 const WRITER: &str = "describer";
-/// Characters of a title, and of a warning.
+/// Maximum number of characters of a title and of a warning.
 const MAX_LINE: usize = 300;
 
 impl PullRequestRunner<'_> {
-    /// Describes the change, if it is wanted and was not done for this head. The answer is how the run is left, if the
-    /// kill switch forbids the write.
+    /// Describes the change, if that is configured and was not done for this head. Returns the exit of the
+    /// run, if the kill switch forbids the write.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`]: somebody else has taken over.
+    /// [`StoreError::Fenced`]: another process has taken over.
     #[truing_core::boxed_future]
     pub async fn describe(&mut self) -> Result<Option<ConvergeExit>, StoreError> {
         if !self.runner.config.update_description || !self.runner.record.wants_description() {
@@ -51,7 +51,7 @@ impl PullRequestRunner<'_> {
             }
             Err(stop @ ActError::Halted(_)) => return self.runner.shut(&stop).map(Some),
             Err(why) => {
-                // What was paid for and does not serve would not serve the next time either.
+                // A paid answer that is unusable would be unusable the next time, too.
                 if matches!(why, ActError::Silent(_)) {
                     self.runner.record.detail.described = Some(self.runner.record.detail.state.head.clone());
                 }
@@ -108,7 +108,8 @@ impl PullRequestRunner<'_> {
         if let Some(why) = unheld(&ran.end, judge(&ran.items)) {
             return Err(ActError::Silent(why));
         }
-        // What has the form of a secret is shown to nobody; where people wrote it on purpose, all stays as it was.
+        // Text with the form of a secret is never shown; if people wrote it on purpose, the whole description
+        // stays.
         let body = DescriptionReport { body: redact(&ran.items.body) };
         if let Some(why) = judge(&body) {
             return Err(ActError::Silent(why));
@@ -120,7 +121,7 @@ impl PullRequestRunner<'_> {
         self.workspace.open(&self.runner.record).await?;
         let describe = Effect::Describe { read: now.body, body };
         let mut made = self.workspace.effects.perform(&describe).await;
-        // The run has no later act that would make it.
+        // The run has no later act that would repeat it.
         if matches!(made, Err(EffectError::Unanswered { .. })) {
             made = self.workspace.effects.perform(&describe).await;
         }
@@ -133,7 +134,7 @@ impl PullRequestRunner<'_> {
         }
     }
 
-    /// What was run on the head, one a line: only what is known of this very commit.
+    /// Lists the checks that ran on the head, one per line: only those of this very commit.
     fn checked(&self) -> String {
         let Some((of, Some(verification))) = &self.runner.baseline else { return String::new() };
         if *of != self.runner.record.detail.state.head {

@@ -1,8 +1,9 @@
-//! Fixers: a fresh model for each fix, on a private clone, that sees what the newest audit or the gate says and nothing
-//! else (spec/converge.md 2.13, 8).
+//! Runs fixers. Each fix uses a fresh model on a private clone, which sees the report of the newest audit or
+//! of the gate and nothing else.
 //!
-//! Of its work only files that may be changed are taken, copied to where no command of it has run, and made
-//! one commit, which is kept where nobody looks until it is pushed. What it changes besides is left behind and told.
+//! Only files that may be changed are taken from its work. They are copied to a place where no command of the
+//! fixer has run, and become one commit. The commit has no visible ref until it is pushed. Other changes are
+//! left behind and reported.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -32,52 +33,53 @@ use crate::agent::{ModelSpend, ModelTask, RestrictedTools, TracedTools, words};
 use crate::files::{FileContentChange, named, put, taken};
 use crate::machine::SystemClock;
 
-/// What a fixer is called in traces.
+/// The names of a fixer in traces.
 const RUN: &str = "converge";
 const FIXER: &str = "fixer";
-/// Bytes of what a fixer is told of findings, of problems, or of the gate.
+/// Maximum number of bytes of the findings, problems or gate output in a fixer's prompt.
 const MAX_SHOWN: usize = 96 << 10;
-/// Characters of a commit's first line.
+/// Maximum number of characters of a commit's first line.
 const MAX_SUBJECT: usize = 72;
-/// Paths that a fixer is told it may change.
+/// Maximum number of paths in a fixer's list of files that it may change.
 const MAX_PATHS: usize = 500;
 
-/// What a fixer is to do.
+/// The task of a fixer.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum FixerTask<'a> {
-    /// Mend what the audit found, with what is wrong with the fix that there is.
+    /// Fix the findings of the audit, and these problems of the existing fix.
     Findings(&'a [FixProblem]),
-    /// Mend what the gate says.
+    /// Fix the problems in this output of the gate.
     Gate(&'a str),
 }
 
-/// How a fixer ended.
+/// The end of a fixer's run.
 enum FixerReport {
-    /// With its report.
+    /// The fixer ended with its report.
     Whole(FixReport),
-    /// Where a limit ended it: what it has changed until then is looked at as any fix is.
+    /// A limit ended the fixer. Its changes until then are examined as those of any fix.
     CutOff(String),
-    /// It died, or made no proper report: nothing of it counts.
+    /// The fixer died or made no valid report; all of its changes are discarded.
     None(String),
 }
 
-/// What came of a fixer.
+/// The outcome of a fixer.
 enum FixerOutcome {
-    /// What it says, if it came to say it, and what it left.
+    /// The fixer's report, if it made one, and its commit, if it changed something.
     Left(Option<FixReport>, Option<FixCandidate>),
-    /// Nothing, and why.
+    /// The fixer has no result, for this reason.
     None(String),
 }
 
-/// Which files a fixer may change.
+/// The files that a fixer may change.
 struct FixerPathPolicy {
-    /// Those of the change, and those that findings name.
+    /// Files of the change, and those that findings name.
     paths: BTreeSet<RepoPath>,
     policy: Arc<AgentPolicy>,
 }
 
 impl FixerPathPolicy {
-    /// May this one be changed? New and other tests may, where they decide nothing that runs elsewhere.
+    /// True if the fixer may change this file. It may also add or change tests, provided that they decide
+    /// nothing that runs elsewhere.
     fn admits(&self, path: &RepoPath) -> bool {
         let Some(text) = path.as_str() else { return false };
         let is_ours = self.paths.contains(path) || truing_guard::is_test_file(path);
@@ -86,7 +88,7 @@ impl FixerPathPolicy {
 }
 
 impl ConvergeRunner<'_> {
-    /// Lets a fixer fix what was found.
+    /// Runs a fixer on the findings.
     pub(super) async fn fix(&mut self, problems: &[FixProblem]) -> Result<ConvergeEvent, ActError> {
         Ok(match self.mended(FixerTask::Findings(problems)).await? {
             FixerOutcome::Left(mended, candidate) => {
@@ -98,7 +100,7 @@ impl ConvergeRunner<'_> {
         })
     }
 
-    /// Lets a fixer fix what the gate reports.
+    /// Runs a fixer on the gate's report.
     pub(super) async fn mend(&mut self, output: &str) -> Result<ConvergeEvent, ActError> {
         Ok(match self.mended(FixerTask::Gate(output)).await? {
             FixerOutcome::Left(_, candidate) => ConvergeEvent::Mended(candidate),
@@ -106,7 +108,7 @@ impl ConvergeRunner<'_> {
         })
     }
 
-    /// What a fixer says, and what it left.
+    /// Runs a fixer and returns its report and its commit.
     async fn mended(&mut self, job: FixerTask<'_>) -> Result<FixerOutcome, ActError> {
         let head = self.record.detail.state.head.clone();
         let from = match (&job, &self.record.detail.state.candidate) {
@@ -146,7 +148,7 @@ impl ConvergeRunner<'_> {
         })
     }
 
-    /// A commit of these changes, in the mirror; none if nothing differs.
+    /// Creates a commit of these changes in the mirror; none if nothing differs.
     async fn candidate(
         &self,
         head: &Sha,
@@ -176,7 +178,7 @@ impl ConvergeRunner<'_> {
         Ok(Some(FixCandidate { commit: commit.sha().clone(), tree }))
     }
 
-    /// Files of the change up to `head`, and those that findings name.
+    /// Returns the files of the change up to `head`, and those that findings name.
     async fn allowed(&mut self, head: &Sha) -> Result<FixerPathPolicy, ActError> {
         let base = self.record.detail.base.clone();
         let diff = self.commit_diff(&base, head).await?.diff;
@@ -186,7 +188,7 @@ impl ConvergeRunner<'_> {
         Ok(FixerPathPolicy { paths: changed.chain(found).collect(), policy })
     }
 
-    /// Asks the fixer.
+    /// Asks the model that fixes.
     async fn ask_fixer(
         &self,
         job: FixerTask<'_>,
@@ -238,7 +240,7 @@ impl ConvergeRunner<'_> {
             self.agents.sandbox,
         )?;
         let admits = |path: &RepoPath| allowed.admits(path);
-        // Of its own changes, `git diff` tells.
+        // `git diff` shows the fixer its own changes.
         let tools = TracedTools(RestrictedTools { tools: fixer, admits, what: "fix" });
         let (purse, most) = self.purse(agent);
         let limits = RunLimits { time, money: Some(most), ..agent.limits };
@@ -254,7 +256,7 @@ impl ConvergeRunner<'_> {
             AgentRunEnd::Refused(ModelError::Budget { .. }) | AgentRunEnd::Limit(RunLimit::Money) => {
                 return Err(ActError::Budget(end));
             }
-            // Who could not be asked at all has not tried.
+            // A model that could not be asked at all has not attempted a fix.
             AgentRunEnd::Refused(_) | AgentRunEnd::Failed(_) if ran.turns == 0 => {
                 return Err(ActError::Model(end));
             }
@@ -267,7 +269,7 @@ impl ConvergeRunner<'_> {
         })
     }
 
-    /// The commit's message: of what the fixer says, one clean line.
+    /// Builds the commit's message from the fixer's summary, on one clean line.
     fn message(&self, job: FixerTask<'_>, summary: &str) -> String {
         let (kind, without, of) = match job {
             FixerTask::Findings(_) => ("fix(review)", "address what the audit found", "Found by audit"),
@@ -275,7 +277,7 @@ impl ConvergeRunner<'_> {
                 ("fix(gate)", "address what the gate reports", "Asked for by the gate before audit")
             }
         };
-        // Forges and their checks read words in brackets, numbers of issues and names as commands.
+        // Forges and their checks interpret words in brackets, issue numbers and names as commands.
         let summary: String = redact(summary).chars().filter(|letter| !"[]#@".contains(*letter)).collect();
         let summary = line::clean(&summary, MAX_SUBJECT);
         let summary = if summary.trim().is_empty() { without } else { summary.trim() };
@@ -287,12 +289,12 @@ impl ConvergeRunner<'_> {
     }
 }
 
-/// Whose commits these are.
+/// Returns the author of the commits that fixers make.
 pub(super) fn author() -> GitIdentity {
     GitIdentity { name: "truing".to_owned(), email: "truing@localhost".to_owned() }
 }
 
-/// What a fixer says of each finding, by the name that it was given under.
+/// Maps the fixer's verdicts to the findings, by the names under which it got them.
 fn heard(found: &[Finding], mended: FixReport) -> BTreeMap<FindingId, FixerVerdict> {
     let word = |finding: &Finding| {
         let word = match mended.findings.get(finding.id.as_str())? {
@@ -304,14 +306,14 @@ fn heard(found: &[Finding], mended: FixReport) -> BTreeMap<FindingId, FixerVerdi
     found.iter().filter_map(word).collect()
 }
 
-/// Findings that a report does not answer, for whoever made it.
+/// Returns a message for the fixer that lists the findings which its report does not answer.
 fn unanswered(found: &[Finding], mended: &FixReport) -> Option<String> {
     let ids = found.iter().map(|finding| finding.id.as_str());
     let left: Vec<&str> = ids.filter(|id| !mended.findings.contains_key(*id)).collect();
     (!left.is_empty()).then(|| format!("these findings are not answered: {}", left.join(", ")))
 }
 
-/// Findings as a fixer is told of them.
+/// Formats findings for a fixer's prompt.
 pub(super) fn told_of(found: &[Finding]) -> String {
     let one = |finding: &Finding| {
         let raw = &finding.raw;
@@ -332,7 +334,7 @@ pub(super) fn told_of(found: &[Finding]) -> String {
     found.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
-/// The beginning of a text, if it is long.
+/// Returns the beginning of a text that is too long, or the whole text.
 fn cut(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_SHOWN);
     let cut = text.get(..end).unwrap_or_default();

@@ -1,11 +1,13 @@
-//! The gate, which has to be clean before each audit: the commands that the operator has configured, linters, and the rule packs
-//! (spec/converge.md "Gate", 2.10, 4).
+//! The gate, which has to be clean before each audit: the commands that the operator has configured, linters,
+//! and the rule packs.
 //!
-//! A command says 0 for clean and 1 for findings; whatever else it comes to means that it could not run, which is
-//! nobody's to fix by a change of the code. Each runs as a check does, on a copy of its own: what one changes, the
-//! others and the caller's tree do not see. Of the lines that it prints, those that name a changed line block, and
-//! those that name another line of the repository are notes. A line that names no place blocks: nobody can say that it
-//! was there before. Lines are sorted first and left out then, so that old findings never hide a new one.
+//! A command exits with 0 for clean and 1 for findings. Any other end means that it could not run, which no
+//! change of the code can fix. Each command runs as a check does, on its own copy of the files, and its
+//! changes there affect neither the other commands nor the caller's tree.
+//!
+//! Of the printed lines, those that name a changed line block, and those that name another line of the
+//! repository are notes. A line that names no place blocks, because nothing shows that it is old. Lines are
+//! classified before the excess is left out, and old findings therefore never hide a new one.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -21,119 +23,117 @@ use truing_reader::redact::redact;
 use crate::reading::{self, ReadingError, ReadingOutcome, ReviewedChange};
 use crate::said::why;
 
-/// Findings of a kind that are kept; the others are counted.
+/// Maximum number of findings of a kind that are kept; the others are only counted.
 pub const MAX_KEPT: usize = 500;
-/// Characters of one finding.
+/// Maximum number of characters of one finding.
 const MAX_TEXT: usize = 500;
-/// Characters of a command where it is named.
+/// Maximum number of characters of a command where it is named.
 const MAX_COMMAND: usize = 100;
-/// Findings that a fixer is told at once.
+/// Maximum number of findings that a fixer gets at once.
 const MAX_TOLD: usize = 100;
-/// Bytes of a line that may be a path: as long as the system takes one.
+/// Maximum number of bytes of a line that may be a path, which is the system's limit of a path.
 const MAX_PATH: usize = 4096;
-/// Colons of a line that are looked at for a place.
+/// Maximum number of colons of a line that are examined for a place.
 const MAX_COLONS: usize = 8;
-/// A command that found something.
+/// The exit code of a command that found something.
 const FOUND: u8 = 1;
 
-/// Commands of a gate, and what runs them.
+/// The commands of a gate and their runner.
 #[derive(Clone, Debug)]
 pub struct GateCommands {
-    /// Each a program and its arguments, in order.
+    /// The commands in order, each a program and its arguments.
     pub argv: Vec<Vec<String>>,
-    /// Runs them on what its own plan sets up.
+    /// Runs the commands on the files that its own plan sets up.
     pub verifier: Verifier,
 }
 
-/// What a gate says of a change.
+/// The result of the gate for a change.
 #[derive(Debug, Default)]
 pub struct GateResult {
-    /// Findings on changed lines, and without a place.
+    /// Findings on changed lines, and those without a place.
     pub blocking: GateFindings,
-    /// Findings elsewhere.
+    /// Findings on lines that the change leaves alone.
     pub advisory: GateFindings,
-    /// Changed files that the rules have read.
+    /// Number of changed files that the rules have read.
     pub inspected: usize,
-    /// Those that they have not, and why.
+    /// Changed files that the rules have not read, with the reasons.
     pub not_inspected: Vec<UnreviewedFile>,
-    /// What the commands came to.
+    /// The results of the commands.
     pub ran: Vec<GateCommandRun>,
 }
 
-/// Findings of a kind.
+/// The findings of one kind.
 #[derive(Debug, Default)]
 pub struct GateFindings {
-    /// The first, in the order in which they were found: [`MAX_KEPT`] at most.
+    /// The first findings in the order in which they were found, at most [`MAX_KEPT`].
     pub kept: Vec<GateFinding>,
-    /// How many there are beyond those.
+    /// Number of findings beyond the kept ones.
     pub left_out: usize,
 }
 
 /// A finding of the gate.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GateFinding {
-    /// The rule, or the command's words.
+    /// The rule, or the command as text.
     pub by: String,
-    /// The file and the line, if it names them.
+    /// The file and the line, if the finding names them.
     pub place: Option<(RepoPath, u32)>,
-    /// What it says, on one line.
+    /// The message on one line.
     pub text: String,
 }
 
-/// How a command went that could run.
+/// The result of a command that could run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GateCommandRun {
     /// The program and its arguments.
     pub argv: Vec<String>,
-    /// Did it find nothing?
+    /// True if the command found nothing.
     pub is_clean: bool,
-    /// How long it took, in milliseconds.
+    /// Duration of the command in milliseconds.
     pub ms: u64,
 }
 
-/// The reason why nothing is known. Not for an agent: no change of the code fixes it.
+/// The reason why the gate has no result. It is not for an agent, because no change of the code fixes it.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
-    /// A command.
+    /// A command could not run.
     #[error("code rules gate could not run: `{command}`: {why}")]
     Command {
-        /// Its words.
         command: String,
-        /// How it ended, and what it said last.
+        /// The way it ended, and its last output.
         why: String,
     },
-    /// A linter.
+    /// A linter failed, or its findings are incomplete.
     #[error("code rules gate could not run: {name}: {why}")]
     Linter {
-        /// Its name.
         name: String,
-        /// The reason for which not all of its findings are known.
+        /// The reason why not all of its findings are known.
         why: String,
     },
-    /// The sandbox, a set-up, or the copy of the files.
+    /// The sandbox, a set-up, or the copy of the files failed.
     #[error("code rules gate could not run: {0}")]
     Verify(#[from] VerifyError),
-    /// Files that are for the rules, none of which they have read.
+    /// None of the files that the rules should read was read.
     #[error(
         "code rules gate could not run: it has read none of the files that have changed, such as {path} ({why})"
     )]
     Unread {
-        /// One of them.
+        /// The path of one of these files.
         path: String,
-        /// Why not.
+        /// The reason why it was not read.
         why: &'static str,
     },
-    /// The change or the rules.
+    /// The change or the rules could not be read.
     #[error("code rules gate could not run: {0}")]
     Reading(#[from] ReadingError),
 }
 
 impl GateCommands {
-    /// Runs them on a change whose head is laid out in `tree`, with git's folder if they ask git, and adds what they
-    /// find. Nothing there is changed. `trust`: whose set-ups may be used.
+    /// Runs the commands on a change whose head is in `tree`, with git's folder if they use git, and adds
+    /// their findings. Nothing there is changed. `trust` determines whose set-ups may be used.
     ///
     /// # Errors
-    /// [`GateError`]; findings are none.
+    /// [`GateError`]; findings are not errors.
     #[truing_core::boxed_future]
     pub async fn look(
         &self,
@@ -177,7 +177,7 @@ impl GateCommands {
 }
 
 impl GateResult {
-    /// With what the rules and linters found.
+    /// Takes the findings of the rules and linters.
     ///
     /// # Errors
     /// [`GateError::Linter`]
@@ -196,13 +196,13 @@ impl GateResult {
         Ok(gated)
     }
 
-    /// Is there nothing that blocks?
+    /// True if no finding blocks.
     pub fn is_clean(&self) -> bool {
         self.blocking.kept.is_empty()
     }
 
-    /// Itself, if somebody has looked: where no command ran, and the rules have read none of the files that are for
-    /// them, nothing is known.
+    /// Returns itself if at least one check took place. Without a command that ran and without a file that
+    /// the rules have read, the result is unknown.
     ///
     /// # Errors
     /// [`GateError::Unread`]
@@ -217,7 +217,7 @@ impl GateResult {
         }
     }
 
-    /// What a fixer is told; nothing, if nothing blocks.
+    /// Returns the text for a fixer; none if no finding blocks.
     pub fn words(&self) -> Option<String> {
         if self.is_clean() {
             return None;
@@ -234,11 +234,11 @@ impl GateResult {
         Some(words)
     }
 
-    /// Takes in what a command found.
+    /// Adds the findings in the output of a command.
     fn hear(&mut self, command: &str, printout: &CommandOutput, places: &mut ChangedPlaces<'_>) {
         let mut is_silent = true;
         for text in [&printout.output, &printout.errors] {
-            // Of the finding that the next lines may belong to: does it block?
+            // Holds the kind of the finding that the next lines may continue: true if it blocks.
             let mut above = None;
             for line in text.lines() {
                 let stripped = anstream::adapter::strip_str(line).to_string();
@@ -279,7 +279,7 @@ impl GateFindings {
         }
     }
 
-    /// A further line of the last finding.
+    /// Appends a further line to the last finding.
     fn go_on(&mut self, more: &str) {
         if self.left_out == 0
             && let Some(last) = self.kept.last_mut()
@@ -289,7 +289,7 @@ impl GateFindings {
     }
 }
 
-/// As tools print it, and who says so.
+/// Formats the finding as tools print it, with its rule or command.
 impl fmt::Display for GateFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some((path, line)) = &self.place {
@@ -299,16 +299,16 @@ impl fmt::Display for GateFinding {
     }
 }
 
-/// Which places of a tree have changed.
+/// The changed places of a tree.
 struct ChangedPlaces<'a> {
     lines: BTreeMap<RepoPath, Vec<(u32, u32)>>,
     tree: &'a Path,
-    /// What was asked before: the file that a text names, if it names one of the tree.
+    /// Cache of the file that a text names; none if it names no file of the tree.
     known: BTreeMap<String, Option<RepoPath>>,
 }
 
 impl ChangedPlaces<'_> {
-    /// The place that a line begins with, what it says there, and whether that blocks.
+    /// Returns the place that a line begins with, the text after it, and true if the finding blocks.
     fn of<'t>(&mut self, text: &'t str) -> (Option<(RepoPath, u32)>, &'t str, bool) {
         let Some((path, line, rest)) = self.place(text) else { return (None, text, true) };
         let ranges = self.lines.get(&path).map(Vec::as_slice).unwrap_or_default();
@@ -316,7 +316,7 @@ impl ChangedPlaces<'_> {
         (Some((path, line)), rest, blocks)
     }
 
-    /// `path:line: text`, `path:line:column: text`, of a file of the tree.
+    /// Parses `path:line: text` or `path:line:column: text` of a file of the tree.
     fn place<'t>(&mut self, text: &'t str) -> Option<(RepoPath, u32, &'t str)> {
         let colons = text.match_indices(':').map(|(at, _)| at).take(MAX_COLONS);
         for at in colons.take_while(|at| *at <= MAX_PATH) {
@@ -329,7 +329,8 @@ impl ChangedPlaces<'_> {
         None
     }
 
-    /// The file of the tree that this names. No link is gone through: what is behind it may be anywhere.
+    /// Returns the file of the tree that a text names. Symbolic links are not followed, because their targets
+    /// may be outside the tree.
     fn file(&mut self, named: &str) -> Option<RepoPath> {
         if let Some(known) = self.known.get(named) {
             return known.clone();
@@ -360,7 +361,7 @@ impl ChangedPlaces<'_> {
     }
 }
 
-/// The number that a text begins with, and what follows: not more letters.
+/// Parses the number that a text begins with. Returns it with the rest, unless letters follow.
 fn number(text: &str) -> Option<(u32, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at_checked(end)?;

@@ -1,4 +1,4 @@
-//! The words of another reviewer, as a finding that a fixer is given: they are data.
+//! Converts a comment of another reviewer to a finding for a fixer. The comment's text is data.
 
 use truing_core::code::CodeDigests;
 use truing_core::converge::{AuditorFinding, LineOrigin};
@@ -10,14 +10,14 @@ use truing_core::line;
 use truing_diff::RepoPath;
 use truing_reader::redact::redact;
 
-/// The name of a rule that stands for what somebody said in a thread, up to its first comment.
+/// Prefix of the rule of a comment in a reviewer's thread, followed by the id of the thread's first comment.
 pub(super) const HEARD: &str = "reviewer/";
-/// Bytes of what somebody said, as a fixer is told of it.
+/// Maximum number of bytes of a reviewer's comment in a fixer's prompt.
 const MAX_SAID: usize = 4 << 10;
-/// Characters of a finding's title.
+/// Maximum number of characters of a finding's title.
 pub(super) const MAX_TITLE: usize = 120;
 
-/// The finding of what was said at a place, whose line has this text.
+/// Creates the finding of a comment on a place whose line has this text.
 pub(super) fn claim_of(
     rule: String,
     (path, at): (RepoPath, u32),

@@ -1,5 +1,5 @@
-//! A branch of a local repository as a [`BranchWorkspace`]: nobody else is there to see reviews, and fixes go to a branch of the run's
-//! own, `truing/run/ID`. What is checked out stays as it is.
+//! A branch of a local repository as a [`BranchWorkspace`]: there are no other reviewers, and fixes go to the
+//! run's own branch, `truing/run/ID`. The checked-out branch stays unchanged.
 
 use async_trait::async_trait;
 use truing_core::converge::record::ConvergeRecord;
@@ -9,29 +9,29 @@ use truing_git::{GitError, LocalRepository, Mirror};
 
 use super::{ActError, BranchWorkspace, PublishOutcome};
 
-/// A local repository.
+/// A local repository that a run works on.
 #[derive(Debug)]
 pub struct LocalWorkspace<'a> {
-    /// The repository.
+    /// The repository of the branch.
     pub repository: &'a LocalRepository,
-    /// Where its commits are kept for the run.
+    /// The mirror with the run's commits.
     pub mirror: &'a Mirror,
 }
 
-/// What the names of runs' branches begin with.
+/// The prefix of the names of runs' branches.
 pub const RUNS: &str = "truing/run";
 
-/// The branch of a run.
+/// Returns the name of a run's branch.
 pub fn branch(run: &RunId) -> String {
     format!("{RUNS}/{run}")
 }
 
-/// The key of the runs on a branch of a repository.
+/// Returns the key of the runs on a branch of a repository.
 pub fn key(repository: &LocalRepository, branch: &str) -> SlotKey {
     SlotKey::new(format!("converge/local/{}@{branch}", repository.root().display()))
 }
 
-/// The key of audits of a branch outside of runs.
+/// Returns the key of audits of a branch outside of runs.
 pub fn audit_key(repository: &LocalRepository, branch: &str) -> SlotKey {
     SlotKey::new(format!("audit/local/{}@{branch}", repository.root().display()))
 }
@@ -39,17 +39,17 @@ pub fn audit_key(repository: &LocalRepository, branch: &str) -> SlotKey {
 /// Stands for a branch where none is checked out.
 pub(crate) const DETACHED: &str = "HEAD";
 
-/// The branch that is checked out, as its runs are known by it; `HEAD` where none is.
+/// Returns the checked-out branch, as its runs are named; `HEAD` if no branch is checked out.
 ///
 /// # Errors
-/// Whatever git says.
+/// [`GitError`]
 #[truing_core::boxed_future]
 pub async fn checked_out(repository: &LocalRepository) -> Result<String, GitError> {
     Ok(repository.branch().await?.unwrap_or_else(|| DETACHED.to_owned()))
 }
 
 impl LocalWorkspace<'_> {
-    /// Where the run's branch is; before its first fix, there is none.
+    /// Returns the tip of the run's branch; none before its first fix.
     async fn tip(&self, record: &ConvergeRecord) -> Result<Option<Sha>, ActError> {
         Ok(self.repository.tip(&record.detail.branch).await?)
     }

@@ -1,4 +1,5 @@
-//! One run at a time on one branch of a local repository: a lock that the kernel releases when its holder dies.
+//! Allows one run at a time on one branch of a local repository, with a lock that the kernel releases when
+//! its holder dies.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -8,33 +9,28 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use truing_core::id::{RunId, SlotKey};
 
-/// More of a lock file is not read: it holds a run's id.
+/// Maximum number of bytes that are read of a lock file, which holds a run's id.
 const MAX_BYTES: u64 = 256;
 
-/// Why the lock cannot be had.
+/// The reason why the lock cannot be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum RunLockError {
-    /// This run has it.
+    /// This run holds the lock.
     #[error("already running: {0}")]
     Held(String),
     /// The folder or the file cannot be used.
     #[error("{}: {source}", path.display())]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
 }
 
-/// The right to run on what a key names. It ends with this value, or with the process.
+/// The right to run on the branch of a key. It ends with this value, or with the process.
 #[derive(Debug)]
 pub struct RunLock {
     file: File,
 }
 
 impl RunLock {
-    /// Takes it, in a folder of the user's own.
+    /// Takes the lock, in the user's own folder.
     ///
     /// # Errors
     /// [`RunLockError`]
@@ -60,7 +56,7 @@ impl RunLock {
         }
     }
 
-    /// Has a run taken it? Nothing is made.
+    /// True if a run holds the lock. No file is created.
     ///
     /// # Errors
     /// [`RunLockError::Io`]
@@ -79,7 +75,7 @@ impl RunLock {
         }
     }
 
-    /// Says which run has it, for others.
+    /// Writes the run's id into the lock file, for other processes.
     ///
     /// # Errors
     /// The file cannot be written.

@@ -1,9 +1,11 @@
-//! A pull request as a [`BranchWorkspace`]: each audit is one review, each finding one comment, each fix one push that replaces
-//! nothing but the head it was made on, and each finding of an audit gets one answer (spec/converge.md 7): that it is
-//! fixed when the audit after the fix does not find it any more.
+//! A pull request as a [`BranchWorkspace`].
 //!
-//! Whatever is written is an effect: performing it again makes no second one. A review that cannot be posted becomes
-//! one comment, and one that cannot be posted either way stops nothing: the report has all findings.
+//! Each audit is one review, each finding one comment, and each fix one push that replaces only the head it
+//! was made on. Each finding of an audit gets one answer: that it is fixed, once the audit after the fix no
+//! longer finds it.
+//!
+//! Every write is an effect: performing it again creates no duplicate. A review that cannot be posted becomes
+//! one comment. If that fails too, the run continues, because the report has all findings.
 
 use async_trait::async_trait;
 use truing_config::converge::{ConfiguredReviewer, ConvergeConfig, ReviewerTrigger};
@@ -33,47 +35,49 @@ use super::{ActError, BranchWorkspace, PublishOutcome, StopRequests};
 use crate::fetch;
 use crate::machine::SystemClock;
 
-/// How the topic of a finding begins.
+/// The prefix of a finding's topic.
 pub(crate) const FINDING: &str = Topic::FINDING;
-/// The beginnings of an answer's topic, and of an answer that says that it is fixed.
+/// The prefixes of an answer's topic and of an answer that reports a fix.
 pub(super) const ANSWER: &str = "answer/";
 pub(super) const FIXED: &str = "Fixed";
-/// Characters of a title, and of a reason.
+/// Maximum number of characters of a title and of a reason.
 const MAX_LINE: usize = 300;
 
-/// A pull request.
+/// A pull request that a run works on.
 #[derive(Debug)]
 pub struct PullRequestWorkspace<'a> {
-    /// The side of the forge that is read.
+    /// Reads the forge's side of the repository.
     pub forge: &'a RepositoryClient,
-    /// Every write to the pull request, pushes too.
+    /// Performs every write to the pull request, including pushes.
     pub effects: EffectExecutor<'a>,
-    /// Its commits.
+    /// The mirror that holds its commits.
     pub mirror: &'a Mirror,
-    /// Where it is.
+    /// Client of the forge that has the repository.
     pub server: &'a AnyForgeServer,
     /// The id and the name of the repository that its branch is in.
     pub home: (&'a str, &'a str),
-    /// The same as the forge tells it: where its head is fetched from.
+    /// The head repository as the forge reports it, from which the head is fetched.
     pub head_repository: Option<&'a HeadRepository>,
-    /// The branch that it goes to.
+    /// The branch that the pull request goes into.
     pub onto: &'a str,
-    /// What reviews that found something are.
+    /// The kind of review that is posted when there are findings.
     pub event: ReviewEvent,
-    /// Are threads resolved whose finding is fixed?
+    /// True if threads are resolved once their finding is fixed.
     pub resolves: bool,
-    /// Why nothing can be pushed, if that is so.
+    /// The reason why nothing can be pushed, if there is one.
     pub read_only: Option<String>,
-    /// What is said after each push, if anything: see [`called`].
+    /// The comment that is written after each push, if any: see [`called`].
     pub calls: Option<&'static str>,
-    /// Asked before each act whether a person stops the run; none: whoever leases its steps is told.
+    /// Consulted before each act to learn if a person stops the run; none if the lease's holder is notified
+    /// instead.
     pub stops: Option<&'a dyn StopRequests>,
 }
 
-/// What wakes Bugbot: the whole text of a comment.
+/// The comment that triggers Bugbot; it must be the whole text.
 const BUGBOT: &str = "bugbot run";
 
-/// What is said after each push, if anything; not what a reviewer is asked with anyway.
+/// Returns the comment to write after each push, if any. It is none if a configured reviewer is asked with
+/// the same text anyway.
 pub fn called(config: &ConvergeConfig) -> Option<&'static str> {
     let is_asked = config.reviewers.iter().any(|reviewer| match reviewer {
         ConfiguredReviewer::Internal => false,
@@ -89,26 +93,26 @@ pub fn called(config: &ConvergeConfig) -> Option<&'static str> {
 struct FindingReply<'a> {
     finding: &'a Finding,
     text: String,
-    /// Is it over with that?
+    /// True if the answer settles the finding.
     is_fixed: bool,
-    /// Which fix is answered.
+    /// Number of the fix that is answered.
     round: usize,
 }
 
 impl PullRequestWorkspace<'_> {
-    /// Asks the forge whether the pull request is still open: before everything that is written there.
+    /// Asks the forge if the pull request is still open. Runs before every write to it.
     ///
     /// # Errors
-    /// [`ActError::Over`]: it is not.
+    /// [`ActError::Over`]: it is closed or merged.
     pub(super) async fn open(&self, record: &ConvergeRecord) -> Result<(), ActError> {
         let now = self.forge.now().await.map_err(forge)?;
         self.not_over(record, &now).await
     }
 
-    /// Is it still open, as far as this was seen?
+    /// Checks these details for a pull request that is still open.
     ///
     /// # Errors
-    /// [`ActError::Over`]: it is not; with the fixes that are not in what it went to.
+    /// [`ActError::Over`]: it is closed or merged; with the fixes that the target branch lacks.
     pub(super) async fn not_over(&self, record: &ConvergeRecord, now: &PullDetails) -> Result<(), ActError> {
         let is_merged = match now.state {
             PullState::Open | PullState::Draft => return Ok(()),
@@ -135,10 +139,10 @@ impl PullRequestWorkspace<'_> {
         Err(ActError::Over { exit, unreached })
     }
 
-    /// Asks whether a person has stopped the run.
+    /// Checks if a person has stopped the run.
     ///
     /// # Errors
-    /// [`ActError::Stopped`]: somebody has.
+    /// [`ActError::Stopped`]: a person has stopped it.
     pub(super) async fn not_stopped(&self) -> Result<(), ActError> {
         let Some(stops) = self.stops else { return Ok(()) };
         match stops.stopped().await.map_err(forge)? {
@@ -147,12 +151,12 @@ impl PullRequestWorkspace<'_> {
         }
     }
 
-    /// Fetches a head, and other commits from where the pull request goes to.
+    /// Fetches a head, and other commits from the target repository.
     pub(super) async fn fetch(&self, head: &Sha, others: &[Sha]) -> Result<(), GitError> {
         fetch::commits(self.server, self.mirror, (head, self.head_repository), others).await
     }
 
-    /// Is this commit part of a head? One that cannot be told is not.
+    /// True if this commit is part of a head. An error counts as false.
     async fn holds(&self, head: &Sha, commit: &Sha) -> bool {
         if head == commit {
             return true;
@@ -163,7 +167,8 @@ impl PullRequestWorkspace<'_> {
         self.mirror.merge_base(commit, head).await.is_ok_and(|base| base.as_ref() == Some(commit))
     }
 
-    /// Says what wakes somebody, unless we have said it more than so often: a run that died has.
+    /// Writes the comment that triggers a reviewer, unless `ours` shows that a run which died wrote it after
+    /// the known ones.
     pub(super) async fn wake(
         &self,
         text: &str,
@@ -173,17 +178,18 @@ impl PullRequestWorkspace<'_> {
         if ours.len() > known {
             return Ok(());
         }
-        // By the forge's clock, later than any before.
+        // The forge's clock applies, and the time must be later than that of any earlier comment.
         let since = ours.last().map_or(UnixMillis(0), |newest| UnixMillis(newest.at.0.saturating_add(1000)));
         self.effects.perform(&Effect::Trigger { text: text.to_owned(), since }).await.map(drop)
     }
 
-    /// Does somebody show that a comment has set them to work? Nobody can where the forge tells of no reactions.
+    /// True if reactions show that a comment has started a reviewer. Always false on forges without
+    /// reactions.
     pub(super) async fn is_at_work(&self, comment: &CommentId) -> Result<bool, ForgeError> {
         Ok(self.server.capability().reactions && !self.forge.eyes(comment).await?.is_empty())
     }
 
-    /// The same, unless somebody is at work on the newest, whoever said that.
+    /// Writes a trigger comment, unless a reviewer already works on the newest one, by any author.
     async fn say(&self, text: &str, calls: usize) -> Result<(), EffectError> {
         let said = self.forge.said(text).await?;
         if let Some(newest) = said.last()
@@ -194,7 +200,8 @@ impl PullRequestWorkspace<'_> {
         self.wake(text, &ours(said), calls).await
     }
 
-    /// Answers what fixers declined, and what others found. What else is said to be fixed an audit looks at first.
+    /// Answers the findings that fixers declined and those of other reviewers. Other fixes are first checked
+    /// by an audit.
     async fn answer(&self, record: &ConvergeRecord) -> Result<(), ActError> {
         let round = round(record);
         let said = record.detail.state.found.iter().map(|finding| (finding, answer(record, finding)));
@@ -204,7 +211,7 @@ impl PullRequestWorkspace<'_> {
         self.reply_all(record, answers.collect(), about).await
     }
 
-    /// Answers what the newest audit does not find any more, and resolves it.
+    /// Answers the findings that the newest audit no longer reports, and resolves their threads.
     async fn uphold(&self, record: &ConvergeRecord) -> Result<(), ActError> {
         let upheld =
             record.detail.state.upheld().filter(|(finding, ..)| !finding.raw.rule.starts_with(HEARD));
@@ -218,7 +225,8 @@ impl PullRequestWorkspace<'_> {
         self.reply_all(record, answers.collect(), about).await
     }
 
-    /// Pushes a commit of ours to its branch, if that is still at the head that the commit was made on.
+    /// Pushes a commit of the run to its branch, if the branch is still at the head that the commit was made
+    /// on.
     pub(super) async fn push(
         &self,
         record: &ConvergeRecord,
@@ -256,7 +264,8 @@ impl PullRequestWorkspace<'_> {
         })
     }
 
-    /// Gives these answers, each in its finding's thread; what has none is answered in one comment on this topic.
+    /// Writes these answers, each in its finding's thread. Findings without a thread are answered in one
+    /// comment on this topic.
     async fn reply_all(
         &self,
         record: &ConvergeRecord,
@@ -270,15 +279,16 @@ impl PullRequestWorkspace<'_> {
         let mut unplaced = Vec::new();
         for FindingReply { finding, text, is_fixed, round } in answers {
             let is_here = |thread: &&ReviewThread| {
-                // What others found is answered where they said it.
+                // Findings of other reviewers are answered in the threads where they were reported.
                 thread.comments.first().is_some_and(|first| match finding.raw.rule.strip_prefix(HEARD) {
                     Some(comment) => first.id.as_str() == comment,
                     None => first.topic.as_ref() == Some(&topic(&finding.id)),
                 })
             };
-            // What was resolved and was found again has another thread.
+            // A finding that was resolved and found again has another thread.
             let open = all.iter().rfind(|thread| is_here(thread) && is_open(thread));
-            // Where a review of ours shows it, there is no other: see `post_review`. It is resolved by the reviews.
+            // If one of our reviews shows the finding, there is no other comment (see `post_review`), and
+            // reviews resolve the thread.
             let shown = |thread: &&ReviewThread| {
                 let is_it = |first: &LineComment| first.reviewed.as_ref() == Some(&topic(&finding.id));
                 finding.anchor == AnchorKind::Inline
@@ -366,7 +376,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
                     "could not answer the findings that audit {audit} shows to be fixed: {why}"
                 ));
             }
-            // The same act again finds what is there.
+            // The repeated act finds the writes that exist.
             Err(stop) => return Err(stop),
         }
         Ok(warnings)
@@ -389,7 +399,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
 
     async fn call(&self, record: &ConvergeRecord, calls: usize) -> Result<Vec<String>, ActError> {
         let Some(text) = self.calls else { return Ok(Vec::new()) };
-        // The answers, which come next, tell that it is over.
+        // The next act, which writes the answers, reports that the pull request is over.
         if matches!(self.open(record).await, Err(ActError::Over { .. })) {
             return Ok(Vec::new());
         }
@@ -409,25 +419,26 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
                 "could not answer the findings of audit {}: {why}",
                 record.detail.state.audits
             )]),
-            // The same act again finds what is there.
+            // The repeated act finds the writes that exist.
             Err(stop) => Err(stop),
         }
     }
 }
 
-/// Has nobody resolved it? Not one, either, that the forge does not show as a thread yet.
+/// True if the thread is unresolved. A comment that the forge does not show as a thread yet counts as
+/// unresolved.
 fn is_open(thread: &ReviewThread) -> bool {
     thread.thread.as_ref().is_none_or(|known| known.state == ThreadState::Open)
 }
 
-/// What we have said ourselves, of all that was said.
+/// Keeps only the comments that Truing wrote.
 pub(super) fn ours(mut said: Vec<ConversationComment>) -> Vec<ConversationComment> {
     said.retain(|said| said.author.as_ref().is_some_and(|author| author.ours));
     said
 }
 
-/// What a change is compared with: where its head has left the branch that it goes to, as that is now. The forge may
-/// remember an older commit of it; `known` is taken where the branch is gone.
+/// Returns the base of a change: the merge base of its head with the current target branch. The forge may
+/// remember an older commit. `known` is used if the branch is gone.
 #[truing_core::boxed_future]
 pub async fn base(
     (server, mirror): (&AnyForgeServer, &Mirror),
@@ -439,12 +450,12 @@ pub async fn base(
     Ok(mirror.merge_base(&tip, head.0).await?.unwrap_or(tip))
 }
 
-/// Which fix it is that is answered: of an audit, or of what others found.
+/// Returns the number of the fix that is answered, of an audit or of other reviewers' findings.
 fn round(record: &ConvergeRecord) -> usize {
     record.detail.state.log.len()
 }
 
-/// Is it the whole run that may not go on for now? Then the write is made by the same act, later.
+/// True if the error stops the whole run for now. The same act then repeats the write later.
 pub(super) fn is_not_now(error: &EffectError) -> bool {
     match error {
         EffectError::Refused(error) => matches!(error, ForgeError::RateLimited { .. }),
@@ -453,14 +464,14 @@ pub(super) fn is_not_now(error: &EffectError) -> bool {
     }
 }
 
-/// Was a thread not resolved because the login may resolve none?
+/// True if a thread was not resolved because the login lacks the permission to resolve.
 fn is_locked(error: &EffectError, effects: &EffectExecutor<'_>) -> bool {
     matches!(error, EffectError::Refused(_))
         && !is_not_now(error)
         && effects.denied(EffectKind::Resolve).is_some()
 }
 
-/// An effect that is not known to be there.
+/// Converts the error of an effect whose result is unknown or missing.
 pub(super) fn unperformed(error: EffectError) -> ActError {
     let words = error.to_string();
     match error {
@@ -491,12 +502,12 @@ pub(super) fn forge(error: ForgeError) -> ActError {
     }
 }
 
-/// What a finding's comment is about.
+/// Returns the topic of a finding's comment.
 pub(super) fn topic(finding: &FindingId) -> Topic {
     Topic::of_finding(finding)
 }
 
-/// The review of the newest audit.
+/// Creates the review of the newest audit.
 pub fn draft(record: &ConvergeRecord, event: ReviewEvent) -> ReviewDraft {
     let state = &record.detail.state;
     let clean = state.found.is_empty() && state.silent == 0;
@@ -523,7 +534,7 @@ pub fn draft(record: &ConvergeRecord, event: ReviewEvent) -> ReviewDraft {
         }
     }
     let event = match event {
-        // Where a run requests changes, the audit that finds nothing takes that back.
+        // If a run requests changes, the audit that finds nothing withdraws the request.
         ReviewEvent::RequestChanges | ReviewEvent::Withdraw if clean => ReviewEvent::Withdraw,
         ReviewEvent::Comment | ReviewEvent::RequestChanges | ReviewEvent::Withdraw => event,
     };

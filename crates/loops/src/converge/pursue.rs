@@ -1,8 +1,9 @@
-//! After our own audit: other reviewers, their threads, mergeability, and the mark (spec/converge.md 10, 13.4). What is next
-//! `truing_core::converge::readiness` decides; here it is looked at and carried out.
+//! The part of a run after its own audit: other reviewers, their threads, mergeability, and the mark.
+//! `truing_core::converge::readiness` decides the next action; this module observes the pull request and
+//! carries it out.
 //!
-//! What others found becomes the work of the next fix, in their own threads. Their words are data: a fixer is told them
-//! as findings, and nothing else follows from them.
+//! The findings of other reviewers become the work of the next fix, in their own threads. Their text is data:
+//! a fixer gets it as findings, and nothing else follows from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -36,24 +37,24 @@ use crate::machine::SystemClock;
 
 /// Limit on immediate re-checks after the head moved.
 const MAX_LOOKS: u32 = 3;
-/// What is to be done now.
+/// The next action on a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum NextAction {
-    /// Look again then, and not before; what for.
+    /// Wait until this time before the next check, for the given reason.
     Wait(UnixMillis, String),
-    /// Our own audit is next, at this head.
+    /// The run's own audit is next, at this head.
     Internal(Sha),
-    /// The run goes on with this.
+    /// The run continues with this event.
     Go(Box<ConvergeEvent>),
-    /// Something was done: look again.
+    /// An action was taken: check again.
     Again,
-    /// It is over.
+    /// The run has ended.
     Over(ConvergeExit),
-    /// All is clean. What people should know all the same.
+    /// All reviewers are satisfied. The notices are for people.
     Ready(Vec<String>),
 }
 
-/// The rules, as they are configured.
+/// Takes the rules from the configuration.
 fn rules(config: &ConvergeConfig) -> ReadinessRules {
     let rule = |other: &ReviewerConfig| ExternalReviewer {
         name: other.name.clone(),
@@ -81,7 +82,7 @@ fn span(time: Duration) -> TimeSpan {
     TimeSpan(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// What is shown at the forge, with what it was made of.
+/// The state that the forge shows, with the data behind it.
 struct PullRequestObservation {
     seen: PullSnapshot,
     threads: Vec<ReviewThread>,
@@ -90,18 +91,18 @@ struct PullRequestObservation {
 
 /// One run on a pull request.
 pub struct PullRequestRunner<'a> {
-    /// The run.
+    /// The runner of its acts.
     pub runner: ConvergeRunner<'a>,
     /// The pull request that it works on.
     pub workspace: &'a PullRequestWorkspace<'a>,
 }
 
 impl PullRequestRunner<'_> {
-    /// Goes on until all reviewers are content and it is ready, until there is an end, or as far as its mode allows. It is
-    /// kept after everything that was done, and before whatever is waited for.
+    /// Continues until all reviewers are satisfied and the pull request is ready, until there is an end, or
+    /// as far as the mode allows. The run is saved after every action and before every wait.
     ///
     /// # Errors
-    /// [`StoreError`]: what was done last is not remembered.
+    /// [`StoreError`]: the last action was not saved.
     #[truing_core::boxed_future]
     pub async fn pursue(
         &mut self,
@@ -120,7 +121,7 @@ impl PullRequestRunner<'_> {
             let next = match Box::pin(self.next(SystemClock.now())).await {
                 Ok(next) => next,
                 Err(ActError::Store(error)) => return Err(error),
-                // A look that fails takes nothing back.
+                // A failed check reverts nothing.
                 Err(stop) => {
                     self.runner.shut(&stop)?;
                     match self.left_by(stop) {
@@ -194,7 +195,7 @@ impl PullRequestRunner<'_> {
         Ok(left)
     }
 
-    /// Where the run is left by what keeps it from going on; or its end.
+    /// Returns the state in which an error leaves the run, or its end.
     fn left_by(&mut self, stop: ActError) -> Result<RunProgress, ConvergeExit> {
         if let Some(left) = self.runner.waits(&stop) {
             return Ok(left);
@@ -207,7 +208,7 @@ impl PullRequestRunner<'_> {
         Ok(RunProgress::Failed(exit))
     }
 
-    /// Lets the run know the head that our audit is to clear.
+    /// Records the head that the run's own audit is to clear.
     async fn cleared_by_us(&mut self, head: Sha) -> Result<(), ActError> {
         if self.runner.record.detail.state.exit.is_none() && self.runner.record.detail.state.head == head {
             return Ok(());
@@ -217,7 +218,7 @@ impl PullRequestRunner<'_> {
         self.follow(head, is_update).await
     }
 
-    /// Lets the run know a head: what we had the forge make, or somebody's push.
+    /// Records a new head: one that the forge made at our request, or another person's push.
     async fn follow(&mut self, head: Sha, is_update: bool) -> Result<(), ActError> {
         let tree = self.runner.compared(&head).await?;
         let event = if is_update {
@@ -233,7 +234,7 @@ impl PullRequestRunner<'_> {
             .map_err(|unexpected| ActError::Model(unexpected.to_string()))
     }
 
-    /// One look, and what follows from it.
+    /// Checks the pull request once and acts on the result.
     ///
     /// # Errors
     /// [`ActError`]
@@ -253,7 +254,7 @@ impl PullRequestRunner<'_> {
             let what = "the head moved each time Truing looked".to_owned();
             return Ok(NextAction::Wait(until, what));
         };
-        // Read after the look: a Data Center's version is known by then.
+        // Read after the check, because the version of a Data Center is known only then.
         rules.mark_ready &= self.workspace.server.capability().drafts;
         let head = self.runner.record.detail.state.head.clone();
         let base = self.workspace.onto.to_owned();
@@ -289,7 +290,7 @@ impl PullRequestRunner<'_> {
                         readiness.unreachable(&name, told(&error));
                         NextAction::Again
                     }
-                    // Perhaps it was asked: whoever tries again finds that.
+                    // The request may have arrived; a retry finds it.
                     Err(error) => {
                         readiness.failed(&name, told(&error));
                         NextAction::Wait(
@@ -306,7 +307,7 @@ impl PullRequestRunner<'_> {
                     self.follow(head.clone(), readiness.is_update(head)).await?;
                 }
                 match self.heard(&work, &look).await? {
-                    // Nobody whom we listen to: whoever is next in the list is next.
+                    // No configured reviewer wrote them: the next in the list is asked.
                     claims if claims.is_empty() => NextAction::Again,
                     claims => NextAction::Go(Box::new(ConvergeEvent::Heard {
                         claims,
@@ -333,8 +334,8 @@ impl PullRequestRunner<'_> {
         Ok(next)
     }
 
-    /// Our audit has cleared the head that is shown: our threads about what it does not find there are over, whichever run
-    /// began them and however it was fixed. Not those in which somebody else has the last word.
+    /// Closes our threads on findings that the clean audit of the shown head no longer has, regardless of the
+    /// run that began them and of the fix. Threads in which another person has the last word stay open.
     async fn close(&mut self, look: &mut PullRequestObservation) -> Result<(), ActError> {
         let state = &self.runner.record.detail.state;
         let standing: BTreeSet<Topic> =
@@ -384,14 +385,16 @@ impl PullRequestRunner<'_> {
         }
     }
 
-    /// Everything that is shown, about one head; nothing, if another head was there before all was seen.
+    /// Reads the complete state that the forge shows for one head; none if the head moved before all was
+    /// read.
     async fn look(
         &mut self,
         others: &[&ReviewerConfig],
         now: UnixMillis,
     ) -> Result<Option<PullRequestObservation>, ActError> {
         let client = self.workspace.forge;
-        // Where nobody else reviews, nobody is given time to begin; and who looks more often does not want to wait.
+        // Without other reviewers there is no reviewer to wait for, and a short `poll` means that no wait is
+        // wanted.
         let settles = !others.is_empty() && span(self.runner.config.poll) >= SETTLE;
         let unique = self.workspace.server.capability().unique_names;
         let pull = client.now().await.map_err(forge)?;
@@ -446,7 +449,7 @@ impl PullRequestRunner<'_> {
         Ok(Some(PullRequestObservation { seen, threads, reviews }))
     }
 
-    /// What others found, as findings at the head.
+    /// Converts the findings of other reviewers to findings at the head.
     async fn heard(
         &self,
         work: &UnansweredFeedback,
@@ -459,8 +462,8 @@ impl PullRequestRunner<'_> {
             if !thread.thread.as_ref().is_some_and(|known| work.threads.contains(&known.id)) {
                 continue;
             }
-            // What a fixer is told comes from reviewers that are configured: anybody can write on a pull request. Threads
-            // of others stay open, and hold it back.
+            // A fixer gets only text of configured reviewers, because anyone can comment on a pull request.
+            // Threads of others stay open and block readiness.
             let author = thread.comments.first().and_then(|first| first.author.as_ref());
             if !listed.iter().any(|other| is_by(author, other, unique)) {
                 continue;
@@ -494,7 +497,7 @@ impl PullRequestRunner<'_> {
 }
 
 impl ConvergeRunner<'_> {
-    /// Is it the turn of reviewers that the list has before our audit? After any push the first is next.
+    /// True if reviewers that the list has before our audit are next. After any push the first is next.
     pub(super) fn others_are_next(&self) -> bool {
         let state = &self.record.detail.state;
         let is_first = matches!(self.config.reviewers.first(), Some(ConfiguredReviewer::Internal) | None);
@@ -509,18 +512,20 @@ fn others(config: &ConvergeConfig) -> impl Iterator<Item = &ReviewerConfig> {
     })
 }
 
-/// Is this somebody one of the accounts of a reviewer? Where names are not `unique`, only an id says so.
+/// True if the actor is one of a reviewer's accounts. If names are not `unique`, only an id identifies an
+/// account.
 fn is_named(somebody: &Actor, other: &ReviewerConfig, unique: bool) -> bool {
     other.logins.iter().any(|called| somebody.is_called(called, unique))
 }
 
-/// Is it ours, or a configured reviewer's? Anybody else may write there, and is not heard.
+/// True if the comment is by Truing or by a configured reviewer. Comments of others are ignored.
 fn counts(comment: &LineComment, others: &[&ReviewerConfig], unique: bool) -> bool {
     is_ours(comment) || others.iter().any(|other| is_by(comment.author.as_ref(), other, unique))
 }
 
-/// The newest call of a reviewer, by anyone, if it may be at work on it: it has not answered since, and it is not a call of
-/// ours at another head. `asked`: how often we had called when it was asked last, and at which head; now it is `many` times.
+/// Returns the newest call of a reviewer, by anyone, if the reviewer may be working on it: it has not
+/// answered since, and the call is not ours at another head. `asked` is the number of our calls at its last
+/// request and the head of that time; the number is now `many`.
 fn awaited<'a>(
     said: &'a [ConversationComment],
     answered: Option<UnixMillis>,

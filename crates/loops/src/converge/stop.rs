@@ -1,4 +1,4 @@
-//! Why an act of a run came to nothing, and what follows: the same act a little later, or an end.
+//! The reasons why an act of a run fails, and the consequence: a retry of the act, or an end of the run.
 
 use std::io;
 
@@ -16,17 +16,17 @@ use super::gate::GateError;
 use crate::files::RejectedFile;
 use crate::reading::ReadingError;
 
-/// What is to be done where the kill switch stops a run.
+/// The advice for the user after the kill switch has stopped a run.
 const AGAIN: &str = "run it again when it is off, it goes on where it was";
 
-/// The reason why an act came to nothing. The run waits, tries it again or ends, and its record says which: a lease's
-/// [`crate::stopped::StepStopReason`] comes of that record.
+/// The reason why an act failed. The run waits, retries or ends, and its record says which. A lease's
+/// [`crate::stopped::StepStopReason`] is derived from that record.
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {
     /// An auditor gave no valid answer.
     #[error("{0}")]
     Silent(String),
-    /// The money is used up.
+    /// The budget is used up.
     #[error("{0}")]
     Budget(String),
     /// The gate is shut. This run makes no further write.
@@ -41,48 +41,48 @@ pub enum ActError {
     /// The gate could not run.
     #[error(transparent)]
     Gate(#[from] GateError),
-    /// Git.
+    /// Git failed or could not be run.
     #[error(transparent)]
     Git(#[from] GitError),
     /// The change cannot be read.
     #[error(transparent)]
     Reading(#[from] ReadingError),
-    /// A reader.
+    /// A reader process failed.
     #[error(transparent)]
     Reader(#[from] ReaderError),
-    /// What a model is told cannot be put together.
+    /// The prompt of a model cannot be built.
     #[error(transparent)]
     Prompt(#[from] PromptError),
     /// A fixer has no tools.
     #[error(transparent)]
     Fixer(#[from] FixerError),
-    /// A file that cannot be taken over.
+    /// A file of the fix cannot be taken over.
     #[error("the fix is refused: {0}")]
     File(#[from] RejectedFile),
     /// The checks could not be run.
     #[error(transparent)]
     Verify(#[from] VerifyError),
-    /// A folder.
+    /// A temporary folder could not be created.
     #[error("could not create a temporary folder: {0}")]
     Folder(io::Error),
-    /// The forge refuses it.
+    /// The forge rejects the request.
     #[error("{0}")]
     Forge(String),
-    /// The forge gave no answer, or none that is known: it may have been done, and is tried again.
+    /// The forge's response is missing or unclear. The request may have taken effect, and it is retried.
     #[error("{0}")]
     Unanswered(String),
-    /// There is no going on.
+    /// The run cannot continue.
     #[error("{}", exit.reason)]
     Over {
-        /// Why.
+        /// The exit of the run, with its reason.
         exit: ConvergeExit,
-        /// Commits of fixes that are not in what the branch went to.
+        /// Commits of fixes that the branch's target lacks.
         unreached: Vec<Sha>,
     },
-    /// The forge is to be given time: nothing is wrong, and the same act is next then.
+    /// The forge needs time: nothing is wrong, and the same act is next afterwards.
     #[error("{what}")]
     Later {
-        /// Until when.
+        /// Time at which the run continues.
         until: UnixMillis,
         /// The kind of wait.
         why: WaitReason,
@@ -101,12 +101,12 @@ impl From<HaltReason> for ActError {
 }
 
 impl ActError {
-    /// There is no going on, and nothing is lost by it.
+    /// Creates the error of a run that cannot continue and has lost nothing.
     pub(super) fn over(code: ConvergeExitCode, why: impl Into<String>) -> Self {
         Self::Over { exit: ConvergeExit::new(code, why), unreached: Vec::new() }
     }
 
-    /// May the same act go well a little later?
+    /// True if the same act may succeed a little later.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Unanswered(_) => true,
@@ -131,12 +131,12 @@ impl ActError {
         }
     }
 
-    /// The newest token that was given to anybody, if the lease that the run was under is lost.
+    /// Returns the newest token that was issued to any holder, if the run has lost its lease.
     pub(super) fn lost(&self) -> Option<FencingToken> {
         if let Self::Halted(halt) = self { halt.lost() } else { None }
     }
 
-    /// How the run ends with it.
+    /// Returns the exit with which the error ends the run.
     pub(super) fn exit(&self) -> ConvergeExit {
         let code = match self {
             Self::Budget(_) => ConvergeExitCode::Budget,
@@ -163,7 +163,7 @@ impl ActError {
 }
 
 impl ConvergeRunner<'_> {
-    /// May it go on?
+    /// Checks that the gate lets the run continue.
     ///
     /// # Errors
     /// [`ActError::Halted`]
@@ -171,10 +171,10 @@ impl ConvergeRunner<'_> {
         Ok(self.gate.go_on().await?)
     }
 
-    /// How the run is left by a gate that is shut.
+    /// Returns the exit of a run whose gate is shut.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`]: somebody else has taken over, and nothing more is written anywhere.
+    /// [`StoreError::Fenced`]: another process has taken the lease, and nothing more is written.
     pub(super) fn shut(&self, stop: &ActError) -> Result<ConvergeExit, StoreError> {
         match stop.lost() {
             Some(last) => Err(StoreError::Fenced { key: self.record.key.clone(), last }),

@@ -1,4 +1,5 @@
-//! The base of a pull request, merged into its branch: by the forge, or with git and a push where it offers no such call.
+//! Merges the base of a pull request into its branch: by the forge, or with git and a push if the forge has
+//! no such operation.
 
 use truing_core::converge::record::ConvergeRecord;
 use truing_core::converge::{ConvergeExit, ConvergeExitCode};
@@ -15,14 +16,15 @@ use super::pull::{PullRequestWorkspace, forge, unperformed};
 use super::{ActError, PublishOutcome};
 use crate::machine::SystemClock;
 
-/// Characters of a reason.
+/// Maximum number of characters of a reason.
 const MAX_WHY: usize = 400;
-/// So many files with conflicts are named.
+/// Maximum number of files with conflicts that are named.
 const MAX_NAMED: usize = 5;
 
 impl PullRequestWorkspace<'_> {
-    /// Merges its base into its branch, which is at this head. The answer is the end of the run where that cannot be done;
-    /// none: look again, whether it was done or somebody has pushed meanwhile.
+    /// Merges the base into the branch, which is at this head. Returns the end of the run if that is
+    /// impossible. None means that the pull request must be checked again, after a merge or another person's
+    /// push.
     pub(super) async fn update(
         &self,
         record: &ConvergeRecord,
@@ -39,7 +41,7 @@ impl PullRequestWorkspace<'_> {
     async fn have_it_updated(&self, head: &Sha) -> Result<Option<ConvergeExit>, ActError> {
         match self.effects.perform(&Effect::UpdateBranch { head: head.clone() }).await {
             Ok(_) => Ok(None),
-            // Somebody has pushed meanwhile, or it cannot be merged.
+            // Another person has pushed meanwhile, or the base cannot be merged.
             Err(EffectError::Refused(error @ ForgeError::Rejected { .. })) => {
                 let is_here = self.forge.now().await.map_err(forge)?.head.sha == *head;
                 Ok(is_here.then(|| self.unmerged(&error.to_string())))
@@ -60,7 +62,7 @@ impl PullRequestWorkspace<'_> {
             return Ok(Some(self.unmerged("it is gone")));
         };
         self.fetch(head, std::slice::from_ref(&tip)).await?;
-        // The forge speaks of an older head or base: it has nothing to be given.
+        // The forge reports on an older head or base: there is nothing to merge.
         if self.mirror.merge_base(&tip, head).await?.as_ref() == Some(&tip) {
             return Ok(None);
         }

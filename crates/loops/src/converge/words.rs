@@ -1,5 +1,4 @@
-//! What people read of a run: a line for each audit and each fix, and the report at its end (spec/converge.md 2.9,
-//! 2.17).
+//! The texts of a run: a line for each audit and each fix, and the report at its end.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -13,18 +12,18 @@ use truing_core::money::MicroUsd;
 use truing_diff::parse;
 use truing_git::{GitError, Mirror};
 
-/// Unresolved findings that the report names.
+/// Maximum number of unresolved findings that the report names.
 const MAX_NAMED: usize = 20;
-/// Characters of a title.
+/// Maximum number of characters of a title.
 const MAX_TITLE: usize = 120;
-/// Characters of a reason.
+/// Maximum number of characters of a reason.
 const MAX_REASON: usize = 600;
-/// Characters of the name of what a run works on.
+/// Maximum number of characters of the name of the branch or pull request.
 const MAX_NAME: usize = 200;
-/// Digits of a commit, as git shows it.
+/// Number of digits of a commit, as git shows it.
 const SHORT: usize = 7;
 
-/// How much a commit changes.
+/// The size of a commit's changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CommitStat {
     files: usize,
@@ -40,10 +39,10 @@ impl std::fmt::Display for CommitStat {
 
 pub use truing_core::line::counted;
 
-/// What differs between two commits.
+/// Counts the differences between two commits.
 ///
 /// # Errors
-/// Git.
+/// [`GitError`]
 #[truing_core::boxed_future]
 pub async fn stat(mirror: &Mirror, from: &Sha, to: &Sha) -> Result<CommitStat, GitError> {
     if from == to {
@@ -59,12 +58,12 @@ pub async fn stat(mirror: &Mirror, from: &Sha, to: &Sha) -> Result<CommitStat, G
     Ok(stat)
 }
 
-/// The first digits of a commit.
+/// Returns the first digits of a commit.
 pub fn short(sha: &Sha) -> &str {
     sha.as_str().get(..SHORT).unwrap_or(sha.as_str())
 }
 
-/// What a run is about to do, told before it costs anything. `most`: the most that it may cost.
+/// Describes the run's plan, before it costs anything. `most` is the maximum cost.
 pub fn opening(record: &ConvergeRecord, most: MicroUsd) -> Vec<String> {
     let state = &record.detail.state;
     let (head, base) = (short(&state.head), short(&record.detail.base));
@@ -75,7 +74,7 @@ pub fn opening(record: &ConvergeRecord, most: MicroUsd) -> Vec<String> {
     ]
 }
 
-/// The words on a run that is stuck and goes on, as nothing is new.
+/// Explains that a stuck run continues without a new audit, since nothing is new.
 pub fn stuck_before(record: &ConvergeRecord) -> String {
     let reason = record.detail.state.exit.as_ref().map_or("", |exit| exit.reason.as_str());
     format!(
@@ -86,7 +85,7 @@ pub fn stuck_before(record: &ConvergeRecord) -> String {
     )
 }
 
-/// What is told when an act begins that may take minutes; none: it takes moments, or only what it comes to is of
+/// Describes an act that begins and may take minutes; none if it takes moments, or only its result is of
 /// interest.
 pub fn beginning(record: &ConvergeRecord, act: &ConvergeAction) -> Option<String> {
     let state = &record.detail.state;
@@ -110,10 +109,10 @@ pub fn beginning(record: &ConvergeRecord, act: &ConvergeAction) -> Option<String
     })
 }
 
-/// The lines of a run's log from there on, as they are told while it runs.
+/// Formats the lines of a run's log from an index on, for display while it runs.
 ///
 /// # Errors
-/// Git.
+/// [`GitError`]
 #[truing_core::boxed_future]
 pub async fn progress(
     mirror: &Mirror,
@@ -161,7 +160,7 @@ fn of_fix(commit: Option<&Sha>, changed: CommitStat, fixed: u32, declined: u32) 
     }
 }
 
-/// Lines of the log, each with what its commit changes.
+/// Returns lines of the log, each with the size of its commit's changes.
 async fn with_stats<'a>(
     mirror: &Mirror,
     record: &'a ConvergeRecord,
@@ -173,7 +172,7 @@ async fn with_stats<'a>(
             ConvergeLogLine::Fix { commit, .. } => commit.as_ref(),
             ConvergeLogLine::Mend { commit } => Some(commit),
             ConvergeLogLine::Moved { head } => {
-                // What others changed is not counted.
+                // Other people's changes are not counted.
                 Some(head)
             }
             ConvergeLogLine::Audit { .. } | ConvergeLogLine::Heard { .. } => None,
@@ -192,8 +191,9 @@ async fn with_stats<'a>(
     Ok(told)
 }
 
-/// Findings of the newest audit that nobody has fixed, and those that fixers declined. A fix that no audit has seen is
-/// a claim: it counts where the run has converged, or where it was made to be the last (`converge.final_fix`).
+/// Returns the unfixed findings of the newest audit, and those that fixers declined. A fix that no audit has
+/// seen is a claim: it counts if the run has converged, or if it was meant to be the last
+/// (`converge.final_fix`).
 pub fn remaining(record: &ConvergeRecord) -> (Vec<&Finding>, Vec<&Finding>) {
     let state = &record.detail.state;
     let now = |finding: &Finding| {
@@ -215,7 +215,7 @@ pub fn remaining(record: &ConvergeRecord) -> (Vec<&Finding>, Vec<&Finding>) {
     (open.collect(), state.history.declined().collect())
 }
 
-/// Where a finding's lines come from, if not from the change itself.
+/// Returns the origin of a finding's lines, if it is not the change itself.
 pub fn origin(record: &ConvergeRecord, finding: &Finding) -> Option<&'static str> {
     match record.detail.state.history.origin(&finding.id)? {
         LineOrigin::PreExisting => Some("pre-existing"),
@@ -224,10 +224,10 @@ pub fn origin(record: &ConvergeRecord, finding: &Finding) -> Option<&'static str
     }
 }
 
-/// The report at the end.
+/// Renders the report at the end.
 ///
 /// # Errors
-/// Git.
+/// [`GitError`]
 #[truing_core::boxed_future]
 pub async fn report(mirror: &Mirror, record: &ConvergeRecord) -> Result<String, GitError> {
     let state = &record.detail.state;
@@ -262,12 +262,12 @@ pub async fn report(mirror: &Mirror, record: &ConvergeRecord) -> Result<String, 
     Ok(text)
 }
 
-/// Audits that are done.
+/// Counts the audits that are done.
 fn audits_of(record: &ConvergeRecord) -> usize {
     record.detail.state.log.iter().filter(|line| matches!(line, ConvergeLogLine::Audit { .. })).count()
 }
 
-/// What a report says besides, by how the run ended.
+/// Renders the part of the report that depends on the run's end.
 fn extra(record: &ConvergeRecord) -> String {
     let state = &record.detail.state;
     let (open, declined) = remaining(record);
@@ -322,7 +322,7 @@ fn extra(record: &ConvergeRecord) -> String {
     text
 }
 
-/// What the last audit that cleared anything did for it.
+/// Summarises the evidence of the last audit that cleared the change.
 fn evidence(record: &ConvergeRecord) -> String {
     let Some(last) = record.detail.absences.iter().map(|absence| absence.r#loop).max() else {
         return String::new();

@@ -1,8 +1,8 @@
-//! One run of fixes at a time in a working tree, and what a run that was killed has begun.
+//! Allows one run of fixes at a time in a working tree, and detects the changes of a run that was killed.
 //!
-//! The lock is a file in the folder of the patches. While files are changed it holds a journal: the process, its
-//! patch, and every file with the digest of what it becomes. A journal that is still there when the lock is free is
-//! that of a killed run; which of its files were changed is seen by their digests.
+//! The lock is a file in the folder of the patches. While files are changed, it holds a journal: the process,
+//! its patch, and every file with the digest of its new content. A journal without a holder of the lock comes
+//! from a killed run; the digests show which of its files were changed.
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -17,23 +17,18 @@ use truing_diff::RepoPath;
 
 use super::FixPlan;
 
-/// The largest journal that is read, in bytes (64 MiB); a longer one was not written by us.
+/// The largest journal that is read, in bytes (64 MiB); a longer one was not written by Truing.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Why the lock cannot be had.
+/// The reason why the lock cannot be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum FixLockError {
-    /// Another process has it.
+    /// Another process holds the lock.
     #[error("another `truing review --fix` is at work there")]
     Held,
     /// The folder or the file cannot be used.
     #[error("{path}: {source}")]
-    Io {
-        /// The folder or the file.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
 }
 
 /// The right to change files of a working tree. It ends with this value, or with the process.
@@ -42,13 +37,13 @@ pub struct FixLock {
     file: File,
 }
 
-/// What a killed run has begun.
+/// The changes of a killed run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InterruptedFix {
-    /// What undoes it, once it is cut to what was done.
+    /// The patch that reverts them, once it is cut to the completed changes.
     pub patch: PathBuf,
     process: u32,
-    /// In the patch's order.
+    /// The files in the patch's order, each with the digest of its new content.
     files: Vec<(String, RepoPath)>,
 }
 
@@ -72,7 +67,7 @@ impl FixLock {
         }
     }
 
-    /// What the run before has begun, if it was killed.
+    /// Returns the changes of the previous run, if it was killed.
     ///
     /// # Errors
     /// The journal cannot be read.
@@ -86,7 +81,7 @@ impl FixLock {
     /// Writes the journal, before the first file is changed.
     ///
     /// # Errors
-    /// There is no room.
+    /// The disk is full.
     pub fn begin(&mut self, patch: &Path, plan: &FixPlan) -> io::Result<()> {
         let mut text = format!("{} {}\n", std::process::id(), hex::encode(patch.as_os_str().as_bytes()));
         for change in &plan.changes {
@@ -98,7 +93,7 @@ impl FixLock {
         self.file.sync_all()
     }
 
-    /// Clears the journal: what was begun is done, or told.
+    /// Clears the journal once all changes are done or reported.
     ///
     /// # Errors
     /// The disk fails.
@@ -108,7 +103,8 @@ impl FixLock {
 }
 
 impl InterruptedFix {
-    /// Which of the patch's files were changed and are as they were left; what was being written is removed.
+    /// Returns for each of the patch's files if it was changed and still has that content. Incomplete files
+    /// are removed.
     pub fn done(&self, tree: &WritableTree) -> Vec<bool> {
         let done = |(new, path): &(String, RepoPath)| {
             tree.remove_temporary(path, self.process);
@@ -122,7 +118,7 @@ fn digest(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// A journal. One that is cut off was never acted on.
+/// Parses a journal. A truncated one was never acted on.
 fn parse(text: &str) -> Option<InterruptedFix> {
     let (first, rest) = text.split_once('\n')?;
     let (process, patch) = first.split_once(' ')?;
@@ -139,7 +135,7 @@ fn parse(text: &str) -> Option<InterruptedFix> {
 
 impl Drop for FixLock {
     fn drop(&mut self) {
-        // A child that was being started at this moment may still hold the file open.
+        // A child that is being started at this moment may still hold the file open.
         let _ = self.file.unlock();
     }
 }

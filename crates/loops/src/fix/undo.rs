@@ -1,4 +1,5 @@
-//! What undoes fixes: the patch of each run, in a folder of the user's, written before anything else is.
+//! Keeps the patches that revert fixes: one per run, in the user's own folder, written before any file is
+//! changed.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -6,20 +7,20 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// How many patches are kept: the newest.
+/// Number of kept patches, the newest ones.
 const MAX_PATCHES: usize = 50;
-/// How many runs may begin in one millisecond.
+/// Maximum number of runs that can begin in one millisecond.
 const MAX_TRIES: u32 = 100;
-/// What their names end with.
+/// Extension of the patches' file names.
 const ENDING: &str = "patch";
 
-/// What stands before a patch that is kept. Git reads over it.
+/// The text before a kept patch. Git ignores it.
 const ABOUT: &str = "What `truing review --fix` changed. If it was killed before it was done, the next one there\n\
                      cuts this to what was changed; or undo it for each file that was changed, with\n\
                      --include=PATH before this file's name.\n\n";
 
-/// Keeps a patch, readable by the user alone: it holds lines of the repository. `stamp` is the time in a form that
-/// sorts. The oldest patches over the bound are removed.
+/// Keeps a patch, readable by the user alone, because it contains lines of the repository. `stamp` is the
+/// time in a form that sorts. The oldest patches beyond the limit are removed.
 ///
 /// # Errors
 /// The folder or the file cannot be written.
@@ -42,10 +43,11 @@ pub fn keep(folder: &Path, stamp: &str, patch: &[u8]) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// Cuts a kept patch to those of its files that `done` marks, whole or not at all. Without any it is removed.
+/// Cuts a kept patch to those of its files that `done` marks, completely or not at all. Without any, the
+/// patch is removed.
 ///
 /// # Errors
-/// It is not there, or the folder cannot be written.
+/// The patch does not exist, or the folder cannot be written.
 pub fn cut(path: &Path, done: &[bool]) -> io::Result<()> {
     let whole = std::fs::read(path)?;
     if !done.contains(&true) {
@@ -54,7 +56,7 @@ pub fn cut(path: &Path, done: &[bool]) -> io::Result<()> {
     let mut patch = Vec::new();
     let mut section: Option<usize> = None;
     for line in whole.split_inclusive(|byte| *byte == b'\n') {
-        // Lines of files stand behind a sign.
+        // Lines of files follow a sign, and cannot begin like this.
         if line.starts_with(b"diff --git ") {
             section = Some(section.map_or(0, |number| number + 1));
         }
@@ -90,17 +92,18 @@ fn forget(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// How git is told to apply bytes as they are: without the repository, whose attributes, like the user's `autocrlf`,
-/// would have it change line ends.
+/// The git command that applies bytes unchanged. It runs without the repository, whose attributes, like the
+/// user's `autocrlf`, would convert line ends.
 const GIT: &str = "git --git-dir=/dev/null -c core.autocrlf=false";
 
-/// The command that undoes a patch, for a shell, from any folder.
+/// Returns the shell command that reverts a patch, from any folder.
 pub fn command(root: &Path, patch: &Path) -> String {
     let (root, patch) = (word(root.as_os_str().as_bytes()), word(patch.as_os_str().as_bytes()));
     format!("{GIT} -C {root} apply -R --whitespace=nowarn {patch}")
 }
 
-/// One word of a shell's command: as it is, in quotes, or, where it is no plain text, in the quotes that know escapes.
+/// Formats one word of a shell command: unchanged, in quotes or, if it is not plain text, in quotes with
+/// escapes.
 fn word(bytes: &[u8]) -> String {
     let safe = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+=@%:,".contains(byte);
     match std::str::from_utf8(bytes) {

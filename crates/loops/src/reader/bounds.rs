@@ -1,8 +1,9 @@
-//! The bounds of reading one file, held from outside of the process that reads it: no parser is asked to agree.
+//! The limits of reading one file, enforced from outside of the process that reads it, without the parser's
+//! cooperation.
 //!
-//! A grammar can be made to take memory and time between two of the moments at which it asks whether to go on (ADR
-//! 0065). So the kernel refuses a reader more memory than its file may cost, and a reader that works on one for too
-//! long is killed.
+//! A crafted file can make a grammar use memory and time between two of its cancellation checks (ADR 0065).
+//! The kernel therefore refuses a reader memory beyond its file's limit, and a reader that works on one file
+//! for too long is killed.
 
 use std::time::Duration;
 
@@ -10,14 +11,14 @@ use rustix::process::Pid;
 
 /// The memory of reading a file besides [`FILE_BYTES`], in bytes.
 pub const FILE_MEMORY: u64 = 64 << 20;
-/// The bytes of memory that reading a file may take for each of its own.
+/// Number of bytes of memory that reading a file may use per byte of the file.
 pub const FILE_BYTES: u64 = 20;
-/// The processor time of one file. A reader gives up on its own before that, where its parser asks.
+/// CPU time limit of one file. A reader gives up earlier by itself if its parser checks for cancellation.
 pub const FILE_TIME: Duration = Duration::from_secs(2);
-/// The time of a file where the processor is busy with others.
+/// Time limit of a file on a busy processor.
 pub(super) const FILE_PATIENCE: Duration = Duration::from_secs(20);
 
-/// The memory and time that a process uses. Linux tells; elsewhere a reader has no bounds but time.
+/// The memory and time that a process uses. Available on Linux; elsewhere time is a reader's only limit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ProcessUsage(Pid);
 
@@ -26,10 +27,10 @@ impl ProcessUsage {
         Self(process)
     }
 
-    /// How long the processor has worked for it; none if that is not told.
+    /// Returns the CPU time that the process has used; none if the system does not report it.
     pub(super) fn worked(self) -> Option<Duration> {
         let told = self.proc("stat")?;
-        // After its name, which may hold anything, comes its state as the third field.
+        // The process name may contain any character; the state follows as the third field.
         let fields: Vec<&str> = told.rsplit_once(')')?.1.split_whitespace().collect();
         let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
         let ticks = ticks(11)?.checked_add(ticks(12)?)?;
@@ -37,8 +38,8 @@ impl ProcessUsage {
         Some(Duration::from_millis(ticks.saturating_mul(1000) / per_second))
     }
 
-    /// Lets the process have as much more memory than it has now as a file of this size may cost. Says whether the
-    /// kernel holds it to that.
+    /// Limits the process to its current memory plus the allowance for a file of this size. Returns true if
+    /// the kernel enforces the limit.
     #[cfg(target_os = "linux")]
     pub(super) fn allow_for(self, size: u64) -> bool {
         use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
@@ -46,7 +47,7 @@ impl ProcessUsage {
 
         let Some(has) = self.data() else { return false };
         let more = FILE_BYTES.saturating_mul(size).saturating_add(FILE_MEMORY);
-        // The limit that it has set itself, which stays: a child's is never above its parent's.
+        // The limit that this process has set for itself stays: a child's limit is never above its parent's.
         let most = getrlimit(Resource::Data).maximum.map_or(READER_MEMORY, |own| own.min(READER_MEMORY));
         let limit = Rlimit { current: Some(has.saturating_add(more).min(most)), maximum: Some(most) };
         prlimit(Some(self.0), Resource::Data, limit).is_ok()
@@ -57,7 +58,7 @@ impl ProcessUsage {
         false
     }
 
-    /// Its data and stacks, in bytes: what the limit counts.
+    /// Returns the bytes of data and stacks, which are the part that the limit counts.
     #[cfg(target_os = "linux")]
     fn data(self) -> Option<u64> {
         let told = self.proc("statm")?;
@@ -78,7 +79,7 @@ mod tests {
     fn what_a_process_uses_is_told() {
         let own = ProcessUsage::of(rustix::process::getpid());
         let before = (own.worked().unwrap(), own.data().unwrap());
-        // More than other tests may free meanwhile. Nothing of it is touched, so it takes no memory.
+        // Other tests may free less than this meanwhile. Untouched pages take no memory.
         let large = std::hint::black_box(vec![0_u8; 1 << 30]);
         let mut held = vec![1_u8; 1 << 20];
         while own.worked().unwrap() < before.0 + Duration::from_millis(20) {

@@ -1,4 +1,4 @@
-//! A child process that is a reader, and what is heard of it.
+//! A child process that is a reader, and the communication with it.
 
 use std::ffi::OsStr;
 use std::os::unix::process::ExitStatusExt as _;
@@ -16,12 +16,12 @@ use truing_reader::protocol::{MAX_ANSWER_BYTES, MAX_HELLO_BYTES, ProtocolError, 
 
 use super::bounds::ProcessUsage;
 
-/// The last bytes of a child's error stream that are kept.
+/// Maximum number of last bytes of a child's error stream that are kept.
 const MAX_STDERR_BYTES: usize = 16 << 10;
-/// The most characters of a child's own words that an error repeats.
+/// Maximum number of characters of a child's own messages that an error repeats.
 const MAX_WORDS_CHARS: usize = 500;
 
-/// The program that is started, with its request.
+/// The program that is started as a reader.
 #[derive(Clone, Debug)]
 pub(super) struct ReaderProgram {
     pub(super) path: PathBuf,
@@ -29,7 +29,7 @@ pub(super) struct ReaderProgram {
     pub(super) weakest: SandboxLevel,
 }
 
-/// The reason why a child gave no answer that can be used.
+/// The reason why a child gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ChildError {
     #[error("{} cannot be started: {source}", program.display())]
@@ -48,7 +48,7 @@ pub(super) enum ChildError {
     Protocol(#[from] ProtocolError),
 }
 
-/// A child's own error, fit to be shown.
+/// Cleans a child's own error for display.
 pub(super) fn cleaned(error: ReaderError) -> ReaderError {
     match error {
         ReaderError::UnknownPack { name, known } => {
@@ -59,23 +59,24 @@ pub(super) fn cleaned(error: ReaderError) -> ReaderError {
     }
 }
 
-/// The failure of a child, with its last words.
+/// Formats the failure of a child, with its last output.
 pub(super) fn told(error: &ChildError, said: &[u8]) -> String {
     let (what, words) = (plain(&error.to_string()), plain(&String::from_utf8_lossy(said)));
     if words.is_empty() { what } else { format!("{what}; it said: {words}") }
 }
 
-/// Words as one line for people: no control characters, not long.
+/// Formats text as one line for people: without control characters, and cut to a limit.
 pub(super) fn plain(words: &str) -> String {
     let lines = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
     lines.chars().filter(|letter| !letter.is_control()).take(MAX_WORDS_CHARS).collect()
 }
 
-/// A child and its process group, which die with this value unless the child has ended by itself.
+/// A child and its process group. Both are killed when this value is dropped, unless the child has ended by
+/// itself.
 #[derive(Debug)]
 pub(super) struct ReaderProcess {
     pub(super) child: Child,
-    /// None once it has been waited for: the id may then belong to another.
+    /// None once the group has been waited for: the id may then belong to another process.
     pub(super) group: Option<Pid>,
 }
 
@@ -97,10 +98,10 @@ impl ReaderProgram {
 }
 
 impl ReaderProcess {
-    /// Asks and listens until the child has ended. It is only waited for when its streams have ended: until then
-    /// it exists, if only as a zombie, and its id is safe to kill by.
+    /// Sends the request and reads until the child has ended. The child is waited for only after its streams
+    /// have ended: until then it exists, if only as a zombie, and its id is safe to kill.
     ///
-    /// If it parses one file, `file` is the size of that: it may use no more memory than such a file may cost.
+    /// If it parses one file, `file` is that file's size, which determines the memory limit.
     pub(super) async fn converse<Answer: DeserializeOwned>(
         mut self,
         request: &[u8],
@@ -118,7 +119,7 @@ impl ReaderProcess {
         let talk = async {
             let heard = talk(stdin, stdout, request, weakest, bound).await;
             if heard.is_err() {
-                self.kill(); // it may have more to say, without end
+                self.kill(); // its output may be endless
             }
             heard
         };
@@ -135,7 +136,7 @@ impl ReaderProcess {
 
     pub(super) fn kill(&self) {
         if let Some(group) = self.group {
-            // It may have ended just now; then there is nothing to do.
+            // The child may have ended just now; then nothing is left to kill.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
@@ -147,19 +148,19 @@ impl Drop for ReaderProcess {
     }
 }
 
-/// Holds a reader to the memory that a file of this size may cost.
+/// Applies the memory limit for a file of this size to a reader.
 pub(super) fn allow_for(usage: ProcessUsage, size: u64) {
     if !usage.allow_for(size) {
         tracing::debug!("the kernel holds this reader to no more than what all readers may use");
     }
 }
 
-/// Did the kernel refuse a child more memory, or a larger stack? Programs abort then.
+/// True if the kernel refused a child more memory, or a larger stack. Programs abort in that case.
 pub(super) fn is_of_a_bound(status: ExitStatus) -> bool {
     status.signal().is_some_and(|signal| [Signal::ABORT, Signal::SEGV].iter().any(|it| it.as_raw() == signal))
 }
 
-/// Makes sure that a child is one to talk to.
+/// Checks that a child has a sufficient sandbox.
 pub(super) fn accept(hello: ReaderHello, weakest: SandboxLevel) -> Result<(), ChildError> {
     if hello.sandbox < SandboxLevel::OF_READERS {
         let sandbox = hello.sandbox.as_str();
@@ -171,7 +172,8 @@ pub(super) fn accept(hello: ReaderHello, weakest: SandboxLevel) -> Result<(), Ch
     Ok(hello.is_ours(weakest)?)
 }
 
-/// Hears the hello, bounds the child, sends the request, and returns the line that answers; none if the output ended before.
+/// Reads the hello, sets the child's limits, sends the request, and returns the line that answers; none if
+/// the output ended before.
 async fn talk(
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
@@ -185,13 +187,13 @@ async fn talk(
     accept(decode("its hello", &hello, MAX_HELLO_BYTES)?, weakest)?;
     bound();
 
-    // A child that stops listening says by its answer, or by its end, why.
+    // A child that stops reading reports the reason by its answer or its end.
     let feed = async { drop(stdin.write_all(request).await) };
     let mut answer = Vec::new();
     let mut bounded = stdout.take(MAX_ANSWER_BYTES as u64 + 1);
     let ((), read) = tokio::join!(feed, bounded.read_to_end(&mut answer));
     read?;
-    // The input stays open until here: a child takes its end for the end of its work.
+    // The input stays open until here, because a child stops working at its end.
     drop(stdin);
     if answer.len() > MAX_ANSWER_BYTES {
         let (what, bytes) = ("its answer", answer.len());
@@ -200,7 +202,7 @@ async fn talk(
     Ok(answer.ends_with(b"\n").then_some(answer))
 }
 
-/// The next line, or so much of it that it is seen to be too long; none if the output ended before.
+/// Reads the next line, cut once it exceeds the limit; none if the output ended before.
 pub(super) async fn line(
     stdout: &mut BufReader<ChildStdout>,
     most: usize,
@@ -210,7 +212,7 @@ pub(super) async fn line(
     Ok((line.len() > most || line.ends_with(b"\n")).then_some(line))
 }
 
-/// Drains the error stream and keeps its end: what was fatal is said last.
+/// Drains the error stream and keeps its end, because fatal messages come last.
 pub(super) async fn keep_last(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     let Some(mut stream) = stream else { return };
     let mut part = vec![0; MAX_STDERR_BYTES];

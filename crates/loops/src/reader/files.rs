@@ -1,9 +1,9 @@
-//! The files of a request, read by a few children, each on one file at a time.
+//! Reads the files of a request with a few children, each on one file at a time.
 //!
-//! The server knows which file a child is reading, and holds the child to what that file may cost (`bounds`). A child
-//! that dies, is killed, or says what it should not, costs the review the file that it was reading: that one is named,
-//! and looked at as text alone by another child, which goes on with the others. The time for all is spent fairly: small
-//! files first, so that no large one takes the turn of many.
+//! The server knows the file that a child is reading, and enforces the limits of that file (`bounds`). A
+//! child that dies, is killed or sends an invalid reply costs the review the file that it was reading. That
+//! file is reported, and read as text alone by another child, which continues with the rest. Small files come
+//! first, and no large file therefore takes the time of many.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -27,29 +27,29 @@ use super::bounds::{FILE_PATIENCE, FILE_TIME};
 use super::child::{ChildError, allow_for, cleaned, told};
 use super::session::{ReaderSession, SessionError};
 
-/// The most children that one review may lose. The files that are left then are not read.
+/// Maximum number of children that one review may lose. The remaining files are then not read.
 pub const MAX_LOST: usize = 200;
 
-/// The most children that read side by side.
+/// Maximum number of children that read in parallel.
 const MAX_READERS: usize = 8;
-/// The bytes of files that make another child worth its start: compiling the rules takes as long as reading some 700
-/// KB.
+/// Number of bytes of files for which another child is worth its start: compiling the rules takes as long as
+/// reading some 700 KB.
 const BYTES_PER_READER: u64 = 1 << 20;
-/// The number of files that do, however small: a child that is ready reads some hundred of them in the time that
-/// another one takes to compile the rules.
+/// Number of files for which another child is worth its start, regardless of their size. A ready child reads
+/// some hundred of them in the time that another one takes to compile the rules.
 const FILES_PER_READER: usize = 512;
-/// The most bytes of files that are read in one turn: the memory that its largest file may take is allowed for all of
-/// them.
+/// Maximum number of bytes of files that are read in one turn: the memory limit of its largest file applies
+/// to all of them.
 const MAX_TURN_SIZE: u64 = 256 << 10;
 
 /// A file that waits for its turn.
 #[derive(Clone, Copy, Debug)]
 struct QueuedFile {
-    /// Its place in the request.
+    /// Index of the file in the request.
     at: usize,
-    /// Its size in bytes.
+    /// Size of the file in bytes.
     size: u64,
-    /// Was a child lost over it?
+    /// True if the file has cost a child.
     as_text: bool,
 }
 
@@ -57,35 +57,35 @@ struct QueuedFile {
 struct SharedReadWork<'a> {
     reader: &'a ChildReader,
     request: &'a ReadRequest,
-    /// When no more is read.
+    /// Time at which reading ends.
     ends: Instant,
-    /// How many children share the files.
+    /// Number of children that share the files.
     readers: usize,
     state: Mutex<ReadState>,
 }
 
 #[derive(Default)]
 struct ReadState {
-    /// Small files first.
+    /// Files that wait, small ones first.
     waiting: VecDeque<QueuedFile>,
     collected: ReportCollector,
     rules: Vec<String>,
-    /// Has a child read a file?
+    /// True if a child has read a file.
     has_read: bool,
-    /// How many files cost a child.
+    /// Number of files that have cost a child.
     lost: usize,
-    /// What a child did over a file that was not kept by a bound.
+    /// The failure of a child on a file that no limit caused.
     failed: Option<String>,
 }
 
-/// The fate of a child over a file.
+/// The failure of a child on a file.
 #[derive(Debug)]
 enum ReadFailure {
-    /// It worked on it for too long.
+    /// The child worked on the file for too long.
     TooLong(Duration),
-    /// The time for all was over.
+    /// The time for all files was over.
     OutOfTime,
-    /// It ended, or did what it should not.
+    /// The child ended, or sent an invalid reply.
     Ended(SessionError),
 }
 
@@ -110,7 +110,7 @@ pub(super) async fn read(reader: &ChildReader, request: &ReadRequest) -> Result<
 
     let state = work.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     match state.failed {
-        // It is not the files: nothing could be read at all.
+        // The files are not the cause: nothing could be read at all.
         Some(what) if !state.has_read => Err(ReaderError::Failed(what)),
         _ => {
             let checked = state.collected.checked(request, state.rules);
@@ -124,9 +124,9 @@ impl SharedReadWork<'_> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One child after the other, until no file waits.
+    /// Runs one child after the other, until no file waits.
     async fn share(&self) -> Result<(), ReaderError> {
-        // Also without a file: wrong packs are told.
+        // A child is started even without a file, because it reports invalid packs.
         loop {
             let mut session = self.ready().await?;
             let Err((file, lost)) = self.turns(&mut session).await? else {
@@ -140,7 +140,7 @@ impl SharedReadWork<'_> {
         }
     }
 
-    /// A child that is ready to read.
+    /// Starts a child and waits until it is ready to read.
     async fn ready(&self) -> Result<ReaderSession, ReaderError> {
         let ChildReader { program, rules, time, .. } = self.reader;
         let arguments = rules.as_deref().map(|rules| [OsStr::new("--rules"), rules.as_os_str()]);
@@ -158,7 +158,7 @@ impl SharedReadWork<'_> {
         }
     }
 
-    /// Lets a child read until no file waits. The inner error: the file that it was lost over.
+    /// Lets a child read until no file waits. The inner error is the file on which it was lost.
     async fn turns(
         &self,
         session: &mut ReaderSession,
@@ -179,7 +179,7 @@ impl SharedReadWork<'_> {
                         Ok(()) => continue,
                         Err(error) => ReadFailure::Ended(SessionError::Child(error)),
                     },
-                    // A rule that cannot be compiled: no file can be read.
+                    // A rule cannot be compiled: no file can be read.
                     Ok(Err(error)) => return Err(cleaned(error)),
                     Err(lost) => lost,
                 };
@@ -192,7 +192,8 @@ impl SharedReadWork<'_> {
         Ok(Ok(()))
     }
 
-    /// Files for one turn: fewer when few are left, so that all children have some. None when no time is left.
+    /// Takes files for one turn: fewer when few are left, which gives every child some. None when no time is
+    /// left.
     fn next_turn(&self) -> Option<Vec<QueuedFile>> {
         let mut state = self.state();
         if Instant::now() >= self.ends {
@@ -213,7 +214,7 @@ impl SharedReadWork<'_> {
         (!turn.is_empty()).then_some(turn)
     }
 
-    /// What is said of the next file, while there is time for it.
+    /// Waits for the reply on the next file, within the time limits.
     async fn hear(&self, session: &mut ReaderSession) -> Result<FileReply, ReadFailure> {
         let usage = session.usage();
         let worked = || usage.and_then(|usage| usage.worked());
@@ -226,7 +227,7 @@ impl SharedReadWork<'_> {
                 Err(_) if Instant::now() >= self.ends => return Err(ReadFailure::OutOfTime),
                 Err(_) => {}
             }
-            // A machine that is busy with others makes no file complex: what counts is the work on it.
+            // Only the CPU time of the child counts, because a busy machine does not make a file complex.
             let waited = begun.elapsed();
             let work = worked().zip(before).map_or(waited, |(now, before)| now.saturating_sub(before));
             if work >= FILE_TIME || waited >= FILE_PATIENCE {
@@ -244,7 +245,8 @@ impl SharedReadWork<'_> {
         Ok(())
     }
 
-    /// Names the file that a child was lost over, if it was the second; else it is looked at as text next.
+    /// Reports the file on which a child was lost, if that is its second time; otherwise it is read as text
+    /// next.
     async fn lose(&self, session: ReaderSession, waiting: QueuedFile, lost: ReadFailure) {
         let Some(file) = self.request.files.get(waiting.at) else { return };
         let (reason, what) = match lost {
@@ -276,7 +278,7 @@ impl SharedReadWork<'_> {
         }
     }
 
-    /// Is there more to read, by another child?
+    /// True if there are files left for another child.
     fn goes_on(&self) -> bool {
         let mut state = self.state();
         if state.lost >= MAX_LOST {

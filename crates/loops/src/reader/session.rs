@@ -1,4 +1,4 @@
-//! A child that is talked to for longer than one answer.
+//! A child that answers several requests.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -18,10 +18,10 @@ use truing_reader::protocol::{MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ReaderHello, d
 use super::bounds::ProcessUsage;
 use super::child::{ChildError, ReaderProcess, ReaderProgram, accept, is_of_a_bound, keep_last, line, told};
 
-/// The time for the last words of a process that was killed.
+/// Time limit for the last output of a killed process.
 const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
 
-/// A child, its streams, and what it has said on its error stream.
+/// A child, its streams, and its error output.
 #[derive(Debug)]
 pub(super) struct ReaderSession {
     running: ReaderProcess,
@@ -42,17 +42,17 @@ pub(super) enum SessionError {
     Ended,
 }
 
-/// The end of a child that did not do as it should.
+/// The end of a child that failed.
 #[derive(Debug)]
 pub(super) struct ReaderFailure {
-    /// What went wrong, with its last words.
+    /// The error, with the child's last output.
     pub(super) what: String,
-    /// How it ended, if it did so by itself.
+    /// The exit status, if the child ended by itself.
     pub(super) status: Option<ExitStatus>,
 }
 
 impl ReaderFailure {
-    /// Did the kernel refuse it more memory, or a larger stack? Programs abort then.
+    /// True if the kernel refused the child more memory, or a larger stack. Programs abort in that case.
     pub(super) fn is_of_a_bound(&self) -> bool {
         self.status.is_some_and(is_of_a_bound)
     }
@@ -80,7 +80,7 @@ impl ReaderSession {
         Ok(Self { running, weakest, stdin, stdout: BufReader::new(stdout), said })
     }
 
-    /// Hears the hello, says the request, and hears what came of it.
+    /// Reads the hello, sends the request, and reads its result.
     pub(super) async fn open<T: DeserializeOwned>(
         &mut self,
         request: &impl Serialize,
@@ -92,14 +92,14 @@ impl ReaderSession {
         self.ask(&line, "its answer", most).await
     }
 
-    /// Says a line and hears the one that answers it.
+    /// Sends a line and reads the one that answers it.
     pub(super) async fn ask<T: DeserializeOwned>(
         &mut self,
         said: &[u8],
         what: &'static str,
         most: usize,
     ) -> Result<T, SessionError> {
-        // A process that stops listening says by its answer, or by its end, why.
+        // A process that stops reading reports the reason by its answer or its end.
         let (stdin, stdout) = (&mut self.stdin, &mut self.stdout);
         let feed = async { drop(stdin.write_all(said).await) };
         let ((), heard) = tokio::join!(feed, line(stdout, most));
@@ -107,7 +107,7 @@ impl ReaderSession {
         Ok(decode(what, &heard, most).map_err(ChildError::from)?)
     }
 
-    /// Hears the next line.
+    /// Reads the next line.
     pub(super) async fn hear<T: DeserializeOwned>(
         &mut self,
         what: &'static str,
@@ -116,28 +116,28 @@ impl ReaderSession {
         self.ask(&[], what, most).await
     }
 
-    /// Says a line that is no longer than what a pipe holds.
+    /// Sends a line that fits into a pipe's buffer.
     pub(super) async fn say(&mut self, said: &[u8]) {
-        // One that stops listening says by its answer, or by its end, why.
+        // A process that stops reading reports the reason by its answer or its end.
         drop(self.stdin.write_all(said).await);
     }
 
-    /// What the process uses, as the kernel tells.
+    /// Returns the process's resource usage, as the kernel reports it.
     pub(super) fn usage(&self) -> Option<ProcessUsage> {
         self.running.group.map(ProcessUsage::of)
     }
 
-    /// Ends a process of which nothing more is wanted.
+    /// Ends a process that is no longer needed.
     pub(super) async fn close(mut self) {
         self.running.kill();
-        // Waited for, so that none is left behind as a zombie.
+        // The process is waited for, to leave no zombie behind.
         let _ = self.running.child.wait().await;
         self.running.group = None;
     }
 
-    /// Kills the process, and tells what went wrong.
+    /// Kills the process, and returns the failure.
     pub(super) async fn end(mut self, error: SessionError) -> ReaderFailure {
-        // What ended by itself is waited for before it is killed, so that its own end is told.
+        // A process that ended by itself is waited for before the kill, to report its own exit status.
         let error = match error {
             SessionError::Child(error) => error,
             SessionError::Reader(error) => return ReaderFailure { what: error.to_string(), status: None },

@@ -1,8 +1,8 @@
-//! A model's tools, carried out in a reader process that lives from the first call to the end of the run.
+//! Carries out a model's tool calls in a reader process that lives from the first call to the end of the run.
 //!
-//! A call that takes the process down, or is answered with rubbish or too much, fails, and the next one gets a new
-//! process, up to [`MAX_CHILDREN`] in a run. What a reply says is only ever given to the model. The change is shown by
-//! this process: a reader that was taken over cannot lie about what is reviewed.
+//! A call fails if it ends the process, or if its reply is invalid or too long. The next call then gets a new
+//! process, up to [`MAX_CHILDREN`] in a run. Replies are only ever given to the model. This process itself
+//! shows the change, because a compromised reader must not falsify the reviewed content.
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -24,9 +24,9 @@ use truing_reader::tools::{DIFF, ToolDescription, ToolReply, TreeTool, diff, off
 use super::child::{ChildError, ReaderProgram, cleaned, told};
 use super::session::{ReaderSession, SessionError};
 
-/// How long one call may take, the start of a process included. The process itself stops working on it earlier.
+/// Time limit of one call, including the start of a process. The process itself stops working on it earlier.
 pub const CALL_TIME: Duration = Duration::from_secs(30);
-/// How many processes one run may use up.
+/// Maximum number of processes of one run.
 pub const MAX_CHILDREN: usize = 4;
 
 /// The tools of one run. Calls are carried out one after the other.
@@ -41,11 +41,11 @@ pub struct ReaderTools {
 
 #[derive(Debug, Default)]
 struct ReaderToolsState {
-    /// None before the first call, while one is carried out, and after a failure.
+    /// None before the first call, during a call, and after a failure.
     caller: Option<ToolCallProcess>,
-    /// How many processes were started.
+    /// Number of processes that were started.
     started: usize,
-    /// What became of those that failed.
+    /// The errors of the processes that failed.
     failures: Vec<String>,
 }
 
@@ -54,14 +54,13 @@ impl ReaderTools {
         Self { program, request, change, time: CALL_TIME, state: Mutex::default() }
     }
 
-    /// With another time limit for a call than [`CALL_TIME`].
+    /// Sets another time limit for a call than [`CALL_TIME`].
     #[must_use]
     pub fn within(self, time: Duration) -> Self {
         Self { time, ..self }
     }
 
-    /// What went wrong with the processes so far, one failure each: calls that came to nothing though the model did
-    /// nothing wrong.
+    /// Returns the failures of the processes so far: calls that failed without the model's fault.
     #[truing_core::boxed_future]
     pub async fn failures(&self) -> Vec<String> {
         self.state.lock().await.failures.clone()
@@ -69,7 +68,7 @@ impl ReaderTools {
 
     async fn look(&self, tool: TreeTool, input: &Value) -> ToolReply {
         let mut state = self.state.lock().await;
-        // Taken out: if this call is given up in the middle, the process dies with it, and no later call hears its
+        // Taken out: if this call is cancelled, the process is killed with it, and no later call reads its
         // reply.
         let mut caller = match state.caller.take() {
             Some(caller) => caller,
@@ -95,7 +94,7 @@ impl ReaderTools {
             Err(SessionError::Child(ChildError::Protocol(
                 error @ ProtocolError::TooLong { what: THE_CALL, .. },
             ))) => {
-                state.caller = Some(caller); // nothing was said yet
+                state.caller = Some(caller); // no line was sent yet
                 ToolReply::wrong(&error.to_string())
             }
             Err(error) => state.fail(caller.session.end(error).await.what),
@@ -113,7 +112,7 @@ impl ReaderToolsState {
     }
 }
 
-/// What a call is named by in errors.
+/// The description of a call in errors.
 const THE_CALL: &str = "the call";
 
 #[async_trait]
@@ -140,8 +139,8 @@ impl RunTools for ReaderTools {
         CallOutput { text, is_error, denied: false }
     }
 
-    /// The next call has a new process, which looks anew which files there are, and may open those that are new. It is
-    /// none of those that were used up.
+    /// Makes the next call use a new process, which lists the files again and may open new ones. It does not
+    /// count towards the limit.
     async fn renew(&self) {
         let mut state = self.state.lock().await;
         if state.caller.take().is_some() {
@@ -154,7 +153,7 @@ impl RunTools for ReaderTools {
 #[derive(Debug)]
 struct ToolCallProcess {
     session: ReaderSession,
-    /// How many calls were made; none before the tree is open.
+    /// Number of calls; none before the tree is open.
     calls: Option<u64>,
 }
 

@@ -11,8 +11,8 @@ use super::LeasedReview;
 use crate::stopped::StepStopReason;
 
 impl LeasedReview<'_> {
-    /// Writes the comment that asks for more than `limit`: one for each limit. The answer: when to try again, where the comment may be
-    /// there and is not shown yet.
+    /// Writes the comment that asks for more than `limit`: one for each limit. Returns the time of a retry,
+    /// if the comment may exist without being visible yet.
     pub(super) async fn ask_for_money(
         &self,
         pull: &PullRequest,
@@ -43,9 +43,10 @@ impl LeasedReview<'_> {
     }
 }
 
-/// The comment, with the limit that is reached, what one answer adds, and the limit that no answer moves.
+/// Builds the comment, with the reached limit, the increase by one answer, and the limit that no answer
+/// raises.
 fn question(limit: MicroUsd, more: MicroUsd, most: Option<MicroUsd>) -> Effect {
-    // A forge may take what is between two dollar signs for a formula.
+    // A forge may interpret text between two dollar signs as a formula.
     let shown = |sum: MicroUsd| markdown::plain(&sum.to_string());
     let (limit_shown, more) = (shown(limit), shown(more));
     let all = most.map(|most| format!(", at most {} in all", shown(most))).unwrap_or_default();
@@ -58,7 +59,7 @@ fn question(limit: MicroUsd, more: MicroUsd, most: Option<MicroUsd>) -> Effect {
     Effect::Comment { topic: question_topic(limit), body }
 }
 
-/// The topic of the question about this limit.
+/// Returns the topic of the question about this limit.
 pub fn question_topic(limit: MicroUsd) -> Topic {
     Topic::new(format!("spend/{}", limit.0))
 }

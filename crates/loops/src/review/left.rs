@@ -1,4 +1,4 @@
-//! Chooses a pull request's tier, and shows on the pull request why a head has no review.
+//! Chooses a pull request's tier, and shows the reason on the pull request if a head gets no review.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::reading::ReviewedChange;
 use crate::stopped::StepStopReason;
 use crate::{desired, text};
 
-/// The tier of a pull request, by its facts and its change.
+/// Chooses the tier of a pull request, by its facts and its change.
 pub(crate) fn choose(
     tiers: &TierRules,
     pull: &PullRequest,
@@ -26,7 +26,7 @@ pub(crate) fn choose(
     let (mut paths, mut lines, mut has_uncounted) = (Vec::new(), 0_u64, false);
     let mut counted = BTreeSet::new();
     for file in files(&change.diff) {
-        // The rest of a change that cannot be read may be anything.
+        // The rest of an unreadable change may contain anything.
         let Ok(file) = file else {
             has_uncounted = true;
             paths.push(String::new());
@@ -61,7 +61,7 @@ pub(crate) fn choose(
 impl LeasedReview<'_> {
     /// True if a head gets no review by its tier.
     pub(super) fn is_left(&self, choice: &TierChoice, begun: &RunStart, change: &ReviewedChange) -> bool {
-        // The head that was reviewed is reviewed again against another base: its change is another one.
+        // The reviewed head is reviewed again against another base, because its change differs.
         let of_last = begun.last.as_ref().map(|last| &last.detail.base);
         let is_same_base = of_last == Some(&change.base);
         let is_of_change = |head: &Sha| change.head.as_ref() != Some(head) || is_same_base;
@@ -75,8 +75,8 @@ impl LeasedReview<'_> {
         }
     }
 
-    /// The head that was reviewed, where a pull request has had its one review. One that waits for money, or that had no model
-    /// where there is one now, does not count.
+    /// Returns the head that was reviewed, if a pull request has had its one review. A review that waits for
+    /// budget does not count, nor does one without a model if there is a model now.
     fn once<'b>(&self, begun: &'b RunStart) -> Option<&'b Sha> {
         let outcome = &begun.last.as_ref()?.detail.outcome;
         let is_whole = matches!(outcome.kind, OutcomeKind::Reviewed | OutcomeKind::Partial)
@@ -85,8 +85,9 @@ impl LeasedReview<'_> {
         begun.reviewed.as_ref().filter(|_| is_whole).map(|revision| &revision.head)
     }
 
-    /// Ends the run without a review. The pull request keeps the summary of its last review, and the head gets a status that is
-    /// never green. A pull request of a repository whose reviews are off shows nothing.
+    /// Ends the run without a review. The pull request keeps the summary of its last review, and the head
+    /// gets a status that is never green. In a repository whose reviews are off, the pull request shows
+    /// nothing.
     pub(super) async fn leave(
         &self,
         pull: &PullRequest,
@@ -101,7 +102,7 @@ impl LeasedReview<'_> {
                 text::left_off(choice, pull)
             }
         };
-        // The check of a head that was reviewed stays, whatever its base is now.
+        // The check of a head that was reviewed stays, regardless of its current base.
         let is_shown = match choice.tier {
             Tier::Once => once.as_ref() != Some(head),
             Tier::Off | Tier::Rules | Tier::Settled | Tier::Deep => choice.is_of_pull,
@@ -114,9 +115,9 @@ impl LeasedReview<'_> {
                     let now = Some(head).filter(|now| **now != known.head);
                     Some(self.restated((&known.head, now), last, &begun.dismissals).await?)
                 }
-                // Without a review there are no findings to keep, and a comment says nothing that the check does not.
+                // Without a review there are no findings to keep, and a comment would only repeat the check.
                 (_, None) => Some(self.nothing(pull, &reason)),
-                // The findings of a review whose record cannot be read stay as they are.
+                // The findings of a review whose record cannot be read stay unchanged.
                 (None, Some(_)) => None,
             };
             match shown {
@@ -138,7 +139,7 @@ impl LeasedReview<'_> {
         Ok(if unmoved { self.done(head, None) } else { StepOutcome::Again })
     }
 
-    /// No findings and no comments.
+    /// Returns a result without findings and comments.
     fn nothing(&self, pull: &PullRequest, reason: &str) -> ComputedReview {
         let PullRevision { head, base } = pull.revision.clone();
         let detail = ReviewDetail::new(Some(head), base, skipped(reason));

@@ -1,4 +1,4 @@
-//! Each answer of the gate, with a store that answers, and with one that does not.
+//! Tests each answer of the gate, with a store that answers and with one that fails.
 
 use truing_core::id::{PrId, SlotVersion, UnixMillis};
 use truing_core::port::{HaltReason, RecordStore, WriteGate as _};
@@ -43,7 +43,7 @@ fn an_unreadable_switch_is_as_it_was_for_thirty_seconds_and_then_on() {
     );
 }
 
-/// A gate of a run and one of a caller, with the store that they ask.
+/// A gate of a run and one of a caller, with their store.
 struct Scene {
     _folder: tempfile::TempDir,
     store: Arc<dyn RecordStore>,

@@ -1,5 +1,5 @@
-//! The end of a run that ports code: a pull request for people to merge if nothing is left to do and no check fails that
-//! should not, or else a draft that the next run goes on from.
+//! The end of a run that ports code. It opens a pull request to be merged if nothing is left to do and no
+//! check newly fails. Otherwise it saves a draft that the next run continues.
 
 use jiff::Timestamp;
 use truing_core::id::Sha;
@@ -24,12 +24,12 @@ use super::words::{self, ReleaseSubject};
 use crate::agent::ModelSpend;
 use truing_core::port::GateHalt;
 
-/// What a port is made on, and what stands.
+/// The base of a port, and the state at the forge.
 pub(super) struct BumpContext<'a> {
     pub(super) mirror: &'a Mirror,
-    /// The newest commit of the default branch,
+    /// The newest commit of the default branch.
     pub(super) tip: &'a Sha,
-    /// and its name.
+    /// The name of the default branch.
     pub(super) base: &'a str,
     pub(super) stands: &'a BranchState,
     pub(super) saved: &'a DraftState,
@@ -48,7 +48,7 @@ impl SyncRun<'_> {
         JobDrafts { forge, server, writes: &self.effects, job: self.job.config, name: self.job.name }
     }
 
-    /// What is told where a port that is not done is no draft.
+    /// Returns the remark that an unfinished port is not a draft, for forges without drafts.
     fn without_drafts(&self) -> String {
         let row = self.server.capability();
         if row.drafts {
@@ -57,7 +57,7 @@ impl SyncRun<'_> {
         format!("; {} has no drafts, so it is open for review", row.name)
     }
 
-    /// Ports, checks, and shows what came of it.
+    /// Ports the code, checks it, and publishes the result.
     pub(super) async fn bump(
         &self,
         job: &mut JobState,
@@ -98,7 +98,8 @@ impl SyncRun<'_> {
         self.go_on().await?;
         let clone = PrivateFolder::new().map_err(SyncRunError::Folder)?;
         mirror.private_clone(tip, &[], clone.path()).await?;
-        // A port that no lock file could follow is not paid for; and code of a model has no say in lock files.
+        // A port is not paid for if the lock files cannot follow, and code of a model must not influence lock
+        // files.
         let written = self.recipe(mirror, decided).make(tip, clone.path()).await?;
         let port = CodeMigration {
             porter,
@@ -146,7 +147,7 @@ impl SyncRun<'_> {
         }
     }
 
-    /// The pull request for people to merge; the draft has had its day.
+    /// Opens the pull request to be merged, and closes the draft.
     async fn finish(
         &self,
         job: &mut JobState,
@@ -161,7 +162,8 @@ impl SyncRun<'_> {
         let staged = mirror.stage(tip, ported.folder.path(), None).await?;
         let expected = match stands.head() {
             Some(head) => Some(head.clone()),
-            // Left over from one that is closed, or from a run that died before it opened one.
+            // The branch is left over from a closed pull request, or from a run that died before it opened
+            // one.
             None => mirror.branch_tip(&self.job.config.branch).await?,
         };
         self.push(staged, &self.job.config.branch, expected.as_ref(), &self.message(about, decided)).await?;
@@ -178,7 +180,7 @@ impl SyncRun<'_> {
         Ok(SyncRunEnd::of(Outcome::Bumped, why, QuestionUpdate::Nothing))
     }
 
-    /// The draft.
+    /// Saves the port in the draft.
     async fn save(
         &self,
         job: &mut JobState,
@@ -218,7 +220,7 @@ impl SyncRun<'_> {
             questions: questions.clone(),
         };
         let what = words::open_ends((ported, checked));
-        // Who waits for people has not failed.
+        // A run that waits for people has not failed.
         let ended = if now.waits || now.is_beyond(saved.draft.as_ref().and(job.progress.as_ref())) {
             SyncRunEnd::of(
                 Outcome::Saved,
@@ -238,7 +240,7 @@ impl SyncRun<'_> {
         format!("{}\n\n{}\n", words::title(about, decided.decision.verdict), decided.decision.reason)
     }
 
-    /// Commits what is staged and brings it to a branch, if that is where it was found.
+    /// Commits the staged changes and pushes them to a branch, if that is still at the expected commit.
     pub(super) async fn push(
         &self,
         staged: StagedChanges,

@@ -1,5 +1,6 @@
-//! The change that a range asks for, without any model: bounds, and digests. Where the code was ported, a definition's new
-//! digest takes the place of those before; where its text alone changed and the code stays, it is one more.
+//! The change that a range requires, without a model: bounds and digests. If the code was ported, a
+//! definition's new digest replaces the earlier ones. If only the definition's text changed and the code
+//! stays, the digest is added.
 
 use std::path::Path;
 
@@ -15,13 +16,13 @@ use super::ReleaseDecision;
 use super::place::place_of;
 use crate::files::FileContentChange;
 
-/// Why the change cannot be made.
+/// The reason why the change cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
-    /// The project's requirement.
+    /// The project's requirement cannot be read or widened.
     #[error(transparent)]
     Constraint(#[from] ConstraintError),
-    /// What it pins.
+    /// The manifest of pins cannot be read or written.
     #[error(transparent)]
     Manifest(#[from] ManifestFileError),
     /// There is no range to write.
@@ -30,18 +31,17 @@ pub enum ChangeError {
     /// A file cannot be read or written.
     #[error("{path}: {why}")]
     File {
-        /// The file.
         path: String,
-        /// Why not: a link, for one, could lead anywhere.
+        /// The reason; a symbolic link, for example, could lead out of the project.
         why: String,
     },
 }
 
-/// Makes the change in the project's folder: the new range, and the digest of each pinned definition that changed. The
-/// files that it wrote.
+/// Makes the change in the project's folder: the new range, and the digest of each pinned definition that
+/// changed. Returns the written files.
 ///
 /// # Errors
-/// [`ChangeError`]; what was written stays.
+/// [`ChangeError`]; the written files remain.
 pub(super) fn made(
     project: &Path,
     job: &JobConfig,
@@ -81,13 +81,13 @@ pub(super) fn made(
     Ok(files)
 }
 
-/// The digest of a manifest's bytes, in hexadecimal digits.
+/// Returns the digest of a manifest's bytes, in hexadecimal digits.
 pub(super) fn digest(manifest: &[u8]) -> String {
     hex::encode(Sha256::digest(manifest))
 }
 
-/// What one of the job's own files holds; none if it is not there. It must be a plain file inside of the project: what
-/// the repository tracks as a link could lead anywhere.
+/// Returns the content of one of the job's own files; none if it does not exist. It must be a plain file
+/// inside of the project, because a tracked symbolic link could lead out of it.
 ///
 /// # Errors
 /// [`ChangeError::File`]
@@ -101,7 +101,7 @@ pub(super) fn plain(project: &Path, name: &str) -> Result<Option<Vec<u8>>, Chang
     }
 }
 
-/// Puts a text in the place of what a plain file holds.
+/// Replaces the content of a plain file.
 ///
 /// # Errors
 /// [`ChangeError::File`]

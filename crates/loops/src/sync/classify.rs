@@ -1,9 +1,10 @@
-//! A model's look at functions that changed beside what is pinned, before a person is asked: each gets a verdict that
-//! rests on lines, and the rule in `truing_core::sync::classify` makes one of them all.
+//! Asks a model about functions that changed outside of the pinned definitions, before a person is asked.
+//! Each gets a verdict based on lines, and the rule in `truing_core::sync::classify` combines them.
 //!
-//! It reads the mirrored files of both releases and the project's counterparts, copied into a folder of their own, and
-//! nothing else. What it says is taken only if every function is answered once and the lines are there; whatever goes
-//! wrong, a person is asked. The same is not asked twice, unless people have answered since.
+//! The model reads the mirrored files of both releases and the project's counterparts, in a separate folder,
+//! and nothing else. Its report is accepted only if every function is answered once and the lines exist;
+//! after any failure, a person is asked. The same question is not repeated, unless people have answered
+//! since.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -36,29 +37,29 @@ use super::{ReleaseDecision, SyncDecisionError, change, counterparts};
 use crate::agent::{BuiltPrompt, ModelSpend, ModelTask, TracedTools, hash_of, unheld};
 use truing_core::port::GateHalt;
 
-/// What the model is called in traces.
+/// The names of the model in traces.
 const RUN: &str = "sync";
 const AGENT: &str = "classifier";
-/// Where the project's files are, beside the folders of the releases.
+/// The folder of the project's files, beside the folders of the releases.
 const PROJECT: &str = "project";
-/// Characters of the lines that an answer rests on, as far as they are remembered.
+/// Maximum number of characters of an answer's lines that are kept.
 const MAX_EXCERPT: usize = 400;
-/// Functions that a dry run names, and definitions that the model is told of.
+/// Maximum number of functions that a dry run names, and of definitions in the model's prompt.
 const NAMED: usize = 10;
 const MAX_PINNED: usize = 400;
 
-/// What a release is compared with.
+/// The project that a release is compared with.
 #[derive(Clone, Copy)]
 pub(super) struct ClassifyContext<'a> {
-    /// The project's folder.
+    /// Folder of the project's files.
     pub(super) project: &'a Path,
-    /// What it pins.
+    /// The manifest of its pins.
     pub(super) manifest: &'a PinManifest,
     /// The newest answer of people.
     pub(super) heard: Option<&'a CommentId>,
 }
 
-/// What the model can look at, and what it is told.
+/// The files that the model can read, and its prompt.
 struct ClassifyMaterial {
     before: BTreeMap<String, String>,
     after: BTreeMap<String, String>,
@@ -68,7 +69,7 @@ struct ClassifyMaterial {
     digest: String,
 }
 
-/// Why nobody can be asked.
+/// The reason why the model cannot be asked.
 #[derive(Debug, thiserror::Error)]
 enum ClassifyError {
     #[error(transparent)]
@@ -80,8 +81,8 @@ enum ClassifyError {
 }
 
 impl SyncRun<'_> {
-    /// Lets a model look at what nobody has pinned, if the job has one that may, and decides by what it says. The answer:
-    /// how a dry run ends here, for which no model is paid.
+    /// Asks a model about unpinned functions, if the job permits that, and decides by its report. Returns the
+    /// end of a dry run, which pays for no model.
     pub(super) async fn classify(
         &self,
         (job, log): (&mut JobState, &mut RunLog),
@@ -107,7 +108,7 @@ impl SyncRun<'_> {
             .classified
             .as_ref()
             .filter(|known| known.asked == material.digest)
-            // A question that is closed has no newest answer: nothing new was said.
+            // A closed question has no newest answer: no new comment exists.
             .filter(|known| beside.heard.is_none_or(|heard| known.heard.as_ref() == Some(heard)));
         let said = match known {
             Some(known) => known.said.clone(),
@@ -119,7 +120,7 @@ impl SyncRun<'_> {
                 let was_paid = spent.turns > 0;
                 log.spent(spent);
                 let said = said?;
-                // What nobody was paid for can be asked again.
+                // A question that cost nothing can be asked again.
                 if was_paid {
                     let heard = beside.heard.cloned();
                     job.classified =
@@ -145,7 +146,7 @@ impl SyncRun<'_> {
         decided.classification = Some(said);
     }
 
-    /// Everything that the model may see.
+    /// Collects everything that the model may see.
     async fn material(
         &self,
         porter: &MigrationAgent,
@@ -158,7 +159,7 @@ impl SyncRun<'_> {
         let pairs = counterparts(self.job.config, project);
         let mut files: Vec<String> = functions.iter().map(|one| one.file.clone()).collect();
         files.dedup();
-        // What is not mirrored, and new in what a mirrored file imports, is shown, too.
+        // Files that are not mirrored, and that a mirrored file newly imports, are shown, too.
         let theirs: BTreeSet<String> =
             pairs.iter().map(|(theirs, _)| theirs).chain(&files).cloned().collect();
         let theirs: Vec<String> = theirs.into_iter().collect();
@@ -166,7 +167,7 @@ impl SyncRun<'_> {
         let after = files_of(self.job.config, tools, &decided.to, &theirs).await?;
         let mut ours = BTreeMap::new();
         for (_, path) in &pairs {
-            // What is tracked as a link is not shown.
+            // A tracked symbolic link is not shown.
             if let Ok(Some(bytes)) = change::plain(project, path) {
                 ours.insert(path.clone(), bytes);
             }
@@ -205,7 +206,7 @@ impl SyncRun<'_> {
         Ok(ClassifyMaterial { before, after, ours, told, digest })
     }
 
-    /// Asks the model. Only the kill switch is an error: what else goes wrong is doubt.
+    /// Asks the model. Only the kill switch is an error; other failures count as doubt.
     async fn look(
         &self,
         porter: &MigrationAgent,
@@ -222,7 +223,7 @@ impl SyncRun<'_> {
             Err(error) => return Ok(ReleaseClassification::in_vain(ClassifyError::from(error).to_string())),
         };
         let request = ToolsRequest { tree: folder.path().to_owned(), only: None, always: Vec::new() };
-        // There is no change to be shown.
+        // There is no change to show.
         let tools = TracedTools(self.job.reader.tools(request, Vec::new()));
         let limits = RunLimits {
             turns: self.job.config.turns,
@@ -251,7 +252,7 @@ impl SyncRun<'_> {
     }
 }
 
-/// The end of a dry run: it names what a model would be asked.
+/// Returns the end of a dry run, which names the functions that a model would be asked about.
 fn unasked(functions: &[MirroredFunction]) -> SyncRunEnd {
     let names = functions.iter().take(NAMED).map(|one| format!("{} in {}", one.symbol, one.file));
     let mut names = names.collect::<Vec<_>>().join(", ");
@@ -264,7 +265,8 @@ fn unasked(functions: &[MirroredFunction]) -> SyncRunEnd {
     SyncRunEnd::of(Outcome::Rehearsed, why, QuestionUpdate::Same)
 }
 
-/// The files in a folder of their own. Paths come from the project and from archives: none leads out of it.
+/// Writes the files into a folder of their own. Paths come from the project and from archives; none may lead
+/// out of the folder.
 fn laid_out(material: &ClassifyMaterial) -> io::Result<PrivateFolder> {
     let folder = PrivateFolder::new()?;
     let releases = [(ReleaseSide::Before, &material.before), (ReleaseSide::After, &material.after)];
@@ -282,7 +284,7 @@ fn laid_out(material: &ClassifyMaterial) -> io::Result<PrivateFolder> {
     Ok(folder)
 }
 
-/// Answers as they are remembered and shown: no secrets, and not long.
+/// Prepares answers for storage and display: without secrets, and cut to a limit.
 fn kept(answers: JudgementReport) -> Vec<FunctionJudgement> {
     let one = |one: FunctionJudgement| FunctionJudgement {
         reason: redact(&one.reason),

@@ -1,5 +1,5 @@
-//! The release that a project was made for, compared with others: what each asks of the project, and the newest before
-//! the one to follow that asks for no more than a wider range.
+//! Compares the release that a project was made for with others: determines the requirements of each, and the
+//! newest earlier one that only requires a wider range.
 
 use std::collections::BTreeMap;
 
@@ -17,13 +17,13 @@ use super::patch::{DefinitionPatch, ReleasePair};
 use super::place::place_of;
 use super::{DecisionRequest, ReleaseDecision, SyncDecisionError, counterparts, is_stable, open_range, own};
 
-/// The release that the project was made for, and what the project takes of it.
+/// The release that the project was made for, and the parts that the project uses.
 pub(super) struct ReleaseComparison<'a> {
     question: &'a DecisionRequest<'a>,
     spec: Option<VersionRange>,
     /// The release that the project was made for.
     from: PackageVersion,
-    /// The parts of it that were asked for.
+    /// The requested parts of that release.
     pub(super) before: ReleaseSources,
     taken: ProjectFacts,
     /// The part of the project that cannot be read.
@@ -32,7 +32,7 @@ pub(super) struct ReleaseComparison<'a> {
     bases: Vec<String>,
 }
 
-/// A release to follow: what it asks, and what it holds.
+/// A release to follow: its requirements, and its content.
 pub(super) struct ComparedRelease {
     pub(super) decision: SyncDecision,
     pub(super) after: ReleaseSources,
@@ -65,7 +65,7 @@ impl<'a> ReleaseComparison<'a> {
         let request = ReleaseQuery { manifest, mirrored: self.mirrored.clone(), bases: &self.bases };
         let after = history.sources(to, &request).await?;
         let harmless = match &self.unreported {
-            // Nobody knows what the project imports.
+            // The project's imports are unknown.
             Some(_) => BTreeMap::new(),
             None => {
                 let file = project.join(&job.constraint_file);
@@ -87,7 +87,7 @@ impl<'a> ReleaseComparison<'a> {
         Ok(ComparedRelease { decision, after })
     }
 
-    /// The whole decision about a release: with the first release that has each change, and the range to come.
+    /// Completes the decision about a release with the first release that has each change, and the new range.
     pub(super) async fn decided(
         &self,
         history: &mut ReleaseHistory<'_>,
@@ -111,7 +111,7 @@ impl<'a> ReleaseComparison<'a> {
         Ok(ReleaseDecision { from, to, spec_before, spec_after, decision, classification: None })
     }
 
-    /// The definitions that changed, pinned or not, each with its lines in both releases.
+    /// Returns the definitions that changed, pinned or not, each with its lines in both releases.
     pub(super) async fn patches(
         &self,
         history: &ReleaseHistory<'_>,
@@ -123,8 +123,9 @@ impl<'a> ReleaseComparison<'a> {
         releases.patches(&compared.decision).await
     }
 
-    /// The newest release before `to` that by itself asks for no more than a wider range. ReleasePair are halved: what
-    /// changed is taken to stay changed. One that cannot be had or read is as one that asks for more.
+    /// Returns the newest release before `to` that by itself only requires a wider range. It is a binary
+    /// search that assumes a change to persist. A release that cannot be fetched or read counts as requiring
+    /// more.
     pub(super) async fn relaxed(
         &self,
         history: &ReleaseHistory<'_>,

@@ -14,52 +14,43 @@ pub enum SyncDecisionError {
     /// The index cannot be read.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// An archive cannot be had.
+    /// An archive cannot be fetched.
     #[error(transparent)]
     Archive(#[from] ArchiveFetchError),
     /// An archive cannot be read.
     #[error("{}", about(name, source))]
-    Sources {
-        /// The name of the archive.
-        name: String,
-        /// The reason for that.
-        source: SourcesError,
-    },
+    Sources { name: String, source: SourcesError },
     /// The project's source cannot be read.
     #[error("{}", about(&folder.display().to_string(), source))]
     Project {
         /// The folder of the project.
         folder: PathBuf,
-        /// The reason for that.
         source: SourcesError,
     },
-    /// The project's own file.
+    /// The project's requirement cannot be read.
     #[error(transparent)]
     Constraint(#[from] ConstraintError),
-    /// A release that is not there.
+    /// The release does not exist.
     #[error("{package} has no release {version} with an archive that can be read; the newest is {newest}")]
     NoRelease {
-        /// The name of the package.
         package: String,
-        /// The release that was asked for.
+        /// The requested version of the package.
         version: PackageVersion,
-        /// The newest release there is.
+        /// The newest existing release.
         newest: String,
     },
-    /// It was taken back.
+    /// The publishers have withdrawn the release.
     #[error("{package} {version} was taken back by its publishers, or they advise against it")]
     Yanked {
-        /// The name of the package.
         package: String,
-        /// The release that was asked for.
+        /// The requested version of the package.
         version: PackageVersion,
     },
-    /// The project does not want it.
+    /// The project excludes the release.
     #[error("the project leaves out {package} {version} by `!=`")]
     Excluded {
-        /// The name of the package.
         package: String,
-        /// The release that was asked for.
+        /// The requested version of the package.
         version: PackageVersion,
     },
     /// The release is older than the project's.
@@ -67,38 +58,36 @@ pub enum SyncDecisionError {
         "{package} {to} is older than {from}, which the project was made for: only later releases are followed"
     )]
     Older {
-        /// The name of the package.
         package: String,
-        /// The release that was asked for.
+        /// The requested version of the package.
         to: PackageVersion,
         /// The release that the project was made for.
         from: PackageVersion,
     },
-    /// All that there are.
+    /// The publishers have withdrawn all releases.
     #[error("every release of {0} was taken back by its publishers, or they advise against it")]
     AllYanked(String),
-    /// Nobody knows how old releases are.
+    /// The age of releases is unknown.
     #[error("{0}: the index does not tell when releases were published, so `min_age` cannot be kept")]
     NoDates(String),
-    /// Nothing to compare with.
+    /// There is no release to compare with.
     #[error("{0}: nobody says which release the project was made for, and no release is in its range")]
     NoFrom(String),
-    /// The project has no file that says its range.
+    /// The project has no file that declares its range.
     #[error("{package}: nobody says which release the project was made for: there is no {file} in {folder}")]
     NoFile {
-        /// The name of the package.
         package: String,
         /// The file that would require it.
         file: String,
         /// The folder of the project.
         folder: PathBuf,
     },
-    /// There is no such project.
+    /// The project's folder does not exist.
     #[error("there is no folder {0}")]
     NoProject(PathBuf),
 }
 
-/// The fault of something, which is named once.
+/// Formats the fault of an archive or a project, whose name appears once.
 fn about(name: &str, source: &SourcesError) -> String {
     let why = source.to_string();
     if why.contains(name) { why } else { format!("{name}: {why}") }

@@ -1,5 +1,5 @@
-//! A port in progress at the forge: the draft that holds it, from a branch of its own, for people to read and for the
-//! next run to go on from.
+//! A port in progress at the forge: the draft that holds it, from a branch of its own, which people can read
+//! and the next run continues.
 
 use truing_config::sync::JobConfig;
 use truing_core::effect::Effect;
@@ -22,31 +22,30 @@ pub(super) struct JobDrafts<'a> {
     pub(super) server: &'a AnyForgeServer,
     pub(super) writes: &'a EffectExecutor<'a>,
     pub(super) job: &'a JobConfig,
-    /// The job's name.
     pub(super) name: &'a str,
 }
 
-/// What stands there.
+/// The state of the drafts at the forge.
 #[derive(Debug, Default)]
 pub(super) struct DraftState {
-    /// The open draft of ours.
+    /// The open draft of the job.
     pub(super) draft: Option<DraftPullRequest>,
-    /// An open pull request from our branch that is not ours.
+    /// An open pull request from the job's branch that is not the job's.
     pub(super) foreign: Option<String>,
 }
 
-/// The draft.
+/// The draft and its metadata.
 #[derive(Debug)]
 pub(super) struct DraftPullRequest {
     pub(super) pull: BranchPull,
     /// The release that it is for, from its marker.
     pub(super) version: String,
-    /// Who is at work on it.
+    /// The activity of people on it.
     pub(super) active: Option<BranchActivity>,
 }
 
 impl JobDrafts<'_> {
-    /// The branch that drafts come from.
+    /// Returns the branch that drafts come from.
     pub(super) fn branch(&self) -> String {
         format!("{}-wip", self.job.branch)
     }
@@ -55,7 +54,7 @@ impl JobDrafts<'_> {
         Topic::new(format!("sync/{}/wip/{version}", self.name))
     }
 
-    /// Looks what stands.
+    /// Reads the state of the drafts.
     pub(super) async fn look(&self) -> Result<DraftState, ForgeError> {
         let prefix = self.topic("");
         let mut saved = DraftState::default();
@@ -83,7 +82,7 @@ impl JobDrafts<'_> {
         (title, body): (&str, &str),
     ) -> Result<JobPull, SyncRunError> {
         let topic = self.topic(version);
-        // Where there are none, it is an open one, and its text says that it is not done.
+        // On a forge without drafts it is an open pull request, whose text states that it is unfinished.
         let has_drafts = self.server.capability().drafts;
         let pull = match draft {
             Some(draft) => draft.pull.clone(),
@@ -109,7 +108,7 @@ impl JobDrafts<'_> {
         Ok(JobPull { kind: JobPullKind::Wip, url: pull.url })
     }
 
-    /// Closes the draft, and says there why. Repeated, it says it once.
+    /// Closes the draft with a comment on the reason. A repeated call does not repeat the comment.
     pub(super) async fn close(&self, draft: &DraftPullRequest, why: &str) -> Result<(), SyncRunError> {
         let DraftPullRequest { pull, version, .. } = draft;
         let (number, body) = (pull.number, words::ended(why, &pull.body));

@@ -1,4 +1,4 @@
-//! The writes of a run: each is an effect. A run that cannot make one comes to an error of its own.
+//! The writes of a run, each of which is an effect, and the conversion of their failures to the run's errors.
 
 use truing_core::effect::Effect;
 use truing_core::port::{BranchPull, EffectOutcome, GateHalt, OwnIssue, PullDraft};
@@ -19,7 +19,7 @@ impl From<EffectError> for SyncRunError {
     }
 }
 
-/// Opens a pull request. The answer is the one that is open from its branch to its base.
+/// Opens a pull request. Returns the open one from its branch to its base.
 pub(super) async fn open_pull(
     writes: &EffectExecutor<'_>,
     draft: PullDraft,
@@ -31,7 +31,7 @@ pub(super) async fn open_pull(
     Ok(*pull)
 }
 
-/// Opens an issue. The answer is the open one on its topic.
+/// Opens an issue. Returns the open one on its topic.
 pub(super) async fn open_issue(
     writes: &EffectExecutor<'_>,
     effect: Effect,
@@ -42,12 +42,12 @@ pub(super) async fn open_issue(
     Ok(*issue)
 }
 
-/// Its number is not known: the next run looks for it.
+/// Returns the error of an effect whose number is unknown: the next run searches for it.
 fn unnumbered(writes: &EffectExecutor<'_>, effect: &Effect) -> SyncRunError {
     SyncRunError::Settling { until: writes.clock.now(), what: effect.intended().what }
 }
 
-/// The remote's answer to a push.
+/// Converts the result of a push.
 pub(super) fn pushed(pushed: PushOutcome, branch: &str) -> Result<(), SyncRunError> {
     let branch = branch.to_owned();
     match pushed {

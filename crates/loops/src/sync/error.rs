@@ -1,4 +1,4 @@
-//! The reasons why a run of a job goes no further.
+//! The reasons why a run of a job stops.
 
 use truing_core::id::UnixMillis;
 use truing_core::port::{ForgeError, GateHalt, StoreError};
@@ -10,77 +10,72 @@ use super::recipe::RecipeError;
 use super::verify::ProjectCheckError;
 use super::{PinnedError, SyncDecisionError, words};
 
-/// The reason why a run goes no further. Its record says so: it does not stop what its lease's [`crate::stopped::StepStopReason`] stops.
+/// The reason why a run stops. Its record states it; it does not stop the lease, as a
+/// [`crate::stopped::StepStopReason`] does.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncRunError {
-    /// Its records. It writes nothing more.
+    /// The store failed. The run writes nothing more.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The forge.
+    /// The forge rejected a request or is unreachable.
     #[error(transparent)]
     Forge(#[from] ForgeError),
-    /// Git.
+    /// Git failed or could not be run.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The package.
+    /// There is no decision on the release.
     #[error(transparent)]
     Sync(#[from] SyncDecisionError),
-    /// What the project pins.
+    /// The project's pins cannot be read.
     #[error(transparent)]
     Pinned(#[from] PinnedError),
-    /// What the project's own files are.
+    /// The project's own files cannot be read or written.
     #[error(transparent)]
     Change(#[from] ChangeError),
-    /// The change.
+    /// The change cannot be made.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
-    /// The port.
+    /// The port cannot be made.
     #[error(transparent)]
     Port(#[from] CodeMigrationError),
-    /// The project's checks.
+    /// The project's checks cannot be run.
     #[error(transparent)]
     Check(#[from] ProjectCheckError),
-    /// A folder.
+    /// A temporary folder could not be created.
     #[error("no folder can be made for the project's files: {0}")]
     Folder(std::io::Error),
-    /// The branch is not as it was found.
+    /// The branch has changed since it was read.
     #[error("{branch} was pushed to by somebody else meanwhile")]
-    Moved {
-        /// The branch.
-        branch: String,
-    },
-    /// The remote does not take the branch.
+    Moved { branch: String },
+    /// The remote rejects the branch.
     #[error("{branch} cannot be pushed, {}: {message}", words::refusal(*.why))]
     Refused {
-        /// The branch.
         branch: String,
-        /// Why not.
+        /// The reason for the rejection.
         why: PushRefusal,
-        /// The remote's words.
         message: String,
     },
-    /// The branch is somebody's.
+    /// The branch belongs to another person.
     #[error(
         "{url} comes from {branch}, and it is not of this job: close it, or give the job another `branch`"
     )]
     Foreign {
-        /// The branch.
         branch: String,
-        /// The pull request.
+        /// Address of the pull request.
         url: String,
     },
-    /// Something was written before, or begun, and the forge may still come to show it.
+    /// An earlier write was made or begun, and the forge may still show it.
     #[error("{what}: waiting until the forge shows an earlier write; the next run looks for it")]
     Settling {
         /// The time by which the forge must show it.
         until: UnixMillis,
-        /// The write.
+        /// Description of the write.
         what: String,
     },
     /// The repository has no commit.
     #[error("the repository has no default branch with a commit")]
     Empty,
-    /// The repository takes nothing.
+    /// The repository is archived and read-only.
     #[error("the repository is archived: nothing can be changed in it")]
     Archived,
     /// The gate is shut. This run makes no further write.

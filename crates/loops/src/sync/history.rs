@@ -1,4 +1,4 @@
-//! The releases of a package, as far as somebody looked: what each holds, and which of them changed something first.
+//! The releases of a package that were read: the content of each, and the first release with each change.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,15 +13,15 @@ use truing_upstream::index::{PackageIndex, PackageRelease};
 use super::SyncDecisionError;
 use crate::reader::ChildReader;
 
-/// What is asked about a release.
+/// A query about a release.
 pub(super) struct ReleaseQuery<'a> {
     pub(super) manifest: &'a PinManifest,
     pub(super) mirrored: Vec<String>,
-    /// Classes that are looked for besides.
+    /// Further classes to search for.
     pub(super) bases: &'a [String],
 }
 
-/// The releases, as far as somebody looked.
+/// The releases of a package, as far as they were read.
 pub(super) struct ReleaseHistory<'a> {
     pub(super) job: &'a JobConfig,
     pub(super) index: &'a PackageIndex,
@@ -29,7 +29,7 @@ pub(super) struct ReleaseHistory<'a> {
     pub(super) reader: &'a ChildReader,
     pub(super) releases: &'a [PackageRelease],
     pub(super) newest: PackageVersion,
-    /// What was asked about the releases between the two, by their place.
+    /// The results for the releases between the two, by index.
     pub(super) known: BTreeMap<usize, ReleaseSources>,
 }
 
@@ -54,7 +54,7 @@ impl ReleaseHistory<'_> {
         self.read(self.place(version)?, symbols, (mirrored, bases)).await
     }
 
-    /// The fate of these definitions in a release; nothing is read for none.
+    /// Returns the fate of these definitions in a release; an empty list reads nothing.
     pub(super) async fn symbols(
         &self,
         version: &PackageVersion,
@@ -80,8 +80,9 @@ impl ReleaseHistory<'_> {
         read.map_err(|source| SyncDecisionError::Sources { name: release.archive.name.clone(), source })
     }
 
-    /// Finds which release changed each definition first, and the oldest one that has them all as the newest has them:
-    /// the floor of a port. Releases are halved: what changed is taken to stay changed.
+    /// Finds the first release that changed each definition, and the oldest one whose definitions all equal
+    /// those of the newest, which is the floor of a port. It is a binary search that assumes a change to
+    /// persist.
     pub(super) async fn date(
         &mut self,
         decision: &mut SyncDecision,
@@ -105,7 +106,7 @@ impl ReleaseHistory<'_> {
         Ok((floor > first).then(|| self.releases.get(floor)).flatten().map(|release| release.version.clone()))
     }
 
-    /// The first release after `before` that is so, where the one at `is_so` is.
+    /// Returns the first release after `before` that satisfies `holds`, given that the one at `is_so` does.
     async fn first(
         &mut self,
         (mut before, mut is_so): (usize, usize),
@@ -127,7 +128,7 @@ impl ReleaseHistory<'_> {
     }
 }
 
-/// The digest of a definition's lines, if it is there.
+/// Returns the digest of a definition's lines, if it exists.
 fn raw<'a>(sources: &'a ReleaseSources, symbol: &str) -> Option<&'a str> {
     match sources.symbols.get(symbol) {
         Some(SymbolState::Defined(definition)) => Some(&definition.digests.raw),

@@ -1,5 +1,6 @@
-//! A first manifest: what a project takes from the package that it follows, found in its source, with the digests of the
-//! release that it was made for. What looks taken over and cannot be pinned is told.
+//! Proposes a first manifest: the definitions that a project takes from the package that it follows, found in
+//! its source, with the digests of the release that it was made for. Apparent copies that cannot be pinned
+//! are listed.
 
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,18 +17,18 @@ use super::own::own;
 use super::{AvailableReleases, DecisionRequest, SyncDecisionError, counterparts, seen};
 use crate::reader::ChildReader;
 
-/// What could be pinned.
+/// The pins that a project could have.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProposedManifest {
-    /// The release whose digests these are.
+    /// The release that the digests belong to.
     pub at: PackageVersion,
-    /// The rows.
+    /// The rows of the proposal.
     pub manifest: PinManifest,
-    /// What looks like a counterpart and is not pinned, and why.
+    /// Apparent counterparts that are not pinned, with the reasons.
     pub not_guarded: BTreeMap<String, String>,
 }
 
-/// Looks what a project could pin; `known` are rows that it has elsewhere, to be completed.
+/// Determines the pins that a project could have; `known` are its existing rows, to be completed.
 ///
 /// # Errors
 /// [`SyncDecisionError`]
@@ -75,7 +76,8 @@ pub fn proposed<'a>(
                     let why = "decorated: what a caller gets is the decorator's, too".to_owned();
                     not_guarded.insert(symbol.clone(), why);
                 }
-                // What a project has pinned already is its own to say; this release's form is added where it is that.
+                // Existing pins of the project are kept; this release's form is added only if it matches
+                // them.
                 if !row.raw.is_empty() && !row.raw.contains(&definition.digests.raw) {
                     not_guarded.insert(
                         symbol.clone(),
@@ -87,7 +89,7 @@ pub fn proposed<'a>(
                 row.tree.insert(definition.digests.tree.clone());
                 true
             }
-            // Nothing says that these are the package's.
+            // There is no evidence that these come from the package.
             Some(SymbolState::Elsewhere | SymbolState::Gone) | None
                 if row.reason.as_deref() == Some(PERHAPS) =>
             {
@@ -112,7 +114,7 @@ pub fn proposed<'a>(
     })
 }
 
-/// Leaves one row of each definition: by its own name if that is among them, else by one that is surely overridden.
+/// Keeps one row of each definition: by its own name if present, else by one that is certainly overridden.
 fn once(manifest: &mut PinManifest, sources: &ReleaseSources) {
     let mut names: Vec<_> = manifest
         .rows
@@ -162,9 +164,10 @@ fn rows_of(found: &ProjectFacts, pairs: &[(String, String)]) -> BTreeMap<String,
     rows
 }
 
-/// Why something is pinned that is found in the release alone to be the package's; what is not there is the project's own.
+/// The reason of a pin whose origin is only shown by the release; a definition that the release lacks is the
+/// project's own.
 const PERHAPS: &str = "of the same name, or inherited under it";
-/// What a copy of a class may be called by, besides its own name.
+/// The prefixes that the copy of a class may have.
 const PREFIXES: [&str; 4] = ["", "Aio", "AIO", "Async"];
 
 fn row(counterpart: &str, reason: &str) -> ManifestRow {

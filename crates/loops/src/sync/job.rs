@@ -10,29 +10,27 @@ use truing_upstream::index::PackageIndex;
 use super::port::MigrationAgent;
 use crate::reader::ChildReader;
 
-/// A sync job, and all that each run of it works with.
+/// A sync job, and the tools of each of its runs.
 #[derive(Clone, Copy, Debug)]
 pub struct SyncJob<'a> {
-    /// Its name.
     pub name: &'a str,
-    /// The package that it follows, and the way.
+    /// The package that it follows, and the configuration.
     pub config: &'a JobConfig,
-    /// Git.
     pub git: &'a Git,
-    /// The package's index.
+    /// Index of the package's releases.
     pub index: &'a PackageIndex,
-    /// Where archives are kept.
+    /// The folder of downloaded archives.
     pub archives: &'a ArchiveFolder,
-    /// Who reads them.
+    /// The reader of archives.
     pub reader: &'a ChildReader,
-    /// Who ports code; none: nobody.
+    /// The model that ports code; none if no model may.
     pub porter: Option<&'a MigrationAgent>,
-    /// The runner of lock commands; none: the job has none.
+    /// The runner of lock commands; none if the job has none.
     pub locker: Option<&'a Verifier>,
-    /// The runner of the project's own checks; none: none are configured.
+    /// The runner of the project's own checks; none if none are configured.
     pub verifier: Option<&'a Verifier>,
-    /// The release that a run is about; none: the job's target.
+    /// The release of this run; none for the job's target.
     pub to: Option<&'a PackageVersion>,
-    /// Write nothing at the forge and remember nothing but the record?
+    /// True if nothing is written at the forge and nothing is stored except the record.
     pub dry_run: bool,
 }

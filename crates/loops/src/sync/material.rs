@@ -1,5 +1,5 @@
-//! What models are told of releases: files and how they differ, within bounds, and prompts made of them. What the package
-//! and the project hold is data, between marks that it cannot contain.
+//! Builds the material about releases for models: files and their differences, within limits, and prompts
+//! made of them. Content of the package and the project is data, between marks that it cannot contain.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use truing_upstream::index::PackageIndex;
 use super::SyncDecisionError;
 use crate::reader::ChildReader;
 
-/// Bytes of what changed in the package, and of what an earlier run has left.
+/// Maximum number of bytes of the package's changes, and of an earlier run's handover.
 const MAX_SHOWN: usize = 160 << 10;
-/// Lines around a change: most functions as a whole.
+/// Number of context lines around a change, enough to show most functions as a whole.
 const CONTEXT: usize = 40;
 
-/// How files differ between two releases.
+/// Returns the differences of files between two releases.
 pub(super) fn patches(
     files: &[String],
     (from, before): (&PackageVersion, &BTreeMap<String, String>),
@@ -33,7 +33,7 @@ pub(super) fn patches(
     text
 }
 
-/// Files of a release.
+/// Reads files of a release.
 pub(super) async fn files_of(
     job: &JobConfig,
     (index, archives, reader): (&PackageIndex, &ArchiveFolder, &ChildReader),
@@ -53,7 +53,7 @@ pub(super) async fn files_of(
     reader.files(&request).await.map_err(|source| SyncDecisionError::Sources { name, source })
 }
 
-/// The beginning of a text, and that it was cut.
+/// Returns the beginning of a text that is too long, with a note on the cut.
 pub(super) fn cut(text: &str) -> String {
     if text.len() <= MAX_SHOWN {
         return text.to_owned();

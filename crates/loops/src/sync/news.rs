@@ -1,5 +1,5 @@
-//! The project's own version and its changelog, as far as the job says that a change moves them. What is released is told
-//! by the tags of the repository.
+//! The project's own version and its changelog, if the job has a change update them. The repository's tags
+//! show which versions are released.
 
 use std::path::Path;
 
@@ -18,60 +18,56 @@ use super::ReleaseDecision;
 use super::change::{self, ChangeError};
 use crate::files::FileContentChange;
 
-/// Why version or changelog cannot be written.
+/// The reason why the version or the changelog cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseNoteError {
-    /// A file.
+    /// A file cannot be read or written.
     #[error(transparent)]
     Change(#[from] ChangeError),
-    /// The version in one.
+    /// The version in a file is invalid.
     #[error("the project's version: {0}")]
     Version(ConstraintError),
-    /// None, or several.
+    /// The place of the version is missing, or occurs several times.
     #[error("the project's version: {path} has `{at}` {count} times; it must be there once")]
     Count {
-        /// The file.
         path: String,
-        /// Where in it.
+        /// Place in the file.
         at: String,
-        /// How often.
+        /// Number of occurrences in the file.
         count: usize,
     },
-    /// The next one.
+    /// The next version cannot be computed.
     #[error("the project's version: {0}")]
     Next(#[from] VersionError),
-    /// It cannot be counted.
+    /// The version has no form that can be incremented.
     #[error(
         "the project's version: {path} has {text}, which is not MAJOR.MINOR.PATCH: set `version_rule` to \"none\""
     )]
     Uncounted {
-        /// The file.
         path: String,
-        /// What it has.
+        /// Text of the version.
         text: String,
     },
-    /// The changelog.
+    /// The changelog cannot be edited.
     #[error("{path}: {why}")]
     Changelog {
-        /// The file.
         path: String,
-        /// Why not.
+        /// The reason for the failure.
         why: ChangelogError,
     },
-    /// It is not there, or no text.
+    /// The file is missing, or not text.
     #[error("{0}: there is no such file in the repository, or it is not UTF-8")]
     NoText(String),
-    /// Its newest entry is done with.
+    /// The newest entry is already released.
     #[error(
         "{path}: its newest entry, {version}, is released: set `version_rule`, or begin an entry that says `Unreleased`"
     )]
     Released {
-        /// The file.
         path: String,
-        /// The version.
+        /// Version of the entry.
         version: VersionTriple,
     },
-    /// Git.
+    /// Git failed or could not be run.
     #[error(transparent)]
     Git(#[from] GitError),
 }
@@ -90,18 +86,18 @@ impl From<ConstraintError> for ReleaseNoteError {
     }
 }
 
-/// What is told, and where.
+/// The release note and its place.
 #[derive(Debug)]
 pub(super) struct ReleaseNoteWriter<'a> {
     pub(super) job: &'a JobConfig,
     pub(super) decided: &'a ReleaseDecision,
     pub(super) mirror: &'a Mirror,
-    /// The day, `2026-11-21`.
+    /// The day of the change, such as `2026-11-21`.
     pub(super) date: &'a str,
 }
 
 impl ReleaseNoteWriter<'_> {
-    /// Writes version and changelog into a clone in which no command has run. The files that it wrote.
+    /// Writes version and changelog into a clone in which no command has run. Returns the written files.
     ///
     /// # Errors
     /// [`ReleaseNoteError`]
@@ -125,7 +121,7 @@ impl ReleaseNoteWriter<'_> {
         Ok(written)
     }
 
-    /// Counts the project's version, if this change moves it. The version that it has now.
+    /// Increments the project's version, if this change moves it. Returns the version that it has now.
     async fn count(
         &self,
         project: &Path,
@@ -149,7 +145,7 @@ impl ReleaseNoteWriter<'_> {
         Ok(next)
     }
 
-    /// Where the changelog's line goes.
+    /// Returns the place of the changelog's line.
     async fn entry(
         &self,
         newest: NewestEntry,
@@ -163,7 +159,7 @@ impl ReleaseNoteWriter<'_> {
         let is_released = self.is_released(version).await?;
         match next {
             Some(next) if is_released => Ok(ChangelogPlacement::New(next)),
-            // Somebody has prepared one that is further: it is theirs to name.
+            // A person has prepared a later version, which is kept.
             Some(next) if version > next => Ok(ChangelogPlacement::Newest),
             Some(next) => Ok(ChangelogPlacement::Renamed(next)),
             None if is_released => Err(ReleaseNoteError::Released { path: path.to_owned(), version }),
@@ -175,7 +171,7 @@ impl ReleaseNoteWriter<'_> {
         self.mirror.has_tag(&version.tags()).await
     }
 
-    /// What is said of this change.
+    /// Returns the changelog's line on this change.
     fn line(&self) -> String {
         let version = self.decided.to.to_string();
         let range = self.decided.spec_after.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -188,14 +184,14 @@ impl ReleaseNoteWriter<'_> {
         text.lines().collect::<Vec<_>>().join(" ")
     }
 
-    /// Would a change for another release have said this?
+    /// True if a change for another release would have produced this line.
     fn was_ours(&self, line: &str) -> bool {
         let verdicts = [SyncVerdict::Relax, SyncVerdict::Bump].map(SyncVerdict::as_str);
         verdicts.into_iter().any(|verdict| is_of(&self.job.changelog_entry, &self.job.package, verdict, line))
     }
 }
 
-/// Is the line made of this template, for this package and decision, and any release?
+/// True if the line matches this template, for this package and decision and any release.
 fn is_of(template: &TextTemplate, package: &str, verdict: &str, line: &str) -> bool {
     template.matches(line, |name| match name {
         places::PACKAGE => Some(package),
@@ -204,7 +200,7 @@ fn is_of(template: &TextTemplate, package: &str, verdict: &str, line: &str) -> b
     })
 }
 
-/// The files that this writes.
+/// Returns the files that this module writes.
 pub(super) fn paths(job: &JobConfig) -> impl Iterator<Item = RepoPath> {
     let version = job.counts.then_some(&job.version_file);
     version.into_iter().chain(&job.changelog_file).map(|path| RepoPath::from(path.as_str()))

@@ -1,5 +1,5 @@
-//! Where a job asks people and tells of its runs: an issue each, or, at a forge that has none, an open draft pull request
-//! that changes nothing. People answer in its comments either way.
+//! The notices in which a job asks people and reports its runs: an issue each or, at a forge without issues,
+//! an open draft pull request that changes nothing. People answer in its comments either way.
 
 use std::path::Path;
 
@@ -16,23 +16,23 @@ use super::effects::{open_issue, open_pull, pushed};
 use super::error::SyncRunError;
 use super::job::SyncJob;
 
-/// What is said in a pull request that stands in for an issue.
+/// The text of a pull request that stands in for an issue.
 const CHANGES_NOTHING: &str = "This pull request changes nothing, and is not to be merged: it is here for what is said in \
                                its comments. Declining it is the same as closing a question without an answer.";
 
-/// The notices of one kind of a job: its questions, or what its runs came to.
+/// The notices of one kind of a job: its questions, or the results of its runs.
 #[derive(Debug)]
 pub(super) struct JobNotices<'a> {
     pub(super) forge: &'a RepositoryClient,
     pub(super) server: &'a AnyForgeServer,
     pub(super) writes: &'a EffectExecutor<'a>,
     pub(super) job: &'a SyncJob<'a>,
-    /// Where the repository's mirror is, and the repository.
+    /// The path of the repository's mirror, and the remote.
     pub(super) mirror: &'a Path,
     pub(super) remote: &'a Remote,
-    /// The label that issues are found by.
+    /// The label that identifies the issues.
     pub(super) label: &'a str,
-    /// The end of the name of the branch that pull requests come from.
+    /// The suffix of the branch that pull requests come from.
     pub(super) end: &'static str,
 }
 
@@ -41,7 +41,7 @@ impl JobNotices<'_> {
         self.server.capability()
     }
 
-    /// What people call one.
+    /// Returns the forge's noun for a notice.
     pub(super) fn noun(&self) -> &'static str {
         if self.row().issues { "issue" } else { "pull request" }
     }
@@ -50,12 +50,12 @@ impl JobNotices<'_> {
         format!("{}-{}", self.job.config.branch, self.end)
     }
 
-    /// A notice's text, as it is shown here.
+    /// Adapts a notice's text to the forge.
     pub(super) fn text(&self, text: &str) -> String {
         if self.row().issues { text.to_owned() } else { format!("{}\n\n{CHANGES_NOTHING}", text.trim_end()) }
     }
 
-    /// Those on this topic, newest first.
+    /// Returns the notices on this topic, newest first.
     pub(super) async fn all(&self, topic: &Topic) -> Result<Vec<OwnIssue>, ForgeError> {
         let mut all = if self.row().issues {
             self.forge.issues(self.label).await?
@@ -66,7 +66,7 @@ impl JobNotices<'_> {
         Ok(all)
     }
 
-    /// Opens one. The answer is the open one on its topic.
+    /// Opens a notice. Returns the open one on its topic.
     pub(super) async fn open(&self, topic: Topic, title: &str, text: &str) -> Result<OwnIssue, SyncRunError> {
         if self.row().issues {
             return open_issue(self.writes, self.issue(topic, title, text)).await;
@@ -91,7 +91,8 @@ impl JobNotices<'_> {
         notice(pull).ok_or(SyncRunError::Foreign { branch, url })
     }
 
-    /// Brings a commit that changes nothing to the branch: a forge opens no pull request without one.
+    /// Pushes a commit that changes nothing to the branch, because a forge opens no pull request without a
+    /// commit.
     async fn lay(&self, branch: &str, title: &str) -> Result<(), SyncRunError> {
         let mirror = self.job.git.mirror(self.mirror, self.remote).await?;
         let tip = mirror.default_tip().await?.ok_or(SyncRunError::Empty)?;
@@ -102,7 +103,7 @@ impl JobNotices<'_> {
         let at = self.writes.clock.now();
         let new = NewCommit { message: title.to_owned(), author: author.clone(), committer: author, at };
         let commit = staged.commit(&new).await?;
-        // Left over from one that is closed, or from a run that died before it opened one.
+        // The branch is left over from a closed pull request, or from a run that died before it opened one.
         let expected = mirror.branch_tip(branch).await?;
         pushed(self.writes.push(&commit, self.remote, (branch, expected.as_ref())).await?, branch)
     }
@@ -112,7 +113,7 @@ impl JobNotices<'_> {
         Effect::OpenIssue { topic, title, body, label }
     }
 
-    /// May one on this topic have been opened by a run that died?
+    /// True if a run that died may have opened a notice on this topic.
     pub(super) async fn is_unfinished(&self, topic: &Topic) -> Result<bool, SyncRunError> {
         if self.row().issues {
             return Ok(self.writes.unfinished(&self.issue(topic.clone(), "", "")).await?.is_some());
@@ -120,7 +121,7 @@ impl JobNotices<'_> {
         Ok(self.all(topic).await?.iter().any(|notice| notice.open))
     }
 
-    /// Lets one have this title and this text.
+    /// Sets the title and the text of a notice.
     pub(super) async fn edit(
         &self,
         number: u64,
@@ -136,7 +137,7 @@ impl JobNotices<'_> {
         Ok(())
     }
 
-    /// Closes one.
+    /// Closes the notice of this number.
     pub(super) async fn close(&self, number: u64) -> Result<(), SyncRunError> {
         let close =
             if self.row().issues { Effect::CloseIssue { number } } else { Effect::ClosePull { number } };
@@ -145,7 +146,7 @@ impl JobNotices<'_> {
     }
 }
 
-/// A pull request of ours as the notice that it is; none without a topic: it is none of ours.
+/// Converts a pull request of the job to its notice; none for a foreign one, which has no topic.
 fn notice(pull: BranchPull) -> Option<OwnIssue> {
     let open = pull.is_open();
     let BranchPull { number, url, title, body, topic, created, .. } = pull;

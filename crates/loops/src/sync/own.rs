@@ -1,4 +1,5 @@
-//! What a project has of its own of the package that it follows, read from its source, which is never run.
+//! Reads a project's own definitions related to the package that it follows, from its source, which is never
+//! run.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,7 +12,8 @@ use truing_reader::sources::{ProjectFacts, ProjectRequest, SourcesError};
 use super::SyncDecisionError;
 use crate::reader::ChildReader;
 
-/// What a Python project overrides, what it inherits from, and what its files define.
+/// Returns the definitions that a Python project overrides, the classes that it inherits from, and the
+/// definitions in its files.
 ///
 /// # Errors
 /// [`SyncDecisionError::Project`]
@@ -25,14 +27,14 @@ pub(super) async fn own(
     let folder = project
         .canonicalize()
         .map_err(|error| wrong(SourcesError::File { path: project.to_owned(), why: error.to_string() }))?;
-    // A package is not always imported by its own name; where files of it are mirrored, they say by which.
+    // A package is not always imported by its own name; mirrored files show the import name.
     let tops = pairs.iter().filter_map(|(theirs, _)| theirs.trim_start_matches("src/").split('/').next());
     let mut packages: BTreeSet<String> = tops.map(str::to_owned).collect();
     packages.insert(job.package.to_ascii_lowercase().replace(['-', '.'], "_"));
     reader.project(ProjectRequest { folder, packages }).await.map_err(wrong)
 }
 
-/// The copies that a project has of the package, as far as it can be told; and that it cannot.
+/// Returns the project's known copies of the package, and the part of the project that cannot be read.
 pub(super) async fn taken(
     job: &JobConfig,
     project: &Path,

@@ -1,5 +1,5 @@
-//! The definitions that a release changed, as differences of their lines. The digest of a definition's lines shows where
-//! it ends, so that no process has to say more than where it begins.
+//! The definitions that a release changed, as diffs of their lines. The digest of a definition's lines
+//! determines its end, and the reader therefore only has to report its beginning.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,15 +14,15 @@ use super::SyncDecisionError;
 use super::history::ReleaseHistory;
 use super::material::files_of;
 
-/// Lines around a change that are shown with it.
+/// Number of context lines around a change.
 const CONTEXT: usize = 3;
 
-/// A definition that changed. Its lines are the package's: data.
+/// A definition that changed. Its lines come from the package and are data.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DefinitionPatch {
     /// Its name, and the file that it is in.
     pub name: String,
-    /// The difference of its lines: hunks of a unified diff.
+    /// The diff of its lines: hunks of a unified diff.
     pub hunks: String,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct ReleasePair<'a> {
 }
 
 impl ReleasePair<'_> {
-    /// The definitions that changed: those that are pinned, then others.
+    /// Returns the definitions that changed: the pinned ones, then others.
     pub(super) async fn patches(
         &self,
         decision: &SyncDecision,
@@ -70,7 +70,7 @@ impl ReleasePair<'_> {
             let Some(at) = new.or(old).filter(|_| before != after) else { continue };
             let mut options = diffy::DiffOptions::new();
             let patch = options.set_context_len(CONTEXT).create_patch(&before, &after).to_string();
-            // Two names come first, and a definition has no file of its own.
+            // The two file names come first, and a definition has no file of its own.
             let Some(start) = patch.find("@@") else { continue };
             let hunks = patch.get(start..).unwrap_or_default().to_owned();
             patches.push(DefinitionPatch { name: format!("{} {symbol}", at.file), hunks });
@@ -78,7 +78,7 @@ impl ReleasePair<'_> {
         Ok(patches)
     }
 
-    /// The texts of the files that these definitions are in.
+    /// Reads the texts of the files that contain these definitions.
     async fn texts(
         &self,
         version: &PackageVersion,
@@ -93,7 +93,7 @@ impl ReleasePair<'_> {
     }
 }
 
-/// A function that changed beside what is pinned, as a manifest would name it.
+/// Returns the name that a manifest would use for a changed function that is not pinned.
 fn symbol_of(one: &UnguardedPart) -> Option<String> {
     let is_function =
         one.what == ReleasePartKind::Function && one.symbol != WHOLE && !one.symbol.contains(':');
@@ -113,13 +113,13 @@ fn symbol_of(one: &UnguardedPart) -> Option<String> {
     })
 }
 
-/// The lines of a definition, where the reader may have read other line ends than the file has.
+/// Returns the lines of a definition. The reader may have read other line ends than those of the file.
 fn lines_of(at: &SymbolDefinition, text: &str) -> Option<String> {
     let plain = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     counted_lines(at, &plain).or_else(|| counted_lines(at, text))
 }
 
-/// From the first line of a definition as many as have its digest.
+/// Returns the lines from the definition's first one that together have its digest.
 fn counted_lines(at: &SymbolDefinition, text: &str) -> Option<String> {
     let skipped = usize::try_from(at.line).ok()?.checked_sub(1)?;
     let mut hash = Sha1::new();

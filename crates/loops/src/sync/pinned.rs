@@ -1,4 +1,4 @@
-//! What a project pins: a manifest of digests, or its own Python hash test, which is read and never run.
+//! The pins of a project: a manifest of digests, or its own Python hash test, which is read and never run.
 
 use std::path::{Path, PathBuf};
 
@@ -9,49 +9,47 @@ use truing_upstream::manifest::{self, ManifestFileError};
 
 use crate::reader::ChildReader;
 
-/// What is pinned.
+/// The pins of a project.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PinnedManifest {
-    /// The definitions.
+    /// The pinned definitions with their digests.
     pub manifest: PinManifest,
-    /// What the file pins in a form that is not understood.
+    /// Pins of the file whose form is not understood.
     pub untold: Vec<UnguardedPart>,
 }
 
-/// Why nobody can tell what is pinned.
+/// The reason why the pins are unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum PinnedError {
-    /// The manifest.
+    /// The manifest cannot be read.
     #[error(transparent)]
     File(#[from] ManifestFileError),
-    /// The test.
+    /// The test cannot be read.
     #[error("{path} cannot be read as a hash test: {why}")]
     Test {
-        /// The test.
         path: PathBuf,
-        /// Why not.
+        /// The reason for the failure.
         why: String,
     },
-    /// What the test says.
+    /// The content of the test is not usable.
     #[error("{path} pins nothing that can be told: {source}{}", lines(.untold))]
     Content {
-        /// The test.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault of the content.
         source: ManifestError,
-        /// Its rows.
+        /// Rows that are not understood.
         untold: Vec<UnguardedPart>,
     },
 }
 
-/// How many rows of a test an error repeats.
+/// Maximum number of rows of a test that an error repeats.
 const MAX_ROWS: usize = 3;
 
 fn lines(untold: &[UnguardedPart]) -> String {
     untold.iter().take(MAX_ROWS).map(|row| format!("; {}", row.symbol)).collect()
 }
 
-/// What a job's project pins, if it says so.
+/// Returns the pins of a job's project, if it has any.
 ///
 /// # Errors
 /// [`PinnedError`]
@@ -68,7 +66,7 @@ pub async fn pinned_by(
     }
 }
 
-/// Reads what a project pins: a Python file is a hash test, another one a manifest.
+/// Reads the pins of a project: a Python file is a hash test, any other file is a manifest.
 ///
 /// # Errors
 /// [`PinnedError`]
@@ -78,7 +76,7 @@ pub async fn pinned(path: &Path, reader: &ChildReader) -> Result<PinnedManifest,
         return Ok(PinnedManifest { manifest: manifest::read(path)?, untold: Vec::new() });
     }
     let test = |why| PinnedError::Test { path: path.to_owned(), why };
-    // The reader can open the file's folder, by its real place.
+    // The reader can open only the file's folder, by its real path.
     let real = path.canonicalize().map_err(|error| test(error.to_string()))?;
     let HashPins { rows, left_out } = reader.pins(&real).await.map_err(|error| {
         test(match error {

@@ -5,7 +5,8 @@ use std::path::Path;
 use truing_config::sync::JobConfig;
 use truing_upstream::constraint::RequirementPlace;
 
-/// The place of a job's requirement in `file`, which is [`JobConfig::constraint_file`] in the project's folder.
+/// Returns the place of a job's requirement in `file`, which is [`JobConfig::constraint_file`] in the
+/// project's folder.
 pub fn place_of<'a>(job: &'a JobConfig, file: &'a Path) -> RequirementPlace<'a> {
     let JobConfig { registry, package, constraint_path: at, style, .. } = job;
     RequirementPlace { file, at, package, registry: *registry, style: *style }

@@ -1,8 +1,8 @@
-//! A port by a model: what it is shown, within which limits it works on a private clone, and what of its work is taken.
+//! A port by a model: its prompt, its limits on a private clone, and the selection of its work.
 //!
-//! What it says of itself decides nothing in its favour. Only files that the job allows may differ, and only these are
-//! copied into a clone that no command of it has touched; the range, the digests and the lock files are written there as
-//! `recipe` made them, and the project's own checks have the last word.
+//! Its own report never decides in its favour. Only files that the job allows may differ. They are copied
+//! into a clone that no command of the model has touched. There, `recipe` writes the range, the digests and
+//! the lock files, and the project's own checks decide.
 
 mod clone;
 mod told;
@@ -38,17 +38,16 @@ use crate::reader::ChildReader;
 
 pub(super) use clone::MigrationPathPolicy;
 
-/// What the model is called in traces.
+/// The names of the model in traces.
 const RUN: &str = "sync";
 const AGENT: &str = "porter";
 
 /// A model that ports code.
 pub struct MigrationAgent {
-    /// The model.
     pub agent: ModelAgent,
-    /// Folders with programs that the model's commands may run, besides the system's.
+    /// Folders with programs that the model's commands may run, besides the system's folders.
     pub programs: Vec<std::path::PathBuf>,
-    /// The policy of ports, which allows the project's checks as they stand.
+    /// The policy of ports, which allows the project's checks exactly as configured.
     pub policy: Arc<AgentPolicy>,
 }
 
@@ -58,25 +57,25 @@ impl fmt::Debug for MigrationAgent {
     }
 }
 
-/// Why there is no port.
+/// The reason why there is no port.
 #[derive(Debug, thiserror::Error)]
 pub enum CodeMigrationError {
-    /// Git.
+    /// Git failed or could not be run.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// A folder.
+    /// A temporary folder could not be created.
     #[error("no folder can be made for the port: {0}")]
     Folder(#[from] io::Error),
-    /// What the model is told cannot be put together.
+    /// The prompt cannot be built.
     #[error(transparent)]
     Prompt(#[from] PromptError),
-    /// What the release changed cannot be shown.
+    /// The changes of the release cannot be shown.
     #[error(transparent)]
     Sync(#[from] SyncDecisionError),
     /// The model has no tools.
     #[error(transparent)]
     Fixer(#[from] FixerError),
-    /// A glob of the job.
+    /// A glob of the job is invalid.
     #[error("`bump.paths` of the job: {0}")]
     Globs(#[from] globset::Error),
     /// A clone cannot be opened.
@@ -91,7 +90,7 @@ pub enum CodeMigrationError {
     /// The model has changed nothing.
     #[error("the model changed nothing that counts{0}")]
     Nothing(String),
-    /// The money is used up before anything was asked.
+    /// The budget is used up before the model was asked.
     #[error("{0}")]
     Money(String),
     /// The gate was shut meanwhile.
@@ -99,22 +98,22 @@ pub enum CodeMigrationError {
     Halted(HaltReason),
 }
 
-/// A port as it was made, before anybody has checked it.
+/// A port as it was made, before the checks.
 #[derive(Debug)]
 pub(super) struct UncheckedMigration {
     /// The newest commit with the port, the range and the digests.
     pub(super) folder: PrivateFolder,
-    /// What the model, or an earlier run, has changed.
+    /// The changes of the model, or of an earlier run.
     pub(super) changes: Vec<FileContentChange>,
     /// Every file that differs.
     pub(super) files: Vec<String>,
-    /// What the model says of it.
+    /// The model's own report.
     pub(super) work: WorkReport,
-    /// Why the model did not come to its end; none: it did.
+    /// The reason why the model did not complete its work; none if it did.
     pub(super) cut_off: Option<String>,
 }
 
-/// One port.
+/// One port by a model.
 #[derive(Debug)]
 pub(super) struct CodeMigration<'a> {
     pub(super) porter: &'a MigrationAgent,
@@ -124,23 +123,24 @@ pub(super) struct CodeMigration<'a> {
     /// The newest commit, on which the port is made.
     pub(super) tip: &'a Sha,
     pub(super) decided: &'a ReleaseDecision,
-    /// What is written without the model: range, digests, lock files.
+    /// Files that are written without the model: range, digests, lock files.
     pub(super) written: &'a [FileContentChange],
     pub(super) tools: (&'a PackageIndex, &'a ArchiveFolder, &'a ChildReader),
-    /// Asked before each turn of the model.
+    /// Consulted before each turn of the model.
     pub(super) gate: &'a Arc<dyn WriteGate>,
     pub(super) now: UnixMillis,
-    /// What the run has cost before.
+    /// Cost of the run so far.
     pub(super) before: MicroUsd,
-    /// What people have answered to questions of this port.
+    /// People's answers to questions of this port.
     pub(super) answers: &'a [TrustedAnswer],
 }
 
 impl CodeMigration<'_> {
-    /// Lets the model port, on what an earlier run has saved, if there is such: its commit, and what it left to say.
+    /// Runs the model on the port. It starts from the commit and the handover of an earlier run, if there is
+    /// one.
     ///
     /// # Errors
-    /// [`CodeMigrationError`]; what was spent until then is told all the same.
+    /// [`CodeMigrationError`]; the cost until then is reported all the same.
     pub(super) async fn make(
         &self,
         saved: Option<(&Sha, &str)>,
@@ -171,7 +171,7 @@ impl CodeMigration<'_> {
         Ok(UncheckedMigration { folder, changes, files, work: without_secrets(ran.items), cut_off })
     }
 
-    /// Asks the model.
+    /// Asks the model that ports.
     async fn ask(
         &self,
         bench: &PrivateFolder,
@@ -196,7 +196,7 @@ impl CodeMigration<'_> {
             .map_err(|error| CodeMigrationError::Folder(error.into()))?;
         let fixer = FixerTools::new(Box::new(reader.tools(request, Vec::new())), workshop, level)?;
         let admits = |path: &RepoPath| allowed.admits(path);
-        // There is no change to be shown yet; of its own, `git diff` tells.
+        // There is no change to show yet; `git diff` shows the model its own changes.
         let tools = TracedTools(RestrictedTools { tools: fixer, admits, what: "port" });
         let most = MicroUsd(most.0.saturating_sub(self.before.0));
         let limits =
@@ -213,7 +213,8 @@ impl CodeMigration<'_> {
         Ok(ran)
     }
 
-    /// The newest commit with the changes of the port, and what was written without a model.
+    /// Lays out the newest commit with the changes of the port and the files that were written without a
+    /// model.
     async fn lay_out(
         &self,
         folder: &PrivateFolder,
@@ -225,7 +226,7 @@ impl CodeMigration<'_> {
     }
 }
 
-/// What a model says, without what has the form of a secret.
+/// Removes text with the form of a secret from a model's report.
 fn without_secrets(work: WorkReport) -> WorkReport {
     let lines = |lines: Vec<String>| lines.iter().map(|line| redact(line)).collect();
     WorkReport {

@@ -1,4 +1,4 @@
-//! A job's pull request at the forge: what stands there, and bringing a change to it.
+//! A job's pull request at the forge: reads its state, and submits a change to it.
 
 use std::path::Path;
 
@@ -26,27 +26,27 @@ pub(super) struct JobPullRequests<'a> {
     pub(super) writes: &'a EffectExecutor<'a>,
     pub(super) job: &'a JobConfig,
     pub(super) about: ReleaseSubject<'a>,
-    /// The repository's own template; empty: it has none.
+    /// The repository's own template; empty if it has none.
     pub(super) template: String,
 }
 
-/// What stands at the forge.
+/// The state of the job's branch and pull requests at the forge.
 #[derive(Debug)]
 pub(super) struct BranchState {
-    /// The newest final pull request of ours, open or not.
+    /// The newest final pull request of the job, open or not.
     pub(super) last: Option<BranchPull>,
-    /// An open one from our branch that is not ours: somebody uses its name.
+    /// An open one from the job's branch that is not the job's: another person uses the branch's name.
     pub(super) foreign: Option<String>,
-    /// Does the newest one reach the release?
+    /// True if the newest one reaches the release.
     covers: bool,
-    /// Who is at work on it.
+    /// The activity of people on it.
     pub(super) active: Option<BranchActivity>,
-    /// What we said there of releases that wait, and where.
+    /// The job's comments there about waiting releases, and their places.
     said: Vec<PullRemark>,
 }
 
 impl JobPullRequests<'_> {
-    /// What a final pull request is about: the release is in its marker, which only we can make.
+    /// Returns the topic of a final pull request: the release is in its marker, which only Truing can write.
     fn topic(&self, version: &str) -> Topic {
         Topic::new(format!("sync/{}/final/{version}", self.about.job))
     }
@@ -55,7 +55,7 @@ impl JobPullRequests<'_> {
         Topic::new(format!("sync/{}/blocked", self.about.job))
     }
 
-    /// Looks what stands. `reaches`: is this version the release to follow, or one after it?
+    /// Reads the state. `reaches` is true for the version of the release to follow and for later ones.
     pub(super) async fn look(&self, reaches: impl Fn(&str) -> bool) -> Result<BranchState, ForgeError> {
         let prefix = self.topic("");
         let all = self.forge.pulls_from(&self.job.branch).await?;
@@ -108,7 +108,7 @@ impl JobPullRequests<'_> {
                 open_pull(self.writes, draft).await?
             }
         };
-        // One that was there already says what it said before.
+        // An existing pull request still has its previous text.
         if pull.title != title || pull.body.trim() != body.trim() || pull.topic.as_ref() != Some(&topic) {
             let (number, body) = (pull.number, body.to_owned());
             self.writes.perform(&Effect::EditPull { number, topic, title, body }).await?;
@@ -121,9 +121,9 @@ impl JobPullRequests<'_> {
         Ok(JobPull { kind: JobPullKind::Final, url: pull.url })
     }
 
-    /// Gives a pull request the labels that it has not yet.
+    /// Adds the missing labels to a pull request.
     pub(super) async fn label(&self, pull: &BranchPull) -> Result<(), SyncRunError> {
-        // Where there are none, none is asked for.
+        // A forge without labels gets none.
         if !self.server.capability().labels {
             return Ok(());
         }
@@ -135,7 +135,7 @@ impl JobPullRequests<'_> {
         Ok(())
     }
 
-    /// Deletes what we said there of releases that wait.
+    /// Deletes the job's comments about waiting releases.
     async fn unsay(&self, stands: &BranchState, pull: &BranchPull) -> Result<(), SyncRunError> {
         for remark in &stands.said {
             let (number, comment) = (pull.number, remark.id.clone());
@@ -144,7 +144,7 @@ impl JobPullRequests<'_> {
         Ok(())
     }
 
-    /// Says on the pull request that a release waits for it: once, and as the last word.
+    /// Comments on the pull request that a release waits for it: once, and as the last comment.
     pub(super) async fn say_blocked(
         &self,
         stands: &BranchState,
@@ -163,12 +163,12 @@ impl JobPullRequests<'_> {
     }
 }
 
-/// Has it this label? A forge tells no labels apart that differ in case alone.
+/// True if the pull request has this label. A forge ignores case in the names of labels.
 fn has(pull: &BranchPull, label: &str) -> bool {
     pull.labels.iter().any(|one| one.to_lowercase() == label.to_lowercase())
 }
 
-/// The template for pull requests that a repository has, if it has one and no choice of several.
+/// Returns the repository's template for pull requests, if it has exactly one.
 pub(super) fn template(project: &Path) -> String {
     let found = FOLDERS.iter().flat_map(|folder| {
         let entries = std::fs::read_dir(project.join(folder)).into_iter().flatten().flatten();
@@ -183,14 +183,14 @@ pub(super) fn template(project: &Path) -> String {
     if text.len() > MAX_TEMPLATE { String::new() } else { text.trim().to_owned() }
 }
 
-/// Where a repository's template is looked for, and what it is called.
+/// The folders and names of a repository's template.
 const FOLDERS: [&str; 3] = [".github/", "", "docs/"];
 const TEMPLATES: [&str; 3] =
     ["pull_request_template.md", "pull_request_template.txt", "pull_request_template"];
-/// The longest template that is used, in bytes: beside it, what was done has to find room.
+/// The longest template that is used, in bytes: the description of the change needs room beside it.
 const MAX_TEMPLATE: usize = 16 << 10;
 
-/// Is this pull request the end of a port, merged or for people to merge?
+/// True if this pull request is the end of a port, merged or ready to be merged.
 fn has_it(pull: &BranchPull) -> bool {
     match pull.state {
         PullState::Open | PullState::Merged => true,
@@ -199,19 +199,20 @@ fn has_it(pull: &BranchPull) -> bool {
 }
 
 impl BranchState {
-    /// What to do, for a decision to relax or to bump. `same`: is the branch where it would be put?
+    /// Returns the plan for a decision to relax or to bump. `same` is true if the branch already has its
+    /// intended base.
     pub(super) fn course(&self, verdict: SyncVerdict, wip: bool, same: bool) -> BranchPlan {
         let existing = JobPullRequest {
             last: self.last.as_ref(),
             covers: self.covers,
             active: self.active.is_some(),
-            // One whose end is there already is to be closed, and not gone on with.
+            // A draft whose port is already final is to be closed instead of continued.
             wip: wip && !(self.covers && self.last.as_ref().is_some_and(has_it)),
         };
         course(existing, verdict, same)
     }
 
-    /// Where the branch of the open one is.
+    /// Returns the head of the open pull request's branch.
     pub(super) fn head(&self) -> Option<&Sha> {
         self.last.as_ref().filter(|pull| pull.is_open()).map(|pull| &pull.head)
     }

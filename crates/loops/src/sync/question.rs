@@ -1,4 +1,5 @@
-//! The one question that a job may have open: a notice. What it says is desired state; each run compares and mends.
+//! The single open question of a job, which is a notice. Its content is desired state: each run compares and
+//! corrects it.
 
 use sha2::{Digest as _, Sha256};
 use truing_core::effect::Effect;
@@ -10,10 +11,10 @@ use super::error::SyncRunError;
 use super::notices::JobNotices;
 use super::words;
 
-/// Characters of an answer that a model is shown.
+/// Maximum number of characters of an answer in a model's prompt.
 const MAX_ANSWER_CHARS: usize = 4000;
 
-/// What is to be asked.
+/// The question to ask.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct QuestionDraft {
     pub(super) version: String,
@@ -22,7 +23,7 @@ pub(super) struct QuestionDraft {
 }
 
 impl QuestionDraft {
-    /// The question's identity: another text asks something else.
+    /// Returns the question's identity: another text is another question.
     fn id(&self) -> String {
         let digest = Sha256::digest(format!("{}\n{}", self.title, self.text).as_bytes());
         hex::encode(digest.get(..8).unwrap_or_default())
@@ -36,14 +37,14 @@ pub(super) struct JobQuestions<'a> {
     pub(super) job: &'a str,
 }
 
-/// What people said since the question was asked.
+/// People's comments since the question was asked.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct QuestionAnswers {
-    /// The newest comment by somebody who is trusted.
+    /// The newest comment by a trusted person.
     pub(super) newest: Option<CommentId>,
-    /// What the newest ruling is.
+    /// The newest ruling in a trusted comment.
     pub(super) ruling: Option<ReleaseRuling>,
-    /// What they said, oldest first.
+    /// Trusted comments, oldest first.
     pub(super) said: Vec<TrustedAnswer>,
 }
 
@@ -52,7 +53,8 @@ impl JobQuestions<'_> {
         Topic::new(format!("sync/{}/question", self.job))
     }
 
-    /// What people have answered since the question was asked, and since the last answer that let a run try.
+    /// Returns people's answers since the question was asked, and since the last answer that made a run try
+    /// again.
     pub(super) async fn answers(&self, job: &JobState) -> Result<QuestionAnswers, ForgeError> {
         let Some(JobQuestion { issue: number, after, version, .. }) = &job.question else {
             return Ok(QuestionAnswers::default());
@@ -60,7 +62,7 @@ impl JobQuestions<'_> {
         let after = newer(job.breaker.heard(), after.as_ref());
         let replies = match self.at.forge.replies(*number, after).await {
             Ok(replies) => replies,
-            // Deleted: nobody answered, and it is asked again.
+            // The issue was deleted: it has no answer, and the question is asked again.
             Err(ForgeError::NotFound { .. }) => return Ok(QuestionAnswers::default()),
             Err(error) => return Err(error),
         };
@@ -82,8 +84,8 @@ impl JobQuestions<'_> {
         })
     }
 
-    /// Lets one question be open, and this one. `job` knows afterwards what it is. None: people have closed the issue about
-    /// this without a word, so nobody is asked.
+    /// Leaves exactly one question open, this one. `job` stores it afterwards. None, if people have closed
+    /// the issue about this without an answer; then no question is asked.
     pub(super) async fn ask(
         &self,
         job: &mut JobState,
@@ -113,12 +115,12 @@ impl JobQuestions<'_> {
         let same = job.question.as_ref().is_some_and(|question| question.id == id);
         let is_new = issue.title == wanted.title && issue.body.trim() == wanted.text.trim();
         if !same && !is_new {
-            // First what people are told of: whoever dies in between says it again.
+            // The notification comes first: a run that dies in between repeats it.
             self.renew(issue.number, &wanted.text).await?;
             let text = (wanted.title.clone(), wanted.text.clone());
             self.at.edit(issue.number, self.topic(), text).await?;
         }
-        // Of one that was opened by a run that died, everything that was said since then is an answer.
+        // For an issue that was opened by a run that died, every later comment is an answer.
         let replies = self.at.forge.replies(issue.number, None).await?;
         let last = replies.into_iter().rfind(|reply| reply.topic.is_some()).map(|reply| reply.id);
         let before = job.question.take().filter(|question| question.issue == issue.number && same);
@@ -137,8 +139,9 @@ impl JobQuestions<'_> {
         Ok(Some(issue.url))
     }
 
-    /// Is the issue about this very release and manifest closed, and no other one open? We close one only when nothing is
-    /// to be asked, and forget it then; nobody else may but those who maintain the repository.
+    /// True if the issue about this very release and manifest is closed, and no other one is open. Truing
+    /// closes an issue only when there is no question, and then forgets it. Otherwise only maintainers of the
+    /// repository may close it.
     fn not_now(
         question: &JobQuestion,
         wanted: &QuestionDraft,
@@ -150,14 +153,14 @@ impl JobQuestions<'_> {
         is_same && was && issues.iter().all(|issue| !issue.open)
     }
 
-    /// Has anybody who is trusted said a word since it was asked?
+    /// True if a trusted person has commented since the question was asked.
     async fn answered(&self, question: &JobQuestion) -> Result<bool, ForgeError> {
         let replies = self.at.forge.replies(question.issue, question.after.as_ref()).await?;
         Ok(replies.iter().any(|reply| reply.trusted))
     }
 
-    /// Says the question again as the last comment, so that people are told of it; what was said of the one before goes. A
-    /// run that ended right after it has said it already.
+    /// Repeats the question as the last comment, which notifies people, and deletes the previous repetition.
+    /// A run that ended right after it has already written it.
     async fn renew(&self, number: u64, text: &str) -> Result<(), SyncRunError> {
         let topic = self.topic();
         let replies = self.at.forge.replies(number, None).await?;
@@ -175,15 +178,15 @@ impl JobQuestions<'_> {
         Ok(())
     }
 
-    /// Lets no question be open.
+    /// Closes every open question.
     pub(super) async fn close(&self, job: &mut JobState, why: &str) -> Result<(), SyncRunError> {
-        // A run that died may have opened one that the job does not know.
+        // A run that died may have opened an issue that the job does not know.
         if job.question.is_none() && !self.at.is_unfinished(&self.topic()).await? {
             return Ok(());
         }
         let topic = Topic::new(format!("{}/settled", self.topic()));
         for issue in self.at.all(&self.topic()).await?.iter().filter(|issue| issue.open) {
-            // A run that ended right after it has said it already.
+            // A run that ended right after it has already written the comment.
             let number = issue.number;
             let last = self.at.forge.replies(number, None).await?.pop();
             if last.is_none_or(|last| last.topic.as_ref() != Some(&topic)) {
@@ -197,7 +200,7 @@ impl JobQuestions<'_> {
     }
 }
 
-/// The later of two comments of one issue, as far as their ids tell: numbers grow at every forge.
+/// Returns the later of two comments of one issue by their ids: the numbers grow at every forge.
 fn newer<'a>(a: Option<&'a CommentId>, b: Option<&'a CommentId>) -> Option<&'a CommentId> {
     let number = |id: &CommentId| {
         id.as_str()

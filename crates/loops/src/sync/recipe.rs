@@ -1,5 +1,6 @@
-//! The part of a change that needs no model: range and digests (`change`), version and changelog (`news`), and the lock files that the project's own
-//! command makes of them. That command runs in the sandbox, on a copy: what it changes besides lock files voids the change.
+//! The part of a change that needs no model: range and digests (`change`), version and changelog (`news`),
+//! and the lock files that the project's own command updates. The command runs in the sandbox, on a copy.
+//! Changes to files other than lock files void the change.
 
 use std::path::Path;
 
@@ -19,41 +20,41 @@ use super::change::{self, ChangeError};
 use super::news::{ReleaseNoteError, ReleaseNoteWriter};
 use crate::files::{FileContentChange, RejectedFile, named, put, taken};
 
-/// Lines of what a lock command printed that its failure tells, and characters of each.
+/// Number of output lines of a failed lock command that are reported, and the maximum number of characters of
+/// each.
 const SHOWN: (usize, usize) = (10, 300);
 
-/// Why the change cannot be made.
+/// The reason why the change cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
-    /// Range or digests.
+    /// The range or the digests cannot be written.
     #[error(transparent)]
     Change(#[from] ChangeError),
-    /// Version or changelog.
+    /// The version or the changelog cannot be written.
     #[error(transparent)]
     News(#[from] ReleaseNoteError),
-    /// Git.
+    /// Git failed or could not be run.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The sandbox.
+    /// The sandbox cannot be used.
     #[error("the lock command cannot be run: {0}")]
     Sandbox(#[from] VerifyError),
-    /// There is none.
+    /// There is no sandbox.
     #[error("the lock command cannot be run: there is no sandbox for it")]
     NoSandbox,
-    /// A glob of the job.
+    /// A glob of the job is invalid.
     #[error("`relax.lock_files` of the job: {0}")]
     Globs(#[from] globset::Error),
     /// A lock command failed.
     #[error("the lock command `{command}` failed: {end}{said}")]
     Failed {
-        /// The command.
         command: String,
-        /// How it ended.
+        /// The way it ended.
         end: CommandEnd,
-        /// The last lines that it printed, and what it may not reach.
+        /// The last lines that it printed, and the hosts that it could not reach.
         said: String,
     },
-    /// It changed other files.
+    /// The command changed other files.
     #[error("the lock command changed what it may not: {0}; `relax.lock_files` names the files that it may")]
     Paths(String),
     /// A file that cannot be read or written.
@@ -61,23 +62,23 @@ pub enum RecipeError {
     File(#[from] RejectedFile),
 }
 
-/// What makes the change.
+/// Makes the change without a model.
 #[derive(Debug)]
 pub(super) struct ChangeRecipe<'a> {
     pub(super) job: &'a JobConfig,
     pub(super) decided: &'a ReleaseDecision,
     pub(super) mirror: &'a Mirror,
-    /// The day, `2026-11-21`.
+    /// The day of the change, such as `2026-11-21`.
     pub(super) date: String,
-    /// What runs lock commands; none: the job has none.
+    /// Runs lock commands; none if the job has none.
     pub(super) locker: Option<&'a Verifier>,
 }
 
 impl ChangeRecipe<'_> {
-    /// Makes the change in a clone of `on` in which no command has run. The files that it wrote.
+    /// Makes the change in a clone of `on` in which no command has run. Returns the written files.
     ///
     /// # Errors
-    /// [`RecipeError`]; what was written stays.
+    /// [`RecipeError`]; the written files remain.
     pub(super) async fn make(&self, on: &Sha, folder: &Path) -> Result<Vec<FileContentChange>, RecipeError> {
         let (at, job, decided) = (folder.to_owned(), self.job.clone(), self.decided.clone());
         let made = spawn_blocking(move || change::made(&at, &job, &decided)).await;
@@ -91,7 +92,7 @@ impl ChangeRecipe<'_> {
         Ok(written)
     }
 
-    /// Lets the project's own commands bring its lock files up to date.
+    /// Runs the project's own commands that update its lock files.
     async fn lock(
         &self,
         on: &Sha,
@@ -111,7 +112,8 @@ impl ChangeRecipe<'_> {
         Ok(locked)
     }
 
-    /// The commands, with names and release in their places. A word with the place of all packages stands once for each.
+    /// Returns the commands with the names and the release filled in. A word with the placeholder of all
+    /// packages is repeated for each.
     fn commands(&self) -> Vec<Vec<String>> {
         let JobConfig { package, companions, .. } = self.job;
         let version = self.decided.to.to_string();
@@ -128,7 +130,7 @@ impl ChangeRecipe<'_> {
         self.job.lock.iter().map(|command| command.iter().flat_map(words).collect()).collect()
     }
 
-    /// The lock files as the commands left them, if nothing else differs.
+    /// Returns the lock files as the commands left them, if nothing else differs.
     async fn locked(
         &self,
         on: &Sha,
@@ -144,7 +146,7 @@ impl ChangeRecipe<'_> {
         };
         let refused = staged.paths.iter().filter(|found| !may(found)).map(|(path, _)| path);
         let mut refused: Vec<&RepoPath> = refused.chain(&staged.left_out).collect();
-        // What was written before has to be as it was written.
+        // Files that were written before must be unchanged.
         let ours = written.iter().map(|change| (change.path.clone(), PathStatus::Modified)).collect();
         let kept = taken(&worked.tree(), ours).await?;
         let changed = written.iter().zip(&kept).filter(|(ours, kept)| ours != kept);
@@ -157,7 +159,8 @@ impl ChangeRecipe<'_> {
     }
 }
 
-/// What a failed command is told as: how it ended, the last lines that it printed, and the hosts that it was kept from.
+/// Builds the error of a failed command: its end, the last lines that it printed, and the hosts that it could
+/// not reach.
 fn failure(ran: &CommandRun, reached: &[HostAccess]) -> RecipeError {
     let text = if ran.errors.trim().is_empty() { &ran.output } else { &ran.errors };
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();

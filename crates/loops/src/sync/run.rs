@@ -1,5 +1,5 @@
-//! One run of a job, from the newest release to a pull request or a question, as a list of steps. Each can be repeated:
-//! whatever a run that died has done, the next one finds and goes on from.
+//! One run of a job, from the newest release to a pull request or a question, as a list of steps. Each can be
+//! repeated: the next run finds the results of a run that died and continues from them.
 
 use std::path::Path;
 
@@ -38,30 +38,30 @@ use crate::versions;
 
 /// One run of a job.
 pub struct SyncRun<'a> {
-    /// The job.
+    /// The job with its project and tools.
     pub job: &'a SyncJob<'a>,
-    /// The run.
+    /// Identity of the run.
     pub run: &'a RunRef,
-    /// The side of the forge that is read.
+    /// Reads the forge's side of the repository.
     pub forge: &'a RepositoryClient,
-    /// Where that is.
+    /// The client of that forge.
     pub server: &'a AnyForgeServer,
-    /// The memory of the job.
+    /// Store of the job's state and records.
     pub store: &'a dyn RecordStore,
-    /// Every write to the repository, pushes too.
+    /// Performs every write to the repository, including pushes.
     pub effects: EffectExecutor<'a>,
-    /// Where the repository's mirror is.
+    /// Path of the repository's mirror.
     pub mirror: &'a Path,
-    /// Where the repository is.
+    /// The remote of the repository.
     pub remote: &'a Remote,
 }
 
 impl SyncRun<'_> {
-    /// Runs the job. The record is kept, whatever it came to. The instant: when to run again, where the forge may still
-    /// come to show a write whose answer was lost.
+    /// Runs the job and saves the record, regardless of the outcome. The instant is the time of the next run,
+    /// if the forge may still show a write whose response was lost.
     ///
     /// # Errors
-    /// [`StoreError`]: nothing can be remembered.
+    /// [`StoreError`]: the state cannot be saved.
     #[truing_core::boxed_future]
     pub async fn run(&self) -> Result<(SyncRecord, Option<UnixMillis>), StoreError> {
         let mut job = self.store.begin_job(self.run).await?;
@@ -82,7 +82,7 @@ impl SyncRun<'_> {
             Err(Err(error)) if error.is_halt() || again.is_some() => {
                 SyncRunEnd::of(Outcome::Held, error.to_string(), QuestionUpdate::Same)
             }
-            // It would not have been let through.
+            // The breaker would not have admitted it.
             Err(Err(error))
                 if !self.job.dry_run && job.breaker.open().is_some() && !job.breaker.is_running() =>
             {
@@ -104,7 +104,7 @@ impl SyncRun<'_> {
         };
         log.end();
         if is_halted {
-            // It goes on when the switch is off, whatever the pattern of its times says.
+            // It continues when the switch is off, regardless of the job's schedule.
             again = again.max(Some(now));
         }
         again = again.max(asked.as_ref().err().and_then(SyncRunError::settles));
@@ -113,7 +113,7 @@ impl SyncRun<'_> {
             Ok(question) if self.job.dry_run => (question, self.shown(&ended)),
             Ok(question) => (question, ended.why),
             Err(Ok(error)) => return Err(error),
-            // The next run asks.
+            // The next run asks the question.
             Err(Err(error)) => {
                 if error.is_halt() {
                     outcome = Outcome::Held;
@@ -121,7 +121,7 @@ impl SyncRun<'_> {
                 (None, format!("{}; people could not be asked: {error}", ended.why))
             }
         };
-        // What is asked after a failure is no step of what was to be done.
+        // A question after a failure is no step of the planned work.
         let highest_step = if ended.outcome == Outcome::Asked { log.reached() } else { reached };
         let carried = unreported::carried(self.store, &mut job, &self.run.id).await?;
         let mut record = SyncRecord {
@@ -187,7 +187,7 @@ impl SyncRun<'_> {
         }
     }
 
-    /// The steps, up to the one that ends the run.
+    /// Carries out the steps, up to the one that ends the run.
     async fn steps(&self, job: &mut JobState, log: &mut RunLog) -> Result<SyncRunEnd, SyncRunError> {
         log.begin(SyncStep::Detect);
         self.go_on().await?;
@@ -201,7 +201,7 @@ impl SyncRun<'_> {
         let folder = PrivateFolder::new().map_err(SyncRunError::Folder)?;
         mirror.private_clone(&tip, &[], folder.path()).await?;
         let project = folder.path();
-        // The manifest is read by path from here on, and so is the requirement.
+        // From here on, the manifest is read by path, and so is the requirement.
         let manifest = if self.job.config.has_manifest() {
             change::plain(project, &self.job.config.manifest)?.unwrap_or_default()
         } else {
@@ -218,11 +218,11 @@ impl SyncRun<'_> {
             to,
             now,
         };
-        // What people have ruled decides also whether there may be a port in progress.
+        // People's rulings also decide if there may be a port in progress.
         let answers = self.questions().answers(job).await?;
         job.hear(answers.ruling, answers.said);
         let mut saved = self.saved(job).await?;
-        // What was begun is finished first, even if there is something newer.
+        // A begun release is finished first, even if there is a newer one.
         let begun = saved
             .draft
             .as_ref()
@@ -240,7 +240,7 @@ impl SyncRun<'_> {
             saved.draft = None;
             seen = super::seen(&question(named.clone()), self.job.index).await;
         }
-        // Who names a release that cannot be followed has made a mistake, and the job has not failed.
+        // A named release that cannot be followed is the caller's mistake, and the job has not failed.
         if let (Some(named), Some(why)) = (&named, self.unfollowed(&seen)) {
             log.to = Some(named.to_string());
             return Ok(SyncRunEnd::of(Outcome::Held, why, QuestionUpdate::Same));
@@ -267,7 +267,7 @@ impl SyncRun<'_> {
             let now = self.effects.clock.now();
             unreported::begun(job, &self.run.id);
             let admission = job.breaker.admit(&target, answers.newest.as_ref(), self.job.config.breaker, now);
-            // Before anything is tried: whoever dies from here on has failed.
+            // Saved before any attempt: a run that dies after this point counts as failed.
             self.store.keep_job(self.run, job).await?;
             if let RunAdmission::Skip(_) = admission {
                 return Ok(SyncRunEnd::of(
@@ -322,7 +322,7 @@ impl SyncRun<'_> {
         }
     }
 
-    /// The reason for which a named release cannot be followed, if there is one.
+    /// Returns the reason why a named release cannot be followed, if there is one.
     fn unfollowed(&self, seen: &Result<AvailableReleases, SyncDecisionError>) -> Option<String> {
         match seen {
             Ok(seen) if seen.is_there() => None,
@@ -339,7 +339,7 @@ impl SyncRun<'_> {
         }
     }
 
-    /// The port in progress, if this job may have one.
+    /// Returns the port in progress, if this job may have one.
     async fn saved(&self, job: &JobState) -> Result<DraftState, SyncRunError> {
         let ruled = job.ruling.as_ref().is_some_and(|ruling| ruling.verdict == SyncVerdict::Bump);
         if self.job.porter.is_some() && (self.job.config.writes_code || ruled) {
@@ -349,20 +349,20 @@ impl SyncRun<'_> {
         }
     }
 
-    /// Closes a draft that nobody needs any more.
+    /// Closes a draft that is no longer needed.
     async fn drop_draft(&self, draft: &DraftPullRequest, why: &str) -> Result<(), SyncRunError> {
         self.go_on().await?;
         self.drafts().close(draft, why).await
     }
 
-    /// People have to say.
+    /// Ends the run with a question to people.
     pub(super) fn asking(&self, version: &str, decided: &ReleaseDecision) -> SyncRunEnd {
         let (title, text) = words::question(self.about(version), decided);
         let wanted = QuestionDraft { version: version.to_owned(), title, text };
         SyncRunEnd::of(Outcome::Asked, decided.decision.reason.clone(), QuestionUpdate::This(wanted))
     }
 
-    /// Makes the change and brings it to the forge.
+    /// Makes the change and submits it to the forge.
     async fn publish(
         &self,
         (job, log): (&mut JobState, &mut RunLog),
@@ -382,7 +382,7 @@ impl SyncRun<'_> {
             return Err(SyncRunError::Foreign { branch: self.job.config.branch.clone(), url });
         }
         let verdict = decided.decision.verdict;
-        // A port is not made again only because the base has moved on: people see to that when they merge it.
+        // A port is not made again only because the base has moved: people resolve that when they merge it.
         let same = verdict == SyncVerdict::Bump || self.is_on(mirror, tip, &stands).await?;
         let draft = saved.and_then(|saved| saved.draft.as_ref());
         let course = stands.course(verdict, draft.is_some(), same);
@@ -428,7 +428,7 @@ impl SyncRun<'_> {
             ) => {}
         }
         if verdict == SyncVerdict::Bump {
-            // Without a person's ruling, or a job that may, nobody ports code.
+            // Without a person's ruling or a job that permits it, no model ports code.
             let Some(saved) = saved else { return Ok(self.asking(&version, decided)) };
             let ground = BumpContext { mirror, tip, base, stands: &stands, saved, pulls: &pulls };
             return Box::pin(self.bump(job, log, ground, decided)).await;
@@ -486,7 +486,8 @@ impl SyncRun<'_> {
             self.go_on().await?;
             let expected = match stands.head() {
                 Some(head) => Some(head.clone()),
-                // Left over from one that is closed, or from a run that died before it opened one.
+                // The branch is left over from a closed pull request, or from a run that died before it
+                // opened one.
                 None => mirror.branch_tip(&self.job.config.branch).await?,
             };
             let message = self.message(self.about(&version), decided);
@@ -502,20 +503,20 @@ impl SyncRun<'_> {
         Ok(SyncRunEnd::of(Outcome::Relaxed, why, QuestionUpdate::Nothing))
     }
 
-    /// Is the branch of the open pull request on the newest commit of the default one?
+    /// True if the branch of the open pull request is based on the newest commit of the default branch.
     async fn is_on(&self, mirror: &Mirror, tip: &Sha, stands: &BranchState) -> Result<bool, SyncRunError> {
         let Some(head) = stands.head() else { return Ok(false) };
         mirror.fetch(std::slice::from_ref(head)).await?;
         Ok(mirror.merge_base(tip, head).await?.as_ref() == Some(tip))
     }
 
-    /// Before each effect.
+    /// Consults the gate; called before each effect.
     pub(super) async fn go_on(&self) -> Result<(), SyncRunError> {
         Ok(self.effects.gate.go_on().await.map_err(GateHalt::from)?)
     }
 }
 
-/// Is there nothing left to be done for the release that a port was begun for?
+/// True if nothing is left to be done for the release that a port was begun for.
 fn is_past(begun: Option<&PackageVersion>, seen: &Result<AvailableReleases, SyncDecisionError>) -> bool {
     match seen {
         Ok(seen) => begun.is_none() || seen.is_in_range() || !seen.is_there(),

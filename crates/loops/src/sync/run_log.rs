@@ -1,4 +1,4 @@
-//! What a run of a job has done so far, and how it ends: what its record is made of.
+//! The progress of a job's run and its end, from which its record is built.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use super::ReleaseDecision;
 use super::question::QuestionDraft;
 use crate::agent::ModelSpend;
 
-/// What a run has done so far.
+/// The progress of a run.
 pub(super) struct RunLog {
     pub(super) began: UnixMillis,
     pub(super) at: Option<(SyncStep, Instant)>,
@@ -41,13 +41,13 @@ impl RunLog {
         }
     }
 
-    /// The step that the run is at, or came to.
+    /// Returns the current step of the run, or its last one.
     pub(super) fn reached(&self) -> SyncStep {
         let at = self.at.map(|(step, _)| step);
         at.or_else(|| self.steps.last().map(|step| step.id)).unwrap_or(SyncStep::Detect)
     }
 
-    /// What a decision rests on.
+    /// Returns the evidence of a decision.
     pub(super) fn evidence(decided: &ReleaseDecision) -> SyncEvidence {
         let decision = &decided.decision;
         SyncEvidence {
@@ -59,31 +59,31 @@ impl RunLog {
         }
     }
 
-    /// What the model took in this step.
+    /// Sets the cost of the model in this step.
     pub(super) fn spent(&mut self, spent: ModelSpend) {
         self.spent = spent;
     }
 
-    /// What it took in those before.
+    /// Returns the cost of the earlier steps.
     pub(super) fn cost(&self) -> MicroUsd {
         MicroUsd(self.steps.iter().map(|step| step.cost_micro_usd.0).fold(0, u64::saturating_add))
     }
 }
 
-/// How a run ends, and what it asks.
+/// The end of a run, and its question.
 pub(super) struct SyncRunEnd {
     pub(super) outcome: Outcome,
     pub(super) why: String,
     pub(super) asks: QuestionUpdate,
 }
 
-/// What becomes of the question.
+/// The change of the job's question.
 pub(super) enum QuestionUpdate {
-    /// This is asked.
+    /// This question is asked.
     This(QuestionDraft),
-    /// Whatever is asked stays so.
+    /// The question stays unchanged.
     Same,
-    /// Nothing is, any more.
+    /// No question is open any more.
     Nothing,
 }
 
@@ -92,7 +92,7 @@ impl SyncRunEnd {
         Self { outcome, why: why.into(), asks }
     }
 
-    /// What the end means for the breaker.
+    /// Returns the meaning of the end for the breaker.
     pub(super) fn to_breaker(&self) -> BreakerOutcome {
         match self.outcome.end() {
             run::RunOutcome::Failed => BreakerOutcome::Failure(self.why.clone()),

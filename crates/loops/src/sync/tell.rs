@@ -1,4 +1,5 @@
-//! The side of a run that speaks to people beside its pull request: its question, and the notice of what its runs came to.
+//! The communication of a run with people besides its pull request: its question, and the notice of its runs'
+//! results.
 
 use truing_core::sync::job::JobState;
 use truing_core::sync::record::{SyncRecord, SyncStep};
@@ -22,7 +23,7 @@ impl SyncRun<'_> {
         JobNotices { forge, server, writes: &self.effects, job, mirror, remote, label, end }
     }
 
-    /// What is told of what the forge does not have and the job asks for.
+    /// Returns the remark that the forge lacks the labels which the job requires.
     pub(super) fn without_labels(&self) -> String {
         let row = self.server.capability();
         if row.labels || self.job.config.labels.is_empty() {
@@ -31,12 +32,12 @@ impl SyncRun<'_> {
         format!("; {} has no labels for pull requests, so none was set", row.name)
     }
 
-    /// Where the job tells of its runs.
+    /// Returns the notices that report the job's runs.
     pub(super) fn outcomes(&self) -> JobNotices<'_> {
         self.notices(&self.job.config.outcome_label, "outcome")
     }
 
-    /// Tells of the run in the notice that the job may have for it.
+    /// Reports the run in the job's notice, if it has one.
     pub(super) async fn track(&self, job: &mut JobState, record: &SyncRecord) -> Result<(), SyncRunError> {
         if !self.job.config.tracks || self.job.dry_run {
             job.tracked = job.tracked.take().filter(|_| self.job.config.tracks);
@@ -48,7 +49,7 @@ impl SyncRun<'_> {
         tracking.tell(job, record).await
     }
 
-    /// Lets the right question be open, and one only. Its page.
+    /// Opens the right question, and closes any other. Returns its page.
     pub(super) async fn ask(
         &self,
         job: &mut JobState,
@@ -61,7 +62,7 @@ impl SyncRun<'_> {
             let (title, text) = words::open(self.about(version), &job.breaker);
             QuestionDraft { version: version.to_owned(), title, text }
         });
-        // What is said of a release that somebody named answers no question about another one.
+        // Answers about an explicitly named release do not settle a question about another one.
         let is_of_another = self.job.to.is_some()
             && job.question.as_ref().is_some_and(|question| question.version != version);
         match (open, &ended.asks) {
@@ -85,14 +86,14 @@ impl SyncRun<'_> {
         }
     }
 
-    /// The page of the open question about the same release. A dry run asks nothing.
+    /// Returns the page of the open question about the same release. A dry run asks nothing.
     pub(super) fn known_question(&self, job: &JobState, ended: &SyncRunEnd) -> Option<String> {
         let QuestionUpdate::This(wanted) = &ended.asks else { return None };
         let known = job.question.as_ref()?;
         known.url.clone().filter(|_| !known.closed && known.version == wanted.version)
     }
 
-    /// The reason for which a dry run ended so, with the whole question that a run would ask.
+    /// Returns the reason for a dry run's end, with the whole question that a run would ask.
     pub(super) fn shown(&self, ended: &SyncRunEnd) -> String {
         let QuestionUpdate::This(wanted) = &ended.asks else { return ended.why.clone() };
         let questions = self.questions();
@@ -112,7 +113,7 @@ impl SyncRun<'_> {
     ) -> Result<Option<String>, SyncRunError> {
         self.go_on().await?;
         let page = self.questions().ask(job, wanted).await?;
-        // Whoever dies from here on has asked it.
+        // A run that dies after this point has asked the question.
         self.store.keep_job(self.run, job).await?;
         Ok(page)
     }

@@ -1,5 +1,6 @@
-//! The notice that tells of a job's last runs, if the job wants one: known by its topic, and edited in place. There is one,
-//! ever: what people delete or take over is told, and no other one is opened.
+//! The notice that reports a job's last runs, if the job wants one: identified by its topic, and edited in
+//! place. There is only ever one. If people delete it or take it over, that is reported and no other one is
+//! opened.
 
 use truing_core::id::{SlotKey, Topic};
 use truing_core::port::{ForgeError, RunStore};
@@ -10,7 +11,7 @@ use super::error::SyncRunError;
 use super::notices::JobNotices;
 use super::words;
 
-/// Runs that are shown, the last ones.
+/// Number of last runs that are shown.
 const SHOWN: usize = 20;
 
 /// The notice of one job at a forge.
@@ -26,10 +27,10 @@ impl TrackingNotice<'_> {
         Topic::new(format!("sync/{}/outcome", self.job))
     }
 
-    /// Tells of this run and of those before it.
+    /// Reports this run and the previous ones.
     ///
     /// # Errors
-    /// [`SyncRunError`], which fails nothing: the records have it.
+    /// [`SyncRunError`], which does not fail the run: the records have the results.
     pub(super) async fn tell(&self, job: &mut JobState, record: &SyncRecord) -> Result<(), SyncRunError> {
         let mut records = vec![record.clone()];
         records.extend(self.store.job_records(self.key, SHOWN - 1).await?);
@@ -49,7 +50,7 @@ impl TrackingNotice<'_> {
     }
 }
 
-/// The reason why it is not kept, for people.
+/// Returns the reason why the notice is not updated, for people.
 pub(super) fn not_kept(job: &JobState, noun: &str, error: &SyncRunError) -> String {
     let number = job.tracked.as_ref().map(|tracked| tracked.issue);
     match (error, number) {

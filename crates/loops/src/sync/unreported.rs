@@ -1,4 +1,5 @@
-//! What runs have cost that never told how they ended: it is in the ledger, and the record of a later run tells it.
+//! Tracks the cost of runs that never reported their end. The ledger has it, and the record of a later run
+//! reports it.
 
 use truing_core::id::RunId;
 use truing_core::ledger::{BudgetLevel, BudgetLevelKind};
@@ -6,15 +7,15 @@ use truing_core::money::MicroUsd;
 use truing_core::port::{Ledger, StoreError};
 use truing_core::sync::job::{JobState, UnreportedCost};
 
-/// A run begins: until its own record tells what it costs, nobody does.
+/// Notes that a run begins, whose cost is unreported until its own record exists.
 pub(super) fn begun(job: &mut JobState, run: &RunId) {
     if job.untold.iter().all(|known| known.run != *run) {
         job.untold.push(UnreportedCost { run: run.clone(), told: MicroUsd(0) });
     }
 }
 
-/// This run ends, and tells of itself. The answer: what those before it have cost, as far as no record has told it. What
-/// was set aside for a call in flight is told once it is settled.
+/// Ends the tracking of this run, which reports itself. Returns the cost of earlier runs that no record has
+/// reported. The reserved cost of a call in flight is reported once the call is settled.
 pub(super) async fn carried(
     store: &dyn Ledger,
     job: &mut JobState,

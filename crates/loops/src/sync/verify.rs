@@ -1,5 +1,5 @@
-//! What the project's own checks say of a change: they run on the commit that it is made on, and then on the change, so
-//! that what failed before does not count.
+//! Runs the project's own checks on a change: first on its base commit, then on the change. Checks that
+//! already failed on the base do not count.
 
 use std::io;
 
@@ -10,28 +10,28 @@ use truing_git::{GitError, Mirror, PrivateFolder};
 
 use crate::files::{FileContentChange, RejectedFile, put};
 
-/// What the checks say.
+/// The results of the checks.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct CheckResults {
-    /// How many were run; none: there are none.
+    /// Number of checks that ran; none if there are none.
     pub(super) count: Option<usize>,
-    /// Those that fail and should not, as commands.
+    /// The commands that fail although they passed before.
     pub(super) failing: Vec<String>,
 }
 
-/// Why the checks say nothing.
+/// The reason why the checks have no result.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectCheckError {
-    /// Git.
+    /// Git failed or could not be run.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// A folder.
+    /// A temporary folder could not be created.
     #[error("no folder can be made for the checks: {0}")]
     Folder(#[from] io::Error),
-    /// A file of the change.
+    /// A file of the change cannot be taken over.
     #[error("the change cannot be checked: {0}")]
     File(#[from] RejectedFile),
-    /// The checks.
+    /// The checks could not be run.
     #[error(transparent)]
     Verify(#[from] VerifyError),
 }
@@ -39,16 +39,16 @@ pub enum ProjectCheckError {
 /// The checks of a job's project.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ProjectChecks<'a> {
-    /// What runs them; none: none are configured.
+    /// Runs the checks; none if none are configured.
     pub(super) verifier: Option<&'a Verifier>,
     pub(super) mirror: &'a Mirror,
-    /// The repository, `owner/name`.
+    /// The repository in the form `owner/name`.
     pub(super) repo: &'a str,
 }
 
 impl ProjectChecks<'_> {
-    /// Runs them on a commit, and on it with these changes, the later ones over the earlier. `by`: who made them; what is
-    /// set up for one is never used for another.
+    /// Runs the checks on a commit, and on the commit with these changes, of which later ones override
+    /// earlier ones. `by` names the author of the changes: a set-up for one author is never used for another.
     ///
     /// # Errors
     /// [`ProjectCheckError`]

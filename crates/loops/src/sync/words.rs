@@ -1,5 +1,5 @@
-//! What people read of a job: titles and texts of its pull requests, its questions and its comments. Names and reasons
-//! come from packages and manifests: they are shown as text, whatever they contain.
+//! The texts of a job: titles and texts of its pull requests, its questions and its comments. Names and
+//! reasons come from packages and manifests, and are always escaped as text.
 
 use truing_agent::schema::work::WorkReport;
 use truing_config::sync::places;
@@ -17,25 +17,25 @@ use super::ReleaseDecision;
 use super::port::UncheckedMigration;
 use super::verify::CheckResults;
 
-/// Rows of one table that are shown; the rest is counted.
+/// Maximum number of rows of one table that are shown; the rest is counted.
 const SHOWN: usize = 40;
 
-/// Characters of why a run ended so.
+/// Maximum number of characters of the reason for a run's end.
 const MAX_WHY_CHARS: usize = 300;
 
-/// What a text is about.
+/// The subject of a text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReleaseSubject<'a> {
     pub(super) job: &'a str,
     pub(super) package: &'a str,
-    /// The release.
+    /// Version of the release.
     pub(super) version: &'a str,
-    /// What a title is made of, if the operator has said.
+    /// The operator's template of a title, if there is one.
     pub(super) title: Option<&'a TextTemplate>,
 }
 
 impl ReleaseSubject<'_> {
-    /// What stands in this place of the operator's own words.
+    /// Returns the value of this placeholder in the operator's templates.
     fn place(self, name: &str, verdict: SyncVerdict) -> String {
         match name {
             places::PACKAGE => self.package.to_owned(),
@@ -46,7 +46,7 @@ impl ReleaseSubject<'_> {
     }
 }
 
-/// The title of a final pull request.
+/// Returns the title of a final pull request.
 pub(super) fn title(about: ReleaseSubject<'_>, verdict: SyncVerdict) -> String {
     let ReleaseSubject { package, version, title, .. } = about;
     if let Some(title) = title {
@@ -61,7 +61,8 @@ pub(super) fn title(about: ReleaseSubject<'_>, verdict: SyncVerdict) -> String {
     }
 }
 
-/// The whole text of a final pull request: the repository's own template first, unless the operator has said otherwise.
+/// Returns the whole text of a final pull request: the repository's own template first, unless the operator's
+/// template differs.
 pub(super) fn body(
     about: ReleaseSubject<'_>,
     verdict: SyncVerdict,
@@ -79,7 +80,7 @@ pub(super) fn body(
     }
 }
 
-/// The text of a final pull request that widens a range.
+/// Renders the text of a final pull request that widens a range.
 pub(super) fn relaxed(
     about: ReleaseSubject<'_>,
     decided: &ReleaseDecision,
@@ -89,7 +90,7 @@ pub(super) fn relaxed(
     pull(about, decided, files) + &checks(checked)
 }
 
-/// The text that every final pull request has.
+/// Renders the text that every final pull request has.
 fn pull(about: ReleaseSubject<'_>, decided: &ReleaseDecision, files: &[String]) -> String {
     let ReleaseSubject { package, version, .. } = about;
     let ReleaseDecision { from, spec_before, spec_after, decision, .. } = decided;
@@ -127,7 +128,7 @@ fn pull(about: ReleaseSubject<'_>, decided: &ReleaseDecision, files: &[String]) 
     text
 }
 
-/// The text of a final pull request that ports code.
+/// Renders the text of a final pull request that ports code.
 pub(super) fn ported(
     about: ReleaseSubject<'_>,
     decided: &ReleaseDecision,
@@ -143,7 +144,7 @@ pub(super) fn ported(
     text + &checks(checked)
 }
 
-/// A port in progress: its title and its text.
+/// Returns the title and the text of a port in progress.
 pub(super) fn draft(
     about: ReleaseSubject<'_>,
     decided: &ReleaseDecision,
@@ -172,7 +173,7 @@ pub(super) fn draft(
     (format!("{} (in progress)", title(about, SyncVerdict::Bump)), text)
 }
 
-/// What keeps a port from being finished, in few words.
+/// Summarises the obstacles that keep a port from being finished.
 pub(super) fn open_ends((ported, checked): (&UncheckedMigration, &CheckResults)) -> String {
     let count = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
     let ends = [
@@ -184,13 +185,13 @@ pub(super) fn open_ends((ported, checked): (&UncheckedMigration, &CheckResults))
     ends.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// The text of a draft that has had its day.
+/// Returns the text of a draft that is closed.
 pub(super) fn ended(why: &str, body: &str) -> String {
     let first = format!("{}.", plain(why));
     if body.starts_with(&first) { body.to_owned() } else { format!("{first}\n\n{body}") }
 }
 
-/// What a model says, as a list.
+/// Formats the lines of a model's report as a list.
 fn list(title: &str, lines: &[String]) -> String {
     if lines.is_empty() {
         return String::new();
@@ -199,7 +200,7 @@ fn list(title: &str, lines: &[String]) -> String {
     format!("\n{title}:\n\n{lines}")
 }
 
-/// What the project's own checks say.
+/// Summarises the results of the project's own checks.
 fn checks(checked: &CheckResults) -> String {
     let failing: String = checked.failing.iter().map(|check| format!("* {}\n", code(check))).collect();
     match (checked.count, failing.is_empty()) {
@@ -214,7 +215,7 @@ fn checks(checked: &CheckResults) -> String {
     }
 }
 
-/// What changed of what is pinned, and what nobody guards.
+/// Renders a table of the changed pinned definitions and of the unguarded parts.
 fn table(decision: &SyncDecision) -> String {
     let mut text = String::new();
     if !decision.changed.is_empty() {
@@ -240,7 +241,7 @@ fn table(decision: &SyncDecision) -> String {
     text
 }
 
-/// What a model says of functions that nobody guards.
+/// Renders a model's verdicts on unguarded functions.
 fn classified(decided: &ReleaseDecision) -> String {
     let Some(ReleaseClassification { functions, in_vain }) = &decided.classification else {
         return String::new();
@@ -272,7 +273,7 @@ fn classified(decided: &ReleaseDecision) -> String {
     text
 }
 
-/// Code in a cell of a table, whose bars end it otherwise.
+/// Formats code in a cell of a table, where a bar would end the cell.
 fn cell(text: &str) -> String {
     code(&text.replace('|', "\u{2502}"))
 }
@@ -284,7 +285,7 @@ fn more(count: usize) -> String {
     }
 }
 
-/// A question: its title and its text.
+/// Returns the title and the text of a question.
 pub(super) fn question(about: ReleaseSubject<'_>, decided: &ReleaseDecision) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = about;
     let decision = &decided.decision;
@@ -296,12 +297,12 @@ pub(super) fn question(about: ReleaseSubject<'_>, decided: &ReleaseDecision) -> 
     );
     text += &table(decision);
     text += &classified(decided);
-    // What a model found, people may know better.
+    // People may correct a model's finding.
     text += &answers(decision.verdict == SyncVerdict::Bump && decided.classification.is_none());
     (asked(job, version), text)
 }
 
-/// A question about a release that seems to ask for a wider range alone, and with which checks fail.
+/// Returns a question about a release that seems to require only a wider range, although checks fail with it.
 pub(super) fn failing(
     about: ReleaseSubject<'_>,
     decided: &ReleaseDecision,
@@ -322,7 +323,7 @@ pub(super) fn failing(
     (asked(job, version), text)
 }
 
-/// What a model leaves to people: a question's title and its text.
+/// Returns the title and the text of a question that a model leaves to people.
 pub(super) fn undecided(about: ReleaseSubject<'_>, draft: &str, questions: &[String]) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = about;
     let text = format!(
@@ -336,7 +337,7 @@ pub(super) fn undecided(about: ReleaseSubject<'_>, draft: &str, questions: &[Str
     (asked(job, version), text)
 }
 
-/// The title of a question about a release.
+/// Returns the title of a question about a release.
 fn asked(job: &str, version: &str) -> String {
     format!("{job} sync: feedback needed for {version}")
 }
@@ -351,7 +352,7 @@ fn answers(is_bump: bool) -> String {
     )
 }
 
-/// What an open breaker asks.
+/// Returns the question that an open breaker asks.
 pub(super) fn open(about: ReleaseSubject<'_>, breaker: &JobBreaker) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = about;
     let why = match breaker.open().map(|open| open.why) {
@@ -386,7 +387,7 @@ pub(super) fn open(about: ReleaseSubject<'_>, breaker: &JobBreaker) -> (String, 
     (asked(job, version), text)
 }
 
-/// What is said on a pull request that people work on, about a release that has to wait for it.
+/// Returns the comment on a pull request in use, about a release that has to wait for it.
 pub(super) fn blocked(about: ReleaseSubject<'_>, why: &str) -> String {
     format!(
         "{} {} is out and needs changes of the code. It waits for this pull request, because {}.\n",
@@ -396,7 +397,7 @@ pub(super) fn blocked(about: ReleaseSubject<'_>, why: &str) -> String {
     )
 }
 
-/// What the last runs of a job came to, newest first: a title and a text.
+/// Returns a title and a text on the results of a job's last runs, newest first.
 pub(super) fn runs(job: &str, records: &[SyncRecord]) -> (String, String) {
     let count =
         |kinds: &[RunOutcome]| records.iter().filter(|one| kinds.contains(&one.detail.result.end())).count();
@@ -424,12 +425,12 @@ pub(super) fn runs(job: &str, records: &[SyncRecord]) -> (String, String) {
     (format!("{job} sync: what the last runs came to"), text)
 }
 
-/// What is said where a question was asked that nobody has to answer any more.
+/// Returns the comment that a question needs no answer any more.
 pub(super) fn settled(why: &str) -> String {
     format!("No answer is needed any more: {}.\n", plain(why))
 }
 
-/// Why a branch cannot be pushed, and what to do about it.
+/// Explains the reason why a branch cannot be pushed, and the remedy.
 pub(super) fn refusal(why: PushRefusal) -> &'static str {
     match why {
         PushRefusal::Protected => {

@@ -1,5 +1,5 @@
-//! Where traces go: OTLP over HTTP, sent by this program's own client on its own runtime, in batches, from a queue that
-//! drops what does not fit.
+//! Exports traces: OTLP over HTTP, sent by this program's own client on its own runtime, in batches, from a
+//! queue that drops traces when it is full.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -22,20 +22,20 @@ use truing_config::TelemetryConfig;
 use truing_config::environment::Environment;
 use truing_config::secret::SecretError;
 
-/// How long one export may take.
+/// Time limit of one export.
 const EXPORT_TIME: Duration = Duration::from_secs(10);
-/// How long the last export may keep a process that has done its work.
+/// Time limit of the last export, for which the process waits at its end.
 const LEAVE: Duration = Duration::from_secs(2);
-/// Where traces are below an address, by the protocol.
+/// The path of traces below an endpoint, by the protocol.
 const TRACES: &str = "/v1/traces";
-/// And below one of Langfuse.
+/// The path of traces below a Langfuse address.
 const LANGFUSE_TRACES: &str = "/api/public/otel/v1/traces";
-/// Langfuse's own server.
+/// Address of Langfuse's own server.
 const LANGFUSE: &str = "https://cloud.langfuse.com";
-/// The most that is read of the endpoint's answer; its content is not used.
+/// Maximum number of bytes that are read of the endpoint's response, whose content is not used.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 
-/// May texts be in traces?
+/// True if traces may contain texts.
 static CAPTURE: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
@@ -49,7 +49,7 @@ pub enum TelemetryError {
     /// The headers cannot be read.
     #[error("telemetry.headers: {0}")]
     Secret(#[from] SecretError),
-    /// They are not in the form `NAME=VALUE`.
+    /// The headers are not in the form `NAME=VALUE`.
     #[error("telemetry.headers must be NAME=VALUE, several with commas between them")]
     Headers,
     /// The exporter cannot be set up.
@@ -57,7 +57,7 @@ pub enum TelemetryError {
     SetUp(String),
 }
 
-/// The export. What waits is sent when this is dropped, if that does not take long.
+/// The export. Queued traces are sent when this is dropped, within a short time limit.
 pub struct TraceExport(SdkTracerProvider);
 
 impl Drop for TraceExport {
@@ -68,12 +68,12 @@ impl Drop for TraceExport {
     }
 }
 
-/// May texts be in traces?
+/// True if traces may contain texts.
 pub(super) fn captures() -> bool {
     CAPTURE.load(Ordering::Relaxed)
 }
 
-/// The next trace on this thread has this id.
+/// Gives the next trace on this thread this id.
 pub(super) fn begin_as(id: TraceId) {
     NEXT.set(Some(id));
 }
@@ -81,7 +81,7 @@ pub(super) fn begin_as(id: TraceId) {
 /// Starts the export of traces, if an endpoint is configured.
 ///
 /// # Errors
-/// [`TelemetryError`]: what is configured cannot be used.
+/// [`TelemetryError`]: the configuration cannot be used.
 pub fn start(
     config: &TelemetryConfig,
     environment: &Environment,
@@ -91,7 +91,7 @@ pub fn start(
     let set_up = |error: &dyn std::fmt::Display| TelemetryError::SetUp(error.to_string());
     let mut http =
         reqwest::Client::builder().timeout(EXPORT_TIME).redirect(reqwest::redirect::Policy::none());
-    // As for models: a proxy is for the way out, and this machine is not on it.
+    // As for models: a proxy is for external hosts, and this machine is not one.
     let host = Url::parse(&endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
     if host.is_some_and(|host| matches!(host.as_str(), "localhost" | "127.0.0.1" | "[::1]")) {
         http = http.no_proxy();
@@ -117,10 +117,10 @@ pub fn start(
     Ok(Some(TraceExport(provider)))
 }
 
-/// An address, and what is sent along.
+/// An address and the headers of its requests.
 type ExportTarget = (String, HashMap<String, String>);
 
-/// Where to, and with which headers: as configured, else as variables say that are not ours.
+/// Returns the address and the headers: as configured, else from the variables of other programs.
 fn target(
     config: &TelemetryConfig,
     environment: &Environment,
@@ -153,11 +153,11 @@ fn target(
     })
 }
 
-/// `NAME=VALUE` with commas between them, values percent-encoded where they must be.
+/// Parses `NAME=VALUE` pairs, separated by commas, with percent-encoded values.
 fn headers(text: &str) -> Option<HashMap<String, String>> {
     let pair = |pair: &str| {
         let (name, value) = pair.split_once('=')?;
-        // Percent-decoding as in the query of an address, where a plus is a blank.
+        // The decoding is that of an address's query, where a plus stands for a blank.
         let value = value.trim().replace('+', "%2B");
         let decoded = url::form_urlencoded::parse(value.as_bytes()).next();
         let value = decoded.map(|(value, _)| value.into_owned()).unwrap_or_default();
@@ -166,7 +166,7 @@ fn headers(text: &str) -> Option<HashMap<String, String>> {
     text.split(',').filter(|part| !part.trim().is_empty()).map(pair).collect()
 }
 
-/// Makes the ids of traces from the ids of their runs.
+/// Derives the ids of traces from the ids of their runs.
 #[derive(Debug, Default)]
 struct TraceIdGenerator(RandomIdGenerator);
 
@@ -180,7 +180,7 @@ impl IdGenerator for TraceIdGenerator {
     }
 }
 
-/// Sends on our runtime what the exporter's own thread asks for.
+/// Sends requests of the exporter's own thread on our runtime.
 #[derive(Debug)]
 struct RuntimeHttpSender {
     http: reqwest::Client,

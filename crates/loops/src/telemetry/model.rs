@@ -1,4 +1,4 @@
-//! A model whose calls are traced, with their tokens and what they cost.
+//! Wraps a model and traces its calls, with their tokens and cost.
 
 use async_trait::async_trait;
 use opentelemetry::trace::SpanKind;
@@ -21,7 +21,7 @@ const OUTPUT: TextAttributeKeys = TextAttributeKeys {
     digest: ["truing.model.output.sha256", "truing.model.output.bytes"],
 };
 
-/// A model; each of its calls, with all tries, is a span of the review that is traced.
+/// A model; each of its calls, with all retries, is a span of the traced review.
 pub struct TracedModel<'a>(pub Box<dyn LanguageModel + 'a>);
 
 #[async_trait]
@@ -53,13 +53,13 @@ fn asked(request: &ModelRequest) -> Vec<KeyValue> {
         KeyValue::new("gen_ai.request.stream", true),
         KeyValue::new("langfuse.observation.type", "generation"),
     ];
-    // What went before stands in the spans before.
+    // Earlier messages are in earlier spans.
     let said = request.messages.last().and_then(|message| serde_json::to_string(message).ok());
     attributes.extend(content(INPUT, &said.unwrap_or_default()));
     attributes
 }
 
-/// What all tries of a call cost.
+/// Returns the cost of a call with all retries.
 fn cost(of: MicroUsd) -> Vec<KeyValue> {
     let details = json!({ "total": dollars(of) });
     vec![KeyValue::new("langfuse.observation.cost_details", details.to_string())]
@@ -69,11 +69,11 @@ fn answered(answer: &ModelAnswer) -> Vec<KeyValue> {
     let usage = &answer.usage;
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let written = usage.cache_write_5m.saturating_add(usage.cache_write_1h);
-    // The conventions' input has the cached tokens in it; the provider's has not.
+    // The conventions count cached tokens as input; the provider does not.
     let input = usage.input.saturating_add(usage.cache_read).saturating_add(written);
     let stop = serde_json::to_value(answer.stop).ok().and_then(|stop| stop.as_str().map(str::to_owned));
     let reasons: Vec<StringValue> = stop.into_iter().map(StringValue::from).collect();
-    // Disjoint, so that nobody has to guess what is counted where.
+    // The counts are disjoint, which keeps them unambiguous.
     let details = json!({
         "input": usage.input,
         "output": usage.output,
@@ -97,7 +97,7 @@ fn answered(answer: &ModelAnswer) -> Vec<KeyValue> {
     attributes
 }
 
-/// The type of an error.
+/// Returns the type of an error.
 fn kind(refused: &ModelError) -> &'static str {
     match refused {
         ModelError::Budget { .. } => "budget",

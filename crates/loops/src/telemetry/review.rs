@@ -1,4 +1,4 @@
-//! The words on a review in its own span, while it goes on and at its end.
+//! Records facts about a review in its own span, while it runs and at its end.
 
 use std::collections::BTreeMap;
 
@@ -15,20 +15,20 @@ use truing_reader::redact::redact;
 use super::root::{COST, OUTCOME};
 use super::step::dollars;
 
-/// The most characters of a reason.
+/// Maximum number of characters of a reason.
 pub(super) const MAX_REASON_CHARS: usize = 300;
 
-/// Which commit is reviewed.
+/// Records the commit that is reviewed.
 pub fn head(sha: &str) {
     Context::current().span().set_attribute(KeyValue::new("headSha", sha.to_owned()));
 }
 
-/// Something that operators look for happened.
+/// Records an event that operators search for.
 pub fn event(name: &'static str, attributes: Vec<KeyValue>) {
     Context::current().span().add_event(name, attributes);
 }
 
-/// Tells in the log and the trace which MCP servers a review went on without. How often each failed.
+/// Logs and traces the MCP servers that a review could not use. Returns the number of failures of each.
 pub fn servers_failed(problems: &[ServerProblem]) -> BTreeMap<String, u32> {
     let mut failed = BTreeMap::new();
     for ServerProblem { server, what, said } in problems {
@@ -40,7 +40,7 @@ pub fn servers_failed(problems: &[ServerProblem]) -> BTreeMap<String, u32> {
     failed
 }
 
-/// How the model's part ended, in the words of the agent SDK where it has one.
+/// Records the end of the model's part, in the terms of the agent SDK if it has one.
 pub fn ended(end: &AgentRunEnd) {
     let (subtype, stop_reason) = match end {
         AgentRunEnd::Done => ("success", "end_turn"),
@@ -61,7 +61,7 @@ pub fn ended(end: &AgentRunEnd) {
     Context::current().span().set_attributes(span);
 }
 
-/// What the review came to.
+/// Records the result of the review.
 pub fn done(record: &ReviewRecord) {
     let denials =
         record.detail.modelled.iter().flat_map(|did| did.denials.values()).copied().map(i64::from).sum();
@@ -82,7 +82,7 @@ fn came_to(outcome: &ReviewOutcome, (turns, cost): (u32, MicroUsd), denials: i64
         KeyValue::new(OUTCOME, outcome.kind.as_str()),
         KeyValue::new(COST, dollars(cost).to_string()),
     ]);
-    // With a model, how its part ended says it.
+    // With a model, the end of its part sets this attribute.
     if outcome.runtime == ReviewRuntime::Rules {
         let subtype = match outcome.kind {
             OutcomeKind::Reviewed | OutcomeKind::Partial | OutcomeKind::Skipped => "success",

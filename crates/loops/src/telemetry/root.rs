@@ -1,4 +1,4 @@
-//! The root span of each loop: of a review, of a step of a run that converges, and of a run of a sync job.
+//! The root span of each loop: of a review, of a step of a converge run, and of a run of a sync job.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -25,19 +25,20 @@ pub(super) const OUTCOME: &str = "langfuse.trace.metadata.outcome";
 pub(super) const COST: &str = "langfuse.trace.metadata.cost_usd";
 /// The name of a review's span.
 const REVIEW: &str = "pr-review";
-/// The name of the span of a step of a run that converges.
+/// The name of the span of a step of a converge run.
 const CONVERGE: &str = "pr-converge";
 /// The name of the span of a run of a sync job.
 const SYNC: &str = "sync";
 
-/// Begins the trace of a review: the context that its future is to be polled in, and dropped with.
+/// Begins the trace of a review. Returns the context in which its future is to be polled and dropped.
 pub fn review(run: &RunId, key: &SlotKey, repository: Option<&str>, number: Option<u64>) -> Context {
     let mut common = vec![KeyValue::new("reviewId", run.as_str().to_owned())];
     common.extend(pull_request((run, key), repository, number));
     begin(REVIEW, run, common, None)
 }
 
-/// Begins the trace of a run of a sync job: the context that its future is to be polled in, and dropped with.
+/// Begins the trace of a run of a sync job. Returns the context in which its future is to be polled and
+/// dropped.
 pub fn sync(run: &RunId, key: &SlotKey, repository: &str, (job, package): (&str, &str)) -> Context {
     let common = [
         ("repo", repository),
@@ -52,17 +53,17 @@ pub fn sync(run: &RunId, key: &SlotKey, repository: &str, (job, package): (&str,
     begin(SYNC, run, common.map(|(name, value)| KeyValue::new(name, value.to_owned())).into(), None)
 }
 
-/// The span of one step of a run that converges; of a whole run, where that is one step. The steps of a run have one
+/// The span of one step of a converge run, or of a whole run that is one step. The steps of a run have one
 /// trace.
 #[derive(Debug)]
 pub struct ConvergeSpan {
     context: Context,
-    /// The cost and the turns of the run before.
+    /// Cost and turns of the run before the step.
     before: (MicroUsd, u32),
 }
 
 impl ConvergeSpan {
-    /// Begins the span of a step that goes on with this run since `began`. `number`: the pull request's.
+    /// Begins the span of a step that continues this run since `began`. `number` is that of the pull request.
     pub fn begin(
         record: &Converged,
         repository: Option<&str>,
@@ -75,26 +76,26 @@ impl ConvergeSpan {
         Self { context, before: (record.cost(), record.turns()) }
     }
 
-    /// The step: what runs for it is below the span.
+    /// Wraps a step, whose own spans are then below this span.
     pub fn around<F: Future>(&self, step: F) -> impl Future<Output = F::Output> {
         step.with_context(self.context.clone())
     }
 
-    /// The span as a context.
+    /// Returns the span as a context.
     pub fn context(&self) -> &Context {
         &self.context
     }
 
-    /// Says where the step has left its run.
+    /// Records the state in which the step has left its run.
     pub fn over(&self, record: &Converged) {
         self.spent(record);
-        // A run that goes on has no end yet.
+        // A run that continues has no end yet.
         if let Some(end) = record.end() {
             came_to(&self.context, end, record.reason().unwrap_or_default(), self.turns(record));
         }
     }
 
-    /// Says what the step took, of one that stopped before its end.
+    /// Records the cost of a step that stopped before its end.
     pub fn spent(&self, record: &Converged) {
         let cost = record.cost().0.saturating_sub(self.before.0.0);
         spent(&self.context, MicroUsd(cost), self.turns(record));
@@ -104,7 +105,7 @@ impl ConvergeSpan {
         record.turns().saturating_sub(self.before.1)
     }
 
-    /// Says that the step could not be done.
+    /// Records that the step failed.
     pub fn failed(&self, why: &str) {
         failed(&self.context, why);
     }
@@ -119,27 +120,27 @@ pub fn converge_unknown(
     begin(CONVERGE, run, pull_request((run, key), Some(repository), Some(number)), Some(began))
 }
 
-/// Says what a run of a sync job came to.
+/// Records the result of a run of a sync job.
 pub fn synced(context: &Context, record: &Synced) {
     spent(context, record.cost(), record.turns());
     came_to(context, record.detail.result.end(), &record.detail.exit_reason, record.turns());
 }
 
-/// The run of this context could not be done.
+/// Records that the run of this context failed.
 pub fn failed(context: &Context, why: &str) {
     let why = line::clean(&redact(why), MAX_REASON_CHARS);
     context.span().set_attribute(KeyValue::new("subtype", "error_during_execution"));
     context.span().set_status(Status::error(why));
 }
 
-/// The use of a run: its cost, and answers of models.
+/// Records the consumption of a run: its cost, and the number of models' answers.
 fn spent(context: &Context, cost: MicroUsd, turns: u32) {
     let took = [KeyValue::new("cost_usd", dollars(cost)), KeyValue::new("num_turns", i64::from(turns))];
     context.span().set_attributes(took);
     context.span().set_attribute(KeyValue::new(COST, dollars(cost).to_string()));
 }
 
-/// The end of a run, and its reason.
+/// Records the end of a run and its reason.
 fn came_to(context: &Context, end: RunOutcome, why: &str, turns: u32) {
     let span = context.span();
     if !span.is_recording() {
@@ -151,7 +152,7 @@ fn came_to(context: &Context, end: RunOutcome, why: &str, turns: u32) {
         RunOutcome::Failed => return failed(context, why),
         RunOutcome::Done | RunOutcome::Partial | RunOutcome::Skipped | RunOutcome::Deferred => {}
     }
-    // With a model, how its part ended says it.
+    // With a model, the end of its part sets this attribute.
     if turns == 0 {
         span.set_attribute(KeyValue::new("subtype", "success"));
     }
@@ -159,7 +160,8 @@ fn came_to(context: &Context, end: RunOutcome, why: &str, turns: u32) {
     span.set_attribute(KeyValue::new("truing.outcome.reason", why));
 }
 
-/// The names of a run and of its pull request. Langfuse filters traces by their metadata, which are texts.
+/// Returns the attributes of a run and of its pull request. Langfuse filters traces by their metadata, which
+/// are texts.
 fn pull_request(
     (run, key): (&RunId, &SlotKey),
     repository: Option<&str>,
@@ -185,7 +187,7 @@ fn pull_request(
     common
 }
 
-/// Begins a root span, since `began` if it did before. Every span below it says what it is about.
+/// Begins a root span, at `began` if it began earlier. Every span below it inherits the common attributes.
 fn begin(name: &'static str, run: &RunId, mut common: Vec<KeyValue>, began: Option<SystemTime>) -> Context {
     common.extend([
         KeyValue::new("langfuse.trace.name", name),
@@ -207,7 +209,7 @@ fn begin(name: &'static str, run: &RunId, mut common: Vec<KeyValue>, began: Opti
     Context::new().with_value(CommonAttributes(Arc::from(common))).with_span(span)
 }
 
-/// A run's id is a UUID, which is a trace's id, too; of any other name its hash is.
+/// Returns the trace's id: the run's id if it is a UUID, otherwise a hash of it.
 fn trace_id(run: &RunId) -> TraceId {
     let id = Uuid::parse_str(run.as_str()).map_or_else(
         |_| {

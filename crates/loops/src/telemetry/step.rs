@@ -1,4 +1,4 @@
-//! Spans below a root: one begins if its run is traced, and ends with its value.
+//! Spans below a root: a span begins if its run is traced, and ends when its value is dropped.
 
 use std::sync::Arc;
 
@@ -13,28 +13,28 @@ use truing_reader::redact::redact;
 
 use super::export::captures;
 
-/// Who says what is traced.
+/// Name of the tracing instrumentation scope.
 pub(super) const SCOPE: &str = "truing";
-/// The most characters of a text in a span.
+/// Maximum number of characters of a text in a span.
 const MAX_TEXT_CHARS: usize = 32 << 10;
-/// The most characters of why something failed.
+/// Maximum number of characters of the reason for a failure.
 const MAX_WHY_CHARS: usize = 300;
 
-/// Micro-dollars as traces have them.
+/// Converts micro-dollars to the dollars of traces.
 #[allow(clippy::cast_precision_loss, reason = "a run costs no billions")]
 pub(super) fn dollars(cost: MicroUsd) -> f64 {
     cost.0 as f64 / 1e6
 }
 
-/// What every span of a trace says.
+/// The attributes of every span of a trace.
 #[derive(Clone)]
 pub(super) struct CommonAttributes(pub(super) Arc<[KeyValue]>);
 
-/// A span that is under way; nothing where nothing is traced.
+/// A span in progress; empty if nothing is traced.
 pub struct StepSpan(Option<Context>);
 
 impl StepSpan {
-    /// Begins one. `attributes` are only made if it is wanted.
+    /// Begins a span. `attributes` is only called if the run is traced.
     pub(super) fn begin(
         name: impl FnOnce() -> String,
         kind: SpanKind,
@@ -53,14 +53,14 @@ impl StepSpan {
         Self(Some(current.with_span(span)))
     }
 
-    /// Says more of it. `attributes` are only made if it is wanted.
+    /// Adds attributes. `attributes` is only called if the run is traced.
     pub fn says(&self, attributes: impl FnOnce() -> Vec<KeyValue>) {
         if let Some(context) = &self.0 {
             context.span().set_attributes(attributes());
         }
     }
 
-    /// It failed, with an error of this type.
+    /// Marks the span as failed, with an error of this type.
     pub fn failed(&self, kind: &'static str, why: &str) {
         if let Some(context) = &self.0 {
             context.span().set_attribute(KeyValue::new("error.type", kind));
@@ -77,7 +77,7 @@ impl Drop for StepSpan {
     }
 }
 
-/// A tool is called.
+/// Begins the span of a tool call.
 pub fn tool(name: &str, input: &Value) -> StepSpan {
     let attributes = || {
         let mut attributes = vec![
@@ -92,7 +92,7 @@ pub fn tool(name: &str, input: &Value) -> StepSpan {
     StepSpan::begin(|| format!("execute_tool {name}"), SpanKind::Internal, attributes)
 }
 
-/// Writes to a forge are made, and traced below the span that is under way.
+/// Makes writes to a forge, and traces them below the current span.
 pub static WRITES: WriteMonitor = WriteMonitor { dry_run: false, made: None, span: Some(write) };
 
 impl WriteSpan for StepSpan {
@@ -101,7 +101,7 @@ impl WriteSpan for StepSpan {
     }
 }
 
-/// A forge is written to.
+/// Begins the span of a write to a forge.
 fn write(action: &'static str, items: usize) -> Box<dyn WriteSpan> {
     let attributes = || {
         let items = i64::try_from(items).unwrap_or(i64::MAX);
@@ -114,7 +114,7 @@ fn write(action: &'static str, items: usize) -> Box<dyn WriteSpan> {
     Box::new(StepSpan::begin(|| format!("forge {action}"), SpanKind::Client, attributes))
 }
 
-/// The names of a text: in the conventions, for Langfuse, and what its hash and size begin with.
+/// The attribute keys of a text: in the conventions, for Langfuse, and of its hash and size.
 pub(super) struct TextAttributeKeys {
     pub(super) convention: &'static str,
     pub(super) langfuse: &'static str,
@@ -126,14 +126,14 @@ const TOOL_INPUT: TextAttributeKeys = TextAttributeKeys {
     langfuse: "langfuse.observation.input",
     digest: ["truing.tool.arguments.sha256", "truing.tool.arguments.bytes"],
 };
-/// What a tool answers.
+/// The keys of a tool's output.
 pub(crate) const TOOL_OUTPUT: TextAttributeKeys = TextAttributeKeys {
     convention: "gen_ai.tool.call.result",
     langfuse: "langfuse.observation.output",
     digest: ["truing.tool.result.sha256", "truing.tool.result.bytes"],
 };
 
-/// A text without secrets, where texts may be traced; else its hash and its size.
+/// Returns a text without secrets, if texts may be traced; otherwise its hash and its size.
 pub(super) fn content(of: TextAttributeKeys, text: &str) -> Vec<KeyValue> {
     if captures() {
         let shown = line::cut(redact(text), MAX_TEXT_CHARS);
@@ -147,7 +147,7 @@ pub(super) fn content(of: TextAttributeKeys, text: &str) -> Vec<KeyValue> {
 }
 
 impl StepSpan {
-    /// What a tool answered.
+    /// Records a tool's output.
     pub fn answered(&self, text: &str, is_error: bool) {
         self.says(|| content(TOOL_OUTPUT, text));
         if is_error {

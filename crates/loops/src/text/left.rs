@@ -1,4 +1,4 @@
-//! Words for heads that their tier leaves without a review.
+//! Texts for heads whose tier disables their review.
 
 use truing_core::id::Sha;
 use truing_core::line;
@@ -9,12 +9,12 @@ use truing_core::tier::{Tier, TierChoice};
 /// The longest name of a repository in a sentence, in characters.
 const MAX_NAME_CHARS: usize = 120;
 
-/// The reason of a later head of a pull request that is reviewed once.
+/// Returns the reason for a later head of a pull request that is reviewed once.
 pub fn left_once(reviewed: &Sha) -> String {
     format!("not reviewed (once): commit {} was reviewed", reviewed.short())
 }
 
-/// The reason of a head whose tier is `off`.
+/// Returns the reason for a head whose tier is `off`.
 pub fn left_off(choice: &TierChoice, pull: &PullRequest) -> String {
     let at = shown_place(&choice.at);
     let what = if choice.is_of_pull {
@@ -29,7 +29,7 @@ pub fn left_off(choice: &TierChoice, pull: &PullRequest) -> String {
     }
 }
 
-/// The line beside the head.
+/// Returns the description of the head's status.
 pub fn left_status(choice: &TierChoice) -> String {
     match choice.tier {
         Tier::Once => "not reviewed (once)".to_owned(),
@@ -37,18 +37,18 @@ pub fn left_status(choice: &TierChoice) -> String {
     }
 }
 
-/// The text of the head's check.
+/// Returns the text of the head's check.
 pub fn not_reviewed(head: &Sha, reason: &str) -> String {
     let ask = "Comment `/review` for a review of this commit.";
     format!("## Truing: not reviewed\n\nCommit `{}`: {}.\n\n{ask}", head.short(), plain(reason))
 }
 
-/// A rule's place without the folder of its file, which no pull request shows.
+/// Returns a rule's place without the folder of its file, which no pull request shows.
 fn shown_place(at: &str) -> &str {
     at.rsplit('/').next().unwrap_or(at)
 }
 
-/// The reason of a review without a model where there is one.
+/// Returns the reason for a review without the available model.
 pub fn rules_alone(choice: &TierChoice) -> String {
     let because = if choice.because.is_empty() { String::new() } else { format!(": {}", choice.because) };
     format!("rules alone by tier rules ({}{because})", shown_place(&choice.at))

@@ -1,19 +1,19 @@
-//! Remarks on a review: sentences about the model and the linters that are no findings.
+//! Remarks on a review: sentences about the model and the linters that are not findings.
 
 use truing_core::line::{clean, counted};
 use truing_core::outcome::{ModelMemory, ReviewRecord};
 
 use super::MAX_TOOL_CHARS;
 
-/// The most names of denied tools that are listed.
+/// Maximum number of denied tools that are listed.
 const MAX_DENIED: usize = 10;
-/// The number of files that could not be passed to a linter and are named; the rest is counted.
+/// Maximum number of files that could not be passed to a linter and are named; the rest is counted.
 const MAX_UNLINTED: usize = 10;
-/// The longest path of one, in characters.
+/// Maximum number of characters of such a file's path.
 const MAX_PATH_CHARS: usize = 200;
 
-/// Remarks on a review: the repository's own words that the model has read, and where they are from; memory and skills that did
-/// not count; calls that the model was denied; linters that did not look.
+/// Returns the remarks on a review. They cover the repository's own instructions that the model has read,
+/// with their origin; ignored memory and skills; denied calls of the model; and linters that did not run.
 pub fn remarks(record: &ReviewRecord) -> Vec<String> {
     let memory = record.detail.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref());
     let memory = memory.into_iter().flat_map(|ModelMemory { own, notes, .. }| {
@@ -26,7 +26,7 @@ pub fn remarks(record: &ReviewRecord) -> Vec<String> {
     });
     let kept_open = record.detail.tools.iter().filter_map(|tool| {
         let (name, why) = (clean(&tool.name, MAX_TOOL_CHARS), tool.keeps_open.as_ref()?);
-        // A failed one resolves nothing either, and the outcome says why.
+        // A failed linter resolves nothing either, and the outcome gives the reason.
         tool.failed.is_none().then(|| format!("earlier findings of {name} stay open: {why}"))
     });
     let unlinted = record.detail.tools.iter().filter(|tool| !tool.unlinted.is_empty()).map(|tool| {
@@ -57,7 +57,7 @@ pub fn remarks(record: &ReviewRecord) -> Vec<String> {
         .collect()
 }
 
-/// The calls that the model was denied, in one sentence.
+/// Lists the denied calls of the model in one sentence.
 fn denied(record: &ReviewRecord) -> Option<String> {
     let denials = &record.detail.modelled.as_ref()?.denials;
     let all: u32 = denials.values().fold(0, |sum, count| sum.saturating_add(*count));

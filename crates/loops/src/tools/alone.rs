@@ -1,8 +1,8 @@
-//! States of files as a linter sees them that looks at each file alone: equal states have equal findings.
+//! Digests of files' states for a linter that inspects each file alone: equal states have equal findings.
 //!
-//! A state is of the file's bytes, of the files that configure the linter for it, of those that these name, and of the names of files
-//! beside it where they count. Bytes are compared and searched for names of files; nothing is parsed. No link is followed, and what
-//! has no certain state is looked at again.
+//! A state covers the file's bytes, the files that configure the linter for it, the files that these name,
+//! and the names of neighbouring files where they count. Bytes are compared and searched for file names,
+//! without parsing. No symbolic link is followed, and a file without a certain state is inspected again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -19,24 +19,24 @@ use truing_diff::RepoPath;
 use truing_reader::output::known::KnownTool;
 use truing_reader::{FileOpenError, FileTree, MAX_FILE_BYTES, open_regular};
 
-/// The most bytes of a file that configures.
+/// Maximum number of bytes of a configuration file.
 pub(super) const MAX_CONFIGURATION: usize = 1 << 20;
-/// The most words of a file that may be names of others.
+/// Maximum number of words of a file that may be names of other files.
 const MAX_WORDS: usize = 20_000;
-/// The most bytes of such a word.
+/// Maximum number of bytes of such a word.
 const MAX_WORD: usize = 300;
-/// The most files that a configuration names, and that these name.
+/// Maximum number of files that a configuration names, directly or through these files.
 pub(super) const MAX_NAMED: usize = 500;
-/// The most names in a folder.
+/// Maximum number of names in a folder.
 const MAX_NAMES: usize = 20_000;
-/// The most bytes of an expression when it is compiled.
+/// Maximum number of bytes of an expression when it is compiled.
 const MAX_EXPRESSION: usize = 1 << 20;
-/// Ends of the names of files in which names of others are looked for.
+/// Extensions of the files that are searched for names of other files.
 pub(super) const TEXTS: &[&str] = &["toml", "ini", "cfg", "conf", "yml", "yaml", "json", "jsonc", "rc"];
 
-/// A state; equal ones are of files of equal findings.
+/// A digest of a state; equal digests mean equal findings.
 pub(super) type StateDigest = [u8; 32];
-/// A state that is not certain is none.
+/// A value that is none if it is uncertain.
 type CertainOption<T> = Option<T>;
 
 /// A tree as a linter sees it.
@@ -45,16 +45,17 @@ pub(super) struct LinterTree<'a> {
     root: &'a Path,
     known: &'a KnownTool,
     together: Option<Regex>,
-    /// Of the options.
+    /// The state of the options.
     options: CertainOption<StateDigest>,
-    /// Of the configuration in one folder.
+    /// The states of the configuration, by folder.
     configured: BTreeMap<String, CertainOption<StateDigest>>,
-    /// Of the names in one folder.
+    /// The states of the names, by folder.
     names: BTreeMap<String, CertainOption<StateDigest>>,
 }
 
 impl<'a> LinterTree<'a> {
-    /// The tree in this folder, as this linter sees it with these options from a folder of it; none, if it looks at files together.
+    /// Creates the view of this linter with these options, from a folder of the tree. None, if the linter
+    /// inspects files together.
     pub(super) fn new(
         root: &'a Path,
         known: &'a KnownTool,
@@ -73,7 +74,7 @@ impl<'a> LinterTree<'a> {
         Some(alone)
     }
 
-    /// The state of a file.
+    /// Returns the state of a file.
     pub(super) fn state(&mut self, path: &str) -> CertainOption<StateDigest> {
         let PathContent::File { bytes, is_program } = self.opened(path, MAX_FILE_BYTES) else { return None };
         if self.is_together(&bytes) {
@@ -93,7 +94,8 @@ impl<'a> LinterTree<'a> {
         Some(parts.state())
     }
 
-    /// The files that options name. An option may itself be configuration.
+    /// Returns the state of the options and of the files that they name. An option may itself be
+    /// configuration.
     fn of_options(&self, options: &[String], folder: &str) -> CertainOption<StateDigest> {
         let (mut parts, mut named) = (DigestBuilder::default(), BTreeSet::new());
         for option in options {
@@ -105,7 +107,7 @@ impl<'a> LinterTree<'a> {
         Some(parts.state())
     }
 
-    /// The files of a folder that configure the linter, and those that they name.
+    /// Returns the state of a folder's files that configure the linter, and of those that they name.
     fn configured(&mut self, folder: &str) -> CertainOption<StateDigest> {
         if let Some(known) = self.configured.get(folder) {
             return *known;
@@ -172,7 +174,7 @@ impl<'a> LinterTree<'a> {
         Some(())
     }
 
-    /// The names in a folder, and which of them are folders.
+    /// Returns the state of the names in a folder, marking those that are folders.
     fn names(&mut self, folder: &str) -> CertainOption<StateDigest> {
         if let Some(known) = self.names.get(folder) {
             return *known;
@@ -223,18 +225,18 @@ impl<'a> LinterTree<'a> {
     }
 }
 
-/// A path of the tree.
+/// The content of a path of the tree.
 enum PathContent {
-    /// A plain file.
+    /// A plain file that was read.
     File {
-        /// All of it.
+        /// Complete content of the file.
         bytes: Vec<u8>,
-        /// May it be started?
+        /// True if the file is executable.
         is_program: bool,
     },
-    /// No file: nothing, or a folder.
+    /// No file: the path is missing or a folder.
     Nothing,
-    /// A link, or what is too large or cannot be read.
+    /// A symbolic link, or a file that is too large or cannot be read.
     Unknown,
 }
 
@@ -245,7 +247,8 @@ fn read(file: File, most: u64) -> Option<PathContent> {
     (read as u64 <= most).then_some(PathContent::File { bytes, is_program })
 }
 
-/// The words of a text that may be names of files, each once: those of the letters of most names, and values of whole lines.
+/// Returns the words of a text that may be file names, each once: words in the letters of most names, and
+/// values of whole lines.
 pub(super) fn words(text: &[u8]) -> BTreeSet<&str> {
     let plain = text.split(|byte| !byte.is_ascii_alphanumeric() && !b"_-./+@~".contains(byte));
     let lines = text.split(|byte| *byte == b'\n');
@@ -259,7 +262,7 @@ pub(super) fn words(text: &[u8]) -> BTreeSet<&str> {
     words.map(|word| word.trim_matches(is_around)).filter(|word| !word.is_empty()).collect()
 }
 
-/// The folders above a file, the root first.
+/// Returns the folders above a file, the root first.
 pub(super) fn folders(path: &str) -> impl Iterator<Item = &str> {
     let ends = path.match_indices('/').map(|(at, _)| at);
     std::iter::once("").chain(ends.filter_map(|at| path.get(..at)))
@@ -269,7 +272,7 @@ pub(super) fn within(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
-/// A path from a folder of the tree; none, if it leads out of that.
+/// Joins a path to a folder of the tree; none if the result is outside of the tree.
 pub(super) fn joined(folder: &str, word: &str) -> Option<String> {
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
     for part in word.split('/') {
@@ -285,7 +288,7 @@ pub(super) fn joined(folder: &str, word: &str) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("/"))
 }
 
-/// Is it the absolute path of a file, which no state is of?
+/// True if the word is the absolute path of an existing file, which no state covers.
 fn is_outside(word: &str) -> bool {
     word.starts_with('/') && std::fs::metadata(word).is_ok_and(|found| !found.is_dir())
 }
@@ -295,7 +298,7 @@ pub(super) fn has_end(name: &str, ends: &[&str]) -> bool {
     end.is_some_and(|end| ends.contains(&end))
 }
 
-/// Parts of what a digest is of, each with its length.
+/// A digest of several parts, each with its length.
 #[derive(Default)]
 pub(super) struct DigestBuilder(Sha256);
 

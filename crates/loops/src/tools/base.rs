@@ -1,4 +1,4 @@
-//! The base of a change, laid out for linters.
+//! Lays out the base of a change for linters.
 
 use truing_core::id::Sha;
 use truing_diff::RepoPath;
@@ -9,12 +9,12 @@ use truing_git::{LocalRepository, Mirror, PrivateFolder};
 pub enum BaseCommit<'a> {
     /// A working tree's repository.
     Repository(&'a LocalRepository, &'a Sha),
-    /// A mirror.
+    /// A mirror of a repository.
     Mirror(&'a Mirror, &'a Sha),
 }
 
 impl BaseCommit<'_> {
-    /// Its files, in a folder that is gone afterwards. None, if it cannot be laid out: then nothing is known to be old.
+    /// Returns the commit's files in a temporary folder. None, if that fails: then no finding counts as old.
     pub(super) async fn laid_out(self) -> Option<PrivateFolder> {
         let exported = match self {
             Self::Repository(repository, commit) => repository.export_all(commit).await,
@@ -25,7 +25,7 @@ impl BaseCommit<'_> {
         exported.ok().map(|(folder, _)| folder)
     }
 
-    /// Those of its files that have these paths, in a folder that is gone afterwards.
+    /// Returns the commit's files of these paths in a temporary folder.
     pub(super) async fn some(self, paths: &[RepoPath]) -> Result<PrivateFolder, String> {
         let folder = PrivateFolder::new().map_err(|error| error.to_string())?;
         let exported = match self {
@@ -37,7 +37,7 @@ impl BaseCommit<'_> {
         exported.map(|_| folder).map_err(|error| error.to_string())
     }
 
-    /// The content of its file of this path; none, if it has no plain one.
+    /// Returns the content of the commit's file of this path; none, if there is no plain file.
     pub(super) async fn read(self, path: &RepoPath) -> Result<Option<Vec<u8>>, String> {
         let read = match self {
             Self::Repository(repository, commit) => repository.read(commit, path).await,

@@ -1,8 +1,9 @@
-//! Findings that are as old as the base: a change that moves, re-indents or renames code is not told again of what linters
-//! said of it before.
+//! Finds findings that are as old as the base: if a change moves, re-indents or renames code, earlier
+//! findings of linters are not reported again.
 //!
-//! The linters that found something look at the base, too, at the lines that the change removes. It is the same finding as one
-//! on an added line if rule, words and code are equal; blanks do not count, nor digits in the words.
+//! The linters that found something also run on the base, at the lines that the change removes. A finding on
+//! an added line is old if its rule, message and code equal those of one on a removed line. Blanks do not
+//! count, nor do digits in the message.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +14,8 @@ use truing_core::port::ChangedFile;
 use truing_diff::{FileDiff, FileStatus, removed_ranges};
 use truing_reader::CUT;
 
-/// The files of the base of which a change removes lines, each with those, in the order of their paths.
+/// Returns the files of the base from which a change removes lines, each with those lines, in the order of
+/// their paths.
 pub(super) fn removed(changes: &[FileDiff<'_>], everywhere: bool) -> Vec<ChangedFile> {
     let mut files: Vec<ChangedFile> = Vec::new();
     for file in changes {
@@ -30,12 +32,13 @@ pub(super) fn removed(changes: &[FileDiff<'_>], everywhere: bool) -> Vec<Changed
     files
 }
 
-/// The names of the linters that have found something.
+/// Returns the names of the linters that have found something.
 pub(super) fn found_by(found: &[PlacedFinding]) -> BTreeSet<String> {
     found.iter().filter_map(|placed| placed.raw.tool()).map(str::to_owned).collect()
 }
 
-/// Takes the findings of linters away that are among those of the base, each of those once. The answer: their fingerprints.
+/// Removes the findings of linters that match one of the base's, each of which counts once. Returns their
+/// fingerprints.
 pub(super) fn take_old(found: &mut Vec<PlacedFinding>, base: &[RawFinding]) -> BTreeSet<Fingerprint> {
     let mut taken = BTreeSet::new();
     let mut old: BTreeMap<FindingIdentity, usize> = BTreeMap::new();
@@ -43,7 +46,7 @@ pub(super) fn take_old(found: &mut Vec<PlacedFinding>, base: &[RawFinding]) -> B
         *old.entry(same(raw)).or_default() += 1;
     }
     found.retain(|placed| {
-        // A secret is hidden: a new one looks like the one before.
+        // A hidden secret looks like any other: a new one could not be distinguished.
         let is_hidden = placed.raw.snippet.trim().is_empty() || placed.raw.snippet.contains(CUT);
         if placed.raw.source != FindingSource::Tool || is_hidden {
             return true;
@@ -61,7 +64,7 @@ pub(super) fn take_old(found: &mut Vec<PlacedFinding>, base: &[RawFinding]) -> B
     taken
 }
 
-/// Two findings of equal values here are the same.
+/// Two findings with equal values here are the same.
 type FindingIdentity = (String, String, String);
 
 fn same(raw: &RawFinding) -> FindingIdentity {

@@ -1,8 +1,8 @@
-//! Folders of what linters have built, such as compiled dependencies: a later run builds the rest alone.
+//! Folders of linters' builds, such as compiled dependencies, which let a later run build only the rest.
 //!
-//! A run may write whatever it wants there, so a folder is of one repository, one level of trust, one kind of tree, one tool and one
-//! version of its program; and nothing outside of the sandbox uses what it holds. One run uses it at a time: who comes second
-//! builds everything.
+//! A run may write anything there. A folder therefore belongs to one repository, one level of trust, one kind
+//! of tree, one tool and one version of its program, and its content is used only inside of the sandbox. One
+//! run uses it at a time; a second one builds everything.
 
 use std::fs::{DirBuilder, File, FileTimes, TryLockError};
 use std::io;
@@ -23,19 +23,20 @@ use super::kept::ProgramIdentity;
 use super::running::{LinterFiles, LinterRunMethod, LinterRunner, OWN};
 use super::select::SelectedLinter;
 
-/// The form of the folders: raised when they would be used otherwise.
+/// Version of the folders' layout: raised when the use of the folders changes.
 const FORM: &str = "1";
 /// The folder that holds them all.
 const BUILDS: &str = "builds";
-/// The most bytes of all folders.
+/// Maximum number of bytes of all folders.
 const BYTES: u64 = 2 << 30;
 /// The longest time for which an unused folder is kept.
 const AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-/// The bytes that are free on the disk where a run uses a folder: it may write [`BYTES`], and is ended where the disk is nearly full.
+/// Number of free bytes that the disk needs for a run that uses a folder. The run may write [`BYTES`], and is
+/// ended if the disk is nearly full.
 const FREE: u64 = 3 << 30;
 /// The part of a folder that a run may write to.
 const BUILT: &str = "built";
-/// The file that says how many bytes that holds, where it is known.
+/// The file with the number of bytes in that part, if it is known.
 const NOTED: &str = "bytes";
 
 /// The folders of all runs, in one folder.
@@ -56,13 +57,13 @@ pub(super) struct HeldBuilds {
 }
 
 impl HeldBuilds {
-    /// The part that the sandbox shows.
+    /// Returns the part that the sandbox shows.
     pub(super) fn builds(&self) -> &BuildFolder {
         &self.builds
     }
 
-    /// Lets go of it after runs that ended so, and removes folders that are old or too much. What a run left that was ended
-    /// for writing too much is of no use.
+    /// Releases the folder after runs with these ends, and removes folders that are old or exceed the limit.
+    /// The builds of a run that was ended for writing too much are discarded.
     pub(super) async fn end(self, ends: Vec<CommandEnd>) {
         let done = tokio::task::spawn_blocking(move || {
             let is_full = ends.iter().any(|end| matches!(end, CommandEnd::Disk | CommandEnd::Full));
@@ -77,7 +78,7 @@ impl HeldBuilds {
             cache.tidy();
             io::Result::Ok(())
         });
-        // Then the next run builds everything.
+        // The next run then builds everything.
         if let Ok(Err(error)) = done.await {
             tracing::debug!(%error, "what a linter has built cannot be kept");
         }
@@ -85,17 +86,17 @@ impl HeldBuilds {
 }
 
 impl BuildCache {
-    /// In a folder beside the findings that are kept.
+    /// Places the folders beside the kept findings.
     fn beside(findings: &ToolCache) -> Self {
         Self::new(findings.folder().join(BUILDS))
     }
 
-    /// In this folder, which is made with the first.
+    /// Uses this folder, which is created with the first build.
     fn new(folder: PathBuf) -> Self {
         Self { folder, bytes: BYTES, age: AGE }
     }
 
-    /// The folder of this name, if no other run uses it now and its disk has room.
+    /// Returns the folder of this name, if no other run uses it now and its disk has room.
     fn hold(&self, name: &str, variables: &[String]) -> io::Result<Option<HeldBuilds>> {
         let place = self.folder.join(name);
         DirBuilder::new().recursive(true).mode(0o700).create(&place)?;
@@ -105,11 +106,11 @@ impl BuildCache {
         }
         let Some(lock) = locked(&place)? else { return Ok(None) };
         let built = place.join(BUILT);
-        // A run that is ended for writing too much has failed: there has to be room for what it adds.
+        // A run that is ended for writing too much has failed: there must be room for its additions.
         if bytes_of(&place) > self.bytes / 4 * 3 {
             truing_git::remove_folder(&built)?;
         }
-        // It is written again when the run has ended.
+        // The file is written again when the run has ended.
         match std::fs::remove_file(place.join(NOTED)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -122,12 +123,12 @@ impl BuildCache {
         Ok(Some(HeldBuilds { cache: self.clone(), place, builds, _lock: lock }))
     }
 
-    /// Removes folders that were not used for long, and what is too much; one in use stays.
+    /// Removes folders that were unused for long or exceed the limit; a folder in use stays.
     fn tidy(&self) {
         let places = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut all: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         for place in places {
-            // A file of it is made or removed in each run.
+            // Each run creates or removes a file in the folder, which sets its time.
             let used = place.metadata().ok().filter(|found| found.is_dir()).and_then(|it| it.modified().ok());
             if let Some(used) = used {
                 all.push((used, bytes_of(&place.path()), place.path()));
@@ -135,7 +136,7 @@ impl BuildCache {
         }
         all.sort_unstable();
         let mut left = 0_u64;
-        // What was used last comes first.
+        // The folders that were used last come first.
         for (used, bytes, place) in all.into_iter().rev() {
             left = left.saturating_add(bytes);
             let is_old = used.elapsed().is_ok_and(|ago| ago > self.age);
@@ -148,13 +149,14 @@ impl BuildCache {
     }
 }
 
-/// The bytes that a folder's run has left, as they were noted, else as they are.
+/// Returns the number of bytes of a folder's builds, as recorded, else as measured.
 fn bytes_of(place: &Path) -> u64 {
     let noted = std::fs::read_to_string(place.join(NOTED)).ok().and_then(|text| text.parse().ok());
     noted.unwrap_or_else(|| BuildFolder::bytes(&place.join(BUILT)))
 }
 
-/// Locks a folder of this user's that no other user may open; none if another run holds it, or has just removed it.
+/// Locks a folder that belongs to this user and is closed to others; none if another run holds it or has just
+/// removed it.
 fn locked(place: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = File::from(rustix::fs::open(place, flags, Mode::empty())?);
@@ -167,19 +169,20 @@ fn locked(place: &Path) -> io::Result<Option<File>> {
         Err(TryLockError::WouldBlock) => return Ok(None),
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    // Whoever had it may have removed it meanwhile.
+    // The previous holder may have removed the folder in the meantime.
     let is_there = |there: std::fs::Metadata| (there.dev(), there.ino()) == (mine.dev(), mine.ino());
     Ok(place.symlink_metadata().is_ok_and(is_there).then_some(opened))
 }
 
-/// Everything that decides whether a run may use what another one has built.
+/// All inputs that decide if a run may use another run's builds.
 #[derive(Clone, Debug)]
 struct BuildOrigin<'a> {
     /// The name of the level of trust.
     trust: &'a str,
     /// The folder of the repository's files.
     project: PathBuf,
-    /// The kind of tree: the working tree, a copy of a head, or one of a base. A head may be somebody else's.
+    /// The kind of tree: the working tree, a copy of a head, or one of a base. A head may be another
+    /// person's.
     kind: &'a str,
     tool: &'a SelectedLinter,
     program: &'a ProgramIdentity,
@@ -187,7 +190,7 @@ struct BuildOrigin<'a> {
 }
 
 impl BuildOrigin<'_> {
-    /// The name of its folder.
+    /// Returns the name of the folder.
     fn name(&self) -> String {
         let mut parts = DigestBuilder::default();
         for part in [FORM, env!("CARGO_PKG_VERSION"), self.trust, self.kind] {
@@ -202,7 +205,8 @@ impl BuildOrigin<'_> {
 }
 
 impl LinterRunner {
-    /// The folder of what earlier runs of a tool have built, if the tool keeps what it builds, and no other run uses it now.
+    /// Returns the folder with the builds of a tool's earlier runs, if the tool keeps its builds and no other
+    /// run uses the folder now.
     pub(super) async fn held(
         &self,
         tool: &SelectedLinter,
@@ -241,8 +245,8 @@ impl LinterRunner {
     }
 }
 
-/// Dates every file of a copy now. Programs take a file for unchanged that is older than what they have built of it; and a copy of
-/// another commit may have been made before that.
+/// Sets the time of every file of a copy to now. Programs treat a file that is older than its build as
+/// unchanged, and a copy of another commit may have been made before that build.
 fn date_now(tree: &Path) -> io::Result<()> {
     let now = FileTimes::new().set_modified(SystemTime::now());
     let mut folders = vec![tree.to_owned()];

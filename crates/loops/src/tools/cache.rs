@@ -1,8 +1,9 @@
-//! Findings of linters of earlier runs, kept in a folder of this machine.
+//! Findings of linters of earlier runs, cached in a folder of this machine.
 //!
-//! An entry holds all findings on one file, before a change is compared with them, under a key of everything that they come from. It
-//! is written beside its place and then renamed, begins with a digest of the rest, and is a miss when that does not fit; so several
-//! processes may use the folder, and a damaged entry costs a run. What was not used for long goes, as does what is too much.
+//! An entry holds all findings on one file, before they are compared with a change, under a key of all
+//! inputs. It is written to a temporary file, renamed, and begins with a digest of the rest; an entry with a
+//! wrong digest is a miss. Several processes may therefore use the folder, and a damaged entry only costs a
+//! run. Entries that are unused for long or exceed the limit are removed.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
@@ -14,15 +15,15 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use truing_core::finding::RawFinding;
 
-/// The most bytes of an entry: a larger one is not kept.
+/// Maximum number of bytes of an entry: a larger one is not kept.
 const MAX_ENTRY: u64 = 1 << 20;
-/// The time after which an entry that is used counts as used again: its file is touched no more often.
+/// Minimum time between two updates of the file time of an entry that is used.
 const USED_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
-/// The time between two looks for what is old.
+/// Time between two searches for old entries.
 const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
-/// The file whose time says when that was last done.
+/// The file whose time is that of the last search.
 const TIDIED: &str = "tidied";
-/// The most bytes of all entries.
+/// Maximum number of bytes of all entries.
 const BYTES: u64 = 200 << 20;
 /// The longest time for which an unused entry is kept.
 const AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -35,12 +36,12 @@ pub struct ToolCache {
     age: Duration,
 }
 
-/// An entry's name.
+/// The name of an entry.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct CacheKey(String);
 
 impl CacheKey {
-    /// Of this digest.
+    /// Creates the key of this digest.
     pub(super) fn of(state: &[u8]) -> Self {
         Self(hex::encode(state))
     }
@@ -54,17 +55,17 @@ struct CacheEntry {
 }
 
 impl ToolCache {
-    /// In this folder, which is made with the first entry.
+    /// Uses this folder, which is created with the first entry.
     pub fn new(folder: PathBuf) -> Self {
         Self { folder, bytes: BYTES, age: AGE }
     }
 
-    /// The folder of all entries.
+    /// Returns the folder of all entries.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The findings on the file of this path, if they are kept under this key.
+    /// Returns the findings on the file of this path, if they are kept under this key.
     pub(super) fn get(&self, key: &CacheKey, path: &str) -> Option<Vec<RawFinding>> {
         let place = self.place(key)?;
         let file = File::open(&place).ok()?;
@@ -83,7 +84,7 @@ impl ToolCache {
         Some(findings)
     }
 
-    /// Keeps the findings on a file. Where that fails, the next run looks at the file again.
+    /// Keeps the findings on a file. If that fails, the next run inspects the file again.
     pub(super) fn put(&self, key: &CacheKey, path: &str, findings: Vec<RawFinding>) {
         let written = self.write(key, &CacheEntry { path: path.to_owned(), findings });
         if let Err(error) = written {
@@ -107,7 +108,8 @@ impl ToolCache {
         Ok(())
     }
 
-    /// Removes entries that were not used for long, and what is too much; at most once an hour, whoever comes first.
+    /// Removes entries that are unused for long or exceed the limit. Runs at most once an hour, across
+    /// processes.
     pub(super) fn tidy(&self) {
         let mark = self.folder.join(TIDIED);
         let since = mark.metadata().and_then(|found| found.modified()).ok();
@@ -131,7 +133,7 @@ impl ToolCache {
             }));
         }
         entries.sort_unstable();
-        // What was used last comes first.
+        // The entries that were used last come first.
         for (used, bytes, file) in entries.into_iter().rev() {
             left += bytes;
             let is_old = used.elapsed().is_ok_and(|ago| ago > self.age);
@@ -147,7 +149,7 @@ impl ToolCache {
     }
 }
 
-/// Notes that an entry is used.
+/// Records that an entry is used.
 fn touch(file: &Path) {
     let used = file.metadata().and_then(|found| found.modified());
     let is_long_ago = used.is_ok_and(|used| used.elapsed().is_ok_and(|ago| ago > USED_AGAIN));

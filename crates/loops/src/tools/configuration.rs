@@ -1,5 +1,6 @@
-//! Configuration of linters in a served review: a change has no say in what is found of it. Configuration that is data counts as
-//! the base has it, in a second folder with the head's files; configuration that is code keeps its linter from looking.
+//! Configuration of linters in a served review, which the change must not influence. Configuration that is
+//! data is taken from the base, in a second folder with the head's other files. If the change touches
+//! configuration that is code, its linter does not run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -20,15 +21,15 @@ use super::names::changed;
 use super::running::LinterFiles;
 use super::select::SelectedLinter;
 
-/// Tables and sections of files that several tools share which are of no linter. A setting of Python's oldest version is one of
-/// linters, too, wherever it is.
+/// Tables and sections of shared files that belong to no linter. A setting of Python's oldest version also
+/// affects linters, in any table.
 const SHARED: &[&str] = &["build-system", "dependency-groups", "project", "metadata", "options"];
-/// The word that its name has in the project's own table.
+/// The key prefix of Python's oldest version in the project's own table.
 const OLDEST_PYTHON: &str = "python";
-/// Quotes of strings in which a line may look like the head of a table.
+/// Quotes of strings in which a line may look like a table's header.
 const LONG_QUOTES: [&str; 2] = ["\"\"\"", "'''"];
 
-/// Globs of files that configure a linter as data, besides those that the table of tools names.
+/// Globs of files that configure a linter as data, besides those in the table of tools.
 const MORE: &[(&str, &str)] = &[
     ("eslint", ".eslintignore"),
     ("oxlint", ".{eslint,oxlint}ignore"),
@@ -39,34 +40,35 @@ const MORE: &[(&str, &str)] = &[
     ("tsc", "tsconfig.*.json"),
 ];
 
-/// The files that configure linters, by the names of these.
+/// The files that configure linters, by the names of the linters.
 pub(crate) type BaseFilesByLinter = BTreeMap<String, BaseFiles>;
 
-/// Files that configure a linter and that the change touches: those of the base counted.
+/// Configuration files of a linter that the change touches. The base's versions were used.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct BaseFiles {
-    /// All that the change touches.
+    /// All configuration files that the change touches.
     paths: BTreeSet<RepoPath>,
-    /// Those at which it would have looked, too.
+    /// Those of them that the linter would also have inspected.
     unseen: BTreeSet<RepoPath>,
 }
 
 impl BaseFiles {
-    /// Those of a folder in which a linter looks that would look at these files, too.
+    /// Adds the files of a folder in which a linter runs, if it would also inspect them.
     pub(super) fn add(&mut self, place: &BasePlace<'_>, files: &[&str]) {
         self.paths.extend(place.replaced.iter().copied().map(RepoPath::from));
         self.unseen.extend(files.iter().copied().filter(|path| place.has(path)).map(RepoPath::from));
     }
 
-    /// One that shows that a linter is used, or how.
+    /// Creates the entry of a file that shows that a linter is used, or how.
     fn of_sign(path: &str) -> Self {
         Self { paths: [RepoPath::from(path)].into(), unseen: BTreeSet::new() }
     }
 
-    /// Says so of the linters' runs. What was found earlier in a file at which a linter has not looked stays open.
+    /// Records the files in the linters' runs. Earlier findings in a file that a linter has not inspected
+    /// stay open.
     pub(crate) fn note(by_base: BaseFilesByLinter, runs: &mut [ToolRun]) {
         for (name, Self { paths, unseen }) in by_base {
-            // What was found by one that has not looked at all stays open anyway.
+            // Findings of a linter that has not run stay open anyway.
             let Some(run) = runs.iter_mut().find(|run| run.name == name) else { continue };
             run.base_configuration = paths.into_iter().collect();
             if let (Some(path), None) = (unseen.first(), &run.keeps_open) {
@@ -84,36 +86,37 @@ pub(super) struct BaseConfiguration<'a> {
     /// Every path that the change names.
     touched: BTreeSet<&'a str>,
     changed: &'a [ChangedFile],
-    /// Folders in which linters look, with the files that are the base's there.
+    /// Folders in which linters run, with the paths whose content is the base's.
     folders: Vec<(BTreeSet<&'a str>, PrivateFolder)>,
 }
 
-/// A folder with the head's files and, of those that configure a linter, the base's.
+/// A folder with the head's files, except that a linter's configuration is the base's.
 #[derive(Debug)]
 pub(super) struct BasePlace<'a> {
     tree: PathBuf,
-    /// The paths of those that are the base's.
+    /// The paths whose content is the base's.
     replaced: BTreeSet<&'a str>,
 }
 
 impl BasePlace<'_> {
-    /// The folder that has them all.
+    /// Returns the folder with all of the files.
     pub(super) fn tree(&self) -> &Path {
         &self.tree
     }
 
-    /// Is the file of this path the base's?
+    /// True if the file of this path is the base's.
     pub(super) fn has(&self, path: &str) -> bool {
         self.replaced.contains(path)
     }
 
-    /// Lets findings on the base's files count for nothing: their lines are not those of the head.
+    /// Excludes findings on the base's files from an output, because their lines are not those of the head.
     pub(super) fn leave_out(&self, output: &mut ToolOutput) {
         output.left_out.extend(self.replaced.iter().map(|path| (*path).to_owned()));
     }
 }
 
-/// The place in which a linter looks; none: the head's folder. `signs`: the reason for which the base's configuration is not known.
+/// Returns the place in which a linter runs; none for the head's folder. `signs` is an error if the base's
+/// configuration is unknown.
 pub(super) async fn place_of<'a, T>(
     tool: &SelectedLinter,
     signs: &Result<T, String>,
@@ -127,7 +130,7 @@ pub(super) async fn place_of<'a, T>(
 }
 
 impl<'a> BaseConfiguration<'a> {
-    /// That of the change of these files; none, where nothing is known of its base.
+    /// Creates the configuration for the change of these files; none if the base is unknown.
     pub(super) fn of(files: LinterFiles<'a>) -> Option<Self> {
         let touched = files.touched.iter().filter_map(|path| path.as_str()).collect();
         Some(Self {
@@ -139,12 +142,12 @@ impl<'a> BaseConfiguration<'a> {
         })
     }
 
-    /// The folders in which linters have looked.
+    /// Returns the folders in which linters have run.
     pub(super) fn into_folders(self) -> Vec<PrivateFolder> {
         self.folders.into_iter().map(|(_, folder)| folder).collect()
     }
 
-    /// The place in which a linter looks; none: the change leaves its configuration as it is.
+    /// Returns the place in which a linter runs; none if the change leaves its configuration as it was.
     async fn place(&mut self, tool: &SelectedLinter) -> Result<Option<BasePlace<'a>>, String> {
         let replaced = self.of_tool(tool).await?;
         if replaced.is_empty() {
@@ -163,7 +166,8 @@ impl<'a> BaseConfiguration<'a> {
         Ok(Some(BasePlace { tree, replaced }))
     }
 
-    /// The head's files, with those of the base by which linters are recognised and configured. None, if the change touches none.
+    /// Returns the head's files, with the base's versions of those that reveal and configure linters. None,
+    /// if the change touches none of them.
     pub(super) async fn of_signs(&self) -> Result<Option<PrivateFolder>, String> {
         let is_sign = |path: &&str| {
             let is_of = |tool: &KnownTool| is_sign_of(tool, path) || is_data_of(tool, path);
@@ -173,7 +177,7 @@ impl<'a> BaseConfiguration<'a> {
         if signs.is_empty() { Ok(None) } else { self.folder(&signs).await.map(Some) }
     }
 
-    /// The touched files that configure a linter as data, and with other words for it than those of the base.
+    /// Returns the touched files that configure a linter as data, if its part differs from the base's.
     async fn of_tool(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
         let mut replaced = self.named(tool).await?;
         for path in self.touched.iter().copied() {
@@ -189,14 +193,14 @@ impl<'a> BaseConfiguration<'a> {
         Ok(replaced)
     }
 
-    /// The head's files, but for these, which are the base's.
+    /// Creates a folder with the head's files, except for these, which are the base's.
     async fn folder(&self, replaced: &BTreeSet<&str>) -> Result<PrivateFolder, String> {
         let paths: Vec<RepoPath> = replaced.iter().copied().map(RepoPath::from).collect();
         let of_base = self.base.some(&paths).await?;
         let replaced: BTreeSet<PathBuf> = replaced.iter().map(PathBuf::from).collect();
         let head = self.head.to_owned();
         let laid_out = tokio::task::spawn_blocking(move || {
-            // On the same file system there are links instead of copies.
+            // On the same file system, hard links replace copies.
             let beside = head.parent().map(PrivateFolder::among);
             let folder = beside.and_then(Result::ok).map_or_else(PrivateFolder::new, Ok)?;
             add_all(&head, folder.path(), &replaced)?;
@@ -207,7 +211,8 @@ impl<'a> BaseConfiguration<'a> {
         laid_out.map_err(|error| format!("the configuration of the base cannot be laid out: {error}"))
     }
 
-    /// The touched files that the configuration of a linter names, or one that this names; none at which the linter looks.
+    /// Returns the touched files that a linter's configuration names, directly or through another file. Files
+    /// that the linter inspects are left out.
     async fn named(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
         let (mut named, mut known) = (BTreeSet::new(), BTreeSet::new());
         let Some(row) = tool.known() else { return Ok(named) };
@@ -245,7 +250,7 @@ impl<'a> BaseConfiguration<'a> {
         Ok(named)
     }
 
-    /// The content of a file of the base, which the head has, too, unless the change touches it.
+    /// Returns the base's content of a file. The head's copy is read if the change does not touch it.
     async fn of_base(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
         let inside = RepoPath::from(path);
         match self.touched.contains(path) {
@@ -263,17 +268,17 @@ impl<'a> BaseConfiguration<'a> {
     }
 }
 
-/// The linters that the files of the base and of the head show in different ways.
+/// The differences between the linters that the base's and the head's files show.
 #[derive(Debug, Default)]
 pub(super) struct ToolDifferences {
-    /// Those that only the change uses, each with the reason for which it does not look.
+    /// Linters that only the change uses, each with the reason why it does not run.
     pub(super) new: Vec<(String, String)>,
-    /// Those that the base's files show, or whose options the base's hooks have.
+    /// Linters that the base's files show, or whose options the base's hooks have.
     pub(super) by_base: BaseFilesByLinter,
 }
 
-/// Adds to the linters that the files with the base's configuration show those that the head's do and that run, too. What configures
-/// by code is judged by the change.
+/// Adds the linters that the head's files show, and that may run, to those of the folder with the base's
+/// configuration. Configuration by code is judged by the change.
 pub(super) fn merge(
     of_base: &mut Vec<SelectedLinter>,
     of_head: Vec<SelectedLinter>,
@@ -316,7 +321,7 @@ fn fits(glob: &str, path: &str) -> bool {
     sign::compiled(glob).is_some_and(|glob| glob.is_match(path) || glob.is_match(name))
 }
 
-/// May the tool be recognised by a file of this path?
+/// True if the tool may be detected by a file of this path.
 fn is_sign_of(tool: &KnownTool, path: &str) -> bool {
     tool.recognised.iter().any(|sign| match sign {
         ToolSign::Folder(folder) => Path::new(path).starts_with(folder),
@@ -324,7 +329,8 @@ fn is_sign_of(tool: &KnownTool, path: &str) -> bool {
     })
 }
 
-/// May a file of this path configure the tool? A file at which it looks anyway does not, nor does one that only names it.
+/// True if a file of this path may configure the tool. Files that it inspects anyway do not count, nor do
+/// files that only mention it.
 fn is_data_of(tool: &KnownTool, path: &str) -> bool {
     let is_by_sign = tool.recognised.iter().chain(&tool.selects).any(|sign| match sign {
         ToolSign::Folder(folder) => Path::new(path).starts_with(folder),
@@ -340,7 +346,7 @@ fn is_data_of(tool: &KnownTool, path: &str) -> bool {
     is_by_sign || names.map(String::as_str).chain(more).any(|glob| fits(glob, path))
 }
 
-/// Does the tool have a part of the file, beside other tools?
+/// True if the tool shares the file with other tools.
 fn is_shared_by(tool: &KnownTool, path: &str) -> bool {
     let is_its = |glob: &str| fits(glob, path);
     let is_own = tool.recognised.iter().any(|sign| matches!(sign, ToolSign::File(glob) if is_its(glob)));
@@ -349,8 +355,8 @@ fn is_shared_by(tool: &KnownTool, path: &str) -> bool {
         && tool.recognised.iter().any(|sign| matches!(sign, ToolSign::Within { file, .. } if is_its(file)))
 }
 
-/// The lines of a file of TOML or INI that may be of a tool: all but those of tables that are known to be of others. None, if that is
-/// not certain.
+/// Returns the lines of a TOML or INI file that may belong to a tool: all except those of tables known to
+/// belong to others. Fails with the whole content if that is uncertain.
 fn part<'a>(tool: &KnownTool, bytes: &'a [u8]) -> Result<Vec<&'a str>, &'a [u8]> {
     let Ok(text) = std::str::from_utf8(bytes) else { return Err(bytes) };
     // Python ends a line at a carriage return, too.
@@ -360,7 +366,7 @@ fn part<'a>(tool: &KnownTool, bytes: &'a [u8]) -> Result<Vec<&'a str>, &'a [u8]>
     }
     let mut is_of_others = false;
     let lines = text.lines().filter(|line| {
-        // With blanks before it, it is a head in TOML, and may be one in INI.
+        // After leading blanks, it is a header in TOML, and may be one in INI.
         if line.trim_start().starts_with('[') {
             is_of_others = line.starts_with('[') && is_head_of_others(tool, line);
         }
@@ -369,7 +375,7 @@ fn part<'a>(tool: &KnownTool, bytes: &'a [u8]) -> Result<Vec<&'a str>, &'a [u8]>
     Ok(lines.filter(|line| !line.trim().is_empty()).collect())
 }
 
-/// Is it the head of a table or section that another tool has?
+/// True if the line is the header of another tool's table or section.
 fn is_head_of_others(tool: &KnownTool, line: &str) -> bool {
     let name = line.trim_start_matches('[').split(']').next().unwrap_or_default();
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
@@ -401,7 +407,8 @@ fn is_head_of_others(tool: &KnownTool, line: &str) -> bool {
     }
 }
 
-/// Adds the plain files of a folder to another one, but for these, as links where that can be. No link is followed.
+/// Adds the plain files of a folder to another one, except `without`, as hard links if possible. No symbolic
+/// link is followed.
 fn add_all(from: &Path, to: &Path, without: &BTreeSet<PathBuf>) -> io::Result<()> {
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
@@ -422,7 +429,7 @@ fn add_all(from: &Path, to: &Path, without: &BTreeSet<PathBuf>) -> io::Result<()
     Ok(())
 }
 
-/// Makes a second name of a file, or a copy where the file system has no such names.
+/// Creates a hard link to a file, or a copy if the file system has no hard links.
 fn link(from: &Path, to: &Path) -> io::Result<()> {
     match std::fs::hard_link(from, to) {
         Ok(()) => Ok(()),

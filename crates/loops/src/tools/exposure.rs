@@ -1,4 +1,4 @@
-//! The folders and files that linters are shown.
+//! The folders and files that linters can read.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use truing_reader::output::tool_name;
 use super::running::{LinterFiles, LinterRunMethod, LinterRunner};
 use super::{ConfiguredLinters, SelectedLinter, select, used};
 
-/// A linter, and what the sandbox shows to it beside the files that it looks at.
+/// A linter, and the paths that the sandbox shows to it besides the files that it inspects.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ToolExposure {
     /// The name of the linter, as its findings have it.
@@ -20,18 +20,19 @@ pub struct ToolExposure {
     pub shown: Result<Vec<PathBuf>, String>,
 }
 
-/// A linter that could look at a change.
+/// A linter that could inspect a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AvailableTool {
     /// The name, as a configuration writes it.
     pub name: String,
-    /// The reason for which it cannot run here.
+    /// The reason why it cannot run here.
     pub missing: Option<String>,
 }
 
 impl LinterRunner {
-    /// The tools that a repository uses and that look at files such as these, each with the reason for which it cannot run here.
-    /// One that only its files show is not among them where it cannot run: the repository need not know it.
+    /// Returns the tools that a repository uses and that inspect files such as these, each with the reason if
+    /// it cannot run here. An unavailable tool that only its files show is left out, because the repository
+    /// need not use it.
     ///
     /// # Errors
     /// [`ReaderError`]
@@ -53,7 +54,7 @@ impl LinterRunner {
         Ok(all.collect())
     }
 
-    /// The folders and files that each linter for these files would be shown.
+    /// Returns the folders and files that each linter for these files would be shown.
     ///
     /// # Errors
     /// [`ReaderError`]
@@ -83,7 +84,7 @@ impl LinterRunner {
         Ok(exposures.collect())
     }
 
-    /// The folder, or file, that a program needs and that holds a file which no linter may see; and that file.
+    /// Returns a folder or file that a program needs and that contains a concealed file, with that file.
     pub(super) fn would_show<'i>(&'i self, installed: &'i InstalledProgram) -> Option<(&'i Path, &'i Path)> {
         let shown = installed.read.iter().map(PathBuf::as_path).chain([installed.file.as_path()]);
         let mut pairs =
@@ -92,7 +93,7 @@ impl LinterRunner {
     }
 }
 
-/// A path without links: of what does not exist (yet), the part that exists.
+/// Resolves symbolic links in a path. For a path that does not exist (yet), the existing part is resolved.
 pub fn resolve_links(path: &Path) -> PathBuf {
     let mut parents = path.ancestors();
     let resolved = parents.find_map(|parent| {
@@ -104,7 +105,7 @@ pub fn resolve_links(path: &Path) -> PathBuf {
     resolved.unwrap_or_else(|| path.to_owned())
 }
 
-/// All files of a project of one's own.
+/// Returns all files of the user's own project.
 fn files_of(project: &Path) -> LinterFiles<'_> {
     LinterFiles {
         tree: project,

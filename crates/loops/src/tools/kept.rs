@@ -1,4 +1,4 @@
-//! Findings of a linter that are kept from one run to the next, with everything that they come from (docs/adr/0097).
+//! Findings of a linter that are kept from one run to the next, with all of their inputs (docs/adr/0097).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
@@ -13,26 +13,27 @@ use super::alone::{DigestBuilder, LinterTree, StateDigest};
 use super::cache::{CacheKey, ToolCache};
 use super::select::SelectedLinter;
 
-/// The form of what is kept: raised when the same output would be read otherwise.
+/// Version of the kept findings' format: raised when the same output would be parsed differently.
 const FORM: &str = "2";
-/// The most bytes of text of all kept findings that a run takes: the linter looks at other files again.
+/// Maximum number of bytes of text of all kept findings that a run uses: the linter inspects the remaining
+/// files again.
 const MAX_BYTES: usize = 32 << 20;
 
-/// The programs that looked, by the names of the linters.
+/// The programs that ran, by the names of the linters.
 pub(crate) type ProgramsByLinter = BTreeMap<String, BTreeSet<ProgramIdentity>>;
 
-/// A program's file; one that was replaced is another one.
+/// The identity of a program's file; a replaced file has another identity.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct ProgramIdentity {
     file: PathBuf,
     bytes: u64,
     modified: Option<SystemTime>,
-    /// Of the file system.
+    /// Inode number of the file.
     number: u64,
 }
 
 impl ProgramIdentity {
-    /// The one in this file, or behind a link of this path.
+    /// Returns the identity of the program at this path, following links.
     pub(super) fn of(file: &Path) -> Option<Self> {
         let file = file.canonicalize().ok()?;
         let found = file.metadata().ok()?;
@@ -48,34 +49,34 @@ impl ProgramIdentity {
     }
 }
 
-/// Everything that findings come from beside a file.
+/// All inputs of findings besides the file itself.
 #[derive(Clone, Debug)]
 pub(super) struct FindingCacheContext {
     cache: ToolCache,
     tree: PathBuf,
     known: &'static KnownTool,
     options: Vec<String>,
-    /// The folder of the tree in which it runs.
+    /// The folder of the tree in which the linter runs.
     folder: String,
     program: ProgramIdentity,
-    /// Of everything that is the same for all files.
+    /// The state of all inputs that are common to all files.
     all: StateDigest,
-    /// The scopes in which kept findings are found; they are kept in the first.
+    /// The scopes in which kept findings are searched; new ones go to the first.
     scopes: Vec<String>,
 }
 
 /// Findings that are kept, and the state of each file of a run.
 #[derive(Debug, Default)]
 pub(super) struct CachedFindings {
-    /// Files of which all findings are known.
+    /// Files whose findings are all known.
     pub(super) known: BTreeSet<String>,
-    /// These findings.
+    /// The findings of these files.
     pub(super) findings: Vec<RawFinding>,
     states: BTreeMap<String, StateDigest>,
 }
 
 impl CachedFindings {
-    /// The states of these files, as far as they are certain.
+    /// Returns the states of these files, as far as they are certain.
     pub(super) fn states_of(&self, names: &[&str]) -> BTreeMap<String, StateDigest> {
         let state = |name: &&str| Some(((*name).to_owned(), *self.states.get(*name)?));
         names.iter().filter_map(state).collect()
@@ -83,7 +84,8 @@ impl CachedFindings {
 }
 
 impl FindingCacheContext {
-    /// Of a linter that looks at each file alone, by its row of the table, its program and what that says of its version.
+    /// Creates the context of a linter that inspects each file alone, from its row of the table, its program
+    /// and the output about its version.
     pub(super) fn new(
         cache: ToolCache,
         (tool, known): (&SelectedLinter, &'static KnownTool),
@@ -107,7 +109,7 @@ impl FindingCacheContext {
         Self { cache, tree: tree.to_owned(), known, options, folder, program, all, scopes }
     }
 
-    /// The findings that are kept on these files, as they are.
+    /// Returns the findings that are kept on these files in their current states.
     pub(super) async fn recall(&self, names: &[&str]) -> CachedFindings {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let recipe = self.clone();
@@ -132,9 +134,9 @@ impl FindingCacheContext {
         CachedFindings { states, ..recalled }
     }
 
-    /// Keeps findings on files, if these are still in the states that they were in before the run, and the program is the same.
+    /// Keeps findings on files that are still in the states from before the run, if the program is unchanged.
     pub(super) async fn keep(self, states: BTreeMap<String, StateDigest>, findings: Vec<RawFinding>) {
-        // Where that fails, the next run looks at the files again.
+        // If that fails, the next run inspects the files again.
         let _ = tokio::task::spawn_blocking(move || self.put(&states, findings)).await;
     }
 
@@ -161,7 +163,7 @@ impl FindingCacheContext {
         self.cache.tidy();
     }
 
-    /// The states of files, as far as they are certain.
+    /// Returns the states of files, as far as they are certain.
     fn states<'a>(&self, names: impl Iterator<Item = &'a str>) -> BTreeMap<String, StateDigest> {
         let Some(mut alone) = LinterTree::new(&self.tree, self.known, (&self.options, &self.folder)) else {
             return BTreeMap::new();

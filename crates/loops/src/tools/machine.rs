@@ -1,4 +1,4 @@
-//! Runs of a linter: as a program of the machine, or where the project is set up.
+//! Runs of a linter: as a program of the machine, or in the project's set-up.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,24 +14,24 @@ use super::kept::ProgramIdentity;
 use super::running::{LinterFiles, LinterRunMethod, LinterRunner};
 use super::select::SelectedLinter;
 
-/// The time in which a program has to say its version.
+/// Time limit for a program to print its version.
 const VERSION_TIME: Duration = Duration::from_secs(20);
 
-/// The tree that a program of the machine looks at, and the time that it may take.
+/// The tree that a program of the machine inspects, and its time limit.
 #[derive(Clone, Debug)]
 pub(super) struct RunPlace<'a> {
-    /// The tree that it looks at.
+    /// The tree that it inspects.
     pub(super) tree: &'a Path,
-    /// Does it find the tree at [`INSIDE`]?
+    /// True if the program sees the tree at [`INSIDE`].
     pub(super) moves_tree: bool,
-    /// The time that it may take.
+    /// Time limit of the run.
     pub(super) time: Duration,
-    /// The folder that earlier runs have filled.
+    /// The folder with the builds of earlier runs.
     pub(super) builds: Option<&'a BuildFolder>,
 }
 
 impl LinterRunner {
-    /// A tool's program, and what it says of its version. None, if it says nothing.
+    /// Returns the output of a tool's program about its version; none if there is none.
     pub(super) async fn version(
         &self,
         tool: &SelectedLinter,
@@ -46,8 +46,8 @@ impl LinterRunner {
         matches!(version.end, CommandEnd::Exit { code: 0 }).then_some((program, version))
     }
 
-    /// May a program find a tree at [`INSIDE`]? One of the tree's own would not be where it is named, and one below that name would be
-    /// hidden.
+    /// True if a program may see the tree at [`INSIDE`]. A program in the tree itself would not be found
+    /// under its name, and one below [`INSIDE`] would be hidden.
     pub(super) fn moves(&self, by: &LinterRunMethod<'_>, tree: &Path) -> bool {
         match by {
             LinterRunMethod::Machine(installed) => {
@@ -88,7 +88,7 @@ impl LinterRunner {
     }
 }
 
-/// Runs a tool where the project is set up: as the project has installed it, else as the system has.
+/// Runs a tool in the project's set-up: the version that the project has installed, else the system's.
 pub(super) async fn by_set_up(
     tool: &SelectedLinter,
     (verifier, set_up): (&Verifier, &SetupResult),
@@ -98,7 +98,7 @@ pub(super) async fn by_set_up(
     let place = tool.places.iter().find(|place| set_up.has(Path::new(place)));
     let program = match place {
         Some(place) => format!("./{place}"),
-        // A path of the tree's own would be the change's program.
+        // A path in the tree would be the change's program.
         None if tool.program.contains('/') && !tool.program.starts_with('/') => {
             return Err(format!("`{}` is not installed by `verify.setup`", tool.program));
         }

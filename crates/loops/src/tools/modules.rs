@@ -1,15 +1,17 @@
-//! Modules of Node.js for linters: a user has installed them, and no commit holds them.
+//! Node.js modules for linters: they are installed by a user, and no commit contains them.
 
 use std::path::{Path, PathBuf};
 
-/// Their folder.
+/// The folder of the modules.
 const MODULES: &str = "node_modules";
 
-/// Links to them in a copy of a commit. Gone when they are dropped: others read the copy afterwards.
+/// Symbolic links to modules in a copy of a commit. They are removed when dropped, because others read the
+/// copy afterwards.
 pub(super) struct ModuleLinks(Vec<PathBuf>);
 
 impl ModuleLinks {
-    /// Makes one in each of these folders where the user has modules in another folder than the tree, and the tree has none.
+    /// Creates a link in each of these folders, if the user has modules outside of the tree and the tree has
+    /// none.
     pub(super) fn link<'a>(
         project: Option<&Path>,
         tree: &Path,
@@ -17,7 +19,7 @@ impl ModuleLinks {
     ) -> Self {
         let Some(project) = project.filter(|project| *project != tree) else { return Self(Vec::new()) };
         let link = |folder: &str| {
-            // They may be a link themselves.
+            // The folder of modules may be a symbolic link itself.
             let modules = project.join(folder).join(MODULES).canonicalize().ok()?;
             let link = tree.join(folder).join(MODULES);
             std::os::unix::fs::symlink(modules, &link).ok()?;

@@ -9,22 +9,24 @@ use truing_reader::output::known::FILES;
 
 use super::select::SelectedLinter;
 
-/// The most bytes of files' names that a program is given at once: every system takes 128 KiB of arguments and environment.
+/// Maximum number of bytes of file names in one command line: every system accepts 128 KiB of arguments and
+/// environment.
 pub(super) const MAX_NAMES_BYTES: usize = 100_000;
 
-/// The changed files that a tool looks at.
+/// Returns the changed files that a tool inspects.
 pub(super) fn changed<'a>(tool: &SelectedLinter, files: &'a [ChangedFile]) -> Vec<&'a str> {
     files.iter().filter_map(|file| file.path.as_str()).filter(|path| tool.looks_at(path)).collect()
 }
 
-/// Names that cannot be passed to a tool, since an argument, and what the tool prints, is text.
+/// Returns the files that cannot be passed to a tool, because arguments and outputs are text and their names
+/// are not.
 pub(super) fn unlinted(tool: &SelectedLinter, files: &[ChangedFile]) -> Vec<RepoPath> {
     let paths = files.iter().map(|file| &file.path).filter(|path| path.as_str().is_none());
     let as_path = |path: &RepoPath| Path::new(std::ffi::OsStr::from_bytes(path.as_bytes())).to_owned();
     paths.filter(|path| tool.is_for(&as_path(path))).cloned().collect()
 }
 
-/// The files of each run of a tool.
+/// Splits the files into those of each run of a tool.
 pub(super) fn batches<'a, 'b>(tool: &SelectedLinter, files: &'b [&'a str]) -> Vec<&'b [&'a str]> {
     if !tool.arguments.iter().any(|word| word == FILES) {
         return vec![files];
@@ -44,7 +46,7 @@ pub(super) fn batches<'a, 'b>(tool: &SelectedLinter, files: &'b [&'a str]) -> Ve
     batches
 }
 
-/// The first name of a path.
+/// Returns the first component of a path.
 pub(super) fn top(path: &str) -> &str {
     path.split('/').next().unwrap_or(path)
 }

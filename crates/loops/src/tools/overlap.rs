@@ -1,7 +1,8 @@
-//! Findings that say the same: those of two linters are reported once, and those of a rule that a linter knows better are left to it
-//! in the files that it was given.
+//! Removes duplicate findings. Equal findings of two linters are reported once. Findings of a rule that a
+//! linter covers better are dropped in the files that the linter inspected.
 //!
-//! Two linters say the same of a line if the rule has one name in both, or the table of tools says which name it has in others.
+//! Two linters report the same defect of a line if the rule has one name in both, or if the table of tools
+//! maps the names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,11 +15,11 @@ use truing_reader::output::{NO_RULE, tool_name};
 /// All findings that linters have reported so far.
 #[derive(Debug, Default)]
 pub(crate) struct ReportedFindings {
-    /// By place, rule and words: how many there were in one output, at most.
+    /// Maximum number of such findings in one output, by place, rule and message.
     whole: BTreeMap<(CodeLocation, String, String), usize>,
-    /// The same of the output in hand.
+    /// Number of such findings in the current output.
     of_output: BTreeMap<(CodeLocation, String, String), usize>,
-    /// The linter that was the first to say something of a line, and the rules of others that say it, too.
+    /// The first linter that reported a defect of a line, and the rules of others that report it, too.
     by: BTreeMap<(RepoPath, u32, String), (String, BTreeSet<String>)>,
 }
 
@@ -28,9 +29,10 @@ impl ReportedFindings {
         self.of_output.clear();
     }
 
-    /// Is it said for the first time: by this linter, and by any?
+    /// True if the finding is new, both for this linter and for all.
     pub(crate) fn is_new(&mut self, raw: &RawFinding) -> bool {
-        // The same linter may have been run, and its output given. One output may say the same of two columns.
+        // The same linter may have run, and its output may also be given. One output may report the same for
+        // two columns.
         let key = (raw.place.clone(), raw.rule.clone(), raw.title.clone());
         let count = self.of_output.entry(key.clone()).or_default();
         *count += 1;
@@ -43,11 +45,11 @@ impl ReportedFindings {
             others.insert(raw.rule.clone());
             return false;
         }
-        // One linter may say the same of a line twice, of two names in it.
+        // One linter may report the same defect of a line twice, for two names in it.
         is_first
     }
 
-    /// Names in each finding the rules of other linters that say the same.
+    /// Names in each finding the rules of other linters that report the same defect.
     pub(crate) fn name_others(&self, found: &mut [PlacedFinding]) {
         for raw in
             found.iter_mut().map(|placed| &mut placed.raw).filter(|raw| raw.source == FindingSource::Tool)
@@ -63,18 +65,18 @@ impl ReportedFindings {
     }
 }
 
-/// The linter of a finding, and what it says of which line; none if its rule has no name.
+/// Returns the linter of a finding, the line, and the meaning of its rule; none if the rule has no name.
 fn meant(raw: &RawFinding) -> Option<(&str, (RepoPath, u32, String))> {
     let (tool, rule) = raw.rule.split_once('/').filter(|(_, rule)| *rule != NO_RULE)?;
     let meaning = find(tool).map_or_else(|| rule.to_owned(), |known| known.meaning(rule));
     Some((tool, (raw.place.path.clone(), raw.place.start_line, meaning)))
 }
 
-/// The files that linters were given in runs that did not fail, by the names that findings have for the linters.
+/// The files that linters were given in runs that did not fail, by the linters' names in findings.
 pub(crate) type FilesByLinter = BTreeMap<String, BTreeSet<RepoPath>>;
 
-/// Takes the findings of rules that linters know better, in the files that these have looked at. The answer: the rules of what was
-/// taken, each with the file, also by its name at the base.
+/// Removes the findings of rules that linters cover better, in the files that these have inspected. Returns
+/// the rules of the removed findings, each with the file, also by its name at the base.
 pub(crate) fn take_replaced(
     found: &mut Vec<PlacedFinding>,
     looked_at: &FilesByLinter,
@@ -97,7 +99,7 @@ pub(crate) fn take_replaced(
     taken
 }
 
-/// The known tool of a name that findings have.
+/// Returns the known tool with this name in findings.
 fn find(name: &str) -> Option<&'static KnownTool> {
     known::all().iter().find(|known| tool_name(&known.name) == name)
 }

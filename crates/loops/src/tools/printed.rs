@@ -1,4 +1,4 @@
-//! Output of a linter, and what becomes of the findings in it.
+//! The output of a linter, and the processing of its findings.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,15 +16,15 @@ use super::kept::FindingCacheContext;
 use super::select::SelectedLinter;
 use crate::said::{cause, without_given_values};
 
-/// The reason for which a run has no dependencies.
+/// The reason why a run has no dependencies.
 pub(super) const NOT_FETCHED: &str = "the project's dependencies, or its lock file, are not fetched";
-/// The most characters of a reason.
+/// Maximum number of characters of a reason.
 const MAX_REASON: usize = 600;
 
-/// An output to be read.
+/// An output that the reader parses.
 #[derive(Clone, Debug)]
 pub struct LinterOutput {
-    /// The output.
+    /// The text of the linter and its metadata.
     pub output: ToolOutput,
     /// The files that the run was given; none for an output that was given.
     pub(crate) looked_at: BTreeSet<RepoPath>,
@@ -39,7 +39,8 @@ impl From<ToolOutput> for LinterOutput {
 }
 
 impl LinterOutput {
-    /// A run. `root`: the folder of the files, as it saw that; `without`: rules whose findings do not count.
+    /// Creates the output of a run. `root` is the folder of the files, as the run saw it; `without` are rules
+    /// whose findings are dropped.
     pub(super) fn of(
         tool: &SelectedLinter,
         printout: &CommandOutput,
@@ -79,7 +80,7 @@ impl LinterOutput {
             roots: vec![root.to_string_lossy().into_owned()],
             text: text.clone(),
             failed: failed.map(|reason| clean(&reason, MAX_REASON)),
-            // One that has a code of its own for findings has none.
+            // A linter with a distinct exit code for findings has found none.
             is_clean: matches!(end, CommandEnd::Exit { code: 0 }) && tool.exit.iter().any(|code| *code != 0),
             unnamed: unnamed.map(|reason| clean(&reason, MAX_REASON)),
             without: without.clone(),
@@ -87,28 +88,28 @@ impl LinterOutput {
         })
     }
 
-    /// Findings of an earlier run.
+    /// Creates an output from the findings of an earlier run.
     pub(super) fn kept(tool: &SelectedLinter, findings: Vec<RawFinding>, without: &BTreeSet<String>) -> Self {
         Self::from(ToolOutput { kept: Some(findings), without: without.clone(), ..of(tool) })
     }
 
-    /// Did the run end without a finding, though it says that it did not look?
+    /// True if the run ended without a finding, although it reports that it did not inspect the files.
     pub(super) fn is_without_result(&self) -> bool {
         let Self { output, .. } = self;
         output.failed.is_some() || output.unnamed.is_some() && output.text.trim().is_empty()
     }
 
-    /// A tool that could not be run at all.
+    /// Creates the output of a tool that could not be run at all.
     pub(super) fn failed(tool: &SelectedLinter, reason: &str) -> Self {
         Self::from(ToolOutput { failed: Some(clean(reason, MAX_REASON)), everywhere: false, ..of(tool) })
     }
 
-    /// The same, of a run that was given these files.
+    /// Sets the files that the run was given.
     pub(super) fn looking_at<'a>(self, files: impl IntoIterator<Item = &'a str>) -> Self {
         Self { looked_at: files.into_iter().map(RepoPath::from).collect(), ..self }
     }
 
-    /// The same, whose findings on files in these states are to be kept.
+    /// Keeps the findings on files in these states after they are read.
     pub(super) fn keeping(self, recipe: FindingCacheContext, states: BTreeMap<String, StateDigest>) -> Self {
         if self.output.failed.is_some() || states.is_empty() {
             return self;
@@ -117,7 +118,7 @@ impl LinterOutput {
         Self { output: ToolOutput { keep, ..self.output }, keeping: Some((recipe, states)), ..self }
     }
 
-    /// The findings in it, which are kept if they are to be; and the output again.
+    /// Reads the findings of the output, and keeps them if that was requested. Also returns the output.
     ///
     /// # Errors
     /// [`ReaderError`]
@@ -136,7 +137,7 @@ impl LinterOutput {
         if let (Some((recipe, mut states)), Some(findings)) =
             (keeping, found.keep.take().filter(|_| is_whole))
         {
-            // Else a later run would take it for one that was looked at.
+            // Otherwise a later run would treat the file as inspected.
             states.retain(|path, _| !found.ignored.contains(&RepoPath::from(path.as_str())));
             recipe.keep(states, findings.into_iter().map(without_given_values).collect()).await;
         }
@@ -144,7 +145,8 @@ impl LinterOutput {
     }
 }
 
-/// Words of a program with the paths of files as the project has them. `root`: its folder, as the program saw that.
+/// Replaces the paths in a program's messages by those in the project. `root` is the project's folder, as the
+/// program saw it.
 fn in_project(text: &str, root: &Path) -> String {
     let root = root.display();
     let inside = format!("{root}/");
@@ -161,7 +163,7 @@ fn in_project(text: &str, root: &Path) -> String {
     told.replace(&format!(" ({root})"), "")
 }
 
-/// An output of a tool without anything in it.
+/// Creates an empty output of a tool.
 fn of(tool: &SelectedLinter) -> ToolOutput {
     ToolOutput {
         tool: tool.name.clone(),

@@ -1,5 +1,5 @@
-//! The linters to run: known ones that the repository uses, and those that the configuration names; it may change a known
-//! one.
+//! Selects the linters to run: known ones that the repository uses, and those that the configuration names;
+//! it may also change a known one.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,115 +12,115 @@ use truing_core::port::UsedTool;
 use truing_reader::output::known::hooks;
 use truing_reader::output::known::{self, FILES, FetchedFolder, KnownTool, OutputStream};
 
-/// The time that a tool may take that nobody says anything of.
+/// Default time limit of a linter.
 const TIME: Duration = Duration::from_secs(300);
 /// The folder of the jobs of GitHub Actions.
 const WORKFLOWS: &str = ".github/workflows/";
-/// The exit codes of a run that went well, of a tool of which nobody says anything.
+/// Default exit codes of a successful run.
 const EXIT: [i32; 2] = [0, 1];
 
 /// A linter that is to be run.
 #[derive(Clone, Debug)]
 pub struct SelectedLinter {
-    /// Its name.
     pub name: String,
-    /// The folder of the tree that it runs in, and whose files it looks at; empty: the root.
+    /// The folder of the tree that it runs in and whose files it inspects; empty for the root.
     pub folder: String,
     /// Folders below that one in which it runs for their own files.
     pub nested: Vec<String>,
-    /// The name of its program, or the path of it.
+    /// Name or path of its program.
     pub program: String,
     /// The places where a project installs it.
     pub places: Vec<String>,
-    /// The arguments, with signs for files.
+    /// The arguments, with placeholders for files.
     pub arguments: Vec<String>,
-    /// Options that a hook of pre-commit gives it, to be put before the files.
+    /// Options of a pre-commit hook, which are put before the files.
     pub more: Vec<String>,
-    /// The file or folder by which it was recognised.
+    /// The file or folder by which it was detected.
     pub sign: String,
-    /// The format of what it prints.
+    /// The format of its output.
     pub format: String,
-    /// The exit codes of a run that went well.
+    /// The exit codes of a successful run.
     pub exit: Vec<i32>,
     /// The reviews in which it runs.
     pub when: ToolCondition,
-    /// The time that it may take.
+    /// Time limit of a run.
     pub time: Duration,
-    /// Do its findings count anywhere in changed files?
+    /// True if its findings count anywhere in changed files.
     pub everywhere: bool,
-    /// Is it recognised by nothing but a file of those that it looks at?
+    /// True if only a file that it inspects shows its use.
     pub is_guessed: bool,
-    /// Does the configuration name it?
+    /// True if the configuration names it.
     pub is_configured: bool,
-    /// Of a known tool: its row of the table.
+    /// The table's row of a known tool.
     known: Option<&'static KnownTool>,
-    /// The files that it looks at.
+    /// Patterns of the files that it inspects.
     paths: GlobSet,
-    /// Scripts that it looks at, too, as seen from its folder.
+    /// Scripts that it also inspects, relative to its folder.
     scripts: BTreeSet<String>,
-    /// Those of them that the hook or the configuration keeps from it, as seen from its folder.
+    /// Scripts that the hook or the configuration excludes, relative to its folder.
     left_out: BTreeSet<String>,
 }
 
 impl SelectedLinter {
-    /// The command that installs its program for a person, as far as that is known.
+    /// Returns the command with which a person can install the program, if it is known.
     pub(super) fn install(&self) -> Option<&'static str> {
         self.known.filter(|known| self.program == known.program)?.install.as_deref()
     }
 
-    /// The stream that it prints to.
+    /// Returns the stream that the linter prints to.
     pub fn stream(&self) -> OutputStream {
         self.known.map_or(OutputStream::Stdout, |known| known.stream)
     }
 
-    /// Is its configuration code?
+    /// True if its configuration is code.
     pub fn code_configuration(&self) -> bool {
         self.known.is_some_and(|known| known.code_configuration)
     }
 
-    /// Does it need the project's dependencies?
+    /// True if it needs the project's dependencies.
     pub fn needs_setup(&self) -> bool {
         self.known.is_some_and(|known| known.needs_setup)
     }
 
-    /// Programs that it starts if they are there.
+    /// Returns the programs that it starts if they exist.
     pub fn starts(&self) -> &[String] {
         self.known.map_or(&[], |known| known.starts.as_slice())
     }
 
-    /// Folders with what was fetched for projects.
+    /// Returns the folders with the files that were fetched for projects.
     pub fn fetched(&self) -> &[FetchedFolder] {
         self.known.map_or(&[], |known| known.fetched.as_slice())
     }
 
-    /// The command that fetches that, for people.
+    /// Returns the command that fetches these files, for people.
     pub fn fetch(&self) -> Option<&str> {
         self.known?.fetch.as_deref()
     }
 
-    /// Do its errors say that what is fetched for the project is not there?
+    /// True if its errors report that the files fetched for the project are missing.
     pub(super) fn is_unfetched(&self, errors: &str) -> bool {
         self.known.is_some_and(|known| known.unfetched.iter().any(|words| errors.contains(words)))
     }
 
-    /// Rules about permissions of files.
+    /// Returns the rules about permissions of files.
     pub fn of_permissions(&self) -> BTreeSet<String> {
         self.known.iter().flat_map(|known| known.of_permissions.iter().cloned()).collect()
     }
 
-    /// May its configuration, and what it needs, be in a folder below: does the root show only that it is run?
+    /// True if its configuration, and its dependencies, may be in a folder below while the root only shows
+    /// that it runs.
     fn is_configured_below(&self) -> bool {
         let is_run = hooks::FILES.contains(&self.sign.as_str()) || self.sign.starts_with(WORKFLOWS);
         is_run && self.needs_setup() && !self.is_configured
     }
 
-    /// Does it look at this file?
+    /// True if it inspects this file.
     pub fn looks_at(&self, path: &str) -> bool {
         let is_told = self.own(path).is_some_and(|own| !self.left_out.contains(own));
         is_told && self.is_for(Path::new(path))
     }
 
-    /// Is it for files like this one?
+    /// True if it is meant for files like this one.
     pub(super) fn is_for(&self, path: &Path) -> bool {
         let is_nested = self.nested.iter().any(|folder| path.starts_with(folder));
         let is_script = |own: &Path| own.to_str().is_some_and(|own| self.scripts.contains(own));
@@ -128,22 +128,23 @@ impl SelectedLinter {
         !is_nested && path.strip_prefix(&self.folder).is_ok_and(is_own)
     }
 
-    /// A path as seen from its folder, if it is of a file there.
+    /// Returns a path relative to its folder, if the file is in that folder.
     pub(super) fn own<'a>(&self, path: &'a str) -> Option<&'a str> {
         if self.folder.is_empty() { Some(path) } else { path.strip_prefix(&self.folder)?.strip_prefix('/') }
     }
 
-    /// A path that was as seen from its folder.
+    /// Converts a path relative to its folder into one relative to the tree.
     pub(super) fn of_tree(&self, own: &str) -> String {
         if self.folder.is_empty() { own.to_owned() } else { format!("{}/{own}", self.folder) }
     }
 
-    /// The files that the hook or the configuration keeps from it, by their paths in the tree.
+    /// Returns the files that the hook or the configuration excludes, by their paths in the tree.
     pub(super) fn left_out(&self) -> BTreeSet<String> {
         self.left_out.iter().map(|own| self.of_tree(own)).collect()
     }
 
-    /// Does a run look at the changed files that it is for: does it get their names, or run over the project as the table says?
+    /// True if a run covers the changed files that the linter is meant for. It either gets their names, or
+    /// runs over the project as the table says.
     pub(super) fn looks_at_changed(&self) -> bool {
         self.arguments.iter().any(|word| word == FILES)
             || self
@@ -151,18 +152,20 @@ impl SelectedLinter {
                 .is_some_and(|known| self.arguments == known.command && self.program == known.program)
     }
 
-    /// The row of the table of a tool whose findings may be kept: it is run as that says, on each file alone.
+    /// Returns the table's row of a tool whose findings may be kept, because it runs as the row says, on each
+    /// file alone.
     pub(super) fn kept_of(&self) -> Option<&'static KnownTool> {
         let known = self.known.filter(|known| !known.alone.is_empty() && !known.needs_setup)?;
         (self.arguments == known.command && self.program == known.program).then_some(known)
     }
 
-    /// The row of the table of a tool that keeps what it builds, in folders that variables name.
+    /// Returns the table's row of a tool that keeps its builds in folders that variables name.
     pub(super) fn builds_of(&self) -> Option<&'static KnownTool> {
         self.known.filter(|known| !known.builds.is_empty() && self.program == known.program)
     }
 
-    /// Does a file of this path configure the tool: by its name, in whatever folder, or because a hook names it?
+    /// True if a file of this path configures the tool: by its name in any folder, or because a hook names
+    /// it.
     pub fn is_configured_by(&self, path: &str) -> bool {
         let name = path.rsplit('/').next().unwrap_or(path);
         let fits = |glob: &str| {
@@ -175,7 +178,7 @@ impl SelectedLinter {
         is_known || self.has_option_for(path)
     }
 
-    /// Does an option of a hook name this file?
+    /// True if an option of a hook names this file.
     pub(super) fn has_option_for(&self, path: &str) -> bool {
         let names = |word: &String| {
             word == path || word.ends_with(&format!("={path}")) || word.ends_with(&format!("/{path}"))
@@ -183,14 +186,14 @@ impl SelectedLinter {
         self.more.iter().any(names)
     }
 
-    /// Of a known tool: its row of the table.
+    /// Returns the table's row of a known tool.
     pub(super) fn known(&self) -> Option<&'static KnownTool> {
         self.known
     }
 }
 
-/// The linters to run, in the order of their names: those of `used` that the configuration does not switch off, and those that it
-/// names. A known one that it names need not be recognised.
+/// Selects the linters to run, in the order of their names: those of `used` that the configuration does not
+/// disable, and those that it names. A known linter that it names need not be detected.
 pub fn select(used: &[UsedTool], configured: &[ToolConfig]) -> Vec<SelectedLinter> {
     let named = |name: &str| configured.iter().find(|config| config.name == name);
     let recognised = used.iter().filter(|used| named(&used.name).is_none());
@@ -205,9 +208,9 @@ pub fn select(used: &[UsedTool], configured: &[ToolConfig]) -> Vec<SelectedLinte
     all
 }
 
-/// The linters to run in folders below the root: those that a folder uses, and neither the root nor the configuration. A file is
-/// looked at in the nearest folder. One that needs the project's dependencies, and of which the root shows no more than that a hook or
-/// a job of CI runs it, is left to the folders that configure it.
+/// Selects the linters to run in folders below the root: those that a folder uses and that neither the root
+/// nor the configuration has. A file is inspected in the nearest folder. A linter that needs the project's
+/// dependencies, and that the root only runs by a hook or a CI job, is left to the folders that configure it.
 pub(super) fn select_below(
     below: &[(String, Vec<UsedTool>)],
     root: &mut [SelectedLinter],
@@ -236,16 +239,16 @@ pub(super) fn select_below(
     all
 }
 
-/// A linter as the table and the configuration have it. None, if neither has a command and a format; the configuration was checked
-/// for that.
+/// Combines the table's and the configuration's settings of a linter. None, if neither has a command and a
+/// format; the configuration was checked for that.
 fn selected(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>) -> Option<SelectedLinter> {
     let known = known::find(name);
     let command = config.and_then(|config| config.command.clone());
-    // A command of the operator's own has its own program and arguments.
+    // A command of the operator has its own program and arguments.
     let own = command.as_ref().and_then(|words| words.split_first());
     let (program, arguments, places) = match (own, known) {
         (Some((program, arguments)), _) => {
-            // A path of the tree's own, as a repository's own file may have it.
+            // The program is a path in the tree, which a repository's own file may contain.
             let is_of_tree = program.contains('/') && !program.starts_with('/');
             let places = if is_of_tree { vec![program.clone()] } else { Vec::new() };
             (program.clone(), arguments.to_vec(), places)
@@ -259,7 +262,7 @@ fn selected(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>) ->
     };
     let format = config.and_then(|config| config.format.clone()).or_else(|| Some(known?.format.clone()))?;
     let patterns = config.and_then(|config| config.paths.clone()).or_else(|| Some(known?.paths.clone()));
-    // A hook says nothing of a command of the operator's own, nor of files that he chooses.
+    // A hook does not apply to a command of the operator, nor to files that the operator selects.
     let hook = used.filter(|_| command.is_none());
     let left_out = hook.filter(|_| config.is_none_or(|config| config.paths.is_none()));
     let scripts = used.filter(|_| config.is_none_or(|config| config.paths.is_none()));

@@ -1,4 +1,5 @@
-//! Linters that belong to a project's dependencies: how they run where these are set up, and what a person runs where they are not.
+//! Linters that belong to a project's dependencies: how they run if these are set up, and the command for
+//! people if they are not.
 
 use std::path::Path;
 
@@ -9,7 +10,8 @@ use super::printed::NOT_FETCHED;
 use super::running::{LinterFiles, LinterRunMethod, LinterRunner};
 use super::select::SelectedLinter;
 
-/// Of programs in the folder, which file of the project says that this command installs them; the first file that is there counts.
+/// For programs in a folder: the file of the project that shows the command which installs them. The first
+/// existing file counts.
 const LOCKED: &[(&str, &str, &str)] = &[
     ("node_modules/", "package-lock.json", "npm ci"),
     ("node_modules/", "npm-shrinkwrap.json", "npm ci"),
@@ -22,20 +24,21 @@ const LOCKED: &[(&str, &str, &str)] = &[
     (".venv/", "pdm.lock", "pdm sync"),
     ("vendor/", "composer.lock", "composer install"),
 ];
-/// The same without a lock file: a folder above may have that.
+/// The entry for projects without a lock file: a folder above may have one.
 const UNLOCKED: &[(&str, &str, &str)] = &[("node_modules/", "package.json", "npm install")];
-/// Of Python without a lock file: what pip installs for a project with this file, beside the linter.
+/// For Python without a lock file: the packages that pip installs for a project with this file, besides the
+/// linter.
 const BY_PIP: &[(&str, &str)] =
     &[("requirements.txt", "-r requirements.txt "), ("pyproject.toml", "-e . "), ("setup.py", "-e . ")];
 /// The folder of programs of a virtual environment.
 const ENVIRONMENT: &str = ".venv/bin/";
-/// The file by which a project uses uv, and the beginning of commands that do.
+/// The file that shows the use of uv, and the prefix of uv's install commands.
 const UV: (&str, &str) = ("uv.lock", "uv tool install ");
 /// The command that installs Rust with its manager, its package manager and its linter.
 const RUST: &str = "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh";
 
 impl LinterRunner {
-    /// The code of a change that a service reviews which configures a linter.
+    /// Returns the code in a served change that configures a linter.
     pub(super) fn code_that_configures<'a>(
         &self,
         tool: &SelectedLinter,
@@ -46,7 +49,8 @@ impl LinterRunner {
         touched.find(|path| is_code && tool.is_configured_by(path))
     }
 
-    /// Would it look, were it not for code of the change that configures it? Then the review is not whole.
+    /// True if only the change's own configuration code keeps the linter from running. The review is then
+    /// incomplete.
     pub(super) fn is_silenced(
         &self,
         tool: &SelectedLinter,
@@ -60,7 +64,8 @@ impl LinterRunner {
         !tool.is_guessed && self.code_that_configures(tool, files).is_some() && would_look()
     }
 
-    /// The reason why a program that could not look lacks something on this machine, as if it were not installed.
+    /// Returns the missing part if a program failed because this machine lacks something, as if it were not
+    /// installed.
     pub(super) async fn lack(
         &self,
         tool: &SelectedLinter,
@@ -91,18 +96,19 @@ impl LinterRunner {
     }
 }
 
-/// The first version in a text.
+/// Returns the first version in a text.
 fn version_in(text: &str) -> Option<&str> {
     text.split_whitespace().find(|word| word.starts_with(|digit: char| digit.is_ascii_digit()))
 }
 
-/// The numbers of a version.
+/// Returns the numbers of a version.
 fn numbers(version: &str) -> Vec<u64> {
     version.split('.').map_while(|part| part.parse().ok()).collect()
 }
 
-/// The reason for which a linter that belongs to the project's dependencies did not look, with the command that installs them.
-/// `folder`: the one that it runs in, below the project's; `places`: where its program may be, from there on.
+/// Returns the reason why a linter of the project's dependencies did not run, with the command that installs
+/// them. `folder` is the folder that it runs in, below the project's; `places` are the possible paths of its
+/// program, relative to that folder.
 pub(super) fn not_installed(project: &Path, folder: &str, places: &[String]) -> String {
     let folders: Vec<_> = Path::new(folder).ancestors().map(|folder| project.join(folder)).collect();
     let first = |installs: &'static [(&str, &str, &str)]| {
@@ -129,7 +135,8 @@ pub(super) fn not_installed(project: &Path, folder: &str, places: &[String]) -> 
     format!("it needs the project's dependencies, and is not installed with them (`{place}`){run}")
 }
 
-/// The command that installs a program for a person: by uv only where the project uses it, and Rust's where there is no rustup.
+/// Returns the command with which a person installs a program. It uses uv only if the project does, and
+/// Rust's installer if there is no rustup.
 pub(super) fn install(command: &str, project: &Path, has_rustup: bool) -> String {
     match command.strip_prefix(UV.1) {
         Some(package) if !project.join(UV.0).is_file() => format!("pipx install {package}"),

@@ -1,4 +1,4 @@
-//! Signs of known tools in a tree: the files in which the reader looks for them.
+//! Signs of known tools in a tree: selects the files in which the reader searches for them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,18 +9,19 @@ use truing_core::port::{ChangedFile, ReaderError, RepositoryReader, UsedTool, Us
 use truing_diff::RepoPath;
 use truing_reader::output::known::{self, ToolSign, hooks, sign};
 
-/// The folders in which signs of tools are looked for, from the root.
+/// The folders that are searched for signs of tools, from the root.
 const FOLDERS: &[&str] = &["", ".github", ".github/workflows", ".semgrep"];
-/// The most files that may be signs.
+/// Maximum number of files that may be signs.
 const MAX_SIGNS: usize = 5_000;
-/// The most folders below the root, of those that hold changed files or lie above them, in which signs are looked for.
+/// Maximum number of folders below the root that are searched for signs. They hold changed files or lie above
+/// them.
 const MAX_FOLDERS: usize = 500;
-/// The most of them that are reported to have signs; those nearest to the root.
+/// Maximum number of these folders that are reported to have signs; the ones nearest to the root are kept.
 const MAX_BELOW: usize = 20;
-/// Folders of what is installed: their files are of others.
+/// Folders of installed packages, whose files are not the project's.
 const INSTALLED: &[&str] = &["node_modules", "vendor", "venv"];
 
-/// The known tools that a repository uses, with what it says of their runs over these files.
+/// Returns the known tools that a repository uses, with the details of their runs over these files.
 pub(super) async fn used(
     tree: &Path,
     files: impl Iterator<Item = &RepoPath>,
@@ -33,8 +34,8 @@ pub(super) async fn used(
     reader.used_tools(&UsedToolsRequest { tree: tree.to_owned(), paths, changed }).await
 }
 
-/// The known tools that folders below the root use, of those that hold changed files or lie above them; each folder with its
-/// tools, whose signs and options are as seen from it.
+/// Returns the known tools that folders below the root use, if these hold changed files or lie above them.
+/// Signs and options of a folder's tools are relative to the folder.
 pub(super) async fn used_below(
     tree: &Path,
     files: &[ChangedFile],
@@ -57,7 +58,7 @@ pub(super) async fn used_below(
     Ok(used)
 }
 
-/// The folders below the root that hold files that may be signs, with these.
+/// Returns the folders below the root that hold possible signs, with these files.
 pub(super) fn below(tree: &Path, names: &[String]) -> Vec<(String, Vec<String>)> {
     let is_own =
         |folder: &&str| folder.split('/').all(|part| !part.starts_with('.') && !INSTALLED.contains(&part));
@@ -73,7 +74,7 @@ pub(super) fn below(tree: &Path, names: &[String]) -> Vec<(String, Vec<String>)>
     let Ok(root) = tree.canonicalize() else { return Vec::new() };
     let signs = folders.into_iter().take(MAX_FOLDERS).filter_map(|(_, folder)| {
         let place = root.join(&folder);
-        // No link leads out of the tree, or to another part of it.
+        // No symbolic link may lead out of the tree, or to another part of it.
         let is_plain = place.canonicalize().is_ok_and(|found| found == place);
         let mut signs = if is_plain { signs_in(&place, "") } else { BTreeSet::new() };
         signs.retain(|name| !hooks::FILES.contains(&name.as_str()));
@@ -82,7 +83,7 @@ pub(super) fn below(tree: &Path, names: &[String]) -> Vec<(String, Vec<String>)>
     signs.take(MAX_BELOW).collect()
 }
 
-/// The paths of plain files that may show which tools are used, in order.
+/// Returns the paths of plain files that may show which tools are used, in order.
 pub(super) fn paths(tree: &Path) -> Vec<String> {
     let mut paths = BTreeSet::new();
     for folder in FOLDERS {
@@ -91,7 +92,7 @@ pub(super) fn paths(tree: &Path) -> Vec<String> {
     paths.into_iter().collect()
 }
 
-/// Those in one folder, of this path.
+/// Returns the possible signs in one folder of this path.
 fn signs_in(place: &Path, folder: &str) -> BTreeSet<String> {
     let entries = std::fs::read_dir(place).into_iter().flatten().flatten();
     let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
@@ -100,7 +101,7 @@ fn signs_in(place: &Path, folder: &str) -> BTreeSet<String> {
     all.filter(|path| may_be_sign(path)).take(MAX_SIGNS).collect()
 }
 
-/// Is it the path of a sign, in a folder that is one, or a file of hooks?
+/// True if the path may be a sign, lies in a folder that is one, or is a file of hooks.
 fn may_be_sign(path: &str) -> bool {
     static GLOBS: LazyLock<(GlobSet, Vec<String>)> = LazyLock::new(|| {
         let (mut globs, mut folders) = (GlobSetBuilder::new(), Vec::new());

@@ -1,10 +1,11 @@
-//! The modules, imports and paths of one source file, read from its words. Code for tests alone is left out.
+//! Reads the modules, imports and paths of one source file from its tokens. Code for tests alone is left out.
 
 use std::collections::BTreeSet;
 
 use crate::check::code;
 
-/// Words that begin an item, which ends with its first block or semicolon; anything else ends with a comma too.
+/// Words that begin an item which ends with its first block or semicolon; other items may also end with a
+/// comma.
 const ITEMS: &[&str] = &[
     "async",
     "const",
@@ -28,7 +29,7 @@ const ITEMS: &[&str] = &[
 /// Words that name an item of a module.
 const NAMING: &[&str] = &["const", "enum", "fn", "static", "struct", "trait", "type", "union"];
 
-/// One source file as it was read.
+/// One source file after parsing.
 #[derive(Debug, Default)]
 pub(super) struct ParsedSource {
     /// Modules whose text is in other files (`mod a;`).
@@ -44,25 +45,25 @@ pub(super) struct ParsedSource {
     pub(super) names: BTreeSet<String>,
 }
 
-/// One name that a `use` brings in.
+/// One name that a `use` imports.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ImportedPath {
-    /// The module of this file that it stands in.
+    /// The module of this file that contains it.
     pub(super) within: Vec<String>,
     pub(super) path: Vec<String>,
-    /// The name it has here; none: everything (`*`).
+    /// The imported name; none for a glob (`*`).
     pub(super) alias: Option<String>,
-    /// Is it shown to others as well (`pub use`)?
+    /// True if it is re-exported (`pub use`).
     pub(super) is_shown: bool,
 }
 
-/// Reads one file.
+/// Parses one source file.
 pub(super) fn read(text: &str) -> ParsedSource {
     let code = code::code_only(text);
     let words = words(&code);
     let mut source = ParsedSource::default();
     source.modules.insert(Vec::new());
-    // For each open brace: the module that it opens.
+    // Holds for each open brace the module that it opens.
     let mut open: Vec<Option<String>> = Vec::new();
     let mut at = 0;
     while let Some(word) = words.get(at).copied() {
@@ -125,7 +126,7 @@ pub(super) fn read(text: &str) -> ParsedSource {
     source
 }
 
-/// Names, `::` and single signs.
+/// Splits code into names, `::` and single signs.
 fn words(code: &str) -> Vec<&str> {
     let of_name = |char: char| char.is_alphanumeric() || char == '_';
     let mut words = Vec::new();
@@ -153,12 +154,12 @@ fn plain(word: &str) -> String {
     word.trim_start_matches("r#").to_owned()
 }
 
-/// Is what has this attribute compiled for tests only?
+/// True if the attribute restricts its item to tests.
 fn is_for_tests(attribute: &[&str]) -> bool {
     matches!(attribute, ["cfg", "(", "test", ")"] | ["cfg", "(", "all", "(", "test", ..])
 }
 
-/// The place of the bracket that closes the one at `at`.
+/// Returns the position of the bracket that closes the one at `at`.
 fn closing(words: &[&str], at: usize) -> usize {
     let mut depth = 0_usize;
     for (place, word) in words.iter().enumerate().skip(at) {
@@ -174,7 +175,8 @@ fn closing(words: &[&str], at: usize) -> usize {
     words.len()
 }
 
-/// The place after the item (or field, or variant) that begins at `at`, perhaps with more attributes.
+/// Returns the position after the item (or field, or variant) that begins at `at`, which may have further
+/// attributes.
 fn end_of_item(words: &[&str], mut at: usize) -> usize {
     while words.get(at) == Some(&"#") {
         at = closing(words, at + 1) + 1;
@@ -194,7 +196,7 @@ fn end_of_item(words: &[&str], mut at: usize) -> usize {
     at
 }
 
-/// Every name that a tree of imports brings in. `path`: what stands before the tree.
+/// Collects every name that a tree of imports brings in. `path` is the part before the tree.
 fn imports(tree: &[&str], path: &mut Vec<String>, found: &mut impl FnMut(Vec<String>, Option<String>)) {
     let depth_before = path.len();
     match tree {
@@ -220,7 +222,7 @@ fn imports(tree: &[&str], path: &mut Vec<String>, found: &mut impl FnMut(Vec<Str
         [name, "as", alias] => found([path.as_slice(), &[plain(name)]].concat(), Some(plain(alias))),
         [name] => found([path.as_slice(), &[plain(name)]].concat(), Some(plain(name))),
         ["::", rest @ ..] => {
-            // A crate of others, whatever a module here is called.
+            // The path names an external crate, even if a module here has the same name.
             path.push(String::new());
             imports(rest, path, found);
         }

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::source::{self, ImportedPath, ParsedSource};
 
-/// Names that a name may stand for, one after another, before it is given up.
+/// Maximum number of names that are resolved one after another for one name.
 const MAX_STEPS: usize = 32;
 
 /// A module by the names that lead to it from the crate's root.
 type ModulePath = Vec<String>;
 
-/// For each file those that it uses.
+/// The files that each file uses.
 pub(super) type FileArrows = BTreeMap<String, BTreeSet<String>>;
 
-/// The arrows between the files of a crate. `root`: its `lib.rs` or `main.rs`; `texts`: the text of each file.
+/// Returns the uses between the files of a crate. `root` is its `lib.rs` or `main.rs`; `texts` holds the text
+/// of each file.
 pub(super) fn arrows(root: &str, texts: &BTreeMap<&str, &str>) -> FileArrows {
     let mut tree = ModuleTree::default();
     tree.read(root, Vec::new(), texts);
@@ -29,32 +30,32 @@ pub(super) fn arrows(root: &str, texts: &BTreeMap<&str, &str>) -> FileArrows {
 #[derive(Clone, Debug)]
 enum PathTarget {
     Module(ModulePath),
-    /// Something in this module.
+    /// An item in this module.
     Item(ModulePath),
-    /// Something of another crate.
+    /// An item of another crate.
     Outside,
 }
 
-/// A module.
+/// A module of the crate.
 #[derive(Debug, Default)]
 struct ModuleNode {
     file: String,
     items: BTreeSet<String>,
-    /// The file or item that each name that was brought in stands for.
+    /// The file or item that each imported name stands for.
     aliases: BTreeMap<String, ModulePath>,
-    /// Paths whose whole content was brought in.
+    /// Paths whose whole content is imported.
     globs: Vec<ModulePath>,
 }
 
 #[derive(Debug, Default)]
 struct ModuleTree {
     modules: BTreeMap<ModulePath, ModuleNode>,
-    /// Each file with the module that it is.
+    /// Each file with its module.
     files: BTreeMap<String, (ModulePath, ParsedSource)>,
 }
 
 impl ModuleTree {
-    /// Adds a file and all that its modules lead to.
+    /// Adds a file and all files that its modules lead to.
     fn read(&mut self, file: &str, own: ModulePath, texts: &BTreeMap<&str, &str>) {
         let Some(text) = texts.get(file) else { return };
         let source = source::read(text);
@@ -72,7 +73,7 @@ impl ModuleTree {
                 None => module.globs.push(path.clone()),
             }
         }
-        // Modules of a root stand beside it, those of others in a folder of their name.
+        // Modules of a root are beside it, those of others in a folder of their name.
         let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
         let folder = if own.is_empty() || name == "mod.rs" {
             folder.to_owned()
@@ -90,7 +91,7 @@ impl ModuleTree {
         }
     }
 
-    /// The files whose items this one names.
+    /// Returns the files whose items this one names.
     fn used<'a>(
         &'a self,
         own: &'a ModulePath,
@@ -99,14 +100,14 @@ impl ModuleTree {
         let imported = source.imports.iter().filter_map(move |import| {
             let within = [own.as_slice(), &import.within].concat();
             match (self.target(&within, &import.path, MAX_STEPS)?, &import.alias) {
-                // To show what another module holds is no use of it.
+                // A mere re-export of another module's item is no use of it.
                 (PathTarget::Item(module), Some(alias)) => {
                     (!import.is_shown || source.names.contains(alias)).then_some(module)
                 }
                 (PathTarget::Module(module) | PathTarget::Item(module), None) => {
                     (!import.is_shown).then_some(module)
                 }
-                // A module that was brought in is used by the paths that begin with it.
+                // An imported module is used by the paths that begin with it.
                 (PathTarget::Module(_), Some(_)) | (PathTarget::Outside, _) => None,
             }
         });
@@ -119,7 +120,7 @@ impl ModuleTree {
         imported.chain(named).filter_map(|module| Some(self.modules.get(&module)?.file.clone()))
     }
 
-    /// Where a path in a module leads; none: its first name is not known here.
+    /// Returns the target of a path in a module; none if its first name is unknown here.
     fn target(&self, within: &ModulePath, path: &[String], steps: usize) -> Option<PathTarget> {
         let (first, rest) = path.split_first()?;
         let mut at = match first.as_str() {
@@ -142,7 +143,7 @@ impl ModuleTree {
         Some(at)
     }
 
-    /// A name in a module: a module below it, something that was brought in, or an item of its own.
+    /// Resolves a name in a module: a module below it, an import, or an item of its own.
     fn named(&self, module: &ModulePath, name: &str, steps: usize) -> Option<PathTarget> {
         let steps = steps.checked_sub(1)?;
         let below = [module.as_slice(), &[name.to_owned()]].concat();
@@ -154,7 +155,7 @@ impl ModuleTree {
             return Some(PathTarget::Item(module.clone()));
         }
         if let Some(path) = here.aliases.get(name) {
-            // `use log::log`: the name is looked for outside.
+            // For `use log::log`, the name is resolved outside of the crate.
             let circular = path.first().is_some_and(|first| first == name);
             let target = if circular { None } else { self.target(module, path, steps) };
             return Some(target.unwrap_or(PathTarget::Outside));

@@ -1,4 +1,4 @@
-//! The lines that were changed of late, as git knows them.
+//! Determines the lines that were changed lately, from git.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -7,8 +7,8 @@ use std::process::Command;
 
 use crate::workspace;
 
-/// The commits that the work tree is compared with: the one where the branch left main, and on main itself the one
-/// before the last.
+/// The commits that the work tree is compared with: the one at which the branch left main and, on main
+/// itself, the last but one.
 const COMPARED: &[&[&str]] = &[&["--merge-base", "main"], &["HEAD~1"]];
 
 /// The lines that one comparison finds added or changed.
@@ -18,7 +18,7 @@ pub(super) struct ChangedLines {
 }
 
 impl ChangedLines {
-    /// Reads a diff without context and without the prefixes of paths.
+    /// Parses a diff without context and without prefixes of paths.
     pub(super) fn from_diff(diff: &str) -> Self {
         let mut lines = Self::default();
         let mut file = "";
@@ -32,13 +32,13 @@ impl ChangedLines {
         lines
     }
 
-    /// Is this line of this file among them?
+    /// True if this line of this file was changed.
     pub(super) fn contains_line(&self, path: &str, line: usize) -> bool {
         self.by_file.get(path).is_some_and(|ranges| ranges.iter().any(|range| range.contains(&line)))
     }
 }
 
-/// The lines of the new side in the head of a hunk: `-3,2 +4,5 @@`, where a count of one is left out.
+/// Returns the lines of the new side in a hunk's header: `-3,2 +4,5 @@`, where a count of one is omitted.
 fn new_lines(hunk: &str) -> Option<Range<usize>> {
     let new = hunk.split(' ').find_map(|part| part.strip_prefix('+'))?;
     let (first, count) = new.split_once(',').unwrap_or((new, "1"));
@@ -46,7 +46,8 @@ fn new_lines(hunk: &str) -> Option<Range<usize>> {
     Some(first..first + count.parse::<usize>().ok()?)
 }
 
-/// The lines of each comparison that git can make: a shallow clone has neither commit, and a list of places needs none.
+/// Returns the lines of each comparison that git can make. A shallow clone has neither commit, and a list of
+/// places needs none.
 pub(super) fn read_changes(root: &Path) -> Vec<ChangedLines> {
     let trust = format!("safe.directory={}", root.display());
     let diff_from = |compared: &&[&str]| {

@@ -1,23 +1,24 @@
-//! The faults of names and comments, found in the text of the sources: a row that looks like a declaration is one.
+//! Finds the faults of names and comments in the text of the sources: a row that looks like a declaration
+//! counts as one.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::workspace::TrackedFile;
 
-/// Types that have a name together before it is one that a reader cannot place.
+/// Minimum number of types with one name at which a reader can no longer distinguish them.
 const SHARED_BY: usize = 5;
 
-/// Words that a documentation block has at least.
+/// Minimum number of words of a documentation block.
 const MIN_WORDS: usize = 4;
 
-/// Words of a documentation block that a place shows.
+/// Number of words of a documentation block that a place shows.
 const SHOWN_WORDS: usize = 10;
 
 /// Names of one word that every Rust programmer knows.
 const USUAL_NAMES: &str = "Error Result Args Options Config Builder Iter";
 
-/// Participles, adjectives, pronouns and adverbs: no noun of what a type is.
+/// Participles, adjectives, pronouns and adverbs, which do not name the concept of a type.
 const BARE_NAMES: &str = "Said Asked Kept Went Found Told Shown Seen Made Given Left Read Done Known Lost Taken Begun \
     Ended Heard Tried Held Meant Brought Sent Drawn Put Set Come Gone Chosen Decided Spent Wanted Needed Used Missed \
     Passed Stopped Started Settled Loaded Parsed Looked Traced Watched Bounded Served Printed Identified Recalled \
@@ -30,7 +31,7 @@ const TOLD_WORDS: &str = "told tell tells telling";
 /// Words that open a question in place of a sentence.
 const QUESTION_WORDS: &str = "What Whether Which Why When How Who Where So";
 
-/// Folders that hold no sources of ours.
+/// Folders without sources of this project.
 const SKIPPED_FOLDERS: &str = "target generated node_modules fixtures snapshots";
 
 /// A fault that is counted.
@@ -44,7 +45,7 @@ pub(super) enum NamingFault {
     BareType,
     /// The name of a function is one word.
     OneWordFunction,
-    /// A parameter of a function takes a tuple apart.
+    /// A parameter of a function destructures a tuple.
     TupleParameter,
     /// A comment has one of the [`TOLD_WORDS`].
     ToldComment,
@@ -66,7 +67,7 @@ impl NamingFault {
         Self::QuestionBlock,
     ];
 
-    /// The key of its number in the record.
+    /// Returns the key of its number in the record.
     pub(super) fn record_key(self) -> &'static str {
         match self {
             Self::OneWordType => "one-word-types",
@@ -80,7 +81,7 @@ impl NamingFault {
         }
     }
 
-    /// The advice to somebody who has added one.
+    /// Returns the advice to a person who has added one.
     pub(super) fn remedy_text(self) -> &'static str {
         match self {
             Self::OneWordType => "name a type with two words",
@@ -128,14 +129,14 @@ impl NamingFaults {
         faults
     }
 
-    /// The number that the record holds: places, but of functions a share of all. An `impl` asks for names of one word
-    /// (`fmt`, `from`), so that their number grows with every type.
+    /// Returns the number for the record: places or, for functions, a percentage of all. An `impl` requires
+    /// names of one word (`fmt`, `from`), and their number therefore grows with every type.
     pub(super) fn number_of(&self, fault: NamingFault) -> usize {
         let places = self.places_of(fault).len();
         if fault == NamingFault::OneWordFunction { 100 * places / self.functions.max(1) } else { places }
     }
 
-    /// The places of one fault, by file and line.
+    /// Returns the places of one fault, by file and line.
     pub(super) fn places_of(&self, fault: NamingFault) -> Vec<&FaultPlace> {
         self.places.iter().filter(|place| place.fault == fault).collect()
     }
@@ -196,7 +197,7 @@ impl NamingFaults {
     }
 }
 
-/// Is the file at this path Rust, ours and no test, benchmark or example?
+/// True if the file at this path is Rust, belongs to the project and is no test, benchmark or example.
 pub(super) fn is_measured(path: &str) -> bool {
     let (folders, file) = path.rsplit_once('/').unwrap_or(("", path));
     let skipped = |folder: &str| folder.starts_with('.') || has_word(SKIPPED_FOLDERS, folder);
@@ -211,7 +212,7 @@ pub(super) fn is_measured(path: &str) -> bool {
         && !path.contains("testutils")
 }
 
-/// The part of a source before its module of tests, which is its last.
+/// Returns the part of a source before its module of tests, which is its last.
 fn before_tests(text: &str) -> &str {
     let opens_tests = |after: &str| {
         let after = after.trim_start();
@@ -226,7 +227,7 @@ fn before_tests(text: &str) -> &str {
     tests.map_or(text, |(at, _)| &text[..at])
 }
 
-/// The name of the type that a row declares.
+/// Returns the name of the type that a row declares.
 fn type_name(row: &str) -> Option<&str> {
     let row = row.trim_start();
     let in_crate = || row.strip_prefix("pub(")?.split_once(')')?.1.strip_prefix(' ');
@@ -236,7 +237,7 @@ fn type_name(row: &str) -> Option<&str> {
     (!name.is_empty()).then_some(name)
 }
 
-/// A function that a text declares or writes about.
+/// A function that a text declares or mentions.
 struct FunctionHead<'a> {
     /// The offset of `fn`.
     at: usize,
@@ -245,7 +246,7 @@ struct FunctionHead<'a> {
     text: &'a str,
 }
 
-/// The functions of a text, each with all the text that follows its name.
+/// Returns the functions of a text, each with all text that follows its name.
 fn find_functions(text: &str) -> impl Iterator<Item = FunctionHead<'_>> {
     const KEYWORD: &str = "fn ";
     text.match_indices(KEYWORD).filter_map(|(at, _)| {
@@ -256,8 +257,8 @@ fn find_functions(text: &str) -> impl Iterator<Item = FunctionHead<'_>> {
     })
 }
 
-/// The functions with a body, each with the text between its name and the body. A comment that writes about a function takes the next one
-/// with it, so that no parameter counts twice.
+/// Returns the functions with a body, each with the text between its name and the body. A mention of a
+/// function in a comment consumes the next function, and no parameter counts twice.
 fn function_heads(text: &str) -> Vec<FunctionHead<'_>> {
     let mut heads = Vec::new();
     let mut last_end = 0;
@@ -271,7 +272,7 @@ fn function_heads(text: &str) -> Vec<FunctionHead<'_>> {
     heads
 }
 
-/// The number of parameters of the form `(a, b): (…` in the head of a function.
+/// Counts the parameters of the form `(a, b): (…` in the head of a function.
 fn tuple_parameters(head: &str) -> usize {
     let takes_apart = |after_open: &str| {
         let (names, after) = after_open.split_once(')')?;
@@ -283,7 +284,7 @@ fn tuple_parameters(head: &str) -> usize {
     head.match_indices('(').filter(|(open, _)| takes_apart(&head[open + 1..]) == Some(true)).count()
 }
 
-/// The words of a row that is a comment.
+/// Returns the words of a row that is a comment.
 fn comment_words(row: &str) -> impl Iterator<Item = &str> {
     let comment = row.trim_start().strip_prefix("//");
     comment.into_iter().flat_map(|text| text.split(|char| !is_word_char(char)))
@@ -326,7 +327,7 @@ fn capital_letters(name: &str) -> usize {
     name.chars().filter(char::is_ascii_uppercase).count()
 }
 
-/// Is `word` one of these words?
+/// True if `word` is one of these words.
 fn has_word(words: &str, word: &str) -> bool {
     words.split_whitespace().any(|known| known == word)
 }
@@ -340,7 +341,7 @@ mod tests {
 
     use super::*;
 
-    /// The places of a fault in one source: `LINE NAME`.
+    /// Returns the places of a fault in one source: `LINE NAME`.
     fn found(fault: NamingFault, text: &str) -> Vec<String> {
         let faults = NamingFaults::of_files(&[TrackedFile { path: "a.rs".into(), text: text.into() }]);
         let places = faults.places_of(fault).into_iter();

@@ -1,6 +1,6 @@
-// What Truing's ingress is compared with: the same job with Fastify, a slot per pull request in Redis (one Lua call
-// that also drops repeated deliveries), and BullMQ for what is due. Durable before the 202: Redis is started with
-// appendonly yes and appendfsync always. PORT, REDIS_PORT, SECRET, DEBOUNCE_MS and MAX_WAIT_MS configure it.
+// The peer of Truing's ingress: the same function with Fastify, a slot per pull request in Redis (one Lua call that also
+// drops repeated deliveries), and BullMQ for due slots. Data is durable before the 202: Redis is started with appendonly
+// yes and appendfsync always. PORT, REDIS_PORT, SECRET, DEBOUNCE_MS and MAX_WAIT_MS configure it.
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { Queue, Worker } from 'bullmq'
 import fastify from 'fastify'
@@ -16,7 +16,8 @@ const MAX_BODY = 25 * 1024 * 1024
 const connection = { host: '127.0.0.1', port: Number(REDIS_PORT), maxRetriesPerRequest: null }
 const redis = new Redis(connection)
 
-// An event: due after a pause, at the latest some time after the first one; while a review runs, once more after it.
+// Records an event. The slot is due after a pause, at most MAX_WAIT_MS after the first event; an event during a review
+// makes the slot due once more after it.
 redis.defineCommand('markSlot', {
   numberOfKeys: 3,
   lua: `

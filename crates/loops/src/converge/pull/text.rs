@@ -1,4 +1,4 @@
-//! The texts of comments on a finding. What a model said in them is data.
+//! The texts of comments on a finding. Text by a model in them is data.
 
 use truing_core::converge::record::ConvergeRecord;
 use truing_core::converge::{ConvergeLogLine, FixerVerdict};
@@ -9,7 +9,7 @@ use truing_core::{line, markdown};
 use super::super::words::{origin, short};
 use super::{FIXED, MAX_LINE};
 
-/// A finding as its comment says it. Its words are a model's: data.
+/// Renders a finding's comment. Its texts come from a model and are data.
 pub(super) fn comment(record: &ConvergeRecord, finding: &Finding) -> String {
     let raw = &finding.raw;
     let origin = origin(record, finding).map(|words| format!(" — {words}")).unwrap_or_default();
@@ -42,14 +42,14 @@ pub(super) fn named(finding: &Finding) -> String {
     format!("{}:{}", markdown::code(&place.path.to_string()), place.start_line)
 }
 
-/// The fate of a finding in this loop, and `true` if it is fixed.
+/// Returns the answer to a finding in this loop, and `true` if it is fixed.
 pub(super) fn answer(record: &ConvergeRecord, finding: &Finding) -> (String, bool) {
     let state = &record.detail.state;
     if let Some(words) = &state.hook {
         let last = line::clean(words.lines().last().unwrap_or_default(), MAX_LINE);
         return (format!("Hook blocked the fix commit: {}", markdown::plain(&last)), false);
     }
-    // What was pushed for this: of a loop that pushed nothing, no line is there yet.
+    // The commit that was pushed for this; a loop that pushed nothing has no line yet.
     let pushed = match state.log.last() {
         Some(ConvergeLogLine::Fix { commit, .. }) => commit.as_ref(),
         Some(
@@ -77,7 +77,7 @@ pub(super) fn fixed(commit: &Sha) -> String {
     format!("{FIXED} in {}", short(commit))
 }
 
-/// A category in words (spec/converge.md 3.1).
+/// Describes a category in words.
 fn category(category: DefectCategory) -> &'static str {
     match category {
         DefectCategory::A => "API contract verification",

@@ -1,4 +1,4 @@
-//! The words and threads of other reviewers, as readiness sees them.
+//! Converts the reviews and threads of other reviewers to the form of the readiness check.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use truing_core::publish::ThreadState;
 use super::super::pull::{ANSWER, FINDING, FIXED};
 use super::{counts, is_named};
 
-/// What a reviewer has said of the head.
+/// Summarises a reviewer's feedback on the head.
 pub(super) fn view(
     other: &ReviewerConfig,
     review: Option<&PullReview>,
@@ -28,7 +28,7 @@ pub(super) fn view(
         let many = comments.filter(|comment| comment.review.as_ref() == Some(&review.id)).count();
         u32::try_from(many).unwrap_or(u32::MAX)
     };
-    // The configuration has compiled it before.
+    // The configuration has compiled the pattern before.
     let dirty = other.dirty.as_deref().and_then(|pattern| Regex::new(pattern).ok());
     let text = |review: &PullReview| match &dirty {
         Some(dirty) if dirty.is_match(&review.body) && other.counts_alone => ReviewTextSignal::Counts,
@@ -54,8 +54,8 @@ pub(super) fn view(
     }
 }
 
-/// Is it an open thread of ours about something that does not stand any more, in which we have the last word; or about
-/// something that a person has dismissed, whoever has?
+/// True if an open thread of ours is settled. Either its finding no longer stands and our comment is the
+/// last, or a person has dismissed its finding.
 pub(super) fn is_over(
     thread: &ReviewThread,
     standing: &BTreeSet<Topic>,
@@ -72,7 +72,7 @@ pub(super) fn is_ours(comment: &LineComment) -> bool {
     comment.author.as_ref().is_some_and(|author| author.ours)
 }
 
-/// A thread that nobody has resolved.
+/// Converts an unresolved thread.
 pub(super) fn talked(
     thread: &ReviewThread,
     others: &[&ReviewerConfig],
@@ -80,24 +80,24 @@ pub(super) fn talked(
 ) -> Option<UnresolvedThread> {
     let known = thread.thread.as_ref().filter(|known| known.state == ThreadState::Open)?;
     let (first, last) = (thread.comments.first()?, thread.comments.last()?);
-    // Of a thread of ours it is of interest who has answered.
+    // In a thread of ours, the author of the answer counts.
     let who = if is_ours(first) { last } else { first };
     let by = match &who.author {
         Some(author) => match others.iter().find(|other| is_named(author, other, unique)) {
             Some(other) => ThreadAuthor::Reviewer(other.name.clone()),
-            // With a person's token we are no person either.
+            // With a person's token, our own account is no person either.
             None if author.person && !author.ours => ThreadAuthor::Person,
             None => ThreadAuthor::Bot,
         },
         None => ThreadAuthor::Person,
     };
-    // In a thread of a reviewer, or of ours, what others add is for people.
+    // In a thread of a reviewer, or of ours, comments of others are for people.
     let last = thread.comments.iter().rfind(|comment| counts(comment, others, unique)).unwrap_or(last);
     let is_answer = last.topic.as_ref().is_some_and(|topic| topic.as_str().starts_with(ANSWER));
     let said = match (is_ours(last), is_answer) {
         (false, _) => LastWord::Theirs,
         (true, true) if !last.body.starts_with(FIXED) => LastWord::Declined,
-        // A finding of ours that no audit finds any more.
+        // A finding of ours that no audit reports any more.
         (true, _) => LastWord::Fixed,
     };
     Some(UnresolvedThread { id: known.id.clone(), by, is_outdated: thread.outdated, last: said })

@@ -1,5 +1,5 @@
-//! The files of a port: which may differ, what does, and copying that into a clone that nobody has touched. No link is
-//! followed: a model's commands may have left some.
+//! The files of a port: the ones that may differ, the ones that do, and their copies in a clean clone. No
+//! symbolic link is followed, because a model's commands may have created some.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,19 +17,19 @@ use super::CodeMigrationError;
 use crate::files::{FileContentChange, named, put, taken};
 use crate::sync::news;
 
-/// Which files a port may change.
+/// The files that a port may change.
 #[derive(Debug)]
 pub(in crate::sync) struct MigrationPathPolicy {
     globs: GlobSet,
     policy: Arc<AgentPolicy>,
-    /// What the server writes itself,
+    /// Files that the server writes itself.
     own: Vec<RepoPath>,
-    /// and lock commands do.
+    /// Files that lock commands write.
     locks: GlobSet,
 }
 
 impl MigrationPathPolicy {
-    /// By the job's globs and the policy of ports.
+    /// Takes the job's globs and the policy of ports.
     pub(super) fn new(job: &JobConfig, policy: Arc<AgentPolicy>) -> Result<Self, CodeMigrationError> {
         let own = [&job.constraint_file, &job.manifest].map(|path| RepoPath::from(path.as_str())).into_iter();
         Ok(Self {
@@ -40,7 +40,7 @@ impl MigrationPathPolicy {
         })
     }
 
-    /// May this file be changed?
+    /// True if this file may be changed.
     pub(super) fn admits(&self, path: &RepoPath) -> bool {
         let Some(text) = path.as_str() else { return false };
         let is_own = self.own.contains(path) || self.locks.is_match(text);
@@ -49,7 +49,7 @@ impl MigrationPathPolicy {
     }
 }
 
-/// What differs between a commit and the folder that was made of it.
+/// Returns the differences between a commit and the folder that was made from it.
 ///
 /// # Errors
 /// [`CodeMigrationError::Paths`] for a file that may not be changed.
@@ -68,8 +68,8 @@ pub(super) async fn changes(
     Ok(taken(folder, staged.paths).await?)
 }
 
-/// Brings what an earlier run has saved at `head` into a clone of `tip`. The answer: files of it that do not go together
-/// with what has come to the base branch since, and are as they are there.
+/// Applies the changes that an earlier run has saved at `head` to a clone of `tip`. Returns the files that
+/// conflict with later changes of the base branch, which keep the base's content.
 pub(super) async fn lay_over(
     mirror: &Mirror,
     (tip, head): (&Sha, &Sha),

@@ -1,4 +1,5 @@
-//! What a model is told of a port. What the package and the project hold is data, between marks that it cannot contain.
+//! The prompt of a port. Content of the package and the project is data, between marks that it cannot
+//! contain.
 
 use std::collections::BTreeSet;
 
@@ -12,10 +13,10 @@ use super::{CodeMigration, CodeMigrationError};
 use crate::agent::BuiltPrompt;
 use crate::sync::material::{cut, files_of, patches};
 
-/// Definitions that nobody has pinned.
+/// Maximum number of unpinned definitions in the prompt.
 const MAX_NAMED: usize = 200;
 
-/// What an earlier run has left, and what of it could not be brought over.
+/// Returns the handover of an earlier run, and the list of files that could not be carried over.
 pub(super) fn handover(words: &str, left: &[RepoPath]) -> String {
     let mut text = cut(words);
     for path in left {
@@ -24,7 +25,7 @@ pub(super) fn handover(words: &str, left: &[RepoPath]) -> String {
     text
 }
 
-/// What the model begins with.
+/// Builds the prompt that the model begins with.
 pub(super) async fn prompt(
     port: &CodeMigration<'_>,
     handover: Option<&str>,
@@ -61,7 +62,7 @@ pub(super) async fn prompt(
     Ok(agent.told((SYNC_BUMP.system, &system), (SYNC_BUMP.task, &values))?)
 }
 
-/// The definitions that changed, and the changes of the files that they are in.
+/// Lists the definitions that changed, and the changes of the files that contain them.
 async fn definitions(port: &CodeMigration<'_>) -> Result<String, CodeMigrationError> {
     let decided = port.decided;
     let mut text = String::new();

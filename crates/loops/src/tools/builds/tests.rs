@@ -33,7 +33,7 @@ fn cache(folder: &tempfile::TempDir) -> BuildCache {
     BuildCache::new(folder.path().join("tools/builds"))
 }
 
-/// Writes a file of so many KiB in a folder, and lets go of it after runs that ended so.
+/// Writes a file of `kib` KiB in a folder, and releases the folder after runs with this end.
 async fn leave(cache: &BuildCache, name: &str, kib: usize, end: CommandEnd) -> PathBuf {
     let held = cache.hold(name, &[]).unwrap().unwrap();
     let built = held.builds().folder.clone();
