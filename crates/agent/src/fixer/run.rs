@@ -1,4 +1,4 @@
-//! One command of a fixer in the sandbox, told with its end and what it printed.
+//! Runs one command of a fixer in the sandbox, and reports its end and output.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::outgoing::in_tree;
 use crate::sandbox::{JobCommand, SandboxJob, SandboxLevel};
 use crate::verify::usage::{self, DiskUsage};
 
-/// Runs a command that the policy allows. Letting go of the future ends it, with everything that it has started.
+/// Runs a command that the policy allows. Dropping the future kills it, with every process that it started.
 pub(super) async fn run(workshop: &FixerWorkspace, argv: &[String]) -> Result<String, CommandError> {
     let words = argv.iter().map(OsString::from).collect();
     let mut job = SandboxJob::new(SandboxLevel::Full, &workshop.clone, JobCommand::Program(words))?;
@@ -24,7 +24,7 @@ pub(super) async fn run(workshop: &FixerWorkspace, argv: &[String]) -> Result<St
     Ok(told(workshop, &ended))
 }
 
-/// What the clone may hold in the end: what it holds now, and as much more as one command may write.
+/// Returns the limit of the clone's size: its present size, and the amount that one command may write.
 async fn written(clone: PathBuf, disk: u64) -> WriteLimit {
     let folders = vec![clone.clone()];
     let now = tokio::task::spawn_blocking(move || usage::of(&clone)).await.unwrap_or_default();
