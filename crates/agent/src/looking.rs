@@ -29,7 +29,7 @@ pub struct ReadOnlyProgram {
     pub read: BTreeSet<PathBuf>,
     /// The folders in which it finds other programs, searched before those of the system.
     pub path: Vec<PathBuf>,
-    /// Further environment variables.
+    /// Further environment variables of the program.
     pub variables: Vec<(String, String)>,
     /// The folder that its earlier runs have filled, for programs that build ([`SandboxLevel::Full`]
     /// alone). Without one it builds everything.

@@ -110,7 +110,7 @@ pub struct HostAccess {
     pub port: u16,
     /// The reason for a refusal; `None` if the host was reached.
     pub refused: Option<ConnectionRefusal>,
-    /// Number of attempts.
+    /// Number of attempts with this outcome.
     pub times: u64,
     /// Bytes sent to the host.
     pub sent: u64,

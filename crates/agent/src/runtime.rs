@@ -22,8 +22,8 @@ impl AgentRuntime {
     /// Runs a model until it has reported or a limit ends the run: see [`native::run_judged`]. Secrets and
     /// paths of this machine are removed from its input ([`crate::outgoing`]).
     ///
-    /// Boxed to erase the type: the future is large and made of many parts, all of which would otherwise be
-    /// part of each caller's future.
+    /// Boxed to erase the type: the future is large and made of many parts, which would otherwise be part
+    /// of each caller's future.
     pub fn run_judged<'a, F: ReportForm + 'a>(
         &'a self,
         model: &'a dyn LanguageModel,

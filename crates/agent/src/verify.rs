@@ -151,7 +151,7 @@ impl ScratchRun {
 #[derive(Debug)]
 pub struct CommandOutput {
     pub end: CommandEnd,
-    /// Duration in milliseconds.
+    /// Duration of the command in milliseconds.
     pub ms: u64,
     /// The whole standard output, unfiltered; it may contain secrets.
     pub output: String,

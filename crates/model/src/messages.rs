@@ -49,7 +49,7 @@ pub struct ToolDefinition {
 pub struct ModelMessage {
     /// Author of the message.
     pub role: MessageRole,
-    /// Blocks in order.
+    /// Content as blocks, in order.
     pub content: Vec<MessageBlock>,
 }
 
@@ -57,9 +57,9 @@ pub struct ModelMessage {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageRole {
-    /// The run.
+    /// The run, which speaks as the user.
     User,
-    /// The model.
+    /// The model that is asked.
     Assistant,
     /// The operator, within a conversation.
     System,
@@ -80,7 +80,7 @@ pub enum MessageBlock {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum KnownBlock {
-    /// A text block.
+    /// A block with plain text.
     Text {
         text: String,
         /// Marks the end of a prefix to cache.
@@ -132,7 +132,7 @@ pub enum StopReason {
     StopSequence,
     /// The model pauses a long turn; a request with the same messages continues it.
     PauseTurn,
-    /// The model declines.
+    /// The model declines to respond.
     Refusal,
     /// The model's context is full.
     ModelContextWindowExceeded,

@@ -39,7 +39,7 @@ pub enum FailureCause {
 pub(crate) struct FailedTry {
     /// Cause of the failure, as classified for the table.
     pub(crate) seen: FailureCause,
-    /// Message for people.
+    /// Message about the failure, for people.
     pub(crate) what: String,
 }
 

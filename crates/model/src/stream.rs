@@ -72,7 +72,7 @@ pub enum StreamError {
 /// The progress of a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StreamProgress {
-    /// Only pings arrived.
+    /// Only pings arrived since the last check.
     Idle,
     /// A part of the message arrived.
     Moved,

@@ -25,7 +25,7 @@ const API_VERSION: &str = "2023-06-01";
 /// The format of a provider's requests and responses.
 #[derive(Clone, Debug)]
 pub enum WireFormat {
-    /// The Messages API.
+    /// The Messages API itself.
     Messages,
     /// The action `InvokeModelWithResponseStream` of Amazon Bedrock.
     #[cfg(feature = "aws")]
@@ -106,7 +106,7 @@ impl WireFormat {
         }
     }
 
-    /// Parses a refusal.
+    /// Parses the body and headers of a refusal.
     #[cfg_attr(
         not(feature = "aws"),
         expect(unused_variables, reason = "only Bedrock names its errors in a header")

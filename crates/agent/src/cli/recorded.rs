@@ -40,7 +40,7 @@ const AT_ONCE: Duration = Duration::from_millis(400);
 /// A scripted response to the program's `n`th model request, or to a tool call.
 #[derive(Clone, Copy)]
 enum ScriptedReply {
-    /// A text response.
+    /// A response that has only text.
     Words,
     /// A call of the one tool, with this usage in tokens.
     Call(u64),
@@ -56,7 +56,7 @@ struct RecordedCase {
     name: &'static str,
     /// Number of prompts sent to the program.
     lines: usize,
-    /// Responses to its requests, of which the last one repeats, and the response to its calls.
+    /// Responses to its requests, the last one repeated, and the response to its calls.
     asks: &'static [ScriptedReply],
     calls: ScriptedReply,
     /// Beginning of the expected end of the run.
@@ -211,7 +211,7 @@ struct ProgramRun {
     names: [(String, &'static str); 2],
 }
 
-/// Runs the program with so many prompts; `answers` plays the run.
+/// Runs the program with this many prompts; `answers` plays the run.
 async fn run<F: Future<Output = ()>>(
     program: &Path,
     lines: usize,

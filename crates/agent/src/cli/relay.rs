@@ -35,9 +35,9 @@ const SUBAGENT: &str = "x-claude-code-agent-id";
 
 /// A message from the program to the run.
 pub(super) enum ProgramMessage {
-    /// A model request.
+    /// A request to the model.
     Ask { body: Bytes, subagent: Option<String>, back: oneshot::Sender<RelayReply> },
-    /// A tool call.
+    /// A call of one of the run's tools.
     Call { name: String, input: Value, back: oneshot::Sender<CallOutput> },
 }
 

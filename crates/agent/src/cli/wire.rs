@@ -58,8 +58,8 @@ pub(super) fn user(task: &str) -> Vec<u8> {
 pub(super) fn read(body: &[u8]) -> Result<CliRequest, String> {
     let CliRequestBody { model, messages, tools, stream } =
         serde_json::from_slice(body).map_err(|error| format!("this is no request for a message: {error}"))?;
-    // System messages are dropped: the program describes itself and its surroundings there, none of which
-    // applies to the model in this run.
+    // System messages are dropped: the program describes itself and its surroundings there, which do not
+    // apply to the model in this run.
     let said = messages.into_iter().filter(|said| said.role != MessageRole::System);
     let messages =
         said.map(|CliMessage { role, content }| ModelMessage { role, content: blocks(content) }).collect();

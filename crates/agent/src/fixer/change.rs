@@ -109,7 +109,7 @@ fn keep_secrets(path: &str, before: &str, after: &str) -> Result<(), FileChangeE
     }
 }
 
-/// Returns an error if a file may not have so many bytes.
+/// Returns an error if a file may not have this many bytes.
 fn fits(path: &str, bytes: usize) -> Result<(), FileChangeError> {
     match u64::try_from(bytes) {
         Ok(few) if few <= MAX_FILE_BYTES => Ok(()),

@@ -117,7 +117,7 @@ async fn connection<F: Future<Output = McpResponse> + Send>(
     }
 }
 
-/// All open connections.
+/// The table of all open connections.
 struct ConnectionTable {
     bounds: ConnectionBounds,
     /// The open connections, the oldest first.

@@ -40,7 +40,7 @@ pub type McpResponse = Response<BoxBody<Bytes, Infallible>>;
 /// An endpoint with its access rules. Cheap to clone.
 #[derive(Clone)]
 pub struct McpEndpoint {
-    /// The digest of the token: digests have equal lengths, whatever the client sends.
+    /// SHA-256 of the token: hashes have equal lengths for any input, and are compared in constant time.
     token: Option<[u8; 32]>,
     hosts: Vec<String>,
     origins: Vec<String>,

@@ -63,9 +63,9 @@ pub enum AgentRunEnd {
 /// A limit of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RunLimit {
-    /// The number of responses.
+    /// The number of the model's responses.
     Turns,
-    /// The wall-clock time.
+    /// The wall-clock time of the run.
     Time,
     /// The money is nearly used up, and the model was asked to conclude.
     Money,

@@ -131,7 +131,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         }
     }
 
-    /// Runs one turn.
+    /// Runs one turn: a request and the handling of its response.
     pub(crate) async fn step(&mut self) -> TurnOutcome {
         let last = match self.last_turn() {
             Some(limit) if self.ran.turns >= self.limits.turns => {

@@ -19,7 +19,7 @@ use crate::schema::REPORT;
 /// The fence word in the requests of cases, and in the output of `truing prompts render`.
 pub const FENCE: &str = "0000000000000000";
 
-/// A valid case.
+/// A case that passed all checks of its form.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PromptCase {
     /// Path of the case, without the extension.
@@ -119,7 +119,7 @@ impl PromptCase {
         }
     }
 
-    /// Parses a case.
+    /// Parses and checks the text of a case.
     fn parse(name: &str, file: &str, text: &str) -> Result<Self, PromptProblem> {
         let wrong = |line, what| PromptProblem { file: file.to_owned(), line, what };
         if text.len() > MAX_CASE_BYTES {

@@ -14,7 +14,7 @@ pub(super) const MARK: &str = "+++";
 /// The most bytes of a module.
 pub(super) const MAX_MODULE_BYTES: usize = 64 << 10;
 
-/// A valid module.
+/// A module that passed all checks of its form.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct PromptModule {
     pub(super) name: String,

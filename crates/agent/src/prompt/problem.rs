@@ -65,7 +65,7 @@ pub struct PromptProblem {
     pub file: String,
     /// Line number, from 1.
     pub line: u32,
-    /// Kind of problem.
+    /// Kind of the problem, with its details.
     pub what: PromptProblemKind,
 }
 

@@ -11,7 +11,7 @@ use serde_saphyr::Spanned;
 /// Variables by name, with their values.
 pub(super) type WorkflowVariables = BTreeMap<String, Value>;
 
-/// A workflow file.
+/// The parsed file of a workflow.
 #[derive(Deserialize)]
 pub(super) struct GithubWorkflow {
     #[serde(default)]

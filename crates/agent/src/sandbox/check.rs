@@ -41,7 +41,7 @@ const TEMPORARY: &str = "/tmp";
 const OTHER_NUMBERS: [&str; 2] = ["x32_calls", "i386_calls"];
 /// Attempts that resource limits of a process stop, which apply at each level.
 const RESOURCE_LIMITS: [&str; 3] = ["signals", "timers", "files_in_flight"];
-/// An unused address.
+/// An address without a mapping.
 const AT: u64 = 0x2000_0000;
 /// A program that every system has, and that does nothing.
 const SUCCEEDS: &str = "/bin/true";

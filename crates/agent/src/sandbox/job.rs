@@ -63,7 +63,7 @@ pub struct SandboxJob {
     pub room: Option<JobFolders>,
     /// A writable folder that outlives the job, mounted at [`BUILDS`] ([`SandboxLevel::Full`] alone).
     pub builds: Option<PathBuf>,
-    /// Further environment variables.
+    /// Further environment variables of the job.
     pub variables: Vec<(String, String)>,
     /// Variables that hold the address of a server on its loopback interface; empty if there is none. See
     /// [`SandboxJob::listening`].
@@ -105,7 +105,7 @@ pub(super) enum HelperStage {
     Outside { job: SandboxJob, parent: i32 },
     /// Acts as the first process inside; `outside` is the helper's own process that watches.
     Inside { job: SandboxJob, outside: i32 },
-    /// Attempts an escape.
+    /// Attempts an escape for the self-test.
     Probe(EscapeProbe),
     /// Attempts an escape from inside a reader.
     Reading { reading: ReadAccess, probe: EscapeProbe },

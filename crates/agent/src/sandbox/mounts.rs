@@ -39,9 +39,9 @@ const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
 /// Folder in which the inside is built; it exists on every machine, and its content outside is not
 /// affected.
 const WORKSHOP: &str = "/tmp";
-/// Home folder inside.
+/// Path of the home folder inside.
 const HOME: &str = "/home/agent";
-/// Temporary folder inside.
+/// Path of the temporary folder inside.
 const TEMPORARY: &str = "/tmp";
 /// Name of the command's user inside.
 pub(super) const USER: &str = "agent";

@@ -178,7 +178,7 @@ pub(super) fn probes(limits: &JobLimits) -> [(&'static str, EscapeProbe, u64); 2
     ]
 }
 
-/// An unused address.
+/// An address without a mapping.
 const AT: u64 = 0x2000_0000;
 /// The second half of the page at that address.
 const THERE: u64 = AT + 0x800;
@@ -280,7 +280,7 @@ pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         call(54, &[3, 1, 7, THERE, 4]),
     ];
     let forks = [call(57, &[]); FORKS];
-    // A file gets 900 more descriptors, each of which is an entry.
+    // A file gets 900 more descriptors; each one is an entry.
     let event = [from_three, page, call(290, &[0, 0])];
     let names = ProgramStep::Row {
         number: 33,

@@ -42,9 +42,9 @@ pub enum EscapeProbe {
     Nothing,
     /// Waits until its input ends, as a target for other attempts.
     Wait,
-    /// Reads this file.
+    /// Reads the file at this path.
     Read(PathBuf),
-    /// Writes this file.
+    /// Writes to the file at this path.
     Write(PathBuf),
     /// Changes the permissions of this file.
     Mode(PathBuf),
@@ -54,9 +54,9 @@ pub enum EscapeProbe {
     Become(PathBuf),
     /// Finds this text in the environment of some process.
     Environment(String),
-    /// Connects by TCP.
+    /// Connects to this address by TCP.
     Tcp(SocketAddr),
-    /// Sends a datagram by UDP.
+    /// Sends a datagram to this address by UDP.
     Udp(SocketAddr),
     /// Connects to an abstract socket.
     Abstract(String),

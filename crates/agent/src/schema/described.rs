@@ -30,7 +30,7 @@ pub struct DescriptionReport {
 }
 
 impl DescriptionReport {
-    /// Checks that it can replace a description of which these parts must stay.
+    /// Checks that it can replace a description and keeps these parts of it.
     ///
     /// # Errors
     /// The errors of the report, for its author.

@@ -22,9 +22,9 @@ pub const MAX_SUMMARY_CHARS: usize = 1200;
 pub struct WorkReport {
     /// Summary of the change.
     pub summary: String,
-    /// The completed work.
+    /// Parts of the work that are complete.
     pub completed: Vec<String>,
-    /// The remaining work.
+    /// Parts of the work that remain.
     pub remaining: Vec<String>,
     /// Questions that people must answer before the rest can be done.
     #[serde(default)]

@@ -91,7 +91,7 @@ pub(super) struct SetupMetadata {
     pub(super) commands: Vec<CommandRun>,
     /// Hosts that the commands reached.
     pub(super) reached: Vec<HostAccess>,
-    /// Size in bytes.
+    /// Size of the entry in bytes.
     bytes: u64,
     /// Number of files, folders and links: an entry that lacks some is invalid.
     files: u64,

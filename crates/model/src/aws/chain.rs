@@ -50,7 +50,7 @@ struct KeyState {
 
 /// The way that a call gets its keys.
 enum KeyDecision {
-    /// Use these keys.
+    /// Use these keys, which are valid long enough.
     Use(AwsKeys),
     /// Use these keys, and renew them.
     Renew(AwsKeys),

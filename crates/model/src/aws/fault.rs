@@ -32,7 +32,7 @@ const PASSING: [&str; 6] = [
 /// The reason that there are no keys.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct KeyFault {
-    /// Message for people.
+    /// Message about the failure, for people.
     pub(crate) words: String,
     /// True if a service is unreachable or fails, and may give keys a moment later.
     pub(crate) is_passing: bool,

@@ -8,7 +8,7 @@ use truing_core::port::HaltReason;
 
 use crate::messages::{ModelMessage, StopReason};
 
-/// A complete response.
+/// A complete response of a model.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ModelAnswer {
     /// The model's message with its blocks in order, which goes back unchanged in the next request.

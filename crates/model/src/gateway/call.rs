@@ -31,7 +31,7 @@ const GRACE: Duration = Duration::from_secs(60);
 
 /// A call of a run to one provider.
 pub(super) struct GatewayCall<'a> {
-    /// The run's budget.
+    /// The budget that pays for the call.
     pub(super) purse: &'a RunBudget,
     /// Kill switch of the run.
     pub(super) gate: &'a dyn WriteGate,
@@ -45,9 +45,9 @@ pub(super) struct GatewayCall<'a> {
 
 /// The end of an attempt without a response.
 enum TryError {
-    /// Nothing was sent.
+    /// The request was refused before it was sent.
     Refused(ModelError),
-    /// The attempt failed.
+    /// The attempt failed, with this cause.
     Failed(FailedTry),
 }
 

@@ -90,7 +90,7 @@ impl ProviderCircuit {
 }
 
 impl AdmittedCall {
-    /// Reports a success.
+    /// Reports that the call succeeded.
     pub(super) async fn succeeded(mut self) {
         self.circuit.decide(|breaker, _| breaker.succeeded()).await;
         self.is_trial = false;

@@ -46,7 +46,7 @@ impl PendingCallCount {
 #[derive(Clone, Debug, Default)]
 pub(super) struct SessionSpend {
     settling: PendingCallCount,
-    /// Total in micro-dollars.
+    /// Total of the settled calls, in micro-dollars.
     spent: Arc<AtomicU64>,
 }
 

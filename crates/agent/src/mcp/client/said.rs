@@ -10,7 +10,7 @@ use crate::native::CallOutput;
 /// Bytes beyond the shown part that are searched for secrets as well, in case one crosses the end.
 const BEYOND: usize = 4 << 10;
 
-/// Returns a result within so many bytes.
+/// Returns a result with at most this many bytes.
 pub(super) fn shown(result: &CallToolResult, most: usize) -> CallOutput {
     let (mut texts, mut others) = (Vec::new(), 0_usize);
     for block in &result.content {
@@ -40,7 +40,7 @@ pub(super) fn plain(text: &str) -> String {
     text.chars().filter(|char| matches!(char, '\n' | '\t') || !is_hidden(*char)).collect()
 }
 
-/// Returns at most so many bytes, without secrets, and with a note of the bytes left out.
+/// Returns at most this many bytes, without secrets, and with a note of the bytes left out.
 pub(super) fn bounded(text: &str, most: usize) -> String {
     let searched = text.get(..text.floor_char_boundary(most.saturating_add(BEYOND))).unwrap_or(text);
     let shown = redact(searched);

@@ -15,7 +15,8 @@ const POLLED: u64 = 256;
 /// The most bytes of an open file of unknown kind.
 const SMALL_FILE: u64 = 64 << 10;
 /// Open files that can hold far more than others, by the beginning of their names. Data read from a process
-/// stays in memory, a socket keeps whole pages for single bytes, and a ruleset has a rule for each file.
+/// stays in memory, a socket keeps whole pages for single bytes, and a ruleset can have a rule for every
+/// file.
 const LARGE_FILES: [(&str, u64); 3] =
     [("/proc/", 16 << 20), ("socket:", 16 << 20), ("anon_inode:[landlock-ruleset]", 16 << 20)];
 const EVENT_POLL: &str = "anon_inode:[eventpoll]";
@@ -83,7 +84,7 @@ impl JobWatcher {
 
     /// Returns the machine's own kernel memory in bytes, by two sums. The first has objects alone. The
     /// second has all memory outside processes, files and caches, such as pages in flight through sockets.
-    /// It also has the free pages of each processor, by which it may be too low or too high.
+    /// It also includes free pages that processors hold back, and can therefore miss growth of that size.
     pub(super) fn kernel_of_machine(&self) -> Option<[u64; 2]> {
         self.read("meminfo").map(|told| {
             let sum = |names: &[&str]| names.iter().map(|name| kib(&told, name)).sum::<u64>();
