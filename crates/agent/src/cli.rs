@@ -41,13 +41,13 @@ use stream::CliStream;
 /// model request. A program that has sent no request by then never will, and must not use up the run's
 /// time.
 pub const START_TIME: Duration = Duration::from_secs(60);
-/// The most bytes read of the version output.
+/// Maximum number of bytes read of the version output.
 const MAX_VERSION_BYTES: u64 = 64 << 10;
 /// Capacity of the message queue between the server and the run.
 const WAITING: usize = 16;
-/// The most characters shown of output that is not a version.
+/// Maximum number of characters shown of output that is not a version.
 const MAX_WORDS: usize = 200;
-/// The most characters shown of a version.
+/// Maximum number of characters shown of a version.
 const MAX_VERSION: usize = 40;
 /// Random bytes in a run's token.
 const TOKEN_BYTES: usize = 32;

@@ -17,7 +17,7 @@ use crate::verify::usage::{self, DiskOverrun, DiskUsage};
 const BEGINNING: usize = 8 << 10;
 /// Bytes kept from the end of a stream, where most programs print their errors.
 const END: usize = 12 << 10;
-/// The most bytes that a command may print on a stream before it is killed.
+/// Maximum number of bytes that a command may print on a stream before it is killed.
 pub(crate) const MAX_PRINTED: usize = 16 << 20;
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;

@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 
 use crate::sandbox::SYSTEM;
 
-/// The most interpreters that are followed, as a script may name another script.
+/// Maximum number of interpreters that are followed, as a script may name another script.
 const MAX_STEPS: usize = 4;
-/// The most bytes read of a file to find its interpreter or a version's name.
+/// Maximum number of bytes read of a file to find its interpreter or a version's name.
 const MAX_HEAD: u64 = 4 << 10;
 /// The file that marks a folder as a virtual environment of Python.
 const ENVIRONMENT: &str = "pyvenv.cfg";

@@ -1,7 +1,7 @@
 //! The runtimes of models: turns within limits of money, turns and time, with tools that are allowed one by
-//! one, in this process or through the `claude` program. Also the prompts from Truing and from
-//! repositories, the fixers' tools, the MCP servers and clients, and the sandbox. The sandbox runs tools'
-//! programs and a repository's own setup and checks.
+//! one, in this process or through the `claude` program. The crate also has the prompts from Truing and
+//! from repositories, the fixers' tools, the MCP servers and clients, and the sandbox. The sandbox runs
+//! tools' programs and a repository's own setup and checks.
 
 pub mod cli;
 pub mod command;

@@ -30,7 +30,7 @@ use rmcp::{ServerHandler, serve_server};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// The most bytes of one message from a client.
+/// Maximum number of bytes of one message from a client.
 pub const MAX_MESSAGE: usize = 4 << 20;
 
 /// A set of tools that is offered together.

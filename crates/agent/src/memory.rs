@@ -26,23 +26,23 @@ use front::{SkillFrontMatter, parted};
 
 pub use tools::{SKILL, SkillTools};
 
-/// The most bytes of a repository's memory; the rest is cut at a line end.
+/// Maximum number of bytes of a repository's memory; the rest is cut at a line end.
 pub const MAX_MEMORY_BYTES: usize = 32 << 10;
-/// The most bytes of the instructions for one change; an instruction beyond it is left out.
+/// Maximum number of bytes of the instructions for one change; an instruction beyond it is left out.
 pub const MAX_INSTRUCTIONS_BYTES: usize = 32 << 10;
-/// The most bytes of a skill's file; a longer one is left out, because half a skill is of no use.
+/// Maximum number of bytes of a skill's file; a longer one is left out, because half a skill is of no use.
 pub const MAX_SKILL_BYTES: usize = 32 << 10;
-/// The most skills of one layer.
+/// Maximum number of skills of one layer.
 pub const MAX_SKILLS: usize = 32;
-/// The most specialists of a repository, besides the shipped ones.
+/// Maximum number of specialists of a repository, besides the shipped ones.
 pub const MAX_SPECIALISTS: usize = 4;
-/// The most characters of a skill's name.
+/// Maximum number of characters of a skill's name.
 const MAX_NAME_CHARS: usize = 64;
-/// The most characters of a description in the list of skills.
+/// Maximum number of characters of a description in the list of skills.
 const MAX_DESCRIPTION_CHARS: usize = 300;
-/// The most notes that are shown; the others are counted.
+/// Maximum number of notes that are shown; the others are counted.
 const MAX_NOTES: usize = 10;
-/// The most characters of a note, and of a name in it.
+/// Maximum number of characters of a note, and of a name in it.
 const MAX_NOTE_CHARS: usize = 200;
 const MAX_SHOWN_CHARS: usize = 80;
 

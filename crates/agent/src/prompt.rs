@@ -38,7 +38,7 @@ pub use problem::{PromptError, PromptProblem, PromptProblemKind};
 pub(crate) use value::shown;
 pub use value::{DataFence, PromptValues, VariableKind};
 
-/// The most modules of one prompt.
+/// Maximum number of modules of one prompt.
 const MAX_PARTS: usize = 100;
 
 /// The available modules, by name.

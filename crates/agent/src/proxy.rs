@@ -35,19 +35,19 @@ pub use place::AllowedHost;
 use place::is_public;
 pub(crate) use place::plain;
 
-/// The most connections at once.
+/// Maximum number of connections at once.
 const MAX_CONNECTIONS: usize = 128;
-/// The most bytes through all connections, in both directions.
+/// Maximum number of bytes through all connections, in both directions.
 const MAX_BYTES: u64 = 16 << 30;
 /// Timeout of a name resolution and of a connection.
 const CONNECTS: Duration = Duration::from_secs(20);
 /// Timeout of the head of a request.
 const ASKS: Duration = Duration::from_secs(30);
-/// The most bytes of a request's head.
+/// Maximum number of bytes of a request's head.
 const MAX_HEAD: usize = 32 << 10;
-/// The most hosts that are reported.
+/// Maximum number of hosts that are reported.
 const MAX_TOLD: usize = 256;
-/// The most characters of a host's name.
+/// Maximum number of characters of a host's name.
 const MAX_HOST: usize = 255;
 /// Hop-by-hop headers, which are not passed on.
 const BETWEEN_NEIGHBOURS: [HeaderName; 7] =

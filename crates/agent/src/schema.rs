@@ -31,18 +31,18 @@ pub use proposed::shown;
 
 /// Name of the report tool.
 pub const REPORT: &str = "report";
-/// The most findings of one run.
+/// Maximum number of findings of one run.
 pub const MAX_FINDINGS: usize = 50;
-/// The most characters of a title.
+/// Maximum number of characters of a title.
 pub const MAX_TITLE_CHARS: usize = 120;
-/// The most bytes of a body.
+/// Maximum number of bytes of a body.
 pub const MAX_BODY_BYTES: usize = 4 << 10;
-/// The most bytes of an excerpt, and of a path.
+/// Maximum number of bytes of an excerpt, and of a path.
 pub const MAX_CODE_BYTES: usize = 4 << 10;
-/// The most characters of a tool's name in messages.
+/// Maximum number of characters of a tool's name in messages.
 pub const MAX_NAME_CHARS: usize = 60;
-/// The most findings of all reports of a run, and the most verdicts on earlier ones. Further ones are only
-/// counted.
+/// Maximum number of findings of all reports of a run, and of verdicts on earlier ones. Further ones are
+/// only counted.
 const MAX_ITEMS: usize = 200;
 
 /// One call of `report`.

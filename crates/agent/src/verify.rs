@@ -65,7 +65,7 @@ pub struct VerifyPlan {
     pub time: Duration,
     /// Memory of all processes of a command together, in bytes.
     pub memory: u64,
-    /// The most bytes that a setup, or the checks, may write.
+    /// Maximum number of bytes that a setup, or the checks, may write.
     pub disk: u64,
 }
 

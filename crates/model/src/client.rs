@@ -15,11 +15,11 @@ use crate::stream::{AnswerAccumulator, CompleteAnswer, StreamError, StreamProgre
 use crate::text::{date, error_chain};
 use crate::wire::{self, ProviderCall, ProviderRefusal, WireFormat};
 
-/// The most bytes read of a refusal's body.
+/// Maximum number of bytes read of a refusal's body.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
-/// The most characters repeated of a provider's message.
+/// Maximum number of characters repeated of a provider's message.
 const MAX_WORDS: usize = 500;
-/// The most characters of a message about unavailable keys.
+/// Maximum number of characters of a message about unavailable keys.
 const MAX_FAULT: usize = 900;
 const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
 /// Shorter than servers keep idle connections, to avoid one that the server is about to close.
@@ -28,7 +28,7 @@ const IDLE: Duration = Duration::from_secs(20);
 /// The timeouts and the number of attempts of one call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ProviderTimeouts {
-    /// The most attempts of one call.
+    /// Maximum number of attempts of one call.
     pub tries: u32,
     /// Time within which a response must have begun, for all attempts together.
     pub begin: Duration,

@@ -10,7 +10,7 @@ use serde_json::Value;
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ModelRequest {
     pub model: String,
-    /// The most tokens of the response, with thinking.
+    /// Maximum number of tokens of the response, with thinking.
     pub max_tokens: u32,
     /// System prompt, as text blocks.
     #[serde(skip_serializing_if = "Vec::is_empty")]

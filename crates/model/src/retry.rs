@@ -10,7 +10,7 @@ use std::time::Duration;
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Wait before the second attempt; doubled before each further one, up to [`MAX_DOUBLINGS`] times.
 pub const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// The most times that a wait is doubled.
+/// Maximum number of times that a wait is doubled.
 pub const MAX_DOUBLINGS: u32 = 4;
 
 /// The cause of a failed attempt.

@@ -20,13 +20,13 @@ pub use self::source::StreamFormat;
 pub use self::sse::MAX_EVENT_BYTES;
 use crate::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage, StopReason};
 
-/// The most bytes of content in one response: 128,000 tokens have far less.
+/// Maximum number of bytes of content in one response: 128,000 tokens have far less.
 pub const MAX_CONTENT_BYTES: usize = 16 * 1024 * 1024;
-/// The most bytes of one stream, with its frames and pings.
+/// Maximum number of bytes of one stream, with its frames and pings.
 pub const MAX_STREAM_BYTES: usize = 64 * 1024 * 1024;
-/// The most blocks of one response.
+/// Maximum number of blocks of one response.
 pub const MAX_BLOCKS: usize = 1024;
-/// The most characters repeated of a provider's message.
+/// Maximum number of characters repeated of a provider's message.
 const MAX_WORDS: usize = 300;
 /// The field that holds a tool's input if it is not a JSON object: the API accepts the input back in this
 /// form.

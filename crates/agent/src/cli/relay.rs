@@ -26,7 +26,7 @@ use crate::mcp::{McpTool, ToolCallResult, Toolset};
 use crate::native::CallOutput;
 use crate::schema::MAX_NAME_CHARS;
 
-/// The most bytes of a model request; the API accepts no more.
+/// Maximum number of bytes of a model request; the API accepts no more.
 const MAX_BODY: usize = 32 << 20;
 /// Path of model requests.
 const MESSAGES: &str = "/v1/messages";

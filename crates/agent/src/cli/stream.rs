@@ -11,13 +11,13 @@ use truing_core::line::clean;
 use crate::command::{OutputOverflow, OutputSink};
 use crate::native::{AgentRunEnd, RunLimit};
 
-/// The most bytes of a line; longer lines are skipped.
+/// Maximum number of bytes of a line; longer lines are skipped.
 const MAX_LINE: usize = 8 << 20;
-/// The most bytes of the whole output, which includes every tool result.
+/// Maximum number of bytes of the whole output, which includes every tool result.
 const MAX_PRINTED: u64 = 1 << 30;
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
-/// The most characters shown of the program's own error text.
+/// Maximum number of characters shown of the program's own error text.
 const MAX_WORDS: usize = 300;
 
 /// State of the stream read until now.

@@ -40,11 +40,11 @@ use offer::OfferedTool;
 use server::ServeFuture;
 use session::{CallError, McpSession, ServerFailure};
 
-/// The most bytes of one call's input.
+/// Maximum number of bytes of one call's input.
 const MAX_INPUT: usize = 32 << 10;
-/// The most characters of a message about a failed server.
+/// Maximum number of characters of a message about a failed server.
 const MAX_WORDS: usize = 200;
-/// The most problems that are reported of one server.
+/// Maximum number of problems that are reported of one server.
 const MAX_PROBLEMS: usize = 8;
 
 /// A problem of a server, for people: each text is one line without secrets.

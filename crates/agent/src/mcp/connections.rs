@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 
 use super::http::{ASKS, McpResponse, told};
 
-/// The most bytes of a request's head.
+/// Maximum number of bytes of a request's head.
 const MAX_HEAD: usize = 32 << 10;
 /// Pause before the next attempt after a failed accept, which may be due to a lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -34,9 +34,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// The limits of connections, and the time that one may be open without the token.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionBounds {
-    /// The most connections that have shown the token.
+    /// Maximum number of connections that have shown the token.
     pub(crate) known: usize,
-    /// The most connections that have not shown the token.
+    /// Maximum number of connections that have not shown the token.
     pub(crate) strange: usize,
     /// Time within which a connection must show the token.
     pub(crate) shows: Duration,

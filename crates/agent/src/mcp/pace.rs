@@ -11,7 +11,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// The most calls of a client in progress at once, and the most responses that wait until it reads them.
+/// Maximum number of calls of a client in progress at once, and of responses that wait until it reads them.
 /// With messages of `MAX_MESSAGE` bytes, these are 128 MiB.
 pub(super) const IN_FLIGHT: usize = 16;
 /// Time for pending calls after the client has closed its end. A script that writes its calls and closes

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use truing_core::line;
 
-/// The most bytes of front matter.
+/// Maximum number of bytes of front matter.
 const MAX_FRONT_BYTES: usize = 4 << 10;
-/// The most characters of a parser's error message.
+/// Maximum number of characters of a parser's error message.
 const MAX_WORDS_CHARS: usize = 120;
 
 /// The fields that are used; any others are for other programs.

@@ -75,16 +75,16 @@ pub struct RunBrief {
 /// The limits of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RunLimits {
-    /// The most responses of the model.
+    /// Maximum number of responses of the model.
     pub turns: u32,
-    /// The most wall-clock time, from beginning to end.
+    /// Maximum wall-clock time, from beginning to end.
     pub time: Duration,
     /// The most that the run's responses may cost; if `None`, only the gateway limits it. Near it, the
     /// model is asked to conclude.
     pub money: Option<MicroUsd>,
     /// Context size of the model, in tokens.
     pub window: u64,
-    /// The most tokens of one response, with thinking.
+    /// Maximum number of tokens of one response, with thinking.
     pub answer: u32,
 }
 
@@ -106,11 +106,11 @@ pub const WINDOW: u64 = 200_000;
 /// Default tokens of one response: more than fifty findings need.
 pub const ANSWER: u32 = 16_384;
 
-/// The most calls of one run, with denied ones.
+/// Maximum number of calls of one run, with denied ones.
 pub const MAX_CALLS: u32 = 500;
 
-/// The most denied calls of one run.
+/// Maximum number of denied calls of one run.
 pub const MAX_DENIALS: u32 = 50;
 
-/// The most calls of one response; further ones get an error.
+/// Maximum number of calls of one response; further ones get an error.
 pub const MAX_CALLS_AT_ONCE: usize = 32;

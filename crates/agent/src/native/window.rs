@@ -12,9 +12,9 @@ const FULL_PERCENT: u64 = 75;
 /// Percentage of the context that remains used after that. Much is removed at once and rarely, because
 /// everything after the first change is cached anew.
 const LEFT_PERCENT: u64 = 45;
-/// The fewest bytes of a token: text of most languages has more.
+/// Minimum number of bytes of a token: text of most languages has more.
 const BYTES_PER_TOKEN: u64 = 3;
-/// The fewest bytes of a result that is removed; a shorter one is worth more than its note.
+/// Minimum number of bytes of a result that is removed; a shorter one is worth more than its note.
 const WORTH_TRIMMING: usize = 400;
 
 /// The used part of a context, as far as it is known.

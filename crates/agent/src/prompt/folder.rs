@@ -6,9 +6,9 @@ use std::path::Path;
 use super::module::MAX_MODULE_BYTES;
 use super::problem::{PromptError, PromptProblem, PromptProblemKind};
 
-/// The most bytes of a case.
+/// Maximum number of bytes of a case.
 pub(super) const MAX_CASE_BYTES: usize = 256 << 10;
-/// The most files and folders that are read.
+/// Maximum number of files and folders that are read.
 const MAX_FILES: usize = 1_000;
 
 /// Files of a folder, as name, path and text of each, with the problems found.

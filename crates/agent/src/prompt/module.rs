@@ -11,7 +11,7 @@ use super::value::VariableKind;
 
 /// The line before and after the front matter.
 pub(super) const MARK: &str = "+++";
-/// The most bytes of a module.
+/// Maximum number of bytes of a module.
 pub(super) const MAX_MODULE_BYTES: usize = 64 << 10;
 
 /// A module that passed all checks of its form.

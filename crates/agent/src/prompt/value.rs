@@ -8,9 +8,9 @@ use truing_reader::mask::mask;
 
 use super::problem::{PromptError, PromptProblemKind};
 
-/// The most bytes of a word.
+/// Maximum number of bytes of a word.
 const MAX_WORD_BYTES: usize = 200;
-/// The most bytes of a value.
+/// Maximum number of bytes of a value.
 const MAX_VALUE_BYTES: usize = 512 << 10;
 /// Length of a fence's word in bytes: too long to guess, and still readable.
 const FENCE_BYTES: std::ops::RangeInclusive<usize> = 16..=64;

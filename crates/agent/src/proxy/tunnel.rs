@@ -13,7 +13,7 @@ use super::{ConnectionRefusal, plain};
 
 /// Timeout of the client's first message.
 const BEGINS: Duration = Duration::from_secs(30);
-/// The most bytes of the first message.
+/// Maximum number of bytes of the first message.
 const MAX_HELLO: usize = 64 << 10;
 /// Bytes read at once.
 const CHUNK: usize = 4 << 10;

@@ -58,8 +58,8 @@ pub struct EscapeCheck {
     /// The reason that it was not made; or, if a limit of all processes stopped it, the measured use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// The most bytes that it held in kernel objects, if it tried to exceed the limit with one kind of
-    /// them.
+    /// Maximum number of bytes that it held in kernel objects, if it tried to exceed the limit with one
+    /// kind of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<u64>,
     /// The memory limit that it tried to exceed.

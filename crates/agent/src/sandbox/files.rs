@@ -13,10 +13,10 @@ pub(super) const FEW_PIPES: u64 = 256;
 /// Bytes of memory for an open file other than a pipe: the file itself, and related records such as the
 /// file system's.
 pub(super) const OTHER: u64 = 1536;
-/// The most bytes that a pipe keeps, with the kernel's overhead. All pipes of a user may have 64 MiB; above
-/// that each has two pages.
+/// Maximum number of bytes that a pipe keeps, with the kernel's overhead. All pipes of a user may have 64
+/// MiB; above that each has two pages.
 const PIPE: u64 = 12 << 10;
-/// The most bytes that a pipe keeps for a user without that limit: 16 pages.
+/// Maximum number of bytes that a pipe keeps for a user without that limit: 16 pages.
 const PIPE_WITHOUT_LIMIT: u64 = 68 << 10;
 
 /// The open files of a process.

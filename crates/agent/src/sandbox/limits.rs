@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 /// The lowest limit of processes that can be set: the kernel reserves that many process ids.
 const FEWEST_PROCESSES: u64 = 301;
-/// The most open files of one process.
+/// Maximum number of open files of one process.
 pub(super) const OPEN_FILES: u64 = 4096;
-/// The most pending signals, and timers, of all processes.
+/// Maximum number of pending signals, and timers, of all processes.
 pub(super) const SIGNALS: u64 = 4096;
-/// The most bytes of one `inotify` queue: 16384 events, each with a name.
+/// Maximum number of bytes of one `inotify` queue: 16384 events, each with a name.
 pub(super) const EVENT_QUEUE: u64 = 16384 * 512;
 /// Kernel memory in bytes for a file that `inotify` watches, with the file that it keeps.
 pub(super) const FILE_WATCH: u64 = 2 << 10;
@@ -26,7 +26,7 @@ pub struct JobLimits {
     /// Memory of all processes together, in bytes: private and shared memory, and files kept in memory. The
     /// kernel limits each process, and a watcher limits their sum.
     pub memory: u64,
-    /// The most processes and threads, together.
+    /// Maximum number of processes and threads, together.
     pub processes: u64,
     /// Bytes of all files written outside a writable tree, and of each single file in it.
     pub disk: u64,

@@ -52,10 +52,11 @@ pub(super) const NAMES: &[(&str, &str)] = &[
     ("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
     ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
 ];
-/// The most bytes that are written to memory: all files outside the tree and the job's private folders.
+/// Maximum number of bytes that are written to memory: all files outside the tree and the job's private
+/// folders.
 const MAX_MEMORY: u64 = 2 << 30;
 
-/// The fewest bytes of this memory per file.
+/// Minimum number of bytes of this memory per file.
 const BYTES_PER_FILE: u64 = 8 << 10;
 /// The number of files that is always allowed, even with a low limit of bytes.
 const FEWEST_FILES: u64 = 4096;

@@ -20,7 +20,7 @@ const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC
 
 impl ReadAccess {
     /// Confines this process permanently, and returns the level reached. Afterwards it can read these
-    /// folders, use threads, and use its open streams. It can not open other files, change files, start
+    /// folders, use threads, and use its open streams. It cannot open other files, change files, start
     /// programs, connect, or send signals.
     ///
     /// # Errors

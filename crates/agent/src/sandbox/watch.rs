@@ -31,7 +31,7 @@ const DISK_PERIOD: Duration = Duration::from_secs(1);
 const DISK_PAUSE: u32 = 20;
 /// Kernel memory in bytes for a file in memory, besides its content.
 const INODE: u64 = 1 << 10;
-/// The most bytes in the buffers of one socket, as the kernel allows for sending and receiving.
+/// Maximum number of bytes in the buffers of one socket, as the kernel allows for sending and receiving.
 const SOCKET: u64 = 1 << 20;
 /// Number of sockets that a job may have even with a low memory limit.
 const FEW_SOCKETS: u64 = 256;

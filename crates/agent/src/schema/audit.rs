@@ -19,11 +19,11 @@ use super::check::believed;
 use super::{MAX_FINDINGS, MAX_TITLE_CHARS, REPORT, ReportedFinding, finding_form, object_in};
 use crate::native::ReportForm;
 
-/// The most lines between an excerpt's reported and its real position.
+/// Maximum number of lines between an excerpt's reported and its real position.
 const DRIFT: u32 = 3;
-/// The most entries of each list in a report.
+/// Maximum number of entries of each list in a report.
 const MAX_ENTRIES: usize = 100;
-/// The most errors of a report that its author gets.
+/// Maximum number of errors of a report that its author gets.
 const MAX_TOLD: usize = 20;
 /// All categories of defects.
 const CATEGORIES: [DefectCategory; 10] = {

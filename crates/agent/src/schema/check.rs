@@ -138,7 +138,7 @@ pub fn unfit(items: &UncheckedFindings, tree: impl Fn(&RepoPath) -> Option<Strin
     })
 }
 
-/// The most mismatched findings that are described to the model.
+/// Maximum number of mismatched findings that are described to the model.
 const MAX_UNFIT: usize = 20;
 
 impl CheckedFindings {

@@ -9,9 +9,9 @@ use truing_model::messages::ToolDefinition;
 use super::{REPORT, object_in};
 use crate::native::ReportForm;
 
-/// The most characters of a description, below the limit of forges to leave room for additions.
+/// Maximum number of characters of a description, below the limit of forges to leave room for additions.
 pub const MAX_DESCRIPTION_CHARS: usize = 20_000;
-/// The most characters shown of a missing section, or of an error.
+/// Maximum number of characters shown of a missing section, or of an error.
 const MAX_TOLD_CHARS: usize = 120;
 /// Headings of sections that are rewritten; all others belong to people.
 const OURS: [&str; 4] = ["summary", "production code changes", "test changes", "verification"];

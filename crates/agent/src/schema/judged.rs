@@ -14,7 +14,7 @@ use super::check::is_there;
 use super::{MAX_CODE_BYTES, REPORT, object_in};
 use crate::native::ReportForm;
 
-/// The most characters of a reason that are kept.
+/// Maximum number of characters of a reason that are kept.
 const MAX_REASON_CHARS: usize = 300;
 
 /// The report: one verdict for each function. It is a model's text, and must be treated as data.

@@ -11,9 +11,9 @@ use truing_model::messages::ToolDefinition;
 use super::{MAX_FINDINGS, REPORT, object_in};
 use crate::native::ReportForm;
 
-/// The most characters of a reason; a longer one ends with `…`.
+/// Maximum number of characters of a reason; a longer one ends with `…`.
 const MAX_REASON_CHARS: usize = 300;
-/// The most characters of the summary; a longer one ends with `…`.
+/// Maximum number of characters of the summary; a longer one ends with `…`.
 const MAX_SUMMARY_CHARS: usize = 300;
 
 /// The report, within the limits above. It is a model's text, and must be treated as data.

@@ -10,7 +10,7 @@ use truing_core::recheck::RecheckVerdict;
 
 use super::{MAX_CODE_BYTES, MAX_ITEMS};
 
-/// The most findings without a verdict that are listed for the model.
+/// Maximum number of findings without a verdict that are listed for the model.
 const MAX_TOLD: usize = 50;
 
 /// A verdict as the model reports it.

@@ -7,10 +7,10 @@ use truing_core::line;
 use truing_core::recheck::MAX_SNIPPET_LINES;
 use truing_reader::mask::MASK;
 
-/// The most bytes and lines of a replacement.
+/// Maximum number of bytes and lines of a replacement.
 const MAX_BYTES: usize = 4 << 10;
 const MAX_LINES: usize = 50;
-/// The most bytes and lines that are shown of a replacement that cannot be proven.
+/// Maximum number of bytes and lines that are shown of a replacement that cannot be proven.
 const MAX_SHOWN_BYTES: usize = 2 << 10;
 const MAX_SHOWN_LINES: usize = 20;
 

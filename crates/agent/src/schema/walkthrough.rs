@@ -14,9 +14,9 @@ use truing_model::messages::ToolDefinition;
 use super::{MAX_ITEMS, ReportedLine, UncheckedFindings, in_text, object_in, read, tool};
 use crate::native::ReportForm;
 
-/// The most lines of a walkthrough.
+/// Maximum number of lines of a walkthrough.
 pub const MAX_LINES: usize = 8;
-/// The most characters of a line.
+/// Maximum number of characters of a line.
 const MAX_LINE_CHARS: usize = 200;
 /// Words that express a verdict.
 const VERDICTS: &[&str] = &[

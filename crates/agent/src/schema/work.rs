@@ -10,11 +10,11 @@ use truing_model::messages::ToolDefinition;
 use super::{REPORT, object_in};
 use crate::native::ReportForm;
 
-/// The most lines of one list that are kept.
+/// Maximum number of lines of one list that are kept.
 pub const MAX_LINES: usize = 30;
-/// The most characters of a line; a longer one ends with `…`.
+/// Maximum number of characters of a line; a longer one ends with `…`.
 pub const MAX_LINE_CHARS: usize = 300;
-/// The most characters of the summary; a longer one ends with `…`.
+/// Maximum number of characters of the summary; a longer one ends with `…`.
 pub const MAX_SUMMARY_CHARS: usize = 1200;
 
 /// The report, within the limits above. It is a model's text, and must be treated as data.

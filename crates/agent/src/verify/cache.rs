@@ -21,7 +21,8 @@ use crate::proxy::HostAccess;
 
 /// Prefix of the names of folders that a process uses, and that it removes when it ends.
 const HELD: &str = "held-";
-/// The most attempts to make a folder, which may be mistaken for a dead process's before it is locked.
+/// Maximum number of attempts to make a folder, which may be mistaken for a dead process's before it is
+/// locked.
 const MAX_TRIES: u32 = 100;
 /// Name of an entry's metadata file, outside the folders that the setup could write.
 const ABOUT: &str = "about.json";
@@ -60,7 +61,7 @@ impl CacheScope {
 /// The limits of the cache.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CacheRetention {
-    /// The most bytes of all entries together. The least recently used entry is removed first.
+    /// Maximum number of bytes of all entries together. The least recently used entry is removed first.
     pub bytes: u64,
     /// Longest time since an entry was made.
     pub age: Duration,

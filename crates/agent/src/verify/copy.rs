@@ -15,7 +15,7 @@ use super::usage::BLOCK;
 const MODE: u32 = 0o777;
 /// Mode bits that the owner of a folder needs to work in it.
 const OPEN: u32 = 0o700;
-/// The most bytes of a path in an error.
+/// Maximum number of bytes of a path in an error.
 const MAX_NAMED: usize = 200;
 
 /// Adds the content of `from` to `to`, which must exist. Existing files stay; existing folders are merged.

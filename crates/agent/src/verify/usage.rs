@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 
-/// The most files, of any size.
+/// Maximum number of files, of any size.
 pub(crate) const MAX_FILES: u64 = 2_000_000;
 /// Shortest interval between measurements.
 const PERIOD: Duration = Duration::from_secs(1);

@@ -52,7 +52,7 @@ const USES: [&str; 25] = [
 ];
 /// Attempts of a reader to use too much.
 const USES_OF_READERS: [&str; 3] = ["reader_memory", "reader_memfd", "reader_sockets"];
-/// The fewest attempts that must exist.
+/// Minimum number of attempts that must exist.
 const MOST_TRIES: usize = 40;
 /// Argument for a run of this program as another user. No test's name contains it, therefore it is not a
 /// filter of tests.

@@ -16,7 +16,7 @@ use super::variables::AwsVariables;
 
 /// Largest accepted difference of the clock: signatures are valid for five minutes.
 const MAX_SKEW: SignedDuration = SignedDuration::from_mins(4);
-/// The most characters of the library's messages.
+/// Maximum number of characters of the library's messages.
 const MAX_WORDS: usize = 300;
 
 /// Codes of failures of STS itself: the same request may succeed a moment later.

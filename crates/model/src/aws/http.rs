@@ -29,11 +29,11 @@ use crate::text::{date, error_chain};
 const CONNECT: Duration = Duration::from_secs(3);
 /// Timeout of a response, unless the library sets a shorter one.
 const ANSWER: Duration = Duration::from_secs(10);
-/// The most bytes of a response.
+/// Maximum number of bytes of a response.
 const MAX_BYTES: usize = 1024 * 1024;
-/// The most failures of the same request, for any retries of the library.
+/// Maximum number of failures of the same request, for any retries of the library.
 const MAX_FAILURES: usize = 2;
-/// The most characters that are repeated of other programs' messages.
+/// Maximum number of characters that are repeated of other programs' messages.
 const MAX_WORDS: usize = 200;
 /// The reason that a request to an address is not sent.
 pub(super) const UNPROTECTED: &str =

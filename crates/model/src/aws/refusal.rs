@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use truing_core::line;
 
-/// The most bytes that are parsed; the rest of a longer refusal has no use.
+/// Maximum number of bytes that are parsed; the rest of a longer refusal has no use.
 const MAX_BYTES: usize = 64 * 1024;
-/// The most characters that are repeated of a text that is neither XML nor JSON.
+/// Maximum number of characters that are repeated of a text that is neither XML nor JSON.
 const MAX_TEXT: usize = 100;
 
 /// The content of a refusal.

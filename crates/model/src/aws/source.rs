@@ -18,7 +18,7 @@ use super::variables::AwsVariables;
 
 /// Timeout of a pass, long enough for chained roles and a program that asks for a password.
 const MAX_TIME: Duration = Duration::from_secs(30);
-/// The most requests to a failing service.
+/// Maximum number of requests to a failing service.
 const MAX_ATTEMPTS: u32 = 2;
 
 /// A clock: the time is read anew after each wait.

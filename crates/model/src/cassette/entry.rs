@@ -8,9 +8,9 @@ use super::hide::SecretRedactor;
 use crate::gateway::{ModelAnswer, ModelError};
 use crate::messages::ModelRequest;
 
-/// The most bytes of a cassette.
+/// Maximum number of bytes of a cassette.
 pub const MAX_CASSETTE_BYTES: u64 = 256 * 1024 * 1024;
-/// The most characters of a difference that are shown.
+/// Maximum number of characters of a difference that are shown.
 const MAX_DIFF: usize = 4000;
 
 /// The reason that a cassette cannot be used.

@@ -18,7 +18,7 @@ const LIKELY_BYTES: u64 = 3;
 /// The size of a prompt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct PromptSize {
-    /// The most tokens that it can have.
+    /// Maximum number of tokens that it can have.
     pub(super) most: u64,
     /// Estimated number of tokens.
     pub(super) likely: u64,

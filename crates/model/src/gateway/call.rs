@@ -21,7 +21,7 @@ use crate::messages::ModelRequest;
 use crate::price::ModelPrice;
 use crate::retry::{self, FailedTry, RetryDecision};
 
-/// The fewest tokens that a response must be allowed to have; otherwise the call is not made.
+/// Minimum number of tokens that a response must be allowed to have; otherwise the call is not made.
 pub const LEAST_TOKENS: u32 = 1024;
 /// Margin for the provider's count, which is an estimate: a twentieth, and the provider's own tokens.
 const COUNT_MARGIN: u64 = 20;

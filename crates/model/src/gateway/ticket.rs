@@ -21,10 +21,10 @@ const MAX_TOKENS_PER_SECOND: u64 = 300;
 /// before its response does.
 const MAX_UNSEEN_SECONDS: u64 = 5;
 
-/// The most tokens of any model's prompt.
+/// Maximum number of tokens of any model's prompt.
 const MAX_PROMPT_TOKENS: u64 = 20_000_000;
 
-/// The most tokens of any model's response.
+/// Maximum number of tokens of any model's response.
 const MAX_ANSWER_TOKENS: u64 = 1_000_000;
 
 /// Limits a provider's count to possible values. A possible count is billed, even above the requested limit
@@ -57,7 +57,7 @@ pub(super) struct TryReservation {
     price: ModelPrice,
     /// Estimated number of tokens in the prompt.
     likely: u64,
-    /// The most tokens of the response.
+    /// Maximum number of tokens of the response.
     pub(super) max_tokens: u32,
     /// Time at which the request was sent; `None` if nothing was sent.
     sent: Option<Instant>,

@@ -12,7 +12,7 @@ use truing_core::price::{DeclaredPrice, TokenRate};
 
 use super::{ModelPrice, ModelPrices, PriceError, TokenRates};
 
-/// The most bytes of a file: LiteLLM's own has about 2 MB.
+/// Maximum number of bytes of a file: LiteLLM's own has about 2 MB.
 pub const MAX_LITELLM_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Name of the entry that explains the format.

@@ -10,7 +10,7 @@ use super::event::{ErrorEvent, StreamEvent};
 use super::source::event;
 use super::{MAX_EVENT_BYTES, StreamError};
 
-/// The most bytes of a frame: an event in Base64, and its envelope.
+/// Maximum number of bytes of a frame: an event in Base64, and its envelope.
 const MAX_FRAME_BYTES: usize = MAX_EVENT_BYTES / 3 * 4 + 64 * 1024;
 /// Bytes of the two lengths and their checksum.
 const PRELUDE: usize = 12;

@@ -1,7 +1,7 @@
 //! Splits bytes into server-sent events: only the framing, for any division of the stream into chunks.
 //! <https://html.spec.whatwg.org/multipage/server-sent-events.html>
 
-/// The most bytes of an event. Blocks arrive in small parts, but some kinds arrive whole.
+/// Maximum number of bytes of an event. Blocks arrive in small parts, but some kinds arrive whole.
 pub const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
 
 /// An event exceeds [`MAX_EVENT_BYTES`].

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::mcp::MAX_MESSAGE;
 
-/// The most bytes that one server may send in one run, of any kind.
+/// Maximum number of bytes that one server may send in one run, of any kind.
 const MAX_SAID: usize = 64 << 20;
 
 /// Counts the bytes that one server sends in a run. Clones share the count.

@@ -8,10 +8,10 @@ use truing_model::messages::ToolDefinition;
 
 use super::{McpServer, said, schema};
 
-/// The most bytes of a tool's name with the server's: providers accept 128, and the `claude` program
-/// prefixes 13.
+/// Maximum number of bytes of a tool's name with the server's: providers accept 128, and the `claude`
+/// program prefixes 13.
 const MAX_NAME: usize = 115;
-/// The most bytes of a tool's description for the model.
+/// Maximum number of bytes of a tool's description for the model.
 const MAX_DESCRIPTION: usize = 2 << 10;
 
 /// A tool of a server, as it is offered.

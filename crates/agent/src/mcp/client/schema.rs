@@ -8,13 +8,13 @@ use serde_json::{Map, Value};
 
 use super::said;
 
-/// The most bytes of a schema.
+/// Maximum number of bytes of a schema.
 const MAX_BYTES: usize = 32 << 10;
 /// The deepest nesting of a schema.
 const MAX_DEPTH: usize = 16;
-/// The most bytes of a text in it.
+/// Maximum number of bytes of a text in it.
 const MAX_TEXT: usize = 1 << 10;
-/// The most bytes of a field's name.
+/// Maximum number of bytes of a field's name.
 const MAX_NAME: usize = 64;
 /// The types of JSON.
 const TYPES: [&str; 7] = ["object", "array", "string", "number", "integer", "boolean", "null"];

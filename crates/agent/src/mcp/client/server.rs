@@ -24,7 +24,7 @@ pub struct McpServer {
     pub tools: BTreeSet<String>,
     /// Timeout of the server's start, and of each call.
     pub time: Duration,
-    /// The most bytes of one result that a model is shown.
+    /// Maximum number of bytes of one result that a model is shown.
     pub most: usize,
 }
 

@@ -36,7 +36,7 @@ use crate::mcp::MAX_MESSAGE;
 use crate::proxy::EgressProxy;
 use crate::sandbox::{COMPLAINT, JobCommand, PROXY, SandboxJob, SandboxLevel};
 
-/// The most pages of a list of tools.
+/// Maximum number of pages of a list of tools.
 const MAX_PAGES: usize = 20;
 /// Time that a server has to respond to the end of its session.
 const LEAVE: Duration = Duration::from_secs(2);

@@ -8,11 +8,11 @@ use rustix::fs::{Mode, OFlags, openat, readlinkat};
 
 use super::{CHUNK, JobWatcher, ProcessStatus, files, kib};
 
-/// The most bytes that the kernel keeps for a mapping, a file lock, and an `epoll` entry.
+/// Maximum number of bytes that the kernel keeps for a mapping, a file lock, and an `epoll` entry.
 const MAPPING: u64 = 512;
 const LOCK: u64 = 512;
 const POLLED: u64 = 256;
-/// The most bytes of an open file of unknown kind.
+/// Maximum number of bytes of an open file of unknown kind.
 const SMALL_FILE: u64 = 64 << 10;
 /// Open files that can hold far more than others, by the beginning of their names. Data read from a process
 /// stays in memory, a socket keeps whole pages for single bytes, and a ruleset can have a rule for every
