@@ -21,8 +21,8 @@ use crate::proxy::HostAccess;
 
 /// Prefix of the names of folders that a process uses, and that it removes when it ends.
 const HELD: &str = "held-";
-/// Maximum number of attempts to make a folder, which may be mistaken for a dead process's before it is
-/// locked.
+/// Maximum number of attempts to make a folder: before it is locked, another process may take it for a dead
+/// process's and remove it.
 const MAX_TRIES: u32 = 100;
 /// Name of an entry's metadata file, outside the folders that the setup could write.
 const ABOUT: &str = "about.json";

@@ -29,8 +29,8 @@ struct RecordedExchange {
     result: RecordedOutcome,
 }
 
-/// One agent's model, played from a cassette. It needs no key and no network, and reports the recorded
-/// costs.
+/// One agent's model, played from a cassette. It needs no key and no network. Each response has its
+/// recorded cost.
 #[derive(Debug)]
 pub struct CassettePlayer {
     cassette: Arc<Cassette>,
