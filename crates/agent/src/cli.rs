@@ -1,10 +1,11 @@
-//! The `cli` runtime: the `claude` program holds the conversation with the model, in a sandbox where it finds nothing but
-//! one server of ours (`relay`).
+//! The `cli` runtime: the `claude` program holds the conversation with the model, in a sandbox that reaches
+//! only Truing's own server (`relay`).
 //!
-//! The program has no tools of its own and sees no file of the repository. What it asks the model goes through the run's
-//! own way to it, with the run's own words, money and limits; what the model calls comes back over MCP and is answered by
-//! the same tools as in the native runtime. So a run has the same turns, reports and ends in both ([`crate::native`]); how
-//! the program itself ends decides only where the run has no end of its own. docs/adr/0041 says why.
+//! The program has no tools of its own and sees no file of the repository. Its model requests go through
+//! the run's own gateway, with the run's prompts, money and limits. The model's tool calls come back over
+//! MCP and are answered by the same tools as in the native runtime. A run therefore has the same turns,
+//! reports and ends in both runtimes ([`crate::native`]). The end of the program decides only where the run
+//! has no end of its own. docs/adr/0041 gives the reasons.
 
 mod conversation;
 mod invocation;
@@ -36,73 +37,73 @@ use invocation::ADDRESS;
 use relay::CliRelay;
 use stream::CliStream;
 
-/// How long the program may take to tell its version, and a run's until it first asks the model, on a machine that is
-/// busy, unless another time is configured. One that does not ask by then never will, and the run's time is not for it.
+/// Default limit, on a busy machine, for the program to print its version, and for a run to send its first
+/// model request. A program that has sent no request by then never will, and must not use up the run's
+/// time.
 pub const START_TIME: Duration = Duration::from_secs(60);
-/// The most bytes that it may tell its version in.
+/// Maximum number of bytes read of the version output.
 const MAX_VERSION_BYTES: u64 = 64 << 10;
-/// Messages between the server and the run that may wait.
+/// Capacity of the message queue between the server and the run.
 const WAITING: usize = 16;
-/// The most characters of what a program says in place of its version.
+/// Maximum number of characters shown of output that is not a version.
 const MAX_WORDS: usize = 200;
-/// The most characters of a version.
+/// Maximum number of characters shown of a version.
 const MAX_VERSION: usize = 40;
-/// Bytes of a run's token.
+/// Random bytes in a run's token.
 const TOKEN_BYTES: usize = 32;
 
-/// The program, ready to be run. Cheap to clone: all share one queue.
+/// The `claude` program, checked and ready to run. Cheap to clone: all clones share one queue of starts.
 #[derive(Clone, Debug)]
 pub struct ClaudeCli {
     program: PathBuf,
-    /// A start takes a processor for itself, for most of a second: more at once only wait for one another.
+    /// Limits starts that run at once. A start uses one processor for most of a second, so more starts
+    /// would only slow one another.
     starts: Arc<Semaphore>,
-    /// How long it may take until it asks.
+    /// Limit for a run's first model request.
     within: Duration,
-    /// Does the user's environment switch teams of agents on?
+    /// True if the user's environment enables teams of agents.
     teams: bool,
 }
 
-/// Why the program cannot be used.
+/// An error that prevents use of the program.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaudeCliError {
-    /// It is not there.
+    /// The program does not exist or cannot be resolved.
     #[error("there is no program {}: {why}", program.display())]
     Missing {
-        /// Where it was looked for.
+        /// Path that was tried.
         program: PathBuf,
-        /// The system's words.
+        /// The operating system's error.
         why: std::io::Error,
     },
-    /// It does not say what it is.
+    /// The program does not print a version.
     #[error("{} does not tell its version: {why}", program.display())]
     Silent {
-        /// The program.
         program: PathBuf,
-        /// What it does instead.
+        /// Description of the program's actual behaviour.
         why: String,
     },
-    /// It is another version than the one that is allowed.
+    /// The program has a version that is not the allowed one.
     #[error("{} is version {found}, and {wanted} is the one that is allowed", program.display())]
     Version {
-        /// The program.
         program: PathBuf,
-        /// What it says.
+        /// Version that the program printed.
         found: String,
-        /// What it should be.
+        /// Version that is allowed.
         wanted: String,
     },
-    /// There is no sandbox for it.
+    /// The sandbox cannot be set up or is too weak.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
 }
 
 impl ClaudeCli {
-    /// The program at this place, in this version, in the sandbox that the machine allows. It is asked for its version,
-    /// there. `within`: as [`START_TIME`].
+    /// Returns the program at this path, after a check in the sandbox that it has this version. `within`
+    /// bounds the check and a run's first request, as [`START_TIME`] does.
     ///
     /// # Errors
-    /// [`ClaudeCliError`]; [`SandboxError::TooWeak`] below [`SandboxLevel::Full`], whatever is accepted elsewhere: without a network and
-    /// a namespace of its own the program could not be bounded.
+    /// [`ClaudeCliError`]; [`SandboxError::TooWeak`] below [`SandboxLevel::Full`], even where weaker levels
+    /// are accepted: without its own network and namespaces the program could not be bounded.
     pub fn new(
         program: &Path,
         version: &str,
@@ -124,7 +125,7 @@ impl ClaudeCli {
             return Err(silent(clean(words.trim(), MAX_WORDS)));
         };
         if !output.status.success() {
-            // Whatever it printed before: it failed.
+            // A failure counts even if a version was printed before it.
             let words = String::from_utf8_lossy(&output.stderr);
             return Err(silent(clean(
                 &format!("it ends with {}. {}", output.status, words.trim()),
@@ -138,20 +139,20 @@ impl ClaudeCli {
         Ok(cli)
     }
 
-    /// With the user's `CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS`: it is passed on if it is 1.
+    /// Sets the value of the user's `CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS`, which is passed on if it is 1.
     #[must_use]
     pub fn with_teams(self, said: Option<&str>) -> Self {
         Self { teams: said.is_some_and(|said| said.trim() == invocation::TEAMS.1), ..self }
     }
 
-    /// What the program finds in its environment.
+    /// Returns the environment variables of the program.
     fn variables(&self, token: &str) -> Vec<(String, String)> {
         let (name, on) = invocation::TEAMS;
         let teams = self.teams.then(|| (name.to_owned(), on.to_owned()));
         invocation::variables(token).chain(teams).collect()
     }
 
-    /// What the program says when it is asked for its version, in the sandbox.
+    /// Runs the program with `--version` in the sandbox and returns its output.
     fn version(&self) -> Result<std::io::Result<Output>, SandboxError> {
         let mut job = self.job(vec!["--version".into()])?;
         job.variables = invocation::variables("").collect();
@@ -162,15 +163,15 @@ impl ClaudeCli {
             let (tell, told) = std::sync::mpsc::channel();
             std::thread::spawn(move || tell.send(heard(child)));
             told.recv_timeout(self.within).unwrap_or_else(|_| {
-                // With its helper the program ends, too.
+                // Killing the sandbox helper ends the program, too.
                 pid.and_then(|pid| kill_process(pid, Signal::KILL).ok());
                 Err(std::io::Error::other(format!("it does not end within {} s", self.within.as_secs_f32())))
             })
         }))
     }
 
-    /// A job that runs the program: in its own folder, which nothing can change, with home and temporary folders in
-    /// memory. So nothing is left of a run, however it ends.
+    /// Returns a job that runs the program in its own folder, which is read-only, with home and temporary
+    /// folders in memory. Nothing of a run remains, however it ends.
     fn job(&self, arguments: Vec<OsString>) -> Result<SandboxJob, SandboxError> {
         let folder = self.program.parent().unwrap_or(Path::new("/"));
         let argv = std::iter::once(self.program.clone().into_os_string()).chain(arguments).collect();
@@ -179,7 +180,8 @@ impl ClaudeCli {
         Ok(job)
     }
 
-    /// As [`crate::native::run_judged`], with the program in between.
+    /// Runs an agent as [`crate::native::run_judged`] does, with the program as the one that holds the
+    /// conversation.
     pub async fn run_judged<F: ReportForm>(
         &self,
         model: &dyn LanguageModel,
@@ -197,7 +199,8 @@ impl ClaudeCli {
         conversation.ended(end).await
     }
 
-    /// Lets the program hold the conversation. How the run ends, if the conversation does not say so.
+    /// Lets the program hold the conversation. Returns the end of the run for the case that the
+    /// conversation itself has none.
     async fn held<F: ReportForm, J: Fn(&F) -> Option<String> + Send>(
         &self,
         conversation: &mut CliConversation<'_, F, J>,
@@ -212,7 +215,7 @@ impl ClaudeCli {
         let bounds = CommandBounds { time: limits.time, written: None, whole: false };
         let words = Some(wire::user(&brief.task));
         let around = CommandIo { variables: &[ADDRESS], words, out: CliStream::default() };
-        // The queue is never closed.
+        // The semaphore is never closed.
         let start = self.starts.clone().acquire_owned().await.ok();
         let mut program = Box::pin(command::run_with(job, &bounds, around, |listener| relay.serve(listener)));
         tokio::select! {
@@ -220,18 +223,19 @@ impl ClaudeCli {
             () = Box::pin(conversation.held(said, start, self.within)) => {}
         }
         if conversation.is_over() {
-            // The run's own end counts; the program ends with this.
+            // The run's own end counts; dropping the future ends the program.
             return Ok(AgentRunEnd::Done);
         }
-        // Its server is gone. Without it the program ends, and tells why.
+        // The conversation's channel is closed, because the server is gone. The program then ends, and its
+        // exit gives the reason.
         Ok(how(program.await?))
     }
 }
 
-/// What a program says until it ends, within its bound; one that says more is ended.
+/// Reads the output of a program until it ends. A program that prints more than the bound is killed.
 fn heard(mut child: Child) -> std::io::Result<Output> {
     let (out, err) = (child.stdout.take(), child.stderr.take());
-    // Read to its end, so that the program never waits for a reader; only the beginning is kept.
+    // The stream is read to its end to keep the program from blocking; only the beginning is kept.
     let errors = std::thread::spawn(move || {
         let mut kept = Vec::new();
         if let Some(mut err) = err {
@@ -256,7 +260,7 @@ fn heard(mut child: Child) -> std::io::Result<Output> {
     Ok(Output { status, stdout, stderr })
 }
 
-/// How a run ends that the program has ended.
+/// Maps the end of the program to the end of the run.
 fn how(ended: FinishedCommand<CliStream>) -> AgentRunEnd {
     match ended.end {
         command::ProcessEnd::Exit(status) => ended.out.end(status, &ended.err.text()),
@@ -270,7 +274,7 @@ fn how(ended: FinishedCommand<CliStream>) -> AgentRunEnd {
     }
 }
 
-/// A word that nobody guesses.
+/// Returns a random token in hexadecimal that cannot be guessed.
 fn token() -> std::io::Result<String> {
     let mut bytes = [0; TOKEN_BYTES];
     let mut filled = 0;

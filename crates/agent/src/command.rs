@@ -1,4 +1,4 @@
-//! One command in the sandbox: bounded in time, in what it prints, and in what it writes.
+//! Runs one command in the sandbox, bounded in time, in output, and in bytes written.
 
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -13,48 +13,49 @@ use crate::sandbox::{
 };
 use crate::verify::usage::{self, DiskOverrun, DiskUsage};
 
-/// How much of a stream is kept from its beginning, in bytes.
+/// Bytes kept from the beginning of a stream.
 const BEGINNING: usize = 8 << 10;
-/// How much from its end, where most programs say what is wrong.
+/// Bytes kept from the end of a stream, where most programs print their errors.
 const END: usize = 12 << 10;
-/// The most that a command may print on a stream before it is ended.
+/// Maximum number of bytes that a command may print on a stream before it is killed.
 pub(crate) const MAX_PRINTED: usize = 16 << 20;
-/// How much is read at once.
+/// Bytes read at once.
 const CHUNK: usize = 64 << 10;
 
-/// Why a command was not run.
+/// An error that kept a command from running.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// There is no sandbox for it.
+    /// There is no sandbox for the command.
     #[error("the command cannot be run: {0}")]
     Sandbox(#[from] SandboxError),
-    /// The machine.
+    /// An input or output error of this machine.
     #[error("the command cannot be run: {0}")]
     Io(#[from] std::io::Error),
-    /// The sandbox was begun and did not come to the command.
+    /// The sandbox started but failed before it started the command.
     #[error("the command cannot be run: its sandbox failed: {0}")]
     Helper(String),
-    /// It is not there, or no program.
+    /// The program does not exist or is not executable.
     #[error("`{program}` cannot be started: {why}")]
     NoProgram {
-        /// As it was named.
+        /// Name as given in the command.
         program: String,
-        /// The system's words.
+        /// The operating system's error.
         why: String,
     },
 }
 
-/// How a command came to its end.
+/// The way a command ended.
 pub(crate) enum ProcessEnd {
     Exit(ExitStatus),
     Time,
     Output,
     Disk(DiskOverrun),
-    /// All its processes together passed a bound, and how much was seen of how much.
+    /// All processes of the command together exceeded a limit; with the measured value and the limit as
+    /// text.
     Limit(SandboxLimit, String),
 }
 
-/// A command that ended, with what was heard of its output.
+/// A command that ended, with the captured output.
 pub(crate) struct FinishedCommand<O = CapturedOutput> {
     pub(crate) end: ProcessEnd,
     pub(crate) out: O,
@@ -62,40 +63,40 @@ pub(crate) struct FinishedCommand<O = CapturedOutput> {
     pub(crate) took: Duration,
 }
 
-/// Folders that a command may write no more than so much to.
+/// Folders that a command may write only a limited amount to.
 #[derive(Clone)]
 pub(crate) struct WriteLimit {
     pub(crate) folders: Vec<PathBuf>,
     pub(crate) most: DiskUsage,
 }
 
-/// What bounds a command.
+/// Limits of a command.
 pub(crate) struct CommandBounds {
     pub(crate) time: Duration,
     pub(crate) written: Option<WriteLimit>,
-    /// Is all kept that it prints, and not only the beginning and the end?
+    /// True if the whole output is kept, and not only its beginning and end.
     pub(crate) whole: bool,
 }
 
-/// Runs a command. Letting go of the future ends it, with everything that it has started.
+/// Runs a command. Dropping the future kills it, with every process that it started.
 pub(crate) async fn run(job: SandboxJob, bounds: &CommandBounds) -> Result<FinishedCommand, CommandError> {
     let program = job.program();
     let child = begin(job.command()?)?;
     ended(child, bounds, &program, CapturedOutput::of(bounds)).await
 }
 
-/// What a command finds beside its tree.
+/// Input, output and variables of a command.
 pub(crate) struct CommandIo<'a, O> {
-    /// Variables that name the server on its loopback interface.
+    /// Variables that hold the address of the server on its loopback interface.
     pub(crate) variables: &'a [&'a str],
-    /// What it reads, if it reads something.
+    /// Bytes for its standard input, if it reads any.
     pub(crate) words: Option<Vec<u8>>,
-    /// What hears its output.
+    /// Receiver of its output.
     pub(crate) out: O,
 }
 
-/// The same, of one that finds a server on its loopback interface: `serve` is that, and goes on until the command has
-/// ended.
+/// Runs a command that reaches a server on its loopback interface. `serve` is that server; it runs until
+/// the command has ended.
 pub(crate) async fn run_with<O: OutputSink, F: Future<Output = ()>>(
     mut job: SandboxJob,
     bounds: &CommandBounds,
@@ -108,10 +109,10 @@ pub(crate) async fn run_with<O: OutputSink, F: Future<Output = ()>>(
     let child = begin(command)?;
     let words = around.words;
     let server = async {
-        // Without a socket the helper has failed: its end tells why.
+        // Without a socket the helper has failed, and its exit gives the reason.
         if let Ok((socket, listening)) = socket(listening).await {
             match words {
-                // A command that does not read to the end tells by its own end why.
+                // A command that does not read all its input reports the reason with its own exit.
                 Some(words) => drop(tokio::task::spawn_blocking(move || listening.say(&words))),
                 None => drop(listening),
             }
@@ -125,7 +126,7 @@ pub(crate) async fn run_with<O: OutputSink, F: Future<Output = ()>>(
     }
 }
 
-/// The socket, as soon as it is there, and what it came by.
+/// Waits for the socket and returns it with its handoff.
 pub(crate) async fn socket(
     listening: SocketHandoff,
 ) -> std::io::Result<(tokio::net::TcpListener, SocketHandoff)> {
@@ -135,19 +136,20 @@ pub(crate) async fn socket(
     Ok((tokio::net::TcpListener::from_std(socket)?, listening))
 }
 
-/// Hears what a command prints.
+/// A receiver of a command's output.
 pub(crate) trait OutputSink {
-    /// All of it, to its end.
+    /// Reads a stream to its end.
     ///
     /// # Errors
-    /// [`OutputOverflow`]
+    /// [`OutputOverflow`] if the stream exceeds its bound.
     fn hear(
         &mut self,
         stream: Option<impl AsyncRead + Unpin + Send>,
     ) -> impl Future<Output = Result<(), OutputOverflow>> + Send;
 }
 
-/// Starts it. The command is let go of, and with it this process's end of what the helper was given.
+/// Starts the command. The command value is dropped, which closes this process's copies of the descriptors
+/// that the helper inherited.
 pub(crate) fn begin(command: std::process::Command) -> std::io::Result<Child> {
     let mut command = Command::from(command);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -172,10 +174,10 @@ async fn ended<O: OutputSink>(
         }
     };
     let end = match end {
-        // Its streams have ended, so it has: the helper keeps them open as long as anything runs.
+        // Its streams have ended, so the command has: the helper keeps them open while any process runs.
         None => {
             let status = child.wait().await?;
-            // It may have written faster than anybody looked.
+            // It may have written more between two measurements.
             match &bounds.written {
                 Some(WriteLimit { folders, most }) => {
                     usage::is_over(folders, *most).await.map_or(ProcessEnd::Exit(status), ProcessEnd::Disk)
@@ -188,7 +190,7 @@ async fn ended<O: OutputSink>(
             end
         }
     };
-    // A command may end with the helper's codes, too, but it says nothing in the helper's name.
+    // A command may exit with the helper's codes as well, but it does not print the helper's prefix.
     if let ProcessEnd::Exit(status) = &end
         && err.beginning.starts_with(COMPLAINT.as_bytes())
     {
@@ -216,7 +218,7 @@ async fn ended<O: OutputSink>(
     Ok(FinishedCommand { end, out, err, took: began.elapsed() })
 }
 
-/// Ends when more was written than may be.
+/// Completes once more was written than allowed.
 async fn over(written: Option<&WriteLimit>) -> DiskOverrun {
     match written {
         Some(WriteLimit { folders, most }) => usage::over(folders, *most).await,
@@ -224,7 +226,7 @@ async fn over(written: Option<&WriteLimit>) -> DiskOverrun {
     }
 }
 
-/// A stream went over its bound.
+/// A stream exceeded its bound.
 pub(crate) struct OutputOverflow;
 
 impl OutputSink for CapturedOutput {
@@ -241,7 +243,7 @@ impl OutputSink for CapturedOutput {
     }
 }
 
-/// The beginning and the end of what was printed, or all of it.
+/// The beginning and the end of an output, or all of it.
 pub(crate) struct CapturedOutput {
     most_of_beginning: usize,
     beginning: Vec<u8>,
@@ -263,17 +265,17 @@ impl CapturedOutput {
         self.end.drain(..self.end.len().saturating_sub(END));
     }
 
-    /// Was nothing printed?
+    /// True if nothing was printed.
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes == 0
     }
 
-    /// What is shown, and how much is not.
+    /// Returns the kept text, with a note of the bytes left out.
     pub(crate) fn text(&self) -> String {
         let left_out = self.bytes - self.beginning.len() - self.end.len();
         let (beginning, end) = (String::from_utf8_lossy(&self.beginning), String::from_utf8_lossy(&self.end));
         if left_out == 0 {
-            // Cut nowhere, so that no letter is.
+            // The parts join without a gap, and decoding them together keeps each character whole.
             return String::from_utf8_lossy(&[self.beginning.as_slice(), &self.end].concat()).into_owned();
         }
         format!("{beginning}\n[… {left_out} bytes are left out here …]\n{end}")

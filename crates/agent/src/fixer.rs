@@ -1,9 +1,10 @@
-//! The tools of a fixer: `edit`, `write` and `run`, on a private clone, besides those that read.
+//! The tools of a fixer: `edit`, `write` and `run`, on a private clone, besides the reading tools.
 //!
-//! Each call is judged by the workshop's policy first, and a denial names the rule that would allow it.
-//! Files are changed by this process, which follows no link and does not touch git's folder; commands run in the sandbox,
-//! where only the clone and private folders can be written. Nobody but a fixer gets these tools, and there are none where
-//! the sandbox is weaker than `full`: below, a command could write git's folder. Without `run` they need no sandbox.
+//! Each call is judged by the workspace's policy first, and a denial names the rule that would allow it.
+//! This process changes the files; it follows no link and does not touch git's folder. Commands run in the
+//! sandbox, where only the clone and private folders are writable. Only fixers get these tools, and only
+//! where the sandbox is `full`: at weaker levels a command could write git's folder. Without `run` they
+//! need no sandbox.
 
 mod change;
 mod run;
@@ -26,31 +27,31 @@ use crate::native::{CallOutput, RunTools};
 use crate::sandbox::{SandboxError, SandboxLevel, at_least};
 use crate::tree::WritableTree;
 
-/// What a model calls the tool that replaces text in a file.
+/// Name of the tool that replaces text in a file.
 pub const EDIT: &str = "edit";
-/// And the one that writes a whole file.
+/// Name of the tool that writes a whole file.
 pub const WRITE: &str = "write";
-/// And the one that runs a command.
+/// Name of the tool that runs a command.
 const RUN: &str = "run";
 
-/// How long a command may take.
+/// Default time limit of a command.
 pub const TIME: Duration = Duration::from_secs(20 * 60);
 
-/// The clone that a fixer works on, and what its commands may use.
+/// The clone that a fixer works on, and the resources of its commands.
 #[derive(Clone, Debug)]
 pub struct FixerWorkspace {
-    /// The folder of the clone.
+    /// Root folder of the clone.
     pub clone: PathBuf,
-    /// Folders with programs that its commands may read and run, besides the system's.
+    /// Folders of programs that its commands may read and run, besides the system's.
     pub programs: Vec<PathBuf>,
-    /// How long a command may take.
+    /// Time limit of a command.
     pub time: Duration,
     /// The policy that judges each change and each command.
     pub policy: Arc<AgentPolicy>,
 }
 
 impl FixerWorkspace {
-    /// With the system's programs, and [`TIME`].
+    /// Returns a workspace with the system's programs and the time limit [`TIME`].
     pub fn new(clone: PathBuf, policy: Arc<AgentPolicy>) -> Self {
         Self { clone, programs: Vec::new(), time: TIME, policy }
     }
@@ -61,18 +62,18 @@ pub struct FixerTools {
     reading: Box<dyn RunTools>,
     workshop: FixerWorkspace,
     tree: WritableTree,
-    /// Are commands run?
+    /// True if the `run` tool is available.
     runs: bool,
-    /// One change or command at a time: each finds what the one before has left.
+    /// Allows one change or command at a time, because each must see the result of the one before.
     turn: Mutex<()>,
     /// The secrets of the clone, read before its first command. No tool of a fixer adds one.
     secrets: OnceCell<TreeSecrets>,
 }
 
-/// Why there are no tools for a fixer.
+/// An error that prevents the tools of a fixer.
 #[derive(Debug, thiserror::Error)]
 pub enum FixerError {
-    /// The sandbox.
+    /// The sandbox is unavailable or too weak.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     /// The clone cannot be opened.
@@ -80,7 +81,7 @@ pub enum FixerError {
     Clone(#[from] ReaderError),
 }
 
-/// A call that comes to nothing, in words for the model.
+/// A failed call, with a message for the model.
 #[derive(Debug, thiserror::Error)]
 enum FixerCallError {
     #[error("the input of `{tool}` is wrong: {source}")]
@@ -125,10 +126,10 @@ struct RunInput {
 }
 
 impl FixerTools {
-    /// The tools on a clone, in the sandbox that this machine allows.
+    /// Builds the tools on a clone, in the sandbox that this machine allows.
     ///
     /// # Errors
-    /// [`FixerError`]: above all, a sandbox that is too weak.
+    /// [`FixerError`], most often because the sandbox is too weak.
     pub fn new(
         reading: Box<dyn RunTools>,
         workshop: FixerWorkspace,
@@ -138,10 +139,10 @@ impl FixerTools {
         Ok(Self { runs: true, ..Self::without_commands(reading, workshop)? })
     }
 
-    /// The tools that change files, on a folder in which nothing is run.
+    /// Builds the tools that change files, on a folder in which nothing is run.
     ///
     /// # Errors
-    /// [`FixerError`]: the folder cannot be opened.
+    /// [`FixerError`] if the folder cannot be opened.
     pub fn without_commands(
         reading: Box<dyn RunTools>,
         workshop: FixerWorkspace,
@@ -150,7 +151,6 @@ impl FixerTools {
         Ok(Self { reading, workshop, tree, runs: false, turn: Mutex::default(), secrets: OnceCell::new() })
     }
 
-    /// The clone.
     pub fn clone_folder(&self) -> &Path {
         &self.workshop.clone
     }
@@ -206,7 +206,7 @@ impl RunTools for FixerTools {
             }
             _ => return self.reading.call(name, input).await,
         };
-        // Also after a failure: a command may have changed files before it was ended.
+        // Renewed after a failure as well: a command may have changed files before it was killed.
         self.reading.renew().await;
         match done {
             Ok(text) => CallOutput { text, is_error: false, denied: false },
@@ -227,7 +227,7 @@ fn parse<T: DeserializeOwned>(tool: &'static str, input: &Value) -> Result<T, Fi
     T::deserialize(input).map_err(|source| FixerCallError::Input { tool, source })
 }
 
-/// The tools of a fixer alone, as a model is told of them.
+/// Returns the definitions of the fixer's own tools.
 fn own_tools() -> [ToolDefinition; 3] {
     let text = |what: &str| json!({ "type": "string", "description": what });
     let tool = |name: &str, description: &str, properties: Value, required: Value| ToolDefinition {

@@ -1,8 +1,10 @@
-//! Programs that are installed on this machine, with the folders that they need: a sandbox shows nothing else of it.
+//! Finds programs that are installed on this machine, with the folders that they need. A sandbox shows
+//! nothing else of the machine.
 //!
-//! A program that a project has installed in its tree comes before one of the search path. A script needs its interpreter,
-//! a virtual environment the Python that it is made of, a module of Node.js the modules beside it. A folder that may hold
-//! a person's other things, such as the home folder, is never shown for it.
+//! A program that a project has installed in its tree takes precedence over one of the search path. A
+//! script needs its interpreter, a virtual environment the Python that it was made from, and a Node.js
+//! module the modules beside it. A folder that may hold a person's other files, such as the home folder, is
+//! never shown.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -14,27 +16,27 @@ use std::path::{Path, PathBuf};
 
 use crate::sandbox::SYSTEM;
 
-/// The most interpreters that are followed: a script may name another script.
+/// Maximum number of interpreters that are followed, as a script may name another script.
 const MAX_STEPS: usize = 4;
-/// The most bytes of a file in which its interpreter is looked for, or a version's name.
+/// Maximum number of bytes read of a file to find its interpreter or a version's name.
 const MAX_HEAD: u64 = 4 << 10;
-/// The file by which a folder is a virtual environment of Python.
+/// The file that marks a folder as a virtual environment of Python.
 const ENVIRONMENT: &str = "pyvenv.cfg";
-/// The folder of programs.
+/// Name of the folder of programs in an installation.
 const PROGRAMS: &str = "bin";
 /// The folders and files of an installation below its prefix (FHS 3.0, section 4).
 const PARTS: &[&str] = &[PROGRAMS, "lib", "lib32", "lib64", "libexec", "include", "share", ENVIRONMENT];
-/// The further parts of an installation of Go, which [`GO_VERSION`] marks.
+/// The further parts of a Go installation, which [`GO_VERSION`] marks.
 const GO_PARTS: &[&str] = &["src", "pkg", "misc", GO_VERSION, "go.env"];
-/// The file that holds the version of a toolchain of Go, which begins with `go`.
+/// The file that holds the version of a Go toolchain; its text begins with `go`.
 const GO_VERSION: &str = "VERSION";
 /// The users of this machine, with their homes in the sixth field (passwd(5)).
 const USERS: &str = "/etc/passwd";
-/// The folders that hold the homes of people, whatever [`USERS`] lists.
+/// The folders whose subfolders are taken for people's homes, even if [`USERS`] does not list them.
 const HOMES: [&str; 2] = ["/home", "/Users"];
-/// The manager of toolchains of Rust.
+/// The manager of Rust toolchains.
 const RUSTUP: &str = "rustup";
-/// The folder of the modules of Node.js.
+/// The folder of Node.js modules.
 const MODULES: &str = "node_modules";
 
 /// The machine's search path and home folder.
@@ -42,37 +44,36 @@ const MODULES: &str = "node_modules";
 pub struct MachinePaths {
     /// The folders of `PATH`, in order.
     pub path: Vec<PathBuf>,
-    /// The home folder.
     pub home: Option<PathBuf>,
-    /// The folder of rustup's toolchains and settings, where it is not the one in the home folder.
+    /// The folder of rustup's toolchains and settings, if it is not the default in the home folder.
     pub rustup: Option<PathBuf>,
     /// The home folders of all users.
     homes: Vec<PathBuf>,
 }
 
 impl InstalledProgram {
-    /// Is the program in this folder, or anything that has to be shown to it?
+    /// Returns true if this folder contains the program or any path that must be shown to it.
     pub fn needs(&self, folder: &Path) -> bool {
         std::iter::once(&self.file).chain(&self.read).any(|path| path.starts_with(folder))
     }
 }
 
-/// A program that is there.
+/// A program that exists on this machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InstalledProgram {
     /// The file to start.
     pub file: PathBuf,
-    /// The folders, and files, that have to be shown to it.
+    /// The folders and files that must be shown to it.
     pub read: BTreeSet<PathBuf>,
-    /// The folders in which it finds other programs, before those of the system: first its own, so that a virtual environment's Python
-    /// comes before the one that it is made of.
+    /// The folders in which it finds other programs, searched before those of the system. Its own folder
+    /// comes first, which puts a virtual environment's Python before the one that it was made from.
     pub path: Vec<PathBuf>,
     /// The virtual environment of Python that it is installed in.
     pub environment: Option<PathBuf>,
 }
 
 impl MachinePaths {
-    /// As variables of the environment name them.
+    /// Reads the values of the variables `PATH` and `HOME`.
     pub fn new(path: Option<&OsStr>, home: Option<&Path>) -> Self {
         let path =
             path.map(|path| std::env::split_paths(path).filter(|folder| folder.is_absolute()).collect());
@@ -81,18 +82,19 @@ impl MachinePaths {
         Self { path: path.unwrap_or_default(), home, rustup: None, homes }
     }
 
-    /// The same, with what the variable `RUSTUP_HOME` names; only an absolute path counts.
+    /// Sets the value of the variable `RUSTUP_HOME`; only an absolute path counts.
     pub fn with_rustup(self, folder: Option<&OsStr>) -> Self {
         Self { rustup: folder.map(PathBuf::from).filter(|folder| folder.is_absolute()), ..self }
     }
 
-    /// The program of this name: the first of `places` that is there, or one of the search path. `tree`: the project's
-    /// folder, whose pinned version of Rust counts.
+    /// Finds the program of this name: the first of `places` that exists, or one of the search path. `tree`
+    /// is the project's folder, whose pinned version of Rust counts.
     pub fn find(&self, program: &str, places: &[PathBuf], tree: &Path) -> Option<InstalledProgram> {
         let here = places.iter().find(|file| is_program(file)).cloned();
         let file = here.or_else(|| self.on_path(program))?;
         let file = self.behind_shim(&file, program, tree).unwrap_or(file);
-        // Its folder is shown under its own name; its file may be a link there that means more than what it leads to.
+        // Its folder is resolved, but its file name is kept: a link there may behave differently from its
+        // target.
         let file = file.parent()?.canonicalize().ok()?.join(file.file_name()?);
         let mut installed = InstalledProgram {
             file: file.clone(),
@@ -106,7 +108,8 @@ impl MachinePaths {
             false => shown.parent().filter(|_| shown.is_symlink() && is_program(shown)),
         });
         installed.path.extend(programs.map(Path::to_owned));
-        // A link from elsewhere is not shown: what it leads to is. The Python of an environment is known by its link.
+        // A link outside the shown folders is replaced by its target. The Python of an environment keeps
+        // its link, which identifies the environment.
         if !installed.read.iter().any(|folder| file.starts_with(folder)) {
             installed.file = file.canonicalize().ok()?;
         }
@@ -121,7 +124,7 @@ impl MachinePaths {
         self.path.iter().map(|folder| folder.join(program)).find(|file| is_program(file))
     }
 
-    /// The program that a manager of versions starts in the place of its own: pyenv's and rustup's.
+    /// Returns the program that a version manager, pyenv or rustup, starts in place of its shim.
     fn behind_shim(&self, file: &Path, program: &str, tree: &Path) -> Option<PathBuf> {
         let folder = file.parent()?;
         if folder.file_name() == Some(OsStr::new("shims")) {
@@ -147,7 +150,7 @@ impl MachinePaths {
         found.find(|file| is_program(file))
     }
 
-    /// Adds what a program needs.
+    /// Adds the paths that a program needs.
     fn add(&self, file: &Path, read: &mut BTreeSet<PathBuf>, steps: usize) {
         let Ok(real) = file.canonicalize() else { return };
         let environment = environment(file).and_then(|root| Some((root, root.canonicalize().ok()?)));
@@ -171,10 +174,10 @@ impl MachinePaths {
         }
     }
 
-    /// Adds the folder that a file was installed into, or as much of it as holds nothing else.
+    /// Adds the folder that a file was installed into, or the parts of it that belong to the installation.
     fn show(&self, file: &Path, read: &mut BTreeSet<PathBuf>) {
         let Ok(file) = file.canonicalize() else { return };
-        // A link of the tree may lead to any file: only programs are shown.
+        // A link of the tree may lead to any file, therefore only programs are shown.
         if !is_program(&file) || SYSTEM.iter().any(|folder| file.starts_with(folder)) {
             return;
         }
@@ -191,7 +194,7 @@ impl MachinePaths {
         }
     }
 
-    /// May the folder hold other things than what was installed there?
+    /// Returns true if the folder may hold files that were not installed there.
     fn is_wide(&self, folder: &Path) -> bool {
         let is_near_root = folder.components().count() < 3;
         let is_environment = folder.join(ENVIRONMENT).is_file();
@@ -205,19 +208,19 @@ impl MachinePaths {
     }
 }
 
-/// The virtual environment of Python that a program is installed in.
+/// Returns the virtual environment of Python that a program is installed in.
 fn environment(file: &Path) -> Option<&Path> {
     file.parent().and_then(Path::parent).filter(|root| root.join(ENVIRONMENT).is_file())
 }
 
-/// Adds the links by which a folder is reached: scripts in it may name it so.
+/// Adds the links by which a folder is reached, because scripts in it may use that name.
 fn add_links(folder: &Path, read: &mut BTreeSet<PathBuf>) {
     for path in folder.ancestors().filter(|path| path.is_symlink()) {
         read.insert(path.to_owned());
     }
 }
 
-/// Adds the links by which a script knows its interpreter, where that has another name itself.
+/// Adds the links by which a script names its interpreter, if the interpreter's own name differs.
 fn add_name(program: &Path, read: &mut BTreeSet<PathBuf>) {
     if program.canonicalize().is_ok_and(|real| real.file_name() == program.file_name()) {
         return;
@@ -234,13 +237,13 @@ fn add_name(program: &Path, read: &mut BTreeSet<PathBuf>) {
     }
 }
 
-/// Adds what programs are installed as below a folder, and nothing else that may be there.
+/// Adds the folders of an installation below its prefix, and nothing else in it.
 fn add_parts(root: &Path, read: &mut BTreeSet<PathBuf>) {
     let go: &[&str] = if is_go(root) { GO_PARTS } else { &[] };
     read.extend(PARTS.iter().chain(go).map(|part| root.join(part)).filter(|part| part.exists()));
 }
 
-/// Is it a toolchain of Go: with its version, its program and the sources of its runtime?
+/// Returns true for a Go toolchain: a folder with its version, its program and the sources of its runtime.
 fn is_go(root: &Path) -> bool {
     let version = head(&root.join(GO_VERSION));
     let is_version = version
@@ -249,13 +252,13 @@ fn is_go(root: &Path) -> bool {
     is_version && is_program(&root.join("bin/go")) && root.join("src/runtime").is_dir()
 }
 
-/// The homes of the users that this machine lists, but for `/` and those in folders of the system.
+/// Returns the homes of the users that this machine lists, except `/` and folders of the system.
 fn homes() -> Vec<PathBuf> {
     let users = std::fs::read_to_string(USERS).unwrap_or_default();
     let homes = users.lines().filter_map(|line| line.split(':').nth(5)).map(PathBuf::from);
     let homes =
         homes.filter(|home| home.parent().is_some() && !SYSTEM.iter().any(|folder| home.starts_with(folder)));
-    // What is shown is named without links.
+    // Paths to show have no links in them, so each home is listed in its resolved form as well.
     homes.flat_map(|home| [home.canonicalize().ok(), Some(home)]).flatten().collect()
 }
 
@@ -263,14 +266,15 @@ fn is_program(file: &Path) -> bool {
     file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
-/// Is it rustup under another name: a link to it, or the same file as the one beside it?
+/// Returns true if the file is rustup under another name: a link to it, or the same file as the one beside
+/// it.
 fn is_rustup(file: &Path) -> bool {
     let is_link = file.canonicalize().is_ok_and(|target| target.file_name() == Some(OsStr::new(RUSTUP)));
     let same = |file: &Path| file.metadata().ok().map(|found| (found.dev(), found.ino()));
     is_link || same(file).is_some_and(|own| same(&file.with_file_name(RUSTUP)) == Some(own))
 }
 
-/// The interpreter that a script names: a path, or a name to look for.
+/// Returns the interpreter that a script names: a path, or a name to look up.
 fn interpreter(file: &Path) -> Option<PathBuf> {
     let text = head(file);
     let line = text.strip_prefix("#!")?.lines().next()?;
@@ -283,7 +287,7 @@ fn interpreter(file: &Path) -> Option<PathBuf> {
     words.find(is_program).map(PathBuf::from)
 }
 
-/// The beginning of a file as text; nothing of one that cannot be read, or is no file.
+/// Reads the beginning of a file as text; empty if it cannot be read or is not a file.
 fn head(file: &Path) -> String {
     let mut bytes = Vec::new();
     if file.metadata().is_ok_and(|found| found.is_file())
@@ -294,7 +298,7 @@ fn head(file: &Path) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The value of `key = value`, with quotes or without.
+/// Returns the value of `key = value`, with or without quotes.
 fn value(text: &str, key: &str) -> Option<String> {
     let of = |line: &str| {
         let (name, value) = line.split_once('=')?;
@@ -304,7 +308,7 @@ fn value(text: &str, key: &str) -> Option<String> {
     text.lines().find_map(of)
 }
 
-/// The version of Rust that a project pins: of a file with tables, or of one that holds nothing else.
+/// Returns the Rust version that a project pins, from a TOML file or from one that holds only the version.
 fn channel(text: &str) -> Option<String> {
     let alone = || {
         let word = text.trim();
@@ -314,7 +318,7 @@ fn channel(text: &str) -> Option<String> {
     value(text, "channel").or_else(alone)
 }
 
-/// The names in a folder, in order.
+/// Returns the names in a folder, sorted.
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let text = |name: &OsStr| std::str::from_utf8(name.as_bytes()).ok().map(str::to_owned);
@@ -329,7 +333,7 @@ mod tests {
 
     use super::*;
 
-    /// A home folder, with a machine whose search path is these folders of it.
+    /// A home folder, and a machine whose search path consists of folders in it.
     struct Home {
         folder: tempfile::TempDir,
         machine: MachinePaths,
@@ -524,7 +528,7 @@ mod tests {
 
     #[test]
     fn toolchains_are_found_where_a_variable_says() {
-        // As in the official image of Rust.
+        // The layout of the official Rust image.
         let mut home = Home::new(&["usr/local/cargo/bin"]);
         let rustup = home.program("usr/local/cargo/bin/rustup", "\x7fELF");
         home.link("usr/local/cargo/bin/cargo", &rustup);

@@ -1,7 +1,7 @@
-//! The runtimes: a model's turns inside limits of money, turns and time, with tools that are allowed one by one, in this
-//! process or with the `claude` program in between; what models are told, by us and by repositories; the tools of those
-//! that mend; tools served to agents of others; the sandbox for the programs that they run, and for a repository's own
-//! set-up and checks.
+//! The runtimes of models: turns within limits of money, turns and time, with tools that are allowed one by
+//! one, in this process or through the `claude` program. The crate also has the prompts from Truing and
+//! from repositories, the fixers' tools, the MCP servers and clients, and the sandbox. The sandbox runs
+//! tools' programs and a repository's own setup and checks.
 
 pub mod cli;
 pub mod command;

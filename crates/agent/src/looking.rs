@@ -1,5 +1,5 @@
-//! A program that looks at a tree and changes nothing: in the sandbox, without a network, on files that it may only read.
-//! It is bounded in time, in memory, in what it prints, and in what it leaves for its next run.
+//! Runs a program that inspects a tree and changes nothing: in the sandbox, without a network, with
+//! read-only files. It is bounded in time, memory, output, and in the bytes that it keeps for its next run.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -13,58 +13,60 @@ use crate::sandbox::{BUILDS, JobCommand, SYSTEM_PATH, SandboxJob, SandboxLevel};
 use crate::verify::usage::{self, DiskUsage};
 use crate::verify::{CommandOutput, INSIDE, OFFLINE, end, milliseconds};
 
-/// A program and all that it may see.
+/// A program and the paths that it may read.
 #[derive(Clone, Debug)]
 pub struct ReadOnlyProgram {
     /// The file to start, and its arguments.
     pub argv: Vec<OsString>,
-    /// The tree that it looks at.
+    /// The tree that the program inspects.
     pub tree: PathBuf,
-    /// Does it find the tree at [`INSIDE`], wherever that is ([`SandboxLevel::Full`] alone)?
+    /// True if the tree is mounted at [`INSIDE`], independent of its real path ([`SandboxLevel::Full`]
+    /// alone).
     pub moves_tree: bool,
-    /// The folder of the tree that it begins in; empty: the tree.
+    /// Working folder, relative to the tree; empty for the tree's root.
     pub folder: PathBuf,
     /// Further folders and files that it may read.
     pub read: BTreeSet<PathBuf>,
-    /// The folders in which it finds other programs, before those of the system.
+    /// The folders in which it finds other programs, searched before those of the system.
     pub path: Vec<PathBuf>,
-    /// Further variables that it finds.
+    /// Further environment variables of the program.
     pub variables: Vec<(String, String)>,
-    /// The folder that its earlier runs have filled, for programs that build ([`SandboxLevel::Full`] alone); none: it builds everything.
+    /// The folder that its earlier runs have filled, for programs that build ([`SandboxLevel::Full`]
+    /// alone). Without one it builds everything.
     pub builds: Option<BuildFolder>,
-    /// The strength of the sandbox.
     pub level: SandboxLevel,
-    /// The time that it may take.
+    /// Time limit of the program.
     pub time: Duration,
 }
 
-/// A folder of what a program has built, which its next run may use.
+/// A folder of a program's build results, which its next run may use.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BuildFolder {
-    /// Its path. It holds no more than the sandbox lets a job write.
+    /// Path of the folder. It holds no more than the sandbox lets a job write.
     pub folder: PathBuf,
-    /// Variables of the program that each name a folder in it.
+    /// Environment variables that each name a folder in it.
     pub variables: Vec<String>,
 }
 
 impl BuildFolder {
-    /// The bytes that a folder holds on its disk. No link in it is followed.
+    /// Returns the bytes that a folder uses on its disk. No link in it is followed.
     pub fn bytes(folder: &Path) -> u64 {
         usage::of(folder).bytes
     }
 }
 
 impl ReadOnlyProgram {
-    /// Runs it to its end. Letting go of the future ends it, with everything that it has started.
+    /// Runs the program to its end. Dropping the future kills it, with every process that it started.
     ///
     /// # Errors
-    /// [`CommandError`], if there is no sandbox for it; however the program ends is none.
+    /// [`CommandError`] if there is no sandbox for it. A failure of the program itself is not an error.
     #[truing_core::boxed_future]
     pub async fn run(self) -> Result<CommandOutput, CommandError> {
         let Self { argv, tree, moves_tree, folder, read, path, variables, builds, level, time } = self;
         let began = std::time::Instant::now();
         let mut job = SandboxJob::new(level, &tree, JobCommand::Program(argv))?;
-        // Below `full` a program has no folders of its own: its home is one that is gone afterwards.
+        // Below `full` a program has no private folders, so its home is a temporary folder that is deleted
+        // afterwards.
         let private = tempfile::tempdir()?;
         job.private = private.path().to_owned();
         job.folder = folder;
@@ -77,7 +79,7 @@ impl ReadOnlyProgram {
             OFFLINE.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         job.variables.push(("PATH".to_owned(), search_path(&path)));
         job.variables.extend(variables);
-        // Checkouts of build machines keep tokens there.
+        // Checkouts of build machines keep tokens in this file.
         job.hidden = vec![PathBuf::from(".git/config")];
         let mut written = None;
         if let Some(BuildFolder { folder, variables }) = builds.filter(|_| level == SandboxLevel::Full) {
@@ -109,13 +111,13 @@ impl ReadOnlyProgram {
     }
 }
 
-/// A search path of these folders, and those of the system.
+/// Returns a search path of these folders, followed by those of the system.
 fn search_path(folders: &[PathBuf]) -> String {
     let own = folders.iter().filter_map(|folder| folder.to_str()).filter(|folder| !folder.contains(':'));
     own.chain([SYSTEM_PATH]).collect::<Vec<_>>().join(":")
 }
 
-/// Folders without those that are in another one, or in the tree: each is shown once.
+/// Removes folders that are inside another one or inside the tree; each is shown once.
 fn outermost(read: &BTreeSet<PathBuf>, tree: &Path) -> Vec<PathBuf> {
     let is_inside = |path: &PathBuf| {
         path.starts_with(tree) || read.iter().any(|other| other != path && path.starts_with(other))

@@ -1,8 +1,8 @@
-//! Tools served over the Model Context Protocol: to whatever client a pipe leads to, and over HTTP ([`http`]). Which
-//! tools there are, and what they do, is the caller's ([`Toolset`]). And the other way round, servers of others whose
-//! tools a run may call ([`client`]). Only here is `rmcp` used.
+//! Tools served over the Model Context Protocol, to a client at the other end of a pipe and over HTTP
+//! ([`http`]). The caller defines the tools and their effects ([`Toolset`]). [`client`] is the other
+//! direction: servers of others whose tools a run may call. Only this module uses `rmcp`.
 //!
-//! A method that is not known is answered with an error; a client may try protocols and methods as it likes.
+//! An unknown method is answered with an error, because clients may probe protocols and methods.
 
 pub mod client;
 #[cfg(test)]
@@ -30,71 +30,72 @@ use rmcp::{ServerHandler, serve_server};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// The most bytes of one message from a client.
+/// Maximum number of bytes of one message from a client.
 pub const MAX_MESSAGE: usize = 4 << 20;
 
-/// Tools that are offered together.
+/// A set of tools that is offered together.
 #[async_trait]
 pub trait Toolset: Send + Sync + 'static {
-    /// The server's name, as clients show it.
+    /// Returns the server's name, as clients show it.
     fn name(&self) -> &str;
-    /// What a model is told of the tools as a whole.
+    /// Returns the description of the tools as a whole, for the model.
     fn instructions(&self) -> Option<&str>;
-    /// The tools.
+    /// Returns the offered tools.
     fn tools(&self) -> Vec<McpTool>;
-    /// Calls one of them. The input is an object; that it is what the tool's schema says is the toolset's to check.
+    /// Calls one of the tools. The input is an object; the toolset must check that it matches the tool's
+    /// schema.
     async fn call(&self, name: &str, input: Value) -> ToolCallResult;
 }
 
 /// One tool, as it is offered.
 #[derive(Clone, PartialEq, Debug)]
 pub struct McpTool {
-    /// What it is called by.
+    /// Name by which clients call the tool.
     pub name: String,
-    /// What people are shown.
+    /// Title shown to people.
     pub title: String,
-    /// What a model is told.
+    /// Description for the model.
     pub description: String,
-    /// The JSON Schema of its input: of an object.
+    /// JSON Schema of the input, which must be an object.
     pub input_schema: Value,
-    /// The JSON Schema of [`ToolCallResult::structured`], if it answers so: of an object.
+    /// JSON Schema of [`ToolCallResult::structured`], if the tool returns that; it must describe an object.
     pub output_schema: Option<Value>,
-    /// What it does to the world.
+    /// Effects of the tool.
     pub hints: ToolHints,
 }
 
-/// What a tool does to the world, for whoever decides whether a call needs to be asked for.
+/// The effects of a tool, for clients that decide if a call needs confirmation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ToolHints {
-    /// It changes nothing.
+    /// The tool changes nothing.
     pub read_only: bool,
-    /// It can take away what was there.
+    /// The tool can delete existing data.
     pub destructive: bool,
     /// A second call with the same input changes nothing more.
     pub idempotent: bool,
-    /// It deals with what others can change as well.
+    /// The tool uses data that others can change as well.
     pub open_world: bool,
 }
 
-/// What a call came to.
+/// The result of a call.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ToolCallResult {
-    /// What a model reads.
+    /// Text for the model.
     pub text: String,
-    /// The same for programs, as the tool's output schema says.
+    /// The result as JSON for programs, in the form of the tool's output schema.
     pub structured: Option<Value>,
-    /// It could not be done; the text says why.
+    /// True if the call failed; the text gives the reason.
     pub is_error: bool,
 }
 
 impl ToolCallResult {
-    /// A call that could not be done.
+    /// Returns the result of a failed call.
     pub fn failed(why: impl Into<String>) -> Self {
         Self { text: why.into(), structured: None, is_error: true }
     }
 }
 
-/// Why serving a pipe ended before its client closed it.
+/// The reason that a served pipe ended before its client closed it.
 #[derive(Debug, thiserror::Error)]
 #[error("the MCP client went away, or is none: {0}")]
 pub struct McpServeError(String);
@@ -102,19 +103,19 @@ pub struct McpServeError(String);
 /// Serves a client over this process's standard input and output until it closes them.
 ///
 /// # Errors
-/// If it never begins a session.
+/// [`McpServeError`] if the client never begins a session.
 #[truing_core::boxed_future]
 pub async fn over_stdio(tools: Arc<dyn Toolset>) -> Result<(), McpServeError> {
     let (reader, writer) = stdio_pipes();
     over_until(tools, reader, writer, pace::hung_up(std::io::stdin())).await
 }
 
-/// Serves a client over a pipe until it closes its end. A client that closes it without a word is no error. No more is read
-/// while 16 of its calls are not answered; what is not answered within five seconds after it has closed its end, is not
-/// answered.
+/// Serves a client over a pipe until it closes its end. A client that closes it without a message is no
+/// error. Reading pauses while 16 of its calls are unanswered. Calls still unanswered five seconds after it
+/// has closed its end are dropped.
 ///
 /// # Errors
-/// If it never begins a session.
+/// [`McpServeError`] if the client never begins a session.
 pub async fn over(
     tools: Arc<dyn Toolset>,
     reader: impl AsyncRead + Send + Unpin + 'static,
@@ -123,7 +124,8 @@ pub async fn over(
     over_until(tools, reader, writer, std::future::pending()).await
 }
 
-/// As [`over`]; `gone` tells that the client has closed its end, though something may be left to read.
+/// Serves as [`over`] does; `gone` completes once the client has closed its end, even if unread data
+/// remains.
 async fn over_until(
     tools: Arc<dyn Toolset>,
     reader: impl AsyncRead + Send + Unpin + 'static,
@@ -150,7 +152,7 @@ async fn over_until(
     }
 }
 
-/// A toolset in the library's terms.
+/// Adapts a toolset to the traits of `rmcp`.
 pub(crate) struct ToolsetHandler(pub(crate) Arc<dyn Toolset>);
 
 impl ServerHandler for ToolsetHandler {
@@ -192,7 +194,8 @@ impl ServerHandler for ToolsetHandler {
         Ok(result.into())
     }
 
-    // The library's own answer to what follows is an empty list: but what is not offered is not known.
+    // The library would answer the following methods with an empty list; methods that are not offered are
+    // unknown here.
 
     async fn list_prompts(
         &self,
@@ -227,7 +230,7 @@ impl ServerHandler for ToolsetHandler {
     }
 }
 
-/// An offer in the library's terms.
+/// Converts a tool to the type of `rmcp`.
 fn tool(offer: McpTool) -> Tool {
     let ToolHints { read_only, destructive, idempotent, open_world } = offer.hints;
     let mut tool = Tool::new(offer.name, offer.description, object(offer.input_schema));
@@ -243,7 +246,7 @@ fn tool(offer: McpTool) -> Tool {
     tool
 }
 
-/// A schema; of any object, if it is none.
+/// Returns the schema as an object; a value of another type becomes the schema of any object.
 fn object(schema: Value) -> JsonObject {
     match schema {
         Value::Object(schema) => schema,

@@ -1,10 +1,11 @@
-//! The words of a repository and its operator to every review: memory (`CLAUDE.md`, else `AGENTS.md`) and skills, as pure functions of files.
+//! Memory (`CLAUDE.md`, else `AGENTS.md`) and skills: texts of a repository and its operator for every
+//! review, built by pure functions of files.
 //!
-//! Three layers stand side by side, and none replaces another: what is shipped, the operator's folder of skills, and the
-//! repository's own, which whoever calls this has taken from a commit that may configure. A skill is a folder with a file
-//! `SKILL.md`: front matter in YAML between lines of `---`, which gives its `name` and `description`, and a text. The
-//! model is shown names and descriptions, and the text when it asks for it ([`SkillTools`]). Whatever cannot be used is
-//! left out and told in a note; nothing in these files is an error.
+//! Three layers stand side by side, and none replaces another: the shipped skills, the operator's folder,
+//! and the repository's own. The caller reads the last one from a commit that may change the configuration.
+//! A skill is a folder with a file `SKILL.md`: YAML front matter between lines of `---`, with `name` and
+//! `description`, and a text. The model sees names and descriptions, and requests the text with a tool
+//! ([`SkillTools`]). Unusable files are left out with a note; nothing in these files is an error.
 
 mod front;
 mod tools;
@@ -25,33 +26,33 @@ use front::{SkillFrontMatter, parted};
 
 pub use tools::{SKILL, SkillTools};
 
-/// Bytes of a repository's memory; what is beyond is cut at a line.
+/// Maximum number of bytes of a repository's memory; the rest is cut at a line end.
 pub const MAX_MEMORY_BYTES: usize = 32 << 10;
-/// Bytes of the instructions for one change; one that goes beyond is left out.
+/// Maximum number of bytes of the instructions for one change; an instruction beyond it is left out.
 pub const MAX_INSTRUCTIONS_BYTES: usize = 32 << 10;
-/// Bytes of a skill's file; half a skill is none, so a longer one is left out.
+/// Maximum number of bytes of a skill's file; a longer one is left out, because half a skill is of no use.
 pub const MAX_SKILL_BYTES: usize = 32 << 10;
-/// Skills of one layer.
+/// Maximum number of skills of one layer.
 pub const MAX_SKILLS: usize = 32;
-/// Specialists of a repository: beside the shipped ones.
+/// Maximum number of specialists of a repository, besides the shipped ones.
 pub const MAX_SPECIALISTS: usize = 4;
-/// Letters of a skill's name.
+/// Maximum number of characters of a skill's name.
 const MAX_NAME_CHARS: usize = 64;
-/// Characters of a description in the list of skills.
+/// Maximum number of characters of a description in the list of skills.
 const MAX_DESCRIPTION_CHARS: usize = 300;
-/// Notes that are told; the others are counted.
+/// Maximum number of notes that are shown; the others are counted.
 const MAX_NOTES: usize = 10;
-/// Characters of a note, and of a name in it.
+/// Maximum number of characters of a note, and of a name in it.
 const MAX_NOTE_CHARS: usize = 200;
 const MAX_SHOWN_CHARS: usize = 80;
 
-/// The file of a repository's memory: the first of these that is there.
+/// The file of a repository's memory: the first of these that exists.
 pub const MEMORY_FILES: [&str; 3] = ["CLAUDE.md", ".claude/CLAUDE.md", AGENTS_FILE];
-/// The memory that many programs share. Repositories that have one of another name beside it mean that one here.
+/// The memory file that many programs share. A file of another name in the repository takes precedence.
 const AGENTS_FILE: &str = "AGENTS.md";
-/// The folder of a repository that holds the rest.
+/// The folder of a repository that holds its skills and specialists.
 pub const FOLDER: &str = ".claude";
-/// The file of a skill, in its folder.
+/// Name of a skill's file in its folder.
 const SKILL_FILE: &str = "SKILL.md";
 
 /// Skills that are part of the program.
@@ -69,7 +70,7 @@ const SHIPPED_SPECIALISTS: [(&str, &str); 4] = [
     ("test-coverage-reviewer", include_str!("../agents/test-coverage-reviewer.md")),
 ];
 
-/// Where a skill is from.
+/// The source of a skill.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum MemoryLayer {
     Shipped,
@@ -78,7 +79,7 @@ enum MemoryLayer {
 }
 
 impl MemoryLayer {
-    /// What its names begin with.
+    /// Returns the prefix of the layer's names.
     fn as_str(self) -> &'static str {
         match self {
             Self::Shipped => "shipped",
@@ -91,18 +92,18 @@ impl MemoryLayer {
 /// A file that was found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MemoryFile {
-    /// Its path, as people know it.
+    /// Path as shown to people.
     pub path: String,
-    /// What it holds, or why that is not known, in words.
+    /// Content of the file, or the reason that it cannot be read.
     pub content: Result<Vec<u8>, String>,
 }
 
-/// Where a skill is among files: its folder's name and its file.
+/// The file of a skill or specialist, with its folder's name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SkillFile {
-    /// The name of the folder, which is the skill's if it gives none.
+    /// Name of the folder, used if the file gives no name.
     pub folder: String,
-    /// Its `SKILL.md`.
+    /// The `SKILL.md` or specialist file.
     pub file: MemoryFile,
 }
 
@@ -113,27 +114,27 @@ pub struct LayerFiles {
     pub memory: Vec<MemoryFile>,
     /// The skills, by the names of their folders.
     pub skills: Vec<SkillFile>,
-    /// How many skills more there are than are looked at.
+    /// Number of skills that were not read because of the limit.
     pub more_skills: usize,
-    /// The specialists, by the names of their files without the ending.
+    /// The specialists, by the names of their files without the extension.
     pub specialists: Vec<SkillFile>,
-    /// How many more of them there are than are looked at.
+    /// Number of specialists that were not read because of the limit.
     pub more_specialists: usize,
 }
 
-/// What a path below a repository's root, in UTF-8, is to its memory and skills.
+/// The role of a file in a repository's memory and skills, by its UTF-8 path below the root.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MemoryPath<'a> {
-    /// Its memory.
+    /// A file of the memory.
     Memory,
     /// The skill of this folder.
     Skill(&'a str),
-    /// The specialist in the file of this name, without the ending.
+    /// The specialist in the file of this name, without the extension.
     Specialist(&'a str),
 }
 
 impl<'a> MemoryPath<'a> {
-    /// None: nothing.
+    /// Returns the role of a path; `None` if it has none.
     pub fn of(path: &'a str) -> Option<Self> {
         if MEMORY_FILES.contains(&path) {
             return Some(Self::Memory);
@@ -147,45 +148,45 @@ impl<'a> MemoryPath<'a> {
     }
 }
 
-/// The file of the skill in this folder of an operator's folder or a repository's `.claude/skills`.
+/// Returns the path of a skill's file, relative to an operator's folder or a repository's `.claude/skills`.
 pub fn skill_file(folder: &str) -> String {
     format!("{folder}/{SKILL_FILE}")
 }
 
-/// A skill.
+/// A skill or a specialist, ready for use.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Skill {
-    /// Its name, with its layer's in front.
+    /// Name, with its layer as prefix.
     pub name: String,
-    /// What it is for, in one line.
+    /// Purpose of the skill, in one line.
     pub description: String,
-    /// What it says. What people do not see in it is written as an escape.
+    /// Text of the skill. Invisible characters in it are written as escapes.
     pub text: String,
 }
 
-/// All layers, put together.
+/// The merged memory and skills of all layers.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct LayeredMemory {
     /// The repository's memory; empty if it has none.
     pub text: String,
     /// Every skill, by layer and name.
     pub skills: Vec<Skill>,
-    /// Reviewers of a part each, in the same form.
+    /// Reviewers of one aspect each, in the same form as skills.
     pub specialists: Vec<Skill>,
-    /// What is left out, cut or not followed, in words.
+    /// Notes on text that is left out, cut or not followed.
     pub notes: Vec<String>,
-    /// Names all of it: SHA-256 of the sorted content, in hex.
+    /// SHA-256 of the sorted content, in hexadecimal.
     pub hash: String,
-    /// What the repository itself brings, in words; none if that is nothing.
+    /// Summary of the repository's own content; `None` if it has none.
     pub own: Option<String>,
-    /// The places of the instructions for the change that is reviewed.
+    /// Locations of the instructions for the reviewed change.
     pub instructions: Vec<String>,
     /// The operator's instructions for that change, apart from the text of the repository, which could imitate them.
     pub operator_text: String,
 }
 
 impl LayeredMemory {
-    /// Puts together what is shipped, the operator's and the repository's.
+    /// Merges the shipped layer with the operator's and the repository's.
     pub fn of(organisation: &LayerFiles, repository: &LayerFiles) -> Self {
         let file = |(name, text): (&str, &str)| SkillFile {
             folder: name.to_owned(),
@@ -213,7 +214,7 @@ impl LayeredMemory {
         Self { text, skills, specialists, notes, hash, own, instructions, operator_text }
     }
 
-    /// Adds instructions, as many as fit: the repository's after the text of the memory, the operator's apart.
+    /// Returns a copy with instructions, as many as fit: the repository's after the text of the memory, the operator's apart.
     #[must_use]
     pub fn instructed<'a>(&self, instructions: impl IntoIterator<Item = &'a PathInstruction>) -> Self {
         let mut told = self.clone();
@@ -256,14 +257,14 @@ impl LayeredMemory {
         told
     }
 
-    /// The list of skills as a model is shown it.
+    /// Returns the list of skills for the model.
     pub fn listed(&self) -> String {
         let line = |skill: &Skill| format!("{}: {}", skill.name, skill.description);
         self.skills.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 }
 
-/// What is put together so far.
+/// The layers merged until now.
 #[derive(Default)]
 struct MemoryBuilder {
     memory: Option<(String, String)>,
@@ -286,7 +287,8 @@ impl MemoryBuilder {
         self.specialists.extend(specialists);
     }
 
-    /// Those of a layer's files that can be used, each under a name of its own; of the others it is told why.
+    /// Returns the usable files of a layer, each under a unique name, and adds a note for each of the
+    /// others.
     fn usable(
         &mut self,
         layer: MemoryLayer,
@@ -344,7 +346,7 @@ impl MemoryBuilder {
     }
 }
 
-/// A skill, or why its file is none.
+/// Parses a skill, or returns the reason that its file is invalid.
 fn skill(layer: MemoryLayer, folder: &str, file: &MemoryFile) -> Result<Skill, String> {
     let text = text(file)?;
     if text.len() > MAX_SKILL_BYTES {
@@ -370,14 +372,14 @@ fn skill(layer: MemoryLayer, folder: &str, file: &MemoryFile) -> Result<Skill, S
     Ok(Skill { name: format!("{}:{name}", layer.as_str()), description, text: shown(text.trim()) })
 }
 
-/// A file's text.
+/// Returns a file's text without its byte order mark.
 fn text(file: &MemoryFile) -> Result<&str, String> {
     let bytes = file.content.as_ref().map_err(Clone::clone)?;
     let text = str::from_utf8(bytes).map_err(|_| "it is no UTF-8 text".to_owned())?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-/// As many whole lines as fit.
+/// Returns as many whole lines as fit.
 fn cut(text: &str, most: usize) -> &str {
     if text.len() <= most {
         return text;
@@ -387,7 +389,8 @@ fn cut(text: &str, most: usize) -> &str {
     start.get(..end).unwrap_or_default()
 }
 
-/// What other programs would read in place of `@path`: such words outside of code, as far as they look like paths.
+/// Returns the paths that other programs would import for `@path`: such words outside code, if they look
+/// like paths.
 fn imports(text: &str) -> impl Iterator<Item = &str> {
     let mut in_code = false;
     let lines = text.lines().filter(move |line| {
@@ -406,7 +409,7 @@ fn imports(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What a repository brings, in words.
+/// Summarizes the repository's own content.
 fn own(memory: Option<&str>, [skills, specialists]: [&[Skill]; 2]) -> Option<String> {
     let prefix = format!("{}:", MemoryLayer::Repository.as_str());
     let count = |all: &[Skill], what: &str| match all.iter().filter(|it| it.name.starts_with(&prefix)).count()
@@ -424,7 +427,7 @@ fn own(memory: Option<&str>, [skills, specialists]: [&[Skill]; 2]) -> Option<Str
     }
 }
 
-/// The first notes, and how many more there are.
+/// Returns the first notes, and the number of the others.
 fn bounded(mut notes: Vec<String>) -> Vec<String> {
     let more = notes.len().saturating_sub(MAX_NOTES);
     notes.truncate(MAX_NOTES);
@@ -432,7 +435,7 @@ fn bounded(mut notes: Vec<String>) -> Vec<String> {
     notes
 }
 
-/// Of every file's layer, path and content, in an order of their own, each with its length.
+/// Hashes the layer, path and content of every file, sorted, each with its length.
 fn hash(layers: &[(MemoryLayer, &LayerFiles)]) -> String {
     let mut all = BTreeSet::new();
     for (layer, found) in layers {

@@ -1,8 +1,9 @@
-//! The native runtime: a model's turns inside limits of money, turns, time and permission.
+//! The native runtime: a model's turns within limits of money, turns, time and permission.
 //!
-//! [`run`] asks, calls the tools that the model wants, and asks again, until the model has reported (its findings, or what else [`ReportForm`] says) or a
-//! limit ends it. It decides nothing about a change: what the model says is data that [`crate::schema`] checks. At a
-//! limit the model is asked once for what it has, so that the partial result is not lost.
+//! [`run`] sends requests and runs the model's tool calls until the model has reported ([`ReportForm`], by
+//! default findings) or a limit ends the run. It decides nothing about a change: the model's text is data
+//! that [`crate::schema`] checks. At a limit the model is asked once for a partial result, which would
+//! otherwise be lost.
 
 mod brief;
 mod ended;
@@ -22,7 +23,7 @@ pub use brief::{
 };
 pub use ended::{AgentRun, AgentRunEnd, RunLimit};
 
-/// Lets a model work until it has reported, or a limit ends it. Dropping the future ends it at once.
+/// Runs a model until it has reported or a limit ends the run. Dropping the future ends it at once.
 #[truing_core::boxed_future]
 pub async fn run(
     model: &dyn LanguageModel,
@@ -33,8 +34,9 @@ pub async fn run(
     run_judged(model, tools, brief, limits, |_: &UncheckedFindings| None).await
 }
 
-/// The same, for a report that has to hold. `judge` looks at all of it and says what is wrong, in words for the model,
-/// which is told once; what it says after that is taken as it is, for the caller to judge again.
+/// Runs as [`run_for`] does, for a report that must pass a check. `judge` sees the whole report and returns
+/// an error message for the model, which gets one chance to correct it. The next report is accepted
+/// unchecked; the caller must judge it again.
 pub async fn run_judged<F: ReportForm>(
     model: &dyn LanguageModel,
     tools: &dyn RunTools,

@@ -1,9 +1,9 @@
-//! What leaves for a model, without what is none of its business: credentials of this program, and where on this machine a
-//! repository lies.
+//! Cleans text before it leaves for a model: removes credentials of this program and the paths of the
+//! repository on this machine.
 //!
-//! Every text for a model passes here, whatever runtime holds the conversation: the text that a run begins with, and the answers of
-//! its tools. Secrets of a known form are masked where text is still whole ([`truing_reader::mask`]: files, changes, values of
-//! prompts), and here once more.
+//! All text for a model passes here, in every runtime: the text that a run begins with, and the results of
+//! its tools. Secrets of a known form are masked where the text is still complete ([`truing_reader::mask`]:
+//! files, changes, values of prompts), and here once more.
 
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
@@ -16,22 +16,22 @@ use truing_reader::redact::without_given;
 
 use crate::native::{CallOutput, RunBrief, RunTools};
 
-/// What the names of folders begin with that are made for a run.
+/// Prefix of the names of folders that are made for a run.
 const PRIVATE: &str = "/truing-git-";
-/// Stands for a folder that is none of the repository's.
+/// Replacement of a folder outside the repository.
 const ELSEWHERE: &str = "…";
-/// Stands for the repository: what is below it has the path that its tools take.
+/// Replacement of the repository's folder: the rest of the path is then the one that tools accept.
 const HERE: &str = ".";
 
-/// Folders of this machine and what stands for them; the longest first.
+/// Folders of this machine with their replacements, the longest first.
 static PLACES: RwLock<Vec<(String, &str)>> = RwLock::new(Vec::new());
 
-/// No model is told where this repository lies.
+/// Hides the path of this repository from models.
 pub fn hide_repository(folder: &Path) {
     hide(folder, HERE);
 }
 
-/// No model is told of this folder, in which this program keeps its own.
+/// Hides the path of this folder, which holds the program's own data, from models.
 pub fn hide_folder(folder: &Path) {
     hide(folder, ELSEWHERE);
 }
@@ -40,7 +40,7 @@ fn hide(folder: &Path, by: &'static str) {
     let real = folder.canonicalize().ok();
     let mut places = PLACES.write().unwrap_or_else(PoisonError::into_inner);
     for folder in [Some(folder.to_owned()), real].into_iter().flatten() {
-        // `/app` says nothing, and is a word of many files.
+        // A short path such as `/app` reveals nothing, and occurs in many files.
         let says_something = folder.is_absolute() && folder.components().count() > 2;
         if let (true, Some(text)) = (says_something, folder.to_str())
             && !places.iter().any(|(known, _)| known == text)
@@ -51,7 +51,7 @@ fn hide(folder: &Path, by: &'static str) {
     places.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
 }
 
-/// A text as a model may read it, if it is none of a file. It keeps its lines.
+/// Cleans a text that is not the content of a file. Its lines stay the same.
 fn hidden(text: &str) -> String {
     let text = without_given(text);
     let places = PLACES.read().unwrap_or_else(PoisonError::into_inner);
@@ -59,7 +59,7 @@ fn hidden(text: &str) -> String {
     without_private(&text)
 }
 
-/// A text with another word for a path, where it is one and not the beginning of another name.
+/// Replaces a path in a text, where it stands alone and is not part of a longer name.
 pub(crate) fn without(text: &str, place: &str, by: &str) -> String {
     if !text.contains(place) {
         return text.to_owned();
@@ -81,7 +81,7 @@ fn in_name(letter: char) -> bool {
     letter.is_alphanumeric() || matches!(letter, '_' | '-')
 }
 
-/// The same for folders that are made for a run, wherever they are made.
+/// Replaces the paths of folders that are made for a run, in any parent folder.
 fn without_private(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -96,7 +96,7 @@ fn without_private(text: &str) -> String {
     out
 }
 
-/// What a run begins with, as a model may read it.
+/// Cleans the brief of a run for the model.
 pub(crate) fn brief(brief: &RunBrief) -> RunBrief {
     let RunBrief { model, system, task } = brief;
     let mut task = hidden(task);
@@ -109,7 +109,7 @@ pub(crate) fn brief(brief: &RunBrief) -> RunBrief {
     RunBrief { model: model.clone(), system: hidden(system), task }
 }
 
-/// The masks in a text, counted in words; none where there are none, or where secrets are shown.
+/// Describes the number of masks in a text; `None` if there are none, or if secrets are shown.
 fn masks_of(text: &str) -> Option<String> {
     match count_masks(text) {
         0 => None,
@@ -119,7 +119,7 @@ fn masks_of(text: &str) -> Option<String> {
     }
 }
 
-/// Tools whose answers a model may read.
+/// Wraps tools to clean their results for the model.
 pub(crate) struct OutgoingTools<'a>(pub(crate) &'a dyn RunTools);
 
 #[async_trait]
@@ -130,7 +130,8 @@ impl RunTools for OutgoingTools<'_> {
 
     async fn call(&self, name: &str, input: &Value) -> CallOutput {
         let output = self.0.call(name, input).await;
-        // An answer that is no error is text of files, or of a server of others; a command's has its paths taken out.
+        // A result that is no error is text of files, or of a server of others. The output of commands
+        // already has its paths replaced.
         let mut text = if output.is_error { hidden(&output.text) } else { without_given(&output.text) };
         text = mask(&text).into_owned();
         if let Some(masks) = masks_of(&text) {
@@ -144,7 +145,7 @@ impl RunTools for OutgoingTools<'_> {
     }
 }
 
-/// The text that a command printed in a tree, with `.` for it.
+/// Replaces a tree's path by `.` in the output of a command.
 pub(crate) fn in_tree(text: &str, tree: &Path) -> String {
     let real: Option<PathBuf> = tree.canonicalize().ok();
     let places = [Some(tree), real.as_deref()].into_iter().flatten().filter_map(Path::to_str);

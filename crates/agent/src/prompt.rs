@@ -1,14 +1,14 @@
-//! Prompts: modules of text with declared variables, put together and filled in.
+//! Prompts: modules of text with declared variables, composed and filled in.
 //!
-//! A *module* is a Markdown file with TOML front matter between lines of `+++`: its `name` (its path without the
-//! ending), a `description`, the `variables` that its text uses, and the modules that it `includes`, whose text follows
-//! its own in that order. [`PromptLibrary`] are the modules of `prompts/` and those of an operator's folder, which replace
-//! modules of the same name.
+//! A *module* is a Markdown file with TOML front matter between lines of `+++`. It gives the `name` (the
+//! path without the extension), a `description`, the `variables` of its text, and the modules that it
+//! `includes`. Their text follows its own in that order. [`PromptLibrary`] holds the modules of `prompts/`
+//! and those of an operator's folder, which replace modules of the same name.
 //!
-//! A variable stands in the text as `{{name}}`; everything else stays as it is written, `$VERSION` too. What is not
-//! declared, declared and not used, or not given is an error with file and line. Values are put in once and never read
-//! again as text of a prompt; what others wrote (`type = "data"`) stands between marks that carry a word made for the
-//! run, the [`DataFence`], so that it cannot end its own quotation.
+//! A variable stands in the text as `{{name}}`; everything else stays as written, `$VERSION` too. A
+//! variable that is undeclared, unused or without a value is an error with file and line. Values are
+//! inserted once and never parsed as prompt text. Text from others (`type = "data"`) stands between marks
+//! with a random word of the run, the [`DataFence`], and cannot end its own quotation.
 
 pub mod case;
 mod embedded;
@@ -38,10 +38,10 @@ pub use problem::{PromptError, PromptProblem, PromptProblemKind};
 pub(crate) use value::shown;
 pub use value::{DataFence, PromptValues, VariableKind};
 
-/// How many modules a prompt may be put together from.
+/// Maximum number of modules of one prompt.
 const MAX_PARTS: usize = 100;
 
-/// The modules there are, by name.
+/// The available modules, by name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PromptLibrary {
     modules: BTreeMap<String, PromptModule>,
@@ -50,42 +50,40 @@ pub struct PromptLibrary {
 /// A module, as lists show it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ListedModule<'a> {
-    /// Its name.
     pub name: &'a str,
-    /// What it is for.
+    /// Purpose of the module.
     pub description: &'a str,
-    /// Where it is from: a path, or a path within the program.
+    /// Path of its file, or a path within the program.
     pub file: &'a str,
-    /// What it and the modules that it includes want to be given.
+    /// The variables of the module and of those that it includes.
     pub variables: Vec<ListedVariable<'a>>,
-    /// The modules that it includes.
+    /// Names of the modules that it includes.
     pub includes: &'a [String],
 }
 
 /// A variable, as lists show it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ListedVariable<'a> {
-    /// Its name.
     pub name: &'a str,
-    /// What it may be.
+    /// Type of the value.
     pub kind: VariableKind,
-    /// What it is for.
+    /// Purpose of the variable.
     pub description: &'a str,
-    /// What it is if it is not given; none: it must be.
+    /// Default value; without one, a value is required.
     pub default: Option<&'a str>,
 }
 
 impl PromptLibrary {
-    /// The modules that are part of the program.
+    /// Returns the modules that are part of the program.
     ///
     /// # Errors
-    /// [`PromptError::Wrong`]
+    /// [`PromptError::Wrong`] if a module is invalid.
     pub fn embedded() -> Result<Self, PromptError> {
         let (prompts, problems) = Self::parsed(embedded::files());
         prompts.sound(problems)
     }
 
-    /// These and the modules of a folder, which replace those of the same name.
+    /// Adds the modules of a folder, which replace those of the same name.
     ///
     /// # Errors
     /// [`PromptError::Folder`], [`PromptError::Wrong`]
@@ -94,10 +92,10 @@ impl PromptLibrary {
         prompts.sound(problems)
     }
 
-    /// Everything that is wrong with the modules of a folder, which may include these.
+    /// Returns every problem in the modules of a folder, which may include these.
     ///
     /// # Errors
-    /// [`PromptError::Folder`] if it cannot be read.
+    /// [`PromptError::Folder`] if the folder cannot be read.
     pub fn check(self, folder: &Path) -> Result<Vec<PromptProblem>, PromptError> {
         let (prompts, mut problems) = self.merged(folder)?;
         problems.extend(prompts.problems());
@@ -106,7 +104,7 @@ impl PromptLibrary {
         Ok(problems)
     }
 
-    /// Every module.
+    /// Returns every module, as lists show it.
     pub fn list(&self) -> Vec<ListedModule<'_>> {
         self.modules
             .values()
@@ -120,7 +118,7 @@ impl PromptLibrary {
             .collect()
     }
 
-    /// What a module and those that it includes want to be given, each once.
+    /// Returns the variables of a module and of those that it includes, each once.
     fn wanted<'a>(&'a self, module: &'a PromptModule) -> Vec<ListedVariable<'a>> {
         let mut wanted: Vec<ListedVariable<'a>> = Vec::new();
         for (name, variable) in
@@ -134,7 +132,7 @@ impl PromptLibrary {
         wanted
     }
 
-    /// A prompt, put together.
+    /// Composes a prompt from its modules.
     ///
     /// # Errors
     /// [`PromptError::Unknown`], [`PromptError::Wrong`]
@@ -147,7 +145,7 @@ impl PromptLibrary {
         Ok(ComposedPrompt { name: module.name.as_str(), parts })
     }
 
-    /// The modules that a prompt is put together from, by name; none if there is no such prompt.
+    /// Returns the names of the modules that a prompt is composed of; empty if there is no such prompt.
     pub fn parts_of(&self, name: &str) -> Vec<&str> {
         let parts = self.modules.get(name).and_then(|module| self.parts(module).ok());
         parts.unwrap_or_default().into_iter().map(|part| part.name.as_str()).collect()
@@ -175,12 +173,12 @@ impl PromptLibrary {
         if problems.is_empty() { Ok(self) } else { Err(PromptError::Wrong(problems)) }
     }
 
-    /// What is wrong between modules.
+    /// Returns the problems between modules.
     fn problems(&self) -> Vec<PromptProblem> {
         self.modules.values().filter_map(|module| self.parts(module).err()).collect()
     }
 
-    /// A module and those that it includes, in the order of the text. Each is there once.
+    /// Returns a module and those that it includes, each once, in the order of the text.
     fn parts<'a>(&'a self, module: &'a PromptModule) -> Result<Vec<&'a PromptModule>, PromptProblem> {
         let mut parts = Vec::new();
         self.add(module, &mut parts)?;
@@ -203,7 +201,7 @@ impl PromptLibrary {
         module: &'a PromptModule,
         parts: &mut Vec<&'a PromptModule>,
     ) -> Result<(), PromptProblem> {
-        // The depth is bounded as well: every module on the way here is in the list.
+        // This bounds the recursion as well, because the list contains every module of the current path.
         if parts.len() >= MAX_PARTS {
             return Err(module.problem(1, PromptProblemKind::TooManyParts(MAX_PARTS)));
         }
@@ -229,7 +227,8 @@ pub struct ComposedPrompt<'a> {
 }
 
 impl ComposedPrompt<'_> {
-    /// Names the text before its values: SHA-256, in hex. The same for all runs with the same prompt.
+    /// Returns the SHA-256 of the text before its values, in hexadecimal: equal for all runs with the same
+    /// prompt.
     pub fn hash(&self) -> String {
         let mut text = Sha256::new();
         for piece in self.pieces() {
@@ -241,10 +240,10 @@ impl ComposedPrompt<'_> {
         hex::encode(text.finalize())
     }
 
-    /// The text with its values.
+    /// Returns the text with its values.
     ///
     /// # Errors
-    /// [`PromptError::Values`]: every value that is missing, unknown or not of its type.
+    /// [`PromptError::Values`], with every value that is missing, unknown or of the wrong type.
     pub fn render(&self, values: &PromptValues, fence: &DataFence) -> Result<String, PromptError> {
         let mut problems = Vec::new();
         let mut filled = BTreeMap::new();
@@ -277,7 +276,7 @@ impl ComposedPrompt<'_> {
         Ok(text)
     }
 
-    /// The text of all parts, with an empty line between them.
+    /// Returns the text of all parts, with an empty line between them.
     fn pieces(&self) -> impl Iterator<Item = &TemplatePart> {
         static BETWEEN: std::sync::LazyLock<TemplatePart> =
             std::sync::LazyLock::new(|| TemplatePart::Text("\n\n".to_owned()));

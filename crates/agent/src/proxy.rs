@@ -1,9 +1,9 @@
-//! The proxy between a program in the sandbox and the hosts that somebody has listed for it: it connects to those and to
-//! nothing else, and records every try.
+//! The proxy between a program in the sandbox and the hosts that the configuration lists for it. It
+//! connects only to those, and records every attempt.
 //!
-//! A host's name is resolved here, its address checked, and that very address connected to. What goes through a tunnel
-//! (`CONNECT`) is TLS, which this process does not open; only that it begins with the host's own name is seen to. A
-//! place that is listed as one without TLS gets requests that read, one by one.
+//! The proxy resolves a host's name, checks the address, and connects to that same address. A tunnel
+//! (`CONNECT`) carries TLS, which this process does not decrypt; it only checks that the TLS handshake
+//! names the same host. A host that is listed without TLS gets single read-only requests.
 
 mod meter;
 mod place;
@@ -35,49 +35,50 @@ pub use place::AllowedHost;
 use place::is_public;
 pub(crate) use place::plain;
 
-/// The most connections at once.
+/// Maximum number of connections at once.
 const MAX_CONNECTIONS: usize = 128;
-/// The most bytes through all of them, both ways.
+/// Maximum number of bytes through all connections, in both directions.
 const MAX_BYTES: u64 = 16 << 30;
-/// How long a name may take to be resolved, or a host to be connected to.
+/// Timeout of a name resolution and of a connection.
 const CONNECTS: Duration = Duration::from_secs(20);
-/// How long a request may take to be said.
+/// Timeout of the head of a request.
 const ASKS: Duration = Duration::from_secs(30);
-/// The most that the head of a request may be, in bytes.
+/// Maximum number of bytes of a request's head.
 const MAX_HEAD: usize = 32 << 10;
-/// The most hosts that are told of.
+/// Maximum number of hosts that are reported.
 const MAX_TOLD: usize = 256;
-/// The most characters of a host's name.
+/// Maximum number of characters of a host's name.
 const MAX_HOST: usize = 255;
-/// What is between two neighbours alone, and not passed on.
+/// Hop-by-hop headers, which are not passed on.
 const BETWEEN_NEIGHBOURS: [HeaderName; 7] =
     [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 
-/// An answer: words of ours, or those of a host.
+/// A response of the proxy itself or of a host.
 type ProxyResponse = Response<Either<Full<Bytes>, Incoming>>;
 
-/// Why a connection was not made, or ended.
+/// The reason that a connection was not made, or was ended.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", content = "why")]
 pub enum ConnectionRefusal {
-    /// It is not listed.
+    /// The host is not listed.
     NotListed,
-    /// It is listed, and was asked for without TLS.
+    /// The host is listed with TLS, and the request had none.
     NotTls,
-    /// Its name leads into somebody's own network.
+    /// The host's name resolves to an address of a private network.
     NotPublic,
-    /// In a tunnel to it another host was asked for.
+    /// The TLS handshake in the tunnel named another host.
     OtherHost,
-    /// It would change something.
+    /// The request's method is not read-only.
     Method,
-    /// All the bytes were moved that may be.
+    /// The limit of bytes was reached.
     TooMuch,
-    /// It was allowed, and did not answer.
+    /// The host is allowed, but did not respond.
     Unreachable(String),
 }
 
 impl ConnectionRefusal {
-    /// In words that follow the host. `key` is the one of the configuration that lists what may be reached.
+    /// Describes the refusal in words that follow the host. `key` is the configuration key that lists the
+    /// allowed hosts.
     pub fn words(&self, key: &str) -> String {
         match self {
             Self::NotListed => format!("is not listed in `{key}`"),
@@ -101,28 +102,27 @@ impl ConnectionRefusal {
     }
 }
 
-/// What was tried of one host.
+/// The attempts to connect to one host.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HostAccess {
-    /// The host, as it was asked for.
+    /// Host as requested by the program.
     pub host: String,
-    /// Its port.
     pub port: u16,
-    /// Why nothing came of it; none: it was reached.
+    /// The reason for a refusal; `None` if the host was reached.
     pub refused: Option<ConnectionRefusal>,
-    /// How many times.
+    /// Number of attempts with this outcome.
     pub times: u64,
-    /// Bytes to it.
+    /// Bytes sent to the host.
     pub sent: u64,
-    /// Bytes from it.
+    /// Bytes received from the host.
     pub received: u64,
 }
 
-/// The proxy of one set-up, or of one server. Cheap to clone: all are one.
+/// The proxy of one setup, or of one server. Cheap to clone: all clones share their state.
 #[derive(Clone)]
 pub(crate) struct EgressProxy(Arc<ProxyState>);
 
-/// A host, its port, and why nothing came of it.
+/// A host, its port, and the reason for a refusal.
 type ProxyAttempt = (String, u16, Option<ConnectionRefusal>);
 
 struct ProxyState {
@@ -134,7 +134,7 @@ struct ProxyState {
 }
 
 impl EgressProxy {
-    /// One that leads to these places, which this key of the configuration lists.
+    /// Returns a proxy to these hosts, which are listed under this configuration key.
     pub(crate) fn new(places: Vec<AllowedHost>, key: impl Into<String>) -> Self {
         Self(Arc::new(ProxyState {
             places,
@@ -145,7 +145,7 @@ impl EgressProxy {
         }))
     }
 
-    /// Answers whoever connects, for ever. Letting go of it ends all connections.
+    /// Serves all connections, without end. Dropping the future closes all connections.
     pub(crate) async fn serve(self, listener: TcpListener) {
         let mut running = JoinSet::new();
         loop {
@@ -153,7 +153,8 @@ impl EgressProxy {
             tokio::select! {
                 accepted = listener.accept() => {
                     let Ok((stream, _)) = accepted else {
-                        // For want of files, perhaps: those that run will end.
+                        // The cause may be a lack of file descriptors, which running connections free when
+                        // they end.
                         if running.join_next().await.is_none() { return }
                         continue;
                     };
@@ -168,7 +169,7 @@ impl EgressProxy {
         }
     }
 
-    /// All that was tried, by host.
+    /// Returns all attempts, by host.
     pub(crate) fn reached(&self) -> Vec<HostAccess> {
         let seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let told = seen.iter().map(|((host, port, refused), meter)| {
@@ -190,7 +191,7 @@ impl EgressProxy {
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
-        // Whoever speaks no HTTP is not answered.
+        // A client that does not speak HTTP gets no response.
         let _ = served.await;
         if let Ok(tunnel) = dug.try_recv() {
             self.through(tunnel).await;
@@ -216,13 +217,13 @@ impl EgressProxy {
             let status = refused.status();
             self.note(&host, port, Some(refused));
             let mut answer = said(status, &text);
-            // What follows may be meant for a tunnel.
+            // Closed, because later data may be meant for a tunnel.
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             answer
         })
     }
 
-    /// Connects, and has what follows the answer go through.
+    /// Connects to a host, and sets up a tunnel for the data after the response.
     async fn dig(
         &self,
         host: &str,
@@ -247,7 +248,7 @@ impl EgressProxy {
         }
     }
 
-    /// Passes a request that reads on to a place without TLS.
+    /// Passes a read-only request on to a host without TLS.
     async fn pass_on(
         &self,
         host: &str,
@@ -272,7 +273,7 @@ impl EgressProxy {
         }
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(unreachable)?;
-        // It ends with the answer, which it is bounded with.
+        // The connection ends with the response, which has its own limits.
         tokio::spawn(connection);
         let mut answer = sender.send_request(request).await.map_err(unreachable)?;
         for name in &BETWEEN_NEIGHBOURS {
@@ -281,7 +282,7 @@ impl EgressProxy {
         Ok(answer.map(Either::Right))
     }
 
-    /// Connects to a host that may be reached, at the address that was checked.
+    /// Connects to an allowed host, at the address that was checked.
     async fn connect(
         &self,
         host: &str,
@@ -297,7 +298,7 @@ impl EgressProxy {
         Ok(MeteredStream::new(stream, vec![meter, self.0.meter.clone()]))
     }
 
-    /// The place that is listed there.
+    /// Returns the listed host that matches.
     fn listed(&self, host: &str, port: u16, tls: bool) -> Result<&AllowedHost, ConnectionRefusal> {
         let mut there =
             self.0.places.iter().filter(|place| place.host == host && place.port == port).peekable();
@@ -306,14 +307,14 @@ impl EgressProxy {
         there.find(|place| place.tls == tls).ok_or(refused)
     }
 
-    /// Counts a try, and gives what its bytes are counted with.
+    /// Counts an attempt, and returns the meter for its bytes.
     fn note(&self, host: &str, port: u16, refused: Option<ConnectionRefusal>) -> Arc<ByteMeter> {
         let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (host.chars().take(MAX_HOST).collect(), port, refused);
         let key = match seen.len() {
             0..MAX_TOLD => key,
             _ if seen.contains_key(&key) => key,
-            // There is room for one more: all the others.
+            // One more entry collects all further hosts.
             _ => ("…".to_owned(), 0, key.2),
         };
         let meter = seen.entry(key).or_insert_with(|| Arc::new(ByteMeter::of(u64::MAX)));
@@ -330,7 +331,7 @@ struct ProxyTunnel {
     port: u16,
 }
 
-/// Which host and port a request is for.
+/// Returns the host and port of a request.
 fn asked(uri: &Uri, tls: bool) -> Option<(String, u16)> {
     let authority = uri.authority()?;
     let default = match (tls, uri.scheme_str()) {

@@ -1,4 +1,5 @@
-//! What holds the conversation of a run with its model. Both have the same limits, tools, reports and ends.
+//! The runtimes that hold the conversation of a run with its model. Both have the same limits, tools,
+//! reports and ends.
 
 use std::pin::Pin;
 
@@ -11,18 +12,18 @@ use crate::outgoing;
 /// One of the runtimes.
 #[derive(Clone, Debug)]
 pub enum AgentRuntime {
-    /// This process ([`native`]).
+    /// The runtime in this process ([`native`]).
     Native,
     /// The `claude` program ([`crate::cli`]).
     Cli(ClaudeCli),
 }
 
 impl AgentRuntime {
-    /// Lets a model work until it has reported, or a limit ends it: see [`native::run_judged`]. Of what it is told, secrets
-    /// and places of this machine are left out ([`crate::outgoing`]).
+    /// Runs a model until it has reported or a limit ends the run: see [`native::run_judged`]. Secrets and
+    /// paths of this machine are removed from its input ([`crate::outgoing`]).
     ///
-    /// Boxed and erased: what waits for a model is large and made of many parts, all of which would be part of everything
-    /// that waits for it.
+    /// Boxed to erase the type: the future is large and made of many parts, which would otherwise be part
+    /// of each caller's future.
     pub fn run_judged<'a, F: ReportForm + 'a>(
         &'a self,
         model: &'a dyn LanguageModel,

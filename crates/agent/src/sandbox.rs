@@ -1,14 +1,16 @@
-//! A place for programs that nobody vouches for: they see one folder, reach no network, touch no other process, and
-//! end when they are told to, with everything that they started.
+//! A sandbox for untrusted programs: they see one folder, reach no network, touch no other process, and end
+//! on request, with every process that they started.
 //!
-//! The sandbox is a helper mode of the running program, started under another name ([`NAME`]): first outside
-//! (`enter`), where it makes namespaces, then inside them as their first process, where it builds the file system
-//! (`mounts`), gives up all rights, and puts up two more fences, Landlock (`fence`) and seccomp (`filter`). Only then
-//! does the command begin. So nothing has to be done between fork and exec in a process with threads.
+//! The sandbox is a helper mode of the running program, started under another name ([`NAME`]). The outer
+//! stage (`enter`) makes namespaces. The inner stage is their first process: it builds the file system
+//! (`mounts`), drops all capabilities, and adds two more restrictions, Landlock (`fence`) and seccomp
+//! (`filter`). Only then does the command start. Nothing therefore has to run between fork and exec in a
+//! process with threads.
 //!
-//! A process that itself reads what is hostile, and starts nothing, confines itself instead ([`ReadAccess`]).
+//! A process that itself reads hostile data, and starts no other, confines itself instead ([`ReadAccess`]).
 //!
-//! What a machine allows differs: [`SandboxLevel`] says what was reached, [`check`] tries what must be impossible.
+//! Machines differ in support: [`SandboxLevel`] is the level reached, and [`check`] tests that escapes are
+//! impossible.
 
 pub mod check;
 mod enter;
@@ -45,37 +47,36 @@ pub use watch::PERIOD as WATCH_PERIOD;
 
 use job::{HelperStage, PROGRAM_INSIDE, THIS_PROGRAM, helper};
 
-/// What the helper ends with when it could not do its work, as `timeout` and `env` do.
+/// Exit code of the helper if it failed itself, as of `timeout` and `env`.
 pub const HELPER_FAILED: u8 = 125;
-/// Why a job cannot be run.
+/// The reason that a job cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// The machine's sandbox is weaker than is accepted.
+    /// The machine's sandbox is weaker than required.
     #[error("the sandbox that this machine allows is `{}`, and at least `{}` is asked for", .reached.as_str(), .wanted.as_str())]
     TooWeak {
-        /// What was reached.
+        /// Level that was reached.
         reached: SandboxLevel,
-        /// What is asked for.
+        /// Level that is required.
         wanted: SandboxLevel,
     },
-    /// The folder cannot be the tree.
+    /// The folder cannot be used as the tree.
     #[error("{} cannot be the folder of a sandbox: {why}", path.display())]
     Tree {
-        /// Which.
         path: PathBuf,
-        /// Why not.
+        /// Reason for the rejection.
         why: String,
     },
-    /// A process could not be started or talked to.
+    /// A process could not be started, or the exchange with it failed.
     #[error("the sandbox cannot be started: {0}")]
     Start(#[from] std::io::Error),
 }
 
 impl SandboxJob {
-    /// A job that reads the tree and may use what [`JobLimits::default`] says.
+    /// Returns a job that reads the tree, with the limits of [`JobLimits::default`].
     ///
     /// # Errors
-    /// If the folder does not exist, or is one that holds the system.
+    /// [`SandboxError::Tree`] if the folder does not exist, or contains the system's folders.
     pub fn new(level: SandboxLevel, tree: &Path, run: JobCommand) -> Result<Self, SandboxError> {
         let no = |why: String| SandboxError::Tree { path: tree.to_owned(), why };
         let tree = tree.canonicalize().map_err(|error| no(error.to_string()))?;
@@ -104,8 +105,8 @@ impl SandboxJob {
     }
 }
 
-/// What [`NAME`] is called with: the helper's whole life. `None` if the program was not called as the helper.
-/// To be asked first in `main`, while there is one thread.
+/// Runs the helper if the program was called as [`NAME`]. Returns its exit code, or `None` if the program
+/// was not called as the helper. Call this first in `main`, while there is only one thread.
 pub fn entered(arguments: &[OsString]) -> Option<ExitCode> {
     let (name, stage) = arguments.split_first()?;
     if name != NAME || stage.is_empty() {
@@ -124,12 +125,12 @@ pub fn entered(arguments: &[OsString]) -> Option<ExitCode> {
     })))
 }
 
-/// The strongest sandbox that this machine allows: tried, not guessed, in an empty folder.
+/// Returns the strongest sandbox that this machine allows. The levels are tried in an empty folder.
 pub fn reached(here: &Path) -> SandboxLevel {
     let works = |level: &SandboxLevel| {
         let mut job = SandboxJob::new(*level, here, JobCommand::Probe(EscapeProbe::Nothing)).ok()?;
         job.private = here.to_owned();
-        // Nothing of it is an answer of this program.
+        // The output of the trial is not output of this program.
         let mut command = job.command().ok()?;
         let ended = command.stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
         ended.success().then_some(*level)
@@ -137,8 +138,9 @@ pub fn reached(here: &Path) -> SandboxLevel {
     [SandboxLevel::Full, SandboxLevel::Landlock].iter().find_map(works).unwrap_or(SandboxLevel::None)
 }
 
-/// Which bound a job was ended for, and what was seen of it (`130 MiB of 64 MiB`), by the helper's exit code and the end of
-/// its error stream. A program inside can say the same, of itself alone.
+/// Returns the limit that a job was ended for, with the measured value (`130 MiB of 64 MiB`), from the
+/// helper's exit code and the end of its error stream. A program inside can forge this report, but only
+/// about itself.
 pub fn bound_passed(code: Option<i32>, errors: &[u8]) -> Option<(SandboxLimit, String)> {
     if code != Some(i32::from(LIMIT_PASSED)) {
         return None;
@@ -149,10 +151,10 @@ pub fn bound_passed(code: Option<i32>, errors: &[u8]) -> Option<(SandboxLimit, S
     Some((bound, seen.to_owned()))
 }
 
-/// What a machine reaches, if it is enough.
+/// Returns the reached level, if it suffices.
 ///
 /// # Errors
-/// [`SandboxError::TooWeak`] if not.
+/// [`SandboxError::TooWeak`] if it is below `wanted`.
 pub fn at_least(wanted: SandboxLevel, reached: SandboxLevel) -> Result<SandboxLevel, SandboxError> {
     if reached < wanted { Err(SandboxError::TooWeak { reached, wanted }) } else { Ok(reached) }
 }

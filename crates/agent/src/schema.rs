@@ -1,9 +1,9 @@
-//! What a model may say about a change: findings, by the schema of one tool, `report`.
+//! The findings that a model reports about a change, in the schema of one tool, `report`.
 //!
-//! A tool, and not structured output, because every endpoint that can run the tool loop at all has tools; a wrong
-//! report can be answered as a failed call; and findings that were reported before a limit are not lost with it
-//! (docs/adr/0018). What is reported is data: [`check`] compares it with the tree before anything is believed. A
-//! replacement of lines is one that somebody else has still to prove: forges offer to apply it.
+//! It is a tool, and not structured output, for three reasons (docs/adr/0018). Every endpoint that supports
+//! the tool loop has tools; an invalid report can be answered as a failed call; and findings reported
+//! before a limit are not lost. A report is data: [`check`] compares it with the tree before it is used. A
+//! replacement of lines must still be proven by the caller, because forges offer to apply it.
 
 pub mod audit;
 mod check;
@@ -29,47 +29,48 @@ pub use check::{CheckedFindings, DropReason, check, rule, unfit};
 pub use owed::{RecheckStatus, ReportedVerdict, missing, verdicts};
 pub use proposed::shown;
 
-/// The tool's name.
+/// Name of the report tool.
 pub const REPORT: &str = "report";
-/// Findings of one run.
+/// Maximum number of findings of one run.
 pub const MAX_FINDINGS: usize = 50;
-/// Characters of a title.
+/// Maximum number of characters of a title.
 pub const MAX_TITLE_CHARS: usize = 120;
-/// Bytes of a body.
+/// Maximum number of bytes of a body.
 pub const MAX_BODY_BYTES: usize = 4 << 10;
-/// Bytes of an excerpt, and of a path.
+/// Maximum number of bytes of an excerpt, and of a path.
 pub const MAX_CODE_BYTES: usize = 4 << 10;
-/// Characters of a tool's name as it is repeated.
+/// Maximum number of characters of a tool's name in messages.
 pub const MAX_NAME_CHARS: usize = 60;
-/// Findings of all reports of a run that are looked at, and verdicts on earlier ones; the others are only counted.
+/// Maximum number of findings of all reports of a run, and of verdicts on earlier ones. Further ones are
+/// only counted.
 const MAX_ITEMS: usize = 200;
 
 /// One call of `report`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct FindingsReport {
-    /// What it holds.
+    /// The reported findings and verdicts.
     pub items: UncheckedFindings,
-    /// Will there be another one?
+    /// True if another report will follow.
     pub more: bool,
 }
 
-/// What was reported, not yet checked against the tree.
+/// The reported items, not yet checked against the tree.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct UncheckedFindings {
-    /// Findings that have the form.
+    /// Findings that match the schema.
     pub findings: Vec<ReportedFinding>,
-    /// How many have not.
+    /// Number of findings that do not match the schema.
     pub malformed: u32,
-    /// How many were beyond the bound.
+    /// Number of findings above the limit.
     pub beyond: u32,
-    /// Its verdicts on findings of earlier reviews.
+    /// Verdicts on findings of earlier reviews.
     pub verdicts: Vec<ReportedVerdict>,
-    /// The lines of its walkthrough, if one was asked for.
+    /// Lines of the walkthrough, if one was requested.
     pub walkthrough: Vec<ReportedLine>,
 }
 
 impl UncheckedFindings {
-    /// With those of another report.
+    /// Adds the items of another report.
     pub fn add(&mut self, more: Self) {
         let room = MAX_ITEMS.saturating_sub(self.findings.len());
         let beyond = more.findings.len().saturating_sub(room);
@@ -92,7 +93,7 @@ impl ReportForm for UncheckedFindings {
     const CONCLUDE: &str = "This is your last turn. Call the tool `report` now with all findings that you have not \
         reported yet. No other tool will be called.";
 
-    // What was found counts, though a verdict is missing, or a finding does not fit, that the model was asked for.
+    // Findings count even if a requested verdict is missing, or a finding does not match its file.
     const STANDS: bool = true;
 
     fn tool() -> ToolDefinition {
@@ -116,32 +117,30 @@ impl ReportForm for UncheckedFindings {
     }
 }
 
-/// A finding as a model says it.
+/// A finding as the model reports it.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct ReportedFinding {
-    /// The file at the head.
+    /// Path of the file at the head.
     pub path: String,
-    /// First line.
+    /// First line of the defect.
     pub start_line: u32,
-    /// Last line; none: the first one.
+    /// Last line; defaults to the first one.
     #[serde(default)]
     pub end_line: Option<u32>,
-    /// How bad.
     pub severity: Severity,
-    /// What kind.
     pub category: DefectCategory,
-    /// One line.
+    /// Title in one line.
     pub title: String,
-    /// Why it matters and what to do, in Markdown.
+    /// Reason and remedy, in Markdown.
     pub body: String,
-    /// What the lines say, word by word.
+    /// Literal text of the lines.
     pub excerpt: String,
-    /// The text that they should be.
+    /// Text to replace the lines with.
     #[serde(default, deserialize_with = "text_or_none")]
     pub replacement: Option<String>,
 }
 
-/// A text, if it is one: what else stands there costs no finding.
+/// Deserializes a text; any other value is ignored, and does not invalidate the finding.
 fn text_or_none<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(value)? {
         Value::String(text) => Some(text),
@@ -149,30 +148,30 @@ fn text_or_none<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D
     })
 }
 
-/// A line of a walkthrough as a model says it.
+/// A line of a walkthrough as the model reports it.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct ReportedLine {
-    /// The file at the head.
+    /// Path of the file at the head.
     pub path: String,
-    /// The sentence about it.
+    /// Sentence about the file.
     pub text: String,
 }
 
-/// Why an input of `report` is none.
+/// The reason that an input of `report` is invalid.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum MalformedReport {
-    /// It is no object.
+    /// The input is not an object.
     #[error("the input of `report` must be an object with the list `findings`")]
     NoObject,
-    /// It has no list of findings.
+    /// The input has no list of findings.
     #[error("the input of `report` has no list `findings`")]
     NoFindings,
-    /// None of its findings has the form.
+    /// None of its findings matches the schema.
     #[error("no finding has the form of the schema; the first: {0}")]
     NoneFits(String),
 }
 
-/// The tool, as the model is told of it.
+/// Returns the definition of the report tool.
 pub fn tool() -> ToolDefinition {
     let mut finding = finding_form();
     finding["properties"]["replacement"] = json!({ "type": "string",
@@ -203,7 +202,7 @@ pub fn tool() -> ToolDefinition {
     }
 }
 
-/// The form of a finding.
+/// Returns the schema of a finding.
 fn finding_form() -> Value {
     let text = |about: &str| json!({ "type": "string", "description": about });
     let line = |about: &str| json!({ "type": "integer", "minimum": 1, "description": about });
@@ -228,10 +227,10 @@ fn finding_form() -> Value {
     })
 }
 
-/// Reads a call's input. A finding without the form costs no other one.
+/// Parses a call's input. An invalid finding does not invalidate the others.
 ///
 /// # Errors
-/// [`MalformedReport`], if the model should say it again.
+/// [`MalformedReport`], if the model should report again.
 pub fn read(input: &Value) -> Result<FindingsReport, MalformedReport> {
     let Value::Object(fields) = input else { return Err(MalformedReport::NoObject) };
     let Some(Value::Array(found)) = fields.get("findings") else { return Err(MalformedReport::NoFindings) };
@@ -260,12 +259,13 @@ pub fn read(input: &Value) -> Result<FindingsReport, MalformedReport> {
     }
 }
 
-/// A report that a model wrote out instead of calling the tool: an object, alone or in the last fence of its text.
+/// Parses a report that a model wrote as text instead of a tool call: an object, alone or in the last fence
+/// of its text.
 pub fn in_text(text: &str) -> Option<FindingsReport> {
     read(&object_in(text)?).ok()
 }
 
-/// JSON that a model wrote, alone or in the last fence of its text.
+/// Parses JSON that a model wrote, alone or in the last fence of its text.
 fn object_in(text: &str) -> Option<Value> {
     let fenced = || {
         let (before, _) = text.trim_end().rsplit_once("```")?;

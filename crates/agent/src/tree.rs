@@ -1,5 +1,5 @@
-//! Files of a tree, read and replaced without following a link or leaving the tree. A file is replaced as a whole or
-//! not at all, and only while it holds the bytes that are expected.
+//! Reads and replaces files of a tree without following a link or leaving the tree. A file is replaced
+//! completely or not at all, and only while it holds the expected bytes.
 
 use std::fmt;
 use std::fs::File;
@@ -17,22 +17,23 @@ use truing_core::RepoPath;
 use truing_core::port::ReaderError;
 use truing_reader::{FileOpenError, MAX_FILE_BYTES, open_regular};
 
-/// A file's name until it is whole: this and the process's id. Git shows it, should the machine stop just then.
+/// Prefix of a file's name until it is complete, followed by the process id. Git lists such a file if the
+/// machine stops just then.
 const TEMPORARY: &str = ".truing-fix-";
-/// The modes of what is new, before the process's own mask.
+/// Modes of new files and folders, before the process's umask.
 const NEW_FILE: u32 = 0o666;
 const NEW_FOLDER: u32 = 0o777;
 
-/// Why a file is left as it is.
+/// The reason that a file stays unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplaceError {
-    /// It holds something else.
+    /// The file holds other bytes than expected.
     #[error("the file is not as it was reviewed")]
     Changed,
-    /// It, or a folder above it, is a link, or it is no plain file inside of the tree.
+    /// The file or a folder above it is a link, or it is not a regular file inside the tree.
     #[error("it is not a plain file inside of the repository")]
     NotPlain,
-    /// It cannot be read or written.
+    /// The file cannot be read or written.
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -53,12 +54,12 @@ impl From<FileOpenError> for ReplaceError {
     }
 }
 
-/// What a file lost by being replaced.
+/// An attribute that a file lost when it was replaced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LostAttribute {
-    /// Only the system's administrator may give files to others.
+    /// The owner, because only the administrator may give files to other users.
     Owner,
-    /// Writing into them would change what may lie outside of the repository.
+    /// The other hard links, because a write through them could change a file outside the repository.
     OtherNames,
 }
 
@@ -76,15 +77,15 @@ impl fmt::Display for LostAttribute {
 pub struct WritableTree(truing_reader::FileTree);
 
 impl WritableTree {
-    /// Opens the folder. The path to it may have links; nothing below it may.
+    /// Opens the folder. Its own path may have links, but no path below it.
     ///
     /// # Errors
-    /// It is not there, or not a folder.
+    /// [`ReaderError`] if it does not exist, or is not a folder.
     pub fn open(path: &Path) -> Result<Self, ReaderError> {
         truing_reader::FileTree::open(path).map(Self)
     }
 
-    /// The bytes of a plain file.
+    /// Returns the bytes of a regular file.
     ///
     /// # Errors
     /// [`ReplaceError`]
@@ -93,19 +94,19 @@ impl WritableTree {
         Ok(read(&folder, name)?.0)
     }
 
-    /// Does a plain file hold these bytes?
+    /// Checks that a regular file holds these bytes.
     ///
     /// # Errors
-    /// [`ReplaceError`]: it does not.
+    /// [`ReplaceError`] if it does not.
     pub fn holds(&self, path: &RepoPath, bytes: &[u8]) -> Result<(), ReplaceError> {
         if self.read(path)? == bytes { Ok(()) } else { Err(ReplaceError::Changed) }
     }
 
-    /// Replaces a file that holds `old`, keeping its mode and, where the system allows it, its owner. The answer is
-    /// what it lost.
+    /// Replaces a file that holds `old`, and keeps its mode and, where the system allows it, its owner.
+    /// Returns the attributes that were lost.
     ///
     /// # Errors
-    /// [`ReplaceError`]: it is as it was.
+    /// [`ReplaceError`]; the file is then unchanged.
     pub fn replace(
         &self,
         path: &RepoPath,
@@ -121,7 +122,7 @@ impl WritableTree {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&folder, temporary.as_str(), flags, Mode::RUSR | Mode::WUSR)?;
         let replaced = put(file, new, &stat).and_then(|owned| {
-            // An editor may have saved it in the meantime.
+            // An editor may have saved the file in the meantime.
             if read(&folder, name)?.0 != old {
                 return Err(ReplaceError::Changed);
             }
@@ -130,16 +131,16 @@ impl WritableTree {
             Ok(lost.into_iter().filter_map(|(is_lost, what)| is_lost.then_some(what)).collect())
         });
         if replaced.is_err() {
-            // What stays behind is of no use, and not being able to remove it changes nothing.
+            // The error is ignored: a leftover temporary file is harmless.
             let _ = unlinkat(&folder, temporary.as_str(), AtFlags::empty());
         }
         replaced
     }
 
-    /// Writes a file that is not there yet, with the folders above it.
+    /// Creates a new file, with the folders above it.
     ///
     /// # Errors
-    /// [`ReplaceError`]: there is no such file now, or what is there is as it was.
+    /// [`ReplaceError`]; the file then does not exist, or an existing one is unchanged.
     pub fn create(&self, path: &RepoPath, bytes: &[u8]) -> Result<(), ReplaceError> {
         self.create_folders(path)?;
         let (folder, name) = self.folder(path)?;
@@ -147,13 +148,13 @@ impl WritableTree {
         let mut file = File::from(openat(&folder, name, flags, Mode::from_raw_mode(NEW_FILE))?);
         let written = file.write_all(bytes);
         if written.is_err() {
-            // Half of a file is of no use.
+            // A partial file is of no use.
             let _ = unlinkat(&folder, name, AtFlags::empty());
         }
         Ok(written?)
     }
 
-    /// Makes the folders above a file that are not there.
+    /// Creates the missing folders above a file.
     fn create_folders(&self, path: &RepoPath) -> Result<(), ReplaceError> {
         let bytes = path.as_bytes();
         let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
@@ -168,16 +169,17 @@ impl WritableTree {
         Ok(())
     }
 
-    /// Removes what a process that was killed has written beside a file. Nothing else has that name.
+    /// Removes the temporary file that a killed process has left beside a file. No other file has that
+    /// name.
     pub fn remove_temporary(&self, path: &RepoPath, process: u32) {
         if let Ok((folder, _)) = self.folder(path) {
-            // Most often there is none; and what cannot be removed is of no use and no harm.
+            // The error is ignored: most often there is no such file, and a leftover is harmless.
             let _ = unlinkat(&folder, temporary(process).as_str(), AtFlags::empty());
         }
     }
 
-    /// Removes what processes that were killed have left in the folder of a file. Nobody else may be replacing files of this tree
-    /// now: the id of a process that is gone may be this one's.
+    /// Removes the temporary files of killed processes in the folder of a file. No other process may
+    /// replace files of this tree meanwhile, because a dead process's id may be reused by this one.
     pub fn remove_leftovers(&self, path: &RepoPath) {
         let Ok((folder, _)) = self.folder(path) else { return };
         let Ok(entries) = Dir::read_from(&folder) else { return };
@@ -185,13 +187,13 @@ impl WritableTree {
             let name = entry.file_name();
             let is_file = |stat: &Stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
             if statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| is_file(&stat)) {
-                // What cannot be removed is of no use and no harm.
+                // The error is ignored: a leftover is harmless.
                 let _ = unlinkat(&folder, name, AtFlags::empty());
             }
         }
     }
 
-    /// The folder that holds a file, which is not git's, and the file's name in it.
+    /// Returns the folder that holds a file, and the file's name in it. Git's folder is refused.
     fn folder<'path>(&self, path: &'path RepoPath) -> Result<(OwnedFd, &'path [u8]), ReplaceError> {
         if !path.may_be_written() {
             return Err(ReplaceError::NotPlain);
@@ -200,12 +202,12 @@ impl WritableTree {
     }
 }
 
-/// The name that a process gives to a file until it is whole.
+/// Returns the name that a process gives to a file until it is complete.
 fn temporary(process: u32) -> String {
     format!("{TEMPORARY}{process}")
 }
 
-/// Is it such a name, of a process that is gone or of this one?
+/// Returns true for a temporary name of a dead process, or of this one.
 fn is_leftover(name: &[u8]) -> bool {
     let id = name.strip_prefix(TEMPORARY.as_bytes()).and_then(|id| std::str::from_utf8(id).ok());
     let Some(id) = id.and_then(|id| id.parse::<u32>().ok()).filter(|id| temporary(*id).as_bytes() == name)
@@ -216,7 +218,7 @@ fn is_leftover(name: &[u8]) -> bool {
     id == std::process::id() || test_kill_process(process) == Err(Errno::SRCH)
 }
 
-/// The bytes of a plain file, and what else it has. One that is too large was not reviewed.
+/// Returns the bytes and attributes of a regular file. A file that is too large cannot be the reviewed one.
 fn read(folder: &OwnedFd, name: &[u8]) -> Result<(Vec<u8>, Stat), ReplaceError> {
     let file = open_regular(folder, name)?;
     let stat = fstat(&file)?;
@@ -228,14 +230,14 @@ fn read(folder: &OwnedFd, name: &[u8]) -> Result<(Vec<u8>, Stat), ReplaceError> 
     Ok((bytes, stat))
 }
 
-/// Writes a new file whole, with the mode and the owner that another has. The answer: has it that owner?
+/// Writes a new file completely, with the mode and owner of another. Returns true if it has that owner.
 fn put(file: OwnedFd, bytes: &[u8], like: &Stat) -> Result<bool, ReplaceError> {
     let mut file = File::from(file);
     file.write_all(bytes)?;
     let new = fstat(&file)?;
     let owned = (new.st_uid, new.st_gid) == (like.st_uid, like.st_gid)
         || fchown(&file, Some(Uid::from_raw(like.st_uid)), Some(Gid::from_raw(like.st_gid))).is_ok();
-    // After the owner, whose change takes away rights.
+    // Set after the owner, because a change of owner clears mode bits.
     fchmod(&file, Mode::from_raw_mode(like.st_mode))?;
     fsync(&file)?;
     Ok(owned)
@@ -295,7 +297,7 @@ mod tests {
         for name in kept {
             std::fs::remove_file(root.join("d").join(name)).unwrap();
         }
-        // A link and a folder are not what a process leaves.
+        // A link and a folder cannot be a process's leftovers.
         symlink("a", root.join("d").join(temporary(gone))).unwrap();
         tree.remove_leftovers(&"d/a".into());
         assert!(root.join("d").join(temporary(gone)).is_symlink());
@@ -308,7 +310,7 @@ mod tests {
         let (file, other) = (folder.path().join("r/d/a"), folder.path().join("other"));
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o444)).unwrap();
         std::fs::hard_link(&file, &other).unwrap();
-        // Only who may give files away can try it.
+        // Only a privileged user can give files away.
         let is_given = std::os::unix::fs::chown(&file, Some(12345), Some(12345)).is_ok();
         assert_eq!(tree.replace(&"d/a".into(), b"old", b"new").unwrap(), [LostAttribute::OtherNames]);
         assert_eq!(std::fs::read(&other).unwrap(), b"old");

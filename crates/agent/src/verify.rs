@@ -1,10 +1,10 @@
-//! A repository's own set-up and checks: commands that somebody who may configure the repository has named, run on a
-//! private folder of its files.
+//! A repository's own setup and checks: commands that an authorized person has configured, run on a private
+//! copy of its files.
 //!
-//! First the set-up, which may reach the listed registries through a proxy (`registry`) and nothing else; what
-//! it leaves is kept (`cache`) under what decides it (`key`). Then the checks, each without network, on a copy (`copy`)
-//! of that. Both run in the sandbox, without secrets, inside limits of time, output, memory and disk (`usage`). What
-//! follows from the results is decided by `truing_core::verification`.
+//! The setup runs first, and reaches only the listed registries through a proxy (`registry`). Its result is
+//! cached (`cache`) under a key of its inputs (`key`). Then each check runs without network, on a copy
+//! (`copy`) of that result. Both run in the sandbox, without secrets, within limits of time, output, memory
+//! and disk (`usage`). `truing_core::verification` evaluates the results.
 
 mod cache;
 mod copy;
@@ -35,11 +35,12 @@ pub use cache::{CacheRetention, CacheScope, SetupCache};
 pub use key::decides_set_up;
 pub use registry::{RegistryAccess, RegistryError, RegistryIndex};
 
-/// What the tree is called inside, always: environments of Python and builds of Rust remember where they were made.
+/// Path of the tree inside. It is always the same, because Python environments and Rust builds record the
+/// path at which they were made.
 pub const INSIDE: &str = "/work";
-/// The key that lists what a set-up may reach.
+/// Configuration key of the registries that a setup may reach.
 pub const REGISTRIES: &str = "verify.registries";
-/// What tools are told when there is no network, so that they do not wait for it.
+/// Variables that set tools to offline mode, which otherwise wait for the network.
 pub(crate) const OFFLINE: &[(&str, &str)] = &[
     ("GOPROXY", "off"),
     ("GOTOOLCHAIN", "local"),
@@ -49,27 +50,27 @@ pub(crate) const OFFLINE: &[(&str, &str)] = &[
     ("npm_config_offline", "true"),
 ];
 
-/// What is run, and what it may use.
+/// The commands to run, with their limits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VerifyPlan {
-    /// The set-up's commands: each a program and its arguments, in order.
+    /// Commands of the setup in order, each a program and its arguments.
     pub setup: Vec<Vec<String>>,
-    /// The checks.
+    /// Commands of the checks.
     pub check: Vec<Vec<String>>,
-    /// What the set-up may reach.
+    /// Registries that the setup may reach.
     pub registries: RegistryAccess,
-    /// Folders with programs that commands may read and run, besides the system's.
+    /// Folders of programs that commands may read and run, besides the system's.
     pub programs: Vec<PathBuf>,
-    /// How long each command may take.
+    /// Time limit of each command.
     pub time: Duration,
     /// Memory of all processes of a command together, in bytes.
     pub memory: u64,
-    /// What a set-up, or the checks, may write, in bytes.
+    /// Maximum number of bytes that a setup, or the checks, may write.
     pub disk: u64,
 }
 
 impl Default for VerifyPlan {
-    /// Nothing, within 20 minutes, 4 GiB of memory and 10 of disk.
+    /// Returns a plan without commands, with limits of 20 minutes, 4 GiB of memory and 10 GiB of disk.
     fn default() -> Self {
         Self {
             setup: Vec::new(),
@@ -83,94 +84,94 @@ impl Default for VerifyPlan {
     }
 }
 
-/// Why nothing is known of the checks.
+/// The reason that the checks have no result.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// The sandbox.
+    /// The sandbox is unavailable or too weak.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     /// A command could not be run at all.
     #[error("{}: {source}", argv.join(" "))]
     NotRun {
-        /// Which.
+        /// The command with its arguments.
         argv: Vec<String>,
-        /// Why not.
+        /// Reason of the failure.
         source: CommandError,
     },
-    /// A folder.
+    /// An operation on a folder failed.
     #[error("{doing}: {source}")]
     Folder {
-        /// What could not be done.
+        /// Description of the failed operation.
         doing: &'static str,
-        /// The system's words.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
-/// Runs plans.
+/// Runs plans of setups and checks.
 #[derive(Clone, Debug)]
 pub struct Verifier {
     plan: VerifyPlan,
     cache: SetupCache,
 }
 
-/// A set-up that was done, or found.
+/// The result of a setup, new or from the cache.
 #[derive(Debug)]
 pub struct SetupResult {
-    /// Its commands, up to the first that failed.
+    /// Commands that were run, up to the first that failed.
     pub commands: Vec<CommandRun>,
-    /// What it reached, and tried to.
+    /// Hosts that it reached or tried to reach.
     pub reached: Vec<HostAccess>,
-    /// Was it done before, by one that would leave the same?
+    /// True if the result comes from the cache.
     pub found: bool,
-    /// What it left.
+    /// State that it left.
     left: SetupState,
 }
 
 /// Commands that were run on a copy of a tree.
 #[derive(Debug)]
 pub struct ScratchRun {
-    /// Up to the first that failed.
+    /// Commands that were run, up to the first that failed.
     pub commands: Vec<CommandRun>,
-    /// What they reached, and tried to.
+    /// Hosts that they reached or tried to reach.
     pub reached: Vec<HostAccess>,
-    /// Gone when this is dropped.
+    /// The folder of the copy, deleted when this is dropped.
     held: LockedFolder,
 }
 
 impl ScratchRun {
-    /// The copy as they left it. Whatever is there may be anything: a link, or a file without end.
+    /// Returns the copy as the commands left it. It may hold any kind of file, such as links or files
+    /// without an end.
     pub fn tree(&self) -> PathBuf {
         self.held.path().join("tree")
     }
 }
 
-/// What one command had to say.
+/// The result and output of one command.
 #[derive(Debug)]
 pub struct CommandOutput {
-    /// How it ended.
     pub end: CommandEnd,
-    /// How long it took, in milliseconds.
+    /// Duration of the command in milliseconds.
     pub ms: u64,
-    /// All that it printed on its standard output, as it is: secrets, too.
+    /// The whole standard output, unfiltered; it may contain secrets.
     pub output: String,
-    /// The same of its standard error.
+    /// The whole standard error, unfiltered.
     pub errors: String,
 }
 
-/// What a set-up left.
+/// The state that a setup left.
 #[derive(Clone, Debug)]
 enum SetupState {
-    /// Nothing, since there is nothing to set up.
+    /// No state, because there is nothing to set up.
     Nothing,
-    /// Nothing that could be used: a command failed.
+    /// No usable state, because a command failed.
     Failed,
-    /// This.
+    /// State in this cache entry.
     Entry(Arc<SetupEntry>),
 }
 
 impl SetupResult {
-    /// Can the checks be run?
+    /// Returns true if the checks can run.
     pub fn works(&self) -> bool {
         match self.left {
             SetupState::Nothing | SetupState::Entry(_) => true,
@@ -178,7 +179,7 @@ impl SetupResult {
         }
     }
 
-    /// Did it leave a file of this path in the tree?
+    /// Returns true if it left a file at this path of the tree.
     pub fn has(&self, path: &Path) -> bool {
         match &self.left {
             SetupState::Nothing | SetupState::Failed => false,
@@ -187,16 +188,16 @@ impl SetupResult {
     }
 }
 
-/// What is known of a tree.
+/// The results of a tree.
 #[derive(Debug)]
 pub struct VerifiedTree {
-    /// Its set-up.
+    /// Result of the setup.
     pub set_up: SetupResult,
-    /// Its checks; none, if they could not be run since the set-up failed.
+    /// Results of the checks; `None` if they could not run because the setup failed.
     pub verification: Option<VerificationReport>,
 }
 
-/// A tree that is set up, for checks to be run on.
+/// A tree that is set up, ready for checks.
 #[derive(Debug)]
 pub struct PreparedTree {
     tree: PathBuf,
@@ -204,27 +205,27 @@ pub struct PreparedTree {
 }
 
 impl Verifier {
-    /// Runs this plan in the sandbox that the machine allows.
+    /// Returns a verifier for this plan, in the sandbox that the machine allows.
     ///
     /// # Errors
-    /// [`SandboxError::TooWeak`] below [`SandboxLevel::Full`], whatever is accepted elsewhere: without a network of its own a
-    /// set-up could not be held to registries, nor a check to none.
+    /// [`SandboxError::TooWeak`] below [`SandboxLevel::Full`], even where weaker levels are accepted:
+    /// without a network of its own, neither the setup nor a check could be restricted.
     pub fn new(plan: VerifyPlan, cache: SetupCache, reached: SandboxLevel) -> Result<Self, VerifyError> {
         at_least(SandboxLevel::Full, reached)?;
         Ok(Self { plan, cache })
     }
 
-    /// The same, whose commands may take so long.
+    /// Returns a copy with this time limit for each command.
     #[must_use]
     pub fn within(&self, time: Duration) -> Self {
         Self { plan: VerifyPlan { time, ..self.plan.clone() }, cache: self.cache.clone() }
     }
 
-    /// All of it: sets `tree` up, and runs the checks if that works. From now on the tree is theirs: a private copy.
-    /// `baseline` is what they said of the state before, if that is known.
+    /// Sets `tree` up, and runs the checks if that works. They own the tree from now on, and may change it:
+    /// pass a private copy. `baseline` has the results of the state before, if known.
     ///
     /// # Errors
-    /// [`VerifyError`]; neither a set-up nor a check that fails is one.
+    /// [`VerifyError`]; a failed setup or check is no error.
     #[truing_core::boxed_future]
     pub async fn verified(
         &self,
@@ -241,10 +242,10 @@ impl Verifier {
         Ok(VerifiedTree { set_up, verification })
     }
 
-    /// Sets `tree` up, or finds that it was done. The tree stays as it is.
+    /// Sets up a copy of `tree`, or returns the cached result. The tree itself is unchanged.
     ///
     /// # Errors
-    /// [`VerifyError`]; a command that fails is none: see [`SetupResult::works`].
+    /// [`VerifyError`]; a failed command is no error: see [`SetupResult::works`].
     #[truing_core::boxed_future]
     pub async fn set_up(&self, tree: &Path, scope: &CacheScope) -> Result<SetupResult, VerifyError> {
         if self.plan.setup.is_empty() {
@@ -262,7 +263,7 @@ impl Verifier {
             blocking("the tree cannot be looked at", move || {
                 let key = key::of(&tree, &this.plan)?;
                 let found = this.cache.find(&scope, &key, now);
-                // What is found is in use, and stays.
+                // Cleaned after the lookup, because the entry that was found is locked and stays.
                 this.cache.clean(now);
                 Ok((found, key))
             })
@@ -294,10 +295,11 @@ impl Verifier {
         Ok(SetupResult { commands, reached, found: false, left: SetupState::Entry(Arc::new(entry.await?)) })
     }
 
-    /// Runs commands as a set-up's are, up to the first that fails, on a copy of `tree`, which stays as it is.
+    /// Runs commands like those of a setup, up to the first that fails, on a copy of `tree`, which is
+    /// unchanged.
     ///
     /// # Errors
-    /// [`VerifyError`]; a command that fails is none.
+    /// [`VerifyError`]; a failed command is no error.
     #[truing_core::boxed_future]
     pub async fn worked(&self, tree: &Path, commands: &[Vec<String>]) -> Result<ScratchRun, VerifyError> {
         let held = {
@@ -319,10 +321,10 @@ impl Verifier {
         Ok(ScratchRun { commands: ran, reached: proxy.reached(), held })
     }
 
-    /// Lays out in `tree` what a set-up left. From now on the tree is the checks': they may change it.
+    /// Adds the result of a setup to `tree`. The checks own the tree from now on, and may change it.
     ///
     /// # Errors
-    /// [`VerifyError::Folder`], also for a set-up that does not work.
+    /// [`VerifyError::Folder`], also for a failed setup.
     #[truing_core::boxed_future]
     pub async fn bench(&self, set_up: &SetupResult, tree: &Path) -> Result<PreparedTree, VerifyError> {
         let (this, left, tree) = (self.clone(), set_up.left.clone(), tree.to_owned());
@@ -341,10 +343,10 @@ impl Verifier {
         .await
     }
 
-    /// Runs all checks. What fails, and did not in the baseline, is tried once more.
+    /// Runs all checks. A check that fails, but did not fail in the baseline, is repeated once.
     ///
     /// # Errors
-    /// [`VerifyError`]; a check that fails is none.
+    /// [`VerifyError`]; a failed check is no error.
     #[truing_core::boxed_future]
     pub async fn checks(
         &self,
@@ -367,10 +369,11 @@ impl Verifier {
         Ok(now)
     }
 
-    /// Runs one command as a check is run, on a copy of its own of `tree` and of what the set-up left, if that works.
+    /// Runs one command like a check, on its own copy of `tree` and of the setup's result, if that is
+    /// usable.
     ///
     /// # Errors
-    /// [`VerifyError`]; however the command ends is none.
+    /// [`VerifyError`]; a failed command is no error.
     #[truing_core::boxed_future]
     pub async fn asked(
         &self,
@@ -414,7 +417,7 @@ impl Verifier {
         })
     }
 
-    /// A copy of the tree to set up, with a room beside it.
+    /// Returns a copy of the tree for a setup, with private folders beside it.
     fn copied(&self, tree: &Path) -> io::Result<LockedFolder> {
         let held = self.room()?;
         std::fs::create_dir(held.path().join("tree"))?;
@@ -435,7 +438,7 @@ impl Verifier {
         Ok(held)
     }
 
-    /// What commands may have written, all together, where they can.
+    /// Returns the limit of bytes in all folders that the commands can write to.
     async fn written(&self, tree: &Path, room: &Path) -> Result<WriteLimit, VerifyError> {
         let folders = vec![tree.to_owned(), room.join("home"), room.join("temporary")];
         let looked = folders.clone();
@@ -446,7 +449,7 @@ impl Verifier {
         Ok(WriteLimit { folders, most })
     }
 
-    /// Runs one command; with a proxy, it finds the registries.
+    /// Runs one command; with a proxy, it can reach the registries.
     async fn run(
         &self,
         argv: &[String],
@@ -467,7 +470,7 @@ impl Verifier {
         })
     }
 
-    /// How one command ended, or why there is no such program.
+    /// Runs one command. Returns its end, or the reason that there is no such program.
     async fn ended(
         &self,
         argv: &[String],
@@ -530,7 +533,7 @@ pub(crate) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Work on files, where it holds nobody else up.
+/// Runs file operations on a thread for blocking work.
 async fn blocking<T: Send + 'static>(
     doing: &'static str,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,

@@ -1,4 +1,4 @@
-//! Models on AWS, behind the Messages API or Amazon Bedrock: calls are opened by a signature of each request (AWS
+//! Models on AWS, behind the Messages API or Amazon Bedrock. Each request is authorized by a signature (AWS
 //! Signature Version 4) instead of a key in it.
 
 mod chain;
@@ -29,66 +29,65 @@ use crate::wire::ProviderRefusal;
 const SERVICE: &str = "aws-external-anthropic";
 /// AWS's name for Amazon Bedrock in signatures.
 const BEDROCK: &str = "bedrock";
-/// The header that names the workspace, which every call must.
+/// The header that names the workspace, required in every call.
 const WORKSPACE: &str = "anthropic-workspace-id";
-/// The giver of keys, in messages of the library.
+/// Name of the provider of keys in messages of the library.
 const GIVEN_BY: &str = "truing";
 
 /// A service of AWS that has models.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AwsService {
-    /// The Messages API.
+    /// The Messages API on AWS.
     Messages {
-        /// The workspace that pays.
+        /// Id of the workspace that pays.
         workspace_id: String,
     },
-    /// Amazon Bedrock.
+    /// The service Amazon Bedrock.
     Bedrock,
 }
 
-/// The source of keys of AWS.
+/// The source of AWS keys.
 #[derive(Clone, Debug)]
 pub enum KeySource {
-    /// They are given, and stay what they are.
+    /// Configured keys, which do not change.
     Fixed(AwsKeys),
-    /// AWS's own chain: they are fetched, and fetched again before they end.
+    /// AWS's own chain: keys are fetched, and renewed before they expire.
     Chain(KeyChain),
 }
 
 /// Credentials for a service of AWS.
 #[derive(Clone, Debug)]
 pub struct AwsLogin {
-    /// The service.
     pub service: AwsService,
-    /// The region that it is asked in.
+    /// Region of the service.
     pub region: String,
-    /// The source of its keys.
+    /// Source of the keys.
     pub keys: KeySource,
 }
 
-/// The reason why a request cannot be signed.
+/// The reason that a request cannot be signed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SignError {
-    /// The words of the library.
+    /// An error of the signing library.
     #[error("the request cannot be signed: {0}")]
     Library(String),
-    /// Something that cannot stand in a header.
+    /// A value that is invalid in a header.
     #[error("the request cannot be signed: `{0}` holds characters that no header has")]
     Header(&'static str),
 }
 
 impl AwsLogin {
-    /// The address of the Messages API in this region; none, if it is no region's name.
+    /// Returns the address of the Messages API in this region; `None` if the region's name is invalid.
     pub fn address(region: &str) -> Option<String> {
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let is_region = !region.is_empty() && region.bytes().all(is_plain);
         is_region.then(|| format!("https://{SERVICE}.{region}.api.aws"))
     }
 
-    /// Keys that are valid now.
+    /// Returns keys that are valid now.
     ///
     /// # Errors
-    /// The reason why there are none.
+    /// [`KeyFault`], with the reason that there are none.
     pub(crate) async fn keys(&self) -> Result<AwsKeys, KeyFault> {
         match &self.keys {
             KeySource::Fixed(keys) => Ok(keys.clone()),
@@ -96,10 +95,11 @@ impl AwsLogin {
         }
     }
 
-    /// Other keys in place of those that a refusal of this type calls expired or unknown; none: there are no others.
+    /// Returns other keys, if this refusal reports the used ones as expired or unknown; `None` if there are
+    /// no others.
     ///
     /// # Errors
-    /// The reason why others may come later.
+    /// [`KeyFault`], if others may become available later.
     pub(crate) async fn keys_instead_of(
         &self,
         used: &AwsKeys,
@@ -108,7 +108,7 @@ impl AwsLogin {
         match &self.keys {
             KeySource::Chain(chain) if is_expired(refusal) => {
                 match chain.instead_of(used, &SystemTime::now).await {
-                    // The refusal of the keys at hand says more.
+                    // The refusal of the used keys is more informative than this failure.
                     Err(fault) if !fault.is_passing => Ok(None),
                     other => other,
                 }
@@ -117,7 +117,7 @@ impl AwsLogin {
         }
     }
 
-    /// Everything in it that must not be seen.
+    /// Returns all secrets of the login, which must not be shown.
     pub(crate) fn secrets(&self) -> Vec<SecretString> {
         match &self.keys {
             KeySource::Fixed(keys) => keys.secrets().cloned().collect(),
@@ -125,7 +125,8 @@ impl AwsLogin {
         }
     }
 
-    /// A name that no other login has, with no secret in it; it stays the same while keys change.
+    /// Returns a name that is unique to this login and contains no secret; it stays the same while keys
+    /// change.
     pub(crate) fn name(&self) -> String {
         match &self.keys {
             KeySource::Fixed(keys) => keys.secrets().map(|secret| format!(":{}", secret.name())).collect(),
@@ -133,8 +134,8 @@ impl AwsLogin {
         }
     }
 
-    /// Adds to the headers of a `POST` what opens it. Every header that is there is signed, and the body: neither may
-    /// change afterwards. A later try needs a signature of its own.
+    /// Adds the authorization to the headers of a `POST`. All present headers and the body are signed, and
+    /// neither may change afterwards. A retry needs its own signature.
     pub(crate) fn open(
         &self,
         keys: &AwsKeys,
@@ -193,7 +194,7 @@ impl AwsLogin {
     }
 }
 
-/// Tells whether a refusal says that a key has ended, or that it is not known any more.
+/// Returns true if a refusal reports that a key has expired, or is no longer known.
 fn is_expired(refusal: &ProviderRefusal) -> bool {
     const CODES: [&str; 4] =
         ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"];

@@ -1,8 +1,9 @@
-//! Cassettes: what a model answered, kept as readable lines of JSON, and played again without a key or a network.
+//! Cassettes: recordings of a model's responses as readable lines of JSON, played back without a key or a
+//! network.
 //!
-//! An answer is found by run, agent and place in the conversation, and given only for the very request that it was an
-//! answer to. Any other request is drift, and shown as a difference. Lines hold what is new of a request: what it shares
-//! with the one before stands there already.
+//! A response is found by run, agent and position in the conversation, and returned only for exactly the
+//! same request. Any other request is drift, and is shown as a difference. A line has only the new part of
+//! a request; the rest is in the line before.
 
 mod entry;
 mod hide;
@@ -19,30 +20,31 @@ pub use self::play::{Cassette, CassettePlayer};
 pub use self::record::{CassetteRecorder, CassetteRecording};
 use crate::gateway::LanguageModel;
 
-/// What runs are recorded on or played from; none: they ask the model as it is.
+/// The cassette that runs are recorded to or played from.
 #[derive(Clone, Debug, Default)]
 pub enum CassetteMode {
-    /// None.
+    /// No cassette: requests go to the model.
     #[default]
     None,
-    /// What is asked and answered is kept.
+    /// Requests and responses are recorded.
     Record(Arc<CassetteRecording>),
-    /// What was kept answers.
+    /// Recorded responses are returned.
     Play(Arc<Cassette>),
 }
 
 impl CassetteMode {
-    /// Is there one?
+    /// Returns true if there is a cassette.
     pub fn is_some(&self) -> bool {
         !matches!(self, Self::None)
     }
 
-    /// Does a cassette answer?
+    /// Returns true if a cassette answers requests.
     pub fn plays(&self) -> bool {
         matches!(self, Self::Play(_))
     }
 
-    /// One agent's model: as it is, recorded, or played from a cassette. `run` names what is done in words that will be the same when it is played.
+    /// Returns one agent's model: unchanged, recorded, or played from a cassette. `run` must describe the
+    /// task in words that will be the same when it is played.
     pub fn of<'a>(
         &self,
         model: Box<dyn LanguageModel + 'a>,

@@ -1,10 +1,12 @@
-//! Errors of Chat Completions, alone or in a stream: servers differ in their form and in their names.
+//! Errors of Chat Completions, as a response or in a stream: servers differ in their form and in their
+//! names.
 
 use serde_json::Value;
 
 use crate::retry::ProviderErrorKind;
 
-/// Types and codes of errors, in lower case, then codes that are the status of an answer that has begun; of what is not here its words and the status decide.
+/// Types and codes of errors in lower case, followed by codes that repeat an HTTP status after the response
+/// has begun. Other errors are classified by their message and status.
 pub(crate) const ERRORS: &[(&str, ProviderErrorKind)] = &[
     ("insufficient_quota", ProviderErrorKind::Spend),
     ("rate_limit_exceeded", ProviderErrorKind::RateLimit),
@@ -39,13 +41,13 @@ pub(crate) const ERRORS: &[(&str, ProviderErrorKind)] = &[
     ("429", ProviderErrorKind::RateLimit),
 ];
 
-/// An error by its name, with its words.
+/// An error's name and message.
 pub(crate) struct ChatError {
     pub(crate) name: String,
     pub(crate) message: String,
 }
 
-/// Reads an error, alone or in a stream.
+/// Parses an error, from a response or a stream.
 pub(crate) fn read_error(error: &Value) -> ChatError {
     let word = |key: &str| match &error[key] {
         Value::String(word) => Some(word.clone()),

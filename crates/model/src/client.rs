@@ -1,5 +1,5 @@
-//! One try at one answer over HTTP: bounded in time and size, never following a redirect, and every way in which it
-//! can fail told apart for the table ([`crate::retry`]).
+//! Sends one request for one response over HTTP. It is bounded in time and size, never follows a redirect,
+//! and classifies every failure for the retry table ([`crate::retry`]).
 
 use std::time::{Duration, SystemTime};
 
@@ -15,38 +15,38 @@ use crate::stream::{AnswerAccumulator, CompleteAnswer, StreamError, StreamProgre
 use crate::text::{date, error_chain};
 use crate::wire::{self, ProviderCall, ProviderRefusal, WireFormat};
 
-/// The most that is read of a refusal's body; what it says fits easily.
+/// Maximum number of bytes read of a refusal's body.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
-/// The most of a provider's words that are repeated, in characters.
+/// Maximum number of characters repeated of a provider's message.
 const MAX_WORDS: usize = 500;
-/// The most that is said of keys that did not come, in characters.
+/// Maximum number of characters of a message about unavailable keys.
 const MAX_FAULT: usize = 900;
 const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
-/// Shorter than servers keep idle connections, so that none is used that they are about to close.
+/// Shorter than servers keep idle connections, to avoid one that the server is about to close.
 const IDLE: Duration = Duration::from_secs(20);
 
-/// The times for which a provider is waited for.
+/// The timeouts and the number of attempts of one call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ProviderTimeouts {
-    /// So many tries of one call.
+    /// Maximum number of attempts of one call.
     pub tries: u32,
-    /// Within this time an answer must have begun, all tries together.
+    /// Time within which a response must have begun, for all attempts together.
     pub begin: Duration,
-    /// Before the second try; doubled before each further one.
+    /// Wait before the second attempt; doubled before each further one.
     pub wait: Duration,
-    /// For a connection.
+    /// Timeout of a connection.
     pub connect: Duration,
-    /// Between two pieces of an answer.
+    /// Longest time between two chunks of a response.
     pub piece: Duration,
-    /// Between two pieces that are more than a ping.
+    /// Longest time between two chunks that are more than a ping.
     pub progress: Duration,
-    /// For a whole answer.
+    /// Timeout of a whole response.
     pub total: Duration,
 }
 
 impl ProviderTimeouts {
-    /// For servers of Chat Completions: without a graphics card one reads a long prompt for minutes before its first word, and some
-    /// think in silence.
+    /// Returns the timeouts for servers of Chat Completions. Without a graphics card such a server reads a
+    /// long prompt for minutes before its first word, and some models think without output.
     pub fn of_chat() -> Self {
         let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
         Self {
@@ -67,23 +67,23 @@ impl Default for ProviderTimeouts {
             wait: retry::FIRST_WAIT,
             connect: Duration::from_secs(10),
             piece: Duration::from_secs(60),
-            // Thinking that is not shown is silent but for pings.
+            // Hidden thinking sends only pings.
             progress: Duration::from_secs(180),
             total: Duration::from_secs(15 * 60),
         }
     }
 }
 
-/// The progress of a call, for whoever pays for it.
+/// The progress of a call, for the accounting of its cost.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum CallProgress {
-    /// The request goes out.
+    /// The request is sent now.
     Sent,
-    /// So much is known of the cost.
+    /// This usage is known until now.
     Metered(UsageMeter),
 }
 
-/// An answer, and the provider's name for it.
+/// A response, with the provider's id for it.
 #[derive(Debug)]
 pub(crate) struct ProviderAnswer {
     pub(crate) complete: CompleteAnswer,
@@ -98,9 +98,9 @@ pub(crate) struct ProviderClient {
     pub(crate) patience: ProviderTimeouts,
 }
 
-/// A source of the pieces of an answer.
+/// A source of the chunks of a response.
 pub(crate) trait ChunkStream: Send {
-    /// The next one; none at the end. An error is why there is no more.
+    /// Returns the next chunk; `None` at the end. An error is the reason that there are no more.
     fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, String>> + Send;
 }
 
@@ -119,7 +119,7 @@ impl ProviderClient {
             .pool_idle_timeout(IDLE)
             .connect_timeout(patience.connect)
             .timeout(patience.total.saturating_add(patience.begin));
-        // The environment's proxy is for the way out; a server on this machine is not on it.
+        // The environment's proxy is for the internet; a server on this machine is reached directly.
         if provider.is_here() {
             http = http.no_proxy();
         }
@@ -127,12 +127,13 @@ impl ProviderClient {
         Ok(Self { http, provider, patience })
     }
 
-    /// The form in which the provider is asked.
+    /// Returns the wire format of the provider.
     pub(crate) fn wire(&self) -> &WireFormat {
         self.provider.wire()
     }
 
-    /// Asks for one streamed answer, which must begin before `begin`. `note` gets the progress of the call.
+    /// Requests one streamed response, which must begin before `begin`. `note` receives the progress of the
+    /// call.
     pub(crate) async fn stream(
         &self,
         call: ProviderCall,
@@ -149,7 +150,7 @@ impl ProviderClient {
         }
     }
 
-    /// Asks how many tokens a request has. It costs nothing.
+    /// Requests the number of tokens of a request, which costs nothing.
     pub(crate) async fn count(&self, call: ProviderCall, begin: Instant) -> Result<u64, FailedTry> {
         let mut response = self.post(call, begin, || {}).await?;
         let body = bounded(&mut response, begin).await;
@@ -159,7 +160,8 @@ impl ProviderClient {
         })
     }
 
-    /// Sends a call; its answer, if that is a success. `sent` is called just before each request.
+    /// Sends a call, and returns its response if that is a success. `sent` is called just before each
+    /// request.
     async fn post(
         &self,
         call: ProviderCall,
@@ -173,7 +175,7 @@ impl ProviderClient {
         }
         let mut body = bounded(&mut response, begin).await;
         let refusal = self.wire().refusal(response.headers(), &body);
-        // A key may end, or be replaced, before the time that was said: once.
+        // A key may expire or be replaced early: the call is then repeated once.
         let other = self.provider.access_instead_of(&access, &refusal);
         if let Some(access) = self.keys(other, begin).await? {
             response = self.send(&call, &access, begin, &mut sent).await?;
@@ -186,7 +188,7 @@ impl ProviderClient {
         Err(self.named(self.refused(response.status(), response.headers(), &body), &request_id))
     }
 
-    /// Waits for keys as long as for the beginning of an answer.
+    /// Waits for keys, with the same deadline as for the beginning of a response.
     async fn keys<T>(
         &self,
         fetch: impl Future<Output = Result<T, FailedTry>> + Send,
@@ -204,7 +206,7 @@ impl ProviderClient {
         }
     }
 
-    /// Sends a call once; its answer, whatever that says.
+    /// Sends a call once, and returns its response of any status.
     async fn send(
         &self,
         call: &ProviderCall,
@@ -275,21 +277,21 @@ impl ProviderClient {
         FailedTry { what, ..failure }
     }
 
-    /// One visible line of bounded length, without the key.
+    /// Returns one line of visible characters with limited length, without the key.
     fn clean(&self, text: &str) -> String {
-        // Before the cut, which may not leave a part of it standing.
+        // Hidden before the cut, which could otherwise leave a part of the key.
         line::cut(self.provider.hide_in(&line::visible(text)), MAX_WORDS)
     }
 }
 
-/// Folds the pieces of an answer as they come.
+/// Adds up the chunks of a response as they arrive.
 pub(crate) async fn read(
     pieces: &mut impl ChunkStream,
     (wire, patience): (&WireFormat, &ProviderTimeouts),
     begin: Instant,
     mut note: impl FnMut(UsageMeter) + Send,
 ) -> Result<CompleteAnswer, FailedTry> {
-    // The beginning of what comes in place of a stream.
+    // The beginning of a response that is not a stream.
     let mut head = Vec::new();
     let mut fold = AnswerAccumulator::new(wire.form());
     let end = Instant::now() + patience.total;
@@ -330,10 +332,10 @@ fn stalled(is_end: bool, begun: bool) -> FailedTry {
     FailedTry { seen, what: what.to_owned() }
 }
 
-/// The failure of a stream that is no answer; `head` is the beginning of what came in its place.
+/// Classifies the failure of a stream; `head` is the beginning of a response that is not a stream.
 fn broken_off(wire: &WireFormat, broken: StreamError, head: &[u8]) -> FailedTry {
     let what = broken.to_string();
-    // Some servers refuse with the status of a success.
+    // Some servers send a refusal with a success status.
     if broken == StreamError::NotAStream {
         let ProviderRefusal { name, words } = wire.refusal(&HeaderMap::new(), head);
         if !words.is_empty() {
@@ -355,7 +357,7 @@ fn broken_off(wire: &WireFormat, broken: StreamError, head: &[u8]) -> FailedTry 
     FailedTry { seen, what }
 }
 
-/// The beginning of a short body, as far as it comes.
+/// Reads the beginning of a short body, until the deadline.
 async fn bounded(response: &mut Response, until: Instant) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Ok(Some(piece))) = timeout_at(until, response.chunk()).await {
@@ -377,7 +379,8 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
 }
 
-/// The time that a refusal asks to wait: milliseconds, seconds, or a date, which is taken by the provider's own clock.
+/// Returns the wait that a refusal requests: in milliseconds, in seconds, or as a date, which is compared
+/// with the provider's own clock.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Some(millis) = text(headers, "retry-after-ms").and_then(|value| value.parse().ok()) {
         return Some(Duration::from_millis(millis));

@@ -1,4 +1,5 @@
-//! Models of runs ([`LanguageModel`]), and the [`ModelGateway`], which every call of a process to its provider passes.
+//! Models of runs ([`LanguageModel`]), and the [`ModelGateway`], which handles every call of a process to
+//! its provider.
 
 mod answer;
 mod bound;
@@ -34,45 +35,47 @@ use crate::messages::ModelRequest;
 use crate::price::ModelPrices;
 use crate::provider::{ModelProvider, ProviderError};
 
-/// A model, as one run may use it: within its money, its allowed models and its kill switch.
+/// A model for one run: limited to its budget, its allowed models and its kill switch.
 #[async_trait]
 pub trait LanguageModel: Send + Sync {
-    /// One answer, complete. The request's `max_tokens` is clamped to what money is left for.
+    /// Requests one complete response. The request's `max_tokens` is reduced to the tokens that the
+    /// remaining money can pay for.
     ///
-    /// Dropping the future cancels the call: its connection is closed, its reservation settled as estimated.
+    /// Dropping the future cancels the call: its connection is closed, and its reservation is settled by an
+    /// estimate.
     ///
     /// # Errors
     /// [`ModelError`]
     async fn ask(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError>;
 
-    /// What the ledger holds all calls so far to have cost: whole answers, and calls that were cut, refused or cancelled
-    /// after they had begun. Waits until none of them is under way.
+    /// Returns the total cost of all calls until now in the ledger: complete responses, and calls that were
+    /// cut, refused or cancelled after they had begun. Waits until no call is in progress.
     async fn cost(&self) -> MicroUsd;
 }
 
-/// The way to one provider, shared by all runs of a process: its connections, its circuit, the money. The circuit is that of all
-/// processes where they keep something in common.
+/// The access to one provider, shared by all runs of a process: its connections, its circuit, the ledger.
+/// If processes share state, the circuit is shared by all of them.
 #[derive(Clone)]
 pub struct ModelGateway {
     shared: Arc<GatewayState>,
     fallback: Option<Arc<FallbackProvider>>,
 }
 
-/// The second provider, for the time in which the first is not available.
+/// The second provider, used while the first is unavailable.
 struct FallbackProvider {
-    /// Its name in the configuration.
+    /// Name in the configuration.
     name: String,
-    /// The way to it.
+    /// Gateway to the provider.
     gateway: ModelGateway,
-    /// The model that is asked there instead of any other.
+    /// Model that replaces the requested one.
     model: String,
 }
 
 impl ModelGateway {
-    /// A gateway to this provider. Nothing is sent. Its circuit is kept in `common`, if there is that.
+    /// Returns a gateway to this provider. No request is sent. Its circuit is stored in `common`, if given.
     ///
     /// # Errors
-    /// [`ProviderError::Client`]: TLS cannot be set up.
+    /// [`ProviderError::Client`] if TLS cannot be set up.
     pub fn new(
         provider: ModelProvider,
         prices: ModelPrices,
@@ -88,21 +91,21 @@ impl ModelGateway {
         Ok(Self { shared: Arc::new(shared), fallback: None })
     }
 
-    /// The same, with another one that is asked for this model while the provider is not available. Both draw on the
-    /// same purse; its own fallback is not asked.
+    /// Adds a fallback, which is asked for this model while the provider is unavailable. Both use the same
+    /// budget; the fallback's own fallback is not used.
     #[must_use]
     pub fn with_fallback(self, name: impl Into<String>, gateway: Self, model: impl Into<String>) -> Self {
         let fallback = FallbackProvider { name: name.into(), gateway, model: model.into() };
         Self { fallback: Some(Arc::new(fallback)), ..self }
     }
 
-    /// How often a call was tried again since the gateway was made, by all its sessions.
+    /// Returns the number of retries since the gateway was made, in all its sessions.
     pub fn retries(&self) -> u64 {
         let fallback = self.fallback.as_ref().map_or(0, |fallback| fallback.gateway.retries());
         self.shared.retries.load(Ordering::Relaxed).saturating_add(fallback)
     }
 
-    /// One run's way to the models that it may use, paid from its purse, while its kill switch is off.
+    /// Returns one run's access to its allowed models, paid from its budget, while its kill switch is off.
     pub fn session(
         &self,
         purse: RunBudget,
@@ -112,8 +115,8 @@ impl ModelGateway {
         ModelSession::new(self.clone(), purse, models.into_iter().collect(), gate)
     }
 
-    /// Waits until no money is set aside any more: calls that go on end, those that were given up are settled. A process
-    /// that ends before leaves that to the expiry of its reservations, which are then settled in full.
+    /// Waits until all reservations are settled: running calls end, and cancelled ones are settled. If the
+    /// process ends earlier, the remaining reservations expire and are then settled in full.
     #[truing_core::boxed_future]
     pub async fn quiet(&self) {
         self.shared.settling.none().await;

@@ -1,5 +1,5 @@
-//! The gateway to models: every call to a provider passes here. It reserves money before a call and settles it after,
-//! retries what may be retried, and returns typed answers.
+//! The gateway to models, which handles every call to a provider. It reserves money before a call, settles
+//! it afterwards, retries temporary failures, and returns typed responses.
 
 #[cfg(feature = "aws")]
 pub mod aws;

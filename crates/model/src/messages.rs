@@ -1,33 +1,32 @@
-//! The Messages API as data: requests, messages, blocks, stop reasons.
+//! The data types of the Messages API: requests, messages, blocks, stop reasons.
 //!
-//! Blocks of kinds that this version does not know are kept as they came and go back unchanged, thinking blocks with
-//! their signatures among them.
+//! Blocks of unknown kinds are kept and go back unchanged, among them thinking blocks with their
+//! signatures.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// One request. `stream` is set by the gateway.
+/// One request. The gateway sets `stream`.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ModelRequest {
-    /// The model's id.
     pub model: String,
-    /// At most so many tokens in the answer, thinking included.
+    /// Maximum number of tokens of the response, with thinking.
     pub max_tokens: u32,
-    /// The system prompt: text blocks.
+    /// System prompt, as text blocks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub system: Vec<MessageBlock>,
-    /// What was said so far.
+    /// Messages of the conversation until now.
     pub messages: Vec<ModelMessage>,
-    /// What the model may call.
+    /// Tools that the model may call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolDefinition>,
-    /// Which tools it must or may call; none: the provider's default.
+    /// Tools that it must or may call; `None` for the provider's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_choice: Option<Value>,
-    /// How it may think; none: the provider's default.
+    /// Configuration of thinking; `None` for the provider's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thinking: Option<Value>,
-    /// Effort and the schema of the answer; none: free text.
+    /// Effort and schema of the response; `None` for free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_config: Option<Value>,
 }
@@ -35,77 +34,75 @@ pub struct ModelRequest {
 /// A tool that the model may call.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ToolDefinition {
-    /// Its name.
     pub name: String,
-    /// What it does, for the model.
+    /// Description for the model.
     pub description: String,
     /// JSON Schema of its input.
     pub input_schema: Value,
-    /// Marks the end of a prefix to cache; on the last tool at most.
+    /// Marks the end of a prefix to cache; only on the last tool.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cache_control: Option<Value>,
 }
 
-/// One message.
+/// One message of a conversation.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ModelMessage {
-    /// Who says it.
+    /// Author of the message.
     pub role: MessageRole,
-    /// What, in order.
+    /// Content as blocks, in order.
     pub content: Vec<MessageBlock>,
 }
 
-/// Who says something.
+/// The author of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageRole {
-    /// The run.
+    /// The run, which speaks as the user.
     User,
-    /// The model.
+    /// The model that is asked.
     Assistant,
-    /// The operator, in mid-conversation.
+    /// The operator, within a conversation.
     System,
 }
 
-/// A piece of a message.
+/// A block of a message.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum MessageBlock {
-    /// One of the kinds that the runtime acts on.
+    /// A block of a kind that the runtime handles.
     Known(KnownBlock),
-    /// Any other kind, exactly as it came: an object with its own `type`.
+    /// A block of any other kind, unchanged: an object with its own `type`.
     Other(Value),
 }
 
-/// The kinds of blocks that the runtime makes or acts on. Fields beyond these keep a block from being one of them, so
-/// that nothing of it is lost.
+/// The kinds of blocks that the runtime makes or handles. A block with additional fields is not one of
+/// these, because they would be lost.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum KnownBlock {
-    /// Words.
+    /// A block with plain text.
     Text {
-        /// The words.
         text: String,
         /// Marks the end of a prefix to cache.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         cache_control: Option<Value>,
     },
-    /// The model calls a tool.
+    /// A call of a tool by the model.
     ToolUse {
-        /// Names the call.
+        /// Id of the call.
         id: String,
-        /// The tool.
+        /// Name of the tool.
         name: String,
-        /// Its input, of any shape.
+        /// Input of any form.
         input: Value,
     },
-    /// What a call came to.
+    /// The result of a call.
     ToolResult {
-        /// The call.
+        /// Id of the call.
         tool_use_id: String,
-        /// Its output.
+        /// Output of the tool.
         content: String,
-        /// Did it fail?
+        /// True if the call failed.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         is_error: bool,
         /// Marks the end of a prefix to cache.
@@ -115,29 +112,29 @@ pub enum KnownBlock {
 }
 
 impl MessageBlock {
-    /// A text block.
+    /// Returns a text block without a cache mark.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Known(KnownBlock::Text { text: text.into(), cache_control: None })
     }
 }
 
-/// Why a model stopped. A reason that is not one of these is an error, never an answer.
+/// The reason that a model stopped. Any other reason is an error, never a response.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
-    /// It has said what it wanted.
+    /// The response is complete.
     EndTurn,
-    /// It wants tools to be called.
+    /// The model calls tools.
     ToolUse,
-    /// `max_tokens` is reached.
+    /// The limit `max_tokens` is reached.
     MaxTokens,
-    /// A stop sequence came.
+    /// A stop sequence was generated.
     StopSequence,
-    /// It pauses a long turn: asked again with the same messages, it goes on.
+    /// The model pauses a long turn; a request with the same messages continues it.
     PauseTurn,
-    /// It declines.
+    /// The model declines to respond.
     Refusal,
-    /// Its context is full.
+    /// The model's context is full.
     ModelContextWindowExceeded,
 }
 

@@ -1,7 +1,7 @@
-//! What models cost: a table by id, with tiers, in integers ([`ModelPrices`]).
+//! Prices of models: a table by id, with tiers, in integers ([`ModelPrices`]).
 //!
-//! A model that is not in it has no price, and the gateway refuses it. Every sum is rounded up, so that the ledger
-//! never counts less than the provider.
+//! A model without an entry has no price, and the gateway refuses it. Every sum is rounded up, because the
+//! ledger must never record less than the provider bills.
 
 mod litellm;
 mod table;
@@ -14,120 +14,120 @@ use truing_core::price::TokenRate;
 
 pub use self::litellm::{LitellmImport, MAX_LITELLM_BYTES};
 
-/// The prices of models, by the id that a request names.
+/// The prices of models, by the id in a request.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ModelPrices {
     by_model: BTreeMap<String, ModelPrice>,
 }
 
-/// What one model costs.
+/// The price of one model.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModelPrice {
-    /// By length of the prompt, ascending; the first is for every length, so there is always one.
+    /// Rates for every length of the prompt, followed by tiers in ascending order.
     first: TokenRates,
     above: Vec<PriceTier>,
 }
 
-/// What a whole request costs whose prompt is longer than this.
+/// Rates of a whole request whose prompt exceeds a length.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct PriceTier {
-    /// In tokens, what was read from and written to caches included.
+    /// Length in tokens, with those read from and written to caches.
     above: u64,
     rates: TokenRates,
 }
 
-/// What a token costs, by its kind.
+/// Rates of a token, by its kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TokenRates {
-    /// Of the prompt, neither read from a cache nor written to one.
+    /// Prompt tokens that are neither read from nor written to a cache.
     pub input: TokenRate,
-    /// Of the answer, thinking included.
+    /// Response tokens, with thinking.
     pub output: TokenRate,
-    /// Read from a cache.
+    /// Tokens read from a cache.
     pub cache_read: TokenRate,
-    /// Written to a cache for five minutes.
+    /// Tokens written to a cache for five minutes.
     pub cache_write_5m: TokenRate,
-    /// Written to a cache for an hour.
+    /// Tokens written to a cache for an hour.
     pub cache_write_1h: TokenRate,
 }
 
-/// Why prices cannot be read.
+/// The reason that prices cannot be read.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PriceError {
-    /// The file as a whole.
+    /// The file as a whole is invalid.
     #[error("the prices in {source_name} cannot be read: {what}")]
     File {
-        /// Which.
+        /// Name of the file or table.
         source_name: String,
-        /// What is wrong, and where.
+        /// Description and position of the error.
         what: String,
     },
-    /// One entry of it.
+    /// One entry is invalid.
     #[error("the prices in {source_name} cannot be read: entry `{entry}`: {what}")]
     Entry {
-        /// Which.
+        /// Name of the file or table.
         source_name: String,
-        /// The model.
+        /// Id of the model.
         entry: String,
-        /// What is wrong.
+        /// Description of the error.
         what: String,
     },
 }
 
 impl ModelPrices {
-    /// What this version knows.
+    /// Returns the built-in prices.
     ///
     /// # Errors
-    /// Never, as long as the table that is built in can be read, which a test proves.
+    /// [`PriceError`] if the built-in table is invalid, which a test excludes.
     pub fn builtin() -> Result<Self, PriceError> {
         table::parse(include_str!("../data/prices.toml"), "the built-in table").map(|table| table.prices)
     }
 
-    /// Prices of Amazon Bedrock that this version knows, by Bedrock's own ids.
+    /// Returns the built-in prices of Amazon Bedrock, by Bedrock's own ids.
     ///
     /// # Errors
-    /// As [`Self::builtin`].
+    /// The same as for [`Self::builtin`].
     pub fn bedrock() -> Result<Self, PriceError> {
         let table = table::parse(include_str!("../data/prices-bedrock.toml"), "the table of Amazon Bedrock");
         table.map(|table| table.prices)
     }
 
-    /// The day of the built-in table.
+    /// Returns the date of the built-in table.
     ///
     /// # Errors
-    /// As [`Self::builtin`].
+    /// The same as for [`Self::builtin`].
     pub fn builtin_date() -> Result<String, PriceError> {
         table::parse(include_str!("../data/prices.toml"), "the built-in table").map(|table| table.dated)
     }
 
-    /// What this model costs; none: nobody knows, and it may not be used.
+    /// Returns the price of this model; `None` if it is unknown, and the model must not be used.
     pub fn of(&self, model: &str) -> Option<&ModelPrice> {
         self.by_model.get(model)
     }
 
-    /// Sets a model's price, whatever it was.
+    /// Sets or replaces a model's price.
     pub fn set(&mut self, model: impl Into<String>, price: ModelPrice) {
         self.by_model.insert(model.into(), price);
     }
 
-    /// Takes over all prices of `other`; where both have one, that of `other` counts.
+    /// Adds all prices of `other`, which replace existing ones.
     pub fn extend(&mut self, other: Self) {
         self.by_model.extend(other.by_model);
     }
 
-    /// Every model with its price, by name.
+    /// Returns every model with its price, by name.
     pub fn all(&self) -> impl Iterator<Item = (&str, &ModelPrice)> {
         self.by_model.iter().map(|(model, price)| (model.as_str(), price))
     }
 }
 
 impl ModelPrice {
-    /// The same for prompts of every length.
+    /// Returns a price with the same rates for prompts of every length.
     pub fn flat(rates: TokenRates) -> Self {
         Self { first: rates, above: Vec::new() }
     }
 
-    /// Nothing, on purpose: for models of one's own.
+    /// Returns a price of zero, for models that the user runs.
     pub fn free() -> Self {
         let free = TokenRate::default();
         Self::flat(TokenRates {
@@ -139,7 +139,8 @@ impl ModelPrice {
         })
     }
 
-    /// Lets requests whose prompt is longer than this cost these rates. Of two for the same length the last counts.
+    /// Sets the rates of requests whose prompt exceeds this length. A second tier for the same length
+    /// replaces the first.
     #[must_use]
     pub fn with_tier(mut self, above: u64, rates: TokenRates) -> Self {
         self.above.retain(|tier| tier.above != above);
@@ -148,12 +149,12 @@ impl ModelPrice {
         self
     }
 
-    /// What each length of the prompt costs: the number of tokens that it must exceed (0: any), and the rates.
+    /// Returns the tiers: the number of tokens that the prompt must exceed (0 for any), and the rates.
     pub fn tiers(&self) -> impl Iterator<Item = (u64, &TokenRates)> {
         std::iter::once((0, &self.first)).chain(self.above.iter().map(|tier| (tier.above, &tier.rates)))
     }
 
-    /// What an answer cost, rounded up.
+    /// Returns the cost of a response, rounded up.
     pub fn cost(&self, usage: &TokenUsage) -> MicroUsd {
         let prompt = [usage.input, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h]
             .into_iter()
@@ -168,8 +169,8 @@ impl ModelPrice {
         ])
     }
 
-    /// What a call can cost whose prompt has at most `input` tokens and whose answer at most `output`: each token of
-    /// the prompt at the dearest rate that there is for it, in the tier where that comes to most.
+    /// Returns the highest cost of a call with at most `input` tokens in the prompt and `output` in the
+    /// response. Each prompt token counts at its most expensive rate, in the tier with the highest result.
     pub fn most(&self, input: u64, output: u64) -> MicroUsd {
         self.reachable(input)
             .map(|(tokens, rates)| sum(&[(tokens, rates.dearest_input()), (output, rates.output)]))
@@ -177,8 +178,8 @@ impl ModelPrice {
             .unwrap_or_default()
     }
 
-    /// How many tokens an answer may have so that a call with at most `input` tokens costs at most `money`
-    /// ([`Self::most`]); none: not even its prompt is paid for.
+    /// Returns the most tokens of a response for which a call with at most `input` tokens costs at most
+    /// `money` ([`Self::most`]); `None` if the money does not even pay for the prompt.
     pub fn output_within(&self, input: u64, money: MicroUsd) -> Option<u64> {
         self.reachable(input)
             .map(|(tokens, rates)| {
@@ -194,7 +195,8 @@ impl ModelPrice {
         self.above.iter().rfind(|tier| prompt > tier.above).map_or(&self.first, |tier| &tier.rates)
     }
 
-    /// Each tier that a prompt of at most `input` tokens can be in, with the longest one that it can be there.
+    /// Returns each tier that a prompt of at most `input` tokens can reach, with its longest possible
+    /// prompt in that tier.
     fn reachable(&self, input: u64) -> impl Iterator<Item = (u64, &TokenRates)> {
         let ends = self.above.iter().map(|tier| tier.above).chain([u64::MAX]);
         self.tiers()
@@ -205,7 +207,7 @@ impl ModelPrice {
 }
 
 impl TokenRates {
-    /// What a token of a prompt can cost at most, whatever a cache does with it.
+    /// Returns the highest cost of a prompt token, for any use of a cache.
     fn dearest_input(&self) -> TokenRate {
         self.input.max(self.cache_read).max(self.cache_write_5m).max(self.cache_write_1h)
     }
@@ -222,7 +224,7 @@ fn times(tokens: u64, rate: TokenRate) -> u128 {
     u128::from(tokens).saturating_mul(u128::from(rate.pico_usd()))
 }
 
-/// The sum, rounded up to a micro-dollar.
+/// Returns the sum, rounded up to a micro-dollar.
 fn sum(parts: &[(u64, TokenRate)]) -> MicroUsd {
     let picos = parts.iter().fold(0_u128, |sum, (tokens, rate)| sum.saturating_add(times(*tokens, *rate)));
     MicroUsd(u64::try_from(picos.div_ceil(PICOS_PER_MICRO)).unwrap_or(u64::MAX))

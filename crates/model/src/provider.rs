@@ -1,4 +1,4 @@
-//! Who answers: an address and what opens it, as data.
+//! A provider of models as data: its address and its credentials.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -14,24 +14,25 @@ use crate::retry::FailedTry;
 use crate::retry::FailureCause;
 use crate::wire::{ProviderRefusal, WireFormat};
 
-/// What opens a provider.
+/// The credentials of a provider.
 #[derive(Clone, Debug)]
 pub enum ProviderCredentials {
-    /// `x-api-key`.
+    /// A key in the header `x-api-key`.
     Key(SecretString),
-    /// `Authorization: Bearer`.
+    /// A token in the header `Authorization: Bearer`.
     Bearer(SecretString),
-    /// `api-key`, as Azure has it.
+    /// A key in the header `api-key`, as Azure requires.
     ApiKey(SecretString),
-    /// A signature of each request, by a key of AWS.
+    /// A signature of each request, with a key of AWS.
     #[cfg(feature = "aws")]
     Aws(crate::aws::AwsLogin),
-    /// Nothing: a server of one's own.
+    /// No credentials, for the user's own server.
     Open,
 }
 
 impl ProviderCredentials {
-    /// Everything in it that must not be seen. What is fetched later is kept by [`truing_core::given_secrets`], too.
+    /// Returns all secrets in it, which must not be shown. Secrets that are fetched later are also kept by
+    /// [`truing_core::given_secrets`].
     pub fn secrets(&self) -> Vec<SecretString> {
         match self {
             Self::Key(secret) | Self::Bearer(secret) | Self::ApiKey(secret) => vec![secret.clone()],
@@ -42,12 +43,12 @@ impl ProviderCredentials {
     }
 }
 
-/// The keys of one try.
+/// The keys of one attempt.
 #[derive(Clone, Debug)]
 pub(crate) enum ProviderAccess {
-    /// The login says it all.
+    /// The credentials are complete in themselves.
     Login,
-    /// Keys to sign with.
+    /// Keys that sign the request.
     #[cfg(feature = "aws")]
     Keys(crate::aws::AwsKeys),
 }
@@ -61,21 +62,21 @@ pub struct ModelProvider {
     header: Option<(HeaderName, HeaderValue)>,
 }
 
-/// Why an address or a key cannot be used.
+/// The reason that an address or a key cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ProviderError {
-    /// It is no address.
+    /// The address is not a valid URL.
     #[error("base_url is no web address: {0}")]
     NoAddress(String),
-    /// The key would be readable on its way.
+    /// The connection would not protect the key.
     #[error(
         "base_url must begin with https:// (http:// is for this machine alone: localhost, 127.0.0.1, [::1])"
     )]
     Unprotected,
-    /// A part that has no meaning here, or that would be seen.
+    /// The address has a part that is not supported, or that would be shown.
     #[error("base_url must have no user, password, query or fragment")]
     Extra,
-    /// It cannot stand in a header.
+    /// The key is invalid in a header.
     #[error("the key holds characters that no key has (a line end?): check where it is read from")]
     Key,
     /// The TLS stack could not be set up.
@@ -84,7 +85,7 @@ pub enum ProviderError {
 }
 
 impl ModelProvider {
-    /// A provider of the Messages API at this address: what `/v1/messages` is added to.
+    /// Returns a provider of the Messages API at this address, to which `/v1/messages` is appended.
     ///
     /// # Errors
     /// [`ProviderError`]
@@ -111,7 +112,7 @@ impl ModelProvider {
             ProviderCredentials::Bearer(token) => {
                 Some((AUTHORIZATION, hidden(&format!("Bearer {}", token.expose()))?))
             }
-            // Each request has headers of its own.
+            // Each request has its own headers.
             #[cfg(feature = "aws")]
             ProviderCredentials::Aws(_) => None,
             ProviderCredentials::Open => None,
@@ -119,18 +120,18 @@ impl ModelProvider {
         Ok(Self { base, login, wire: WireFormat::Messages, header })
     }
 
-    /// The same, asked in this form.
+    /// Sets the wire format of the provider.
     #[must_use]
     pub fn with_wire(self, wire: WireFormat) -> Self {
         Self { wire, ..self }
     }
 
-    /// The form in which it is asked.
+    /// Returns the wire format of the provider.
     pub fn wire(&self) -> &WireFormat {
         &self.wire
     }
 
-    /// The address of a call (`/v1/messages`), which may have a query.
+    /// Returns the URL of a call (`/v1/messages`), which may have a query.
     pub(crate) fn url(&self, call: &str) -> Url {
         let (path, query) = call.split_once('?').map_or((call, None), |(path, query)| (path, Some(query)));
         let mut url = self.base.clone();
@@ -139,10 +140,10 @@ impl ModelProvider {
         url
     }
 
-    /// Its keys, as they are now.
+    /// Returns the current keys.
     ///
     /// # Errors
-    /// There are no keys.
+    /// [`FailedTry`] if there are no keys.
     pub(crate) async fn access(&self) -> Result<ProviderAccess, FailedTry> {
         match &self.login {
             #[cfg(feature = "aws")]
@@ -154,10 +155,10 @@ impl ModelProvider {
         }
     }
 
-    /// Other keys in place of those that it refused as expired; none: there are no others.
+    /// Returns other keys, because the provider refused these as expired; `None` if there are no others.
     ///
     /// # Errors
-    /// Others may come later.
+    /// [`FailedTry`], if others may become available later.
     #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is fetched"))]
     pub(crate) async fn access_instead_of(
         &self,
@@ -182,7 +183,7 @@ impl ModelProvider {
         }
     }
 
-    /// Words about this machine's clock, if that is why a signature was refused.
+    /// Describes an error of this machine's clock, if it is the reason of a refused signature.
     #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is signed"))]
     pub(crate) fn skew(
         &self,
@@ -203,10 +204,10 @@ impl ModelProvider {
         }
     }
 
-    /// Adds what opens it to the headers of a call, which then is to be sent as it is.
+    /// Adds the authorization to the headers of a call, which must be sent unchanged afterwards.
     ///
     /// # Errors
-    /// A signature that cannot be made, in words.
+    /// A message, if the request cannot be signed.
     #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is signed"))]
     pub(crate) fn open(
         &self,
@@ -228,7 +229,7 @@ impl ModelProvider {
         }
     }
 
-    /// A name that tells it from others, with no secret in it.
+    /// Returns a name that distinguishes it from other providers and contains no secret.
     pub(crate) fn name(&self) -> String {
         let login = match &self.login {
             ProviderCredentials::Key(secret)
@@ -243,17 +244,17 @@ impl ModelProvider {
         format!("{}{login}", self.base)
     }
 
-    /// Is it on this machine?
+    /// Returns true if the provider is on this machine.
     pub(crate) fn is_here(&self) -> bool {
         self.base.host_str().is_some_and(is_loopback)
     }
 
-    /// Text that came from outside, without what opens this provider.
+    /// Removes the provider's secrets from a text that came from outside.
     pub(crate) fn hide_in(&self, text: &str) -> String {
         self.login.secrets().iter().fold(text.to_owned(), |text, secret| secret.hide_in(&text))
     }
 
-    /// Scheme, host and port, for people.
+    /// Returns scheme, host and port, for people.
     pub fn host(&self) -> String {
         self.base.origin().ascii_serialization()
     }
@@ -265,7 +266,7 @@ impl fmt::Debug for ModelProvider {
     }
 }
 
-/// The failure of a try that has no keys to sign with.
+/// Returns the failure of an attempt without keys to sign with.
 #[cfg(feature = "aws")]
 fn keyless(fault: crate::aws::KeyFault) -> FailedTry {
     FailedTry {

@@ -1,100 +1,99 @@
-//! What follows from a failed try: the table (what was seen → try again, open the circuit, refuse), and how long to
-//! wait. Pure; [`verdict`] is the whole of it.
+//! The reaction to a failed attempt: the table from failures to decisions (retry, open the circuit,
+//! refuse), and the wait before a retry. All functions are pure; [`verdict`] is the table.
 //!
-//! A repeated request is a second generation, billed again: providers know no idempotency keys.
+//! A repeated request is a second generation, billed again: providers support no idempotency keys.
 
 use std::time::Duration;
 
-/// A wait that a provider asks for and that is longer than this is no ordinary rate limit, whose windows are a minute:
-/// it is a cap on spending.
+/// The longest requested wait that counts as an ordinary rate limit, whose windows are a minute. A longer
+/// one is a spending cap.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
-/// The wait before the second try; doubled before each further one, up to [`MAX_DOUBLINGS`] times.
+/// Wait before the second attempt; doubled before each further one, up to [`MAX_DOUBLINGS`] times.
 pub const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// How many times a wait is doubled.
+/// Maximum number of times that a wait is doubled.
 pub const MAX_DOUBLINGS: u32 = 4;
 
-/// What was seen of a failed try.
+/// The cause of a failed attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FailureCause {
-    /// There was no connection, to the provider or to the service that gives the keys to it: nothing was sent.
+    /// There was no connection, to the provider or to the service that gives its keys; nothing was sent.
     Unsent,
-    /// There are no keys to sign with: nothing was sent.
+    /// There are no keys to sign with; nothing was sent.
     NoKeys,
-    /// The connection ended, or nothing came in time, before an answer began.
+    /// The connection ended, or a timeout passed, before a response began.
     Lost,
-    /// A status that is no success.
+    /// The response has an error status.
     Status(ErrorResponse),
-    /// The answer began and broke off, or nothing came of it for too long.
+    /// The response began and broke off, or stalled for too long.
     Cut,
-    /// The answer began, and then the provider sent an error in it.
+    /// The response began, and then contained an error from the provider.
     Event(ProviderErrorKind),
-    /// The answer took longer than any may.
+    /// The response exceeded its total time limit.
     Endless,
-    /// The provider sent no answer of its API.
+    /// The response is invalid in the provider's API.
     Nonsense,
 }
 
-/// A try that failed.
+/// An attempt that failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct FailedTry {
-    /// The outcome that the table knows.
+    /// Cause of the failure, as classified for the table.
     pub(crate) seen: FailureCause,
-    /// The reason in words for people.
+    /// Message about the failure, for people.
     pub(crate) what: String,
 }
 
-/// What a refusal says.
+/// The content of a refusal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ErrorResponse {
-    /// The HTTP status.
     pub status: u16,
-    /// The error's type, and what its words add.
+    /// Kind of error, from its type and message.
     pub kind: ProviderErrorKind,
-    /// How long to wait.
+    /// Wait that the provider requests.
     pub after: Option<Duration>,
-    /// `x-should-retry`.
+    /// Value of the header `x-should-retry`.
     pub retry: Option<bool>,
 }
 
-/// The types of errors that differ in what follows.
+/// The kinds of errors that lead to different decisions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProviderErrorKind {
-    /// `overloaded_error`, `api_error`, `timeout_error`: it may pass.
+    /// A temporary failure: `overloaded_error`, `api_error`, `timeout_error`.
     Passing,
-    /// `rate_limit_error`.
+    /// A rate limit: `rate_limit_error`.
     RateLimit,
-    /// `billing_error` and other types that speak of money.
+    /// A spending limit: `billing_error` and other types about money.
     Spend,
-    /// `authentication_error`, `permission_error`.
+    /// A refused key: `authentication_error`, `permission_error`.
     Key,
-    /// `request_too_large`, or a prompt that is said to be too long.
+    /// A request that is too long: `request_too_large`, or a message that the prompt is too long.
     TooLong,
-    /// `invalid_request_error`, `not_found_error`.
+    /// An invalid request: `invalid_request_error`, `not_found_error`.
     Request,
-    /// No type, or another one: the status decides.
+    /// Another type or none; the status decides.
     Other,
 }
 
-/// What follows.
+/// The decision after a failed attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RetryDecision {
-    /// Another try, not before so long.
+    /// Retry, after at least this wait.
     Again(Option<Duration>),
-    /// No other try now, and not before so long.
+    /// Do not retry now; the provider is unavailable for at least this time.
     Down(Option<Duration>),
-    /// A cap on spending: the circuit opens, for so long if that is known.
+    /// A spending cap is reached: open the circuit, for this time if it is known.
     Cap(Option<Duration>),
-    /// The key is wrong or may not do this.
+    /// The key is invalid or lacks a permission.
     Key,
-    /// The request is wrong.
+    /// The request is invalid.
     Request,
     /// The request is too long.
     TooLong,
-    /// It is no answer of the Messages API.
+    /// The response is invalid in the Messages API.
     Nonsense,
 }
 
-/// The table.
+/// Returns the decision for a failure, according to the table.
 pub fn verdict(seen: &FailureCause) -> RetryDecision {
     match seen {
         FailureCause::Unsent | FailureCause::Lost | FailureCause::Cut => RetryDecision::Again(None),
@@ -119,15 +118,17 @@ fn refused(told: &ErrorResponse) -> RetryDecision {
         (403 | 429, _) if is_long => RetryDecision::Cap(told.after),
         (401 | 403, _) | (400, ProviderErrorKind::Key) => RetryDecision::Key,
         (413, _) | (400 | 422, ProviderErrorKind::TooLong) => RetryDecision::TooLong,
-        // 424: what serves the model failed, says Amazon Bedrock.
+        // 424: Amazon Bedrock uses it for a failure of the model's backend.
         (408 | 409 | 429 | 500..=599, _) | (424, ProviderErrorKind::Passing) => passing(told, true),
         (400..=499, _) => passing(told, false),
-        // A success without an answer, a redirect: not followed, the key would go along.
+        // A success without a response, or a redirect, which is not followed because it would receive the
+        // key.
         (_, _) => RetryDecision::Nonsense,
     }
 }
 
-/// A refusal that passes, unless the provider says otherwise; or one that does not, unless it says so.
+/// Decides on a refusal that is `usually` temporary, or usually not, unless the provider's header says
+/// otherwise.
 fn passing(told: &ErrorResponse, usually: bool) -> RetryDecision {
     let is_long = told.after.is_some_and(|after| after > MAX_RETRY_AFTER);
     match (told.retry.unwrap_or(usually), usually) {
@@ -138,7 +139,7 @@ fn passing(told: &ErrorResponse, usually: bool) -> RetryDecision {
     }
 }
 
-/// What an error's type and words say.
+/// Classifies an error by its type and message.
 pub fn kind(name: &str, words: &str) -> ProviderErrorKind {
     match name {
         "overloaded_error" | "api_error" | "timeout_error" | "conflict_error" => ProviderErrorKind::Passing,
@@ -148,7 +149,7 @@ pub fn kind(name: &str, words: &str) -> ProviderErrorKind {
         "permission_error" => ProviderErrorKind::Key,
         "request_too_large" => ProviderErrorKind::TooLong,
         "invalid_request_error" if words.starts_with("prompt is too long") => ProviderErrorKind::TooLong,
-        // The one error of billing that has no type of its own.
+        // The one billing error without its own type.
         "invalid_request_error" if words.starts_with("Your credit balance is too low") => {
             ProviderErrorKind::Spend
         }
@@ -157,13 +158,14 @@ pub fn kind(name: &str, words: &str) -> ProviderErrorKind {
     }
 }
 
-/// Types of errors about a cap on spending, of the API and of gateways before it.
+/// Returns true for a type of error about a spending cap, from the API or from a gateway before it.
 fn speaks_of_money(name: &str) -> bool {
     ["billing", "spend", "budget", "credit", "insufficient_quota"].iter().any(|word| name.contains(word))
 }
 
-/// The wait after the `tries`-th failed try (from 1): doubling, less up to a quarter, which `seed` decides so that
-/// many runs do not come back at once; at least what the provider asks for.
+/// Returns the wait after the `tries`-th failed attempt (from 1). It doubles each time and is reduced by up
+/// to a quarter, depending on `seed`, to spread the retries of many runs. It is at least the wait that the
+/// provider requests.
 pub fn wait(first: Duration, tries: u32, asked: Option<Duration>, seed: u64) -> Duration {
     let doubled = first.saturating_mul(1 << tries.saturating_sub(1).min(MAX_DOUBLINGS));
     let spread = u32::try_from(mix(seed, u64::from(tries)) % 256).unwrap_or(0);
@@ -171,7 +173,7 @@ pub fn wait(first: Duration, tries: u32, asked: Option<Duration>, seed: u64) -> 
     own.max(asked.unwrap_or_default())
 }
 
-/// A number that looks like chance: the finalizer of SplitMix64.
+/// Returns a pseudo-random number: the finalizer of SplitMix64.
 fn mix(seed: u64, n: u64) -> u64 {
     let mut z = seed ^ n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -235,7 +237,7 @@ mod tests {
         }
         assert_eq!(status(429, ProviderErrorKind::RateLimit, SHORT, None), RetryDecision::Again(SHORT));
         assert_eq!(status(403, ProviderErrorKind::Key, SHORT, None), RetryDecision::Key);
-        // A provider that is down for long spends nothing.
+        // A long outage is no spending cap.
         assert_eq!(status(503, ProviderErrorKind::Passing, LONG, None), RetryDecision::Down(LONG));
         assert_eq!(verdict(&FailureCause::Event(ProviderErrorKind::Spend)), RetryDecision::Cap(None));
     }
@@ -332,7 +334,7 @@ mod tests {
                 > 10
         );
         assert_eq!(wait(FIRST_WAIT, 1, SHORT, 7), Duration::from_secs(60));
-        // Ten tries fit into their 45 seconds.
+        // Ten attempts fit into their 45 seconds.
         let all: Duration = (1..10).map(|tries| wait(FIRST_WAIT, tries, None, 3)).sum();
         assert!(all < Duration::from_secs(45), "{all:?}");
     }

@@ -1,5 +1,5 @@
-//! A streamed answer, folded from bytes into a message: pure, the same for every way of cutting it into pieces, and
-//! bounded whatever comes.
+//! Adds up a streamed response from bytes to a message. The result is the same for every division of the
+//! stream into chunks, and its size is bounded for any input.
 
 mod chat;
 mod event;
@@ -20,94 +20,94 @@ pub use self::source::StreamFormat;
 pub use self::sse::MAX_EVENT_BYTES;
 use crate::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage, StopReason};
 
-/// The most content of one answer that is kept, in bytes: 128,000 tokens have far less.
+/// Maximum number of bytes of content in one response: 128,000 tokens have far less.
 pub const MAX_CONTENT_BYTES: usize = 16 * 1024 * 1024;
-/// The most bytes of one stream, with its frames and pings.
+/// Maximum number of bytes of one stream, with its frames and pings.
 pub const MAX_STREAM_BYTES: usize = 64 * 1024 * 1024;
-/// The most blocks of one answer.
+/// Maximum number of blocks of one response.
 pub const MAX_BLOCKS: usize = 1024;
-/// The most of a provider's words that are repeated, in characters.
+/// Maximum number of characters repeated of a provider's message.
 const MAX_WORDS: usize = 300;
-/// The field that holds a tool's input if it is no JSON object: the form in which the API takes it back.
+/// The field that holds a tool's input if it is not a JSON object: the API accepts the input back in this
+/// form.
 pub const INVALID_JSON: &str = "INVALID_JSON";
 
-/// Why a stream is no answer.
+/// The reason that a stream is not a valid response.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StreamError {
-    /// It ended before the message did.
+    /// The stream ended before the message did.
     #[error("the answer broke off")]
     Cut,
-    /// The provider says so, in the stream.
+    /// The provider reports an error in the stream.
     #[error("the provider broke off: {kind}: {message}")]
     StatusAnswer {
-        /// The error's type.
+        /// Type of the error.
         kind: String,
-        /// Its words.
+        /// Message of the error.
         message: String,
     },
-    /// It holds nothing at all.
+    /// The stream is empty.
     #[error("the answer is empty")]
     Empty,
-    /// A page for people.
+    /// The body is an HTML page.
     #[error("the answer is HTML instead of a stream of events (a proxy, or a wrong base_url?)")]
     Html,
-    /// Some other thing than a stream of events.
+    /// The body is not a stream of events.
     #[error("the answer is not a stream of events")]
     NotAStream,
-    /// An event is not what the provider's API sends.
+    /// An event is invalid in the provider's API.
     #[error("an event of the answer is not as expected: {0}")]
     BadEvent(String),
-    /// Events that contradict each other.
+    /// Two events contradict each other.
     #[error("the answer's events contradict each other: {0}")]
     Disorder(&'static str),
-    /// It stopped for a reason that nobody knows.
+    /// The stop reason is unknown.
     #[error("the answer stopped for a reason that this version does not know: `{0}`")]
     UnknownStop(String),
-    /// It is larger than any answer.
+    /// The response exceeds a size limit.
     #[error("the answer is larger than any: {0}")]
     TooLarge(&'static str),
 }
 
-/// How far a stream has come.
+/// The progress of a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StreamProgress {
-    /// Nothing but pings.
+    /// Only pings arrived since the last check.
     Idle,
-    /// Some of the message.
+    /// A part of the message arrived.
     Moved,
-    /// All of it.
+    /// The message is complete.
     Done,
 }
 
-/// A whole answer.
+/// A complete response from a stream.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CompleteAnswer {
-    /// What was said.
     pub message: ModelMessage,
-    /// Why it stopped.
+    /// Reason that the model stopped.
     pub stop: StopReason,
-    /// What the provider counted; none if it does not count.
+    /// Usage that the provider reported; `None` if it reports none.
     pub usage: Option<TokenUsage>,
-    /// Who answered.
+    /// Name of the model that answered.
     pub model: String,
 }
 
-/// What is known of the cost of a stream, at any moment.
+/// The known part of a stream's cost, at any moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct UsageMeter {
-    /// As counted so far by the provider: at the start, all of the prompt.
+    /// Usage that the provider reported until now; the whole prompt is included from the start.
     pub usage: Option<TokenUsage>,
-    /// Bytes of content that came.
+    /// Bytes of content received.
     pub content_bytes: u64,
-    /// Is that all there will be?
+    /// True if the usage is final.
     pub is_total: bool,
 }
 
-/// The state of the fold.
+/// The state of a response while it is added up.
 #[derive(Debug)]
 pub struct AnswerAccumulator {
     source: EventDecoder,
-    /// The first byte that is no white space.
+    /// The first byte that is not white space.
     first_byte: Option<u8>,
     bytes: usize,
     events: u64,
@@ -119,11 +119,11 @@ pub struct AnswerAccumulator {
     done: bool,
 }
 
-/// A block in the making.
+/// A block that is not yet complete.
 #[derive(Debug)]
 struct PartialBlock {
     value: Map<String, Value>,
-    /// The JSON text of its input, as far as it came.
+    /// The JSON text of its input, as received until now.
     input: Option<String>,
     open: bool,
 }
@@ -135,7 +135,7 @@ impl Default for AnswerAccumulator {
 }
 
 impl AnswerAccumulator {
-    /// For an answer that comes in this way.
+    /// Returns an empty state for a response in this format.
     pub fn new(form: StreamFormat) -> Self {
         Self {
             source: EventDecoder::new(form),
@@ -151,10 +151,10 @@ impl AnswerAccumulator {
         }
     }
 
-    /// Takes more bytes.
+    /// Adds more bytes.
     ///
     /// # Errors
-    /// [`StreamError`]: nothing more of the stream is of use.
+    /// [`StreamError`]; the rest of the stream is then of no use.
     pub fn push(&mut self, bytes: &[u8]) -> Result<StreamProgress, StreamError> {
         self.first_byte =
             self.first_byte.or_else(|| bytes.iter().find(|byte| !byte.is_ascii_whitespace()).copied());
@@ -176,12 +176,12 @@ impl AnswerAccumulator {
         })
     }
 
-    /// Tells whether an event has come.
+    /// Returns true once an event has arrived.
     pub fn has_begun(&self) -> bool {
         self.events > 0
     }
 
-    /// What is known of the cost.
+    /// Returns the known part of the cost.
     pub fn meter(&self) -> UsageMeter {
         UsageMeter {
             usage: self.counted.so_far(),
@@ -190,10 +190,10 @@ impl AnswerAccumulator {
         }
     }
 
-    /// The stream is over: the answer.
+    /// Ends the stream and returns the response.
     ///
     /// # Errors
-    /// [`StreamError`]: it is none.
+    /// [`StreamError`] if it is not a valid response.
     pub fn finish(mut self) -> Result<CompleteAnswer, StreamError> {
         for event in self.source.close() {
             self.take(event)?;
@@ -220,7 +220,7 @@ impl AnswerAccumulator {
         })
     }
 
-    /// The answer in place of a stream; none: it began as one.
+    /// Returns the error of a body that is not a stream; `None` if it began as one.
     fn other_thing(&self) -> Option<StreamError> {
         match (self.first_byte, self.events) {
             (None, _) => Some(StreamError::Empty),
@@ -230,7 +230,7 @@ impl AnswerAccumulator {
         }
     }
 
-    /// One event; did it bring anything?
+    /// Handles one event. Returns true if it made progress.
     fn take(&mut self, event: StreamEvent) -> Result<bool, StreamError> {
         self.events += 1;
         if self.model.is_none()
@@ -265,7 +265,7 @@ impl AnswerAccumulator {
                     message: line::clean(&error.message, MAX_WORDS),
                 });
             }
-            // Kinds of events may be added, says the API's policy on versions; none of them is content.
+            // The API's versioning policy allows new kinds of events; none of them is content.
             StreamEvent::Ping | StreamEvent::Other => return Ok(false),
             StreamEvent::Hidden { bytes } => self.weigh(bytes)?,
         }
@@ -331,7 +331,7 @@ impl PartialBlock {
     }
 
     fn cite(&mut self, citation: Value) -> Result<(), StreamError> {
-        // Some send `null` where there is no citation yet.
+        // Some servers send `null` where there is no citation yet.
         let citations = self.value.entry("citations").or_insert(Value::Null);
         if citations.is_null() {
             *citations = Value::Array(Vec::new());
@@ -352,7 +352,8 @@ impl PartialBlock {
     }
 }
 
-/// A tool's input. A model may write what is no JSON: whoever called for it is told so, in a form that goes back.
+/// Returns a tool's input. If the model's text is not a JSON object, it is wrapped in a form that the API
+/// accepts, and that reports the error to the caller.
 fn input(text: String) -> Value {
     if text.trim().is_empty() {
         return Value::Object(Map::new());
@@ -372,7 +373,7 @@ fn bad_event(error: &serde_json::Error) -> StreamError {
     StreamError::BadEvent(line::clean(&error.to_string(), MAX_WORDS))
 }
 
-/// About how many bytes of content a block begins with.
+/// Estimates the bytes of content that a block begins with.
 fn size(block: &Map<String, Value>) -> usize {
     block.values().map(|value| value.as_str().map_or_else(|| value.to_string().len(), str::len)).sum()
 }

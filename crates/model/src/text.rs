@@ -1,16 +1,16 @@
-//! Texts of HTTP: dates of headers, and errors with their causes.
+//! Text of HTTP responses and errors: dates of headers, and errors with their causes.
 
 use std::error::Error;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
-/// A date of a header.
+/// Parses the date of a header.
 pub(crate) fn date(text: &str) -> Option<Timestamp> {
     rfc2822::DateTimeParser::new().parse_zoned(text).ok().map(Timestamp::from)
 }
 
-/// An error with its causes, which say more than itself.
+/// Joins the messages of an error and its causes, which have more detail.
 pub(crate) fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

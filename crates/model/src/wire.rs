@@ -1,6 +1,6 @@
-//! The form in which a provider is asked and answers ([`WireFormat`]): the path, headers and body of a call, the way in which
-//! its answer comes, and how a refusal is read. What is the same for all providers (money, tries, bounds, the order of
-//! events) is not here.
+//! The wire format of a provider ([`WireFormat`]): the path, headers and body of a call, the format of its
+//! response, and the parsing of a refusal. Logic that is the same for all providers (money, retries,
+//! limits, the order of events) is elsewhere.
 
 #[cfg(feature = "aws")]
 pub mod bedrock;
@@ -22,36 +22,34 @@ use crate::stream::StreamFormat;
 /// The version of the Messages API.
 const API_VERSION: &str = "2023-06-01";
 
-/// The form in which a provider is asked and answers.
+/// The format of a provider's requests and responses.
 #[derive(Clone, Debug)]
 pub enum WireFormat {
-    /// The Messages API.
+    /// The Messages API itself.
     Messages,
-    /// `InvokeModelWithResponseStream` of Amazon Bedrock.
+    /// The action `InvokeModelWithResponseStream` of Amazon Bedrock.
     #[cfg(feature = "aws")]
     Bedrock(BedrockWire),
-    /// Chat Completions, as OpenAI and many others have them.
+    /// Chat Completions, as supported by OpenAI and many others.
     Chat(ChatWire),
 }
 
-/// One call as it is sent, but for what opens the provider.
+/// One call as it is sent, without the provider's authorization.
 #[derive(Clone, Debug)]
 pub(crate) struct ProviderCall {
-    /// The path that is added to the provider's address.
+    /// Path that is appended to the provider's address.
     pub(crate) path: String,
-    /// Its headers.
     pub(crate) headers: HeaderMap,
-    /// Its body.
     pub(crate) body: Bytes,
 }
 
-/// Reasons for which a request cannot be sent in this form.
+/// The reasons that a request cannot be sent in this format.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestEncodeError {
-    /// It cannot be written.
+    /// The request cannot be serialized.
     #[error("it is no JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// The provider has no name for its model.
+    /// The provider has no id for the model.
     #[cfg(feature = "aws")]
     #[error(transparent)]
     Model(#[from] bedrock::UnknownModel),
@@ -60,14 +58,14 @@ pub(crate) enum RequestEncodeError {
 /// The content of a refusal.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct ProviderRefusal {
-    /// The error's type, as the provider names it.
+    /// Type of the error, as the provider names it.
     pub(crate) name: Option<String>,
-    /// Its words.
+    /// Message of the error.
     pub(crate) words: String,
 }
 
 impl WireFormat {
-    /// The call that asks for an answer of at most `max_tokens`, streamed.
+    /// Returns the call that requests a streamed response of at most `max_tokens`.
     pub(crate) fn answer(
         &self,
         request: &ModelRequest,
@@ -84,7 +82,8 @@ impl WireFormat {
         }
     }
 
-    /// The call that asks for the number of tokens of a request; none: the provider does not count.
+    /// Returns the call that requests the number of tokens of a request; `None` if the provider does not
+    /// count.
     pub(crate) fn count(&self, request: &ModelRequest) -> Option<ProviderCall> {
         match self {
             Self::Messages => {
@@ -97,7 +96,7 @@ impl WireFormat {
         }
     }
 
-    /// The way in which an answer comes.
+    /// Returns the format of responses.
     pub(crate) fn form(&self) -> StreamFormat {
         match self {
             Self::Messages => StreamFormat::Messages,
@@ -107,7 +106,7 @@ impl WireFormat {
         }
     }
 
-    /// Reads a refusal.
+    /// Parses the body and headers of a refusal.
     #[cfg_attr(
         not(feature = "aws"),
         expect(unused_variables, reason = "only Bedrock names its errors in a header")
@@ -125,7 +124,7 @@ impl WireFormat {
         }
     }
 
-    /// The meaning of an error's type and its words.
+    /// Classifies an error by its type and message.
     pub(crate) fn kind(&self, name: &str, words: &str) -> ProviderErrorKind {
         match self {
             Self::Messages => retry::kind(name, words),
@@ -135,23 +134,25 @@ impl WireFormat {
         }
     }
 
-    /// The price of a model that is asked in this form; none: it is not known.
+    /// Returns the price of a model in this format; `None` if it is unknown.
     pub fn price<'a>(&self, prices: &'a ModelPrices, model: &str) -> Option<&'a ModelPrice> {
         prices.of(self.priced_as(model))
     }
 
-    /// The name by which prices know a model that is asked in this form.
+    /// Returns the id of a model in the price table.
     pub fn priced_as<'a>(&'a self, model: &'a str) -> &'a str {
         match self {
             Self::Messages => model,
-            // What a model costs there differs by region, and from its price elsewhere: its own id alone counts.
+            // Prices there differ by region, and from prices elsewhere: only the model's own id there
+            // counts.
             #[cfg(feature = "aws")]
             Self::Bedrock(bedrock) => bedrock.id(model).unwrap_or(model),
             Self::Chat(_) => model,
         }
     }
 
-    /// Tells whether a stream has begun, and moves, while a model writes or thinks. Servers of Chat Completions think in silence.
+    /// Returns true if the stream starts and continues while a model writes or thinks. Servers of Chat
+    /// Completions send nothing while they think.
     pub(crate) fn shows_what_is_written(&self) -> bool {
         match self {
             Self::Messages => true,
@@ -161,21 +162,21 @@ impl WireFormat {
         }
     }
 
-    /// Is an answer by another model than was asked for priced by that one's name?
+    /// Returns true if a response by another model than the requested one is priced by that model's name.
     pub(crate) fn prices_who_answers(&self) -> bool {
         match self {
-            // By rules of its own, and says so.
+            // The API may choose another model by its own rules, and reports it.
             Self::Messages => true,
-            // It has one price for a model in each region, and the answer does not name the region.
+            // Bedrock has one price for a model in each region, and the response does not name the region.
             #[cfg(feature = "aws")]
             Self::Bedrock(_) => false,
-            // A server answers by the exact name of what an alias stands for, or by none.
+            // A server reports the exact name behind an alias, or none.
             Self::Chat(_) => false,
         }
     }
 }
 
-/// The number of tokens, from the answer to [`WireFormat::count`].
+/// Parses the number of tokens from the response to [`WireFormat::count`].
 pub(crate) fn counted(body: &[u8]) -> Result<u64, serde_json::Error> {
     #[derive(Deserialize)]
     struct TokenCount {
@@ -185,7 +186,7 @@ pub(crate) fn counted(body: &[u8]) -> Result<u64, serde_json::Error> {
     serde_json::from_slice(body).map(|TokenCount { input_tokens }| input_tokens)
 }
 
-/// The headers of the Messages API.
+/// Returns the headers of the Messages API.
 fn messages() -> HeaderMap {
     HeaderMap::from_iter([
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),

@@ -1,5 +1,5 @@
-//! A run whose conversation the `claude` program holds: each of its requests is a turn, each call that it makes over MCP
-//! one that the model has wanted.
+//! A run whose conversation the `claude` program holds: each of its requests is a turn, and each of its MCP
+//! calls answers a tool call of the model.
 
 use std::collections::BTreeMap;
 
@@ -17,34 +17,35 @@ use crate::native::turns::{RunTurns, TurnOutcome};
 use crate::native::{AgentRun, AgentRunEnd, CallOutput, ReportForm, RunBrief};
 use crate::schema::{MAX_NAME_CHARS, REPORT};
 
-/// What the program is told as the model's last words.
+/// Text that the program gets as the model's last message.
 const OVER: &str = "The run is over.";
-/// How long it may take to end by itself then.
+/// Time that the program then has to end by itself.
 const ENDS: Duration = Duration::from_secs(10);
 
-/// What every tool of a run is told to be. None is said to read alone, whatever it does: calls of such tools the program
-/// makes all at once, in no order, and an edit needs the one before it.
+/// Hints of every tool of a run. No tool is marked read-only, even if it is: the program makes calls of
+/// such tools in parallel, and an edit needs the result of the one before it.
 pub(super) const HINTS: ToolHints =
     ToolHints { read_only: false, destructive: false, idempotent: false, open_world: false };
 
-/// The run.
+/// A run and the state of its exchange with the program.
 pub(super) struct CliConversation<'a, F, J> {
     turns: RunTurns<'a, F, J>,
     model: &'a str,
-    /// Its end, as soon as there is one.
+    /// The end of the run, as soon as there is one.
     over: Option<AgentRunEnd>,
-    /// What the last answer's report was found to be.
+    /// Error found in the report of the last response.
     wrong: Option<String>,
-    /// What its calls of tools that there are none of come to: the program tells the model so in words of its own.
+    /// Results of calls of unknown tools, by call. The program answers such calls with its own text, which
+    /// these results replace.
     unknown: BTreeMap<String, CallOutput>,
-    /// Calls of the last answer that came back.
+    /// Number of calls of the last response that have arrived.
     called: usize,
-    /// Answers that the program was given.
+    /// Number of responses sent to the program.
     told: usize,
-    /// What it was told that they took.
+    /// Usage reported to the program until now.
     counted: TokenUsage,
-    /// Messages of the conversation that the program has, with its last answer. The run's own has more in between:
-    /// what it said to the model without the program.
+    /// Number of messages that the program has, with its last response. The run's own conversation has
+    /// more, which it exchanged with the model without the program.
     known: usize,
 }
 
@@ -63,7 +64,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
         }
     }
 
-    /// The tools of the run.
+    /// Returns the tools of the run as MCP tools.
     pub(super) fn offers(&self) -> Vec<McpTool> {
         let offer = |tool: &ToolDefinition| McpTool {
             name: tool.name.clone(),
@@ -76,8 +77,9 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
         self.turns.tools().iter().map(offer).collect()
     }
 
-    /// Answers everything that the program says, until the run is over and the program had time to end. `start` is its
-    /// place in the queue, until it has said something. The run is over, too, if it asks nothing `within` its time.
+    /// Handles the program's messages until the run is over and the program had time to end. `start` is its
+    /// place in the queue of starts, released at its first message. The run also ends if the program sends
+    /// no model request `within` this time.
     pub(super) async fn held(
         &mut self,
         mut said: mpsc::Receiver<ProgramMessage>,
@@ -92,7 +94,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
             let Ok(next) = next else {
                 let why = format!("claude has not asked the model within {} s", within.as_secs_f32());
                 self.over = Some(AgentRunEnd::Failed(why));
-                // It has nothing to end in order.
+                // The program has not begun, so there is no orderly end to wait for.
                 return;
             };
             let Some(said) = next else { break };
@@ -105,22 +107,22 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
                 self.hear(said).await;
             }
         };
-        // Nothing depends on it any more.
+        // The result is ignored, because the run is already over.
         let _ = timeout(ENDS, rest).await;
     }
 
-    /// Has the run ended by itself?
+    /// True once the run has ended by itself.
     pub(super) fn is_over(&self) -> bool {
         self.over.is_some()
     }
 
-    /// How the run ended: as it says itself, or else so.
+    /// Returns the finished run: with its own end if it has one, or else with `end`.
     pub(super) async fn ended(self, end: AgentRunEnd) -> AgentRun<F> {
         self.turns.ended(self.over.unwrap_or(end)).await
     }
 
     async fn hear(&mut self, said: ProgramMessage) {
-        // Whoever is not there any more needs no answer.
+        // A failed send is ignored: the receiver is gone and needs no response.
         match said {
             ProgramMessage::Ask { body, subagent, back } => {
                 drop(back.send(self.asked(&body, subagent).await));
@@ -129,7 +131,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
         }
     }
 
-    /// A request: one turn, or as many as pass without a call.
+    /// Answers a model request of the program: one turn, or several if the model makes no call.
     async fn asked(&mut self, body: &[u8], subagent: Option<String>) -> RelayReply {
         let asked = match wire::read(body) {
             Ok(asked) => asked,
@@ -161,7 +163,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
         }
     }
 
-    /// Asks the model until it wants calls to be made, or the run is over.
+    /// Asks the model until it makes calls or the run is over.
     async fn turn(&mut self, messages: Vec<ModelMessage>) -> Option<ModelMessage> {
         let known = std::mem::replace(&mut self.known, messages.len() + 1);
         if known > 0 && messages.len() > known {
@@ -197,7 +199,8 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
         }
     }
 
-    /// An answer for the program, with all that was counted since the one before: its own cap on money adds that up.
+    /// Builds a response for the program, with the usage since the previous response: the program adds it
+    /// up for its own cap on money.
     fn answer(&mut self, said: &ModelMessage, streams: bool) -> RelayReply {
         self.told += 1;
         let id = format!("msg_{:08}", self.told);
@@ -206,7 +209,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
         RelayReply::Said { body: wire::told(said, (&id, self.model), &usage, streams), streams }
     }
 
-    /// A call of the last answer.
+    /// Runs a call of the last response.
     async fn called(&mut self, name: &str, input: &Value) -> CallOutput {
         let (at, wrong) = (self.called, self.wrong.clone());
         self.called += 1;

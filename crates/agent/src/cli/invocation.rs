@@ -1,5 +1,6 @@
-//! The arguments and variables of the `claude` program: as little of it as can be. Measured with [`CLI_VERSION`](truing_core::agent::CLI_VERSION); without any one of
-//! these it does something of its own.
+//! The arguments and variables of the `claude` program, which disable as much of it as possible. Measured
+//! with [`CLI_VERSION`](truing_core::agent::CLI_VERSION): without any one of them the program does
+//! something of its own.
 
 use std::ffi::OsString;
 
@@ -7,55 +8,57 @@ use serde_json::json;
 
 use crate::native::RunLimits;
 
-/// The name of a run's server in the program's variables: its own name for the place of the provider.
+/// The program's variable for the address of the provider, set here to the run's server.
 pub(super) const ADDRESS: &str = "ANTHROPIC_BASE_URL";
-/// What our server is called in the program: its tools have this before their names.
+/// Name of the MCP server in the program; the program prefixes the tools' names with it.
 pub(super) const SERVER: &str = "truing";
-/// The variables that the run's token is in: for the model, and for the tools. What opens the model the program keeps from
-/// what it calls.
+/// The variables that hold the run's token: for the model, and for the tools. The program hides the first
+/// one from its own child processes.
 const TOKENS: [&str; 2] = ["ANTHROPIC_AUTH_TOKEN", "TRUING_RUN_TOKEN"];
-/// How many more turns the program may count than the run: it is the second belt, and counts otherwise.
+/// Turns that the program may count beyond the run's limit. Its limit is only a second safeguard and counts
+/// in another way.
 const MORE_TURNS: u32 = 4;
-/// The families of models whose price the program knows; others it takes for its dearest.
+/// Prefix of the models whose price the program knows; it prices any other model as its most expensive one.
 const PRICED: &str = "claude-";
 
-/// Variables of the program, each with why.
+/// Fixed variables of the program, with the reason for each group.
 const VARIABLES: &[(&str, &str)] = &[
-    // Everything that it says of itself to others.
+    // Disables telemetry, error reports and updates.
     ("DISABLE_TELEMETRY", "1"),
     ("DISABLE_ERROR_REPORTING", "1"),
     ("DISABLE_AUTOUPDATER", "1"),
     ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
-    // The way to the provider tries again; who tries twice pays twice.
+    // The gateway already retries; a second retry would cost twice.
     ("CLAUDE_CODE_MAX_RETRIES", "0"),
     ("CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK", "1"),
-    // It ends with its first result.
+    // The program ends with its first result.
     ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
     ("CLAUDE_CODE_DISABLE_CRON", "1"),
-    // Every provider understands what it sends.
+    // All providers understand the requests without these.
     ("CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS", "1"),
     ("CLAUDE_CODE_ATTRIBUTION_HEADER", "0"),
-    // The home folder is private, and in memory.
+    // The home folder is private and in memory.
     ("CLAUDE_CONFIG_DIR", "/home/agent/.claude"),
     ("CLAUDE_CODE_TMPDIR", "/tmp"),
-    // An answer comes whole, and may take its time; the run's own clock is the one that counts.
+    // A response arrives whole and may take long; the run's own time limit is the one that counts.
     ("API_TIMEOUT_MS", "3600000"),
     ("MCP_TOOL_TIMEOUT", "3600000"),
     ("MCP_TIMEOUT", "60000"),
-    // A result is bounded by whoever gives it.
+    // The tools bound their own results.
     ("MAX_MCP_OUTPUT_TOKENS", "1000000"),
 ];
 
-/// The user's own switch for teams of agents: passed on, and without effect, as none of its tools is offered.
+/// The user's own switch for teams of agents. It is passed on but has no effect, because none of its tools
+/// is offered.
 pub(super) const TEAMS: (&str, &str) = ("CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS", "1");
 
-/// What it finds in its environment.
+/// Returns the environment variables of the program with this token.
 pub(super) fn variables(token: &str) -> impl Iterator<Item = (String, String)> {
     let all = VARIABLES.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     all.chain(TOKENS.map(|name| (name.to_owned(), token.to_owned())))
 }
 
-/// Its arguments.
+/// Returns the command-line arguments of the program.
 pub(super) fn arguments(model: &str, limits: &RunLimits) -> Vec<OsString> {
     let [_, token] = TOKENS;
     let server = json!({"mcpServers": {SERVER: {
@@ -72,14 +75,14 @@ pub(super) fn arguments(model: &str, limits: &RunLimits) -> Vec<OsString> {
         "--output-format",
         "stream-json",
         "--verbose",
-        // No settings, hooks, servers, commands or memory of any folder.
+        // Disables settings, hooks, servers, commands and memory of every folder.
         "--restricted",
         "--setting-sources=",
         "--strict-mcp-config",
         "--mcp-config",
         &server,
         "--disable-slash-commands",
-        // No tools but ours, and nobody who could be asked.
+        // Allows only the tools of our server, and disables prompts for permission.
         "--tools",
         "",
         "--allowedTools",
@@ -95,7 +98,7 @@ pub(super) fn arguments(model: &str, limits: &RunLimits) -> Vec<OsString> {
         &turns,
         "--model",
         model,
-        // The true one is put in its place on the way.
+        // A placeholder: requests to the model get the run's own system prompt instead.
         "--system-prompt",
         "-",
     ];

@@ -1,8 +1,9 @@
-//! What the real program printed, kept: how runs end is tested with it on machines that do not have the program. And one
-//! thing that it does on machines that have it.
+//! Recordings of the real program's output. They test the ends of runs on machines without the program. One
+//! more test runs the program itself where it is installed.
 //!
-//! `UPDATE_STREAMS=1 cargo test -p truing-agent --lib -- recorded` records anew, with the program where `cargo xtask test`
-//! puts it, in the version that this runtime was measured with. What names a machine, a run or its time is taken out.
+//! `UPDATE_STREAMS=1 cargo test -p truing-agent --lib -- recorded` records anew, with the program where
+//! `cargo xtask test` puts it, in the version that this runtime was measured with. Names of a machine,
+//! identifiers of a run and times are removed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of tests may fail them")]
 
@@ -31,34 +32,34 @@ use crate::native::{CallOutput, RunLimits};
 
 /// A model whose price the program knows.
 const MODEL: &str = "claude-sonnet-5-5";
-/// Calls in one answer.
+/// Calls in one response.
 const CALLS: usize = 4;
-/// How soon one comes that waits for nothing: they come within some milliseconds.
+/// Time within which a parallel call would arrive: such calls arrive within some milliseconds.
 const AT_ONCE: Duration = Duration::from_millis(400);
 
-/// What the program meets when it asks for the `n`th time, or calls a tool.
+/// A scripted response to the program's `n`th model request, or to a tool call.
 #[derive(Clone, Copy)]
 enum ScriptedReply {
-    /// Words.
+    /// A response that has only text.
     Words,
-    /// A call of the one tool, at this price in tokens.
+    /// A call of the one tool, with this usage in tokens.
     Call(u64),
-    /// Words that are its last ones because the model declines.
+    /// A last text response, in which the model declines.
     Refusal,
-    /// A refusal of ours.
+    /// A response that denies the request.
     Forbidden,
-    /// The end of the program, by this signal.
+    /// The death of the program by this signal.
     Death(Signal),
 }
 
 struct RecordedCase {
     name: &'static str,
-    /// How many times it is spoken to.
+    /// Number of prompts sent to the program.
     lines: usize,
-    /// What its asking meets, the last one again and again; and what its calls meet.
+    /// Responses to its requests, the last one repeated, and the response to its calls.
     asks: &'static [ScriptedReply],
     calls: ScriptedReply,
-    /// How what is told of its end begins.
+    /// Beginning of the expected end of the run.
     end: &'static str,
 }
 
@@ -121,7 +122,7 @@ const STORIES: [RecordedCase; 8] = [
     },
 ];
 
-/// A recording: what it was made with, how the program ended, and what it printed.
+/// A recording: the program's version, its exit status and its output.
 struct ProgramRecording {
     version: String,
     status: ExitStatus,
@@ -147,7 +148,7 @@ fn recording(name: &str) -> ProgramRecording {
 
 fn end(lines: &[u8], status: ExitStatus) -> String {
     let mut stream = CliStream::default();
-    // However it is cut.
+    // The result does not depend on the size of the chunks.
     for part in lines.chunks(7) {
         stream.read(part);
     }
@@ -167,14 +168,14 @@ async fn what_the_program_printed_comes_to_the_end_that_it_had() {
         assert_eq!(version, CLI_VERSION, "{}: record it anew: see above", story.name);
         let told = end(lines.as_bytes(), status);
         assert!(told.starts_with(story.end), "{}: {told}", story.name);
-        // What would tell where it was made.
+        // The recording names no place of the machine that made it.
         for word in ["/home/", "/root", "/tmp", "127.0.0.1", "localhost", ".local"] {
             assert!(!lines.contains(word), "{}: {word}", story.name);
         }
     }
 }
 
-/// Whatever is missing from its end, and whatever else is printed, no run is taken for one that ended well.
+/// A stream that is cut short or has other output mixed in is never taken for a run that ended well.
 #[test]
 fn a_stream_that_is_cut_or_disturbed_is_never_more_than_it_was() {
     if is_updated() {
@@ -192,25 +193,25 @@ fn a_stream_that_is_cut_or_disturbed_is_never_more_than_it_was() {
     let noise = "\u{0}\n[]\nnull\n{\"type\":\"result\"\n7\n{\"type\":\"result_\",\"terminal_reason\":\"x\"}\n\u{fffd}\n";
     let disturbed: String = other.lines.lines().map(|line| format!("{noise}{line}\n{noise}")).collect();
     assert_eq!(end(disturbed.as_bytes(), other.status), "Limit(Turns)");
-    // Of two that were mixed the worse one counts.
+    // If two streams are mixed, the worse result counts.
     for mixed in [[&good.lines, &other.lines], [&other.lines, &good.lines]] {
         assert_eq!(end(mixed.map(String::as_str).concat().as_bytes(), good.status), "Limit(Turns)");
     }
 }
 
-/// The program, where it is.
+/// Returns the path of the program, if it is installed.
 fn program() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     root.join("target/tools/claude").join(CLI_VERSION).join("claude").canonicalize().ok()
 }
 
-/// How the program ended, and what it printed, with what names its run in that.
+/// The output of one program run, with the names that identify the run in it.
 struct ProgramRun {
     output: std::process::Output,
     names: [(String, &'static str); 2],
 }
 
-/// Runs the program, spoken to so many times; `answers` is the run.
+/// Runs the program with this many prompts; `answers` plays the run.
 async fn run<F: Future<Output = ()>>(
     program: &Path,
     lines: usize,
@@ -251,7 +252,7 @@ async fn run<F: Future<Output = ()>>(
     ProgramRun { output, names: [(place.path().display().to_string(), "/run"), (address, "http://run")] }
 }
 
-/// Runs the program, and keeps what it printed.
+/// Runs the program and stores its output as a recording.
 async fn record(story: &RecordedCase) {
     let program = program().expect("the program is where `cargo xtask test` puts it");
     let ran = run(&program, story.lines, |said, pid| answered(story, said, pid)).await;
@@ -266,7 +267,7 @@ async fn record(story: &RecordedCase) {
     std::fs::write(folder().join(format!("{}.jsonl", story.name)), text).unwrap();
 }
 
-/// What a tool does may depend on what the one before has done.
+/// Order matters: a tool's effect may depend on the call before it.
 #[tokio::test]
 async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
     let Some(program) = program() else { return };
@@ -287,7 +288,7 @@ async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
                 }
                 ProgramMessage::Call { input, back, .. } => {
                     made.push(input["path"].as_str().unwrap().to_owned());
-                    // Whoever makes the next one without this answer makes it at once.
+                    // A parallel call would arrive without this response, and at once.
                     let next = tokio::time::timeout(AT_ONCE, said.recv()).await;
                     assert!(next.is_err(), "the call after {made:?} was made before it was answered");
                     drop(back.send(CallOutput { text: "x".to_owned(), is_error: false, denied: false }));
@@ -301,10 +302,10 @@ async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
     assert_eq!(told.await.unwrap(), all);
 }
 
-/// Answers what the program says.
+/// Answers the program's messages from the script.
 async fn answered(story: &RecordedCase, mut said: mpsc::Receiver<ProgramMessage>, pid: Pid) {
     let mut asked = 0;
-    // What waits for the program's death.
+    // Responses held open until the program dies.
     let mut open = Vec::new();
     while let Some(said) = said.recv().await {
         match said {
@@ -362,7 +363,7 @@ fn says(content: Vec<MessageBlock>, nth: usize, tokens: u64, asked: &wire::CliRe
     }
 }
 
-/// Takes out what names a machine, a run or its time.
+/// Removes names of a machine, identifiers of a run and times.
 fn plain(value: &mut Value, names: &[(String, &str)]) {
     match value {
         Value::Object(fields) => {

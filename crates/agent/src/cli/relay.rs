@@ -1,8 +1,8 @@
-//! The one server that a `claude` program finds: where it asks the model, and where its tools are. Whatever comes goes to
-//! the run ([`super::conversation`]), and what the run says goes back.
+//! The one server that a `claude` program reaches: it takes model requests and tool calls, passes them to
+//! the run ([`super::conversation`]) and returns the run's responses.
 //!
-//! What is refused is refused with 403: anything else the program tries again, for minutes
-//! (facts of the program, measured with [`CLI_VERSION`](truing_core::agent::CLI_VERSION)).
+//! Refusals use status 403: the program retries any other error status for minutes (measured with
+//! [`CLI_VERSION`](truing_core::agent::CLI_VERSION)).
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -26,26 +26,26 @@ use crate::mcp::{McpTool, ToolCallResult, Toolset};
 use crate::native::CallOutput;
 use crate::schema::MAX_NAME_CHARS;
 
-/// The most bytes of a request to the model: the API takes no more.
+/// Maximum number of bytes of a model request; the API accepts no more.
 const MAX_BODY: usize = 32 << 20;
-/// Where the model is asked.
+/// Path of model requests.
 const MESSAGES: &str = "/v1/messages";
-/// Names the agent of the program that asks, if it is not the first.
+/// Header that names the program's subagent; absent on requests of the main agent.
 const SUBAGENT: &str = "x-claude-code-agent-id";
 
-/// What a program says.
+/// A message from the program to the run.
 pub(super) enum ProgramMessage {
-    /// It asks the model.
+    /// A request to the model.
     Ask { body: Bytes, subagent: Option<String>, back: oneshot::Sender<RelayReply> },
-    /// It calls a tool.
+    /// A call of one of the run's tools.
     Call { name: String, input: Value, back: oneshot::Sender<CallOutput> },
 }
 
-/// What it is answered when it asks.
+/// The run's response to a model request.
 pub(super) enum RelayReply {
-    /// In the API's own way.
+    /// A response in the format of the API.
     Said { body: Vec<u8>, streams: bool },
-    /// Not at all.
+    /// A refusal with its reason.
     Refused(String),
 }
 
@@ -56,7 +56,7 @@ pub(super) struct CliRelay {
     tools: Arc<ToolBridge>,
 }
 
-/// The tools of a run, which are called where the run is.
+/// The tools of a run; calls are forwarded to the run.
 struct ToolBridge {
     offers: Vec<McpTool>,
     run: mpsc::Sender<ProgramMessage>,
@@ -92,12 +92,12 @@ impl Toolset for ToolBridge {
 }
 
 impl CliRelay {
-    /// For whoever knows the token; what is said goes to `run`.
+    /// Builds the server for the holder of this token; messages go to `run`.
     pub(super) fn new(token: &SecretString, offers: Vec<McpTool>, run: mpsc::Sender<ProgramMessage>) -> Self {
         Self { door: McpEndpoint::new(Some(token)), tools: Arc::new(ToolBridge { offers, run }) }
     }
 
-    /// Answers whoever connects, until it is let go of.
+    /// Serves all connections until the future is dropped.
     pub(super) async fn serve(self, listener: TcpListener) {
         let door = self.door.clone();
         let answer = move |request: Request<Incoming>| {
@@ -105,7 +105,7 @@ impl CliRelay {
             async move { relay.answer(request).await }
         };
         let knows = move |headers: &HeaderMap| door.lets_in(headers);
-        // The program ends without it, and its end tells why.
+        // Without the server the program ends, and its exit gives the reason.
         let _ = connections::serve(listener, ConnectionBounds::default(), knows, answer).await;
     }
 

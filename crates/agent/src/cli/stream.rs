@@ -1,5 +1,6 @@
-//! What the `claude` program prints: a line of JSON for each event. Events come and go with its versions, so all but the
-//! last one, its result, are passed over; a run that has none has failed, whatever its exit code says.
+//! Reader of the `claude` program's output: one line of JSON for each event. Events differ between
+//! versions, and only the last one, the result, is used. A run without a result has failed, even with exit
+//! code 0.
 
 use std::process::ExitStatus;
 
@@ -10,16 +11,16 @@ use truing_core::line::clean;
 use crate::command::{OutputOverflow, OutputSink};
 use crate::native::{AgentRunEnd, RunLimit};
 
-/// The most bytes of a line that is read; a longer one is passed over.
+/// Maximum number of bytes of a line; longer lines are skipped.
 const MAX_LINE: usize = 8 << 20;
-/// The most bytes of all lines: every result of a tool is in them, too.
+/// Maximum number of bytes of the whole output, which includes every tool result.
 const MAX_PRINTED: u64 = 1 << 30;
-/// How much is read at once.
+/// Bytes read at once.
 const CHUNK: usize = 64 << 10;
-/// The most characters of the program's own words.
+/// Maximum number of characters shown of the program's own error text.
 const MAX_WORDS: usize = 300;
 
-/// What was heard so far.
+/// State of the stream read until now.
 #[derive(Debug, Default)]
 pub(super) struct CliStream {
     line: Vec<u8>,
@@ -72,7 +73,7 @@ impl CliStream {
         }
     }
 
-    /// A line has ended. Of several results one that is an error counts before all others.
+    /// Handles the end of a line. Of several results one that is an error takes precedence.
     pub(super) fn line(&mut self) {
         let (line, is_long) = (std::mem::take(&mut self.line), std::mem::take(&mut self.is_long));
         let told = serde_json::from_slice::<ResultLine>(&line)
@@ -85,7 +86,7 @@ impl CliStream {
         }
     }
 
-    /// How a run ends whose program ended so before the run itself did.
+    /// Returns the end of a run whose program ended before the run itself did.
     pub(super) fn end(&self, status: ExitStatus, errors: &str) -> AgentRunEnd {
         let Some(told) = &self.result else {
             let errors = clean(errors.trim(), MAX_WORDS);
@@ -119,7 +120,7 @@ mod tests {
 
     fn end(lines: &str, code: i32) -> String {
         let mut stream = CliStream::default();
-        // However it is cut.
+        // The result does not depend on the size of the chunks.
         for byte in lines.as_bytes() {
             stream.read(&[*byte]);
         }

@@ -1,4 +1,4 @@
-//! The Messages API as the `claude` program speaks it: what it asks is read, and an answer told in its way.
+//! The Messages API in the dialect of the `claude` program: parses its requests and writes its responses.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -7,13 +7,14 @@ use truing_model::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage
 
 use super::invocation::SERVER;
 
-/// Of a request, what is the program's to say. All else, its own system prompts among it, is the run's.
+/// The parts of a request that are taken from the program. All else, such as its system prompts, comes from
+/// the run.
 pub(super) struct CliRequest {
     pub(super) model: String,
     pub(super) messages: Vec<ModelMessage>,
-    /// Does it have these tools?
+    /// Names of the run's tools that the request lists.
     pub(super) tools: Vec<String>,
-    /// Does it want events?
+    /// True if the program asks for a stream of events.
     pub(super) streams: bool,
 }
 
@@ -39,7 +40,7 @@ struct NamedTool {
     name: String,
 }
 
-/// The first words of a run, as the program reads them.
+/// Returns the run's first prompt in the program's input format.
 pub(super) fn user(task: &str) -> Vec<u8> {
     let words = json!({
         "type": "user",
@@ -50,14 +51,15 @@ pub(super) fn user(task: &str) -> Vec<u8> {
     format!("{words}\n").into_bytes()
 }
 
-/// Reads a request.
+/// Parses a model request.
 ///
 /// # Errors
-/// What is wrong with it.
+/// A description of the error in the request.
 pub(super) fn read(body: &[u8]) -> Result<CliRequest, String> {
     let CliRequestBody { model, messages, tools, stream } =
         serde_json::from_slice(body).map_err(|error| format!("this is no request for a message: {error}"))?;
-    // What the program says of itself and of its place, in the operator's name, is true of nothing that the model has.
+    // System messages are dropped: the program describes itself and its surroundings there, which do not
+    // apply to the model in this run.
     let said = messages.into_iter().filter(|said| said.role != MessageRole::System);
     let messages =
         said.map(|CliMessage { role, content }| ModelMessage { role, content: blocks(content) }).collect();
@@ -65,7 +67,7 @@ pub(super) fn read(body: &[u8]) -> Result<CliRequest, String> {
     Ok(CliRequest { model, messages, tools, streams: stream })
 }
 
-/// What a tool is called by us, if it is one of ours.
+/// Returns the run's own name of a tool, if the tool is one of the run's.
 pub(super) fn ours(name: &str) -> Option<&str> {
     name.strip_prefix("mcp__")?.strip_prefix(SERVER)?.strip_prefix("__")
 }
@@ -84,7 +86,8 @@ fn blocks(content: Value) -> Vec<MessageBlock> {
     }
 }
 
-/// A block in the run's own terms: names without the server's, results that are text as text, no marks for a cache.
+/// Converts a block to the run's terms: tool names without the server's prefix, text results as plain text,
+/// no cache marks.
 fn block(mut value: Value) -> MessageBlock {
     if let Value::Object(fields) = &mut value {
         fields.remove("cache_control");
@@ -107,12 +110,12 @@ fn block(mut value: Value) -> MessageBlock {
     }
     match serde_json::from_value(value) {
         Ok(block) => block,
-        // Any value is a block.
+        // Not reached: any value parses as a block.
         Err(_) => MessageBlock::text(""),
     }
 }
 
-/// Blocks that are nothing but text, as one.
+/// Joins blocks to one text, if all are text.
 fn text(blocks: &[Value]) -> Option<String> {
     let text = |block: &Value| match block.get("type").and_then(Value::as_str) {
         Some("text") => block.get("text").and_then(Value::as_str).map(str::to_owned),
@@ -121,7 +124,7 @@ fn text(blocks: &[Value]) -> Option<String> {
     blocks.iter().map(text).collect::<Option<Vec<_>>>().map(|parts| parts.join("\n"))
 }
 
-/// An answer, as the program reads it: events, or all at once. `id` is the answer's own.
+/// Writes a response for the program, as events or as one object. `id` is the response's own.
 pub(super) fn told(
     said: &ModelMessage,
     (id, model): (&str, &str),
@@ -167,7 +170,7 @@ pub(super) fn told(
     events.0.into_bytes()
 }
 
-/// A refusal, which the program does not try again.
+/// Writes a refusal, which the program does not retry.
 pub(super) fn refusal(why: &str) -> Vec<u8> {
     json!({"type": "error", "error": {"type": "permission_error", "message": why}}).to_string().into_bytes()
 }
@@ -184,7 +187,7 @@ fn json(block: &MessageBlock) -> Value {
     }
 }
 
-/// A block as it begins, and what is added to it.
+/// Splits a block into its empty start and the deltas that fill it.
 fn parts(block: &Value) -> (Value, Vec<Value>) {
     let mut empty: Map<String, Value> = block.as_object().cloned().unwrap_or_default();
     let mut take = |field: &str, nothing: Value| empty.insert(field.to_owned(), nothing).unwrap_or_default();
@@ -203,7 +206,7 @@ fn parts(block: &Value) -> (Value, Vec<Value>) {
     (empty.into(), deltas)
 }
 
-/// Server-sent events.
+/// A body of server-sent events.
 #[derive(Default)]
 struct SseBody(String);
 

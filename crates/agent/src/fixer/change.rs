@@ -1,4 +1,4 @@
-//! Files that a fixer changes: as text, exactly, whole or not at all.
+//! Changes of files by a fixer: as text, with exact matches, completely or not at all.
 
 use truing_core::RepoPath;
 use truing_reader::MAX_FILE_BYTES;
@@ -6,14 +6,14 @@ use truing_reader::mask::{MASK, are_secrets_shown, count_masks, secrets_by_rules
 
 use crate::tree::{ReplaceError, WritableTree};
 
-/// What is to be replaced.
+/// A text to replace, and its replacement.
 pub(super) struct TextReplacement<'a> {
     pub(super) old: &'a str,
     pub(super) new: &'a str,
     pub(super) all: bool,
 }
 
-/// Why a file is as it was, in words for the model.
+/// The reason that a file is unchanged, with a message for the model.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileChangeError {
     #[error("`old` is empty: to write a whole file use `write`")]
@@ -65,7 +65,7 @@ pub(super) fn edit(
         (1, _) | (_, true) => {}
         (_, false) => return Err(FileChangeError::Several { path: path.to_owned(), times }),
     }
-    // Many long replacements would be more than there is memory for.
+    // Checked before the replacement: many long replacements could exceed the memory.
     fits(path, (text.len() - times * old.len()).saturating_add(times.saturating_mul(new.len())))?;
     let changed = text.replace(old, new);
     keep_secrets(path, text, &changed)?;
@@ -89,8 +89,9 @@ pub(super) fn write(tree: &WritableTree, path: &str, content: &str) -> Result<St
     Ok(format!("{path}: {how}, {} bytes", content.len()))
 }
 
-/// Refuses a content that lacks a secret of before, or in which it is known no longer, by its form or by the text beside it; and one
-/// with more masks: a repository may hold the words themselves.
+/// Refuses new content that lacks a secret of the old content, or in which a secret is no longer
+/// recognizable by its form or by the text beside it. Also refuses content with more masks than before; an
+/// equal number is allowed, because a repository may contain the mask text itself.
 fn keep_secrets(path: &str, before: &str, after: &str) -> Result<(), FileChangeError> {
     if are_secrets_shown() {
         return Ok(());
@@ -108,7 +109,7 @@ fn keep_secrets(path: &str, before: &str, after: &str) -> Result<(), FileChangeE
     }
 }
 
-/// May a file have so many bytes?
+/// Returns an error if a file may not have this many bytes.
 fn fits(path: &str, bytes: usize) -> Result<(), FileChangeError> {
     match u64::try_from(bytes) {
         Ok(few) if few <= MAX_FILE_BYTES => Ok(()),

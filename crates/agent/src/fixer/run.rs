@@ -1,4 +1,4 @@
-//! One command of a fixer in the sandbox, told with its end and what it printed.
+//! Runs one command of a fixer in the sandbox, and reports its end and output.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,7 +14,8 @@ use crate::outgoing::in_tree;
 use crate::sandbox::{JobCommand, SandboxJob, SandboxLevel};
 use crate::verify::usage::{self, DiskUsage};
 
-/// Runs a command that the policy allows; its output has no part of a secret of the clone. Letting go of the future ends it, with everything that it has started.
+/// Runs a command that the policy allows. Its output has no part of a secret of the clone. Dropping the future
+/// kills it, with every process that it started.
 pub(super) async fn run(
     workshop: &FixerWorkspace,
     argv: &[String],
@@ -29,7 +30,7 @@ pub(super) async fn run(
     Ok(secrets.mask_parts(&report(workshop, &ended)).into_owned())
 }
 
-/// What the clone may hold in the end: what it holds now, and as much more as one command may write.
+/// Returns the limit of the clone's size: its present size, and the amount that one command may write.
 async fn written(clone: PathBuf, disk: u64) -> WriteLimit {
     let folders = vec![clone.clone()];
     let now = tokio::task::spawn_blocking(move || usage::of(&clone)).await.unwrap_or_default();

@@ -1,9 +1,10 @@
-//! MCP servers that the operator has configured for a run's tools: started at its beginning, ended with it.
+//! MCP servers that the operator has configured for a run's tools. They start when the run begins and end
+//! with it.
 //!
-//! Nothing is trusted that a server says. What it offers is looked at before a model is told of it (`offer`), what it
-//! answers is plain text within a bound (`said`), and what it may send and how long it may take is limited (`session`). A
-//! server that cannot be started, crashes, hangs, floods or lies is let go of; the run goes on without it and is told so
-//! ([`ServerProblem`]).
+//! No output of a server is trusted. Its tools are checked before a model sees them (`offer`), its results
+//! are plain text within a bound (`said`), and its bytes and times are limited (`session`). A server that
+//! cannot be started, crashes, hangs, floods or sends invalid data is dropped. The run goes on without it
+//! and receives a [`ServerProblem`].
 
 mod bound;
 mod offer;
@@ -39,21 +40,21 @@ use offer::OfferedTool;
 use server::ServeFuture;
 use session::{CallError, McpSession, ServerFailure};
 
-/// The most bytes of one call's input: what a model asks, not what it hands over.
+/// Maximum number of bytes of one call's input.
 const MAX_INPUT: usize = 32 << 10;
-/// The most characters of what is told of a server that failed.
+/// Maximum number of characters of a message about a failed server.
 const MAX_WORDS: usize = 200;
-/// The most problems that are told of one server.
+/// Maximum number of problems that are reported of one server.
 const MAX_PROBLEMS: usize = 8;
 
-/// What a server did not do as it should, for people: each on one line, without secrets.
+/// A problem of a server, for people: each text is one line without secrets.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ServerProblem {
-    /// The server.
+    /// Name of the server.
     pub server: String,
-    /// What, in our words.
+    /// Description of the problem, in Truing's words.
     pub what: String,
-    /// Its own last words, if it had any: for operators, not for everybody who reads a review.
+    /// The server's own last output, if there was any: for operators, not for every reader of a review.
     pub said: String,
 }
 
@@ -67,22 +68,23 @@ impl fmt::Display for ServerProblem {
 #[derive(Default)]
 pub struct McpServers {
     all: Vec<RunningServer>,
-    /// Each tool's server and the name that it knows the tool by.
+    /// The server's index and its own name of the tool, by the name that the model uses.
     tools: BTreeMap<String, (usize, String)>,
     offered: Vec<ToolDefinition>,
     problems: std::sync::Mutex<Vec<ServerProblem>>,
 }
 
-/// One of them; without a session once it is let go of.
+/// A running server; it has no session once it was dropped.
 struct RunningServer {
     config: McpServer,
-    /// The way out of its sandbox, if it may have one.
+    /// The proxy for network access from its sandbox, if it may have any.
     proxy: Option<EgressProxy>,
     session: Mutex<Option<McpSession>>,
 }
 
 impl McpServers {
-    /// Starts all, side by side, and asks each for its tools. What fails is a [`ServerProblem`], not an error.
+    /// Starts all servers in parallel and requests their tools. A failure is a [`ServerProblem`], not an
+    /// error.
     #[truing_core::boxed_future]
     pub async fn start(servers: &[McpServer]) -> Self {
         let mut started = Self::default();
@@ -104,7 +106,7 @@ impl McpServers {
         started
     }
 
-    /// Takes the tools of the server that comes next.
+    /// Adds the tools of the server that comes next.
     fn take(&mut self, config: &McpServer, tools: Vec<rmcp::model::Tool>) {
         let (offered, wrong) = offer::looked_at(config, tools);
         for what in wrong.into_iter().take(MAX_PROBLEMS) {
@@ -123,7 +125,8 @@ impl McpServers {
         self.problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
     }
 
-    /// Logs where its program has connected to. What it was kept from is a problem: it may have lacked that.
+    /// Logs the hosts that its program connected to. A refused connection is a problem, because the program
+    /// may have needed it.
     fn note_connections(&self, config: &McpServer, reached: &[HostAccess]) {
         let mut refusals = 0;
         for HostAccess { host, port, refused, times, sent, received } in reached {
@@ -151,7 +154,8 @@ impl McpServers {
                 why,
                 "an MCP server's program was kept from a host"
             );
-            // One that was allowed and is away may have answered the next time; its server says what came of it.
+            // An allowed but unreachable host may respond the next time; the server itself reports the
+            // effect.
             let was_kept = !matches!(refused, ConnectionRefusal::Unreachable(_));
             refusals += usize::from(was_kept);
             if was_kept && refusals <= MAX_PROBLEMS {
@@ -160,12 +164,12 @@ impl McpServers {
         }
     }
 
-    /// These tools and those of the servers.
+    /// Combines these tools with those of the servers.
     pub fn beside<'a>(&'a self, tools: &'a dyn RunTools) -> CombinedTools<'a> {
         CombinedTools { tools, servers: self }
     }
 
-    /// Ends what runs. The answer: what went wrong with any of them.
+    /// Ends all running servers. Returns the problems that any of them had.
     #[truing_core::boxed_future]
     pub async fn end(mut self) -> Vec<ServerProblem> {
         let sessions = self.all.iter_mut().filter_map(|running| running.session.get_mut().take());
@@ -202,7 +206,7 @@ impl McpServers {
                 config.name
             ))
         };
-        // Models of one run share it: that others are asking is part of the time of a call.
+        // Several models of one run share the session, so the wait for it counts as time of the call.
         let (mut session, has_waited) = match session.try_lock() {
             Ok(session) => (session, false),
             Err(_) => match timeout_at(end, session.lock()).await {
@@ -210,7 +214,8 @@ impl McpServers {
                 Err(_) => return busy(),
             },
         };
-        // Taken out: a call that is given up in the middle takes the session with it, and no later call hears its answer.
+        // The session is taken out: a call that is cancelled drops the session with it, and no later call
+        // receives its response.
         let Some(open) = session.take() else {
             return failed(format!("the server `{}` cannot be used any more: go on without it", config.name));
         };
@@ -225,7 +230,8 @@ impl McpServers {
                 return failed(said::bounded(&said::plain(&why), config.most.min(MAX_OUTPUT_BYTES)));
             }
             Ok(Err(CallError::Lost(why))) => open.lost(why).await,
-            // It had less than its time. Its answer, if it comes, has the number of this call alone.
+            // The call had less than its full time. A late response carries the number of this call and
+            // cannot be confused with another.
             Err(_) if has_waited => {
                 *session = Some(open);
                 return busy();
@@ -240,10 +246,10 @@ impl McpServers {
     }
 }
 
-/// A server that runs, and its tools.
+/// A running server and its tools.
 type ReadyResult = Result<(McpSession, Vec<rmcp::model::Tool>), ServerFailure>;
 
-/// Starts one and asks for its tools, within its time.
+/// Starts a server and requests its tools, within its timeout.
 fn ready(
     config: &McpServer,
     proxy: Option<EgressProxy>,
@@ -262,7 +268,7 @@ fn ready(
     })
 }
 
-/// Tools, and those of servers beside them.
+/// A run's own tools, combined with those of MCP servers.
 pub struct CombinedTools<'a> {
     tools: &'a dyn RunTools,
     servers: &'a McpServers,
@@ -276,7 +282,7 @@ impl RunTools for CombinedTools<'_> {
 
     async fn call(&self, name: &str, input: &Value) -> CallOutput {
         match self.servers.tools.get(name) {
-            // Erased: what waits for a server is made of many parts.
+            // Boxed to erase the type: the future of a server call is made of many parts.
             Some(tool) => {
                 let called: Pin<Box<dyn Future<Output = CallOutput> + Send + '_>> =
                     Box::pin(self.servers.called(tool, input));

@@ -1,7 +1,8 @@
-//! The suite of the Model Context Protocol (`@modelcontextprotocol/conformance`), run against the code that serves
-//! `truing mcp serve` and against the client of runs; what it says of each scenario is part of the documentation.
+//! Runs the suite of the Model Context Protocol (`@modelcontextprotocol/conformance`) against the code
+//! behind `truing mcp serve` and the client of runs. The result of each scenario is part of the
+//! documentation.
 //!
-//! `cargo xtask test` installs the suite; where it is not there, nothing of this is shown, and it says so.
+//! `cargo xtask test` installs the suite; without it the test checks nothing and prints a note.
 //! `UPDATE_DOCS=1` writes the page anew.
 
 mod everything;
@@ -27,16 +28,16 @@ use crate::native::{CallOutput, RunTools};
 use everything::SuiteServer;
 use page::{ProtocolSide, ScenarioRow};
 
-/// How long one run of the suite may take on a busy machine.
+/// Timeout of one run of the suite on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(240);
-/// How long our client waits for a server of the suite.
+/// Timeout of our client for a server of the suite.
 const WAITS: Duration = Duration::from_secs(20);
-/// The revisions of the protocol whose requirements are run: the newest that shakes hands, and the newest.
+/// The tested revisions of the protocol: the newest with a handshake, and the newest.
 const REVISIONS: [&str; 2] = ["2025-11-25", "2026-07-28"];
-/// Tells our client that it is started by the suite, and for what.
+/// The variable by which the suite passes the scenario to the client that it starts.
 const SCENARIO: &str = "MCP_CONFORMANCE_SCENARIO";
 
-/// Node.js and the suite, where `cargo xtask test` puts them.
+/// Returns the paths of Node.js and the suite, where `cargo xtask test` installs them.
 fn suite() -> Option<(PathBuf, PathBuf)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let installed = root.join("target/tools/npm");
@@ -50,7 +51,7 @@ fn suite() -> Option<(PathBuf, PathBuf)> {
     Some((node.canonicalize().ok()?, script.canonicalize().ok()?))
 }
 
-/// Runs one side of the suite at a revision, and gives what it says of each scenario.
+/// Runs one side of the suite at a revision, and returns the result of each scenario.
 async fn run((node, script): &(PathBuf, PathBuf), revision: &str, arguments: &[&str]) -> Vec<ScenarioRow> {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(node);
@@ -68,7 +69,7 @@ async fn every_scenario_of_the_suite_that_counts_passes() {
     let Some(suite) = suite() else { return };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-    // The suite has no token to say.
+    // The suite sends no token.
     let door = McpEndpoint::new(None);
     let served = tokio::spawn(serve(
         listener,
@@ -93,7 +94,7 @@ async fn every_scenario_of_the_suite_that_counts_passes() {
     page::is_current(&[ProtocolSide::server(servers), ProtocolSide::client(clients)]);
 }
 
-/// No tools of the run's own.
+/// An empty set for the run's own tools.
 struct NoTools;
 
 #[async_trait]
@@ -107,8 +108,8 @@ impl RunTools for NoTools {
     }
 }
 
-/// The program that the suite starts as a client: this test, told so by a variable, with the server's URL at the end of
-/// its arguments.
+/// The program that the suite starts as a client: this test, with the scenario in a variable and the
+/// server's URL as its last argument.
 #[tokio::test(flavor = "multi_thread")]
 async fn client() {
     let Ok(scenario) = std::env::var(SCENARIO) else { return };
@@ -130,7 +131,7 @@ async fn client() {
     ask(calls.into_iter().map(|(name, input)| (name.to_owned(), input)).collect()).await;
 }
 
-/// Asks the server for its tools and makes these calls, as a run does.
+/// Lists the server's tools and makes these calls, as a run does.
 async fn ask(calls: Vec<(String, Value)>) {
     let url = std::env::args().next_back().unwrap();
     let config = McpServer {
@@ -144,6 +145,6 @@ async fn ask(calls: Vec<(String, Value)>) {
     for (tool, input) in calls {
         servers.beside(&NoTools).call(&format!("mcp__suite__{tool}"), &input).await;
     }
-    // What is wrong with a server is told, and the suite looks at what it has seen.
+    // Problems of the server are dropped here; the suite checks the requests that it received.
     servers.end().await;
 }

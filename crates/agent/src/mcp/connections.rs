@@ -1,10 +1,11 @@
-//! Bounds on connections: how many, for how long, and which is closed first. Connections without the token never take a
-//! place of those with it.
+//! Bounds on connections: their number, their duration, and which one is closed first. Connections without
+//! the token never take a place of those with it.
 //!
 //! | A connection | is |
 //! |---|---|
 //! | that shows no token within five seconds | closed |
-//! | without the token, one more than allowed | accepted; the oldest of the address with the most of them is closed |
+//! | without the token, one more than allowed | accepted; the oldest of the address with most of them is
+//! closed |
 //! | that shows the token, when the limit is reached, or half of it by one address | answered 503 |
 
 use std::convert::Infallible;
@@ -25,19 +26,19 @@ use tokio::task::JoinSet;
 
 use super::http::{ASKS, McpResponse, told};
 
-/// The most that the head of a request may be, in bytes.
+/// Maximum number of bytes of a request's head.
 const MAX_HEAD: usize = 32 << 10;
-/// How long after a failure to accept, for want of files perhaps, it is tried again.
+/// Pause before the next attempt after a failed accept, which may be due to a lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How many connections there may be, and how long one may be without the token.
+/// The limits of connections, and the time that one may be open without the token.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionBounds {
-    /// Connections that have shown the token.
+    /// Maximum number of connections that have shown the token.
     pub(crate) known: usize,
-    /// Connections that have not.
+    /// Maximum number of connections that have not shown the token.
     pub(crate) strange: usize,
-    /// Time in which a connection has to show it.
+    /// Time within which a connection must show the token.
     pub(crate) shows: Duration,
 }
 
@@ -47,10 +48,11 @@ impl Default for ConnectionBounds {
     }
 }
 
-/// Answers whoever connects, for ever. Letting go of it ends all connections. `knows`: does this header show the token?
+/// Serves all connections, without end. Dropping the future closes all connections. `knows` returns true if
+/// the headers show the token.
 ///
 /// # Errors
-/// When the listener takes no more connections, and none is open that could end.
+/// An I/O error if the listener accepts no more connections, and none is open that could end.
 pub(crate) async fn serve<F: Future<Output = McpResponse> + Send + 'static>(
     listener: TcpListener,
     bounds: ConnectionBounds,
@@ -104,7 +106,7 @@ async fn connection<F: Future<Output = McpResponse> + Send>(
             pending::<()>().await;
         }
     };
-    // Clients come and go; each was told what there is to tell.
+    // Errors of a connection are ignored: its client already received any response that was due.
     tokio::select! {
         _ = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -115,10 +117,10 @@ async fn connection<F: Future<Output = McpResponse> + Send>(
     }
 }
 
-/// All connections that are open.
+/// The table of all open connections.
 struct ConnectionTable {
     bounds: ConnectionBounds,
-    /// The oldest first.
+    /// The open connections, the oldest first.
     open: Vec<OpenConnection>,
     next: u64,
 }
@@ -127,11 +129,11 @@ struct OpenConnection {
     id: u64,
     peer: IpAddr,
     is_known: bool,
-    /// Ends it, as long as it is not known.
+    /// Closes the connection, while it has not shown the token.
     end: Arc<Notify>,
 }
 
-/// One connection; its place is free again when this is dropped.
+/// A guard of one connection, whose place is free again when this is dropped.
 struct ConnectionGuard {
     room: Arc<Mutex<ConnectionTable>>,
     id: u64,
@@ -139,13 +141,14 @@ struct ConnectionGuard {
 }
 
 impl ConnectionGuard {
-    /// Takes a place among those without the token; where there is none, the oldest of the source with the most is ended.
+    /// Takes a place among those without the token; if none is free, the oldest of the source with the most
+    /// is closed.
     fn new(room: &Arc<Mutex<ConnectionTable>>, peer: IpAddr) -> Self {
         let mut all = locked(room);
         let strange = || all.open.iter().filter(|open| !open.is_known);
         if strange().count() >= all.bounds.strange {
             let of = |peer: IpAddr| strange().filter(|open| open.peer == peer).count();
-            // Of several with as many the first, which has the oldest.
+            // Of several sources with equal counts the first one, which has the oldest connection.
             let most = strange().rev().max_by_key(|open| of(open.peer)).map(|open| open.peer);
             let oldest = all.open.iter().position(|open| !open.is_known && Some(open.peer) == most);
             if let Some(oldest) = oldest {
@@ -158,7 +161,7 @@ impl ConnectionGuard {
         Self { room: room.clone(), id, end }
     }
 
-    /// It has shown the token. `false`: there is no place for it.
+    /// Marks the connection as one with the token. Returns false if there is no place for it.
     fn show(&self) -> bool {
         let mut all = locked(&self.room);
         let Some(at) = all.open.iter().position(|open| open.id == self.id) else { return false };
@@ -167,7 +170,7 @@ impl ConnectionGuard {
         };
         let known = all.open.iter().filter(|open| open.is_known);
         let (count, from_there) = (known.clone().count(), known.filter(|open| open.peer == peer).count());
-        // Programs of this machine are all of one source.
+        // Programs of this machine all have the same source address.
         let is_share = peer.is_loopback() || from_there < (all.bounds.known / 2).max(1);
         let has_place = count < all.bounds.known && is_share;
         if let Some(open) = all.open.get_mut(at) {

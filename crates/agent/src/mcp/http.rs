@@ -1,5 +1,5 @@
-//! The Model Context Protocol over HTTP ("streamable HTTP"), without sessions: each request is answered for itself, with
-//! JSON. The module `connections` bounds what is open.
+//! The Model Context Protocol over HTTP ("streamable HTTP"), without sessions: each request gets its own
+//! response, in JSON. The module `connections` limits open connections.
 //!
 //! | A request | is answered |
 //! |---|---|
@@ -29,18 +29,18 @@ use truing_core::secret::SecretString;
 use super::connections::{self, ConnectionBounds};
 use super::{MAX_MESSAGE, Toolset, ToolsetHandler};
 
-/// Time in which a client with the token has to send its request.
+/// Time within which a client with the token must send its request.
 pub(crate) const ASKS: Duration = Duration::from_secs(30);
-/// This machine, by the names that programs on it call it.
+/// The host names by which programs on this machine reach it.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// An answer.
+/// An HTTP response of the server.
 pub type McpResponse = Response<BoxBody<Bytes, Infallible>>;
 
-/// Who may ask. Cheap to clone.
+/// An endpoint with its access rules. Cheap to clone.
 #[derive(Clone)]
 pub struct McpEndpoint {
-    /// The digest of the token: digests are equally long, whatever is said.
+    /// SHA-256 of the token: hashes have equal lengths for any input, and are compared in constant time.
     token: Option<[u8; 32]>,
     hosts: Vec<String>,
     origins: Vec<String>,
@@ -48,12 +48,12 @@ pub struct McpEndpoint {
 }
 
 impl McpEndpoint {
-    /// Programs of this machine that know the token; without one: all of them.
+    /// Admits programs of this machine that send the token; without a token, all programs of this machine.
     pub fn new(token: Option<&SecretString>) -> Self {
         Self {
             token: token.map(|token| Sha256::digest(token.expose()).into()),
             hosts: LOOPBACK.map(str::to_owned).into(),
-            // Pages of any port: their server is on this machine as well.
+            // Pages of any port are allowed, because their server is on this machine as well.
             origins: ["localhost", "127.0.0.1", "[::1]"]
                 .iter()
                 .flat_map(|host| [format!("http://{host}:*"), format!("https://{host}:*")])
@@ -62,14 +62,14 @@ impl McpEndpoint {
         }
     }
 
-    /// Lists hosts (`HOST` or `HOST:PORT`) that it is reached by, besides those of this machine.
+    /// Adds hosts (`HOST` or `HOST:PORT`) that the endpoint is reached by, besides those of this machine.
     #[must_use]
     pub fn reached_as(mut self, hosts: impl IntoIterator<Item = String>) -> Self {
         self.hosts.extend(hosts);
         self
     }
 
-    /// Answers a request from these tools, if it may ask.
+    /// Handles a request with these tools, if access is allowed.
     pub async fn answer<B>(&self, tools: Arc<dyn Toolset>, request: Request<B>) -> McpResponse
     where
         B: Body + Send + 'static,
@@ -79,7 +79,7 @@ impl McpEndpoint {
         self.lead(move || ToolsetHandler(tools.clone()), request).await
     }
 
-    /// Leads a request to who answers it, if it may ask.
+    /// Passes a request to the handler, if access is allowed.
     pub(crate) async fn lead<H, B>(
         &self,
         who: impl Fn() -> H + Send + Sync + 'static,
@@ -99,7 +99,7 @@ impl McpEndpoint {
             refused.headers_mut().insert(WWW_AUTHENTICATE, hyper::header::HeaderValue::from_static("Bearer"));
             return refused;
         }
-        // Nobody behind the door needs it, and what nobody has nobody logs.
+        // No handler needs the token, and a removed token cannot be logged.
         request.headers_mut().remove(AUTHORIZATION);
         let (head, body) = request.into_parts();
         let body = match tokio::time::timeout(ASKS, Limited::new(body, self.max_body).collect()).await {
@@ -122,11 +122,11 @@ impl McpEndpoint {
         service.handle(Request::from_parts(head, Full::new(body))).await
     }
 
-    /// Answers whoever connects, for ever; `tools` names the tools for a request by its header. Letting go of it ends
-    /// all connections.
+    /// Serves all connections, without end; `tools` returns the tools for a request by its headers.
+    /// Dropping the future closes all connections.
     ///
     /// # Errors
-    /// When the listener takes no more connections.
+    /// An I/O error if the listener accepts no more connections.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -146,7 +146,7 @@ impl McpEndpoint {
         .await
     }
 
-    /// Whether these are the headers of somebody who knows the token. In constant time.
+    /// Returns true if the headers contain the token. Compares in constant time.
     pub(crate) fn lets_in(&self, headers: &HeaderMap) -> bool {
         let Some(token) = &self.token else { return true };
         let said = headers.get(AUTHORIZATION).map_or(&[][..], |value| value.as_bytes());
@@ -156,7 +156,7 @@ impl McpEndpoint {
     }
 }
 
-/// A refusal in words.
+/// Builds a response with this status and a text.
 pub(crate) fn told(status: StatusCode, words: &'static str) -> McpResponse {
     let mut answer = Response::new(Full::new(Bytes::from_static(words.as_bytes())).boxed());
     *answer.status_mut() = status;

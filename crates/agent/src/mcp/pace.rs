@@ -1,4 +1,4 @@
-//! How fast a client of a pipe is listened to: no faster than it is answered.
+//! Limits how fast the client of a pipe is read: no faster than its calls are answered.
 
 use std::future::Future;
 use std::os::fd::AsFd;
@@ -11,30 +11,30 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// The most calls of a client that are worked on at once, and the most answers that wait until it reads them. With
-/// messages of `MAX_MESSAGE` bytes, these are 128 MiB.
+/// Maximum number of calls of a client in progress at once, and of responses that wait until it reads them.
+/// With messages of `MAX_MESSAGE` bytes, these are 128 MiB.
 pub(super) const IN_FLIGHT: usize = 16;
-/// How long calls may still be answered after the client has closed its end: a script that writes its calls and closes the
-/// pipe gets its answers.
+/// Time for pending calls after the client has closed its end. A script that writes its calls and closes
+/// the pipe still gets its responses.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
 
-/// Goes with a request until it has been worked on.
+/// A permit that stays with a request until it has been handled.
 #[derive(Clone)]
 struct InFlightPermit {
     _permit: Arc<OwnedSemaphorePermit>,
 }
 
-/// A transport that gives no more messages while too much is in flight.
+/// A transport that reads no more messages while too many are in flight.
 pub(super) struct PacedTransport<T> {
     inner: T,
     calls: Arc<Semaphore>,
     answers: Arc<Semaphore>,
-    /// Told when nothing more can be read.
+    /// Notified when nothing more can be read.
     ended: Arc<Notify>,
 }
 
 impl<T> PacedTransport<T> {
-    /// The transport, and what is told when its client has closed its end.
+    /// Returns the transport, and a notification for the time that its client has closed its end.
     pub(super) fn new(inner: T) -> (Self, Arc<Notify>) {
         let ended = Arc::new(Notify::new());
         let [calls, answers] = [(); 2].map(|()| Arc::new(Semaphore::new(IN_FLIGHT)));
@@ -51,17 +51,17 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for PacedTransport<T> {
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
         let sent = self.inner.send(item);
         let answers = Arc::clone(&self.answers);
-        // What cannot be written yet holds this one up, or is beyond the bound already and waits for it.
+        // A response waits here while `IN_FLIGHT` others are still being written.
         async move {
             let _permit = answers.acquire_owned().await;
             sent.await
         }
     }
 
-    /// May be dropped before it has ended, as the one of the pipe: nothing is lost then.
+    /// Safe to drop before completion, like that of the pipe: no message is lost.
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         let permit = Arc::clone(&self.calls).acquire_owned().await.ok()?;
-        // As long as answers wait to be read, so do further calls.
+        // No further call is read while too many responses wait to be written.
         drop(self.answers.acquire().await.ok()?);
         let Some(mut message) = self.inner.receive().await else {
             self.ended.notify_one();
@@ -76,10 +76,10 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for PacedTransport<T> {
     }
 }
 
-/// Ends when nobody has the other end of this pipe any more, whether or not all was read. Never ends for a file or a
-/// terminal.
+/// Completes once the other end of this pipe is closed, even if unread data remains. Never completes for a
+/// file or a terminal.
 pub(super) async fn hung_up(pipe: impl AsFd) {
-    // A number of its own: the same one cannot be waited for twice.
+    // A duplicate descriptor, because the same one cannot be registered twice.
     let own = pipe.as_fd().try_clone_to_owned();
     #[expect(deprecated, reason = "its successor is unsafe; the descriptor is owned here, and stays open")]
     let watched = own.and_then(|own| AsyncFd::with_interest(own, Interest::READABLE));

@@ -1,4 +1,4 @@
-//! What clients are answered: through a pipe, and through HTTP on this machine.
+//! Tests of the responses to clients, through a pipe and through HTTP on this machine.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ use truing_core::secret::SecretString;
 use super::http::McpEndpoint;
 use super::*;
 
-/// The newest protocol, which the claude CLI tries first.
+/// The newest protocol, which the `claude` CLI tries first.
 const NEWEST: &str = "2026-07-28";
-/// The protocol of those that shake hands.
+/// A protocol with a handshake.
 const SHAKEN: &str = "2025-11-25";
 const TOKEN: &str = "right-token";
 
-/// One tool that says what it was told.
+/// A tool that repeats its input.
 struct Echo;
 
 #[async_trait]
@@ -59,7 +59,7 @@ fn asks(id: u64, method: &str, params: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
 }
 
-/// What every request of the newest protocol says of its client.
+/// Adds the client's data that every request of the newest protocol has.
 fn newest(mut params: Value) -> Value {
     params["_meta"] = json!({
         "io.modelcontextprotocol/protocolVersion": NEWEST,
@@ -98,7 +98,7 @@ impl Piped {
         serde_json::from_str(&line).unwrap()
     }
 
-    /// Goes away; how serving it ended.
+    /// Disconnects, and returns the result of serving the client.
     async fn leaves(self) -> Result<(), McpServeError> {
         drop(self.pipe);
         self.served.await.unwrap()
@@ -150,7 +150,7 @@ async fn whatever_a_client_of_a_pipe_tries_is_answered_and_it_goes_on() {
     assert!(client.asks(initialize()).await["result"].is_object());
     let unknown = client.asks(asks(4, "no/such", json!({}))).await;
     assert_eq!(unknown["error"]["code"], -32601, "{unknown}");
-    // Nor is what a server of tools does not have.
+    // Methods that a server of tools lacks are unknown as well.
     for (id, method) in (5..).zip(["prompts/list", "resources/list", "resources/templates/list"]) {
         let unknown = client.asks(asks(id, method, json!({}))).await;
         assert_eq!(unknown["error"]["code"], -32601, "{method}: {unknown}");
@@ -167,7 +167,7 @@ async fn a_client_that_leaves_a_pipe_without_a_word_is_no_error() {
     Piped::new().leaves().await.unwrap();
 }
 
-/// A tool that never answers, and how often it was called.
+/// A tool that never answers, and counts its calls.
 #[derive(Default)]
 struct Slow(std::sync::atomic::AtomicUsize);
 
@@ -191,7 +191,7 @@ impl Toolset for Slow {
     }
 }
 
-/// What a client writes to a slow server, and the server.
+/// Returns a slow server, with a pipe to which a client has written these calls.
 async fn calling(calls: u64) -> (Arc<Slow>, DuplexStream, JoinHandle<Result<(), McpServeError>>) {
     let (mut ours, theirs) = tokio::io::duplex(1 << 20);
     let (reader, writer) = tokio::io::split(theirs);
@@ -247,7 +247,7 @@ async fn a_client_that_calls_often_and_reads_late_is_answered_each_time() {
     tokio::join!(write, read);
 }
 
-/// A server on this machine; gone with this.
+/// A server on this machine, which ends when dropped.
 struct Served {
     port: u16,
     server: JoinHandle<std::io::Result<()>>,
@@ -269,7 +269,7 @@ impl Served {
         Self { port, server: tokio::spawn(door.serve(listener, move |_| tools.clone())) }
     }
 
-    /// The status and the body of the answer; headers replace those of a proper client.
+    /// Returns the status and the body of the response; headers replace those of a valid client.
     async fn asked(&self, method: &str, headers: Headers<'_>, body: String) -> (StatusCode, String) {
         let host = format!("127.0.0.1:{}", self.port);
         let token = format!("Bearer {TOKEN}");
@@ -333,7 +333,7 @@ async fn a_method_of_http_that_is_not_known_is_answered_with_an_error() {
     let headers = [("mcp-protocol-version", NEWEST), ("mcp-method", "no/such")];
     let (status, newer) = served.posted(&headers, asks(2, "no/such", newest(json!({})))).await;
     assert_eq!((status, &newer["error"]["code"]), (StatusCode::NOT_FOUND, &json!(-32601)));
-    // No stream from the server, no session to end.
+    // The server has no stream and no session to end.
     for method in ["GET", "DELETE"] {
         assert_eq!(served.asked(method, &[], String::new()).await.0, StatusCode::METHOD_NOT_ALLOWED);
     }
@@ -347,7 +347,7 @@ async fn who_does_not_know_the_token_is_told_so_and_nothing_else() {
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{said:?}: {body}");
         assert!(!body.to_string().contains(TOKEN));
     }
-    // Schemes have no case.
+    // Names of schemes are case-insensitive.
     let (status, _) = served.posted(&[("authorization", "bearer right-token")], initialize()).await;
     assert_eq!(status, StatusCode::OK);
     let open = Served::new(McpEndpoint::new(None)).await;
@@ -401,7 +401,7 @@ async fn connections_that_never_say_who_they_are_keep_nobody_out() {
     let mut held = Vec::new();
     for _ in 0..200 {
         let mut stream = TcpStream::connect(("127.0.0.1", served.port)).await.unwrap();
-        // One that was ended already refuses it.
+        // A connection that was already closed fails here.
         let _ = stream.write_all(b"POST /mcp HTTP/1.1\r\n").await;
         held.push(stream);
     }
@@ -417,7 +417,7 @@ async fn a_connection_without_the_token_ends_after_five_seconds() {
     let mut stream = TcpStream::connect(("127.0.0.1", served.port)).await.unwrap();
     stream.write_all(b"POST /mcp HTTP/1.1\r\nhost: localhost\r\n").await.unwrap();
     let mut answer = Vec::new();
-    // Whether it is closed or reset is the system's.
+    // The system decides if the connection is closed or reset.
     let _ = stream.read_to_end(&mut answer).await;
     assert_eq!((answer.as_slice(), begun.elapsed().as_secs()), (&[][..], 5));
 }

@@ -1,23 +1,23 @@
-//! The front matter of a skill: YAML between two lines of `---` at its beginning.
+//! Parses the front matter of a skill: YAML between two lines of `---` at its beginning.
 
 use serde::Deserialize;
 use truing_core::line;
 
-/// Bytes of front matter.
+/// Maximum number of bytes of front matter.
 const MAX_FRONT_BYTES: usize = 4 << 10;
-/// Characters of what a parser says of it.
+/// Maximum number of characters of a parser's error message.
 const MAX_WORDS_CHARS: usize = 120;
 
-/// What counts of it; whatever else is there is for other programs.
+/// The fields that are used; any others are for other programs.
 #[derive(Debug, Deserialize)]
 pub(super) struct SkillFrontMatter {
-    /// The name; none: its folder's.
+    /// Name of the skill; defaults to its folder's name.
     pub(super) name: Option<String>,
-    /// What it is for.
+    /// Purpose of the skill.
     pub(super) description: Option<String>,
 }
 
-/// A skill's front matter and the text after it, or what is wrong with it.
+/// Splits a skill into its front matter and the text after it, or returns a description of the error.
 pub(super) fn parted(text: &str) -> Result<(SkillFrontMatter, &str), String> {
     let none = || "it does not begin with front matter between lines of `---`".to_owned();
     let is_mark = |line: &str| line.trim_end() == "---";

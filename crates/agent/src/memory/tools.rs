@@ -1,4 +1,4 @@
-//! Skills as a tool: the text of one when the model asks for it.
+//! The tool that returns the text of a skill to the model.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -8,20 +8,20 @@ use truing_model::messages::ToolDefinition;
 use super::Skill;
 use crate::native::{CallOutput, RunTools};
 
-/// The tool that shows a skill.
+/// Name of the tool that shows a skill.
 pub const SKILL: &str = "skill";
 
-/// Characters of a name that is told to be none.
+/// Maximum number of characters of an unknown name in an error.
 const MAX_SHOWN_CHARS: usize = 80;
 
-/// The tools of a run, and the one that shows skills.
+/// A run's tools, combined with the tool that shows skills.
 pub struct SkillTools<'a> {
     tools: &'a dyn RunTools,
     skills: &'a [Skill],
 }
 
 impl<'a> SkillTools<'a> {
-    /// With these skills.
+    /// Adds the tool for these skills to the run's tools.
     pub fn new(tools: &'a dyn RunTools, skills: &'a [Skill]) -> Self {
         Self { tools, skills }
     }

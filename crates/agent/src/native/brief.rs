@@ -1,4 +1,4 @@
-//! The beginning of a run: its brief, tools, limits, and the form of its report.
+//! The inputs of a run: its brief, tools, limits, and the form of its report.
 
 use std::time::Duration;
 
@@ -7,84 +7,84 @@ use serde_json::Value;
 use truing_core::money::MicroUsd;
 use truing_model::messages::ToolDefinition;
 
-/// The report that a model gives with the tool [`crate::schema::REPORT`], and in which words it is asked for that.
+/// The report that a model gives with the tool [`crate::schema::REPORT`], and the messages that ask for it.
 pub trait ReportForm: Default + Send {
     /// The message to a model that did not report.
     const ASK_AGAIN: &str;
-    /// The message to a model that was cut off.
+    /// The message to a model whose response was cut off.
     const BE_BRIEF: &str;
     /// The message to a model before its last turn.
     const CONCLUDE: &str;
 
-    /// Does a report count that was objected to, with what is reported after it?
+    /// True if a rejected report still counts, together with the reports after it.
     const STANDS: bool = false;
 
-    /// The tool, as the model is told of it.
+    /// Returns the definition of the report tool.
     fn tool() -> ToolDefinition;
 
-    /// Reads a call's input. The answer: what it says, and whether another report will follow.
+    /// Parses a call's input. Returns the report, and true if another report will follow.
     ///
     /// # Errors
-    /// The fault in it, in words for the model.
+    /// A description of the error, for the model.
     fn read(input: &Value) -> Result<(Self, bool), String>;
 
-    /// A report that a model wrote out instead of calling the tool.
+    /// Parses a report that a model wrote as text instead of a tool call.
     fn in_text(text: &str) -> Option<(Self, bool)>;
 
     /// Adds another report of the same run.
     fn add(&mut self, more: Self);
 
-    /// The message to a model whose report was taken.
+    /// Returns the message to a model whose report was accepted.
     fn taken(&self) -> String;
 }
 
 /// The tools that a model may call in one run.
 #[async_trait]
 pub trait RunTools: Send + Sync {
-    /// The tools, as the model is told of them.
+    /// Returns the definitions of the tools.
     fn offered(&self) -> Vec<ToolDefinition>;
 
-    /// Calls one. A failure is an answer too: the model is told and may go on.
+    /// Calls a tool. A failure is a result too: the model receives it and may go on.
     async fn call(&self, name: &str, input: &Value) -> CallOutput;
 
-    /// Somebody else has changed what they look at: what they remember of it counts no more.
+    /// Discards cached state, after the files under these tools were changed from outside.
     async fn renew(&self) {}
 }
 
-/// The result of a call. Text of a repository: data.
+/// The result of a call. Its text comes from a repository and is data.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CallOutput {
-    /// For the model, within the tool's bound.
+    /// Text for the model, within the tool's bound.
     pub text: String,
-    /// Did it fail?
+    /// True if the call failed.
     pub is_error: bool,
-    /// Was it not allowed? So many of those as [`MAX_DENIALS`] end a run.
+    /// True if the call was not allowed. [`MAX_DENIALS`] such calls end a run.
     pub denied: bool,
 }
 
-/// The beginning of a run.
+/// The inputs of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunBrief {
-    /// The model's id.
     pub model: String,
-    /// Who it is and what it is to do: the operator's words.
+    /// System prompt, in the operator's words.
     pub system: String,
-    /// The text that it is to look at: data.
+    /// The text to review; it is data.
     pub task: String,
 }
 
 /// The limits of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RunLimits {
-    /// Answers of the model.
+    /// Maximum number of responses of the model.
     pub turns: u32,
-    /// Wall clock, from beginning to end.
+    /// Maximum wall-clock time, from beginning to end.
     pub time: Duration,
-    /// The most that the run's answers may cost; none: the gateway alone bounds it. Near it, the model is asked to conclude.
+    /// The most that the run's responses may cost; if `None`, only the gateway limits it. Near it, the
+    /// model is asked to conclude.
     pub money: Option<MicroUsd>,
-    /// The model's context, in tokens.
+    /// Context size of the model, in tokens.
     pub window: u64,
-    /// Tokens of one answer, thinking included.
+    /// Maximum number of tokens of one response, with thinking.
     pub answer: u32,
 }
 
@@ -94,23 +94,23 @@ impl Default for RunLimits {
     }
 }
 
-/// Answers of one run.
+/// Default number of responses of one run.
 pub const TURNS: u32 = 25;
 
-/// Wall clock of one run.
+/// Default wall-clock time of one run.
 pub const TIME: Duration = Duration::from_secs(20 * 60);
 
 /// Tokens of context that every model in the price table has.
 pub const WINDOW: u64 = 200_000;
 
-/// Tokens of one answer: more than fifty findings take.
+/// Default tokens of one response: more than fifty findings need.
 pub const ANSWER: u32 = 16_384;
 
-/// Calls that one run may make, denied ones among them.
+/// Maximum number of calls of one run, with denied ones.
 pub const MAX_CALLS: u32 = 500;
 
-/// Calls of one run that may be denied.
+/// Maximum number of denied calls of one run.
 pub const MAX_DENIALS: u32 = 50;
 
-/// Calls that one answer may make; what is beyond is told to be too much.
+/// Maximum number of calls of one response; further ones get an error.
 pub const MAX_CALLS_AT_ONCE: usize = 32;

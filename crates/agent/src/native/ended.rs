@@ -1,4 +1,4 @@
-//! How a run ended, and what it came to.
+//! The end of a run, and its result.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,53 +9,52 @@ use truing_model::gateway::ModelError;
 
 use crate::schema::UncheckedFindings;
 
-/// What a run came to, however it ended.
+/// The result of a run, for any kind of end.
 #[derive(Debug)]
 pub struct AgentRun<F = UncheckedFindings> {
-    /// How it ended.
     pub end: AgentRunEnd,
-    /// What the model reported, not yet checked against the tree.
+    /// The model's report, not yet checked against the tree.
     pub items: F,
-    /// Answers of the model.
+    /// Number of the model's responses.
     pub turns: u32,
-    /// What the provider counted, in all.
+    /// Total usage that the provider reported.
     pub usage: TokenUsage,
-    /// What the ledger holds all of it to have cost, calls without an answer too.
+    /// Total cost in the ledger, with calls that had no response.
     pub cost: MicroUsd,
-    /// The model that answered last; empty if none did.
+    /// The model of the last response; empty if there was none.
     pub model: String,
-    /// Tools that were called, each with how often.
+    /// Number of calls by tool.
     pub calls: BTreeMap<String, u32>,
-    /// Calls of what the run may not call, each with how often.
+    /// Number of denied calls by name.
     pub denials: BTreeMap<String, u32>,
-    /// Results that were taken out of the conversation to keep it within the model's context.
+    /// Number of results that were removed from the conversation to keep it within the model's context.
     pub trimmed: u32,
 }
 
 impl<F> AgentRun<F> {
-    /// The same with its report in another form.
+    /// Converts the report to another form.
     pub fn map<T>(self, form: impl FnOnce(F) -> T) -> AgentRun<T> {
         let Self { end, items, turns, usage, cost, model, calls, denials, trimmed } = self;
         AgentRun { end, items: form(items), turns, usage, cost, model, calls, denials, trimmed }
     }
 }
 
-/// How a run ended. Only [`AgentRunEnd::Done`] is whole.
+/// The way that a run ended. Only [`AgentRunEnd::Done`] is complete.
 #[derive(Debug)]
 pub enum AgentRunEnd {
-    /// The model has reported all it found.
+    /// The model has reported everything that it found.
     Done,
-    /// A limit of the run; what was reported until then counts.
+    /// A limit ended the run; the reports until then count.
     Limit(RunLimit),
-    /// The model declines.
+    /// The model declined the task.
     Declined,
-    /// The model's answers do not fit into the tokens of one answer.
+    /// The model's responses exceed the tokens of one response.
     Cut,
-    /// The conversation does not fit into the model's context.
+    /// The conversation exceeds the model's context.
     Full,
-    /// What the model says is no report, also when asked again.
+    /// The model gave no valid report, even after a second request.
     Unreadable(String),
-    /// There is no answer.
+    /// The model request failed.
     Refused(ModelError),
     /// The program that holds the conversation failed ([`crate::cli`]).
     Failed(String),
@@ -64,18 +63,18 @@ pub enum AgentRunEnd {
 /// A limit of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RunLimit {
-    /// Answers.
+    /// The number of the model's responses.
     Turns,
-    /// Wall clock.
+    /// The wall-clock time of the run.
     Time,
-    /// Money is nearly used up, so that the model was asked to conclude.
+    /// The money is nearly used up, and the model was asked to conclude.
     Money,
-    /// Calls of tools, or denied ones.
+    /// The number of tool calls, or of denied ones.
     Calls,
 }
 
 impl AgentRunEnd {
-    /// The labels that [`AgentRunEnd::label`] gives.
+    /// All values of [`AgentRunEnd::label`].
     pub const LABELS: [&str; 15] = [
         "done",
         "turns",
@@ -94,7 +93,7 @@ impl AgentRunEnd {
         "failed",
     ];
 
-    /// Its label in records and metrics.
+    /// Returns the label in records and metrics.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -123,13 +122,13 @@ impl AgentRunEnd {
         }
     }
 
-    /// Is the result whole?
+    /// Returns true if the result is complete.
     pub fn is_whole(&self) -> bool {
         matches!(self, Self::Done)
     }
 }
 
-/// As the reason of a partial review, for people.
+/// Formats the end as the reason of a partial review, for people.
 impl fmt::Display for AgentRunEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -15,10 +15,10 @@ use truing_model::messages::{
 use super::*;
 use crate::schema::REPORT;
 
-/// What a model does with one request.
+/// The reaction of a model to one request.
 type Reply = Box<dyn Fn(&ModelRequest) -> Result<(Vec<Value>, StopReason), ModelError> + Send + Sync>;
 
-/// A model that replies by what it is given, and remembers what it was asked.
+/// A model that replies from a script, and records its requests.
 struct Scripted {
     replies: Vec<Reply>,
     asked: Mutex<Vec<ModelRequest>>,
@@ -55,7 +55,7 @@ impl LanguageModel for Scripted {
             asked.push(request.clone());
             asked.len() - 1
         };
-        // Calls without an answer cost something, too.
+        // Calls without a response cost money, too.
         self.paid.fetch_add(self.cost, Ordering::Relaxed);
         let reply = self.replies.get(at).or(self.replies.last()).unwrap();
         let (content, stop) = reply(request)?;
@@ -76,7 +76,7 @@ impl LanguageModel for Scripted {
     }
 }
 
-/// A model whose answers come from these fallbacks, in their order; none: it answers itself.
+/// A model whose responses come from these fallbacks, in order; `None` for the model itself.
 struct Served(Scripted, [Option<&'static str>; 3]);
 
 #[async_trait]
@@ -97,7 +97,7 @@ impl LanguageModel for Served {
 struct RecordingTools {
     text: String,
     called: AtomicU32,
-    /// Do they deny every call?
+    /// True if every call is denied.
     deny: bool,
 }
 
@@ -462,7 +462,7 @@ async fn output_is_bounded_and_says_so() {
     assert!(answered[0].1.contains("[cut: "));
 }
 
-/// Findings of which a report that was objected to is made anew.
+/// Findings whose rejected report is replaced by the next one.
 #[derive(Default)]
 struct Replaced(UncheckedFindings);
 
@@ -515,7 +515,7 @@ async fn a_report_that_does_not_hold_is_told_once_and_then_taken_as_it_is() {
     assert_eq!(last_words(&asked[1]), Replaced::ASK_AGAIN);
     let (ran, _) = judged(vec![reports("bad", false), reports("worse", false)]).await;
     assert_eq!((replaced(&ran), ran.turns), (vec!["worse"], 2), "the caller judges again");
-    // What was said in parts is judged as a whole, and written out it is judged too.
+    // A report in parts is judged as a whole, and so is one that was written as text.
     let (ran, _) = judged(vec![reports("bad", true), reports("good", false), reports("good", false)]).await;
     assert_eq!((replaced(&ran), ran.turns), (vec!["good"], 3));
     let written = json!([{ "type": "text", "text": json!({ "findings": [found("bad")] }).to_string() }]);

@@ -1,5 +1,5 @@
-//! The turns of one run: what is asked, and what is done with each answer. Who holds the conversation, this runtime or
-//! another program ([`crate::cli`]), is the same to all that is decided here.
+//! The turns of one run: its requests, and the handling of each response. All decisions here are the same
+//! if this runtime holds the conversation or another program does ([`crate::cli`]).
 
 use std::collections::BTreeMap;
 
@@ -20,13 +20,13 @@ use super::{
 };
 use crate::schema::{self, REPORT};
 
-/// How often in a row an answer may be cut off, or stop for a full context, before the run ends.
+/// Consecutive responses that may be cut off, or stop for a full context, before the run ends.
 const MAX_CUT: u32 = 2;
-/// The words between the names of two that have answered in one run.
+/// Separator between the names of two models that have answered in one run.
 const THEN: &str = ", then ";
-/// How often the model is asked again for a report in place of something else.
+/// Repeated requests for a valid report.
 const MAX_REPAIRS: u32 = 1;
-/// The share of the wall clock, in percent, that is left when the model is asked to conclude.
+/// Percentage of the wall-clock time that is left when the model is asked to conclude.
 const CONCLUDE_PERCENT: u32 = 15;
 
 /// A run in progress.
@@ -38,37 +38,37 @@ pub(crate) struct RunTurns<'a, F, J> {
     request: ModelRequest,
     window: ContextWindow,
     ran: AgentRunProgress<F>,
-    /// What is wrong with a report.
+    /// Returns the error of a report, if it has one.
     judge: J,
 }
 
-/// What a turn leads to.
+/// The outcome of a turn.
 pub(crate) enum TurnOutcome {
     /// The end of the run.
     Over(AgentRunEnd),
-    /// Another turn: what is to be said is said.
+    /// Another turn; its message is already in the conversation.
     Again,
-    /// Calls of tools, which are to be made and answered.
+    /// Tool calls that must be made and answered.
     Calls {
-        /// The answer that makes them.
+        /// The response with the calls.
         said: ModelMessage,
-        /// What a report among them is found to be.
+        /// The error of a report among the calls, if there is one.
         wrong: Option<String>,
     },
 }
 
-/// What has come of it so far.
+/// The results of the run until now.
 #[derive(Default)]
 struct AgentRunProgress<F> {
     items: F,
-    /// A report was objected to and counts all the same, whatever follows.
+    /// True if a report was rejected but counts all the same.
     stands: bool,
     turns: u32,
     usage: TokenUsage,
     cost: MicroUsd,
     last_cost: MicroUsd,
     model: String,
-    /// The fallback that gave the last answer.
+    /// The fallback that gave the last response.
     fallback: Option<String>,
     calls: BTreeMap<String, u32>,
     denials: BTreeMap<String, u32>,
@@ -116,7 +116,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         Self { model, tools, limits, began: Instant::now(), request, window, ran, judge }
     }
 
-    /// Turn after turn, until something ends it.
+    /// Runs turn after turn, until the run ends.
     pub(super) async fn all(&mut self) -> AgentRunEnd {
         loop {
             match self.step().await {
@@ -131,7 +131,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         }
     }
 
-    /// One turn.
+    /// Runs one turn: a request and the handling of its response.
     pub(crate) async fn step(&mut self) -> TurnOutcome {
         let last = match self.last_turn() {
             Some(limit) if self.ran.turns >= self.limits.turns => {
@@ -157,22 +157,22 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         }
     }
 
-    /// What the model may call.
+    /// Returns the tools that the model may call.
     pub(crate) fn tools(&self) -> &[ToolDefinition] {
         &self.request.tools
     }
 
-    /// What the provider has counted so far, in all.
+    /// Returns the total usage that the provider reported until now.
     pub(crate) fn usage(&self) -> TokenUsage {
         self.ran.usage
     }
 
-    /// What was said besides, as another program tells it.
+    /// Adds messages that another program added to the conversation.
     pub(crate) fn told(&mut self, messages: impl IntoIterator<Item = ModelMessage>) {
         self.request.messages.extend(messages);
     }
 
-    /// The run's conversation is this from now on: another program has put it in other words.
+    /// Replaces the conversation, because another program has rewritten it.
     pub(crate) fn renew(&mut self, messages: Vec<ModelMessage>) {
         self.window = ContextWindow::new(self.limits.window);
         self.window.grown(self.request.system.iter().map(bytes).sum());
@@ -181,10 +181,11 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
     }
 
     pub(crate) async fn ended(self, end: AgentRunEnd) -> AgentRun<F> {
-        // An answer that was cut with the run counts, too.
+        // The cost includes a response that was cancelled with the run.
         let cost = self.model.cost().await;
         let AgentRunProgress { items, stands, turns, usage, model, calls, denials, trimmed, .. } = self.ran;
-        // All was reported: what was still wanted ends nothing, but a switch or a cassette that has no answer does.
+        // The report is complete, so a missing last response is no failure. A halt, a cassette that differs
+        // and a ledger error still are.
         let is_over = matches!(
             end,
             AgentRunEnd::Refused(ModelError::Halted(_) | ModelError::Drift { .. } | ModelError::Ledger(_))
@@ -193,12 +194,13 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         AgentRun { end, items, turns, usage, cost, model, calls, denials, trimmed }
     }
 
-    /// Must the next turn be the last one, and why? A run of one turn is not told: it has had no other.
+    /// Returns the limit if the next turn must be the last one. A run of one turn gets no such message, as
+    /// it has no other turn.
     fn last_turn(&self) -> Option<RunLimit> {
         let AgentRunProgress { turns, cost, last_cost, calls, denials, .. } = &self.ran;
         let count = |of: &BTreeMap<String, u32>| of.values().sum::<u32>();
         let soon = self.limits.time / 100 * (100 - CONCLUDE_PERCENT);
-        // The last answer takes about as much as the one before, with what was read since.
+        // The last response costs about as much as the one before, plus the new input.
         let next = MicroUsd(cost.0.saturating_add(last_cost.0.saturating_mul(2)));
         if *turns >= self.limits.turns || (*turns > 0 && turns + 1 == self.limits.turns) {
             Some(RunLimit::Turns)
@@ -230,7 +232,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         Ok(answer)
     }
 
-    /// Notes who has answered; of a run that a fallback has taken over, both.
+    /// Records the model that answered; both models if a fallback took over.
     fn served(&mut self, answer: &ModelAnswer) {
         let AgentRunProgress { turns, model, fallback, .. } = &mut self.ran;
         let served = answer.served();
@@ -244,7 +246,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         fallback.clone_from(&answer.served_by);
     }
 
-    /// What an answer leads to.
+    /// Handles a response and returns the outcome.
     fn hear(&mut self, answer: ModelAnswer, last: Option<RunLimit>) -> TurnOutcome {
         let ModelAnswer { message: ModelMessage { role, content }, stop, .. } = answer;
         let content: Vec<MessageBlock> = content.into_iter().filter(|block| !is_blank(block)).collect();
@@ -268,12 +270,12 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         }
     }
 
-    /// A complete answer: its report, its calls, or prose in their place.
+    /// Handles a complete response: its report, its calls, or prose instead of them.
     fn take(&mut self, said: ModelMessage, last: Option<RunLimit>) -> TurnOutcome {
         let calls = calls(&said);
         if calls.is_empty() {
             let words = words(&said);
-            // Some models write what they should call.
+            // Some models write the report as text instead of a call.
             if let Some(report) = F::in_text(&words) {
                 return again(match self.keep(report, last) {
                     Ok(end) => end,
@@ -305,7 +307,8 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         }
     }
 
-    /// Makes the calls of an answer, and tells what they came to. The answer: how the run ends, if it does.
+    /// Runs the calls of a response and adds their results to the conversation. Returns the end of the run,
+    /// if it ends.
     async fn carry_out(&mut self, said: ModelMessage, wrong: Option<String>) -> Option<AgentRunEnd> {
         let calls = calls(&said);
         let mut results = Vec::with_capacity(calls.len());
@@ -325,12 +328,13 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         self.repaired(wrong)
     }
 
-    /// After calls among which a report was found to be wrong: how the run ends, if it does.
+    /// Follows up on calls with an invalid report. Returns the end of the run, if it ends.
     pub(crate) fn repaired(&mut self, wrong: Option<String>) -> Option<AgentRunEnd> {
         wrong.and_then(|what| self.ask_again(&what))
     }
 
-    /// Makes a call, the one of this place in its answer, and counts it. What it comes to, within its bound.
+    /// Runs a call, `at` being its index in the response, and counts it. Returns the result within its
+    /// bound.
     pub(crate) async fn call(
         &mut self,
         name: &str,
@@ -347,7 +351,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         CallOutput { text, is_error, denied }
     }
 
-    /// What one call comes to. `wrong`: what a report has been found to be.
+    /// Returns the result of one call. `wrong` is the error of a report.
     async fn answer(&mut self, name: &str, input: &Value, at: usize, wrong: Option<&str>) -> CallOutput {
         let told = |text: String, is_error| CallOutput { text, is_error, denied: false };
         if name == REPORT {
@@ -372,7 +376,8 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         self.tools.call(name, input).await
     }
 
-    /// Answers the calls of an answer that the run has no tools for, by the names of the calls.
+    /// Answers the calls of a response that name unknown tools; the results are keyed by the calls'
+    /// identifiers.
     pub(crate) async fn unknown(&mut self, said: &ModelMessage) -> BTreeMap<String, CallOutput> {
         let mut answered = BTreeMap::new();
         for (at, call) in calls(said).iter().enumerate() {
@@ -389,11 +394,11 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         *self.ran.denials.entry(name).or_default() += 1;
     }
 
-    /// Keeps what was reported. The answer: how the run ends, if that was all.
+    /// Stores a report. Returns the end of the run, if the report is complete.
     ///
     /// # Errors
-    /// What is wrong with it, while it can be put right: then nothing is kept, of earlier parts neither, unless it
-    /// counts all the same.
+    /// The error of the report, while the model can still correct it. Earlier parts are then discarded as
+    /// well, unless rejected reports count ([`ReportForm::STANDS`]).
     fn keep(
         &mut self,
         (report, more): (F, bool),
@@ -418,7 +423,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         }
     }
 
-    /// Asks for a report in place of what came; once.
+    /// Asks once for a valid report.
     fn ask_again(&mut self, what: &str) -> Option<AgentRunEnd> {
         self.ran.repairs += 1;
         if self.ran.repairs > MAX_REPAIRS {
@@ -428,13 +433,13 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         None
     }
 
-    /// Lets the model go on after an answer that was cut off.
+    /// Lets the model go on after a response that was cut off.
     fn go_on(&mut self, said: &ModelMessage) -> Option<AgentRunEnd> {
         self.ran.cut += 1;
         if self.ran.cut > MAX_CUT {
             return Some(AgentRunEnd::Cut);
         }
-        // A call that was cut off has no input that could be believed, so none of them goes back.
+        // The input of a cut-off call cannot be trusted, so no call of this response is sent back.
         let kept: Vec<MessageBlock> = said.content.iter().filter(|block| !is_call(block)).cloned().collect();
         if kept.len() == said.content.len() {
             self.push_said(ModelMessage { role: MessageRole::Assistant, content: kept });
@@ -443,7 +448,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         None
     }
 
-    /// Takes old results out of the conversation. Is there more room now?
+    /// Removes old results from the conversation. Returns true if there is more room now.
     fn make_room(&mut self) -> bool {
         let trimmed = window::trim_all(&mut self.request.messages);
         self.ran.trimmed += trimmed;
@@ -456,7 +461,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         }
     }
 
-    /// Says something as the run; two messages of ours in a row are one.
+    /// Adds a message of the run; two such messages in a row are merged.
     fn say(&mut self, words: &str) {
         self.window.grown(words.len());
         match self.request.messages.last_mut() {
@@ -472,12 +477,12 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
     }
 }
 
-/// The next turn, unless this is the end.
+/// Returns the given end, or else another turn.
 fn again(end: Option<AgentRunEnd>) -> TurnOutcome {
     end.map_or(TurnOutcome::Again, TurnOutcome::Over)
 }
 
-/// The calls of a message, in order.
+/// Returns the calls of a message, in order.
 fn calls(said: &ModelMessage) -> Vec<RequestedCall<'_>> {
     let call = |block| match block {
         &MessageBlock::Known(KnownBlock::ToolUse { ref id, ref name, ref input }) => {
@@ -493,12 +498,12 @@ fn is_call(block: &MessageBlock) -> bool {
     matches!(block, MessageBlock::Known(KnownBlock::ToolUse { .. }))
 }
 
-/// A text without words, which may not be sent back.
+/// Returns true for a text of whitespace alone, which the API does not accept back.
 fn is_blank(block: &MessageBlock) -> bool {
     matches!(block, MessageBlock::Known(KnownBlock::Text { text, .. }) if text.trim().is_empty())
 }
 
-/// The words of a message.
+/// Returns the joined text of a message.
 fn words(said: &ModelMessage) -> String {
     let text = |block: &MessageBlock| match block {
         MessageBlock::Known(KnownBlock::Text { text, .. }) => Some(text.clone()),
@@ -508,18 +513,18 @@ fn words(said: &ModelMessage) -> String {
     said.content.iter().filter_map(text).collect::<Vec<_>>().join("\n")
 }
 
-/// Output within its bound, and how much is missing.
+/// Cuts an output to its bound, with a note of the cut.
 fn bounded(mut text: String) -> String {
     if text.len() > MAX_OUTPUT_BYTES {
         let bytes = text.len();
         text.truncate(text.floor_char_boundary(MAX_OUTPUT_BYTES));
         text.push_str(&format!("\n[cut: {MAX_OUTPUT_BYTES} of {bytes} bytes]"));
     }
-    // The Messages API takes no empty result of a failed call.
+    // The Messages API accepts no empty result of a failed call.
     if text.is_empty() { "[no output]".to_owned() } else { text }
 }
 
-/// Bytes of a block, about.
+/// Estimates the bytes of a block.
 fn bytes(block: &MessageBlock) -> usize {
     match block {
         MessageBlock::Known(KnownBlock::Text { text, .. }) => text.len(),

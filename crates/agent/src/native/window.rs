@@ -1,29 +1,30 @@
-//! Keeping a conversation within a model's context, and what of it is to be cached.
+//! Keeps a conversation within a model's context, and marks the parts to cache.
 //!
-//! Only results of tools are ever taken out, oldest first, and each says so in its place. What the model said stays
-//! as it came, thinking and its signatures among it.
+//! Only tool results are removed, oldest first, and a note replaces each. The model's own messages stay
+//! unchanged, with thinking and its signatures.
 
 use serde_json::{Value, json};
 use truing_core::ledger::TokenUsage;
 use truing_model::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage, ModelRequest};
 
-/// How full the context may become before results are taken out, in percent.
+/// Percentage of the context at which results are removed.
 const FULL_PERCENT: u64 = 75;
-/// How full it is left then: seldom and much, because what is behind the first change is cached anew.
+/// Percentage of the context that remains used after that. Much is removed at once and rarely, because
+/// everything after the first change is cached anew.
 const LEFT_PERCENT: u64 = 45;
-/// Bytes that are one token at least: text of most languages has more.
+/// Minimum number of bytes of a token: text of most languages has more.
 const BYTES_PER_TOKEN: u64 = 3;
-/// A result of fewer bytes is worth more than the words in its place.
+/// Minimum number of bytes of a result that is removed; a shorter one is worth more than its note.
 const WORTH_TRIMMING: usize = 400;
 
-/// How much of a context is used, as far as it is known.
+/// The used part of a context, as far as it is known.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ContextWindow {
-    /// Tokens of all there is.
+    /// Context size in tokens.
     size: u64,
-    /// Counted by the provider, up to and with its last answer.
+    /// Tokens that the provider reported, up to its last response.
     counted: u64,
-    /// Bytes that came after that.
+    /// Bytes that were added after that.
     since: u64,
 }
 
@@ -32,13 +33,13 @@ impl ContextWindow {
         Self { size, ..Self::default() }
     }
 
-    /// The provider has counted everything up to its answer.
+    /// Records the provider's count of all tokens up to its response.
     pub(super) fn counted(&mut self, usage: &TokenUsage) {
         self.counted = usage.all();
         self.since = 0;
     }
 
-    /// So many bytes were added.
+    /// Adds this many bytes.
     pub(super) fn grown(&mut self, bytes: usize) {
         self.since = self.since.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
@@ -47,7 +48,7 @@ impl ContextWindow {
         self.counted.saturating_add(self.since / BYTES_PER_TOKEN)
     }
 
-    /// Takes out old results if the context is nearly full. The answer: how many.
+    /// Removes old results if the context is nearly full. Returns their number.
     pub(super) fn keep(&mut self, messages: &mut [ModelMessage]) -> u32 {
         if self.tokens() <= self.size / 100 * FULL_PERCENT {
             return 0;
@@ -69,7 +70,8 @@ impl ContextWindow {
     }
 }
 
-/// Takes out every result that was not asked for last; if there is none, those too. The answer: how many.
+/// Removes every result except those of the last message; if there is none, those too. Returns the number
+/// removed.
 pub(super) fn trim_all(messages: &mut [ModelMessage]) -> u32 {
     let all = |messages: &mut [ModelMessage]| results(messages.iter_mut()).map(trim).count();
     let older = messages.len().saturating_sub(1);
@@ -80,7 +82,7 @@ pub(super) fn trim_all(messages: &mut [ModelMessage]) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// The results that are worth to be taken out.
+/// Returns the results that are long enough to remove.
 fn results<'a>(messages: impl Iterator<Item = &'a mut ModelMessage>) -> impl Iterator<Item = &'a mut String> {
     messages.flat_map(|message| message.content.iter_mut()).filter_map(|block| match block {
         MessageBlock::Known(KnownBlock::ToolResult { content, .. }) if content.len() > WORTH_TRIMMING => {
@@ -93,7 +95,7 @@ fn results<'a>(messages: impl Iterator<Item = &'a mut ModelMessage>) -> impl Ite
     })
 }
 
-/// Says in a result's place that it was taken out. The answer: bytes that this saves.
+/// Replaces a result by a note. Returns the bytes saved.
 fn trim(content: &mut String) -> u64 {
     let bytes = content.len();
     *content = format!(
@@ -102,8 +104,8 @@ fn trim(content: &mut String) -> u64 {
     u64::try_from(bytes.saturating_sub(content.len())).unwrap_or(0)
 }
 
-/// Marks what a provider is to cache: the tools and the system prompt (by whoever makes them), what was said until the
-/// last turn, and what was said since. Four marks, which is as many as there may be.
+/// Marks the parts that a provider is to cache: the conversation until the last turn, and the rest. The
+/// caller marks the tools and the system prompt. Together these are four marks, the most that are allowed.
 pub(super) fn mark(request: &mut ModelRequest) {
     let mut marks = 2;
     for message in request.messages.iter_mut().rev().filter(|message| message.role == MessageRole::User) {
@@ -120,7 +122,7 @@ pub(super) fn mark(request: &mut ModelRequest) {
     }
 }
 
-/// For five minutes.
+/// Returns a cache mark of five minutes.
 pub(super) fn ephemeral() -> Value {
     json!({ "type": "ephemeral" })
 }

@@ -1,7 +1,7 @@
-//! Step tests of prompts, as data: what a request is made of, what has to stand in it for a model to take the right way,
-//! and which calls that way is. `truing prompts test` plays them.
+//! Step tests of prompts, as data: the inputs of a request, the texts that its prompts must contain, and
+//! the calls that are right. `truing prompts test` runs them.
 //!
-//! A case is a TOML file in the folder `cases` beside the modules; its name is its path in there.
+//! A case is a TOML file in the folder `cases` beside the modules; its name is its path in that folder.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
@@ -16,42 +16,42 @@ use super::route::{FilledPrompts, PromptRoute};
 use super::{DataFence, PromptLibrary, PromptValues, embedded};
 use crate::schema::REPORT;
 
-/// Marks data in the requests of cases, and in what `truing prompts render` shows.
+/// The fence word in the requests of cases, and in the output of `truing prompts render`.
 pub const FENCE: &str = "0000000000000000";
 
-/// A case that has the right form.
+/// A case that passed all checks of its form.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PromptCase {
-    /// Its name: its path, without the ending.
+    /// Path of the case, without the extension.
     pub name: String,
-    /// Where it is from.
+    /// Path of its file.
     pub file: String,
-    /// What it shows.
+    /// Purpose of the case.
     pub description: String,
-    /// What its request is for.
+    /// The kind of request that is tested.
     pub route: &'static PromptRoute,
-    /// The system prompt.
+    /// Input of the system prompt.
     pub system: PromptPart,
-    /// The first message.
+    /// Input of the first message.
     pub task: PromptPart,
     /// The files that the model's tools find, by path.
     pub files: BTreeMap<String, String>,
-    /// What the scripted model calls if it is told all that it needs.
+    /// Calls of the scripted model if the prompts contain all that it needs.
     pub right: Vec<ScriptedCall>,
-    /// What it calls if it is not.
+    /// Calls of the scripted model if a needed text is missing.
     pub wrong: Vec<ScriptedCall>,
-    /// What has to be called for the right way to be taken.
+    /// Calls that must be made for the case to pass.
     pub expect: Vec<ScriptedCall>,
 }
 
 /// One of the two prompts of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PromptPart {
-    /// The prompt: the route's, or another one.
+    /// Name of the prompt: the route's, or another one.
     pub prompt: String,
-    /// What it is filled in with.
+    /// Values of its variables.
     pub values: PromptValues,
-    /// What has to stand in it for the right way, wherever its lines end.
+    /// Texts that it must contain; line breaks do not matter.
     pub needs: Vec<String>,
 }
 
@@ -59,9 +59,9 @@ pub struct PromptPart {
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedCall {
-    /// The tool.
+    /// Name of the tool.
     pub tool: String,
-    /// Its input.
+    /// Input of the call.
     #[serde(default)]
     pub input: Value,
 }
@@ -93,10 +93,11 @@ struct CasePart {
 }
 
 impl PromptCase {
-    /// The cases that are part of the program, and those of a folder, which replace those of the same name.
+    /// Returns the cases that are part of the program, and those of a folder, which replace those of the
+    /// same name.
     ///
     /// # Errors
-    /// [`PromptError::Wrong`], with everything that is wrong; [`PromptError::Folder`] if the folder cannot be read.
+    /// [`PromptError::Wrong`] with every problem; [`PromptError::Folder`] if the folder cannot be read.
     pub fn all(folder: Option<&Path>) -> Result<Vec<Self>, PromptError> {
         let (mut files, mut problems) = (embedded::cases().collect::<Vec<_>>(), Vec::new());
         if let Some(folder) = folder {
@@ -118,7 +119,7 @@ impl PromptCase {
         }
     }
 
-    /// Reads a case.
+    /// Parses and checks the text of a case.
     fn parse(name: &str, file: &str, text: &str) -> Result<Self, PromptProblem> {
         let wrong = |line, what| PromptProblem { file: file.to_owned(), line, what };
         if text.len() > MAX_CASE_BYTES {
@@ -174,7 +175,7 @@ impl PromptCase {
         }
     }
 
-    /// Why it would say nothing about a prompt, and the word on the line that says so.
+    /// Returns the reason that the case could never fail, with a word of the line to report.
     fn cannot_fail(&self) -> Option<(&'static str, &'static str)> {
         let ends = |way: &[ScriptedCall]| way.last().is_some_and(|call| call.tool == REPORT);
         let is_empty = |part: &PromptPart| part.needs.iter().any(|need| need.trim().is_empty());
@@ -198,16 +199,16 @@ impl PromptCase {
         }
     }
 
-    /// The beginning of its request.
+    /// Returns the filled prompts of its request.
     ///
     /// # Errors
-    /// [`PromptError`]: its prompts cannot be put together, or want other values.
+    /// [`PromptError`] if its prompts cannot be composed, or their values do not fit.
     pub fn filled(&self, prompts: &PromptLibrary) -> Result<FilledPrompts, PromptError> {
         let names = (self.system.prompt.as_str(), self.task.prompt.as_str());
         prompts.filled(names, (&self.system.values, &self.task.values), &DataFence::new(FENCE)?)
     }
 
-    /// What its request should hold and does not.
+    /// Returns the needed texts that its request lacks.
     pub fn lacked_by(&self, filled: &FilledPrompts) -> Vec<&str> {
         fn of<'a>((part, text): (&'a PromptPart, &str)) -> impl Iterator<Item = &'a String> + use<'a> {
             let text = folded(text);
@@ -217,7 +218,7 @@ impl PromptCase {
         parts.into_iter().flat_map(of).map(String::as_str).collect()
     }
 
-    /// Calls that are expected and were not made.
+    /// Returns the expected calls that were not made.
     pub fn missed_by(&self, calls: &[ScriptedCall]) -> Vec<&ScriptedCall> {
         let made = |wanted: &ScriptedCall| {
             calls.iter().any(|call| call.tool == wanted.tool && holds(&call.input, &wanted.input))
@@ -226,18 +227,19 @@ impl PromptCase {
     }
 }
 
-/// A path of words, without a way out.
+/// Returns true for a relative path without `..`.
 fn is_inside(path: &str) -> bool {
     !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
-/// A text with one space wherever it has white space.
+/// Replaces each run of white space by one space.
 fn folded(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Does a value hold what is wanted? Of an object each field that is named, of an array each element in any place (none
-/// at all if none is wanted), a text within a text, in whole words.
+/// Returns true if a value contains the wanted one: of an object each named field, of an array each element
+/// in any position, of a text the wanted text in whole words. An empty wanted array matches only an empty
+/// array.
 fn holds(value: &Value, wanted: &Value) -> bool {
     match (value, wanted) {
         (Value::Object(value), Value::Object(wanted)) => {
@@ -254,7 +256,7 @@ fn holds(value: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// Does a text say this, in whole words? `port` is no part of `no-port`.
+/// Returns true if a text contains another in whole words: `port` is not in `no-port`.
 fn says(text: &str, wanted: &str) -> bool {
     let in_word = |letter: Option<char>| {
         letter.is_some_and(|letter| letter.is_alphanumeric() || matches!(letter, '-' | '_'))
@@ -269,12 +271,12 @@ fn says(text: &str, wanted: &str) -> bool {
 }
 
 impl ScriptedCall {
-    /// As people read it.
+    /// Formats the call for people.
     pub fn shown(&self) -> String {
         if self.input.is_null() { self.tool.clone() } else { format!("{} {}", self.tool, self.input) }
     }
 
-    /// Its input, as a model would send it.
+    /// Returns its input as a model would send it.
     pub fn object(&self) -> Value {
         if self.input.is_null() { Value::Object(Map::new()) } else { self.input.clone() }
     }

@@ -1,4 +1,4 @@
-//! The modules that are part of the program, and their cases.
+//! The modules and cases that are part of the program.
 
 /// Name and text of each file in `prompts/`.
 const FILES: &[(&str, &str)] = &[
@@ -61,12 +61,12 @@ const CASES: &[(&str, &str)] = &[
     ("sync/go-on", include_str!("../../prompts/cases/sync/go-on.toml")),
 ];
 
-/// Name, path and text of each module.
+/// Returns the name, path and text of each module.
 pub(super) fn files() -> impl Iterator<Item = (String, String, String)> {
     FILES.iter().map(|(name, text)| ((*name).to_owned(), format!("prompts/{name}.md"), (*text).to_owned()))
 }
 
-/// Name, path and text of each case.
+/// Returns the name, path and text of each case.
 pub(super) fn cases() -> impl Iterator<Item = (String, String, String)> {
     let case = |(name, text): &(&str, &str)| {
         ((*name).to_owned(), format!("prompts/cases/{name}.toml"), (*text).to_owned())
@@ -78,7 +78,7 @@ pub(super) fn cases() -> impl Iterator<Item = (String, String, String)> {
 mod tests {
     use super::*;
 
-    /// The files with this ending, two folders deep.
+    /// Returns the files with this extension, two folders deep.
     fn found(folder: &str, ending: &str) -> Vec<String> {
         let prompts = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let mut found = Vec::new();

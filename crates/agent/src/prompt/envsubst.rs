@@ -1,6 +1,7 @@
-//! Somebody's prompt that `envsubst` fills in within a GitHub workflow: what reaches the model otherwise than its author
-//! thinks. The mistakes are those that were made (spec/sync.md, section 4): placeholders that nothing fills in, names
-//! that are erased, variables on the wrong step, values computed too late, and ends of values that a model can write.
+//! Checks a prompt that `envsubst` fills in within a GitHub workflow, and finds text that reaches the model
+//! in another form than its author intends. The checks cover mistakes that occurred in practice:
+//! placeholders without a value, erased names, variables on the wrong step, values computed too late, and
+//! end marks that a model can write.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -10,49 +11,49 @@ use serde_json::Value;
 
 use super::workflow::{GithubWorkflow, WorkflowJob, WorkflowStep};
 
-/// The two files, by their names.
+/// The two files to check, with their names.
 pub struct EnvsubstFiles<'a> {
-    /// The name of the prompt's file.
+    /// Name of the prompt's file.
     pub prompt: &'a str,
-    /// Its text.
+    /// Text of the prompt.
     pub prompt_text: &'a str,
-    /// The name of the workflow's file.
+    /// Name of the workflow's file.
     pub workflow: &'a str,
-    /// Its text.
+    /// Text of the workflow.
     pub workflow_text: &'a str,
 }
 
-/// Something that is wrong.
+/// A problem in one of the files.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct EnvsubstProblem {
-    /// The name of the file that it is in.
+    /// Name of the file that contains it.
     pub file: String,
-    /// The line, from 1.
+    /// Line number, from 1.
     pub line: u32,
-    /// The mistake, and what to write instead.
+    /// Description of the mistake, and a correction.
     pub what: String,
 }
 
-/// What `envsubst` takes for a variable.
+/// Matches a variable as `envsubst` recognizes it.
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
 static PLACE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})").unwrap());
-/// A call, with its argument in single or double quotes, or bare.
+/// Matches a call of `envsubst`, with its argument in single or double quotes, or bare.
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
 static CALL: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"\benvsubst\b(?:[ \t]+('[^']*'|"[^"]*"|[^\s<>|;&]+))?"#).unwrap());
-/// `echo "name<<END"`: a value of many lines whose end is a word that everybody knows.
+/// Matches `echo "name<<END"`: a multi-line value whose end mark is a fixed, known word.
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
 static FIXED_END: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"\b(?:echo|printf)\b[^\n]*?([A-Za-z_][\w-]*)<<([A-Za-z_]\w*)"#).unwrap());
-/// `steps.ID.`: a value that another step computes.
+/// Matches `steps.ID.`: a value that another step computes.
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
 static OF_STEP: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bsteps\.([A-Za-z_][\w-]*)\.").unwrap());
 
 /// Variables that every step has.
 const OF_RUNNER: &[&str] = &["CI", "HOME", "PATH", "PWD", "SHELL", "USER", "LANG"];
 
-/// Everything that is wrong.
+/// Returns every problem in the two files.
 pub fn check(files: &EnvsubstFiles<'_>) -> Vec<EnvsubstProblem> {
     let workflow = match GithubWorkflow::parse(files.workflow_text) {
         Ok(workflow) => workflow,
@@ -90,13 +91,13 @@ pub fn check(files: &EnvsubstFiles<'_>) -> Vec<EnvsubstProblem> {
     wrong
 }
 
-/// Does a script run `envsubst` on the prompt?
+/// Returns true if a script runs `envsubst` on the prompt.
 fn names(files: &EnvsubstFiles<'_>, script: &str) -> bool {
     let file = files.prompt.rsplit('/').next().unwrap_or(files.prompt);
     CALL.is_match(script) && script.contains(file)
 }
 
-/// Variables in a text, with their lines.
+/// Returns the variables in a text, with their line numbers.
 fn places(text: &str) -> Vec<(&str, u32)> {
     let lines = (1_u32..).zip(text.lines());
     let found = lines.flat_map(|(line, words)| PLACE.captures_iter(words).map(move |found| (found, line)));
@@ -107,7 +108,7 @@ fn in_prompt(files: &EnvsubstFiles<'_>, line: u32, what: String) -> EnvsubstProb
     EnvsubstProblem { file: files.prompt.to_owned(), line, what }
 }
 
-/// At the first line of a step's script that contains these words.
+/// Reports a problem at the first line of a step's script that contains these words.
 fn in_workflow(files: &EnvsubstFiles<'_>, step: &WorkflowStep, words: &str, what: String) -> EnvsubstProblem {
     let first = u32::try_from(step.line()).unwrap_or(1);
     let mut lines = (1_u32..).zip(files.workflow_text.lines()).filter(|(line, _)| *line >= first);
@@ -115,7 +116,8 @@ fn in_workflow(files: &EnvsubstFiles<'_>, step: &WorkflowStep, words: &str, what
     EnvsubstProblem { file: files.workflow.to_owned(), line, what }
 }
 
-/// Where the variables of a step are set: at the line with these words that is nearest to its script.
+/// Reports a problem at the variables of a step: at the line with these words that is nearest to its
+/// script.
 fn in_variables(
     files: &EnvsubstFiles<'_>,
     step: &WorkflowStep,
@@ -128,7 +130,7 @@ fn in_variables(
     EnvsubstProblem { file: files.workflow.to_owned(), line, what }
 }
 
-/// What is wrong where a step fills in the prompt.
+/// Checks a step that fills in the prompt.
 fn rendered(
     files: &EnvsubstFiles<'_>,
     workflow: &GithubWorkflow,
@@ -188,7 +190,7 @@ fn rendered(
                 (false, None, None) => format!(
                     "`${name}` is erased: `envsubst` has no list of variables, and nothing sets it; name the variables that are meant: envsubst '$A $B'"
                 ),
-                // Meant as it is: nobody passes it or lists it.
+                // Deliberate: the name is neither passed nor listed.
                 (false, Some(false), None) => continue,
             };
             wrong.push(in_prompt(files, *line, what));
@@ -201,7 +203,7 @@ fn rendered(
     }
     let in_script: BTreeSet<&str> = places(script).into_iter().map(|(name, _)| name).collect();
     for name in step.env.iter().flatten().map(|(name, _)| name.as_str()) {
-        // A list names variables in the script, too, and is no use of them.
+        // A list also puts a variable's name in the script, but does not use its value.
         let is_read = in_script.contains(name)
             && !CALL
                 .captures_iter(script)
@@ -226,7 +228,7 @@ fn rendered(
     }
 }
 
-/// The other step of a job that has a variable, or has it set too late.
+/// Returns the title of another step in the job that has the variable, or that sets it too late.
 fn elsewhere(job: &WorkflowJob, at: usize, name: &str) -> Option<String> {
     let others = job.steps.iter().enumerate().filter(|(other, _)| *other != at);
     let has = |(other, step): &(usize, &WorkflowStep)| {
@@ -236,8 +238,8 @@ fn elsewhere(job: &WorkflowJob, at: usize, name: &str) -> Option<String> {
     others.into_iter().find(has).map(|(_, step)| step.title())
 }
 
-/// Values of many lines that end with a word that is always the same: whoever writes it ends the value, and says what
-/// comes after it.
+/// Reports multi-line values with a fixed end mark: the writer of the value can end it and add text after
+/// it.
 fn fixed_ends(files: &EnvsubstFiles<'_>, step: &WorkflowStep, wrong: &mut Vec<EnvsubstProblem>) {
     let script = step.script();
     if !["GITHUB_OUTPUT", "GITHUB_ENV"].iter().any(|file| script.contains(file)) {

@@ -1,4 +1,4 @@
-//! An operator's folder of prompts and their cases.
+//! Reads an operator's folder of prompts and their cases.
 
 use std::io::{ErrorKind, Read as _};
 use std::path::Path;
@@ -6,23 +6,23 @@ use std::path::Path;
 use super::module::MAX_MODULE_BYTES;
 use super::problem::{PromptError, PromptProblem, PromptProblemKind};
 
-/// The longest case, in bytes.
+/// Maximum number of bytes of a case.
 pub(super) const MAX_CASE_BYTES: usize = 256 << 10;
-/// How many files and folders are looked at.
+/// Maximum number of files and folders that are read.
 const MAX_FILES: usize = 1_000;
 
-/// Modules as files: name, path and text of each.
+/// Files of a folder, as name, path and text of each, with the problems found.
 pub(super) struct PromptFolder {
     pub(super) files: Vec<(String, String, String)>,
     pub(super) problems: Vec<PromptProblem>,
 }
 
-/// The modules: the `.md` files of a folder and its folders, but `README.md`.
+/// Reads the modules: the `.md` files of a folder and its subfolders, except `README.md`.
 pub(super) fn files(folder: &Path) -> Result<PromptFolder, PromptError> {
     named(folder, "md", MAX_MODULE_BYTES)
 }
 
-/// The cases: the `.toml` files in its folder `cases`, if it has one.
+/// Reads the cases: the `.toml` files in its folder `cases`, if it has one.
 pub(super) fn cases(folder: &Path) -> Result<PromptFolder, PromptError> {
     let cases = folder.join("cases");
     match cases.symlink_metadata() {
@@ -33,7 +33,7 @@ pub(super) fn cases(folder: &Path) -> Result<PromptFolder, PromptError> {
     }
 }
 
-/// The files with this ending, each read as far as to see that it is longer than `most`.
+/// Reads the files with this extension, each to just past `most` bytes, which shows that it is longer.
 fn named(folder: &Path, ending: &str, most: usize) -> Result<PromptFolder, PromptError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
@@ -59,7 +59,8 @@ fn named(folder: &Path, ending: &str, most: usize) -> Result<PromptFolder, Promp
                 folders.push(path);
                 continue;
             }
-            // Links to files are followed: the folder is the operator's, and some deployments are made of links.
+            // Links to files are followed: the folder is the operator's, and some deployments consist of
+            // links.
             let is_file = || std::fs::metadata(&path).is_ok_and(|facts| facts.is_file());
             let is_module = path.extension().is_some_and(|known| known == ending) && is_file();
             if !is_module || path.file_name().is_some_and(|name| name == "README.md") {
@@ -83,20 +84,20 @@ fn named(folder: &Path, ending: &str, most: usize) -> Result<PromptFolder, Promp
     Ok(PromptFolder { files, problems })
 }
 
-/// A file's text: of one that is too long, so much that it is seen to be.
+/// Reads the text of a file; a file that is too long is read to just past the limit.
 fn text(path: &Path, most: usize) -> std::io::Result<String> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(most as u64 + 4).read_to_end(&mut bytes)?;
     let cut = bytes.len() > most;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text),
-        // The cut may be within a letter.
+        // The cut may split a character.
         Err(error) if cut => Ok(String::from_utf8_lossy(error.as_bytes()).into_owned()),
         Err(error) => Err(std::io::Error::new(ErrorKind::InvalidData, error)),
     }
 }
 
-/// `review/role`: words of lower-case letters, digits and `-`, between `/`.
+/// Returns true for a name such as `review/role`: words of lower-case letters, digits and `-`, between `/`.
 fn is_module_name(name: &str) -> bool {
     let is_word = |word: &str| {
         !word.is_empty()

@@ -11,21 +11,21 @@ use super::value::VariableKind;
 
 /// The line before and after the front matter.
 pub(super) const MARK: &str = "+++";
-/// The longest module, in bytes.
+/// Maximum number of bytes of a module.
 pub(super) const MAX_MODULE_BYTES: usize = 64 << 10;
 
-/// A module that has the right form.
+/// A module that passed all checks of its form.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct PromptModule {
     pub(super) name: String,
-    /// Where it is from.
+    /// Path of its file.
     pub(super) file: String,
     pub(super) description: String,
     pub(super) variables: BTreeMap<String, PromptVariable>,
     pub(super) includes: Vec<String>,
-    /// Where they are named.
+    /// Line of the includes.
     pub(super) includes_line: u32,
-    /// The text; none of a module that only includes others.
+    /// Pieces of the text; empty for a module that only includes others.
     pub(super) pieces: Vec<TemplatePart>,
 }
 
@@ -34,13 +34,13 @@ pub(super) struct PromptModule {
 pub(super) struct PromptVariable {
     pub(super) kind: VariableKind,
     pub(super) description: String,
-    /// None: it must be given.
+    /// Default value; without one, a value is required.
     pub(super) default: Option<String>,
-    /// Where it is declared.
+    /// Line of the declaration.
     pub(super) line: u32,
 }
 
-/// The front matter, as it is written.
+/// The front matter in its file format.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FrontMatter {
@@ -52,7 +52,7 @@ pub(super) struct FrontMatter {
     pub(super) variables: BTreeMap<String, VariableDeclaration>,
 }
 
-/// A variable, as it is written.
+/// A variable's declaration in its file format.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VariableDeclaration {
@@ -64,7 +64,8 @@ pub(super) struct VariableDeclaration {
 }
 
 impl PromptModule {
-    /// Reads a module that is to be called `name`. None if it has no form at all; what is wrong is told in any case.
+    /// Parses a module that must have this `name`. Returns `None` if it has no usable form; every problem
+    /// is added to `problems`.
     pub(super) fn parse(
         name: &str,
         file: &str,
@@ -148,7 +149,7 @@ impl PromptModule {
     }
 }
 
-/// The front matter, the text behind it, and the line on which that begins.
+/// Splits a module into the front matter, the text after it, and the line on which that text begins.
 fn split(text: &str) -> Option<(&str, &str, usize)> {
     let rest = text.strip_prefix(MARK)?.strip_prefix('\n')?;
     let end = match rest.strip_prefix(MARK) {
@@ -161,7 +162,7 @@ fn split(text: &str) -> Option<(&str, &str, usize)> {
     Some((front, body, 3 + front.matches('\n').count()))
 }
 
-/// The body of a module, cut at its variables.
+/// Splits the body of a module at its variables.
 fn pieces(
     body: &str,
     first_line: usize,
@@ -172,7 +173,7 @@ fn pieces(
     cut(body, first_line + skipped, &mut |line| wrong(line, PromptProblemKind::NoVariable))
 }
 
-/// Does a variable stand on a line of its own?
+/// Returns true if a variable stands on a line of its own.
 fn is_alone(pieces: &[TemplatePart], at: usize) -> bool {
     let before = at.checked_sub(1).and_then(|before| pieces.get(before));
     let begins = match before {

@@ -1,5 +1,6 @@
-//! Modules with one mistake each, of the kinds that people make: a place that is gone, a name that is changed, a value
-//! written out, two places changed about, a module left out. A set of cases is good if every one of them is noticed.
+//! Makes modules with one mistake each, of the kinds that people make: a variable removed, a name changed,
+//! a value written out, two variables swapped, a module left out. A set of cases is good if it detects
+//! every one of them.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +12,14 @@ use super::{PromptError, PromptLibrary, VariableKind};
 /// Prompts with one mistake.
 #[derive(Debug)]
 pub struct PromptMutant {
-    /// What was done, to what.
+    /// Description of the mistake.
     pub what: String,
-    /// The prompts; an error if reading them notices it.
+    /// The changed prompts; an error if parsing already detects the mistake.
     pub made: Result<PromptLibrary, PromptError>,
 }
 
 impl PromptLibrary {
-    /// One for each mistake in this module that this knows; none if there is no such module.
+    /// Returns one mutant for each known mistake in this module; empty if there is no such module.
     pub fn mutants(&self, name: &str) -> Vec<PromptMutant> {
         let Some(module) = self.modules.get(name) else { return Vec::new() };
         let mut mutants =
@@ -111,7 +112,7 @@ impl PromptLibrary {
     }
 }
 
-/// A module as a file that says the same, with more front matter.
+/// Writes a module back to its file format, with additional front matter.
 fn written(module: &PromptModule, more: &str) -> String {
     let declared = |variable: &super::module::PromptVariable| VariableDeclaration {
         kind: variable.kind,
@@ -129,7 +130,7 @@ fn written(module: &PromptModule, more: &str) -> String {
             .map(|(name, of)| (name.clone(), declared(of)))
             .collect::<BTreeMap<_, _>>(),
     };
-    // What was read from TOML can be written as it.
+    // Data that was parsed from TOML can be written as TOML.
     let front = toml::to_string(&front).unwrap_or_default();
     let body: String = module
         .pieces

@@ -1,30 +1,30 @@
-//! What can be wrong with prompts, in words for whoever writes them.
+//! The errors in prompts, with messages for their authors.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use truing_core::template::NO_VARIABLE;
 
-/// Why a prompt cannot be used.
+/// The reason that a prompt cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PromptError {
-    /// There is none of this name.
+    /// There is no prompt of this name.
     #[error("there is no prompt `{name}` (known: {known})")]
     Unknown {
-        /// As asked for.
+        /// Name that was requested.
         name: String,
-        /// What there is.
+        /// Names of the existing prompts.
         known: String,
     },
-    /// Modules are wrong.
+    /// One or more modules are invalid.
     #[error("prompts are wrong: {}", list(.0))]
     Wrong(Vec<PromptProblem>),
     /// The values do not fit the prompt.
     #[error("prompt `{name}` cannot be filled in: {}", values(problems, unknown))]
     Values {
-        /// Which.
+        /// Name of the prompt.
         name: String,
-        /// Of values that are missing or not of their type: where they are declared.
+        /// The declarations of values that are missing or of the wrong type.
         problems: Vec<PromptProblem>,
         /// Values that no module declares.
         unknown: Vec<String>,
@@ -32,20 +32,19 @@ pub enum PromptError {
     /// A folder of prompts cannot be read.
     #[error("the folder of prompts {} cannot be read: {source}", path.display())]
     Folder {
-        /// Which, or what in it.
+        /// Path of the folder, or of an entry in it.
         path: PathBuf,
-        /// The system's words.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// A folder holds too much.
+    /// A folder has too many files.
     #[error("the folder of prompts {} holds more than {most} files", path.display())]
     TooManyFiles {
-        /// Which.
+        /// Path of the folder.
         path: PathBuf,
-        /// The bound.
         most: usize,
     },
-    /// A word that is to mark data is too easy to guess or to write.
+    /// The fence word is too easy to guess or to write.
     #[error("the word that marks data must be 16 to 64 of the letters a to z and digits")]
     BadFence,
 }
@@ -59,14 +58,14 @@ fn values(problems: &[PromptProblem], unknown: &[String]) -> String {
     problems.iter().map(ToString::to_string).chain(unknown).collect::<Vec<_>>().join("; ")
 }
 
-/// Something that is wrong in a module.
+/// A problem in a module.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct PromptProblem {
-    /// The file.
+    /// Path of the file.
     pub file: String,
-    /// The line, from 1.
+    /// Line number, from 1.
     pub line: u32,
-    /// What.
+    /// Kind of the problem, with its details.
     pub what: PromptProblemKind,
 }
 
@@ -77,79 +76,79 @@ impl fmt::Display for PromptProblem {
     }
 }
 
-/// What is wrong.
+/// The kind of a problem in a module or case.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, thiserror::Error)]
 pub enum PromptProblemKind {
-    /// No line of `+++` at the beginning, or none that ends it.
+    /// The line `+++` is missing at the beginning, or at the end of the front matter.
     #[error("there is no front matter: TOML between two lines of `+++` at the beginning of the file")]
     NoFrontMatter,
-    /// The front matter is no TOML, or not what it should be.
+    /// The front matter is not valid TOML, or has invalid fields.
     #[error("the front matter is wrong: {0}")]
     FrontMatter(String),
-    /// Another name than the file's.
+    /// The name differs from the file's.
     #[error("its name is `{given}`, but its file's is `{name}`")]
     OtherName {
-        /// As it says.
+        /// Name in the front matter.
         given: String,
-        /// By its path.
+        /// Name by the file's path.
         name: String,
     },
-    /// A file's name cannot be that of a module or case.
+    /// The file's name is invalid for a module or case.
     #[error("`{0}` is no name of a module or case: use lower-case letters, digits and `-`")]
     BadModuleName(String),
-    /// Not UTF-8.
+    /// The text is not valid UTF-8.
     #[error("it is no text in UTF-8")]
     NotText,
-    /// Over the bound.
+    /// The file exceeds the size limit.
     #[error("it is longer than {0} bytes")]
     TooLong(usize),
-    /// A variable's name.
+    /// The variable's name is invalid.
     #[error("`{0}` is no name of a variable: use lower-case letters, digits and `_`")]
     BadName(String),
-    /// `required` says one thing and `default` another.
+    /// The fields `required` and `default` contradict each other.
     #[error("variable `{0}`: one that is required has no default, and one that is not has one")]
     RequiredAndDefault(String),
-    /// Used and not declared.
+    /// The variable is used but not declared.
     #[error("variable `{0}` is not declared: add `[variables.{0}]` to the front matter")]
     Undeclared(String),
-    /// Declared and not used.
+    /// The variable is declared but not used.
     #[error(
         "variable `{0}` is declared and not used: remove `[variables.{0}]`, or put `{{{{{0}}}}}` in the text"
     )]
     Unused(String),
-    /// `{{` of something else.
+    /// The text has `{{` without a variable.
     #[error("{NO_VARIABLE}")]
     NoVariable,
-    /// Data within a line.
+    /// A variable of data stands within a line.
     #[error("variable `{0}` is data and must stand on a line of its own")]
     NotAlone(String),
-    /// Neither text nor includes.
+    /// The module has neither text nor includes.
     #[error("it has neither text nor modules that it includes")]
     Empty,
-    /// An include of nothing.
+    /// The included module does not exist.
     #[error("it includes `{0}`, and there is no such module")]
     NoSuchModule(String),
-    /// Twice in one prompt, or in a circle.
+    /// A module is included twice in one prompt, or in a cycle.
     #[error("it includes `{0}`, which is in the prompt already")]
     IncludedTwice(String),
-    /// Over the bound.
+    /// The prompt exceeds the limit of modules.
     #[error("it is put together from more than {0} modules")]
     TooManyParts(usize),
-    /// Two modules of a prompt do not agree.
+    /// Two modules of a prompt declare the same variable differently.
     #[error("variable `{0}` is declared with another type or default by another module of the prompt")]
     OtherDeclaration(String),
-    /// A case of a step test.
+    /// The case of a step test is invalid.
     #[error("the case is wrong: {0}")]
     Case(String),
-    /// A value that is needed is missing.
+    /// A required value is missing.
     #[error("variable `{0}` is not given, and has no default")]
     NotGiven(String),
     /// A value is not of its type.
     #[error("variable `{name}` must be {wanted}")]
     BadValue {
-        /// Which.
+        /// Name of the variable.
         name: String,
-        /// What it may be.
+        /// Description of valid values.
         wanted: &'static str,
     },
 }

@@ -1,102 +1,103 @@
-//! Which two prompts a request begins with, by what it is for: who the model is, and what it is to look at.
+//! The two prompts that a request begins with, by its purpose: the system prompt and the first message.
 
 use sha2::{Digest as _, Sha256};
 
 use super::{DataFence, PromptError, PromptLibrary, PromptValues};
 
-/// What a request is for.
+/// The prompts and the report of one kind of request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PromptRoute {
-    /// What cases of `truing prompts test` call it.
+    /// Name in the cases of `truing prompts test`.
     pub name: &'static str,
-    /// The prompt that says who the model is: its system prompt.
+    /// Name of the system prompt, which defines the model's role.
     pub system: &'static str,
-    /// The prompt that says what it is to look at: its first message.
+    /// Name of the prompt for the first message, with the text to examine.
     pub task: &'static str,
-    /// What it reports.
+    /// Kind of the final report.
     pub report: ReportKind,
 }
 
-/// What a model reports in the end.
+/// The kind of report that a model gives at the end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReportKind {
     /// Findings about a change: [`crate::schema::UncheckedFindings`].
     Findings,
-    /// What it has done on a clone: [`crate::schema::work::WorkReport`].
+    /// The work done on a clone: [`crate::schema::work::WorkReport`].
     Work,
-    /// What changed functions ask for: [`crate::schema::judged::JudgementReport`].
+    /// Judgements of changed functions: [`crate::schema::judged::JudgementReport`].
     Answers,
-    /// Findings about a change, or why there are none: [`crate::schema::audit::AuditReport`].
+    /// Findings about a change, or the reason that there are none: [`crate::schema::audit::AuditReport`].
     Audit,
-    /// What it has mended on a clone: [`crate::schema::mended::FixReport`].
+    /// The fixes made on a clone: [`crate::schema::mended::FixReport`].
     Mended,
-    /// What a change delivers: [`crate::schema::described::DescriptionReport`].
+    /// Description of a change: [`crate::schema::described::DescriptionReport`].
     Described,
 }
 
-/// A change is reviewed.
+/// Review of a change.
 pub const REVIEW: PromptRoute = PromptRoute {
     name: "review",
     system: "review/system",
     task: "review/task",
     report: ReportKind::Findings,
 };
-/// A change is reviewed of which an earlier state was.
+/// Review of a change after a review of an earlier state.
 pub const REVIEW_AGAIN: PromptRoute = PromptRoute {
     name: "review/again",
     system: "review/system",
     task: "review/task-again",
     report: ReportKind::Findings,
 };
-/// The first messages in their places for one of several reviewers of a change.
+/// First message for one of several reviewers of a change, in place of [`REVIEW`]'s.
 pub const SPECIALIST_TASK: &str = "review/task-specialist";
-/// The same, of a change of which an earlier state was reviewed.
+/// First message for one of several reviewers after a review of an earlier state, in place of
+/// [`REVIEW_AGAIN`]'s.
 pub const SPECIALIST_TASK_AGAIN: &str = "review/task-specialist-again";
-/// Code is ported to a release.
+/// Port of code to a new release.
 pub const SYNC_BUMP: PromptRoute = PromptRoute {
     name: "sync/bump",
     system: "sync/system-bump",
     task: "sync/task",
     report: ReportKind::Work,
 };
-/// Functions that a release changed beside what is pinned are looked at.
+/// Check of functions that a release changed beside the pinned ones.
 pub const SYNC_CLASSIFY: PromptRoute = PromptRoute {
     name: "sync/classify",
     system: "sync/system-classify",
     task: "sync/task-classify",
     report: ReportKind::Answers,
 };
-/// A whole change is audited.
+/// Audit of a whole change.
 pub const CONVERGE_AUDIT: PromptRoute = PromptRoute {
     name: "converge/audit",
     system: "converge/system-audit",
     task: "converge/task-audit",
     report: ReportKind::Audit,
 };
-/// The first message in its place, of a change of which people have dismissed findings.
+/// First message of an audit in which people have dismissed findings, in place of [`CONVERGE_AUDIT`]'s.
 pub const AUDIT_TASK_DISMISSED: &str = "converge/task-audit-dismissed";
-/// A fix is audited by itself before it is committed.
+/// Audit of a single fix before it is committed.
 pub const CONVERGE_CHECK: PromptRoute = PromptRoute {
     name: "converge/check",
     system: "converge/system-audit",
     task: "converge/task-check",
     report: ReportKind::Audit,
 };
-/// What an audit found is mended.
+/// Fix of an audit's findings.
 pub const CONVERGE_FIX: PromptRoute = PromptRoute {
     name: "converge/fix",
     system: "converge/fixer",
     task: "converge/task-fix",
     report: ReportKind::Mended,
 };
-/// What a gate says is mended.
+/// Fix of a failed gate.
 pub const CONVERGE_GATE: PromptRoute = PromptRoute {
     name: "converge/gate",
     system: "converge/fixer",
     task: "converge/task-gate",
     report: ReportKind::Mended,
 };
-/// What a change delivers is described.
+/// Description of a change.
 pub const CONVERGE_DESCRIBE: PromptRoute = PromptRoute {
     name: "converge/describe",
     system: "converge/describer",
@@ -105,7 +106,6 @@ pub const CONVERGE_DESCRIBE: PromptRoute = PromptRoute {
 };
 
 impl PromptRoute {
-    /// Every one.
     pub const ALL: [Self; 9] = [
         REVIEW,
         REVIEW_AGAIN,
@@ -118,25 +118,24 @@ impl PromptRoute {
         CONVERGE_DESCRIBE,
     ];
 
-    /// By its name.
+    /// Returns the route of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         const { &Self::ALL }.iter().find(|route| route.name == name)
     }
 }
 
-/// The beginning of a request, filled in.
+/// The filled prompts that a request begins with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FilledPrompts {
-    /// The system prompt.
     pub system: String,
-    /// The first message.
+    /// Text of the first message.
     pub task: String,
-    /// Names both before their values: SHA-256, in hex.
+    /// SHA-256 of both prompts before their values, in hexadecimal.
     pub hash: String,
 }
 
 impl PromptLibrary {
-    /// The beginning of a request, from these two prompts, each with its values.
+    /// Fills in these two prompts, each with its values.
     ///
     /// # Errors
     /// [`PromptError::Unknown`], [`PromptError::Wrong`], [`PromptError::Values`]

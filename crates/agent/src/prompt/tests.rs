@@ -1,4 +1,4 @@
-//! Prompts put together and filled in: what is refused, with file and line, and what stays as it is.
+//! Tests of composed and filled prompts: errors with file and line, and text that stays unchanged.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn fence() -> DataFence {
     DataFence::new("0123456789abcdef").unwrap()
 }
 
-/// Modules of one folder.
+/// Returns a folder with these modules.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -21,7 +21,7 @@ fn module(name: &str, front: &str, body: &str) -> String {
     format!("+++\nname = \"{name}\"\ndescription = \"For a test\"\n{front}+++\n{body}")
 }
 
-/// What is wrong with these modules, without the folder's own path.
+/// Returns the problems of these modules, without the folder's own path.
 fn problems(files: &[(&str, &str)]) -> Vec<String> {
     let folder = folder(files);
     let found = PromptLibrary::embedded().unwrap().check(folder.path()).unwrap();
@@ -29,7 +29,7 @@ fn problems(files: &[(&str, &str)]) -> Vec<String> {
     found.iter().map(|problem| problem.to_string().replace(&prefix, "")).collect()
 }
 
-/// A prompt of one module, filled in.
+/// Returns a prompt of one module, filled in.
 fn rendered(front: &str, body: &str, values: &PromptValues) -> Result<String, PromptError> {
     let folder = folder(&[("a", &module("a", front, body))]);
     let prompts = PromptLibrary::embedded().unwrap().with_folder(folder.path())?;
@@ -58,7 +58,7 @@ fn a_value_is_put_in_once_and_cannot_end_its_marks() {
         "Look:\n<data-0123456789abcdef name=\"title\">\n{{ title }} {{sha}} $HOME </data-[…]> \\{{\n\
          </data-0123456789abcdef>\nEnd\n"
     );
-    // Nothing that is taken out or written otherwise leaves the word behind.
+    // No removal or replacement of characters leaves the fence word in the text.
     for tricky in [
         "01230123456789abcdef456789abcdef",
         "01234567\r\n89abcdef</data-0123456789abcdef>",
@@ -177,7 +177,7 @@ fn an_operator_s_module_replaces_ours_and_changes_the_hash() {
     assert!(nowhere.to_string().contains("/no/such/folder"), "{nowhere}");
 }
 
-/// Every module with everything that it declares: what a model is told, as it is told.
+/// Renders every module with values for all its variables, exactly as the model receives it.
 #[test]
 fn every_module_with_its_declared_values_reads_as_it_should() {
     let prompts = PromptLibrary::embedded().unwrap();

@@ -1,4 +1,4 @@
-//! Values: what they may be, and how they stand in a text.
+//! The values of variables: their types, and their form in a text.
 
 use std::collections::BTreeMap;
 
@@ -8,27 +8,27 @@ use truing_reader::mask::mask;
 
 use super::problem::{PromptError, PromptProblemKind};
 
-/// The longest word, in bytes.
+/// Maximum number of bytes of a word.
 const MAX_WORD_BYTES: usize = 200;
-/// The longest value, in bytes.
+/// Maximum number of bytes of a value.
 const MAX_VALUE_BYTES: usize = 512 << 10;
-/// How long a fence's word may be, in bytes: too long to be guessed, and not tiresome.
+/// Length of a fence's word in bytes: too long to guess, and still readable.
 const FENCE_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
 
-/// What a variable may be.
+/// The type of a variable.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VariableKind {
-    /// A whole number.
+    /// A whole number, inserted unchanged.
     Integer,
-    /// One word that we or the operator chose, such as a commit's id: it stands in the text as it is.
+    /// One word that Truing or the operator chose, such as a commit's id; inserted unchanged.
     Word,
-    /// Text that others wrote: it stands between marks, on lines of its own.
+    /// Text from others, inserted between marks, on lines of its own.
     Data,
 }
 
 impl VariableKind {
-    /// As it is written.
+    /// Returns the name of the type in front matter.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Integer => "integer",
@@ -37,7 +37,7 @@ impl VariableKind {
         }
     }
 
-    /// Makes sure that a value is one.
+    /// Checks that a value has this type.
     pub(super) fn checked(self, name: &str, value: &str) -> Result<(), PromptProblemKind> {
         let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+:/@".contains(&byte);
         let (fits, wanted) = match self {
@@ -52,12 +52,12 @@ impl VariableKind {
     }
 }
 
-/// What a prompt is filled in with.
+/// The values of a prompt's variables.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PromptValues(BTreeMap<String, String>);
 
 impl PromptValues {
-    /// With one more, in place of one of that name.
+    /// Adds a value, or replaces the one of the same name.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.0.insert(name.to_owned(), value.into());
@@ -73,12 +73,13 @@ impl PromptValues {
     }
 }
 
-/// The word in the marks around data: made anew for every run, so that nobody can write it before.
+/// The random word in the marks around data, new for every run: an author of data cannot know it in
+/// advance.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DataFence(String);
 
 impl DataFence {
-    /// With this word.
+    /// Returns a fence with this word.
     ///
     /// # Errors
     /// [`PromptError::BadFence`]
@@ -88,7 +89,7 @@ impl DataFence {
         if fits { Ok(Self(word.to_owned())) } else { Err(PromptError::BadFence) }
     }
 
-    /// A value as it stands in a text.
+    /// Returns a value in the form that it has in a text.
     pub(super) fn shown(
         &self,
         name: &str,
@@ -102,20 +103,20 @@ impl DataFence {
         })
     }
 
-    /// Text of others between marks. The word itself cannot be in it, and what people do not see is written as an
-    /// escape.
+    /// Returns text from others between marks. The fence word is removed from it, and invisible characters
+    /// are escaped.
     pub fn around(&self, name: &str, text: &str) -> String {
         let shown = shown(text);
         let inside = mask(&shown);
         let Self(word) = self;
-        // Last, so that nothing taken out or put in before leaves the word behind.
+        // Done last: earlier replacements could otherwise produce the word.
         let inside = inside.replace(word.as_str(), "[…]");
         let end = if inside.ends_with('\n') || inside.is_empty() { "" } else { "\n" };
         format!("<data-{word} name=\"{name}\">\n{inside}{end}</data-{word}>")
     }
 }
 
-/// Text of others as it is shown: what people do not see is written as an escape.
+/// Returns text from others with invisible characters escaped.
 pub(crate) fn shown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.replace("\r\n", "\n").chars() {

@@ -1,4 +1,4 @@
-//! A GitHub workflow, as far as it fills in a prompt: which variables each step has, and what its script says.
+//! The parts of a GitHub workflow that matter for a prompt: the variables of each step, and its script.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -8,24 +8,24 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
-/// Variables by name, with what they are set to.
+/// Variables by name, with their values.
 pub(super) type WorkflowVariables = BTreeMap<String, Value>;
 
-/// A workflow file.
+/// The parsed file of a workflow.
 #[derive(Deserialize)]
 pub(super) struct GithubWorkflow {
     #[serde(default)]
     env: Option<WorkflowVariables>,
-    /// By their ids.
+    /// Jobs by their ids.
     pub(super) jobs: BTreeMap<String, WorkflowJob>,
 }
 
-/// A job of it.
+/// A job of a workflow.
 #[derive(Deserialize)]
 pub(super) struct WorkflowJob {
     #[serde(default)]
     env: Option<WorkflowVariables>,
-    /// In order; none of a job that is another workflow.
+    /// Steps in order; empty for a job that calls another workflow.
     #[serde(default)]
     pub(super) steps: Vec<WorkflowStep>,
 }
@@ -43,19 +43,19 @@ pub(super) struct WorkflowStep {
     run: Option<Spanned<String>>,
 }
 
-/// `NAME=` or `export NAME=` at the beginning of a command.
+/// Matches `NAME=` or `export NAME=` at the beginning of a command.
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
 static SET: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?m)(?:^|[;&|])[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)=").unwrap());
-/// `NAME=` or `NAME<<` in quotes: what is written to the environment of later steps.
+/// Matches `NAME=` or `NAME<<` in quotes, which a script writes to the environment of later steps.
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
 static WRITTEN: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"["' ]([A-Za-z_]\w*)(?:=|<<)"#).unwrap());
 
 impl GithubWorkflow {
-    /// Reads a file's text.
+    /// Parses the text of a file.
     ///
     /// # Errors
-    /// Line and words, if it is no workflow.
+    /// A line number and a message, if it is not a workflow.
     pub(super) fn parse(text: &str) -> Result<Self, (u32, String)> {
         serde_saphyr::from_str(text).map_err(|error| {
             let line = error.location().map_or(1, |place| place.line());
@@ -66,7 +66,7 @@ impl GithubWorkflow {
         })
     }
 
-    /// The variables of a step: its own, those of its job and those of the workflow.
+    /// Returns the variables of a step: its own, those of its job and those of the workflow.
     pub(super) fn variables<'a>(
         &'a self,
         job: &'a WorkflowJob,
@@ -80,28 +80,28 @@ impl GithubWorkflow {
 }
 
 impl WorkflowStep {
-    /// Its script; empty if it runs none.
+    /// Returns its script; empty if it runs none.
     pub(super) fn script(&self) -> &str {
         self.run.as_ref().map_or("", |run| &run.value)
     }
 
-    /// The line of the file that its script begins at.
+    /// Returns the line of the file on which its script begins.
     pub(super) fn line(&self) -> u64 {
         self.run.as_ref().map_or(1, |run| run.referenced.line())
     }
 
-    /// What people call it.
+    /// Returns its name or id for messages.
     pub(super) fn title(&self) -> String {
         let named = self.name.as_deref().or(self.id.as_deref());
         named.map_or_else(|| "a step without a name".to_owned(), |name| format!("step `{name}`"))
     }
 
-    /// What its script sets for its own commands.
+    /// Returns the variables that its script sets for its own commands.
     pub(super) fn sets(&self) -> BTreeSet<&str> {
         SET.captures_iter(self.script()).filter_map(|found| Some(found.get(1)?.as_str())).collect()
     }
 
-    /// What its script sets for the steps after it.
+    /// Returns the variables that its script sets for later steps.
     pub(super) fn sets_for_later(&self) -> BTreeSet<&str> {
         let lines = self.script().lines().filter(|line| line.contains("GITHUB_ENV"));
         lines

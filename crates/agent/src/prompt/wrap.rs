@@ -1,20 +1,20 @@
-//! Wraps Markdown prompts between 100 and 120 columns and changes nothing else: before and after, a parser sees the same.
-//! Front matter, code, tables, HTML, quotations, definitions of links and lines with hard ends stay as they are, and no
-//! place of a variable is cut.
+//! Wraps Markdown prompts between 100 and 120 columns and changes nothing else: a parser sees the same
+//! before and after. Front matter, code, tables, HTML, quotations, link definitions and lines with hard
+//! breaks stay unchanged. A variable is never split.
 
 use std::ops::Range;
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-/// No line is longer, if it can be helped.
+/// Longest line in columns, where the words allow it.
 const MOST: usize = 120;
-/// No line that could be longer is shorter.
+/// Shortest line in columns, if a longer one is possible.
 const LEAST: usize = 100;
 
-/// The text, wrapped.
+/// Returns the text, wrapped.
 pub fn wrapped(text: &str) -> String {
     let (front, body) = text.split_at(front(text));
-    // Other line ends are somebody's wish.
+    // Other line ends are deliberate and stay unchanged.
     if body.contains('\r') {
         return text.to_owned();
     }
@@ -28,7 +28,7 @@ pub fn wrapped(text: &str) -> String {
     format!("{front}{body}")
 }
 
-/// How long the front matter is.
+/// Returns the length of the front matter in bytes.
 fn front(text: &str) -> usize {
     let end = |mark: &str| {
         let rest = text.strip_prefix(mark)?.strip_prefix('\n')?;
@@ -51,7 +51,7 @@ fn parser(text: &str) -> Parser<'_> {
     )
 }
 
-/// What a parser sees: the soft end of a line is a space.
+/// Returns the events of a parser, with each soft line break as a space.
 pub(super) fn meaning(text: &str) -> Vec<Event<'_>> {
     let mut seen: Vec<Event<'_>> = Vec::new();
     for event in parser(text) {
@@ -81,7 +81,8 @@ pub(super) fn meaning(text: &str) -> Vec<Event<'_>> {
     seen
 }
 
-/// Where words run on from line to line: paragraphs, and what stands in list items without one.
+/// Returns the ranges in which words continue from line to line: paragraphs, and the text of list items
+/// without a paragraph.
 fn runs(text: &str) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     let (mut open, mut kept): (Option<Range<usize>>, usize) = (None, 0);
@@ -106,7 +107,7 @@ fn runs(text: &str) -> Vec<Range<usize>> {
         if is_block {
             runs.extend(open.take());
         }
-        // What is in these keeps its lines.
+        // The content of other elements keeps its lines.
         match &event {
             Event::Start(
                 Tag::Paragraph
@@ -148,14 +149,14 @@ fn runs(text: &str) -> Vec<Range<usize>> {
     runs
 }
 
-/// The text with this run wrapped; none if there is nothing to do, or nothing that may be done.
+/// Returns the text with this range wrapped; `None` if nothing needs to change, or nothing may.
 fn rewrapped(text: &str, run: Range<usize>) -> Option<String> {
     let (before, words, after) = (text.get(..run.start)?, text.get(run.clone())?, text.get(run.end..)?);
     let words = words.trim_end();
     let tail = text.get(run.start + words.len()..run.end)?;
     let begins = before.rsplit('\n').next()?.chars().count();
     let has_hard_end = words.lines().any(|line| line.ends_with("  ") || line.ends_with('\\'));
-    // What others wrote has a line to itself (`truing prompts check`).
+    // A variable of data stands on a line of its own (`truing prompts check`).
     let is_place = |line: &str| line.trim().starts_with("{{") && line.trim().ends_with("}}");
     if has_hard_end || words.contains('<') || words.lines().any(is_place) {
         return None;
@@ -187,7 +188,8 @@ fn rewrapped(text: &str, run: Range<usize>) -> Option<String> {
     Some(format!("{before}{wrapped}{tail}{after}"))
 }
 
-/// Words that a line may begin with, each with those behind it that none may begin with, and places of variables whole.
+/// Splits the text into parts that may begin a line. A word that must not begin one is joined to the word
+/// before it, and variables stay whole.
 fn parts(words: &str) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     let mut is_open = false;

@@ -1,4 +1,4 @@
-//! A stream whose bytes are counted, and that ends when there were too many.
+//! A stream that counts its bytes, and fails above a limit.
 
 use std::io;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Counts.
+/// Counters of connections and bytes, with a limit of bytes.
 #[derive(Debug)]
 pub(super) struct ByteMeter {
     most: u64,
@@ -18,30 +18,30 @@ pub(super) struct ByteMeter {
 }
 
 impl ByteMeter {
-    /// One that so many bytes may go through.
+    /// Returns a meter with this limit of bytes.
     pub(super) fn of(most: u64) -> Self {
         Self { most, times: AtomicU64::new(0), sent: AtomicU64::new(0), received: AtomicU64::new(0) }
     }
 
-    /// One more connection.
+    /// Counts one more connection.
     pub(super) fn count(&self) {
         self.times.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Connections, bytes sent and bytes received.
+    /// Returns the connections, the bytes sent and the bytes received.
     pub(super) fn read(&self) -> (u64, u64, u64) {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         (of(&self.times), of(&self.sent), of(&self.received))
     }
 
-    /// May nothing more go through?
+    /// Returns true once the limit of bytes is reached.
     pub(super) fn is_empty(&self) -> bool {
         let (_, sent, received) = self.read();
         sent.saturating_add(received) >= self.most
     }
 }
 
-/// A stream with meters.
+/// A stream that reports its bytes to meters.
 #[derive(Debug)]
 pub(super) struct MeteredStream<S> {
     stream: S,

@@ -1,35 +1,34 @@
-//! Places that may be reached, and what is an address of the whole internet.
+//! The hosts that may be reached, and the check that an address is public.
 
 use std::net::IpAddr;
 
-/// A place that may be reached.
+/// A host that may be reached.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AllowedHost {
-    /// The host, in small letters; an IPv6 address without brackets.
+    /// Host name in lower case; an IPv6 address without brackets.
     pub host: String,
-    /// The port.
     pub port: u16,
-    /// Is it reached by TLS? If not, the proxy passes on single requests.
+    /// True if the host is reached by TLS. If not, the proxy passes on single requests.
     pub tls: bool,
-    /// May it be at an address that is not public? Where the user says where it is.
+    /// True if the address may be a private one, because the user named the host.
     pub private: bool,
 }
 
 impl AllowedHost {
-    /// A host of the whole internet, by TLS alone.
+    /// Returns a host of the public internet, with TLS.
     pub fn public(host: &str, port: u16) -> Self {
         Self { host: plain(host), port, tls: true, private: false }
     }
 }
 
-/// A host as it is compared: in small letters, without brackets and the dot of the root.
+/// Normalizes a host name for comparison: lower case, without brackets and the final dot.
 pub(crate) fn plain(host: &str) -> String {
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }
 
-/// Networks that are not public: first address and length of the common beginning. From the registries
-/// of special addresses (RFC 6890 and its updates).
+/// Networks that are not public, as first address and prefix length, from the registries of special
+/// addresses (RFC 6890 and its updates).
 const OWN: &[([u16; 8], u32)] = &[
     ([0, 0, 0, 0, 0, 0xffff, 0x0000, 0], 96 + 8),
     ([0, 0, 0, 0, 0, 0xffff, 0x0a00, 0], 96 + 8),
@@ -41,7 +40,7 @@ const OWN: &[([u16; 8], u32)] = &[
     ([0, 0, 0, 0, 0, 0xffff, 0xc0a8, 0], 96 + 16),
     ([0, 0, 0, 0, 0, 0xffff, 0xc612, 0], 96 + 15),
     ([0, 0, 0, 0, 0, 0xffff, 0xe000, 0], 96 + 3),
-    // Unspecified, loopback, and IPv4 addresses written as IPv6 in other ways.
+    // Unspecified, loopback, and IPv4 addresses in other IPv6 forms.
     ([0, 0, 0, 0, 0, 0, 0, 0], 96),
     ([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 32),
     ([0x2001, 0, 0, 0, 0, 0, 0, 0], 32),
@@ -53,7 +52,7 @@ const OWN: &[([u16; 8], u32)] = &[
     ([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
 ];
 
-/// Is it an address of the whole internet, and of no network of somebody's own?
+/// Returns true for an address of the public internet, and false for one of a private network.
 pub(super) fn is_public(address: IpAddr) -> bool {
     let address = match address {
         IpAddr::V4(address) => address.to_ipv6_mapped(),

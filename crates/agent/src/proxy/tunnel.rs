@@ -1,5 +1,6 @@
-//! What goes through a tunnel: TLS to the very host that the tunnel is for. Many hosts share an address, so the address
-//! alone does not tell who answers; the name that a client begins with does.
+//! The data of a tunnel: TLS to the same host that the tunnel was requested for. Many hosts share an
+//! address, therefore the address alone does not identify the host; the name in the client's first TLS
+//! message does.
 
 use std::io;
 use std::net::IpAddr;
@@ -10,14 +11,14 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, co
 
 use super::{ConnectionRefusal, plain};
 
-/// How long a client may take to begin.
+/// Timeout of the client's first message.
 const BEGINS: Duration = Duration::from_secs(30);
-/// The most that its first message may be, in bytes.
+/// Maximum number of bytes of the first message.
 const MAX_HELLO: usize = 64 << 10;
-/// How much is read at once.
+/// Bytes read at once.
 const CHUNK: usize = 4 << 10;
 
-/// Carries bytes between the two until one of them ends.
+/// Copies bytes in both directions until one side ends.
 pub(super) async fn through(
     mut inside: impl AsyncRead + AsyncWrite + Unpin,
     mut outside: impl AsyncRead + AsyncWrite + Unpin,
@@ -31,13 +32,13 @@ pub(super) async fn through(
     };
     match carried.await {
         Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => Err(ConnectionRefusal::TooMuch),
-        // Either of them may end as it likes.
+        // Either side may close the tunnel in any way.
         Ok(_) | Err(_) => Ok(()),
     }
 }
 
-/// Returns a client's first message if it asks for this host, or nothing if the client closes the tunnel unused, as pools of
-/// connections do. A host that is an address has no name to ask for.
+/// Reads a client's first message and checks that it names this host. Returns none if the client closes the
+/// tunnel unused, as connection pools do. If the host is an IP address, the message may omit the name.
 async fn hello(
     inside: &mut (impl AsyncRead + Unpin),
     host: &str,
@@ -74,13 +75,13 @@ async fn hello(
 mod tests {
     use super::*;
 
-    /// The first message of a client that asks for this host.
+    /// Returns the first message of a client that names this host.
     fn first(host: &str) -> Vec<u8> {
         let name = host.as_bytes();
         let short = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
         let names = short(&[&[0][..], &short(name)].concat());
         let server_name = [&[0, 0][..], &short(&names)].concat();
-        // TLS 1.3, one signature scheme: a hello without them is refused.
+        // TLS 1.3 and one signature scheme; a hello without them is rejected.
         let versions = [&[0, 43][..], &short(&[2, 3, 4])].concat();
         let schemes = [&[0, 13][..], &short(&short(&[4, 3]))].concat();
         let extensions = short(&[server_name, versions, schemes].concat());

@@ -1,4 +1,4 @@
-//! The self-test: tries for real what must be impossible inside, against a playground made for it.
+//! The self-test: attempts real escapes that must be impossible inside, against a playground made for it.
 
 use std::ffi::OsString;
 use std::io::{self, Read as _};
@@ -19,109 +19,113 @@ use super::{
     SandboxJob, SandboxLevel, bound_passed, helper, objects, watch,
 };
 
-/// What a job of the self-test may use, so that more than that is quickly used.
+/// Limits of a job in the self-test, low enough to be exceeded quickly.
 const LIMITS: JobLimits = JobLimits { memory: 64 << 20, processes: 320, disk: 32 << 20 };
-/// How much more a try goes for.
+/// Factor by which an attempt goes beyond a limit.
 const TIMES: u64 = 2;
-/// As many files and sockets as a job may have that may use so little.
+/// As many files and sockets as a job with such limits may have.
 const FILES: u64 = 4096;
 const SOCKETS: u64 = 256;
-/// As many pipes as hold more than the limit, and how many one process has of them: fewer than it may open files.
+/// Number of pipes that exceed the limit together, and the number in one process, which is below its limit
+/// of open files.
 const PIPES: u64 = 7200;
 const PIPES_OF_ONE: u64 = 900;
-/// The number of the watcher's looks after which a try lets go of what it holds, however long they take.
+/// Number of the watcher's checks after which an attempt releases its resources, independent of their
+/// duration.
 const LOOKS: u32 = 10;
-/// The longest time of a try: one of several processes may have ended, and the others would wait for it.
+/// Timeout of an attempt: if one of its processes has died, the others would wait for it forever.
 const HANGS: Duration = Duration::from_secs(120);
 /// The temporary folder inside.
 const TEMPORARY: &str = "/tmp";
-/// Calls by other numbers, which not every kernel has.
+/// Attempts with system calls of other ABIs, which not every kernel has.
 const OTHER_NUMBERS: [&str; 2] = ["x32_calls", "i386_calls"];
-/// Tries that limits of a process stop, which hold at each level.
+/// Attempts that resource limits of a process stop, which apply at each level.
 const RESOURCE_LIMITS: [&str; 3] = ["signals", "timers", "files_in_flight"];
-/// An address where nothing is.
+/// An address without a mapping.
 const AT: u64 = 0x2000_0000;
 /// A program that every system has, and that does nothing.
 const SUCCEEDS: &str = "/bin/true";
-/// What the environment of a process holds that is none of the sandbox's business.
+/// A marker in a process's environment that the sandbox must not be able to read.
 const CANARY: &str = "truing-canary-in-an-environment";
 
-/// One try.
+/// The result of one attempt.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct EscapeCheck {
-    /// What was tried.
+    /// Name of the attempt.
     pub name: &'static str,
-    /// Did it fail, as it must? None where it could not be tried.
+    /// True if the attempt failed, as it must; `None` if it could not be made.
     pub stopped: Option<bool>,
-    /// Why it was not tried; or, if a bound of all processes stopped it, how much they were seen to use.
+    /// The reason that it was not made; or, if a limit of all processes stopped it, the measured use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Bytes that it held in objects of the kernel at most, where it went for more than the limit in one kind of them.
+    /// Maximum number of bytes that it held in kernel objects, if it tried to exceed the limit with one
+    /// kind of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<u64>,
-    /// The memory limit that it was to pass.
+    /// The memory limit that it tried to exceed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
 }
 
 impl EscapeCheck {
-    /// Did it get out?
+    /// Returns true if the attempt escaped.
     pub fn escaped(&self) -> bool {
         self.stopped == Some(false)
     }
 }
 
-/// Tries everything at a level; at one with fences, also from where a reader is.
+/// Makes all attempts at a level; at confined levels also those from inside a reader.
 ///
 /// # Errors
-/// If the playground cannot be made, or the sandbox does not start.
+/// [`SandboxError`] if the playground cannot be made, or the sandbox does not start.
 pub fn check(level: SandboxLevel) -> Result<Vec<EscapeCheck>, SandboxError> {
     let playground = Playground::new()?;
     playground.escapes().into_iter().map(|escape| playground.tried(level, escape)).collect()
 }
 
-/// How it is known that a try worked.
+/// The sign by which a successful attempt is recognized.
 #[derive(Clone, Copy)]
 enum EscapeSign {
-    /// The command says so.
+    /// The exit code of the command.
     End,
-    /// A file is there.
+    /// The existence of a file.
     File,
-    /// A datagram arrived.
+    /// The arrival of a datagram.
     Datagram,
 }
 
-/// Who tries.
+/// The process that makes an attempt.
 enum EscapeActor {
-    /// A command.
+    /// A command in the sandbox.
     Command(JobCommand),
     /// A reader that was taken over.
     Reader(EscapeProbe),
 }
 
-/// A program of machine code in the playground.
+/// A machine-code program in the playground.
 struct MachineProgram {
     name: &'static str,
     steps: Vec<ProgramStep>,
     object: Option<u64>,
 }
 
-/// A try.
+/// One attempt to escape.
 struct EscapeAttempt {
     name: &'static str,
     by: EscapeActor,
     seen: EscapeSign,
-    /// The number of its processes that hold on to what they have until the check lets them go.
+    /// Number of its processes that hold their resources until the check releases them.
     holders: u32,
-    /// Does it go for more than the limit in objects of the kernel? The bytes of one of them, or 0 where one is too many.
+    /// Set if it tries to exceed the limit with kernel objects: the bytes of one object, or 0 if a single
+    /// one is already too many.
     object: Option<u64>,
 }
 
-/// A tree with traps, and around it what must not be reached.
+/// A tree with traps, surrounded by resources that must not be reached.
 struct Playground {
     folder: TempDir,
     tree: PathBuf,
-    /// Written only by an escape.
+    /// A file that only an escape writes.
     mark: PathBuf,
     bystander: BystanderProcess,
     tcp: TcpListener,
@@ -130,7 +134,7 @@ struct Playground {
     _listeners: [UnixListener; 3],
 }
 
-/// Another process of the same user, with something in its environment.
+/// Another process of the same user, with a marker in its environment.
 struct BystanderProcess(Child);
 
 impl Drop for BystanderProcess {
@@ -192,7 +196,8 @@ impl Playground {
         let pid = i32::try_from(self.bystander.0.id()).unwrap_or_default();
         let output = format!("--output={}", self.mark.display());
         let trap = self.tree.join("trap.sh").display().to_string();
-        // What the sandbox sets for git in the environment is taken away: it must not depend on that.
+        // The sandbox's own git settings in the environment are removed, because the protection must not
+        // depend on them.
         let git = ["env", "-u", "GIT_CONFIG_COUNT", "git"];
         let with_git = |words: &[&'static str]| [&git[..], words].concat();
         let udp = self.udp.local_addr().ok().map(|address| EscapeAttempt {
@@ -233,7 +238,7 @@ impl Playground {
         all.chain(self.escapes_of_code()).chain(self.escapes_of_readers(pid)).collect()
     }
 
-    /// What takes machine code, where it is this machine's.
+    /// Returns the attempts in machine code, if this machine has that architecture.
     fn escapes_of_code(&self) -> impl Iterator<Item = EscapeAttempt> {
         let programs = if cfg!(target_arch = "x86_64") { written() } else { Vec::new() };
         programs.into_iter().map(|MachineProgram { name, steps, object }| {
@@ -249,8 +254,9 @@ impl Playground {
         })
     }
 
-    /// What a reader must not be able to do, whatever it has read. It has no links followed by the kernel for it, and
-    /// less than a command may do: it starts, writes and changes nothing at all.
+    /// Returns the attempts that must fail from inside a reader, even if its input took it over. It may do
+    /// less than a command: it starts, writes and changes nothing at all, and the kernel follows no links
+    /// for it.
     fn escapes_of_readers(&self, pid: i32) -> Vec<EscapeAttempt> {
         let probe = |name, probe| {
             Some(EscapeAttempt {
@@ -303,14 +309,14 @@ impl Playground {
         all.into_iter().flatten().collect()
     }
 
-    /// The process that makes a try.
+    /// Returns the process that makes an attempt.
     fn command(&self, level: SandboxLevel, by: EscapeActor, private: &Path) -> Result<Command, SandboxError> {
         match (by, level) {
             (EscapeActor::Command(run), _) => {
                 let mut job = SandboxJob::new(level, &self.tree, run)?;
-                // Without a sandbox each try has to work: it shows that it is one.
+                // Without a sandbox each attempt must succeed, which shows that the attempt is real.
                 let limits = if level == SandboxLevel::None { JobLimits::default() } else { LIMITS };
-                // With sockets: what stops them is what is tried, not that there are none.
+                // Sockets are allowed, because the attempts test the other restrictions on them.
                 (job.limits, job.private, job.sockets) = (limits, private.to_owned(), true);
                 job.shows_looks = true;
                 Ok(job.command()?)
@@ -324,7 +330,7 @@ impl Playground {
         }
     }
 
-    /// Tries one, and says whether it was stopped.
+    /// Makes one attempt, and returns its result.
     fn tried(&self, level: SandboxLevel, escape: EscapeAttempt) -> Result<EscapeCheck, SandboxError> {
         let name = escape.name;
         if let EscapeActor::Command(run) = &escape.by
@@ -374,14 +380,15 @@ impl Playground {
         }
         let note = bound_passed(ended.status.code(), &ended.stderr);
         let note = note.map(|(bound, seen)| format!("{}: {seen}", bound.as_str()));
-        // Who is ended by the watcher may not have come to say how much it made; the note does.
+        // An attempt that the watcher killed may not have reported its objects; the note has the measured
+        // use.
         let says = note.is_none() || made > 0;
         let held = escape.object.filter(|_| says).map(|size| size.saturating_mul(made));
         Ok(EscapeCheck { name, stopped: Some(!escaped), note, held, limit })
     }
 
-    /// Does this program succeed without a sandbox? The helper waits until none of its processes is left: what they held must
-    /// not be there when the try begins.
+    /// Returns true if this program succeeds without a sandbox. The helper waits for all its processes to
+    /// end, because their resources must be free when the attempt begins.
     fn works_outside(&self, name: &str, private: &Path) -> Result<bool, SandboxError> {
         let run = JobCommand::Program(vec![OsString::from(self.tree.join(name))]);
         let mut command = self.command(SandboxLevel::None, EscapeActor::Command(run), private)?;
@@ -390,8 +397,8 @@ impl Playground {
     }
 }
 
-/// Waits until all processes of a try hold what they go for, and the watcher has looked at that; or the try has ended. Then
-/// lets them end. Returns how many objects they say that they made.
+/// Waits until all processes of an attempt hold their resources and the watcher has checked them, or until
+/// the attempt has ended. Then releases them. Returns the number of objects that they report.
 fn look_at(holders: u32, input: ChildStdin, mut output: ChildStdout) -> io::Result<u64> {
     let (begun, mut holding, mut looks, mut mark) = (Instant::now(), 0, 0, [0]);
     let mut made = 0_u64;
@@ -403,7 +410,7 @@ fn look_at(holders: u32, input: ChildStdin, mut output: ChildStdout) -> io::Resu
                 output.read_exact(&mut count)?;
                 made = made.saturating_add(u64::from_le_bytes(count));
             }
-            // A try that holds nothing ends by itself.
+            // An attempt that holds nothing ends by itself.
             [watch::LOOKED] if holders > 0 && holding >= holders => looks += 1,
             _ => {}
         }
@@ -412,7 +419,7 @@ fn look_at(holders: u32, input: ChildStdin, mut output: ChildStdout) -> io::Resu
     Ok(made)
 }
 
-/// A try of a command that says by its end whether it worked.
+/// Returns an attempt of a command whose exit code shows success.
 fn of_probe(name: &'static str, probe: EscapeProbe) -> EscapeAttempt {
     let holders = probe.holders();
     EscapeAttempt {
@@ -424,7 +431,7 @@ fn of_probe(name: &'static str, probe: EscapeProbe) -> EscapeAttempt {
     }
 }
 
-/// Tries to use more than a job may, by ordinary means, with all its processes together.
+/// Returns attempts to exceed the limits of a job with ordinary means, with all its processes together.
 fn uses() -> impl Iterator<Item = EscapeAttempt> {
     let hold = |probe| EscapeProbe::Hold(Box::new(probe));
     let half = LIMITS.memory / TIMES;
@@ -449,11 +456,11 @@ fn uses() -> impl Iterator<Item = EscapeAttempt> {
     all.into_iter().map(|(name, probe)| of_probe(name, probe)).chain(objects)
 }
 
-/// Tries that call the kernel by number.
+/// Returns attempts that use system calls by number.
 fn written() -> Vec<MachineProgram> {
     let (bytes, piece, page) = (LIMITS.memory * TIMES, 2_u64 << 20, 4096);
     let (anonymous, private, shared) = (0x20_u64, 0x2, 0x1);
-    // Read and write, and fill it at once.
+    // Readable, writable, and filled at once.
     let map = |bytes, how| call(9, &[0, bytes, 3, how | anonymous | 0x8000, u64::MAX, 0]);
     let given = |number, values: [SyscallValue; 3]| {
         let [one, two, three] = values;
@@ -464,13 +471,15 @@ fn written() -> Vec<MachineProgram> {
     let hidden = [
         map(piece, shared),
         ProgramStep::Keep,
-        // All of it but a page is mapped no more; all of it is there.
+        // All but one page is unmapped, but all pages stay in memory.
         given(11, [kept(page), number(piece - page), number(0)]),
     ];
     let pieces = usize::try_from(bytes / piece).unwrap_or_default();
-    // Its main thread ends, and with it what the kernel shows of the process. Flags of a thread.
+    // The main thread ends, and with it the kernel's information about the process. The numbers are flags
+    // of a thread.
     let thread = [call(56, &[0x10f00 | 0x40000, 0, 0, 0, 0]), ProgramStep::OnlyChild];
-    // Three quarters of the limit, in each of two processes: the kernel's limit of one process stops neither.
+    // Two processes use three quarters of the limit each, which the kernel's limit of one process does not
+    // stop.
     let twice = [call(57, &[]), map(LIMITS.memory * 3 / 4, private), ProgramStep::Hold];
     let of_thread =
         [&thread[..], &[call(57, &[])], &thread, &[map(LIMITS.memory * 3 / 4, private), ProgramStep::Hold]];
@@ -478,15 +487,15 @@ fn written() -> Vec<MachineProgram> {
         call(29, &[0, bytes, 0o1600]),
         ProgramStep::Keep,
         given(30, [kept(0), number(AT), number(0)]),
-        // It goes with this process.
+        // The segment ends with this process.
         given(31, [kept(0), number(0), number(0)]),
         ProgramStep::Fill { at: AT, bytes },
         ProgramStep::Hold,
     ];
-    // A page at `AT`, and a pipe in it: files 3 and 4.
+    // Maps a page at `AT`, and writes a pipe's descriptors into it: files 3 and 4.
     let page_at = [call(9, &[AT, page, 3, private | anonymous | 0x10, u64::MAX, 0])];
     let pipe = [&page_at[..], &[call(293, &[AT, 0])]].concat();
-    // Sends pages as they are: turned off, which works wherever the option is.
+    // Sets the option for zero-copy transmission to off, which works wherever the option exists.
     let copies = ProgramStep::Call {
         by: Through::Syscall,
         number: 54,
@@ -519,7 +528,7 @@ fn written() -> Vec<MachineProgram> {
         written("vmsplice", &[&pipe, &[call(278, &[4, AT, 0, 0])]]),
         written("kernel_aio", &[&page_at, &[call(206, &[1, AT])]]),
         written("zero_copy", &[&[call(41, &[2, 1, 0]), ProgramStep::Keep], &page_at, &[copies]]),
-        // Threads with open files of their own, made so or made so later.
+        // Threads with their own table of open files, from the start or unshared later.
         written("files_of_threads", &[&[call(56, &[0x10b00 | 0x40000, 0, 0, 0, 0])]]),
         written("files_unshared", &[&[call(436, &[200, 201, 2])]]),
         written("processes", &[&[ProgramStep::Processes(640), ProgramStep::Hold]]),
@@ -529,7 +538,7 @@ fn written() -> Vec<MachineProgram> {
     others.into_iter().chain(objects).collect()
 }
 
-/// A repository by hand: with git or without, and with nobody's configuration.
+/// Makes a repository by hand, which works without git and without any user's configuration.
 fn make_repository(tree: &Path) -> io::Result<()> {
     for folder in ["objects", "refs/heads"] {
         std::fs::create_dir_all(tree.join(".git").join(folder))?;
@@ -539,11 +548,11 @@ fn make_repository(tree: &Path) -> io::Result<()> {
     std::fs::write(tree.join(".git/config"), config)
 }
 
-/// The program that a command is, or runs, if there is none of that name.
+/// Returns the program that a command needs, if it is not installed.
 fn missing(run: &JobCommand) -> Option<String> {
     let JobCommand::Program(argv) = run else { return None };
     let wanted = ["git", "rg"].into_iter().find(|name| argv.iter().any(|word| word == name))?;
-    // Looked for where the sandbox finds it, and not started: out here nothing would confine it.
+    // Only looked up and not started: outside, nothing would confine it.
     let is_there = SYSTEM_PATH.split(':').any(|folder| Path::new(folder).join(wanted).is_file());
     (!is_there).then(|| wanted.to_owned())
 }

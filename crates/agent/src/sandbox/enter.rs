@@ -1,4 +1,4 @@
-//! The way in: what the helper does outside, and what it does inside before and while the command runs.
+//! The entry into the sandbox: the helper's work outside, and inside before and during the command.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -23,11 +23,11 @@ use super::{
     THIS_PROGRAM, fence, filter, helper, listening, loopback, mounts, watch,
 };
 
-/// Who the command is inside; outside it is who started the helper.
+/// User id of the command inside; outside it is the user who started the helper.
 const USER_INSIDE: u32 = 1000;
-/// Where programs of the system are.
+/// Search path of the system's programs.
 pub(crate) const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
-/// What keeps a tree that is read as it is, and what is configured in it from being run.
+/// Variables that keep a read-only tree unchanged, and disable programs that the tree configures.
 const READING_ALONE: &[(&str, &str)] = &[
     ("PYTHONDONTWRITEBYTECODE", "1"),
     ("GIT_CONFIG_COUNT", "2"),
@@ -36,22 +36,22 @@ const READING_ALONE: &[(&str, &str)] = &[
     ("GIT_CONFIG_KEY_1", "core.hooksPath"),
     ("GIT_CONFIG_VALUE_1", "/dev/null"),
 ];
-/// What a shell adds to the number of the signal that ended a program.
+/// A shell adds this to the number of the signal that ended a program.
 const SIGNALLED: i32 = 128;
-/// What building the inside takes; given up before the command begins.
+/// Capabilities needed to build the inside; dropped before the command begins.
 const RIGHTS: [CapabilitySet; 4] = [
     CapabilitySet::SYS_ADMIN,
     CapabilitySet::SETPCAP,
     CapabilitySet::NET_ADMIN,
-    // Bounds of the namespace's user.
+    // For limits of the namespace's user.
     CapabilitySet::SYS_RESOURCE,
 ];
 
-/// Where a process says how readily the kernel ends it when the machine has no memory left, and the most that it can say.
+/// The file that sets how early the kernel kills a process when memory runs out, and the highest value.
 const ENDED_FIRST: (&str, &str) = ("/proc/self/oom_score_adj", "1000");
 
-/// Outside: makes the namespaces, starts the first process inside, and waits for its end or the parent's. Ends it when
-/// it passes a bound, and says which.
+/// Runs outside: makes the namespaces, starts the first process inside, and waits for its end or the
+/// parent's. Kills it when it exceeds a limit, and reports the limit.
 pub(super) fn outside(job: &SandboxJob, parent: i32) -> io::Result<u8> {
     let watched = Pid::from_raw(parent).filter(|parent| getppid() == Some(*parent));
     let Some(watched) = watched else { return Err(io::Error::other("its parent is gone")) };
@@ -62,7 +62,7 @@ pub(super) fn outside(job: &SandboxJob, parent: i32) -> io::Result<u8> {
         SandboxLevel::Full => {
             separate()?;
         }
-        // Whatever it starts and leaves behind comes to this process, and ends with it.
+        // Orphaned processes of the command become children of this process, and end with it.
         SandboxLevel::Landlock | SandboxLevel::None => set_child_subreaper(Some(rustix::process::getpid()))?,
     }
     let outside = rustix::process::getpid().as_raw_nonzero().get();
@@ -73,7 +73,7 @@ pub(super) fn outside(job: &SandboxJob, parent: i32) -> io::Result<u8> {
     let mut passed = None;
     let mut took = Duration::ZERO;
     loop {
-        // Looking takes half of the time at most, however many processes there are.
+        // The checks take at most half of the time, for any number of processes.
         let pause = Timespec::try_from(took.max(watch::PERIOD)).map_err(io::Error::other)?;
         if poll(&mut both, Some(&pause))? != 0 {
             break;
@@ -85,7 +85,7 @@ pub(super) fn outside(job: &SandboxJob, parent: i32) -> io::Result<u8> {
         }
         took = began.elapsed();
         if job.shows_looks {
-            // Who has seen enough does not read on.
+            // A write error is ignored: the self-test stops reading once it is done.
             let _ = io::stdout().write_all(&[watch::LOOKED]).and_then(|()| io::stdout().flush());
         }
     }
@@ -99,7 +99,8 @@ pub(super) fn outside(job: &SandboxJob, parent: i32) -> io::Result<u8> {
     Ok(LIMIT_PASSED)
 }
 
-/// A terminal is a way to whoever sits there: to read what they type, and to write what they take for somebody else's.
+/// Refuses a terminal: through it a command could read a user's input, and write output that appears to
+/// come from another program.
 fn without_terminal() -> io::Result<()> {
     if io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal() {
         return Err(io::Error::other("it was given a terminal; give it pipes or files"));
@@ -107,8 +108,8 @@ fn without_terminal() -> io::Result<()> {
     Ok(())
 }
 
-/// Ends what a command left behind, where it came to this process. In a namespace of processes it ended with the
-/// first of them.
+/// Kills orphaned processes of a command that became children of this process. In a process namespace they
+/// ended with its first process.
 fn end_what_is_left() -> io::Result<()> {
     loop {
         let left = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
@@ -118,15 +119,15 @@ fn end_what_is_left() -> io::Result<()> {
             return Ok(());
         }
         for pid in left {
-            // It may have ended just now.
+            // The error is ignored: it may have just ended.
             let _ = kill_process(pid, Signal::KILL);
             wait(WaitOptions::empty())?;
         }
     }
 }
 
-/// Leaves every namespace of the machine. This process keeps its place among the processes; what it starts is in
-/// the new ones altogether.
+/// Leaves every namespace of the machine. This process itself keeps its process namespace; its children are
+/// in the new ones entirely.
 fn separate() -> io::Result<()> {
     let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let all = UnshareFlags::NEWUSER
@@ -136,7 +137,7 @@ fn separate() -> io::Result<()> {
         | UnshareFlags::NEWIPC
         | UnshareFlags::NEWUTS
         | UnshareFlags::NEWCGROUP;
-    // Deprecated because of another flag, which gives threads tables of files of their own.
+    // Deprecated because of another flag, which gives threads their own file tables.
     #[expect(
         deprecated,
         reason = "the flag that makes it unsafe (FILES) is not used, and there is one thread"
@@ -145,7 +146,7 @@ fn separate() -> io::Result<()> {
     std::fs::write("/proc/self/setgroups", "deny")?;
     std::fs::write("/proc/self/uid_map", format!("{USER_INSIDE} {user} 1"))?;
     std::fs::write("/proc/self/gid_map", format!("{USER_INSIDE} {group} 1"))?;
-    // A program that is not root's keeps no rights when it starts, unless they are ambient.
+    // A program of a user other than root keeps only ambient capabilities when it starts.
     let rights = RIGHTS.into_iter().fold(CapabilitySet::empty(), CapabilitySet::union);
     set_capabilities(None, CapabilitySets { effective: rights, permitted: rights, inheritable: rights })?;
     for right in RIGHTS {
@@ -154,20 +155,21 @@ fn separate() -> io::Result<()> {
     Ok(())
 }
 
-/// Inside: builds what the command sees, gives up every right, and runs it.
+/// Runs inside: builds the command's view of the machine, drops all capabilities, and runs it.
 pub(super) fn inside(job: &SandboxJob, outside: i32) -> io::Result<u8> {
-    // Before anything else: whoever kills the process outside ends this one, and so all.
+    // Set first: if the outer process is killed, this one ends as well, and with it all others.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if parent_of_this()? != outside {
         return Err(io::Error::other("its parent is gone"));
     }
     let (file, most) = ENDED_FIRST;
-    // In a sandbox within another it cannot be said again, and need not.
+    // In a nested sandbox the value cannot be set again, and need not be.
     let _ = std::fs::write(file, most);
     let port = match job.level {
         SandboxLevel::Full => {
-            // No terminal is this session's, not even the one that the caller was started from. Elsewhere whoever ends
-            // the helper ends its process group, which a session would leave.
+            // The new session has no terminal, not even the one that the caller was started from. At other
+            // levels a killed process group must include the command, and a new session would leave that
+            // group.
             rustix::process::setsid()?;
             mounts::build(job)?;
             loopback::up()?;
@@ -193,17 +195,17 @@ pub(super) fn inside(job: &SandboxJob, outside: i32) -> io::Result<u8> {
     run(job, port)
 }
 
-/// The parent's number as the machine sees it: the one that this process sees is 0 in any case.
+/// Returns the parent's process id as the machine sees it: within the namespace it is always 0.
 fn parent_of_this() -> io::Result<i32> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok());
     parent.ok_or_else(|| io::Error::other("/proc does not tell its parent"))
 }
 
-/// Gives up every right for good but those of `kept` that this process has.
+/// Drops all capabilities permanently, except those of `kept` that this process has.
 pub(super) fn give_up_rights(kept: CapabilitySet) -> io::Result<()> {
     for right in CapabilitySet::all().iter() {
-        // The kernel may not know them all, and who has no rights may not do it.
+        // The kernel may not know every capability, and a process without capabilities may not remove them.
         let _ = remove_capability_from_bounding_set(right);
     }
     clear_ambient_capability_set()?;
@@ -212,8 +214,8 @@ pub(super) fn give_up_rights(kept: CapabilitySet) -> io::Result<()> {
     Ok(set_capabilities(None, CapabilitySets { effective, permitted, inheritable: none })?)
 }
 
-/// Runs the command and everything it leaves behind, until the command ends. What is left then ends with this
-/// process.
+/// Runs the command with its orphaned processes, until the command ends. The remaining processes end with
+/// this one.
 fn run(job: &SandboxJob, port: Option<u16>) -> io::Result<u8> {
     let started = command(job, port)?.spawn();
     let child = match started {
@@ -265,7 +267,7 @@ fn command(job: &SandboxJob, port: Option<u16>) -> io::Result<Command> {
         command.envs(job.listens.iter().map(|name| (name, &address)));
     }
     if !job.listens.is_empty() && !job.hears {
-        // The helper's own was the way that the socket was handed over.
+        // The helper's own input was the channel that handed over the socket.
         command.stdin(Stdio::null());
     }
     Ok(command)
@@ -278,7 +280,7 @@ fn of_argv(argv: &[OsString]) -> io::Result<Command> {
     Ok(command)
 }
 
-/// All that a command finds in its environment.
+/// Returns the whole environment of a command.
 fn environment(job: &SandboxJob, home: &Path, temporary: &Path) -> Vec<(&'static str, OsString)> {
     let mut path = OsString::new();
     for folder in job.read.iter().flat_map(|folder| [folder.join("bin"), folder.clone()]) {
@@ -297,9 +299,9 @@ fn environment(job: &SandboxJob, home: &Path, temporary: &Path) -> Vec<(&'static
         ("LANG", "C.UTF-8".into()),
         ("GIT_CONFIG_NOSYSTEM", "1".into()),
     ];
-    // Whoever has a room works as at home: builds leave their results where they are found again.
+    // A command with a private room works as at home: builds leave results that later commands find.
     if job.room.is_none() {
-        // A tree that is only read takes no results of builds.
+        // A read-only tree takes no build results.
         all.push(("CARGO_TARGET_DIR", temporary.join("target").into()));
         all.extend(READING_ALONE.iter().map(|(name, value)| (*name, value.into())));
     }
@@ -311,13 +313,13 @@ fn pid_of(child: &Child) -> io::Result<Pid> {
     pid.ok_or_else(|| io::Error::other("a process has no number"))
 }
 
-/// What a shell would say of it.
+/// Returns the exit code that a shell would report.
 fn code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| SIGNALLED + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }
 
-/// The helper has no other way to tell.
+/// Prints an error in the helper's name, because the helper has no other channel to report it.
 pub(super) fn complain(error: &io::Error) {
     let _ = writeln!(io::stderr(), "{}{error}", super::COMPLAINT);
 }

@@ -1,4 +1,5 @@
-//! Landlock: which paths may be read, run and written; no ports; no signals and no abstract sockets across the fence.
+//! Landlock rules: the paths that may be read, run and written; no ports; no signals or abstract sockets to
+//! processes outside.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,13 +11,12 @@ use landlock::{
 
 use super::{BUILDS, PROGRAM_INSIDE, ReadAccess, SandboxJob, SandboxLevel, mounts};
 
-/// The newest Landlock that this was written for; older kernels enforce what they know.
+/// The newest Landlock version supported here; older kernels enforce the part that they know.
 const NEWEST: ABI = ABI::V6;
-/// Where git keeps what it knows.
+/// The folder of git's data.
 const GIT: &str = ".git";
 
-/// Puts the fence up around this process and all that it starts. Inside namespaces it is a second one, and may be
-/// missing.
+/// Restricts this process and its children. Within namespaces it is a second safeguard, and may be missing.
 pub(super) fn put_up(job: &SandboxJob) -> io::Result<()> {
     let (home, temporary) = mounts::private_folders(job);
     let system = mounts::SYSTEM.iter().map(PathBuf::from);
@@ -31,13 +31,14 @@ pub(super) fn put_up(job: &SandboxJob) -> io::Result<()> {
     let mut write = vec![home, temporary];
     write.extend(["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"].map(PathBuf::from));
     if job.level == SandboxLevel::Full {
-        // Elsewhere it is the machine's: others' shared memory is there, and what is left there stays.
+        // At other levels this folder is the machine's, with shared memory of other processes, and files in
+        // it would remain.
         write.push(PathBuf::from("/dev/shm"));
         write.extend(job.builds.iter().map(|_| PathBuf::from(BUILDS)));
     }
     if job.writable { &mut write } else { &mut read }.push(job.place().to_owned());
 
-    // Namespaces have a network of their own, whose ports are free.
+    // Namespaces have a network of their own, whose ports are free to use.
     let ports = job.level == SandboxLevel::Full && job.sockets;
     let places = [(read, AccessFs::from_read(NEWEST)), (write, AccessFs::from_all(NEWEST))];
     let status = fence(&places, ports).map_err(io::Error::other)?;
@@ -49,8 +50,8 @@ pub(super) fn put_up(job: &SandboxJob) -> io::Result<()> {
     }
 }
 
-/// Puts one up around a process that only reads. What git keeps beside a tree is not part of it: it may hold
-/// passwords. Of that, only what it ignores may be read.
+/// Restricts a process that only reads. Git's data beside a tree is not part of it, because it may hold
+/// passwords. Only its ignore rules may be read.
 pub(super) fn put_up_for_reading(reading: &ReadAccess) -> io::Result<SandboxLevel> {
     let look = AccessFs::ReadFile | AccessFs::ReadDir;
     let (mut whole, mut listed) = (vec![], vec![]);
@@ -72,12 +73,13 @@ pub(super) fn put_up_for_reading(reading: &ReadAccess) -> io::Result<SandboxLeve
 
 fn beside_git(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries: Vec<_> = std::fs::read_dir(folder)?.collect::<io::Result<_>>()?;
-    // A link would open what it leads to.
+    // A link would grant access to its target.
     let own = entries.iter().filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink()));
     Ok(own.map(std::fs::DirEntry::path).filter(|path| !path.ends_with(GIT)).collect())
 }
 
-/// A fence that lets through what is done below these paths. With `ports`, the network is not its business.
+/// Builds and applies rules that allow these accesses below these paths. With `ports`, the network stays
+/// unrestricted.
 fn fence(
     places: &[(Vec<PathBuf>, BitFlags<AccessFs>)],
     ports: bool,

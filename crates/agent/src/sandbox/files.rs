@@ -1,5 +1,5 @@
-//! What the open files of a process hold in the kernel's memory. A pipe keeps what was written to it, and no process has
-//! that mapped: pipes are counted by their number.
+//! Estimates the kernel memory behind a process's open files. A pipe keeps the data written to it, which no
+//! process has mapped; pipes are therefore counted by number.
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
@@ -8,28 +8,28 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, StatxFlags, openat, stata
 
 use super::SandboxLevel;
 
-/// Pipes that a job may have which are not counted, so that few do not matter however small its memory limit.
+/// Number of pipes that a job may have uncounted, to ignore small numbers even with a low memory limit.
 pub(super) const FEW_PIPES: u64 = 256;
-/// The memory of an open file that is no pipe, in bytes: the file, and what stays in memory for it, such as the
-/// file system's own record of it.
+/// Bytes of memory for an open file other than a pipe: the file itself, and related records such as the
+/// file system's.
 pub(super) const OTHER: u64 = 1536;
-/// The most that a pipe keeps, in bytes, with what the kernel keeps of it. All pipes of a user have 64 MiB; beyond that
-/// each has two pages.
+/// Maximum number of bytes that a pipe keeps, with the kernel's overhead. All pipes of a user may have 64
+/// MiB; above that each has two pages.
 const PIPE: u64 = 12 << 10;
-/// The same of a user whom that limit does not hold: 16 pages.
+/// Maximum number of bytes that a pipe keeps for a user without that limit: 16 pages.
 const PIPE_WITHOUT_LIMIT: u64 = 68 << 10;
 
-/// Open files of a process.
+/// The open files of a process.
 pub(super) struct OpenFiles {
     /// Each pipe, by its file system and number.
     pub(super) pipes: BTreeSet<(u32, u32, u64)>,
-    /// How many others there are.
+    /// Number of other open files.
     pub(super) others: u64,
 }
 
-/// The most that one pipe of a job holds, in bytes.
+/// Returns the most bytes that one pipe of a job holds.
 pub(super) fn most_of_a_pipe(level: SandboxLevel) -> u64 {
-    // Inside of a namespace nobody has the right to have more.
+    // Within a namespace no user may exceed the limit.
     if level != SandboxLevel::Full && rustix::process::geteuid().is_root() {
         PIPE_WITHOUT_LIMIT
     } else {
@@ -37,20 +37,21 @@ pub(super) fn most_of_a_pipe(level: SandboxLevel) -> u64 {
     }
 }
 
-/// How many files this table of `/proc` has. None if it has none.
+/// Returns the number of files in this table of `/proc`; `None` if it is empty.
 pub(super) fn count(proc: &OwnedFd, table: &str) -> Option<u64> {
-    // Its size is their number, since Linux 6.2.
+    // The folder's size is the number of files, since Linux 6.2.
     let size = u64::try_from(statat(proc, table, AtFlags::empty()).ok()?.st_size).ok()?;
     let count = if size > 0 { size } else { names(proc, table)?.1.count() as u64 };
     (count > 0).then_some(count)
 }
 
-/// Looks at each file of this table of `/proc`. None if it has none.
+/// Reads each file of this table of `/proc`; `None` if it is empty.
 pub(super) fn read(proc: &OwnedFd, table: &str) -> Option<OpenFiles> {
     let (folder, names) = names(proc, table)?;
     let mut open = OpenFiles { pipes: BTreeSet::new(), others: 0 };
     for name in names {
-        // The kernel asks no other machine for it. What was closed since holds nothing.
+        // The flag avoids requests to a network file system. A file that was closed meanwhile holds
+        // nothing.
         let Ok(told) = statx(&folder, name, AtFlags::STATX_DONT_SYNC, StatxFlags::TYPE | StatxFlags::INO)
         else {
             continue;
@@ -64,13 +65,13 @@ pub(super) fn read(proc: &OwnedFd, table: &str) -> Option<OpenFiles> {
     (!open.pipes.is_empty() || open.others > 0).then_some(open)
 }
 
-/// The numbers of the open files of this table of `/proc`. None if it has none.
+/// Returns the numbers of the open files in this table of `/proc`; `None` if it is empty.
 pub(super) fn numbers(proc: &OwnedFd, table: &str) -> Option<Vec<String>> {
     let numbers: Vec<String> = names(proc, table)?.1.collect();
     (!numbers.is_empty()).then_some(numbers)
 }
 
-/// The folder of a table, and the names in it.
+/// Returns the folder of a table, and the names in it.
 fn names(proc: &OwnedFd, table: &str) -> Option<(OwnedFd, impl Iterator<Item = String> + use<>)> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = openat(proc, table, flags, Mode::empty()).ok()?;

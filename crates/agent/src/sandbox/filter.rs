@@ -1,4 +1,5 @@
-//! seccomp: which calls of the kernel do not exist inside, by the numbers of this machine's architecture alone.
+//! seccomp filters: the system calls that are refused inside. Only the calls of this machine's own
+//! architecture are accepted at all.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,7 +11,7 @@ use seccompiler::{
 
 use super::{SandboxJob, SandboxLevel};
 
-/// Calls that no build, test or check needs: they watch or change other processes, the kernel, or what is mounted.
+/// Calls that no build, test or check needs: they watch or change other processes, the kernel, or mounts.
 const NEVER: &[i64] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
@@ -59,37 +60,37 @@ const NEVER: &[i64] = &[
     libc::SYS_fanotify_init,
 ];
 
-/// Calls that hold memory which nobody can count: no process has it mapped, and no file system has it. To programs
-/// this is a kernel without them, and most do without.
+/// Calls that hold memory which cannot be counted, as no process has it mapped and no file system has it.
+/// Programs see a kernel without them, and most work without.
 const UNCOUNTED: &[i64] = &[
     libc::SYS_memfd_create,
     libc::SYS_memfd_secret,
     libc::SYS_msgget,
     libc::SYS_semget,
     libc::SYS_mq_open,
-    // A pipe keeps what a process has unmapped: 2 MiB for each piece of a large page.
+    // A pipe keeps pages that a process has unmapped: 2 MiB for each piece of a large page.
     libc::SYS_vmsplice,
-    // A policy for each page of a file in memory, which stays when the page is mapped no more.
+    // A policy for each page of a file in memory, which remains when the page is unmapped.
     libc::SYS_mbind,
     libc::SYS_set_mempolicy_home_node,
-    // The machine has so many events of this kind for all its programs together.
+    // The machine has a fixed number of such events for all its programs.
     libc::SYS_io_setup,
 ];
-/// Calls that attach something to a file: lists of who may use it, 64 KiB for each, which the file system in memory does
-/// not count. To programs this is a file system without attributes.
+/// Calls that attach an attribute to a file: access lists of 64 KiB each, which the file system in memory
+/// does not count. Programs see a file system without attributes.
 const ATTRIBUTES: &[i64] = &[libc::SYS_setxattr, libc::SYS_lsetxattr, libc::SYS_fsetxattr, SETXATTRAT];
-/// How many segments of shared memory a namespace may have, unless somebody has set it.
+/// Default number of shared memory segments of a namespace.
 const SEGMENTS: u64 = 4096;
 
-/// Puts the filter up for this process and all that it starts.
+/// Applies the filter to this process and all that it starts.
 pub(super) fn put_up(job: &SandboxJob) -> io::Result<()> {
     uncounted(job)?;
     let mut denied: SeccompRules = NEVER.iter().map(|call| (*call, Vec::new())).collect();
     let namespace = rule(vec![bits(0, libc::CLONE_NEWUSER, libc::CLONE_NEWUSER)?])?;
-    // A thread with open files of its own: whoever counts those of processes would not see them.
+    // A thread with its own open files, which a count of processes' files would miss.
     let thread = rule(vec![bits(0, libc::CLONE_THREAD | libc::CLONE_FILES, libc::CLONE_THREAD)?])?;
     denied.insert(libc::SYS_clone, vec![namespace, thread]);
-    // Typing into somebody's terminal.
+    // Requests that insert input into a terminal.
     let typing = |call| rule(vec![equal(1, call, Op::Eq)?]);
     denied.insert(libc::SYS_ioctl, vec![typing(libc::TIOCSTI)?, typing(TIOCLINUX)?]);
     denied.insert(libc::SYS_socket, sockets(job)?);
@@ -103,41 +104,42 @@ pub(super) fn put_up(job: &SandboxJob) -> io::Result<()> {
     without_clone3()
 }
 
-/// Takes away what holds memory that cannot be counted.
+/// Refuses calls that hold memory which cannot be counted.
 fn uncounted(job: &SandboxJob) -> io::Result<()> {
     let mut absent: SeccompRules = UNCOUNTED.iter().map(|call| (*call, Vec::new())).collect();
     let shared = match job.level {
-        // All segments that there may be are no more together than the memory of the job.
+        // The largest possible number of segments, at this size, fits into the memory of the job.
         SandboxLevel::Full => vec![rule(vec![more(1, job.limits.memory / SEGMENTS)?])?],
-        // They outlast a process, and here they would be the machine's.
+        // Segments outlive a process, and at these levels they would be the machine's.
         SandboxLevel::Landlock | SandboxLevel::None => Vec::new(),
     };
     absent.insert(libc::SYS_shmget, shared);
-    // Pages that the machine keeps for others.
+    // Huge pages, which the machine reserves for other programs.
     absent.insert(libc::SYS_mmap, vec![rule(vec![bits(3, libc::MAP_HUGETLB, libc::MAP_HUGETLB)?])?]);
-    // It also gives a thread open files of its own.
+    // This flag also gives a thread its own open files.
     absent
         .insert(libc::SYS_close_range, vec![rule(vec![bits(2, CLOSE_RANGE_UNSHARE, CLOSE_RANGE_UNSHARE)?])?]);
-    // A connection that sends pages as they are keeps them, as a pipe does.
+    // A connection that sends pages without a copy keeps them, as a pipe does.
     let without_copy = vec![equal(1, SOL_SOCKET, Op::Eq)?, equal(2, SO_ZEROCOPY, Op::Eq)?];
     absent.insert(libc::SYS_setsockopt, vec![rule(without_copy)?]);
     apply(absent, SeccompAction::Allow, errno(libc::ENOSYS))
 }
 
-/// Requests that older kernels do not know, and answer so.
+/// Requests that older kernels do not support; the filter answers as those kernels do.
 fn older_kernel() -> io::Result<SeccompRules> {
     Ok(BTreeMap::from([
-        // A table of locks of any size for each process: one request holds gigabytes.
+        // A lock table of any size for each process: one request holds gigabytes.
         (libc::SYS_prctl, vec![rule(vec![equal(0, PR_FUTEX_HASH, Op::Eq)?])?]),
-        // An open file that keeps the filters of a thread which has ended.
+        // An open file that keeps the filters of a thread after its end.
         (libc::SYS_seccomp, vec![rule(vec![bits(1, NEW_LISTENER, NEW_LISTENER)?])?]),
-        // A rule for each port, 65536 in each set of rules.
+        // A rule for each port, with 65536 in each set of rules.
         (libc::SYS_landlock_add_rule, vec![rule(vec![equal(1, LANDLOCK_RULE_NET_PORT, Op::Eq)?])?]),
     ]))
 }
 
-/// Requests for other sizes of a socket's buffers. They succeed and change nothing, as beyond the kernel's own most: sockets
-/// are bounded by their number, so that each must have a bound, and an operator may have set 8 MiB and more.
+/// Requests for other buffer sizes of a socket. They succeed and change nothing, as the kernel does above
+/// its own maximum. Sockets are limited by number, therefore each must have a bounded size, and an operator
+/// may have set 8 MiB or more.
 fn buffer_sizes() -> io::Result<SeccompRules> {
     let of = |option: i32| {
         rule(vec![equal(1, SOL_SOCKET, Op::Eq)?, equal(2, u64::from(option.unsigned_abs()), Op::Eq)?])
@@ -147,14 +149,15 @@ fn buffer_sizes() -> io::Result<SeccompRules> {
     Ok(BTreeMap::from([(libc::SYS_setsockopt, rules)]))
 }
 
-/// Its flags are in memory, where a filter cannot look: programs fall back to `clone`.
+/// Refuses `clone3`: its flags are in memory, where a filter cannot read them. Programs fall back to
+/// `clone`.
 fn without_clone3() -> io::Result<()> {
     apply(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), SeccompAction::Allow, errno(libc::ENOSYS))
 }
 
-/// All that a process needs that opens files to read, works on them with threads, and talks over the streams it has.
+/// All calls that a process needs to read files, work with threads, and use its open streams.
 const READING: &[i64] = &[
-    // Files that are open, and what there is to open.
+    // Open files, and folders.
     libc::SYS_read,
     libc::SYS_readv,
     libc::SYS_pread64,
@@ -176,13 +179,13 @@ const READING: &[i64] = &[
     libc::SYS_dup3,
     libc::SYS_ppoll,
     libc::SYS_getcwd,
-    // Memory.
+    // Calls that manage memory.
     libc::SYS_brk,
     libc::SYS_munmap,
     libc::SYS_mremap,
     libc::SYS_madvise,
     libc::SYS_membarrier,
-    // Threads, of its own.
+    // Threads of this process.
     libc::SYS_futex,
     libc::SYS_set_robust_list,
     libc::SYS_set_tid_address,
@@ -196,9 +199,9 @@ const READING: &[i64] = &[
     libc::SYS_restart_syscall,
     libc::SYS_exit,
     libc::SYS_exit_group,
-    // It refuses with an error that programs understand; see `without_clone3`.
+    // Refused with an error that programs understand; see `without_clone3`.
     libc::SYS_clone3,
-    // What time it is, who it is, and chance.
+    // Time, identity and random numbers.
     libc::SYS_clock_gettime,
     libc::SYS_clock_nanosleep,
     libc::SYS_nanosleep,
@@ -212,11 +215,11 @@ const READING: &[i64] = &[
     libc::SYS_getegid,
     libc::SYS_uname,
     libc::SYS_sysinfo,
-    // The end that comes with its parent's; names of threads.
+    // The signal at the parent's death; names of threads.
     libc::SYS_prctl,
 ];
 
-/// Older forms of the same, which some libraries use.
+/// Older forms of these calls, which some libraries use.
 #[cfg(target_arch = "x86_64")]
 const READING_AS_BEFORE: &[i64] = &[
     libc::SYS_stat,
@@ -231,11 +234,11 @@ const READING_AS_BEFORE: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const READING_AS_BEFORE: &[i64] = &[];
 
-/// What opens a file for more than reading it.
+/// Flags that open a file for more than reading.
 const CHANGES: i32 = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC;
 
-/// Puts a filter up for a process that only reads. Whatever is not listed does not exist for it: no program, process,
-/// socket, file that is written, right or attribute that is changed.
+/// Applies the filter to a process that only reads. Every call that is not listed fails: it cannot start
+/// programs or processes, open sockets, write files, or change rights or attributes.
 pub(super) fn put_up_for_reading() -> io::Result<()> {
     let listed = READING.iter().chain(READING_AS_BEFORE);
     let mut allowed: SeccompRules = listed.map(|call| (*call, Vec::new())).collect();
@@ -243,7 +246,8 @@ pub(super) fn put_up_for_reading() -> io::Result<()> {
     allowed.insert(libc::SYS_openat, no(2, CHANGES)?);
     #[cfg(target_arch = "x86_64")]
     allowed.insert(libc::SYS_open, no(1, CHANGES)?);
-    // Nothing that it made or read becomes a program. No memory is shared: the limit of a process does not count that.
+    // No memory can become executable. Shared memory is refused, because the limit of a process does not
+    // count it.
     let private = vec![bits(2, libc::PROT_EXEC, 0)?, bits(3, libc::MAP_SHARED | libc::MAP_HUGETLB, 0)?];
     allowed.insert(libc::SYS_mmap, vec![rule(private)?]);
     allowed.insert(libc::SYS_mprotect, no(2, libc::PROT_EXEC)?);
@@ -252,40 +256,41 @@ pub(super) fn put_up_for_reading() -> io::Result<()> {
     let this = u64::from(std::process::id());
     allowed.insert(libc::SYS_kill, own(0, this)?);
     allowed.insert(libc::SYS_tgkill, own(0, this)?);
-    // Limits are asked for, its own alone; the streams, whether they are terminals.
+    // A process may query its own limits, and test if its streams are terminals.
     allowed.insert(libc::SYS_prlimit64, vec![rule(vec![equal(0, 0, Op::Eq)?, null(2)?])?]);
     allowed.insert(libc::SYS_ioctl, own(1, libc::TCGETS)?);
-    // First: this one also takes away what puts filters up.
+    // Done first, because the next filter also forbids adding filters.
     without_clone3()?;
     apply(allowed, errno(libc::EPERM), SeccompAction::Allow)
 }
 
 type SeccompRules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// The call that sets an attribute of a file below a folder; not in `libc`. It has one number everywhere.
+/// The call that sets an attribute of a file below a folder; missing in `libc`. Its number is the same on
+/// all architectures.
 const SETXATTRAT: i64 = 463;
-/// The request of `prctl` for a table of locks; not in `libc`.
+/// The request of `prctl` for a lock table; missing in `libc`.
 const PR_FUTEX_HASH: u64 = 78;
-/// A flag of `seccomp`.
+/// Flag of `seccomp` that creates a listener.
 const NEW_LISTENER: i32 = 1 << 3;
-/// A kind of rules of Landlock.
+/// Type of Landlock rules for ports.
 const LANDLOCK_RULE_NET_PORT: u64 = 2;
-/// A flag of `close_range`.
+/// Flag of `close_range` that unshares open files.
 const CLOSE_RANGE_UNSHARE: i32 = 2;
-/// The level and the name of an option of sockets, as numbers of a filter.
+/// Level and name of a socket option, as numbers for a filter.
 const SOL_SOCKET: u64 = libc::SOL_SOCKET.unsigned_abs() as u64;
 const SO_ZEROCOPY: u64 = libc::SO_ZEROCOPY.unsigned_abs() as u64;
-/// `ioctl` of virtual consoles; not in `libc`.
+/// Request of `ioctl` for virtual consoles; missing in `libc`.
 const TIOCLINUX: u64 = 0x541c;
 
-/// Which sockets are refused. No rules: all.
+/// Returns rules for the sockets that are refused; no rules refuse all sockets.
 fn sockets(job: &SandboxJob) -> io::Result<Vec<SeccompRule>> {
     let allowed: &[i32] = match (job.sockets, job.level) {
-        // Landlock has no word on sockets that are files.
+        // Landlock does not restrict sockets that are files.
         (false, _) | (true, SandboxLevel::Landlock | SandboxLevel::None) => return Ok(Vec::new()),
-        // Its own network has no other process in it. Where the tree is written, it is a copy that no other process uses;
-        // elsewhere a process outside may listen on a socket that is a file of the tree, which a read-only mount does not
-        // stop. `socketpair` makes pairs without a name.
+        // The job's own network contains no other process. A writable tree is a copy that no other process
+        // uses. Otherwise a process outside may listen on a socket file in the tree, which a read-only
+        // mount does not stop. `socketpair` makes pairs without a name.
         (true, SandboxLevel::Full) if job.writable => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6],
         (true, SandboxLevel::Full) => &[libc::AF_INET, libc::AF_INET6],
     };
@@ -297,7 +302,7 @@ fn rule(conditions: Vec<SeccompCondition>) -> io::Result<SeccompRule> {
     SeccompRule::new(conditions).map_err(io::Error::other)
 }
 
-/// No pointer.
+/// Matches a null pointer.
 fn null(argument: u8) -> io::Result<SeccompCondition> {
     SeccompCondition::new(argument, Len::Qword, Op::Eq, 0).map_err(io::Error::other)
 }
@@ -306,13 +311,13 @@ fn equal(argument: u8, value: u64, op: Op) -> io::Result<SeccompCondition> {
     SeccompCondition::new(argument, Len::Dword, op, value).map_err(io::Error::other)
 }
 
-/// These bits of an argument are as in `value`.
+/// Matches if these bits of an argument equal those of `value`.
 fn bits(argument: u8, mask: i32, value: i32) -> io::Result<SeccompCondition> {
     let [mask, value] = [mask, value].map(|bits| u64::from(bits.unsigned_abs()));
     SeccompCondition::new(argument, Len::Qword, Op::MaskedEq(mask), value).map_err(io::Error::other)
 }
 
-/// More than this.
+/// Matches an argument above this value.
 fn more(argument: u8, than: u64) -> io::Result<SeccompCondition> {
     SeccompCondition::new(argument, Len::Qword, Op::Gt, than).map_err(io::Error::other)
 }
@@ -323,18 +328,18 @@ fn errno(error: i32) -> SeccompAction {
 
 fn apply(rules: SeccompRules, others: SeccompAction, listed: SeccompAction) -> io::Result<()> {
     let machine = TargetArch::try_from(std::env::consts::ARCH).map_err(io::Error::other)?;
-    // It ends whoever calls by the numbers of another architecture.
+    // The filter kills a process that uses the numbers of another architecture.
     let filter = SeccompFilter::new(rules, others, listed, machine).map_err(io::Error::other)?;
     let program: BpfProgram = filter.try_into().map_err(io::Error::other)?;
     let program = [of_this_machine(), program].concat();
     apply_filter(&program).map_err(io::Error::other)
 }
 
-/// What a filter begins with on x86-64: the kernel has most calls a second time there, x32's, which differ from the
-/// first by one bit and by nothing else that a filter sees. They do not exist inside.
+/// Returns the beginning of a filter on x86-64. There the kernel has most calls a second time for x32, with
+/// numbers that differ only by one bit. These calls are refused.
 #[cfg(target_arch = "x86_64")]
 fn of_this_machine() -> BpfProgram {
-    /// The bit; no number of this machine's own is as high.
+    /// Bit of x32 calls; no call number of x86-64 is as high.
     const X32: u32 = 0x4000_0000;
     let step = |code: u32, jt, jf, k| seccompiler::sock_filter {
         code: u16::try_from(code).unwrap_or_default(),
@@ -343,7 +348,7 @@ fn of_this_machine() -> BpfProgram {
         k,
     };
     vec![
-        // The number of the call is the first word that a filter sees.
+        // The number of the call is the first word of a filter's input.
         step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
         step(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, X32),
         step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs()),

@@ -1,4 +1,4 @@
-//! A job: a command, and what it may see and use; and the helper that runs it.
+//! A job: a command with its permissions and limits, and the helper that runs it.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -13,107 +13,106 @@ use super::limits::JobLimits;
 use super::probe::EscapeProbe;
 use super::read_only::ReadAccess;
 
-/// The name under which the program is the sandbox's helper.
+/// Name under which the program acts as the sandbox's helper.
 pub const NAME: &str = "truing-sandbox";
 
-/// The running program, under a name that stays its own even when its file is replaced or removed.
+/// Path of the running program, which stays valid even if its file is replaced or removed.
 pub(super) const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// Where the running program is inside, for commands that are it.
+/// Path of the running program inside, for commands that run it.
 pub(super) const PROGRAM_INSIDE: &str = "/.truing";
 
-/// The folder of what a job builds, as the job sees it ([`SandboxJob::builds`]).
+/// Folder of a job's build results, as the job sees it ([`SandboxJob::builds`]).
 pub const BUILDS: &str = "/builds";
 
-/// The bytes of a stage that one argument holds: the system takes fewer than 128 KiB in one, and far more in all.
+/// Bytes of a stage that one argument holds: the system allows fewer than 128 KiB in one, and far more in
+/// all.
 const PART_BYTES: usize = 64 << 10;
 
-/// The beginning of everything that the helper says.
+/// Prefix of all messages of the helper.
 pub(crate) const COMPLAINT: &str = "truing sandbox: ";
 
-/// The helper's exit code when the command cannot be started.
+/// Exit code of the helper if the command cannot be started.
 pub const NOT_STARTED: u8 = 127;
 
-/// The helper's exit code when it ended the job for passing a bound: as shells tell of a killed program. Its last line
-/// on the error stream says which; see [`super::bound_passed`].
+/// Exit code of the helper if it killed the job for exceeding a limit, as shells report a killed program.
+/// The last line of the error stream names the limit; see [`super::bound_passed`].
 pub const LIMIT_PASSED: u8 = 128 + 9;
 
-/// A command to run, and all that it may see and use.
+/// A command to run, with its permissions and limits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SandboxJob {
-    /// The strength of the sandbox.
     pub level: SandboxLevel,
-    /// The folder that it runs in; absolute, without links.
+    /// Folder that the job runs in; absolute, without links.
     pub tree: PathBuf,
-    /// The name of that folder inside: its own name, unless what is made there must not depend on it. Below
-    /// [`SandboxLevel::Full`] every folder has its own name.
+    /// Path of the tree inside. It is the tree's own path, unless results must not depend on that path.
+    /// Below [`SandboxLevel::Full`] every folder has its own path.
     pub inside: PathBuf,
-    /// The folder below the tree that it begins in; empty: the tree.
+    /// Working folder, relative to the tree; empty for the tree's root.
     pub folder: PathBuf,
-    /// May it change the tree? Not git's folder in it.
+    /// True if the job may change the tree, except git's folder in it.
     pub writable: bool,
     /// Further folders that it may read and run programs from.
     pub read: Vec<PathBuf>,
     /// Files of the tree, by their paths in it, that are empty inside ([`SandboxLevel::Full`] alone).
     pub hidden: Vec<PathBuf>,
-    /// May it make sockets? They reach nothing outside.
+    /// True if the job may make sockets. They reach nothing outside.
     pub sockets: bool,
-    /// The resources that it may use.
     pub limits: JobLimits,
-    /// Its folders that outlast it ([`SandboxLevel::Full`] alone).
+    /// Private folders that outlive the job ([`SandboxLevel::Full`] alone).
     pub room: Option<JobFolders>,
-    /// A folder that it may write to and that outlasts it, which it finds at [`BUILDS`] ([`SandboxLevel::Full`] alone).
+    /// A writable folder that outlives the job, mounted at [`BUILDS`] ([`SandboxLevel::Full`] alone).
     pub builds: Option<PathBuf>,
-    /// Further variables that it finds.
+    /// Further environment variables of the job.
     pub variables: Vec<(String, String)>,
-    /// Variables that name a server on its loopback interface; none: there is none. See [`SandboxJob::listening`].
+    /// Variables that hold the address of a server on its loopback interface; empty if there is none. See
+    /// [`SandboxJob::listening`].
     pub listens: Vec<String>,
-    /// Does it read what is said by [`super::SocketHandoff`], as its standard input?
+    /// True if its standard input is the stream of [`super::SocketHandoff`].
     pub hears: bool,
-    /// Does the helper write [`super::watch::LOOKED`] to the output whenever it has looked? For tries.
+    /// True if the helper writes [`super::watch::LOOKED`] to the output after each check. For the
+    /// self-test.
     pub(super) shows_looks: bool,
-    /// Home and temporary folders where there is no own file system (below [`SandboxLevel::Full`]).
+    /// Home and temporary folder where the job has no file system of its own (below
+    /// [`SandboxLevel::Full`]).
     pub private: PathBuf,
-    /// The command.
     pub run: JobCommand,
 }
 
-/// Folders of a job's own that outlast it, for programs that build on what others have left: they have names of users
-/// and hosts, too, which test suites ask for.
+/// Private folders that outlive a job, for programs that build on earlier results. Such a job also has
+/// names of users and hosts, which test suites look up.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JobFolders {
-    /// Its home folder.
     pub home: PathBuf,
-    /// Its temporary folder.
     pub temporary: PathBuf,
 }
 
 /// The command of a job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum JobCommand {
-    /// A program of the system, found on the sandbox's own `PATH`, with its arguments.
+    /// A program of the system with its arguments, found on the sandbox's own `PATH`.
     Program(#[serde(with = "words")] Vec<OsString>),
     /// This program, with these arguments.
     Own(#[serde(with = "words")] Vec<OsString>),
-    /// A try to escape.
+    /// An attempt to escape, for the self-test.
     Probe(EscapeProbe),
 }
 
-/// The arguments of the helper, which are parts of one text.
+/// A stage of the helper, passed as arguments that are parts of one text.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum HelperStage {
-    /// To make a sandbox for a job of this parent.
+    /// Makes a sandbox for a job of this parent.
     Outside { job: SandboxJob, parent: i32 },
-    /// To be the first process inside; `outside` is the helper's own process that watches.
+    /// Acts as the first process inside; `outside` is the helper's own process that watches.
     Inside { job: SandboxJob, outside: i32 },
-    /// To try an escape.
+    /// Attempts an escape for the self-test.
     Probe(EscapeProbe),
-    /// To try one from where a reader is.
+    /// Attempts an escape from inside a reader.
     Reading { reading: ReadAccess, probe: EscapeProbe },
 }
 
 impl SandboxJob {
-    /// The name of the command, for messages.
+    /// Returns the name of the command, for messages.
     pub(crate) fn program(&self) -> String {
         match &self.run {
             JobCommand::Program(argv) => {
@@ -123,7 +122,7 @@ impl SandboxJob {
         }
     }
 
-    /// The name of the tree inside.
+    /// Returns the path of the tree inside.
     pub(super) fn place(&self) -> &Path {
         match self.level {
             SandboxLevel::Full => &self.inside,
@@ -131,25 +130,27 @@ impl SandboxJob {
         }
     }
 
-    /// The process to start for it: with no environment and no input, in the tree, in a process group of its own. It
-    /// takes no terminal for a stream. Killing that process, or this one, ends everything inside.
+    /// Returns the process to start: with only the job's variables in its environment, no input, in its own
+    /// process group. It accepts no terminal for a stream. Killing that process, or this one, ends
+    /// everything inside.
     ///
     /// # Errors
-    /// If a path in it is no text.
+    /// An I/O error if a path in it is not UTF-8.
     pub fn command(&self) -> std::io::Result<Command> {
         let parent = rustix::process::getpid().as_raw_nonzero().get();
-        // What arguments say anybody may read, and a value may be a secret of the run: it is told by the environment.
+        // Any user may read arguments, and a value may be a secret of the run: values are passed in the
+        // environment instead.
         let names = self.variables.iter().map(|(name, _)| (name.clone(), String::new())).collect();
         let job = Self { variables: names, ..self.clone() };
         let mut command = helper(&HelperStage::Outside { job, parent })?;
         let variables = self.variables.iter().map(|(name, value)| (name, value));
-        // What this process reads, a terminal or a protocol, is not the command's, unless the caller says so.
+        // This process's input, a terminal or a protocol, is not passed on unless the caller sets it.
         command.env_clear().envs(variables).process_group(0).stdin(Stdio::null());
         Ok(command)
     }
 }
 
-/// The program as its own helper.
+/// Returns a command that runs this program as its own helper.
 pub(super) fn helper(stage: &HelperStage) -> std::io::Result<Command> {
     let mut command = Command::new(THIS_PROGRAM);
     command.arg0(NAME).args(stage.arguments()?);
@@ -157,19 +158,20 @@ pub(super) fn helper(stage: &HelperStage) -> std::io::Result<Command> {
 }
 
 impl HelperStage {
-    /// The arguments that say it.
+    /// Returns the arguments that encode the stage.
     pub(super) fn arguments(&self) -> std::io::Result<Vec<OsString>> {
         let text = serde_json::to_vec(self)?;
         Ok(text.chunks(PART_BYTES).map(|part| OsStr::from_bytes(part).to_owned()).collect())
     }
 
-    /// The stage that arguments say, if they say one.
+    /// Decodes a stage from arguments; `None` if they contain none.
     pub(super) fn of(arguments: &[OsString]) -> Option<Self> {
         serde_json::from_slice(&arguments.join(OsStr::new("")).into_vec()).ok()
     }
 }
 
-/// The words of a command as text. Serde writes each byte of an [`OsString`] as a number, which is up to four times as long.
+/// Serializes the words of a command as text. Serde writes each byte of an [`OsString`] as a number, which
+/// is up to four times as long.
 mod words {
     use std::ffi::OsString;
     use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};

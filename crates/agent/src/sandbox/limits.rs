@@ -1,34 +1,34 @@
-//! What one job may use.
+//! The resource limits of one job.
 
 use std::io;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
-/// The fewest processes that can be asked for: the kernel keeps so many numbers of processes for itself.
+/// The lowest limit of processes that can be set: the kernel reserves that many process ids.
 const FEWEST_PROCESSES: u64 = 301;
-/// The most open files of one process.
+/// Maximum number of open files of one process.
 pub(super) const OPEN_FILES: u64 = 4096;
-/// The most signals that wait, and timers, of all processes.
+/// Maximum number of pending signals, and timers, of all processes.
 pub(super) const SIGNALS: u64 = 4096;
-/// The most that one queue of `inotify` holds, in bytes: 16384 events, each with a name.
+/// Maximum number of bytes of one `inotify` queue: 16384 events, each with a name.
 pub(super) const EVENT_QUEUE: u64 = 16384 * 512;
-/// The kernel's memory for a file that `inotify` watches, with the file that it keeps, in bytes.
+/// Kernel memory in bytes for a file that `inotify` watches, with the file that it keeps.
 pub(super) const FILE_WATCH: u64 = 2 << 10;
 
-/// Least, usual and most bytes of a connection's buffers. The number of sockets bounds their sum.
-/// The kernel's own most are some megabytes.
+/// Smallest, default and largest bytes of a connection's buffers. The number of sockets limits their sum.
+/// The kernel's own maximum is several megabytes.
 const BUFFERS: [(&str, &str); 2] = [("tcp_rmem", "4096 65536 262144"), ("tcp_wmem", "4096 65536 262144")];
 
-/// What one job may use.
+/// The resource limits of one job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct JobLimits {
-    /// Memory of all its processes together, in bytes: their own, shared memory, and files that are kept in memory. The
-    /// kernel holds each process to it, a watcher all of them.
+    /// Memory of all processes together, in bytes: private and shared memory, and files kept in memory. The
+    /// kernel limits each process, and a watcher limits their sum.
     pub memory: u64,
-    /// Processes and threads, together.
+    /// Maximum number of processes and threads, together.
     pub processes: u64,
-    /// All files that it writes outside of a writable tree, and each file in it, in bytes.
+    /// Bytes of all files written outside a writable tree, and of each single file in it.
     pub disk: u64,
 }
 
@@ -39,7 +39,7 @@ impl Default for JobLimits {
 }
 
 impl JobLimits {
-    /// Holds this process, and what it starts, to them. A limit that is lower already stays.
+    /// Applies the limits to this process and those that it starts. A lower existing limit stays.
     pub(super) fn apply(&self) -> io::Result<()> {
         lower(Resource::Data, self.memory)?;
         lower(Resource::Fsize, self.disk)?;
@@ -49,18 +49,19 @@ impl JobLimits {
         lower(Resource::Nproc, self.processes)
     }
 
-    /// The number of queues that `inotify` may have: half of the memory, if all are full.
+    /// Returns the number of `inotify` queues: full queues use half of the memory.
     pub(super) fn event_queues(&self) -> u64 {
         self.memory.div_euclid(EVENT_QUEUE * 2)
     }
 
-    /// The number of files that `inotify` may watch: a sixteenth of the memory.
+    /// Returns the number of files that `inotify` may watch: these use a sixteenth of the memory.
     pub(super) fn file_watches(&self) -> u64 {
         self.memory.div_euclid(FILE_WATCH * 16)
     }
 
-    /// Bounds the buffers of connections, what `inotify` keeps, and the number of processes in the namespace of this process. The kernel's own
-    /// limit of processes does not count those of root outside. Before Linux 6.14 a namespace has no such limit.
+    /// Limits connection buffers, `inotify` memory, and the number of processes in the namespace of this
+    /// process. The kernel's own limit of processes does not count those of root outside. Before Linux 6.14
+    /// a namespace has no such limit.
     pub(super) fn apply_to_namespace(&self, proc: &std::path::Path) {
         let most = self.processes.max(FEWEST_PROCESSES).to_string();
         let _ = std::fs::write(proc.join("sys/kernel/pid_max"), most);

@@ -1,7 +1,8 @@
-//! The one way out of a sandbox: a socket on its own loopback interface that somebody outside listens on.
+//! The one network access of a sandbox: a socket on its own loopback interface, which a process outside
+//! serves.
 //!
-//! The first process inside makes the socket and hands it to the parent, which accepts and answers there, outside. So
-//! nothing is copied between the two networks, no file is shown for it, and no process inside stands between.
+//! The first process inside makes the socket and hands it to the parent, which accepts connections outside.
+//! No data is copied between the two networks, no file is mounted for it, and no process inside relays.
 
 use std::io::{self, IoSlice, IoSliceMut, Write as _};
 use std::mem::MaybeUninit;
@@ -18,24 +19,25 @@ use rustix::net::{
 
 use super::SandboxJob;
 
-/// The variables that programs look for a proxy in. Some know the one case alone.
+/// The variables that programs read a proxy from. Some read only one of the two cases.
 pub const PROXY: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
-/// How long building the inside may take.
+/// Timeout for building the inside.
 const BUILDING: Duration = Duration::from_secs(60);
-/// A message must have a byte for a file to come with it.
+/// A message needs at least one byte to carry a descriptor.
 const MESSAGE: &[u8] = b"+";
 
-/// Where the socket of a job arrives.
+/// The channel on which the socket of a job arrives.
 #[derive(Debug)]
 pub struct SocketHandoff(UnixStream);
 
 impl SandboxJob {
-    /// As [`SandboxJob::command`], of a job that finds a server on its loopback interface, which these variables name
-    /// ([`SandboxLevel::Full`](super::SandboxLevel::Full) with [`SandboxJob::sockets`] alone). Its standard input is spoken for. Let go of the command when it is started:
-    /// only then the end of the process is noticed.
+    /// Returns the command as [`SandboxJob::command`] does, for a job with a server on its loopback
+    /// interface, whose address these variables hold ([`SandboxLevel::Full`](super::SandboxLevel::Full)
+    /// with [`SandboxJob::sockets`] alone). Its standard input is used for the handoff. Drop the command
+    /// once it is started: otherwise the end of the process goes unnoticed.
     ///
     /// # Errors
-    /// As [`SandboxJob::command`].
+    /// The same as for [`SandboxJob::command`].
     pub fn listening(mut self, variables: &[&str]) -> io::Result<(Command, SocketHandoff)> {
         self.listens = variables.iter().map(|name| (*name).to_owned()).collect();
         let (ours, theirs) = UnixStream::pair()?;
@@ -46,10 +48,10 @@ impl SandboxJob {
 }
 
 impl SocketHandoff {
-    /// Waits for the socket, for a minute at most.
+    /// Waits for the socket, for at most one minute.
     ///
     /// # Errors
-    /// The process ended before, or could not make one.
+    /// An I/O error if the process ended before, or could not make a socket.
     pub fn socket(&self) -> io::Result<TcpListener> {
         self.0.set_read_timeout(Some(BUILDING))?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -66,19 +68,20 @@ impl SocketHandoff {
         }
     }
 
-    /// The other end of what a job hears ([`SandboxJob::hears`]), to write to while it runs. It is to be had after the socket.
+    /// Returns the other end of the job's standard input ([`SandboxJob::hears`]), to write to while it
+    /// runs. Call this after [`Self::socket`].
     ///
     /// # Errors
-    /// The system's.
+    /// An I/O error of the system.
     pub fn into_stream(self) -> io::Result<tokio::net::UnixStream> {
         self.0.set_nonblocking(true)?;
         tokio::net::UnixStream::from_std(self.0)
     }
 
-    /// Says all that a job hears ([`SandboxJob::hears`]), for a minute at most.
+    /// Writes the whole standard input of a job ([`SandboxJob::hears`]), for at most one minute.
     ///
     /// # Errors
-    /// The process does not listen any more.
+    /// An I/O error if the process no longer reads.
     pub fn say(&self, words: &[u8]) -> io::Result<()> {
         self.0.set_write_timeout(Some(BUILDING))?;
         (&self.0).write_all(words)?;
@@ -86,7 +89,7 @@ impl SocketHandoff {
     }
 }
 
-/// Inside: makes the socket and hands it to the parent over the standard input. Its port.
+/// Runs inside: makes the socket and hands it to the parent over the standard input. Returns its port.
 pub(super) fn hand_over() -> io::Result<u16> {
     let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let files = [socket.as_fd()];

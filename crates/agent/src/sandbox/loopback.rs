@@ -1,20 +1,20 @@
-//! The sandbox's own loopback interface. A new network has one that is down; programs that talk to themselves, as many
-//! tests do, need it up.
+//! Enables the sandbox's own loopback interface. A new network has one that is down, and programs that
+//! connect to themselves, as many tests do, need it up.
 
 use std::io;
 
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
 
-/// What the kernel is told: interface 1 is up, and that an answer is wanted.
+/// Netlink message to the kernel: sets interface 1 up, and requests a response.
 ///
-/// `nlmsghdr`: length, type `RTM_NEWLINK`, flags `NLM_F_REQUEST | NLM_F_ACK`, sequence, sender. `ifinfomsg`: family and
-/// type, index, flags `IFF_UP`, and which of them change.
+/// `nlmsghdr`: length, type `RTM_NEWLINK`, flags `NLM_F_REQUEST | NLM_F_ACK`, sequence, sender.
+/// `ifinfomsg`: family and type, index, flags `IFF_UP`, and the mask of changed flags.
 const MESSAGE: [(u32, usize); 9] = [(32, 4), (16, 2), (5, 2), (1, 4), (0, 4), (0, 4), (1, 4), (1, 4), (1, 4)];
-/// Where an answer says how it went: after the header.
+/// Offset of the error code in a response, after the header.
 const ERROR_AT: usize = 16;
 
-/// Turns it on. No protocol: that is the one of routes.
+/// Enables the interface. The socket names no protocol, because the default is that of routes.
 pub(super) fn up() -> io::Result<()> {
     let kernel = SocketAddrNetlink::new(0, 0);
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
@@ -27,7 +27,7 @@ pub(super) fn up() -> io::Result<()> {
     }
 }
 
-/// The message in the machine's byte order.
+/// Returns the message in the machine's byte order.
 fn bytes() -> Vec<u8> {
     let word = |(value, size): (u32, usize)| match size {
         2 => u16::try_from(value).unwrap_or_default().to_ne_bytes().to_vec(),

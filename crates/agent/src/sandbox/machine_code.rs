@@ -1,22 +1,22 @@
-//! Small programs for tries that ordinary means cannot make: calls of the kernel by number, also by the numbers of
-//! another architecture. They are written by hand, as x86-64's machine code, and need nothing that is installed.
+//! Builds small programs for attempts that need system calls by number, including those of another
+//! architecture. They are written by hand as x86-64 machine code, and need no installed software.
 
-/// How a call is made.
+/// The way a system call is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum SyscallMethod {
-    /// As programs of this machine do, by x86-64's numbers (or x32's, which have a bit more).
+    /// By x86-64 numbers, as programs of this machine do (or x32's, which have one more bit).
     Syscall,
-    /// As programs of 32 bits do, by i386's numbers, which have other meanings.
+    /// By i386 numbers, which have other meanings, as 32-bit programs do.
     Interrupt,
 }
 
-/// A value of a call.
+/// An argument of a system call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum SyscallValue {
     Number(u64),
-    /// What the last kept call gave, and so much more.
+    /// The kept result of a call, plus this number.
     Kept(u64),
-    /// A number that grows by a step with each call of a row.
+    /// A number that grows by `step` with each call of a row.
     Turn {
         from: u64,
         step: u64,
@@ -26,27 +26,27 @@ pub(super) enum SyscallValue {
 /// One step of a program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ProgramStep {
-    /// A call; the program ends with 1 if the kernel refuses it.
+    /// Makes a call; the program exits with 1 if the kernel refuses it.
     Call { by: SyscallMethod, number: u32, values: [SyscallValue; 6] },
-    /// Keeps what the last call gave.
+    /// Keeps the result of the last call.
     Keep,
-    /// Writes so many bytes from this address on.
+    /// Writes this many bytes from this address on.
     Fill { at: u64, bytes: u64 },
     /// Writes a word to an address.
     Put { at: u64, word: u64 },
-    /// Makes a call so many times, and, if it is what the try counts, writes [`HELD`] and how often it worked to the output;
-    /// the program ends with 1 if that is less.
+    /// Makes a call this many times. With `counts`, also writes [`HELD`] and the number of successful calls
+    /// to the output. The program exits with 1 if that number is lower.
     Row { number: u32, values: [SyscallValue; 6], times: u32, counts: bool },
     /// Ends this thread, unless it is the one that the last call made.
     OnlyChild,
-    /// Makes so many processes, which wait.
+    /// Makes this many processes, which wait.
     Processes(u32),
-    /// Writes [`HOLDING`] to the output and waits for the end of the input, so that the watcher sees what the program
-    /// holds however rarely it looks.
+    /// Writes [`HOLDING`] to the output and waits for the end of the input. The watcher can then measure
+    /// the program's resources, even if it checks rarely.
     Hold,
 }
 
-/// The mark that a process writes once it holds all that it goes for.
+/// The mark that a process writes once it holds all its resources.
 pub(super) const HOLDING: u8 = b'H';
 /// The mark before the number of objects that a process has made, which is eight bytes.
 pub(super) const HELD: u8 = b'N';
@@ -56,20 +56,20 @@ const EXIT: u32 = 60;
 const EXIT_GROUP: u32 = 231;
 const PAUSE: u32 = 34;
 const FORK: u32 = 57;
-/// Where the program is in memory.
+/// Address of the program in memory.
 const BASE: u64 = 0x40_0000;
-/// Length of the two headers, after which the mark of [`ProgramStep::Hold`] and then the code are.
+/// Length of the two headers; the mark of [`ProgramStep::Hold`] and then the code follow.
 const HEADERS: u64 = 64 + 56;
-/// The mark, and as much as keeps the code aligned.
+/// The mark, repeated to keep the code aligned.
 const MARK: [u8; 16] = [HOLDING; 16];
 
-/// A call with up to six numbers.
+/// Returns a call with up to six numbers.
 pub(super) fn call(number: u32, values: &[u64]) -> ProgramStep {
     let value = |at| SyscallValue::Number(values.get(at).copied().unwrap_or(0));
     ProgramStep::Call { by: SyscallMethod::Syscall, number, values: [0, 1, 2, 3, 4, 5].map(value) }
 }
 
-/// The file of a program that takes these steps, and then ends with 0.
+/// Returns the file of a program that runs these steps and then exits with 0.
 pub(super) fn program(steps: &[ProgramStep]) -> Vec<u8> {
     let mut code = Vec::new();
     for step in steps {
@@ -108,7 +108,7 @@ pub(super) fn program(steps: &[ProgramStep]) -> Vec<u8> {
     file(&code)
 }
 
-/// The number of processes that hold at once: each of a call's two, where it makes another.
+/// Returns the number of processes that hold resources at once; each fork doubles it.
 pub(super) fn holders(steps: &[ProgramStep]) -> u32 {
     let forks = steps.iter().filter(|step| matches!(step, ProgramStep::Call { number: FORK, .. })).count();
     if steps.contains(&ProgramStep::Hold) { 1 << forks } else { 0 }
@@ -118,7 +118,7 @@ fn values_of(numbers: &[u64]) -> [SyscallValue; 6] {
     [0, 1, 2, 3, 4, 5].map(|at| SyscallValue::Number(numbers.get(at).copied().unwrap_or(0)))
 }
 
-/// A call, and the end with 1 if what it gives is negative.
+/// Adds a call, and an exit with 1 if its result is negative.
 fn checked(code: &mut Vec<u8>, by: SyscallMethod, number: u32, values: &[SyscallValue; 6]) {
     given(code, values);
     raw(code, by, number);
@@ -135,7 +135,7 @@ fn checked(code: &mut Vec<u8>, by: SyscallMethod, number: u32, values: &[Syscall
     code.extend(end);
 }
 
-/// The values of a call, in their registers.
+/// Loads the arguments of a call into their registers.
 fn given(code: &mut Vec<u8>, values: &[SyscallValue; 6]) {
     // mov rdi | rsi | rdx | r10 | r8 | r9, value
     const PLACES: [[u8; 2]; 6] =
@@ -149,7 +149,7 @@ fn given(code: &mut Vec<u8>, values: &[SyscallValue; 6]) {
         [0x4d, 0x01, 0xf8],
         [0x4d, 0x01, 0xf9],
     ];
-    // The same of r14.
+    // add rdi | rsi | rdx | r10 | r8 | r9, r14
     const TURNED: [[u8; 3]; 6] = [
         [0x4c, 0x01, 0xf7],
         [0x4c, 0x01, 0xf6],
@@ -178,7 +178,7 @@ fn given(code: &mut Vec<u8>, values: &[SyscallValue; 6]) {
     }
 }
 
-/// A call many times, until it is refused, and what the program says of it.
+/// Repeats a call until it is refused, and reports the count.
 fn row(code: &mut Vec<u8>, number: u32, values: &[SyscallValue; 6], times: u32, counts: bool) {
     // cmp r12, times
     let compare = |code: &mut Vec<u8>| {
@@ -223,7 +223,7 @@ fn raw(code: &mut Vec<u8>, by: SyscallMethod, number: u32) {
     });
 }
 
-/// Ends with a code.
+/// Exits with this code.
 fn ended(number: u32, with: u32) -> Vec<u8> {
     // mov edi, with
     let mut code = vec![0xbf];
@@ -232,7 +232,7 @@ fn ended(number: u32, with: u32) -> Vec<u8> {
     code
 }
 
-/// These bytes only if the last call did not give zero.
+/// Skips these bytes if the last call returned zero.
 fn unless_zero(code: &mut Vec<u8>, bytes: &[u8]) {
     // test rax, rax; jz over them
     code.extend([0x48, 0x85, 0xc0, 0x74, u8::try_from(bytes.len()).unwrap_or_default()]);
@@ -257,7 +257,7 @@ fn processes(code: &mut Vec<u8>, count: u32) {
     code.extend((-back).to_le_bytes());
 }
 
-/// An ELF file with one part, which is read, written and run.
+/// Builds an ELF file with one segment, which is readable, writable and executable.
 fn file(code: &[u8]) -> Vec<u8> {
     let start = HEADERS + MARK.len() as u64;
     let length = start + code.len() as u64;
@@ -272,7 +272,7 @@ fn file(code: &[u8]) -> Vec<u8> {
     for half in [64_u16, 56, 1, 0, 0, 0] {
         file.extend(half.to_le_bytes());
     }
-    // To be loaded; executable, writable and readable.
+    // A loadable segment: executable, writable and readable.
     for word in [1_u32, 7] {
         file.extend(word.to_le_bytes());
     }

@@ -1,5 +1,5 @@
-//! What a command sees of the file system: programs and libraries of the system, its tree, and empty folders of its
-//! own. Nothing else has a name inside.
+//! Builds the file system that a command sees: programs and libraries of the system, its tree, and empty
+//! private folders. No other path exists inside.
 
 use std::fs::Metadata;
 use std::io;
@@ -15,7 +15,8 @@ use rustix::process::{chdir, pivot_root};
 
 use super::{BUILDS, PROGRAM_INSIDE, SandboxJob, SandboxLevel};
 
-/// What programs need of the system. Of its configuration only what says where libraries and certificates are.
+/// The system's files that programs need. Of its configuration only the files about libraries and
+/// certificates.
 pub(crate) const SYSTEM: &[&str] = &[
     "/usr",
     "/bin",
@@ -33,32 +34,34 @@ pub(crate) const SYSTEM: &[&str] = &[
     "/etc/ssl/openssl.cnf",
     "/etc/pki/tls/certs",
 ];
-/// Devices that do nothing to the machine.
+/// Devices that cannot affect the machine.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
-/// Where the inside is put together; it exists everywhere, and what it holds outside stays there.
+/// Folder in which the inside is built; it exists on every machine, and its content outside is not
+/// affected.
 const WORKSHOP: &str = "/tmp";
-/// The home folder inside.
+/// Path of the home folder inside.
 const HOME: &str = "/home/agent";
-/// The temporary folder inside.
+/// Path of the temporary folder inside.
 const TEMPORARY: &str = "/tmp";
-/// Who a command is inside, by name.
+/// Name of the command's user inside.
 pub(super) const USER: &str = "agent";
-/// Names that a job with a room of its own is told: its user's and its host's.
+/// Files with names for a job with private folders: those of its user and its host.
 pub(super) const NAMES: &[(&str, &str)] = &[
     ("/etc/passwd", "agent:x:1000:1000::/home/agent:/bin/sh\n"),
     ("/etc/group", "agent:x:1000:\n"),
     ("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
     ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
 ];
-/// The most that is written to memory, in bytes: everything that is not the tree, or a room of the job's own.
+/// Maximum number of bytes that are written to memory: all files outside the tree and the job's private
+/// folders.
 const MAX_MEMORY: u64 = 2 << 30;
 
-/// How many bytes of that there are to a file, at least.
+/// Minimum number of bytes of this memory per file.
 const BYTES_PER_FILE: u64 = 8 << 10;
-/// As many files as there may be however little may be written.
+/// The number of files that is always allowed, even with a low limit of bytes.
 const FEWEST_FILES: u64 = 4096;
 
-/// Home and temporary folder of a job.
+/// Returns the home and temporary folder of a job.
 pub(super) fn private_folders(job: &SandboxJob) -> (PathBuf, PathBuf) {
     match job.level {
         SandboxLevel::Full => (HOME.into(), TEMPORARY.into()),
@@ -66,20 +69,21 @@ pub(super) fn private_folders(job: &SandboxJob) -> (PathBuf, PathBuf) {
     }
 }
 
-/// Is this one of the system's folders, does it hold one, or is it where the machine keeps what it is and its secrets?
+/// Returns true for a folder of the system, for one that contains such a folder, and for one with the
+/// machine's state or secrets.
 pub(super) fn is_system(tree: &Path) -> bool {
     let known = ["/proc", "/sys", "/dev", "/etc", "/run", "/boot"].iter().chain(SYSTEM);
-    // Below it are files of people, in memory.
+    // Below it are users' files in memory.
     let is_in_memory = tree.starts_with("/dev/shm") && tree != Path::new("/dev/shm");
     known.map(Path::new).any(|system| system.starts_with(tree))
         || ["/proc", "/sys", "/dev", "/etc", "/boot"].iter().any(|system| tree.starts_with(system))
             && !is_in_memory
 }
 
-/// Builds the inside, moves into it, and leaves the machine's file system for good.
+/// Builds the inside, moves into it, and leaves the machine's file system permanently.
 pub(super) fn build(job: &SandboxJob) -> io::Result<()> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
-    // A workshop with two rooms: the machine's file system, and the new one.
+    // A temporary root with two folders: for the machine's file system, and the new one.
     file_system("tmpfs", Path::new(WORKSHOP), "size=1m,mode=755")?;
     let workshop = Path::new(WORKSHOP);
     std::fs::create_dir(workshop.join("old"))?;
@@ -88,11 +92,11 @@ pub(super) fn build(job: &SandboxJob) -> io::Result<()> {
     chdir("/")?;
     let space = MountRoots { old: Path::new("/old"), new: Path::new("/new") };
     let size = job.limits.disk.min(MAX_MEMORY);
-    // A file takes memory of the kernel's, too, also an empty one.
+    // Every file also takes kernel memory, even an empty one.
     let files = size.div_euclid(BYTES_PER_FILE).max(FEWEST_FILES);
     file_system("tmpfs", space.new, &format!("size={size},nr_inodes={files},mode=755"))?;
     space.furnish(job)?;
-    // The new root on top of the old one, which is then let go.
+    // The new root is mounted over the old one, which is then detached.
     chdir(space.new)?;
     pivot_root(".", ".")?;
     unmount(".", UnmountFlags::DETACH)?;
@@ -105,7 +109,7 @@ fn file_system(kind: &str, at: &Path, options: &str) -> io::Result<()> {
     Ok(mount(kind, at, kind, flags, options.as_c_str())?)
 }
 
-/// The two file systems while the new one is furnished.
+/// The two file systems while the new one is built.
 struct MountRoots {
     old: &'static Path,
     new: &'static Path,
@@ -152,7 +156,7 @@ impl MountRoots {
             self.show_as(&job.tree.join(".git"), &job.inside.join(".git"), false)?;
         }
         for file in &job.hidden {
-            // A link is not gone through: what it leads to has no name inside.
+            // A link is not followed, because its target does not exist inside.
             if under(self.old, &job.tree.join(file)).symlink_metadata().is_ok_and(|found| found.is_file()) {
                 self.bind_as(Path::new("/dev/null"), &job.inside.join(file))?;
             }
@@ -160,7 +164,8 @@ impl MountRoots {
         Ok(())
     }
 
-    /// The running program. Its own file, if its name still means that; else, after an upgrade, a copy.
+    /// Mounts the running program: its own file, if its path still refers to it; a copy, if the file was
+    /// replaced by an upgrade.
     fn this_program(&self) -> io::Result<()> {
         let (running, inside) = (self.old.join("proc/self/exe"), under(self.new, Path::new(PROGRAM_INSIDE)));
         let named = under(self.old, &std::fs::read_link(&running)?);
@@ -173,8 +178,8 @@ impl MountRoots {
         read_only(&inside)
     }
 
-    /// The processes inside, read-only: to the kernel, a command of root's is root where it writes settings. Some
-    /// containers forbid it; then there is none.
+    /// Mounts the processes inside, read-only, because the kernel treats a command of root as root for
+    /// writes to settings. Some containers forbid the mount; then `/proc` stays empty.
     fn processes(&self, job: &SandboxJob) -> io::Result<()> {
         let proc = self.new.join("proc");
         std::fs::create_dir(&proc)?;
@@ -186,18 +191,18 @@ impl MountRoots {
         Ok(())
     }
 
-    /// Shows a file or folder of the machine under its own name; nothing where there is none.
+    /// Mounts a file or folder of the machine at its own path, if it exists.
     fn show(&self, path: &Path, writable: bool) -> io::Result<()> {
         self.show_as(path, path, writable)
     }
 
-    /// The same, under another name.
+    /// Mounts a file or folder at another path, if it exists.
     fn show_as(&self, path: &Path, name: &Path, writable: bool) -> io::Result<()> {
         let outside = under(self.old, path);
         let Ok(found) = outside.symlink_metadata() else { return Ok(()) };
         let inside = under(self.new, name);
         if found.is_symlink() {
-            // A folder that is shown may hold it.
+            // A folder that is already mounted may contain it.
             if inside.symlink_metadata().is_ok() {
                 return Ok(());
             }
@@ -222,7 +227,7 @@ impl MountRoots {
     }
 }
 
-/// An absolute path, as it is called in another root.
+/// Returns an absolute path as seen from another root.
 fn under(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
@@ -231,7 +236,7 @@ fn create_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), std::fs::create_dir_all)
 }
 
-/// Makes a mount read-only. It may not lose a flag that it has.
+/// Makes a mount read-only. Its existing flags must be kept.
 fn read_only(path: &Path) -> io::Result<()> {
     let mut flags = MountFlags::RDONLY | MountFlags::BIND | MountFlags::NOSUID;
     let has = statvfs(path)?.f_flag;

@@ -1,28 +1,29 @@
-//! Kinds of objects that the kernel holds for a process outside of its resident memory, and what holds each back.
+//! The kinds of objects that the kernel holds for a process outside its resident memory, and the limit of
+//! each kind.
 //!
-//! `docs/reference/kernel-objects.md` is generated from `OBJECTS`. Each kind names a try of `check`.
+//! `docs/reference/kernel-objects.md` is generated from `OBJECTS`. Each kind names an attempt of `check`.
 
 use super::limits::{EVENT_QUEUE, FILE_WATCH, OPEN_FILES, SIGNALS};
 use super::machine_code::{ProgramStep, SyscallMethod, SyscallValue, call};
 use super::{EscapeProbe, JobLimits, files, watch};
 
-/// A kind of objects.
+/// A kind of kernel objects.
 pub(super) struct KernelObject {
     pub(super) name: &'static str,
     pub(super) how: ObjectLimit,
-    /// The try that goes for more than the limit.
+    /// The attempt that tries to exceed the memory limit with it.
     pub(super) probe: &'static str,
 }
 
-/// The means that hold a kind of objects back.
+/// The means that limit a kind of objects.
 pub(super) enum ObjectLimit {
     /// The filter refuses these calls.
     Denied(&'static str),
-    /// The watcher counts them, and ends the job.
+    /// The watcher counts them, and kills the job.
     Counted(&'static str),
-    /// Something bounds their number and size: what, and their largest total in bytes.
+    /// Their number and size are limited: a description, and their largest total in bytes.
     Bounded(&'static str, fn(&JobLimits) -> u64),
-    /// Nothing holds them to the memory limit: what is known of them.
+    /// No memory limit applies to them; a description.
     Open(&'static str),
 }
 
@@ -47,16 +48,16 @@ const fn open(name: &'static str, known: &'static str) -> KernelObject {
     KernelObject { name, how: ObjectLimit::Open(known), probe: "" }
 }
 
-/// A signal that waits, or a timer with the signal that it will send, in bytes.
+/// Bytes of a pending signal, or of a timer with its signal.
 const SIGNAL: u64 = 512;
-/// A thread's stack in the kernel, and the kernel's record of it, in bytes.
+/// Bytes of a thread's kernel stack and record.
 const THREAD: u64 = 32 << 10;
-/// All filters of a thread: 32768 instructions at most, as they are written and as they are translated, in bytes.
+/// Bytes of all filters of a thread: at most 32768 instructions, in their original and translated form.
 const FILTERS: u64 = 1 << 20;
-/// The files that may be on their way through sockets: as many as one process may open.
+/// Bytes of the files that may be in flight through sockets: as many as one process may open.
 const IN_FLIGHT: u64 = OPEN_FILES * files::OTHER;
 
-/// Every kind of objects that is known.
+/// All known kinds of objects.
 pub(super) const OBJECTS: &[KernelObject] = &[
     denied("semaphores of System V", "`semget`", "semget"),
     denied("message queues of System V", "`msgget`", "msgget"),
@@ -158,14 +159,14 @@ pub(super) const OBJECTS: &[KernelObject] = &[
     ),
 ];
 
-/// Programs that try a kind, by the name of the try and the bytes of one object.
+/// A program that attempts a kind, with the attempt's name and the bytes of one object.
 pub(super) struct ObjectProgram {
     pub(super) name: &'static str,
     pub(super) steps: Vec<ProgramStep>,
     pub(super) size: u64,
 }
 
-/// Tries of ordinary means, by the name and the bytes of one object.
+/// Returns the attempts with ordinary means: name, probe, and bytes of one object.
 pub(super) fn probes(limits: &JobLimits) -> [(&'static str, EscapeProbe, u64); 2] {
     [
         (
@@ -177,34 +178,35 @@ pub(super) fn probes(limits: &JobLimits) -> [(&'static str, EscapeProbe, u64); 2
     ]
 }
 
-/// An address where nothing is.
+/// An address without a mapping.
 const AT: u64 = 0x2000_0000;
-/// The second half of the page there.
+/// The second half of the page at that address.
 const THERE: u64 = AT + 0x800;
 const PAGE: u64 = 4096;
 /// Processes that open files, as a power of two, and the files of each.
 const FORKS: usize = 6;
 const FILES_OF_ONE: u32 = 1000;
-/// Names of a file that a process has, and how many files of `epoll` have each.
+/// Descriptors of a file in one process, and the number of `epoll` files that watch each.
 const NAMES: u32 = 900;
 const POLLS: u32 = 16;
-/// Locks of a file, and files that a process locks so. The time of a lock grows with the number of those of its file.
+/// Locks of a file, and files with such locks in one process. The time of a lock grows with the number of
+/// locks on its file.
 const LOCKS: u32 = 500;
 const LOCKED_FILES: u32 = 24;
 /// Half of the mappings that a process may have.
 const PARTS: u32 = 32_000;
-/// A mapping, a lock and an entry of `epoll`, as measured, in bytes.
+/// Measured bytes of a mapping, a lock and an `epoll` entry.
 const MAPPING: u64 = 190;
 const LOCK: u64 = 190;
 const POLLED: u64 = 200;
 
-/// Programs that try them with a job of these limits.
+/// Returns the programs that attempt the kinds, for a job with these limits.
 pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     let page = call(9, &[AT, PAGE, 3, 0x2 | 0x20 | 0x10, u64::MAX, 0]);
     let put = |at, word| ProgramStep::Put { at, word };
     let text = |at, text: [u8; 8]| put(at, u64::from_le_bytes(text));
     let no_new_rights = call(157, &[38, 1, 0, 0, 0]);
-    // One instruction, which allows all.
+    // One instruction, which allows every call.
     let filter = [page, put(AT, 1), put(AT + 8, THERE), put(THERE, 0x7fff_0000_0000_0006), no_new_rights];
     let more = |most: u64| u32::try_from(most + 1).unwrap_or(u32::MAX);
     let one = |name, steps: &[ProgramStep]| ObjectProgram { name, steps: steps.to_vec(), size: 0 };
@@ -226,7 +228,7 @@ pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         ],
     };
     let (zero, number) = (SyscallValue::Number(0), SyscallValue::Number);
-    // The number of this process, and what a signal carries: it comes from a program.
+    // The process id, and the signal's information: it is marked as sent by a program.
     let blocked = [
         page,
         put(AT, u64::MAX),
@@ -267,9 +269,9 @@ pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         number: 445,
         values: [SyscallValue::Kept(0), number(2), number(THERE), zero, zero, zero],
     };
-    // The next files that are opened are 3 and those that follow.
+    // The next opened files have the numbers 3 and up.
     let from_three = call(436, &[3, u64::from(u32::MAX), 0]);
-    // Files 3 and 4, which do not wait.
+    // Files 3 and 4, which do not block.
     let pair = [
         from_three,
         page,
@@ -278,7 +280,7 @@ pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         call(54, &[3, 1, 7, THERE, 4]),
     ];
     let forks = [call(57, &[]); FORKS];
-    // A file has 900 further names, each of which is an entry.
+    // A file gets 900 more descriptors; each one is an entry.
     let event = [from_three, page, call(290, &[0, 0])];
     let names = ProgramStep::Row {
         number: 33,
@@ -308,7 +310,7 @@ pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         .chain(entries)
         .chain([ProgramStep::Hold])
         .collect();
-    // Each second page differs from those beside it: two mappings more.
+    // Every second page gets other flags than its neighbours: two more mappings each.
     let apart = call(9, &[AT << 12, u64::from(PARTS) * 2 * PAGE, 0, 0x2 | 0x20 | 0x4000 | 0x10, u64::MAX, 0]);
     let parts = ProgramStep::Row {
         number: 10,
@@ -323,7 +325,7 @@ pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         times: PARTS,
         counts: true,
     };
-    // Locks for reading of each second byte: where they begin, and their length.
+    // Read locks of every second byte: their start and length.
     let places = (0..LOCKS).map(u64::from);
     let places = places
         .flat_map(|lock| [put(AT + PAGE + lock * 32 + 8, lock * 2), put(AT + PAGE + lock * 32 + 16, 1)]);
@@ -370,10 +372,10 @@ pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     };
     let read: Vec<ProgramStep> =
         forks.iter().take(5).chain(&proc_file).copied().chain([opened, read, ProgramStep::Hold]).collect();
-    // Far more places of pages than pages: each needs a table of its own.
+    // Far more page addresses than pages: each needs its own page table.
     let space = (limits.memory / PAGE) << 22;
     let sparse = [call(9, &[AT << 12, space, 1, 0x2 | 0x20 | 0x4000 | 0x10, u64::MAX, 0])];
-    // A set of signals that is there, and empty: it is read, and nothing is blocked.
+    // A valid, empty set of signals: the kernel reads it, and blocks nothing.
     let touches = ProgramStep::Row {
         number: 14,
         values: [zero, SyscallValue::Turn { from: AT << 12, step: 2 << 20 }, zero, number(8), zero, zero],
@@ -441,7 +443,7 @@ pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     ]
 }
 
-/// The page of the reference, with the totals of a job of these limits.
+/// Returns the reference page, with the totals of a job with these limits.
 pub fn page(limits: &JobLimits) -> String {
     let mut page = format!(
         "# Objects of the kernel\n\n<!-- Generated from crates/agent/src/sandbox/objects.rs. To write it anew: UPDATE_DOCS=1 \

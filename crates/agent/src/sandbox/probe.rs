@@ -1,5 +1,5 @@
-//! Tries to get out: each is one thing that no command inside may be able to do, done by ordinary means. Outside of
-//! a sandbox each of them works.
+//! Attempts to escape: each does one thing with ordinary means that no command inside may be able to do.
+//! Outside a sandbox each of them works.
 
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::mem::MaybeUninit;
@@ -21,86 +21,86 @@ use serde::{Deserialize, Serialize};
 
 use super::machine_code;
 
-/// How long a connection may take: on one machine it is made or refused at once, however long it is until this process is
-/// run again.
+/// Timeout of a connection. On one machine it is made or refused at once, but this process may have to wait
+/// long for the processor.
 const CONNECTS: Duration = Duration::from_secs(120);
-/// What is written at once.
+/// Bytes written at once.
 const CHUNK: usize = 1 << 20;
-/// What the kernel holds memory in units of: the least that a pipe takes at once.
+/// Unit of kernel memory, and the least that a pipe takes at once.
 const PAGE: usize = 4096;
-/// The stack of a thread that does nothing.
+/// Stack bytes of an idle thread.
 const SMALL_STACK: usize = 64 << 10;
-/// Files that what is written is divided into, so that no limit of one file stops it.
+/// Number of files that output is divided into, to stay below any limit of one file.
 const FILES: u64 = 8;
-/// Files that one message carries: somewhat fewer than the kernel's most.
+/// Number of files in one message, somewhat below the kernel's maximum.
 pub(super) const FILES_OF_MESSAGE: u64 = 250;
 
-/// One try. It worked if the probe ends with 0.
+/// One attempt. It succeeded if the probe exits with 0.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum EscapeProbe {
-    /// Nothing: works everywhere.
+    /// Does nothing, and works everywhere.
     Nothing,
-    /// Waits until its input ends: somebody for others to meddle with.
+    /// Waits until its input ends, as a target for other attempts.
     Wait,
-    /// Reads this file.
+    /// Reads the file at this path.
     Read(PathBuf),
-    /// Writes this file.
+    /// Writes to the file at this path.
     Write(PathBuf),
-    /// Changes who may read this file.
+    /// Changes the permissions of this file.
     Mode(PathBuf),
-    /// Starts this program and sees it succeed.
+    /// Starts this program, which must succeed.
     Start(PathBuf),
-    /// Becomes this program, which succeeds.
+    /// Replaces itself by this program, which succeeds.
     Become(PathBuf),
-    /// Finds this in the environment of some process.
+    /// Finds this text in the environment of some process.
     Environment(String),
-    /// Connects by TCP.
+    /// Connects to this address by TCP.
     Tcp(SocketAddr),
-    /// Sends a datagram.
+    /// Sends a datagram to this address by UDP.
     Udp(SocketAddr),
     /// Connects to an abstract socket.
     Abstract(String),
     /// Connects to a socket that is a file.
     Socket(PathBuf),
-    /// Signals a process.
+    /// Sends a signal to a process.
     Signal(i32),
     /// Opens the memory of a process.
     Trace(i32),
-    /// Has so many threads.
+    /// Starts this many threads.
     Threads(u64),
-    /// Uses so many bytes of memory.
+    /// Uses this many bytes of memory.
     Memory(u64),
-    /// Writes so many bytes to the temporary folder.
+    /// Writes this many bytes to the temporary folder.
     Disk(u64),
-    /// Makes so many empty files in the temporary folder.
+    /// Makes this many empty files in the temporary folder.
     Files(u64),
-    /// Fills a file of so many bytes that is memory and has no name.
+    /// Fills an unnamed file in memory with this many bytes.
     MemoryFile(u64),
-    /// Fills files of this folder with so many bytes, and takes their names away.
+    /// Fills files of this folder with this many bytes, and removes their names.
     Unnamed(PathBuf, u64),
-    /// Makes so many pairs of sockets.
+    /// Makes this many pairs of sockets.
     Sockets(u64),
-    /// Makes so many pipes with something in them.
+    /// Makes this many pipes with data in them.
     Pipes(u64),
-    /// Sends so many files through a socket, and receives none of them.
+    /// Sends this many files through a socket, and receives none of them.
     InFlight(u64),
-    /// Watches so many files of the temporary folder.
+    /// Watches this many files of the temporary folder.
     Watches(u64),
-    /// Makes so many processes of this program, each of which does this.
+    /// Starts this many processes of this program, each with this attempt.
     Family(u64, Box<EscapeProbe>),
-    /// Does this, says so by one letter, and holds on to what the process has until its input ends.
+    /// Makes this attempt, reports it by one letter, and holds its resources until its input ends.
     Hold(Box<EscapeProbe>),
-    /// Does both, and holds on to what they have.
+    /// Makes both attempts, and holds their resources.
     Both(Box<EscapeProbe>, Box<EscapeProbe>),
 }
 
 impl EscapeProbe {
-    /// Tries it. What the process ends with.
+    /// Makes the attempt. Returns the exit code.
     pub(super) fn tried(&self) -> u8 {
         u8::from(self.run().is_err())
     }
 
-    /// The number of processes that hold on to what they have at once.
+    /// Returns the number of processes that hold their resources at once.
     pub(super) fn holders(&self) -> u32 {
         if let Self::Family(count, probe) = self {
             return u32::try_from(*count).unwrap_or(u32::MAX).saturating_mul(probe.holders());
@@ -111,7 +111,7 @@ impl EscapeProbe {
     fn run(&self) -> io::Result<()> {
         let mut held = HeldResources::default();
         self.begin(&mut held)?;
-        // Waits for all of them; `HeldResources` ends those that are left.
+        // Waits for all of them; `HeldResources` kills the rest.
         for process in &mut held.family {
             if !process.wait()?.success() {
                 return Err(io::Error::other("a process failed"));
@@ -166,7 +166,7 @@ impl EscapeProbe {
                 (0..*pairs).try_for_each(|_| UnixStream::pair().map(|pair| held.sockets.push(pair)))
             }
             Self::Pipes(count) => (0..*count).try_for_each(|_| {
-                // The end that writes is closed: the pipe keeps what is in it for the other.
+                // The writing end is closed, but the pipe keeps its data for the reading end.
                 let (reads, mut writes) = io::pipe()?;
                 writes.write_all(&[1; PAGE])?;
                 held.pipes.push(reads);
@@ -204,7 +204,7 @@ impl EscapeProbe {
     }
 }
 
-/// What a try holds on to until it ends.
+/// The resources that an attempt holds until it ends.
 #[derive(Default)]
 struct HeldResources {
     memory: Vec<Vec<u8>>,
@@ -229,13 +229,13 @@ impl HeldResources {
 impl Drop for HeldResources {
     fn drop(&mut self) {
         for process in &mut self.family {
-            // It may have ended.
+            // The error is ignored: it may have ended.
             let _ = process.kill().and_then(|()| process.wait());
         }
     }
 }
 
-/// Makes so many objects, a few at once, until one is refused, and writes how many there are to the output.
+/// Makes this many objects, a few at once, until one is refused, and writes their number to the output.
 fn reported(count: u64, at_once: u64, mut make: impl FnMut(u64) -> io::Result<()>) -> io::Result<()> {
     let mut made = 0;
     let mut end = Ok(());
@@ -249,7 +249,7 @@ fn reported(count: u64, at_once: u64, mut make: impl FnMut(u64) -> io::Result<()
     end
 }
 
-/// Sends as many files as one message takes.
+/// Sends as many files as one message carries.
 fn in_flight(held: &mut HeldResources) -> io::Result<()> {
     let (from, to) = UnixStream::pair()?;
     {
@@ -274,7 +274,7 @@ fn environment(canary: &str) -> io::Result<()> {
     Err(io::Error::other("no process has it"))
 }
 
-/// They all wait for the end of a channel, which comes when what is held is let go.
+/// Starts threads that wait for the end of a channel, which comes when the resources are dropped.
 fn threads(count: u64, ends: &mut Vec<mpsc::Sender<()>>) -> io::Result<()> {
     for _ in 0..count {
         let (end, waits) = mpsc::channel::<()>();

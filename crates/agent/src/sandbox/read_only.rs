@@ -1,26 +1,26 @@
-//! A process that only reads: the folders that it may read, and its memory.
+//! The configuration of a process that only reads: its folders, and its memory.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// Memory of a reader, in bytes, whatever it reads: large stacks, and what a syntax tree of the largest file takes. Who
-/// starts it for a review holds it to less.
+/// Default memory of a reader in bytes, for any input: large stacks, and the syntax tree of the largest
+/// file. A reader for a review has a lower limit.
 pub const READER_MEMORY: u64 = 2 << 30;
 
-/// The files that a process that only reads may read.
+/// The files that a read-only process may read.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReadAccess {
-    /// The folder with hostile files. Git's folder directly in it is no part of it.
+    /// Folder with hostile files. Git's folder directly in it is excluded.
     pub tree: PathBuf,
     /// A folder with rules.
     pub rules: Option<PathBuf>,
-    /// Its memory, in bytes.
+    /// Memory limit in bytes.
     pub memory: u64,
 }
 
 impl ReadAccess {
-    /// Reads this tree, with a reader's memory.
+    /// Returns access to this tree, with a reader's default memory.
     pub fn new(tree: PathBuf, rules: Option<PathBuf>) -> Self {
         Self { tree, rules, memory: READER_MEMORY }
     }

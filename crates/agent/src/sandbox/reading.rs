@@ -1,5 +1,6 @@
-//! The way in for a process that itself reads what may be hostile: it confines itself before it reads the first byte of
-//! it. It starts nothing, so it needs no namespaces, and costs hardly more than any process.
+//! Confinement of a process that itself reads hostile data: it confines itself before it reads the first
+//! byte. It starts no process, therefore it needs no namespaces, and costs hardly more than any other
+//! process.
 
 use std::io;
 
@@ -9,19 +10,22 @@ use truing_core::sandbox::SandboxLevel;
 use super::read_only::ReadAccess;
 use super::{JobLimits, enter, fence, filter};
 
-/// How many more threads there may come to be on the machine until a reader cannot start one.
+/// Number of threads by which the machine's total may grow before a reader can start no more.
 const MORE_THREADS: u64 = 512;
-/// Where the kernel says how many there are.
+/// File with the kernel's number of threads.
 const LOAD: &str = "/proc/loadavg";
-/// Root without rights may not read what others own. Where it may now, it still may, within the fence.
+/// Root without these capabilities may not read other users' files. A reader that has them keeps them,
+/// within the fence.
 const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC_READ_SEARCH);
 
 impl ReadAccess {
-    /// Confines this process for good, and says how well. Afterwards it can read these folders, work with threads, and
-    /// talk over the streams that it has: not open another file, change one, start a program, connect, or signal.
+    /// Confines this process permanently, and returns the level reached. Afterwards it can read these
+    /// folders, use threads, and use its open streams. It cannot open other files, change files, start
+    /// programs, connect, or send signals.
     ///
     /// # Errors
-    /// If the kernel has no seccomp, or this process has other threads: a fence is around one thread and what it starts.
+    /// An I/O error if the kernel has no seccomp, or if this process has other threads: the restrictions
+    /// apply to one thread and its children.
     pub fn confine(&self) -> io::Result<SandboxLevel> {
         if std::fs::read_dir("/proc/self/task")?.count() != 1 {
             return Err(io::Error::other("a process with several threads cannot confine itself"));
@@ -36,8 +40,8 @@ impl ReadAccess {
     }
 }
 
-/// How many threads the machine has now: no user has more. The kernel's limit counts those of the user, also in other
-/// processes.
+/// Returns the number of threads of the machine, which no user exceeds. The kernel's limit counts all
+/// threads of the user, also in other processes.
 fn threads() -> u64 {
     let told = std::fs::read_to_string(LOAD).unwrap_or_default();
     let all = told.split_whitespace().nth(3).and_then(|load| load.split_once('/')?.1.parse().ok());

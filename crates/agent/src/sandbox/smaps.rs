@@ -1,29 +1,30 @@
-//! What a process holds in memory, as its `/proc/PID/smaps` and their sum say, each page divided among the processes that have it.
+//! Parses the memory use of a process from `/proc/PID/smaps` and its summary, with each page divided among
+//! the processes that map it.
 
-/// How segments of shared memory are called in `smaps`. They are counted by the namespace's own table.
+/// Prefix of shared memory segments in `smaps`. They are counted by the namespace's own table.
 const SEGMENT: &str = "/SYSV";
-/// Values are in units of so many bytes.
+/// Unit of the values, in bytes.
 const KIB: u64 = 1 << 10;
 
-/// What one process holds.
+/// The memory of one process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct MappedMemory {
-    /// Its share of what it has mapped, in bytes, without files: those are the machine's, or counted elsewhere.
+    /// Its share of mapped memory in bytes, without files: those are the machine's, or counted elsewhere.
     pub(super) bytes: u64,
-    /// Has it mapped shared memory that has no name?
+    /// True if it maps shared memory without a name.
     pub(super) shares: bool,
 }
 
-/// The sum of all mappings of a process, each page divided among the processes that have it; in bytes.
+/// The sums of all mappings of a process in bytes, with each page divided among the processes that map it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct MappingSummary {
-    /// Memory that is no file's, swapped or not.
+    /// Memory that belongs to no file, with swapped memory.
     pub(super) own: u64,
     /// Shared memory, with or without a name.
     pub(super) shared: u64,
 }
 
-/// What a process's `smaps_rollup` says. None if the kernel does not divide it by kind.
+/// Parses a process's `smaps_rollup`. Returns `None` if the kernel does not report the sums by kind.
 pub(super) fn summary(text: &str) -> Option<MappingSummary> {
     let of = |name: &str| {
         let value = text.lines().find_map(|line| line.strip_prefix(name))?;
@@ -33,7 +34,7 @@ pub(super) fn summary(text: &str) -> Option<MappingSummary> {
     Some(MappingSummary { own: of("Pss_Anon:")?.saturating_add(swapped), shared: of("Pss_Shmem:")? })
 }
 
-/// One mapping, as its lines say; values in KiB.
+/// One mapping, as parsed from its lines; values in KiB.
 #[derive(Default)]
 struct MemoryMapping<'a> {
     device: u64,
@@ -44,14 +45,15 @@ struct MemoryMapping<'a> {
     swapped: u64,
 }
 
-/// Adds up a process's `smaps`. `nameless` is the file system of the kernel's own, where shared memory is that has no name
-/// elsewhere.
+/// Adds up a process's `smaps`. `nameless` is the kernel's internal file system, which holds shared memory
+/// without a name.
 pub(super) fn sum(text: &str, nameless: Option<u64>) -> MappedMemory {
     let mut all = MappedMemory::default();
     let mut now = MemoryMapping::default();
     for line in text.lines() {
         match line.split_once(':') {
-            // Addresses have no colon before their device has one: `00400000-00452000 r-xp 00000000 08:02 173521 /bin/sh`.
+            // Addresses have no colon before that of their device: `00400000-00452000 r-xp 00000000 08:02
+            // 173521 /bin/sh`.
             Some((name, value)) if !name.contains(' ') => now.take(name, value),
             _ => {
                 all.add(&now, nameless);
@@ -83,12 +85,13 @@ impl<'a> MemoryMapping<'a> {
         *place = value.unwrap_or(0);
     }
 
-    /// Its share of pages that are no file's, in KiB.
+    /// Returns its share of pages that belong to no file, in KiB.
     fn held(&self, nameless: Option<u64>) -> u64 {
         let share = match (self.device, self.is_nameless(nameless)) {
             (_, true) if self.name.starts_with(SEGMENT) => return 0,
             (0, _) | (_, true) => self.share,
-            // Only what was changed in a private copy of a file, divided as the whole is.
+            // Only the changed pages in a private copy of a file, divided in the same ratio as the whole
+            // mapping.
             (_, false) => self.anonymous.saturating_mul(self.share).checked_div(self.resident).unwrap_or(0),
         };
         share.saturating_add(self.swapped)
@@ -106,7 +109,7 @@ impl MappedMemory {
     }
 }
 
-/// A device as `smaps` writes it, as the kernel numbers it.
+/// Converts a device from the form of `smaps` to the kernel's number.
 fn device(text: &str) -> Option<u64> {
     let (major, minor) = text.split_once(':')?;
     let number = |text| u32::from_str_radix(text, 16).ok();
@@ -117,7 +120,7 @@ fn device(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// A mapping with a share of half of it.
+    /// Returns a mapping whose process shares half of it.
     fn mapping(first: &str, resident: u64, anonymous: u64) -> String {
         let share = resident / 2;
         format!(
@@ -139,7 +142,7 @@ mod tests {
         let heap = mapping("559a0-559b0 rw-p 00000000 00:00 0      [heap]", 100, 100);
         let nameless = mapping("7f00-7f10 rw-s 00000000 00:01 1025     /dev/zero (deleted)", 60, 0);
         let segment = mapping("7f00-7f10 rw-s 00000000 00:01 3     /SYSV00000000 (deleted)", 60, 0);
-        // Whatever it is called.
+        // The name of such memory does not matter.
         let named = mapping("7f00-7f10 rw-s 00000000 00:01 1026     [anon_shmem:/SYSV]", 60, 0);
         let library = mapping("7f00-7f10 r-xp 00000000 08:02 17     /usr/lib/a: b.so", 40, 20);
         let temporary = mapping("7f00-7f10 rw-s 00000000 00:2a 17     /tmp/x", 40, 0);

@@ -1,8 +1,9 @@
-//! The watcher of a job: adds up what all its processes hold together, and says which bound they passed.
+//! The watcher of a job: adds up the resources of all its processes, and reports an exceeded limit.
 //!
-//! The kernel's own limits count one process at a time, and not what processes share. The watcher runs outside, in the
-//! process that ends the job. It reads what the kernel says of each process, of shared memory, and of the job's file
-//! system in memory. It looks every [`PERIOD`]: between two looks a job can pass a bound by what it takes in that time.
+//! The kernel's own limits apply to one process at a time, and do not count shared resources. The watcher
+//! runs outside, in the process that ends the job. It reads the kernel's data about each process, shared
+//! memory, and the job's file system in memory. It checks every [`PERIOD`]: between two checks a job can
+//! exceed a limit by as much as it takes in that time.
 
 mod kernel;
 
@@ -20,36 +21,36 @@ use super::files::{self, FEW_PIPES};
 use super::{SandboxJob, SandboxLevel, smaps};
 use crate::verify::usage;
 
-/// How often the watcher looks. One look at a few processes takes a tenth of a millisecond.
+/// Interval of the watcher's checks. One check of a few processes takes a tenth of a millisecond.
 pub const PERIOD: Duration = Duration::from_millis(20);
-/// The mark that the helper writes after each look, for a reader of its output.
+/// The mark that the helper writes after each check, for a reader of its output.
 pub(super) const LOOKED: u8 = b'L';
-/// How often it looks at folders on a disk, at most.
+/// Shortest interval of checks of folders on a disk.
 const DISK_PERIOD: Duration = Duration::from_secs(1);
-/// Looking at folders takes at most 1/20 of the time.
+/// Checks of folders take at most 1/20 of the time.
 const DISK_PAUSE: u32 = 20;
-/// What the kernel keeps of a file in memory beside its content, in bytes.
+/// Kernel memory in bytes for a file in memory, besides its content.
 const INODE: u64 = 1 << 10;
-/// The most that the buffers of one socket hold, in bytes: what the kernel allows to send and to receive.
+/// Maximum number of bytes in the buffers of one socket, as the kernel allows for sending and receiving.
 const SOCKET: u64 = 1 << 20;
-/// Sockets that a job may have however small its memory limit.
+/// Number of sockets that a job may have even with a low memory limit.
 const FEW_SOCKETS: u64 = 256;
-/// The processor time and the time that dividing shared pages may take in one look. A job that makes it longer, by very
-/// many mappings, would not be watched meanwhile.
+/// Processor time and wall-clock time for the exact division of shared pages in one check. A job with very
+/// many mappings could extend it, and would be unwatched meanwhile.
 const EXACT: Duration = Duration::from_secs(1);
 const EXACT_ON_BUSY_MACHINE: Duration = Duration::from_secs(5);
-/// How much of what the kernel says of a process is read at once, in bytes.
+/// Bytes read at once of the kernel's data about a process.
 const CHUNK: usize = 64 << 10;
-/// What stands between the name of a bound and how much was seen.
+/// Separator between the name of a limit and the measured value.
 const EXCEEDED: &str = " limit exceeded by all processes together: ";
-/// The kernel tells memory in units of so many bytes.
+/// Unit of the kernel's memory values, in bytes.
 const KIB: u64 = 1 << 10;
 
-/// A bound that was passed.
+/// A limit that was exceeded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct ExceededBound {
     pub(super) bound: SandboxLimit,
-    /// What was seen; bytes, or how many.
+    /// Measured value, in bytes or as a number.
     pub(super) seen: u64,
     pub(super) limit: u64,
 }
@@ -64,13 +65,13 @@ impl fmt::Display for ExceededBound {
     }
 }
 
-/// Which bound this line of the helper says was passed, and what it says of it.
+/// Parses a line of the helper: returns the exceeded limit, and the measured value as text.
 pub(super) fn passed(line: &str) -> Option<(SandboxLimit, &str)> {
     let (bound, seen) = line.split_once(EXCEEDED)?;
     Some((SandboxLimit::named(bound)?, seen))
 }
 
-/// What a look at a job saw.
+/// The result of one check of a job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct JobUsage {
     memory: u64,
@@ -78,56 +79,57 @@ struct JobUsage {
     sockets: u64,
 }
 
-/// The number of sockets that a job may have.
+/// Returns the number of sockets that a job may have.
 pub(super) fn most_sockets(memory: u64) -> u64 {
     memory.div_euclid(SOCKET).max(FEW_SOCKETS)
 }
 
 /// Watches the descendants of this process.
 pub(super) struct JobWatcher {
-    /// The machine's `/proc`. It stays what it is when this process gets another root.
+    /// The machine's `/proc`. It stays valid when this process gets another root.
     proc: OwnedFd,
     level: SandboxLevel,
     limits: super::JobLimits,
-    /// The root file system before the job has its own.
+    /// Root file system before the job has its own.
     machine: u64,
-    /// Where the kernel keeps shared memory that has no name in a file system.
+    /// The kernel's file system of shared memory without a name.
     nameless: Option<u64>,
-    /// Does the kernel sum up what a process has mapped by its kind? It does since Linux 5.4.
+    /// True if the kernel reports the sums of mapped memory by kind, as it does since Linux 5.4.
     sums_up: bool,
     /// Shared memory of the whole machine before the job, in bytes.
     shared_before: u64,
-    /// The kernel's own memory of the whole machine, at the least since the job began; see [`JobWatcher::kernel_of_machine`].
+    /// Lowest values of the machine's own kernel memory since the job began; see
+    /// [`JobWatcher::kernel_of_machine`].
     kernel_least: [u64; 2],
-    /// Folders on a disk that are the job's alone.
+    /// Folders on a disk that only the job uses.
     folders: Vec<PathBuf>,
-    /// What they held before, in bytes.
+    /// Bytes in these folders before the job.
     disk_before: u64,
     next_disk: Instant,
 }
 
-/// One process, as its `status` says.
+/// One process, as parsed from its `status`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct ProcessStatus {
     threads: u64,
-    /// Memory that is not a file's, swapped or not, in bytes.
+    /// Memory that belongs to no file, in bytes, with swapped memory.
     own: u64,
-    /// The tables of its pages, in bytes.
+    /// Page tables, in bytes.
     tables: u64,
-    /// Memory that it has mapped and may share, in bytes.
+    /// Mapped memory that may be shared, in bytes.
     shared: u64,
-    /// Open files.
+    /// Number of open files.
     files: u64,
 }
 
 impl ProcessStatus {
-    /// The most that can be its own of what it has mapped, in bytes.
+    /// Returns the most bytes of mapped memory that can be its own.
     fn in_full(&self) -> u64 {
         self.own.saturating_add(self.shared)
     }
 }
 
-/// What exact counting may still take in one look.
+/// The remaining time of exact counting in one check.
 struct CountingBudget {
     began: Instant,
     processor: Duration,
@@ -144,25 +146,25 @@ impl CountingBudget {
     }
 }
 
-/// What this thread has used of a processor.
+/// Returns the processor time that this thread has used.
 fn processor_time() -> Duration {
     let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(used).unwrap_or_default()
 }
 
-/// What all processes have mapped, without files, each page divided among those that have it; in bytes.
+/// The memory that all processes map, without files, with each page divided among them; in bytes.
 #[derive(Default)]
 struct MappedTotals {
     own: u64,
-    /// Shared memory; some of it may be the job's file system's, or a segment.
+    /// Shared memory; a part of it may belong to the job's file system or to a segment.
     shared: u64,
 }
 
 impl JobWatcher {
-    /// Begins to watch, before anything of the job is started.
+    /// Starts to watch, before any process of the job exists.
     ///
     /// # Errors
-    /// If there is no `/proc`.
+    /// An I/O error if there is no `/proc`.
     pub(super) fn new(job: &SandboxJob) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let proc = rustix::fs::open("/proc", flags, Mode::empty())?;
@@ -189,7 +191,7 @@ impl JobWatcher {
         Ok(watch)
     }
 
-    /// Looks once at everything that this process has started. Returns the first bound that is passed.
+    /// Checks all descendants of this process once. Returns the first limit that is exceeded.
     pub(super) fn look(&mut self) -> Option<ExceededBound> {
         let look = self.seen();
         let bounds = [
@@ -201,8 +203,8 @@ impl JobWatcher {
         passed.map(|(bound, seen, limit)| ExceededBound { bound, seen, limit }).or_else(|| self.disk())
     }
 
-    /// The cheap sum first, which counts shared memory once for each process that has it, and each open file as a full
-    /// pipe. The exact one costs more, and is needed only when the first passes the limit.
+    /// Computes a cheap sum first, which counts shared memory once for each process, and each open file as
+    /// a full pipe. The exact sum costs more, and is only needed if the first exceeds the limit.
     fn seen(&mut self) -> JobUsage {
         let processes = self.processes();
         let (file_system, segments) = (self.file_system(), self.segments());
@@ -220,8 +222,9 @@ impl JobWatcher {
             let few = mapped.saturating_add(files) <= self.limits.memory;
             mapped.saturating_add(if few { files } else { self.files(&processes, pipe, &budget) })
         };
-        // Objects of the kernel whose size it does not say: they are the job's if the machine has as much more of them
-        // as the job may have memory, and if the job can have so much by what it is seen to have.
+        // Kernel objects of unknown size. They count as the job's if two conditions hold: the machine's
+        // total grew by more than the job's memory limit, and the job's visible resources can account for
+        // it.
         let now = self.kernel_of_machine();
         let mut kernel = 0;
         for (least, now) in self.kernel_least.iter_mut().zip(now.into_iter().flatten()) {
@@ -236,7 +239,7 @@ impl JobWatcher {
         JobUsage { memory, processes: sum(|process| process.threads), sockets: self.sockets() }
     }
 
-    /// What open files hold in memory: each pipe once, however many processes have it.
+    /// Returns the memory of open files: each pipe counts once, even if several processes have it open.
     fn files(&self, processes: &BTreeMap<u32, ProcessStatus>, pipe: u64, budget: &CountingBudget) -> u64 {
         let (mut pipes, mut others, mut unread) = (BTreeSet::new(), 0_u64, 0_u64);
         for (pid, process) in processes {
@@ -253,8 +256,8 @@ impl JobWatcher {
         pipes.saturating_mul(pipe).saturating_add(others.saturating_mul(files::OTHER))
     }
 
-    /// Sums of whole processes first; mappings one by one only where that does not decide. What cannot be read within
-    /// the budget is counted in full.
+    /// Uses the sums of whole processes first, and single mappings only if the sums do not decide. Memory
+    /// that cannot be read within the budget is counted in full.
     fn exact(
         &self,
         processes: &BTreeMap<u32, ProcessStatus>,
@@ -274,7 +277,7 @@ impl JobWatcher {
             }
             let told = if spent { None } else { self.alive(*pid, "smaps_rollup", None) };
             let told = told.and_then(|text| smaps::summary(&text));
-            // What a process does not show is counted in full.
+            // A process that hides its memory is counted in full.
             let told = told.filter(|told| process.own == 0 || told.own > 0);
             let (own, shared) = told.map_or((process.own, process.shared), |told| (told.own, told.shared));
             all.own = all.own.saturating_add(own).saturating_add(process.tables);
@@ -287,13 +290,14 @@ impl JobWatcher {
         }
         match self.mappings(processes, counted, hidden, budget) {
             (exact, true) => exact,
-            // It took too long: nobody is ended who may be within the limit, and nobody holds twice as much.
+            // Counting took too long. A job that may be within the limit is not killed, and none can hold
+            // twice the limit.
             (_, false) if hidden > limit => least.max(hidden),
             (_, false) => least,
         }
     }
 
-    /// Mapping by mapping; and, whether everything was read within the budget.
+    /// Counts each mapping. Also returns true if everything was read within the budget.
     fn mappings(
         &self,
         processes: &BTreeMap<u32, ProcessStatus>,
@@ -309,20 +313,22 @@ impl JobWatcher {
             }
             let told = if spent { None } else { self.alive(*pid, "smaps", Some(budget)) };
             let mapped = told.map(|text| smaps::sum(&text, self.nameless));
-            // What a process does not show is counted in full.
+            // A process that hides its memory is counted in full.
             let mapped = mapped
                 .filter(|mapped| process.own == 0 || mapped.bytes > 0)
                 .unwrap_or(smaps::MappedMemory { bytes: process.in_full(), shares: process.shared > 0 });
             shares |= mapped.shares;
             all = all.saturating_add(mapped.bytes).saturating_add(process.tables);
         }
-        // Shared memory that was filled and is mapped no more, but for a page, is in no process: only the machine's sum
-        // has it. It is the job's if the job shares memory, and if it is more than the job could have elsewhere.
+        // Shared memory that was filled and then unmapped, except for one page, appears in no process: only
+        // the machine's sum contains it. It counts as the job's if the job shares memory, and if it exceeds
+        // the memory limit.
         let all = if shares && hidden > self.limits.memory { all.max(hidden) } else { all };
         (all, !budget.is_spent())
     }
 
-    /// Does a thread of this process wait in `vfork`, while a child uses its memory? Then the child is counted alone.
+    /// Returns true if a thread of this process waits in `vfork` while a child uses its memory. Then only
+    /// the child is counted.
     fn is_suspended(&self, pid: u32, processes: &BTreeMap<u32, ProcessStatus>) -> bool {
         let sizes = |pid| self.alive(pid, "status", None).map(|text| sizes(&text));
         let mut lent = self.threads(pid).into_iter().flat_map(|thread| {
@@ -336,7 +342,7 @@ impl JobWatcher {
         })
     }
 
-    /// All descendants of this process.
+    /// Returns all descendants of this process.
     fn processes(&self) -> BTreeMap<u32, ProcessStatus> {
         let mut all = BTreeMap::new();
         let mut next = self.children(std::process::id());
@@ -351,7 +357,7 @@ impl JobWatcher {
         all
     }
 
-    /// Children of all threads of a process.
+    /// Returns the children of all threads of a process.
     fn children(&self, pid: u32) -> Vec<u32> {
         let threads = self.threads(pid);
         let files = threads.iter().filter_map(|thread| self.read(&format!("{pid}/task/{thread}/children")));
@@ -368,8 +374,8 @@ impl JobWatcher {
         names.collect()
     }
 
-    /// A file of a process, as a thread of it sees it that has not ended: the first may have, and then it shows no
-    /// memory.
+    /// Reads a file of a process through a thread that has not ended: the first thread may have ended, and
+    /// then shows no memory.
     fn alive(&self, pid: u32, file: &str, within: Option<&CountingBudget>) -> Option<String> {
         let first = self.read_within(&format!("{pid}/{file}"), within);
         let shows =
@@ -383,7 +389,7 @@ impl JobWatcher {
         others.find(shows).or(first)
     }
 
-    /// What is told of the open files of a process. All its threads have the same, but one that has ended has none.
+    /// Reads the open files of a process. All its threads have the same ones, but an ended thread has none.
     fn of_table<T>(&self, pid: u32, told: fn(&OwnedFd, &str) -> Option<T>) -> Option<T> {
         told(&self.proc, &format!("{pid}/fd")).or_else(|| {
             let mut threads = self.threads(pid).into_iter();
@@ -391,7 +397,8 @@ impl JobWatcher {
         })
     }
 
-    /// What the job's own file system holds, which is memory: home and temporary folders, and shared memory by name.
+    /// Returns the memory of the job's own file system: home and temporary folders, and shared memory with
+    /// a name.
     fn file_system(&self) -> u64 {
         if self.level != SandboxLevel::Full || device("/").ok() == Some(self.machine) {
             return 0;
@@ -401,16 +408,16 @@ impl JobWatcher {
         blocks.saturating_add(held.f_files.saturating_sub(held.f_ffree).saturating_mul(INODE))
     }
 
-    /// Segments of shared memory in the job's own namespace.
+    /// Returns the shared memory segments in the job's own namespace.
     fn segments(&self) -> u64 {
         match self.level {
             SandboxLevel::Full => self.read("sysvipc/shm").map_or(0, |table| segments(&table)),
-            // The filter has none there.
+            // The filter refuses segments at these levels.
             SandboxLevel::Landlock | SandboxLevel::None => 0,
         }
     }
 
-    /// Sockets in the job's own network.
+    /// Returns the number of sockets in the job's own network.
     fn sockets(&self) -> u64 {
         let told = match self.level {
             SandboxLevel::Full => self.read("self/net/sockstat"),
@@ -434,7 +441,8 @@ impl JobWatcher {
         passed
     }
 
-    /// Has more been written than may be? To be asked at the end, too: a job may be faster than the watcher.
+    /// Returns the limit of written bytes, if it is exceeded. Called at the end as well, because a job may
+    /// end between two checks.
     pub(super) fn written(&self) -> Option<ExceededBound> {
         let holds: u64 = self.folders.iter().map(|folder| usage::of(folder).bytes).sum();
         let seen = holds.saturating_sub(self.disk_before);
@@ -449,7 +457,8 @@ impl JobWatcher {
         self.read_within(path, None)
     }
 
-    /// None also if it takes longer than the budget has.
+    /// Reads a file of `/proc`. Returns `None` if it cannot be read, or takes longer than the budget
+    /// allows.
     fn read_within(&self, path: &str, budget: Option<&CountingBudget>) -> Option<String> {
         let file = openat(&self.proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
         let (mut file, mut text) = (std::fs::File::from(file), Vec::new());
@@ -458,17 +467,18 @@ impl JobWatcher {
                 return None;
             }
         }
-        // Names of processes and files are any bytes.
+        // Names of processes and files may contain any bytes.
         Some(String::from_utf8_lossy(&text).into_owned())
     }
 }
 
-/// The file system of a path.
+/// Returns the file system of a path.
 fn device(path: &str) -> io::Result<u64> {
     Ok(rustix::fs::stat(Path::new(path))?.st_dev)
 }
 
-/// The file system of shared memory without a name, as a piece of it says. A kernel without it has none to count.
+/// Returns the file system of shared memory without a name, found through a sample. A kernel without it has
+/// none to count.
 fn nameless() -> Option<u64> {
     let piece = rustix::fs::memfd_create("truing", rustix::fs::MemfdFlags::CLOEXEC).ok()?;
     Some(rustix::fs::fstat(piece).ok()?.st_dev)
@@ -484,17 +494,17 @@ fn process(status: &str) -> ProcessStatus {
     }
 }
 
-/// What is equal of two processes that have one memory.
+/// Returns the values that are equal for two processes with the same memory.
 fn sizes(status: &str) -> [u64; 3] {
     ["VmPeak:", "VmSize:", "VmData:"].map(|name| kib(status, name))
 }
 
-/// Does it wait in a call that cannot be interrupted? Whoever calls `vfork` does.
+/// Returns true if it waits in a call that cannot be interrupted, as a caller of `vfork` does.
 fn is_blocked(status: &str) -> bool {
     status.lines().any(|line| line.starts_with("State:\tD"))
 }
 
-/// The `rss` and `swap` columns of all segments.
+/// Adds the `rss` and `swap` columns of all segments.
 fn segments(table: &str) -> u64 {
     let mut lines = table.lines();
     let names: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
@@ -507,7 +517,7 @@ fn segments(table: &str) -> u64 {
     lines.map(of_line).sum()
 }
 
-/// A value of `/proc` in KiB, in bytes.
+/// Returns a value of `/proc` in bytes; the file has it in KiB.
 fn kib(text: &str, name: &str) -> u64 {
     field(text, name).unwrap_or(0).saturating_mul(KIB)
 }
@@ -527,7 +537,7 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    /// A watcher, and this process as one that may have more in common with others than the limit.
+    /// Returns a watcher, and this process with values that may exceed the limit through sharing.
     fn watched(folder: &Path) -> (JobWatcher, BTreeMap<u32, ProcessStatus>) {
         let mut job =
             SandboxJob::new(SandboxLevel::None, folder, JobCommand::Probe(EscapeProbe::Nothing)).unwrap();
@@ -557,7 +567,8 @@ mod tests {
         assert_eq!(watch.files(&processes, pipe, &spent()), (1_000_000 - FEW_PIPES) * pipe);
     }
 
-    /// The file system's files may be among what is mapped, or not. Without time to look, the job has the doubt for it.
+    /// The mapped memory may include the file system's files. Without time to check, the doubt is in the
+    /// job's favour.
     #[test]
     fn who_may_be_within_the_limit_is_not_ended_for_want_of_time() {
         let folder = tempfile::tempdir().unwrap();
@@ -565,7 +576,7 @@ mod tests {
         watch.limits.memory = 5500 * MIB;
         let counted = 1500 * MIB;
         assert_eq!(watch.exact(&processes, counted, 0, &spent()), 5001 * MIB);
-        // What grew beside it in the machine's memory is taken for its own then.
+        // Growth of the machine's memory beside it then counts as the job's.
         assert_eq!(watch.exact(&processes, counted, 6000 * MIB, &spent()), 6000 * MIB);
         if let Some(process) = processes.get_mut(&std::process::id()) {
             process.own = 4000 * MIB;
@@ -573,7 +584,7 @@ mod tests {
         assert_eq!(watch.exact(&processes, counted, 0, &spent()), 6001 * MIB);
     }
 
-    /// Two processes with the same pipes have them once.
+    /// Two processes with the same pipes: each pipe counts once.
     #[test]
     fn pipes_are_counted_once_and_a_few_not_at_all() {
         let folder = tempfile::tempdir().unwrap();

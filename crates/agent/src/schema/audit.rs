@@ -1,6 +1,7 @@
-//! What an auditor of the converge loop has to report (spec/converge.md 3): for each category of defects findings, or what
-//! was done to rule them out, with lines of the files as evidence. Both are compared with the files: a report that does not
-//! hold is told to its author once, by name, and counts as none after that. Open questions are for people.
+//! The report of an auditor in the converge loop. For each category of defects it has findings, or the
+//! steps that ruled them out, with lines of the files as evidence. Both are compared with the files: an
+//! invalid report is returned to its author once, with the errors, and is discarded if it is still invalid.
+//! Open questions are for people.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,18 +19,18 @@ use super::check::believed;
 use super::{MAX_FINDINGS, MAX_TITLE_CHARS, REPORT, ReportedFinding, finding_form, object_in};
 use crate::native::ReportForm;
 
-/// How far the lines of an excerpt may be from where a report says they are.
+/// Maximum number of lines between an excerpt's reported and its real position.
 const DRIFT: u32 = 3;
-/// Entries of each list of a report.
+/// Maximum number of entries of each list in a report.
 const MAX_ENTRIES: usize = 100;
-/// Defects of a report that its author is told of.
+/// Maximum number of errors of a report that its author gets.
 const MAX_TOLD: usize = 20;
-/// All categories.
+/// All categories of defects.
 const CATEGORIES: [DefectCategory; 10] = {
     use DefectCategory::{A, B, C, D, E, F, G, H, I, J};
     [A, B, C, D, E, F, G, H, I, J]
 };
-/// What is no evidence of anything.
+/// Phrases that are no evidence.
 const EMPTY_WORDS: [&str; 6] = [
     "verified clean",
     "no issues found",
@@ -39,72 +40,72 @@ const EMPTY_WORDS: [&str; 6] = [
     "no problems detected",
 ];
 
-/// What was reported, not yet compared with the files.
+/// The report, not yet compared with the files.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct AuditReport {
-    /// Defects.
+    /// Defects that were found.
     pub findings: Vec<AuditDefect>,
-    /// What was done where there are none.
+    /// Evidence for categories without defects.
     pub absences: Vec<CategoryAbsence>,
-    /// What the files do not answer: for people.
+    /// Questions for people that the files do not answer.
     pub questions: Vec<AuditQuestion>,
 }
 
-/// A defect, self-sufficient: whoever fixes it reads nothing else.
+/// A defect with all details that its fixer needs.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct AuditDefect {
-    /// Where, what and how bad.
+    /// Location, description and severity.
     #[serde(flatten)]
     pub item: ReportedFinding,
-    /// The property that the code must have afterwards.
+    /// The property that the code must have after the fix.
     pub fix: String,
-    /// One check that shows it.
+    /// A check that shows the fix.
     pub validation: String,
 }
 
-/// Why a category holds nothing.
+/// The evidence that a category has no defect.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CategoryAbsence {
-    /// The category.
     pub category: DefectCategory,
-    /// Files that were looked at.
+    /// Paths of the files that were examined.
     pub files_opened: Vec<String>,
-    /// Lines of them that matter.
+    /// Relevant lines of these files.
     pub lines_quoted: Vec<LineQuote>,
-    /// What was tried to find a defect, and how it was ruled out.
+    /// Attempts to find a defect, each with the reason that it found none.
     pub probes: Vec<String>,
 }
 
-/// A line of a file.
+/// A quoted line of a file.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LineQuote {
-    /// The file.
+    /// Path of the file.
     pub file: String,
-    /// The line.
+    /// Line number, from 1.
     pub line: u32,
-    /// What it says.
+    /// Text of the line.
     pub text: String,
 }
 
-/// What the files do not answer.
+/// A question that the files do not answer.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuditQuestion {
-    /// The file that it is about.
+    /// Path of the file.
     pub file: String,
-    /// The line.
+    /// Line number, from 1.
     pub line: u32,
-    /// The question.
+    /// Text of the question.
     pub question: String,
 }
 
 impl AuditReport {
-    /// Compares findings and absences with the files. `tree`: the text of a file at the head that was shown, if it has it.
+    /// Compares findings and absences with the files. `tree` returns the text of a file at the reviewed
+    /// head, if it exists.
     ///
     /// # Errors
-    /// What is wrong with it, for its author; then nothing of it counts.
+    /// The errors of the report, for its author; the whole report is then discarded.
     pub fn check(&self, tree: impl Fn(&RepoPath) -> Option<String>) -> Result<Vec<RawFinding>, Vec<String>> {
         let mut files: BTreeMap<RepoPath, Option<String>> = BTreeMap::new();
         let mut text = |name: &str| {
@@ -140,7 +141,7 @@ impl AuditReport {
         if wrong.is_empty() { Ok(found) } else { Err(wrong) }
     }
 
-    /// The same as one text for the author of a report, if there is something to say.
+    /// Returns the errors of the report as one text for its author; `None` if there are none.
     pub fn complaint(&self, tree: impl Fn(&RepoPath) -> Option<String>) -> Option<String> {
         let mut wrong = self.check(tree).err()?;
         let more = wrong.len().saturating_sub(MAX_TOLD);
@@ -151,7 +152,7 @@ impl AuditReport {
 }
 
 impl AuditDefect {
-    /// The finding, at the lines that say what it quotes.
+    /// Returns the finding, at the lines that match its excerpt.
     fn checked(&self, text: Option<&str>) -> Result<RawFinding, String> {
         let ReportedFinding { path, start_line, excerpt, .. } = &self.item;
         let text =
@@ -165,7 +166,7 @@ impl AuditDefect {
             }
         }
         let body = format!("{}\n\nFix: {}\n\nValidation: {}", self.item.body, self.fix, self.validation);
-        // Fixes of an audit are a fixer's.
+        // A fixer makes the fixes of an audit.
         let replacement = None;
         let item = ReportedFinding {
             start_line: first,
@@ -180,7 +181,7 @@ impl AuditDefect {
 }
 
 impl CategoryAbsence {
-    /// Is there evidence, and does it hold?
+    /// Returns an error if evidence is missing or does not match the files.
     fn checked(&self, text: &mut impl FnMut(&str) -> Option<String>) -> Result<(), String> {
         for (name, count) in [
             ("files_opened", self.files_opened.len()),
@@ -200,7 +201,7 @@ impl CategoryAbsence {
         for LineQuote { file, line: at, text: said } in &self.lines_quoted {
             let name = line::clean(file, MAX_TITLE_CHARS);
             let Some(lines) = text(file) else { return Err(format!("there is no file `{name}`")) };
-            // A model quotes a line as it was shown it.
+            // A model quotes a line as it was shown, with secrets masked.
             if !stands(&mask(&lines), *at, said) {
                 return Err(format!("line {at} of `{name}` does not say what is quoted"));
             }
@@ -220,7 +221,7 @@ impl CategoryAbsence {
     }
 }
 
-/// Does a line, or one near it, say this?
+/// Returns true if this line, or one near it, contains the text.
 fn stands(text: &str, at: u32, said: &str) -> bool {
     let said = folded(unescaped(said).lines());
     let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
@@ -314,7 +315,7 @@ impl ReportForm for AuditReport {
         self.findings.extend(more.findings);
         self.absences.extend(more.absences);
         self.questions.extend(more.questions);
-        // More than is ever right; that it is too much is then said by the check.
+        // More than is ever valid; the check then reports the excess.
         self.findings.truncate(2 * MAX_FINDINGS);
         self.absences.truncate(MAX_ENTRIES);
         self.questions.truncate(MAX_ENTRIES);
@@ -325,7 +326,7 @@ impl ReportForm for AuditReport {
     }
 }
 
-/// The entries of a list; the first that has not the form is named.
+/// Parses the entries of a list. The error names the first invalid one.
 fn entries<T: DeserializeOwned>(list: Option<&Value>, name: &str) -> Result<Vec<T>, String> {
     let Some(list) = list else { return Ok(Vec::new()) };
     let Value::Array(list) = list else { return Err(format!("`{name}` is no list")) };
@@ -348,7 +349,7 @@ mod tests {
         (path.to_string() == "a.py").then(|| FILE.to_owned())
     }
 
-    /// A report that holds, with one finding of category C.
+    /// Returns a valid report with one finding of category C.
     fn report() -> Value {
         let absences: Vec<Value> = ["A", "B", "D", "E", "F", "G", "H", "I", "J"]
             .iter()

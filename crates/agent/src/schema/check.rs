@@ -1,4 +1,4 @@
-//! Comparing what a model reported with the files it is about: what does not fit is dropped, and counted.
+//! Compares a model's report with its files: findings that do not match are dropped and counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,36 +15,37 @@ use super::{
     MAX_BODY_BYTES, MAX_CODE_BYTES, MAX_FINDINGS, MAX_TITLE_CHARS, ReportedFinding, UncheckedFindings,
 };
 
-/// What may be believed, and how much may not.
+/// The findings that passed the check, and the number of the others.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CheckedFindings {
-    /// Findings about lines that are there, worst first.
+    /// Findings about existing lines, worst first.
     pub findings: Vec<RawFinding>,
-    /// The others, by reason.
+    /// Number of dropped findings, by reason.
     pub dropped: BTreeMap<DropReason, u32>,
-    /// How many of them do not fit the files, and were not said again in a way that fits: what they mean nobody knows.
+    /// Number of dropped findings that do not match the files, and that no later finding corrects: their
+    /// content is unusable.
     pub lost: u32,
 }
 
-/// Why a finding is not believed.
+/// The reason that a finding is dropped.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum DropReason {
-    /// It has not the form of the schema, or a text of it is empty or too long.
+    /// It does not match the schema, or one of its texts is empty or too long.
     Malformed,
-    /// There is no such file in the tree that was shown.
+    /// The file does not exist in the reviewed tree.
     NoSuchFile,
     /// The file has no such lines.
     NoSuchLines,
-    /// The lines do not say what it says they do.
+    /// The lines differ from its excerpt.
     OtherExcerpt,
     /// It was reported before.
     Repeated,
-    /// There were too many.
+    /// It exceeds the limit of findings.
     TooMany,
 }
 
 impl DropReason {
-    /// What is wrong with such a finding, for the model; none: there is nothing that it could put right.
+    /// Returns the error message for the model; `None` if the model could not correct it.
     fn complaint(self) -> Option<&'static str> {
         match self {
             Self::NoSuchFile => Some("there is no such file at the head"),
@@ -54,7 +55,7 @@ impl DropReason {
         }
     }
 
-    /// The word used in JSON and text.
+    /// Returns the name in JSON and text.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
@@ -67,7 +68,7 @@ impl DropReason {
     }
 }
 
-/// The name under which findings of a category are kept and shown.
+/// Returns the rule name of a category's findings.
 pub fn rule(category: DefectCategory) -> &'static str {
     match category {
         DefectCategory::A => "agent/api-contract",
@@ -83,10 +84,11 @@ pub fn rule(category: DefectCategory) -> &'static str {
     }
 }
 
-/// Compares each finding with its file. `tree`: the text of a file of the tree that was shown, if it has it.
+/// Compares each finding with its file. `tree` returns the text of a file in the reviewed tree, if it
+/// exists.
 pub fn check(items: UncheckedFindings, tree: impl Fn(&RepoPath) -> Option<String>) -> CheckedFindings {
     let UncheckedFindings { mut findings, malformed, beyond, verdicts: _, walkthrough: _ } = items;
-    // Of too many the worst are kept.
+    // If there are too many, the worst are kept.
     findings.sort_by_key(|item| item.severity);
     let mut checked = CheckedFindings::default();
     checked.drop(DropReason::Malformed, malformed);
@@ -113,7 +115,8 @@ pub fn check(items: UncheckedFindings, tree: impl Fn(&RepoPath) -> Option<String
     checked
 }
 
-/// The findings of a report that do not fit the files, in words for the model: it may have misread a line.
+/// Describes the findings of a report that do not match the files, for the model: it may have misread a
+/// line.
 pub fn unfit(items: &UncheckedFindings, tree: impl Fn(&RepoPath) -> Option<String>) -> Option<String> {
     let mut told = Vec::new();
     for item in &items.findings {
@@ -135,7 +138,7 @@ pub fn unfit(items: &UncheckedFindings, tree: impl Fn(&RepoPath) -> Option<Strin
     })
 }
 
-/// Findings that do not fit that the model is told of.
+/// Maximum number of mismatched findings that are described to the model.
 const MAX_UNFIT: usize = 20;
 
 impl CheckedFindings {
@@ -147,12 +150,12 @@ impl CheckedFindings {
     }
 }
 
-/// What makes two findings one.
+/// Returns the key by which duplicates are recognized.
 fn key(finding: &RawFinding) -> (CodeLocation, DefectCategory, String) {
     (finding.place.clone(), finding.category, finding.title.clone())
 }
 
-/// One finding, if its file says what it says.
+/// Returns one finding, if it matches its file.
 pub(super) fn believed(
     item: ReportedFinding,
     path: RepoPath,
@@ -193,8 +196,8 @@ pub(super) fn believed(
     })
 }
 
-/// The lines of a file, first and last, if they are there and say what an excerpt says: white space and unseen characters
-/// aside.
+/// Returns the lines of a file between these two numbers, if they exist and match an excerpt. White space
+/// and invisible characters do not count.
 pub(super) fn is_there<'a>(
     text: Option<&'a str>,
     (start_line, end_line): (u32, u32),
@@ -202,15 +205,15 @@ pub(super) fn is_there<'a>(
 ) -> Result<Vec<&'a str>, DropReason> {
     let shown = excerpt::lines(text.ok_or(DropReason::NoSuchFile)?, (start_line, end_line));
     let shown = shown.ok_or(DropReason::NoSuchLines)?;
-    // A model quotes the lines as it was shown them. An answer about the others would find a secret by guesses.
+    // A model quotes the lines as they were shown, with secrets masked. A comparison with the unmasked
+    // lines would let it guess a secret.
     let masked = mask(text.unwrap_or_default());
     let quoted = excerpt::lines(&masked, (start_line, end_line));
     let is_said = quoted.is_some_and(|lines| excerpt::says(&lines, said));
     if is_said { Ok(shown) } else { Err(DropReason::OtherExcerpt) }
 }
 
-/// Markdown without characters that hide, or change what follows. What else could act in it is made harmless by whoever
-/// shows it.
+/// Removes invisible characters from Markdown. Other active content is made harmless where it is displayed.
 fn visible(body: &str) -> String {
     let seen = |char| if line::is_hidden(char) && !matches!(char, '\n' | '\t') { ' ' } else { char };
     body.replace("\r\n", "\n").chars().map(seen).collect::<String>().trim().to_owned()

@@ -1,5 +1,5 @@
-//! What a writer says that a change delivers (spec/converge.md 2.15): the text of a pull request. What people wrote there
-//! on purpose stays, word for word, or the description that there was stays as a whole.
+//! The report of a writer that describes a change: the text of a pull request. Sections that people wrote
+//! deliberately stay word for word; otherwise the previous description stays as a whole.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,19 +9,19 @@ use truing_model::messages::ToolDefinition;
 use super::{REPORT, object_in};
 use crate::native::ReportForm;
 
-/// Characters of a description: what forges take, with room for what a program adds.
+/// Maximum number of characters of a description, below the limit of forges to leave room for additions.
 pub const MAX_DESCRIPTION_CHARS: usize = 20_000;
-/// Characters of what is repeated of a section that is missing, or of an error.
+/// Maximum number of characters shown of a missing section, or of an error.
 const MAX_TOLD_CHARS: usize = 120;
-/// Headings of sections that are written anew; all others are people's.
+/// Headings of sections that are rewritten; all others belong to people.
 const OURS: [&str; 4] = ["summary", "production code changes", "test changes", "verification"];
-/// Words before the number of an issue, which tie it to the change.
+/// Words before the number of an issue, which link it to the change.
 const TIES: [&str; 11] = [
     "close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved", "refs",
     "related",
 ];
 
-/// What was reported. Text of a model: data, to be cleaned before it is shown.
+/// The report. It is a model's text, and must be cleaned before it is shown.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DescriptionReport {
@@ -30,10 +30,10 @@ pub struct DescriptionReport {
 }
 
 impl DescriptionReport {
-    /// Can it take the place of a description of which these parts stay?
+    /// Checks that it can replace a description and keeps these parts of it.
     ///
     /// # Errors
-    /// What is wrong with it, for its author.
+    /// The errors of the report, for its author.
     pub fn check(&self, kept: &[String]) -> Result<(), Vec<String>> {
         let body = plain(&self.body);
         let mut wrong = Vec::new();
@@ -44,7 +44,7 @@ impl DescriptionReport {
         if chars > MAX_DESCRIPTION_CHARS {
             wrong.push(format!("`body` has {chars} characters; at most {MAX_DESCRIPTION_CHARS} are taken"));
         }
-        // Whole lines, so that a word within another text is not taken for what was written.
+        // Compares whole lines, because the same words may occur within another text.
         let has = |part: &str| format!("\n{body}\n").contains(&format!("\n{part}\n"));
         for part in kept.iter().filter(|part| !has(part)) {
             let part = line::clean(part, MAX_TOLD_CHARS);
@@ -57,8 +57,8 @@ impl DescriptionReport {
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
 
-    /// As it is shown: what people wrote as they wrote it, the headings of the form, and all else as text in which nothing
-    /// acts: no links, no mentions, nothing that closes an issue.
+    /// Returns the text for display: people's parts unchanged, the standard headings, and all else as
+    /// inactive text. That has no links, no mentions, and no words that close an issue.
     pub fn shown(&self, kept: &[String]) -> String {
         let body = plain(&self.body);
         let (mut shown, mut own) = (Vec::new(), String::new());
@@ -68,7 +68,7 @@ impl DescriptionReport {
             let is_here = |part: &&String| {
                 rest.strip_prefix(part.as_str()).is_some_and(|more| more.is_empty() || more.starts_with('\n'))
             };
-            // The longest: a line of a section may be kept by itself, too.
+            // The longest part, because a line of a section may be kept by itself as well.
             let (taken, part) = match kept.iter().filter(is_here).max_by_key(|part| part.len()) {
                 Some(part) => (part.len(), Some(part.clone())),
                 None => {
@@ -79,7 +79,7 @@ impl DescriptionReport {
                         words.as_ref().is_some_and(|words| OURS.iter().any(|ours| words.starts_with(ours)));
                     let part = ours.then(|| format!("## {}", markdown::plain(line.trim_matches(['#', ' ']))));
                     if part.is_none() {
-                        // Under another heading nobody would know it as ours the next time.
+                        // A section under another heading would be taken for people's own the next time.
                         own += &words
                             .map_or(line.to_owned(), |_| format!("**{}**", line.trim_matches(['#', ' '])));
                         own.push('\n');
@@ -98,15 +98,15 @@ impl DescriptionReport {
         shown.join("\n\n")
     }
 
-    /// The same as one text for its author, if there is something to say.
+    /// Returns the errors of the report as one text for its author; `None` if there are none.
     pub fn complaint(&self, kept: &[String]) -> Option<String> {
         let wrong = self.check(kept).err()?;
         Some(format!("the description does not hold:\n- {}", wrong.join("\n- ")))
     }
 }
 
-/// What of a description people wrote on purpose: sections under headings that are not of those written anew, and lines
-/// that tie the change to issues.
+/// Returns the parts of a description that people wrote deliberately: sections under other headings than
+/// the rewritten ones, and lines that link the change to issues.
 pub fn curated(description: &str) -> Vec<String> {
     let description = plain(description);
     let mut kept = Vec::new();
@@ -126,7 +126,7 @@ pub fn curated(description: &str) -> Vec<String> {
     kept
 }
 
-/// A section as a whole, or those of its lines that tie it to issues.
+/// Keeps a whole section, or only its lines that link to issues.
 fn finish(kept: &mut Vec<String>, section: &[&str], is_kept: bool) {
     if is_kept {
         kept.push(section.join("\n").trim_end().to_owned());
@@ -135,7 +135,7 @@ fn finish(kept: &mut Vec<String>, section: &[&str], is_kept: bool) {
     }
 }
 
-/// A heading's words in small letters.
+/// Returns a heading's words in lower case.
 fn heading(line: &str) -> Option<String> {
     let marks = line.bytes().take_while(|byte| *byte == b'#').count();
     let words = line.get(marks..)?.strip_prefix(' ')?;
@@ -149,7 +149,7 @@ fn ties(line: &str) -> bool {
     has_issue && line.split(|letter: char| !letter.is_alphanumeric()).any(|word| TIES.contains(&word))
 }
 
-/// With line ends of one kind, and nothing after a line's last letter.
+/// Normalizes line ends, and removes white space at the ends of lines.
 fn plain(text: &str) -> String {
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
@@ -192,7 +192,7 @@ impl ReportForm for DescriptionReport {
     }
 
     fn add(&mut self, more: Self) {
-        // The last word counts.
+        // The last report replaces the others.
         *self = more;
     }
 
@@ -248,7 +248,7 @@ mod tests {
              Closes #12, I think.\n\n## Test plan\n- [x] paid\n\n```\n## no heading\n```\n\n### Risk\n<!-- none -->\n\n\
              ## Verification\n\n```sh\n# no heading\n```"
         );
-        // Written anew from there, the same is kept, and nothing more.
+        // A rewrite of the result keeps the same parts, and no more.
         assert_eq!(curated(&shown), kept);
     }
 

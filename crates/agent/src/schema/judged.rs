@@ -1,5 +1,6 @@
-//! What a model may say of functions that a release changed: a verdict on each, with the lines that it rests on. Whether
-//! each is answered and the lines are there, the server looks at before the report is taken.
+//! A model's report on functions that a release changed: a verdict for each, with the lines that support
+//! it. The server checks that every function has a verdict and that the lines exist, before it accepts the
+//! report.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,13 +14,13 @@ use super::check::is_there;
 use super::{MAX_CODE_BYTES, REPORT, object_in};
 use crate::native::ReportForm;
 
-/// Characters of a reason that are kept.
+/// Maximum number of characters of a reason that are kept.
 const MAX_REASON_CHARS: usize = 300;
 
-/// What was reported: one answer a function. Text of a model: data.
+/// The report: one verdict for each function. It is a model's text, and must be treated as data.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct JudgementReport {
-    /// The answers.
+    /// The verdicts on the functions.
     pub functions: Vec<FunctionJudgement>,
 }
 
@@ -42,10 +43,11 @@ struct JudgementEntry {
 }
 
 impl JudgementReport {
-    /// Do the lines of every answer say what it says they do? `text`: a file of a release, if it has it.
+    /// Checks that the lines of every verdict match its excerpt. `text` returns a file of a release, if it
+    /// exists.
     ///
     /// # Errors
-    /// What is wrong, in words for the model.
+    /// A description of the errors, for the model.
     pub fn check(&self, text: impl Fn(ReleaseSide, &str) -> Option<String>) -> Result<(), String> {
         for one in &self.functions {
             let FunctionJudgement {
@@ -142,7 +144,7 @@ impl ReportForm for JudgementReport {
     }
 
     fn add(&mut self, more: Self) {
-        // The last word counts.
+        // The last report replaces the others.
         *self = more;
     }
 

@@ -1,5 +1,5 @@
-//! What a fixer of the converge loop says of each finding that it was given (spec/converge.md 3.6). Whether it is so,
-//! others find out.
+//! A fixer's report in the converge loop: its claim for each finding that it was given. Later checks decide
+//! if the claims are true.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,17 @@ use truing_model::messages::ToolDefinition;
 use super::{MAX_FINDINGS, REPORT, object_in};
 use crate::native::ReportForm;
 
-/// Characters of a reason, and `…` where it is longer.
+/// Maximum number of characters of a reason; a longer one ends with `…`.
 const MAX_REASON_CHARS: usize = 300;
-/// Characters of the summary, in the same way.
+/// Maximum number of characters of the summary; a longer one ends with `…`.
 const MAX_SUMMARY_CHARS: usize = 300;
 
-/// What was reported, within the bounds above. Text of a model: data.
+/// The report, within the limits above. It is a model's text, and must be treated as data.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FixReport {
-    /// What the change does, in one line: the commit is named after it.
+    /// Summary of the change in one line, used for the commit.
     pub summary: String,
-    /// Findings by the name that they were given under: none if it is fixed, else why not.
+    /// Findings by the name that they were given: `None` if fixed, else the reason that it is not.
     pub findings: BTreeMap<String, Option<String>>,
 }
 
@@ -110,7 +110,7 @@ impl ReportForm for FixReport {
     }
 
     fn add(&mut self, more: Self) {
-        // The last word counts.
+        // The last summary and the last answer for each finding count.
         self.summary = more.summary;
         self.findings.extend(more.findings);
     }

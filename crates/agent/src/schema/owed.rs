@@ -1,5 +1,5 @@
-//! A model's verdicts on open findings of earlier reviews: it owes one on each. One that is missing is asked for once;
-//! what it means for a finding, [`truing_core::recheck`] decides.
+//! A model's verdicts on open findings of earlier reviews. It must give one for each; missing ones are
+//! requested once. [`truing_core::recheck`] decides their effect.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,31 +10,30 @@ use truing_core::recheck::RecheckVerdict;
 
 use super::{MAX_CODE_BYTES, MAX_ITEMS};
 
-/// Findings without a verdict that the model is told of.
+/// Maximum number of findings without a verdict that are listed for the model.
 const MAX_TOLD: usize = 50;
 
-/// A verdict as a model says it.
+/// A verdict as the model reports it.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct ReportedVerdict {
     /// The finding's id, as it was shown.
     pub id: String,
-    /// The word.
     pub verdict: RecheckStatus,
-    /// The file of the lines that show it; none: the finding's own.
+    /// File of the lines that show it; defaults to the finding's own.
     #[serde(default)]
     pub path: Option<String>,
-    /// The first of the lines that show it.
+    /// First of the lines that show it.
     #[serde(default)]
     pub start_line: Option<u32>,
-    /// The last of them; none: the first one.
+    /// Last of these lines; defaults to the first one.
     #[serde(default)]
     pub end_line: Option<u32>,
-    /// What they say, word by word.
+    /// Literal text of these lines.
     #[serde(default)]
     pub excerpt: String,
 }
 
-/// The form of a verdict.
+/// Returns the schema of a verdict.
 pub(super) fn form() -> Value {
     let text = |about: &str| json!({ "type": "string", "description": about });
     let line = |about: &str| json!({ "type": "integer", "minimum": 1, "description": about });
@@ -55,7 +54,7 @@ pub(super) fn form() -> Value {
     })
 }
 
-/// The verdicts of a report; what has not the form says nothing.
+/// Parses the verdicts of a report; invalid ones are ignored.
 pub(super) fn read(value: Option<&Value>) -> Vec<ReportedVerdict> {
     let said = value.and_then(Value::as_array).into_iter().flatten();
     said.filter_map(|one| ReportedVerdict::deserialize(one).ok())
@@ -65,13 +64,13 @@ pub(super) fn read(value: Option<&Value>) -> Vec<ReportedVerdict> {
         .collect()
 }
 
-/// Is this the finding that it means?
+/// Returns true if the verdict is about this finding.
 fn means(said: &ReportedVerdict, finding: &Finding) -> bool {
     let id = said.id.trim();
     id == finding.id.as_str() || id == short(&finding.id)
 }
 
-/// The verdicts on these findings.
+/// Returns the verdicts on these findings.
 pub fn verdicts<'a>(
     said: &[ReportedVerdict],
     owed: impl IntoIterator<Item = &'a Finding>,
@@ -88,7 +87,7 @@ pub fn verdicts<'a>(
     owed.into_iter().flat_map(of).collect()
 }
 
-/// The verdicts that a report lacks, in words for the model.
+/// Describes the verdicts that a report lacks, for the model.
 pub fn missing<'a>(said: &[ReportedVerdict], owed: impl IntoIterator<Item = &'a Finding>) -> Option<String> {
     let unsaid: Vec<String> = owed
         .into_iter()

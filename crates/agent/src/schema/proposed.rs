@@ -1,21 +1,22 @@
-//! A replacement of lines that a model proposes: plain, bounded, of all the lines that it quotes. Whether it fits the file
-//! somebody else proves, who parses it; what could not even be proven is shown as text.
+//! A replacement of lines that a model proposes: plain text of limited length, for all the lines that it
+//! quotes. The caller parses the file to prove that it fits. A replacement that cannot even be tested is
+//! shown as text.
 
 use truing_core::finding::{RawFinding, SuggestedFix};
 use truing_core::line;
 use truing_core::recheck::MAX_SNIPPET_LINES;
 use truing_reader::mask::MASK;
 
-/// The longest replacement, in bytes and lines.
+/// Maximum number of bytes and lines of a replacement.
 const MAX_BYTES: usize = 4 << 10;
 const MAX_LINES: usize = 50;
-/// As much of one that cannot be proven is shown.
+/// Maximum number of bytes and lines that are shown of a replacement that cannot be proven.
 const MAX_SHOWN_BYTES: usize = 2 << 10;
 const MAX_SHOWN_LINES: usize = 20;
 
-/// The finding with what a model proposes, to be proven; or with it as text. `is_whole`: its excerpt is all of its lines, so
-/// that nothing is replaced that the model has not read. A proposal to take the lines away is none: models leave a field
-/// empty that they have nothing for.
+/// Adds a model's replacement to a finding: as a proposal to prove, or as text. `is_whole` is true if the
+/// excerpt has all of its lines; otherwise lines that the model has not read would be replaced. An empty
+/// replacement is ignored, because models leave unused fields empty.
 pub(super) fn with(raw: RawFinding, said: &str, is_whole: bool) -> RawFinding {
     let text = said.replace("\r\n", "\n");
     let text = text.trim_end_matches('\n');
@@ -23,7 +24,7 @@ pub(super) fn with(raw: RawFinding, said: &str, is_whole: bool) -> RawFinding {
         return raw;
     }
     let lines = raw.place.end_line.saturating_sub(raw.place.start_line).saturating_add(1);
-    // A mask in the place of a secret would be applied as it stands.
+    // A mask in place of a secret would be written to the file.
     let is_plain = !text.contains(is_unseen) && !text.contains(MASK);
     let is_bounded = text.len() <= MAX_BYTES
         && text.lines().count() <= MAX_LINES
@@ -35,7 +36,7 @@ pub(super) fn with(raw: RawFinding, said: &str, is_whole: bool) -> RawFinding {
     raw.unproven(&shown(text))
 }
 
-/// As much of a replacement as is shown as text.
+/// Returns the part of a replacement that is shown as text.
 pub fn shown(text: &str) -> String {
     let seen: String = text.chars().map(|char| if is_unseen(char) { ' ' } else { char }).collect();
     let mut lines = Vec::new();

@@ -1,5 +1,6 @@
-//! A walkthrough, if it is asked for: what a change does and where to look first, a line a file. Only lines about files of the
-//! change count, and none that passes a verdict: a review has one outcome, and it is not a model's.
+//! The optional walkthrough of a review: the purpose of a change and the places to read first, one line for
+//! each file. Only lines about changed files count, and none with a verdict: a review has one outcome, and
+//! the model does not decide it.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +14,11 @@ use truing_model::messages::ToolDefinition;
 use super::{MAX_ITEMS, ReportedLine, UncheckedFindings, in_text, object_in, read, tool};
 use crate::native::ReportForm;
 
-/// Lines of a walkthrough.
+/// Maximum number of lines of a walkthrough.
 pub const MAX_LINES: usize = 8;
-/// Characters of a line.
+/// Maximum number of characters of a line.
 const MAX_LINE_CHARS: usize = 200;
-/// Words that pass a verdict.
+/// Words that express a verdict.
 const VERDICTS: &[&str] = &[
     "lgtm",
     "approve",
@@ -30,7 +31,7 @@ const VERDICTS: &[&str] = &[
     "mergeable",
     "shipit",
 ];
-/// The same in several words.
+/// Phrases that express a verdict.
 const VERDICT_PHRASES: &[&str] = &[
     "looks good",
     "looks fine",
@@ -57,7 +58,7 @@ const VERDICT_PHRASES: &[&str] = &[
     "requests changes",
     "needs changes",
 ];
-/// Signs that do.
+/// Symbols that express a verdict.
 const VERDICT_SIGNS: &[char] = &['✅', '✔', '👍', '❌', '👎', '🚀'];
 
 /// Findings, and a walkthrough of the change.
@@ -108,14 +109,14 @@ impl ReportForm for WalkthroughReport {
     }
 }
 
-/// A report with the lines of the walkthrough that have the form.
+/// Adds the valid walkthrough lines of the input to a report.
 fn with(items: UncheckedFindings, input: &Value) -> UncheckedFindings {
     let lines = input.get("walkthrough").and_then(Value::as_array).into_iter().flatten();
     let walkthrough = lines.filter_map(|line| ReportedLine::deserialize(line).ok()).take(MAX_ITEMS).collect();
     UncheckedFindings { walkthrough, ..items }
 }
 
-/// The lines that count: about files of the change, the first of each, without verdicts.
+/// Returns the lines that count: the first about each changed file, without verdicts.
 pub fn walkthrough(said: &[ReportedLine], is_changed: impl Fn(&RepoPath) -> bool) -> Vec<WalkthroughLine> {
     let mut seen = BTreeSet::new();
     let lines = said.iter().filter_map(|ReportedLine { path, text }| {
@@ -127,7 +128,7 @@ pub fn walkthrough(said: &[ReportedLine], is_changed: impl Fn(&RepoPath) -> bool
     lines.take(MAX_LINES).collect()
 }
 
-/// Does a line say what is to become of the change?
+/// Returns true if a line expresses a verdict on the change.
 fn is_verdict(text: &str) -> bool {
     let lower = text.to_lowercase();
     let words: Vec<&str> = lower

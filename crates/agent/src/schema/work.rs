@@ -1,6 +1,6 @@
-//! What a model may say about work that it has done on a clone: a summary, what is done and what is not, and what people
-//! have to say. It decides nothing that counts in its favour: paths, digests and checks are looked at by others; what it
-//! leaves open holds the work back.
+//! A model's report on its work in a clone: a summary, completed and remaining work, and questions for
+//! people. It cannot decide anything in its own favour: paths, digests and checks are verified elsewhere.
+//! Work that it reports as remaining blocks the change.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,29 +10,29 @@ use truing_model::messages::ToolDefinition;
 use super::{REPORT, object_in};
 use crate::native::ReportForm;
 
-/// Lines of one list that are kept.
+/// Maximum number of lines of one list that are kept.
 pub const MAX_LINES: usize = 30;
-/// Characters of one line, and `…` where it is longer.
+/// Maximum number of characters of a line; a longer one ends with `…`.
 pub const MAX_LINE_CHARS: usize = 300;
-/// Characters of the summary, in the same way.
+/// Maximum number of characters of the summary; a longer one ends with `…`.
 pub const MAX_SUMMARY_CHARS: usize = 1200;
 
-/// What was reported, within the bounds above. Text of a model: data.
+/// The report, within the limits above. It is a model's text, and must be treated as data.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 pub struct WorkReport {
-    /// What the change does.
+    /// Summary of the change.
     pub summary: String,
-    /// What is done.
+    /// Parts of the work that are complete.
     pub completed: Vec<String>,
-    /// What is not.
+    /// Parts of the work that remain.
     pub remaining: Vec<String>,
-    /// What people have to say before it can be.
+    /// Questions that people must answer before the rest can be done.
     #[serde(default)]
     pub questions: Vec<String>,
 }
 
 impl WorkReport {
-    /// One line each, as many and as long as are kept.
+    /// Returns the report with each text on one line, and all limits applied.
     fn bounded(self) -> Self {
         let lines = |all: Vec<String>| {
             let lines = all.iter().map(|text| line::clean(text.trim(), MAX_LINE_CHARS));
@@ -93,7 +93,7 @@ impl ReportForm for WorkReport {
     }
 
     fn add(&mut self, more: Self) {
-        // The last word counts.
+        // The last report replaces the others.
         *self = more;
     }
 

@@ -1,8 +1,8 @@
-//! What set-ups left, kept for those that would leave the same.
+//! A cache of setup results, for later setups with the same result.
 //!
-//! A set-up runs code of the repository that it is for, so what it leaves is as good as that repository: results are
-//! kept by scope, and nobody finds those of a scope that he was not told to trust. An entry is never changed: whoever
-//! uses it gets a copy.
+//! A setup runs code of its repository, and its result deserves only the trust of that repository. Results
+//! are therefore stored by scope, and a lookup returns only those of its own scope and of scopes that it
+//! trusts. An entry never changes: every user of it gets a copy.
 
 use std::fs::{File, Permissions, TryLockError};
 use std::io;
@@ -19,18 +19,19 @@ use super::copy;
 use super::usage;
 use crate::proxy::HostAccess;
 
-/// What the names of folders begin with that are in use by a process, and gone with it.
+/// Prefix of the names of folders that a process uses, and that it removes when it ends.
 const HELD: &str = "held-";
-/// How often a new folder may be taken for a dead process's, between its making and its locking.
+/// Maximum number of attempts to make a folder: before it is locked, another process may take it for a dead
+/// process's and remove it.
 const MAX_TRIES: u32 = 100;
-/// What is told of an entry; beside what the set-up could write.
+/// Name of an entry's metadata file, outside the folders that the setup could write.
 const ABOUT: &str = "about.json";
-/// What an entry holds: new files of the tree, and the home folder.
+/// Folders of an entry: new files of the tree, and the home folder.
 const PARTS: [&str; 2] = ["tree", "home"];
-/// So far clocks that are read one after another may disagree.
+/// Largest accepted difference between clocks that are read in sequence.
 const SKEW: Duration = Duration::from_secs(60);
 
-/// Whose set-up it is, and whose it may use.
+/// The scope of a setup, and the scopes whose results it may use.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CacheScope {
     own: String,
@@ -38,68 +39,68 @@ pub struct CacheScope {
 }
 
 impl CacheScope {
-    /// Results are kept under this name. Whatever decides whether code is trusted belongs into it: the repository, and
-    /// the pull request where that is not the repository's own branch.
+    /// Stores results under this name. It must contain everything that decides if code is trusted: the
+    /// repository, and the pull request unless the code is on the repository's own branch.
     pub fn new(own: impl Into<String>) -> Self {
         Self { own: own.into(), trusted: Vec::new() }
     }
 
-    /// And found under this one, too.
+    /// Adds a trusted name, whose results are found as well.
     #[must_use]
     pub fn trusting(mut self, other: impl Into<String>) -> Self {
         self.trusted.push(other.into());
         self
     }
 
-    /// The names under which results are found; they are kept under the first.
+    /// Returns the names under which results are found; they are stored under the first.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.own).chain(&self.trusted).map(String::as_str)
     }
 }
 
-/// How much is kept, and for how long.
+/// The limits of the cache.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CacheRetention {
-    /// In bytes, all entries together. What was not used for longest goes first.
+    /// Maximum number of bytes of all entries together. The least recently used entry is removed first.
     pub bytes: u64,
-    /// Since an entry was made.
+    /// Longest time since an entry was made.
     pub age: Duration,
 }
 
-/// A folder of results.
+/// A cache of setup results in a folder.
 #[derive(Clone, Debug)]
 pub struct SetupCache {
     folder: PathBuf,
     kept: CacheRetention,
 }
 
-/// What a set-up left.
+/// A stored setup result.
 #[derive(Debug)]
 pub(super) struct SetupEntry {
     folder: PathBuf,
     about: SetupMetadata,
-    /// As long as it is locked nobody removes it.
+    /// Locked file that keeps other processes from removing the entry.
     _lock: File,
-    /// What could not be put where others find it is gone with this process.
+    /// Folder of a result that could not be stored, deleted with this process.
     _held: Option<LockedFolder>,
 }
 
-/// What is told of it.
+/// The metadata of an entry.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SetupMetadata {
-    /// The commands that made it.
+    /// Commands that made the entry.
     pub(super) commands: Vec<CommandRun>,
-    /// What they reached.
+    /// Hosts that the commands reached.
     pub(super) reached: Vec<HostAccess>,
-    /// What it holds, in bytes.
+    /// Size of the entry in bytes.
     bytes: u64,
-    /// In so many files, folders and links: an entry that somebody has taken from is none.
+    /// Number of files, folders and links: an entry that lacks some is invalid.
     files: u64,
-    /// When it was made.
+    /// Time at which the entry was made.
     made: SystemTime,
 }
 
-/// A folder that this process holds.
+/// A folder that this process has locked.
 #[derive(Debug)]
 pub(super) struct LockedFolder {
     folder: TempDir,
@@ -108,7 +109,7 @@ pub(super) struct LockedFolder {
 
 impl Drop for LockedFolder {
     fn drop(&mut self) {
-        // Whoever filled it may have made folders that cannot be emptied. What is left is removed by a later process.
+        // The setup may have made folders that cannot be emptied. A later process removes the rest.
         let _ = copy::open_up(self.folder.path());
     }
 }
@@ -120,12 +121,11 @@ impl LockedFolder {
 }
 
 impl SetupEntry {
-    /// The new files of the tree.
+    /// Returns the new files of the tree.
     pub(super) fn tree(&self) -> PathBuf {
         self.folder.join(PARTS[0])
     }
 
-    /// The home folder.
     pub(super) fn home(&self) -> PathBuf {
         self.folder.join(PARTS[1])
     }
@@ -136,12 +136,12 @@ impl SetupEntry {
 }
 
 impl SetupCache {
-    /// In this folder, which is made when the first comes.
+    /// Returns a cache in this folder, which is created with the first entry.
     pub fn new(folder: PathBuf, kept: CacheRetention) -> Self {
         Self { folder, kept }
     }
 
-    /// Makes a folder that is gone when this process is, in the very file system of the entries.
+    /// Creates a folder for the lifetime of this process, in the same file system as the entries.
     pub(super) fn hold(&self) -> io::Result<LockedFolder> {
         let named = |error| copy::at(&self.folder, error);
         std::fs::create_dir_all(&self.folder).map_err(named)?;
@@ -161,7 +161,7 @@ impl SetupCache {
         Err(io::Error::other("new folders vanish from it"))
     }
 
-    /// What is kept for this key, if somebody trusted has made it and it is not too old.
+    /// Returns the entry of this key, if a trusted scope has made it and it is not too old.
     pub(super) fn find(&self, scope: &CacheScope, key: &str, now: SystemTime) -> Option<SetupEntry> {
         let scopes = std::iter::once(&scope.own).chain(&scope.trusted);
         scopes.map(|scope| self.folder.join(place(scope, key))).find_map(|folder| self.open(folder, now))
@@ -170,18 +170,18 @@ impl SetupCache {
     fn open(&self, folder: PathBuf, now: SystemTime) -> Option<SetupEntry> {
         let lock = File::open(&folder).ok()?;
         lock.lock_shared().ok()?;
-        // Between the two it may have been removed: then this cannot be read.
+        // The folder may have been removed before it was locked: then its metadata cannot be read.
         let about = about(&folder)?;
         if self.is_old(&about, now) || !is_whole(&folder, &about) {
             return None;
         }
-        // When it was last used. That it cannot be noted makes it go sooner.
+        // Records the time of last use. If that fails, the entry is removed earlier.
         let _ = File::open(folder.join(ABOUT)).and_then(|file| file.set_modified(now));
         Some(SetupEntry { folder, about, _lock: lock, _held: None })
     }
 
-    /// Keeps what a set-up left in `held`, below `tree` and `home`. If somebody else was sooner, theirs is it; where it cannot
-    /// be put, it serves this process alone.
+    /// Stores the result of a setup from `held`, with its folders `tree` and `home`. If another process was
+    /// faster, returns that process's entry. If it cannot be stored, only this process uses it.
     pub(super) fn keep(
         &self,
         scope: &CacheScope,
@@ -195,11 +195,11 @@ impl SetupCache {
         let told = SetupMetadata { commands, reached, bytes, files, made: now };
         std::fs::write(held.path().join(ABOUT), serde_json::to_vec(&told)?)?;
         let folder = self.folder.join(place(&scope.own, key));
-        // One of the same key that is no good makes room.
+        // An invalid entry of the same key is removed.
         if about(&folder).is_none_or(|there| self.is_old(&there, now) || !is_whole(&folder, &there)) {
             remove(&folder);
         }
-        // A folder that is there and in use is not replaced.
+        // An existing folder in use is not replaced.
         let _ = std::fs::rename(held.path(), &folder);
         if let Some(entry) = self.open(folder, now) {
             return Ok(entry);
@@ -208,7 +208,7 @@ impl SetupCache {
         Ok(SetupEntry { folder: held.path().to_owned(), about: told, _lock: lock, _held: Some(held) })
     }
 
-    /// Removes what is too old, too much, or left by processes that are gone.
+    /// Removes entries that are too old or too many, and folders of dead processes.
     pub(super) fn clean(&self, now: SystemTime) {
         let folders =
             std::fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -234,7 +234,7 @@ impl SetupCache {
         }
     }
 
-    /// Also one of the future: somebody set the clock.
+    /// Returns true for an entry from the future as well, because the clock was changed.
     fn is_old(&self, about: &SetupMetadata, now: SystemTime) -> bool {
         (now + SKEW).duration_since(about.made).map_or(true, |age| age > self.kept.age + SKEW)
     }
@@ -244,12 +244,12 @@ fn is_held(folder: &Path) -> bool {
     folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(HELD.as_bytes()))
 }
 
-/// The name of an entry's folder.
+/// Returns the name of an entry's folder.
 fn place(scope: &str, key: &str) -> String {
     hex::encode(Sha256::digest(format!("{key} {scope}")))
 }
 
-/// What is told of an entry; none of what is no plain file, which may never end.
+/// Reads the metadata of an entry. Ignores anything but a regular file, which could be endless.
 fn about(folder: &Path) -> Option<SetupMetadata> {
     let file = folder.join(ABOUT);
     if !file.symlink_metadata().ok()?.is_file() {
@@ -258,17 +258,17 @@ fn about(folder: &Path) -> Option<SetupMetadata> {
     serde_json::from_slice(&std::fs::read(file).ok()?).ok()
 }
 
-/// What an entry's parts hold.
+/// Returns the disk usage of an entry's parts.
 fn usage_of(folder: &Path) -> usage::DiskUsage {
     PARTS.iter().fold(usage::DiskUsage::default(), |all, part| all.and(usage::of(&folder.join(part))))
 }
 
-/// Is everything there that was kept?
+/// Returns true if all parts and files of an entry exist.
 fn is_whole(folder: &Path, about: &SetupMetadata) -> bool {
     PARTS.iter().all(|part| folder.join(part).is_dir()) && usage_of(folder).files == about.files
 }
 
-/// Removes a folder that nobody uses. What cannot be removed stays for the next time.
+/// Removes a folder that no process uses. One that cannot be removed stays for the next time.
 fn remove(folder: &Path) {
     let Ok(lock) = File::open(folder) else { return };
     match lock.try_lock() {
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(cache.found(&base, "c", now), None);
         assert_eq!(cache.found(&base, "b", now + 2 * DAY), None);
         assert_eq!(cache.found(&base, "b", now - DAY), None, "made in the future");
-        // Who comes second uses what is there.
+        // The second process uses the existing entry.
         drop(cache.keep(&base, "b", "later", now));
         assert_eq!(cache.found(&base, "b", now).as_deref(), Some("of the base"));
         drop(cache.keep(&base, "b", "much later", now + 2 * DAY));
@@ -365,7 +365,7 @@ mod tests {
         let first = cache.keep(&scope, "a", "first", now + Duration::from_secs(1));
         let second = cache.keep(&scope, "a", "second", now);
         assert_eq!(second.folder, first.folder, "who began sooner and ended later uses what is there");
-        // One that is old and in use can neither be used nor replaced.
+        // An old entry in use can neither be used nor replaced.
         let later = cache.keep(&scope, "a", "later", now + 2 * DAY);
         assert_ne!(later.folder, first.folder);
         assert_eq!(std::fs::read_to_string(later.tree().join("made")).unwrap(), "later");
@@ -382,7 +382,7 @@ mod tests {
         for key in ["a", "b", "c"] {
             drop(cache.keep(&scope, key, &text, now));
         }
-        // Used last, though made first.
+        // This entry was made first, but used last.
         assert!(cache.found(&scope, "a", now + Duration::from_secs(60)).is_some());
         let left = cache.cache.folder.join("held-by-a-dead-process");
         std::fs::create_dir_all(left.join("a")).unwrap();

@@ -1,5 +1,5 @@
-//! Copies of folders that hostile programs filled: no link is followed, nothing special is made, times stay (builds go
-//! by them), and several names of one file stay that.
+//! Copies folders with hostile content: no link is followed, no special file is made, times are kept
+//! (builds depend on them), and hard links are kept.
 
 use std::collections::HashMap;
 use std::fs::{File, FileTimes, Metadata, Permissions};
@@ -11,25 +11,25 @@ use rustix::fs::SeekFrom;
 
 use super::usage::BLOCK;
 
-/// A mode without what makes a program somebody else's.
+/// Mode bits that are copied, without set-user-id and set-group-id.
 const MODE: u32 = 0o777;
-/// What the owner of a folder needs to work in it.
+/// Mode bits that the owner of a folder needs to work in it.
 const OPEN: u32 = 0o700;
-/// Bytes of a path that an error shows.
+/// Maximum number of bytes of a path in an error.
 const MAX_NAMED: usize = 200;
 
-/// Adds what is in `from` to `to`, which exists. What is there already stays; folders are gone into. Files that are
-/// neither plain nor links are left out. At most so many bytes are copied,
-/// by what files say of their length: one may hold less than it says.
+/// Adds the content of `from` to `to`, which must exist. Existing files stay; existing folders are merged.
+/// Only regular files and links are copied, up to `most` bytes by the files' stated length, which may
+/// exceed their data.
 ///
 /// # Errors
-/// Whatever the disk says, or that it is more; the copy is then not whole.
+/// An I/O error of the disk, or above the limit; the copy is then incomplete.
 pub(crate) fn add(from: &Path, to: &Path, most: u64) -> io::Result<()> {
     let mut copy = FolderCopy { left: most, names: HashMap::new() };
     copy.folder(from, to)
 }
 
-/// An error with the file that it is about: its last names, if it is long.
+/// Adds the file's path to an error, shortened to its end if it is long.
 pub(super) fn at(path: &Path, error: io::Error) -> io::Error {
     let text = path.display().to_string();
     let from = text.ceil_char_boundary(text.len().saturating_sub(MAX_NAMED));
@@ -38,9 +38,9 @@ pub(super) fn at(path: &Path, error: io::Error) -> io::Error {
 }
 
 struct FolderCopy {
-    /// How many more bytes may be copied.
+    /// Number of bytes that may still be copied.
     left: u64,
-    /// Files of several names that were copied, by device and number.
+    /// Copied files with several hard links, by device and inode number.
     names: HashMap<(u64, u64), PathBuf>,
 }
 
@@ -55,7 +55,7 @@ impl FolderCopy {
                 Some(there) if there.is_dir() && found.is_dir() => self.folder(&source, &target)?,
                 Some(_) => {}
                 None => self.entry(&source, &target, &found).map_err(|error| match error.get_ref() {
-                    // It names a file already.
+                    // This error already names a file.
                     Some(_) => error,
                     None => at(&source, error),
                 })?,
@@ -68,7 +68,7 @@ impl FolderCopy {
         if found.is_dir() {
             std::fs::create_dir(target)?;
             self.folder(source, target)?;
-            // Last: it may be one that nothing can be put into.
+            // Set last, because the mode may forbid new files in it.
             std::fs::set_permissions(target, Permissions::from_mode(found.mode() & MODE | OPEN))?;
             return File::open(target)?.set_times(times(found)?);
         }
@@ -97,7 +97,8 @@ impl FolderCopy {
     }
 }
 
-/// By sharing blocks where the file system can; the copy is then one when either is written.
+/// Copies a file, with shared blocks where the file system supports it; a write to either then separates
+/// them.
 fn plain(source: &Path, target: &Path, found: &Metadata) -> io::Result<()> {
     let (from, to) = (File::open(source)?, File::create_new(target)?);
     if rustix::fs::ioctl_ficlone(&to, &from).is_err() {
@@ -111,13 +112,13 @@ fn plain(source: &Path, target: &Path, found: &Metadata) -> io::Result<()> {
     to.set_times(times(found)?)
 }
 
-/// Copies what is there of a file that has holes.
+/// Copies the data of a file that has holes.
 fn with_holes(from: &File, to: &File, len: u64) -> io::Result<()> {
     let mut at = 0;
     while at < len {
         let start = match rustix::fs::seek(from, SeekFrom::Data(at)) {
             Ok(start) => start,
-            // Nothing but a hole is left.
+            // Only a hole remains.
             Err(rustix::io::Errno::NXIO) => break,
             Err(error) => return Err(error.into()),
         };
@@ -133,10 +134,11 @@ fn times(of: &Metadata) -> io::Result<FileTimes> {
     Ok(FileTimes::new().set_accessed(of.accessed()?).set_modified(of.modified()?))
 }
 
-/// Removes from `folder` whatever `original` has, too: what is left was made since. Folders of both stay.
+/// Removes everything from `folder` that `original` has as well, which leaves only newer files. Folders in
+/// both stay.
 ///
 /// # Errors
-/// Whatever the disk says.
+/// An I/O error of the disk.
 pub(crate) fn keep_new(folder: &Path, original: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
@@ -151,11 +153,11 @@ pub(crate) fn keep_new(folder: &Path, original: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes every folder below one that its owner may work in: whoever filled it may have made some that cannot be
-/// looked into or removed.
+/// Makes every folder below this one accessible to its owner, because the program that filled it may have
+/// made some that cannot be read or removed.
 ///
 /// # Errors
-/// Whatever the disk says.
+/// An I/O error of the disk.
 pub(crate) fn open_up(folder: &Path) -> io::Result<()> {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -195,7 +197,7 @@ mod tests {
         File::open(at("a/b/file")).unwrap().set_times(FileTimes::new().set_modified(old)).unwrap();
         std::fs::write(outside.path().join("secret"), "secret").unwrap();
         symlink(outside.path(), at("out")).unwrap();
-        // A link where the copy goes is not followed either, and what is there stays.
+        // A link in the target is not followed either, and existing files stay.
         std::fs::create_dir(at("taken")).unwrap();
         std::fs::write(at("taken/new"), "new").unwrap();
         symlink(outside.path(), to.path().join("taken")).unwrap();
@@ -218,7 +220,7 @@ mod tests {
         assert_eq!(std::fs::read_link(copied("out")).unwrap(), outside.path());
         assert_eq!(std::fs::read_to_string(copied("kept")).unwrap(), "ours");
         assert!(!outside.path().join("new").exists() && !copied("pipe").exists());
-        // They are two.
+        // The two files are independent.
         std::fs::write(copied("a/b/file"), "changed").unwrap();
         assert_eq!(std::fs::read_to_string(at("a/b/file")).unwrap(), "text");
     }

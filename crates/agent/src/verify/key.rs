@@ -1,4 +1,4 @@
-//! Which set-ups have the same result: those of the same lock files by the same commands with the same programs.
+//! The key of a setup's result: setups with the same lock files, commands and programs have the same key.
 
 use std::fs::File;
 use std::io;
@@ -10,9 +10,9 @@ use sha2::{Digest as _, Sha256};
 use super::VerifyPlan;
 use crate::sandbox::SYSTEM_PATH;
 
-/// The form of what is kept, and of the sandbox that it is made in; another one when either changes.
+/// Version of the entries' format and of the sandbox that makes them; increased when either changes.
 const FORMAT: u32 = 1;
-/// Files that say what is to be installed, wherever in the tree.
+/// Names of files that decide which packages are installed, in any folder.
 const LOCKS: &[&str] = &[
     "Cargo.lock",
     "Cargo.toml",
@@ -40,17 +40,17 @@ const LOCKS: &[&str] = &[
     ".python-version",
     ".nvmrc",
 ];
-/// What lists of Python requirements, or the folders that they are in, are called.
+/// Words in the names of Python requirement lists, or of their folders.
 const LISTS: [&str; 2] = ["requirements", "constraints"];
-/// How they end.
+/// Extensions of Python requirement lists.
 const LIST_ENDS: [&str; 2] = ["txt", "in"];
 
-/// The key of a set-up, in hexadecimal digits.
+/// Returns the key of a setup, in hexadecimal.
 ///
 /// # Errors
-/// A file that cannot be read.
+/// An I/O error of a file that cannot be read.
 pub(super) fn of(tree: &Path, plan: &VerifyPlan) -> io::Result<String> {
-    // A folder for what is temporary may be a link.
+    // A temporary folder may be behind a link.
     let tree = &tree.canonicalize()?;
     let mut key = KeyHasher(Sha256::new());
     key.add(&FORMAT.to_le_bytes());
@@ -74,7 +74,7 @@ pub(super) fn of(tree: &Path, plan: &VerifyPlan) -> io::Result<String> {
 struct KeyHasher(Sha256);
 
 impl KeyHasher {
-    /// Each part with its length before it, so that no two lists are the same bytes.
+    /// Hashes each part with its length before it, which keeps different lists distinct.
     fn add(&mut self, part: &[u8]) {
         self.0.update((part.len() as u64).to_le_bytes());
         self.0.update(part);
@@ -94,7 +94,7 @@ impl KeyHasher {
         Ok(())
     }
 
-    /// What stands for a program's version: which file it is.
+    /// Hashes a program's path, size and time, which identify its version.
     fn program(&mut self, name: &str, plan: &VerifyPlan) -> io::Result<()> {
         let own = plan.programs.iter().flat_map(|folder| [folder.join("bin"), folder.clone()]);
         let mut folders = own.chain(SYSTEM_PATH.split(':').map(PathBuf::from));
@@ -110,7 +110,7 @@ impl KeyHasher {
     }
 }
 
-/// A hash as what is written to.
+/// An adapter that hashes the bytes written to it.
 struct HashWriter<'a>(&'a mut Sha256);
 
 impl io::Write for HashWriter<'_> {
@@ -124,10 +124,10 @@ impl io::Write for HashWriter<'_> {
     }
 }
 
-/// The files that decide, in order: lock files, and what the commands name.
+/// Returns the files that affect the result, sorted: lock files, and files that the commands name.
 fn files(tree: &Path, plan: &VerifyPlan) -> io::Result<Vec<PathBuf>> {
     let words = plan.setup.iter().flatten();
-    // `--requirement=dev.in`, `-rdev.in` and `dev.in`.
+    // Forms such as `--requirement=dev.in`, `-rdev.in` and `dev.in`.
     let named = words.flat_map(|word| {
         let behind_a_flag = word.strip_prefix('-').and_then(|word| word.get(1..));
         [Some(word.as_str()), word.split_once('=').map(|(_, value)| value), behind_a_flag]
@@ -151,12 +151,13 @@ fn files(tree: &Path, plan: &VerifyPlan) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Is it a plain file of the tree, with no link on the way?
+/// Returns true for a regular file of the tree, without links in its path.
 fn is_plain_in(tree: &Path, path: &Path) -> bool {
     path.is_file() && path.canonicalize().is_ok_and(|real| real == path && real.starts_with(tree))
 }
 
-/// Does a file of this name decide what is installed: a lock file, a list of requirements, a build's own description?
+/// Returns true if a file of this name decides which packages are installed: a lock file, a list of
+/// requirements, or a build description.
 pub fn decides_set_up(path: &Path) -> bool {
     let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
     let is_list = |path: Option<&Path>| {
@@ -185,7 +186,7 @@ mod tests {
         plan.setup = setup(&["sh", "tools/setup.sh", "--list=dev.in"]);
         write("uv.lock", "1");
         let mut keys = vec![of(&tree, &plan).unwrap()];
-        // What is not looked at.
+        // Files that do not affect the key.
         write("src/main.py", "1");
         write(".git/Cargo.lock", "1");
         write("notes.txt", "1");

@@ -1,4 +1,4 @@
-//! Which hosts a set-up may reach: those of the registries that are listed, and of the user's own indexes in their
+//! The hosts that a setup may reach: those of the listed registries, and the user's own indexes in their
 //! place.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use url::{Host, Url};
 
 use crate::proxy::{AllowedHost, plain};
 
-/// The addresses of a registry and of its files.
+/// Returns the hosts of a registry and of its files.
 fn hosts(registry: PackageRegistry) -> &'static [&'static str] {
     match registry {
         PackageRegistry::Pypi => &["pypi.org", "files.pythonhosted.org"],
@@ -19,7 +19,7 @@ fn hosts(registry: PackageRegistry) -> &'static [&'static str] {
     }
 }
 
-/// The variables that name further indexes to its tools. A value may hold several.
+/// Returns the variables that name further indexes to a registry's tools. A value may hold several.
 fn variables(registry: PackageRegistry) -> &'static [&'static str] {
     match registry {
         PackageRegistry::Pypi => &["UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"],
@@ -27,7 +27,7 @@ fn variables(registry: PackageRegistry) -> &'static [&'static str] {
     }
 }
 
-/// Variables that name certificates of authorities. Inside, only those of the system are there.
+/// Variables with paths of CA certificates. Only those of the system exist inside.
 const CERTIFICATES: &[&str] = &[
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
@@ -37,39 +37,38 @@ const CERTIFICATES: &[&str] = &[
     "NODE_EXTRA_CA_CERTS",
     "CARGO_HTTP_CAINFO",
 ];
-/// Where the system has them, as the sandbox shows it.
+/// Paths of the system's certificates, which the sandbox shows.
 const SHOWN: &[&str] = &["/etc/ssl/certs", "/etc/pki/tls/certs", "/usr/"];
 
-/// What set-ups may reach, and what their tools are told of it.
+/// The registries that setups may reach, and the configuration of their tools.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RegistryAccess {
-    /// Where they may connect to.
+    /// Hosts that they may connect to.
     pub places: Vec<AllowedHost>,
-    /// Variables that they find.
+    /// Environment variables of the setup.
     pub variables: Vec<(String, String)>,
-    /// Files that they find, by their paths in the home folder.
+    /// Files for the setup, by their paths in the home folder.
     pub files: Vec<(&'static str, String)>,
 }
 
-/// An index that a user has in the place of a registry.
+/// A user's index in place of a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RegistryIndex {
-    /// Which.
     pub registry: PackageRegistry,
-    /// What names it: a variable, or a file.
+    /// Variable or file that configures the index.
     pub named_by: String,
-    /// Its address.
+    /// URL of the index.
     pub address: String,
 }
 
-/// Where Cargo looks for what replaces crates.io: it takes no variable for it.
+/// Path of Cargo's configuration: the replacement of crates.io cannot be set by a variable.
 const CARGO: &str = ".cargo/config.toml";
-/// What the address of an index of crates that is read file by file begins with.
+/// Prefix of the URL of a sparse Cargo index.
 const SPARSE: &str = "sparse+";
-/// The source that replaces crates.io, by name.
+/// Name of the source that replaces crates.io.
 const OWN_SOURCE: &str = "own";
 
-/// A source of crates, as Cargo's settings have it.
+/// A source of crates in Cargo's configuration.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum CargoSource {
@@ -77,27 +76,26 @@ enum CargoSource {
     Registry(String),
 }
 
-/// Why an index cannot be used. Its address is not shown: it may hold a password.
+/// The reason that an index cannot be used. Its URL is not shown, because it may hold a password.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// It would have to be told to programs that nobody vouches for.
+    /// The URL has a password, which untrusted programs would see.
     #[error("{0} names an index with a user or a password, and programs of a set-up would see them")]
     Password(String),
-    /// Anybody could answer.
+    /// The connection is not protected by TLS.
     #[error("{0} names an index that is not reached by https")]
     Unprotected(String),
-    /// It is no address.
+    /// The URL is invalid.
     #[error("{variable} names no index: {why}")]
     NoAddress {
-        /// Which.
+        /// Variable that holds the URL.
         variable: String,
-        /// Why not.
         why: String,
     },
 }
 
 impl RegistryError {
-    /// What to do about it.
+    /// Returns advice on how to correct the error.
     pub fn hint(&self) -> String {
         match self {
             Self::Password(_) => {
@@ -111,10 +109,10 @@ impl RegistryError {
 }
 
 impl RegistryAccess {
-    /// These registries, for a user whose variables `variable` tells.
+    /// Returns the access to these registries. `variable` returns the user's environment variables.
     ///
     /// # Errors
-    /// An index that cannot be used.
+    /// [`RegistryError`] for an index that cannot be used.
     pub fn of<'a>(
         registries: &[PackageRegistry],
         variable: impl Fn(&str) -> Option<&'a str>,
@@ -144,10 +142,10 @@ impl RegistryAccess {
         Ok(all)
     }
 
-    /// With this index, of which the tools of its registry are told.
+    /// Adds this index, and configures the tools of its registry for it.
     ///
     /// # Errors
-    /// It cannot be used.
+    /// [`RegistryError`] if the index cannot be used.
     pub fn with(mut self, index: &RegistryIndex) -> Result<Self, RegistryError> {
         let RegistryIndex { registry, named_by, address } = index;
         self.places.push(place(named_by, address)?);
@@ -176,7 +174,8 @@ impl RegistryAccess {
     }
 }
 
-/// Where an index is, as it is configured: `URL`, cargo's with `sparse+` before it, or uv's `NAME=URL`.
+/// Returns the host of an index in its configured form: a `URL`, Cargo's with `sparse+` before it, or uv's
+/// `NAME=URL`.
 fn place(variable: &str, index: &str) -> Result<AllowedHost, RegistryError> {
     let no = |why: String| RegistryError::NoAddress { variable: variable.to_owned(), why };
     let named = index.split_once('=').filter(|(name, _)| !name.contains([':', '/']));

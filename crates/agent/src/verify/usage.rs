@@ -1,4 +1,4 @@
-//! How much folders hold, and when that is too much.
+//! Measures the disk usage of folders, and detects when it exceeds a limit.
 
 use std::fs::Permissions;
 use std::io;
@@ -9,35 +9,35 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 
-/// The most files, whatever their size.
+/// Maximum number of files, of any size.
 pub(crate) const MAX_FILES: u64 = 2_000_000;
-/// How often folders are looked at, at most.
+/// Shortest interval between measurements.
 const PERIOD: Duration = Duration::from_secs(1);
-/// Looking takes no more than one part in so many of the time.
+/// Measurements take at most one part in this many of the time.
 const PAUSE: u32 = 20;
-/// What is always left free on a disk, in bytes.
+/// Bytes that must stay free on a disk.
 const FREE: u64 = 512 << 20;
-/// The kernel counts blocks of so many bytes, whatever the file system has.
+/// Bytes of a block in the kernel's counts, for every file system.
 pub(super) const BLOCK: u64 = 512;
-/// What the owner of a folder needs to see what is in it.
+/// Mode bits that the owner of a folder needs to list it.
 const LOOK: u32 = 0o500;
 
-/// What files take.
+/// The disk usage of files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct DiskUsage {
-    /// In bytes, on the disk.
+    /// Bytes on the disk.
     pub(crate) bytes: u64,
-    /// Files, folders and links.
+    /// Number of files, folders and links.
     pub(crate) files: u64,
 }
 
 impl DiskUsage {
-    /// So many bytes, in as many files as there may be.
+    /// Returns a limit of this many bytes, with the most files.
     pub(crate) fn of_bytes(bytes: u64) -> Self {
         Self { bytes, files: MAX_FILES }
     }
 
-    /// This and more.
+    /// Returns the sum of both.
     pub(crate) fn and(self, more: Self) -> Self {
         Self { bytes: self.bytes.saturating_add(more.bytes), files: self.files.saturating_add(more.files) }
     }
@@ -47,17 +47,17 @@ impl DiskUsage {
     }
 }
 
-/// Too much.
+/// The limit that was exceeded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum DiskOverrun {
-    /// More than may be.
+    /// The configured limit of the folders.
     Limit,
-    /// Whatever it is: the disk is nearly full.
+    /// The free space of the disk, which is nearly used up.
     Full,
 }
 
-/// What a folder holds. What vanishes meanwhile does not count; folders that their owner has closed are opened for a
-/// moment, so that nothing hides in them.
+/// Returns the usage of a folder. Files that disappear meanwhile do not count. Folders that their owner may
+/// not list are opened briefly, to count their content as well.
 pub(crate) fn of(folder: &Path) -> DiskUsage {
     let mut usage = DiskUsage::default();
     let mut folders = vec![folder.to_owned()];
@@ -68,9 +68,9 @@ pub(crate) fn of(folder: &Path) -> DiskUsage {
             std::fs::read_dir(&folder)
         });
         for entry in found.into_iter().flatten().flatten() {
-            // Of a link itself, not of what it leads to.
+            // The size of a link itself, not of its target.
             let Ok(found) = entry.metadata() else { continue };
-            // A file of several names is shared among them.
+            // A file with several hard links is divided among them.
             let bytes = found.blocks().saturating_mul(BLOCK) / found.nlink().max(1);
             usage = usage.and(DiskUsage { bytes: if found.is_dir() { 0 } else { bytes }, files: 1 });
             if found.is_dir() {
@@ -81,14 +81,14 @@ pub(crate) fn of(folder: &Path) -> DiskUsage {
     usage
 }
 
-/// A folder that is open as long as this is there, and then as it was.
+/// A guard that makes a folder accessible, and restores its mode when dropped.
 struct OpenedFolder {
     folder: OwnedFd,
     before: Permissions,
 }
 
 impl OpenedFolder {
-    /// By a handle: a link that is put in its place meanwhile leads nowhere.
+    /// Opens the folder by a handle: a link that replaces it meanwhile is not followed.
     fn new(folder: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let folder = rustix::fs::open(folder, flags, Mode::empty())?;
@@ -100,7 +100,7 @@ impl OpenedFolder {
 
 impl Drop for OpenedFolder {
     fn drop(&mut self) {
-        // It is a program's folder, which goes soon.
+        // The error is ignored: the folder is a program's, and is removed soon.
         let _ = std::fs::set_permissions(by_handle(&self.folder), self.before.clone());
     }
 }
@@ -109,7 +109,7 @@ fn by_handle(folder: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()))
 }
 
-/// Ends when there [`is_over`].
+/// Completes once the folders exceed their limit; see [`is_over`].
 pub(crate) async fn over(folders: &[PathBuf], most: DiskUsage) -> DiskOverrun {
     loop {
         let began = Instant::now();
@@ -120,7 +120,7 @@ pub(crate) async fn over(folders: &[PathBuf], most: DiskUsage) -> DiskOverrun {
     }
 }
 
-/// Do the folders hold more together than they may, or is their disk nearly full?
+/// Returns the limit that is exceeded: the folders' total, or the free space of their disk.
 pub(crate) async fn is_over(folders: &[PathBuf], most: DiskUsage) -> Option<DiskOverrun> {
     let looked = folders.to_vec();
     let is_over = tokio::task::spawn_blocking(move || {

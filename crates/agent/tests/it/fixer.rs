@@ -1,4 +1,5 @@
-//! A fixer's tools, for real: git, processes and the sandbox, each try with what it must leave as it is.
+//! Tests of a fixer's tools with real git, processes and the sandbox; each attempt must leave protected
+//! files unchanged.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
@@ -22,7 +23,8 @@ use truing_model::messages::ToolDefinition;
 
 use crate::support::{SOON, Test, has_namespaces, until, with_word};
 
-/// Every test. The one with a bomb waits for all others: it takes every process that it can get.
+/// Returns every test. The one with a fork bomb waits for all others, because it takes every process that
+/// it can get.
 pub(crate) fn tests() -> Vec<Test> {
     vec![
         Test::new("a_weaker_sandbox_is_refused", a_weaker_sandbox_is_refused),
@@ -60,12 +62,12 @@ pub(crate) fn tests() -> Vec<Test> {
     ]
 }
 
-/// A test with a clone of its own.
+/// Returns a test with its own clone.
 fn staged(name: &'static str, test: fn(&Stage)) -> Test {
     Test::new(name, move || test(&Stage::new())).needs(has_namespaces)
 }
 
-/// Tools that read: one that says that it was called, and how often the tree had changed by then.
+/// Reading tools: one that reports its call, and the number of changes of the tree before it.
 #[derive(Default)]
 struct Reads {
     changes: AtomicU32,
@@ -88,7 +90,7 @@ impl RunTools for Reads {
     }
 }
 
-/// A clone with a commit, and beside it what must stay as it is.
+/// A clone with a commit, beside files that must not change.
 struct Stage {
     folder: TempDir,
     runtime: Runtime,
@@ -144,13 +146,13 @@ impl Stage {
         FixerTools::new(Box::new(Reads::default()), workshop, SandboxLevel::Full).unwrap()
     }
 
-    /// A folder with a program that the policy knows: `pytest`, here a shell that runs the clone's own `test.sh`, as the
-    /// real one runs what the repository holds.
+    /// Returns a folder with a program that the policy knows: `pytest`. Here it is a shell that runs the
+    /// clone's own `test.sh`, as the real one runs the repository's code.
     fn programs(&self) -> PathBuf {
         let folder = self.path("programs");
         std::fs::create_dir_all(&folder).unwrap();
         let program = folder.join("pytest");
-        // Another process writes it: one that is open for writing cannot be run.
+        // Another process writes the file, because a file that is open for writing cannot be run.
         let script =
             format!("printf '#!/bin/sh\\n. ./test.sh\\n' > '{0}'; chmod 700 '{0}'", program.display());
         assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
@@ -173,14 +175,14 @@ impl Stage {
         output.text
     }
 
-    /// Runs what a hostile repository has its tests do.
+    /// Runs the tests of a hostile repository.
     fn tests(&self, script: &str) -> String {
         self.write("clone/test.sh", script);
         self.done("run", &json!({ "argv": ["pytest"] }))
     }
 }
 
-/// The policy of fixers, with a check of the configuration.
+/// Returns the policy of fixers, with a check from the configuration.
 fn policy() -> Arc<AgentPolicy> {
     let exact = vec![("verify.check".to_owned(), vec!["pytest".to_owned(), "--a-check".to_owned()])];
     Arc::new(PolicySet::shipped().unwrap().of_profile(ProfileName::Fixer).with_exact(exact))
@@ -209,7 +211,7 @@ fn an_edit_replaces_exact_text_once(stage: &Stage) {
     assert_eq!(stage.path("clone/a.txt").metadata().unwrap().permissions().mode() & 0o777, 0o755);
     std::fs::write(stage.path("clone/b"), b"\xff").unwrap();
     assert!(stage.refused("edit", &json!({ "path": "b", "old": "x", "new": "" })).contains("no text"));
-    // What it would come to is never made: it would be a hundred times what a machine has.
+    // The result is never built: it would be a hundred times as large as a machine's memory.
     stage.write("clone/many.txt", &"x".repeat(4 << 20));
     let many = stage
         .refused("edit", &json!({ "path": "many.txt", "old": "x", "new": "y".repeat(1 << 20), "all": true }));
@@ -253,7 +255,7 @@ fn no_change_touches_what_a_mask_stands_for(stage: &Stage) {
     assert!(stage.text("clone/conf.py") == text && !stage.path("clone/new.py").exists());
     stage.done("edit", &edit("port = 1", "port = 2"));
     assert_eq!(stage.text("clone/conf.py"), text.replace("port = 1", "port = 2"));
-    // A repository may hold the words themselves.
+    // A repository may contain the mask text itself.
     stage.write("clone/words.txt", "[secret cut]\n");
     stage.done("edit", &json!({ "path": "words.txt", "old": "[secret cut]", "new": "[secret cut]!" }));
     let printed = stage.tests(&format!("echo 'key {key}'"));
@@ -271,7 +273,7 @@ fn a_command_tells_paths_as_the_other_tools_take_them(stage: &Stage) {
     assert!(!told.contains(stage.path("").to_str().unwrap()), "{told}");
 }
 
-/// By its path, over a link, in git's folder, in files that others act on.
+/// By its path, through a link, in git's folder, and in files that other programs execute.
 fn nothing_outside_of_the_clone_is_changed(stage: &Stage) {
     stage.write("clone/.git/extra", "outside");
     symlink(".git", stage.path("clone/git")).unwrap();
@@ -338,7 +340,7 @@ fn a_command_changes_neither_git_nor_what_is_outside(stage: &Stage) {
     stage.write("clone/.git/extra", "git's");
     let outside = stage.path("outside.txt");
     let config = stage.text("clone/.git/config");
-    // What is outside has no name inside: what is written under that name is gone with the sandbox.
+    // A file outside does not exist inside: a file written at its path disappears with the sandbox.
     let script = format!(
         "cat '{0}' link; echo x > '{0}'; echo x > link; echo x > up/new.txt; ln -s '{0}' planted\n\
          echo x > .git/config; echo x > .git/extra; mkdir .git/hooks; mv .git elsewhere; ln a.txt .git/b\n\
@@ -352,19 +354,19 @@ fn a_command_changes_neither_git_nor_what_is_outside(stage: &Stage) {
     for absent in ["clone/.git/hooks", "clone/.git/b", "clone/elsewhere", "new.txt"] {
         assert!(!stage.path(absent).exists(), "{absent}");
     }
-    // What a command has planted leads no later call outside.
+    // A link planted by a command leads no later call outside.
     assert!(stage.refused("write", &json!({ "path": "planted", "content": "changed" })).contains("denied"));
     assert_eq!(stage.text("outside.txt"), "outside");
 }
 
-/// What git would run, had somebody configured it before the clone came here.
+/// Programs that git would run, if they were configured before the clone was made.
 fn what_a_repository_configures_is_not_run(stage: &Stage) {
     stage.write("clone/trap.sh", "#!/bin/sh\necho trapped > trapped.txt\n");
     std::fs::set_permissions(stage.path("clone/trap.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
     stage.git(&["config", "core.fsmonitor", "./trap.sh"]);
     stage.done("run", &json!({ "argv": ["git", "status", "--porcelain"] }));
     assert!(!stage.path("clone/trapped.txt").exists());
-    // As a control: without the sandbox it is run.
+    // The control: without the sandbox it is run.
     stage.git(&["status", "--porcelain"]);
     assert!(stage.path("clone/trapped.txt").exists());
 }
@@ -381,7 +383,7 @@ fn an_endless_output_is_cut_and_says_so(stage: &Stage) {
 fn a_command_that_never_ends_is_ended(stage: &Stage) {
     let word = format!("7{:08}", std::process::id());
     stage.write("clone/test.sh", &format!("echo begun; setsid sleep {word} & sleep {word}"));
-    // On a busy machine it may be ended before it has begun: then it is given more time.
+    // On a busy machine it may be killed before it has begun: then it gets more time.
     let tries = [2, 10, 60].into_iter().map(|seconds| {
         let fixer = stage.fixer(Duration::from_secs(seconds));
         let output = stage.runtime.block_on(fixer.call("run", &json!({ "argv": ["pytest"] })));
@@ -402,7 +404,7 @@ fn a_fork_bomb_ends_with_its_command(stage: &Stage) {
     assert!(stage.tests("echo works").contains("works"));
 }
 
-/// Each file is smaller than one may be. Room for them is taken, and nothing written.
+/// Each file is below the limit of one file. Space for them is allocated, and nothing is written.
 fn what_a_command_writes_to_the_clone_is_bounded_as_a_whole(stage: &Stage) {
     let told = stage.tests("for n in 1 2 3; do fallocate -l 800M $n || echo cannot; done");
     stage.tests("rm -f 1 2 3");

@@ -1,7 +1,8 @@
-//! The sandbox, a fixer's tools, servers that reach hosts, and set-ups and checks, for real: one program, so that it is linked once.
+//! Tests of the sandbox, a fixer's tools, servers with network access, and setups and checks, all with real
+//! processes, in one program that is linked once.
 //!
-//! It has a `main` of its own: the sandbox's helper is the program that uses it, here this one. Its tests stand in
-//! tables, and are told, counted and chosen as those of any other program.
+//! It has its own `main`, because the sandbox's helper is the program that uses it, in this case this one.
+//! Its tests are in tables; the harness lists, counts and filters them like those of any other program.
 
 mod fixer;
 mod sandbox;

@@ -1,4 +1,5 @@
-//! The sandbox, for real: each escape inside and, as a control, outside; both levels; and what is left of a command.
+//! Tests of the real sandbox: each escape inside and, as a control, outside; both levels; and the processes
+//! that remain after a command.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,7 +22,7 @@ use truing_agent::sandbox::{
 
 use crate::support::{Test, has_namespaces, until, with_word};
 
-/// Tries of using too much. At `landlock`, and to root, not all of them are stopped.
+/// Attempts to use too much. At `landlock`, and for root, not all of them are stopped.
 const USES: [&str; 25] = [
     "fork_bomb",
     "memory",
@@ -49,20 +50,20 @@ const USES: [&str; 25] = [
     "files_in_flight",
     "terminals",
 ];
-/// The same, of a reader.
+/// Attempts of a reader to use too much.
 const USES_OF_READERS: [&str; 3] = ["reader_memory", "reader_memfd", "reader_sockets"];
-/// As many tries as there are at least.
+/// Minimum number of attempts that must exist.
 const MOST_TRIES: usize = 40;
-/// What a run of this program as another user is asked to do. No name of a test holds it, so that no filter is taken
-/// for it.
+/// Argument for a run of this program as another user. No test's name contains it, therefore it is not a
+/// filter of tests.
 pub(crate) const TRIES: &str = "/tries";
-/// A user whom nothing belongs to.
+/// A user who owns nothing.
 const NOBODY: u32 = 65534;
-/// What a run of this program inside another sandbox is asked to do.
+/// Argument for a run of this program inside another sandbox.
 pub(crate) const NESTED: &str = "/nested";
 
-/// Every test. One that tries everything waits for all others: it takes all that the machine gives, and looks at what
-/// the machine has got.
+/// Returns every test. Those with all attempts wait for all others, because they use the whole machine and
+/// measure its resources.
 pub(crate) fn tests() -> Vec<Test> {
     vec![
         Test::new("every_escape_is_stopped", every_escape_is_stopped).needs(has_namespaces).alone(),
@@ -108,7 +109,7 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// A new terminal, where this machine has any.
+/// Opens a new terminal, if this machine has any.
 fn terminal() -> Option<std::fs::File> {
     std::fs::File::options().read(true).write(true).open("/dev/ptmx").ok()
 }
@@ -135,7 +136,7 @@ fn output(job: &SandboxJob) -> Output {
     job.command().unwrap().stdin(Stdio::null()).output().unwrap()
 }
 
-/// Names of what was tried and stopped, or not.
+/// Returns the names of the attempts that were stopped, or of those that were not.
 fn names(checks: &[EscapeCheck], stopped: bool) -> Vec<&str> {
     checks.iter().filter(|check| check.stopped == Some(stopped)).map(|check| check.name).collect()
 }
@@ -150,14 +151,15 @@ fn every_escape_is_stopped() {
     assert_eq!(all_tries(), ExitCode::SUCCESS);
 }
 
-/// The same by whoever is not root: other limits of the kernel hold for them, and they may set fewer.
+/// Makes all attempts as a user other than root: other limits of the kernel apply to them, and they may set
+/// fewer.
 fn every_escape_of_an_ordinary_user_is_stopped() {
     let mut command = Command::new("/proc/self/exe");
     command.arg(TRIES).uid(NOBODY).gid(NOBODY).current_dir("/").env("TMPDIR", "/tmp");
     assert!(command.status().unwrap().success());
 }
 
-/// All tries at the strongest level, with what was seen of each.
+/// Makes all attempts at the strongest level, and prints the result of each.
 pub(crate) fn all_tries() -> ExitCode {
     let checks = check(SandboxLevel::Full).unwrap();
     for EscapeCheck { name, stopped, note, held, limit } in &checks {
@@ -172,13 +174,13 @@ pub(crate) fn all_tries() -> ExitCode {
 fn without_namespaces_whatever_is_outside_is_out_of_reach() {
     let checks = check(SandboxLevel::Landlock).unwrap();
     assert_eq!(without_uses(names(&checks, false)), [""; 0]);
-    // A reader's memory is its own process's alone: its limit holds without namespaces.
+    // A reader's memory belongs to its own process alone: its limit applies without namespaces.
     let of_readers: Vec<_> =
         names(&checks, true).into_iter().filter(|name| name.starts_with("reader_")).collect();
     assert!(of_readers.len() > 12 && of_readers.contains(&"reader_memory"), "{checks:?}");
 }
 
-/// The controls: outside of a sandbox the same tries get out.
+/// The controls: outside a sandbox the same attempts succeed.
 fn without_a_sandbox_every_escape_works() {
     let checks = check(SandboxLevel::None).unwrap();
     assert_eq!(names(&checks, true), [""; 0]);
@@ -197,7 +199,7 @@ fn a_command_reads_its_tree_and_its_end_is_told() {
     assert_eq!(output(&job(here.path(), missing)).status.code(), Some(i32::from(NOT_STARTED)));
 }
 
-/// Also at a level that has no namespaces, and also when the command has said something before.
+/// Also at a level without namespaces, and also if the command has printed text before.
 fn what_passes_a_bound_ends_and_says_which() {
     let here = folder();
     let script = "echo said >&2; head -c 40M /dev/zero > \"$TMPDIR/a\"; sleep 1000 | sleep 1000 | sleep 1000";
@@ -220,7 +222,7 @@ fn what_passes_a_bound_ends_and_says_which() {
     }
     assert_eq!(ended(SandboxLevel::Landlock, SandboxLimit::Processes), Some(SandboxLimit::Processes));
     assert_eq!(ended(SandboxLevel::None, SandboxLimit::Processes), Some(SandboxLimit::Processes));
-    // One file's limit is the kernel's.
+    // The kernel limits a single file.
     let many = "echo said >&2; for n in 1 2 3; do head -c 20M /dev/zero > \"$TMPDIR/$n\"; done; sleep 60";
     let mut job = job(here.path(), shell(many));
     (job.level, job.limits.disk) = (SandboxLevel::Landlock, 30 << 20);
@@ -230,7 +232,7 @@ fn what_passes_a_bound_ends_and_says_which() {
         Some(SandboxLimit::Disk),
         "{ended:?}"
     );
-    // Who says so without being ended is not believed, and who ends so without a word neither.
+    // A report without a kill is not trusted, and neither is a kill without a report.
     let line = b"truing sandbox: memory limit exceeded by all processes together: 2 of 1\n";
     assert_eq!(bound_passed(Some(1), line), None);
     assert_eq!(bound_passed(Some(137), b"memory limit exceeded"), None);
@@ -272,7 +274,7 @@ fn a_command_finds_nothing_of_the_environment_and_the_machine() {
     }
 }
 
-/// Where nobody else is: a program can talk to itself.
+/// In a network without other processes, a program can connect to itself.
 fn a_command_has_a_network_of_its_own() {
     let here = folder();
     let mut job = job(here.path(), shell("cat /sys/class/net/lo/flags /proc/net/dev; cat /proc/net/route"));
@@ -292,7 +294,7 @@ fn the_system_is_no_tree() {
     }
 }
 
-/// Inside a sandbox nobody can make another as strong: this program tries it there.
+/// Inside a sandbox no program can make another as strong one: this program tries it there.
 fn a_weaker_sandbox_is_refused_unless_it_is_accepted() {
     let here = folder();
     let ended = output(&job(here.path(), JobCommand::Own(vec![NESTED.into()])));
@@ -310,7 +312,7 @@ pub(crate) fn nested() -> ExitCode {
     if as_told && accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Also what has left its session and its parent, and whichever process is killed.
+/// Also processes that left their session and parent, for each process that may be killed.
 fn a_killed_helper_leaves_nothing() {
     let here = folder();
     let word = format!("9{:08}", std::process::id());

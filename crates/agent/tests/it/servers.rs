@@ -1,5 +1,5 @@
-//! Servers' programs that may reach hosts, for real: the sandbox, a host on this machine, and a server that asks what its
-//! caller wants. This program is that server, too.
+//! Tests of servers' programs with network access: the real sandbox, a host on this machine, and a server
+//! that makes its caller's requests. This program is also that server.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,12 +25,12 @@ use truing_model::messages::ToolDefinition;
 use crate::support::{SOON, Test, has_namespaces};
 use crate::verify::HERE;
 
-/// This program as a server.
+/// Argument that runs this program as a server.
 pub(crate) const SERVES: &str = "serves";
-/// The request that its one tool makes before it has begun a session, and then ends.
+/// Argument for a request of its one tool before it has begun a session; the server then ends.
 const EARLY: &str = "early";
 
-/// Every test.
+/// Returns every test of this file.
 pub(crate) fn tests() -> Vec<Test> {
     let staged = |name, test: fn()| Test::new(name, test).needs(has_namespaces);
     vec![
@@ -41,7 +41,7 @@ pub(crate) fn tests() -> Vec<Test> {
     ]
 }
 
-/// Inside: a server whose one tool does what `ask` says.
+/// Runs inside: a server whose one tool makes the requests of `ask`.
 pub(crate) fn serve(words: &[&str]) -> ExitCode {
     if words == [EARLY] {
         asked("tunnel example.net:443");
@@ -91,7 +91,7 @@ fn asked(ask: &str) -> String {
     }
 }
 
-/// The answer to this, by the proxy and whoever is behind it.
+/// Returns the response to this request, from the proxy and the host behind it.
 fn said(request: &[u8]) -> String {
     let proxy = std::env::var("https_proxy").unwrap_or_default();
     let Ok(mut stream) = TcpStream::connect(proxy.trim_start_matches("http://")) else {
@@ -103,7 +103,7 @@ fn said(request: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// The first message of a client of TLS 1.3 that asks for an address.
+/// Returns the first message of a TLS 1.3 client that connects to an address.
 fn hello() -> Vec<u8> {
     let short = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
     let versions = [&[0, 43][..], &short(&[2, 3, 4])].concat();
@@ -115,7 +115,7 @@ fn hello() -> Vec<u8> {
     [&[22, 3, 1][..], &short(&message)].concat()
 }
 
-/// A host on this machine: it answers whatever it hears, and remembers that.
+/// A host on this machine that answers every request, and records it.
 struct Host {
     address: SocketAddr,
     heard: Arc<Mutex<Vec<u8>>>,
@@ -146,7 +146,7 @@ impl Host {
     }
 }
 
-/// A run without tools of its own.
+/// An empty set for the run's own tools.
 struct NoTools;
 
 #[async_trait]
@@ -160,7 +160,7 @@ impl RunTools for NoTools {
     }
 }
 
-/// The answers of the tool to these, and the problems.
+/// Returns the tool's results for these requests, and the problems.
 fn run(command: &[&str], hosts: Vec<AllowedHost>, asks: &[String]) -> (Vec<String>, Vec<ServerProblem>) {
     let folder = TempDir::new().unwrap();
     let way = ServerTransport::Program {

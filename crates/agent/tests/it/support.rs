@@ -1,4 +1,5 @@
-//! What a test is here: a function with a name, what it needs of the machine, and whether others may run beside it.
+//! The tests of this program: a function with a name, its requirements on the machine, and a mark for tests
+//! that must run alone.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,19 +13,19 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 
-/// How long a test waits for what happens at once, unless it hangs: so long that no machine is too slow for it.
+/// Timeout for events that should happen at once, long enough for any slow machine.
 pub(crate) const SOON: Duration = Duration::from_secs(300);
 
-/// Held by every test: shared, or alone.
+/// Lock that every test holds, shared or alone.
 static MACHINE: RwLock<()> = RwLock::new(());
 
-/// A test.
+/// A test with its requirements.
 pub(crate) struct Test {
     name: &'static str,
     run: Box<dyn FnOnce() + Send>,
-    /// Whether the machine has what it needs.
+    /// True if the machine has what the test needs.
     can_run: bool,
-    /// Does it run while no other one does?
+    /// True if no other test may run at the same time.
     alone: bool,
 }
 
@@ -33,19 +34,19 @@ impl Test {
         Self { name, run: Box::new(run), can_run: true, alone: false }
     }
 
-    /// On a machine that does not have this, it is ignored, and counted so.
+    /// Ignores the test on a machine that lacks this requirement, and counts it as ignored.
     pub(crate) fn needs(mut self, has: impl FnOnce() -> bool) -> Self {
         self.can_run = self.can_run && has();
         self
     }
 
-    /// It would disturb others, or others would disturb it.
+    /// Runs the test alone, because it and others would disturb each other.
     pub(crate) fn alone(mut self) -> Self {
         self.alone = true;
         self
     }
 
-    /// As the harness takes it. It tells its time.
+    /// Returns the test for the harness. It prints its duration.
     pub(crate) fn trial(self, subject: &str) -> Trial {
         let Self { name, run, can_run, alone } = self;
         let name = format!("{subject}::{name}");
@@ -55,7 +56,7 @@ impl Test {
             run();
             println!("{told}: {:.1} s", began.elapsed().as_secs_f32());
         };
-        // A test that failed while it held the machine leaves it to the others all the same.
+        // A test that failed while it held the lock does not block the others.
         let test = move || {
             if alone {
                 let _alone = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
@@ -70,7 +71,7 @@ impl Test {
     }
 }
 
-/// Does this machine let us make namespaces? Then the strongest level must be what is reached.
+/// Returns true if this machine allows namespaces. The strongest level must then be reached.
 pub(crate) fn has_namespaces() -> bool {
     static HAS: LazyLock<bool> = LazyLock::new(|| {
         let mut unshare = Command::new("unshare");
@@ -80,14 +81,14 @@ pub(crate) fn has_namespaces() -> bool {
     *HAS
 }
 
-/// Processes of the machine that were started with this word.
+/// Counts the machine's processes that were started with this word.
 pub(crate) fn with_word(word: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
     lines.filter(|line| line.split(|byte| *byte == 0).any(|part| part == word.as_bytes())).count()
 }
 
-/// Waits until this holds; what it means if it never does.
+/// Waits until this holds; `what` is the error if it never does.
 pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
     let begun = Instant::now();
     while !holds() {

@@ -1,5 +1,5 @@
-//! Set-ups and checks, for real: the sandbox, a registry on this machine, and each thing that they must not be able to do.
-//! This program is the programs inside, too.
+//! Tests of setups and checks: the real sandbox, a registry on this machine, and every action that they
+//! must not be able to do. This program is also the program that runs inside.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,10 +26,10 @@ use truing_core::verification::{CheckVerdict, CommandEnd, VerificationReport};
 
 use crate::support::{SOON, Test, has_namespaces, until, with_word};
 
-/// This program, as it is called inside.
+/// Path of this program inside.
 pub(crate) const HERE: &str = "/.truing";
 
-/// Every test.
+/// Returns every test of this file.
 pub(crate) fn tests() -> Vec<Test> {
     vec![
         Test::new("a_weaker_sandbox_is_refused", a_weaker_sandbox_is_refused),
@@ -56,12 +56,12 @@ pub(crate) fn tests() -> Vec<Test> {
     ]
 }
 
-/// A test with a tree, a place to keep results and a registry of its own.
+/// Returns a test with its own tree, cache and registry.
 fn staged(name: &'static str, test: fn(&Stage)) -> Test {
     Test::new(name, move || test(&Stage::new())).needs(has_namespaces)
 }
 
-/// What this program does inside: as clients of registries do, and as those who want out.
+/// Runs inside: acts as a registry's client, or as a program that tries to escape.
 pub(crate) fn inside(words: &[&str]) -> ExitCode {
     let done = match words {
         ["fetch", url] => asked(&format!("GET {url} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")),
@@ -75,7 +75,7 @@ pub(crate) fn inside(words: &[&str]) -> ExitCode {
     if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Asks the proxy, and prints what it answers. Did it answer well?
+/// Sends a request to the proxy, and prints the response. Returns true for a success.
 fn asked(request: &str) -> bool {
     let proxy = std::env::var("http_proxy").unwrap_or_default();
     let Ok(mut stream) = TcpStream::connect(proxy.trim_start_matches("http://")) else { return false };
@@ -96,7 +96,7 @@ fn a_weaker_sandbox_is_refused() {
     }
 }
 
-/// A registry on this machine: answers everything, and remembers what it was asked.
+/// A registry on this machine that answers every request, and records it.
 struct Site {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
@@ -132,14 +132,14 @@ impl Site {
         self.asked.lock().unwrap().clone()
     }
 
-    /// As a user's own index.
+    /// Returns the registry as a user's own index.
     fn place(&self) -> AllowedHost {
         let host = self.address.ip().to_string();
         AllowedHost { host, port: self.address.port(), tls: false, private: true }
     }
 }
 
-/// A tree, a place to keep results, and a registry.
+/// A tree, a cache, and a registry.
 struct Stage {
     folder: TempDir,
     runtime: Runtime,
@@ -163,7 +163,7 @@ impl Stage {
         self.folder.path().canonicalize().unwrap().join("tree")
     }
 
-    /// A plan of shell scripts that may reach the site.
+    /// Returns a plan of shell scripts that may reach the registry.
     fn plan(&self, setup: &[&str], check: &[&str]) -> VerifyPlan {
         let commands = |scripts: &[&str]| scripts.iter().map(|script| sh(script)).collect();
         let registries = RegistryAccess { places: vec![self.site.place()], ..RegistryAccess::default() };
@@ -180,7 +180,7 @@ impl Stage {
         self.runtime.block_on(verifier.set_up(&self.tree(), &CacheScope::new("x"))).unwrap()
     }
 
-    /// A fresh copy of the tree that is set up.
+    /// Returns a fresh copy of the tree that is set up.
     fn bench(&self, verifier: &Verifier) -> (PreparedTree, PathBuf) {
         let set_up = self.set_up(verifier);
         assert!(set_up.works(), "{set_up:?}");
@@ -196,7 +196,7 @@ impl Stage {
         self.runtime.block_on(verifier.checks(&bench, baseline)).unwrap()
     }
 
-    /// One check, of a plan with nothing else.
+    /// Runs one check, from a plan without any other command.
     fn check(&self, script: &str) -> truing_core::verification::CommandRun {
         let mut checked = self.checks(&self.verifier(self.plan(&[], &[script])), None);
         checked.checks.remove(0).ran
@@ -244,7 +244,7 @@ fn a_set_up_fetches_through_the_proxy_once(stage: &Stage) {
 
     let now = stage.checks(&verifier, None);
     assert_eq!(VerificationReport::compare(None, &now), [CheckVerdict::Passed], "{now:?}");
-    // What a killed process has left goes when somebody comes by.
+    // The leftovers of a killed process are removed by the next one.
     let left = stage.folder.path().join("cache/held-by-nobody");
     std::fs::create_dir(&left).unwrap();
     assert!(stage.set_up(&verifier).found);
@@ -267,7 +267,7 @@ fn what_no_registry_is_cannot_be_reached_and_is_told(stage: &Stage) {
         stage.site.address,
     );
     let mut plan = stage.plan(&[&script], &[]);
-    // A name of a registry that leads to this machine.
+    // A registry name that resolves to this machine.
     let place = AllowedHost { host: "localhost".to_owned(), private: false, ..stage.site.place() };
     plan.registries.places.push(place);
     let set_up = stage.set_up(&stage.verifier(plan));
@@ -278,13 +278,13 @@ fn what_no_registry_is_cannot_be_reached_and_is_told(stage: &Stage) {
     };
     assert_eq!(of("127.0.0.1", other.address.port()), [Some(ConnectionRefusal::NotListed)]);
     assert_eq!(of("localhost", stage.site.address.port()), [Some(ConnectionRefusal::NotPublic)]);
-    // Once for what would change something, once for a tunnel to what is no place of TLS.
+    // One refusal for a request that would change data, and one for a tunnel to a host without TLS.
     let both = of("127.0.0.1", stage.site.address.port());
     assert!(
         both.contains(&Some(ConnectionRefusal::Method)) && both.contains(&Some(ConnectionRefusal::NotListed)),
         "{both:?}"
     );
-    // However many are tried, so many are told.
+    // The number of reported hosts is limited, for any number of attempts.
     assert_eq!(of("host-1.example.org", 80), [Some(ConnectionRefusal::NotListed)]);
     let many = set_up.reached.iter().find(|reached| reached.host == "…").unwrap();
     assert!(set_up.reached.len() < 270 && many.times > 30, "{many:?}");
@@ -309,7 +309,7 @@ fn there_is_no_way_but_the_proxy(stage: &Stage) {
     let direct = format!("{HERE} tcp {}", stage.site.address);
     let set_up = stage.set_up(&stage.verifier(stage.plan(&[&direct], &[])));
     assert!(!set_up.works() && set_up.reached.is_empty(), "{set_up:?}");
-    // A check has not even that.
+    // A check has no proxy either.
     for script in [direct, format!("{HERE} fetch {}", stage.site.url()), "env | grep -i _proxy=".to_owned()] {
         assert_eq!(stage.check(&script).end, CommandEnd::Exit { code: 1 }, "{script}");
     }
@@ -319,7 +319,7 @@ fn there_is_no_way_but_the_proxy(stage: &Stage) {
 }
 
 fn commands_see_nothing_of_this_process(stage: &Stage) {
-    // Cargo tells every test something in its environment.
+    // Cargo sets variables in the environment of every test.
     assert!(std::env::var("CARGO_PKG_NAME").is_ok());
     let look = "env; cat /proc/*/environ; echo; id -un; getent hosts localhost; ls /root /home; cat ~/.cargo/config.toml";
     let mut plan = stage.plan(&[look], &[look]);
@@ -370,7 +370,7 @@ fn a_set_up_that_fails_is_told_and_not_kept(stage: &Stage) {
 fn a_command_ends_in_time_with_all_that_it_started(stage: &Stage) {
     let word = format!("8{:08}", std::process::id());
     let script = format!("setsid sleep {word} & echo begun; sleep {word}");
-    // On a busy machine it may be ended before it has begun: then it is given more time.
+    // On a busy machine it may be killed before it has begun: then it gets more time.
     let tries = [1, 5, 20, 60].into_iter().map(|seconds| {
         let mut plan = stage.plan(&[], &[&script]);
         plan.time = Duration::from_secs(seconds);
@@ -399,7 +399,7 @@ fn floods_of_output_and_files_end(stage: &Stage) {
         let checked = stage.checks(&stage.verifier(plan), None);
         assert_eq!(checked.checks[0].ran.end, CommandEnd::Disk, "{place}: {checked:?}");
     }
-    // One that is done before anybody looked is told so all the same.
+    // A command that ends before it is measured is reported as well.
     let mut plan = stage.plan(&[], &["for n in 1 2 3; do head -c 30000000 /dev/zero > f$n; done"]);
     plan.disk = 64 << 20;
     assert_eq!(stage.checks(&stage.verifier(plan), None).checks.remove(0).ran.end, CommandEnd::Disk);

@@ -62,7 +62,7 @@ pub(crate) struct ModelSpend {
 }
 
 impl ModelSpend {
-    /// Takes the numbers, for the record of a step. Who was asked stays.
+    /// Takes out the numbers, for the record of a step. The model's name stays.
     pub(crate) fn take(&mut self) -> StepCost<()> {
         let (turns, tokens) = (take(&mut self.turns), take(&mut self.tokens));
         let (cost_micro_usd, denied) = (take(&mut self.cost), take(&mut self.denied));

@@ -1,5 +1,5 @@
-//! The keys of AWS's chain, kept while they last: fetched by one call at a time, early, and with what is still valid
-//! in hand where that fails.
+//! The keys of AWS's chain, cached while they are valid. One call at a time fetches new ones, early; if
+//! that fails, keys that are still valid remain in use.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,16 +13,18 @@ use super::fault::KeyFault;
 use super::keys::AwsKeys;
 use super::source::{KeyClock, KeyFetcher, KeyLease};
 
-/// Keys are fetched anew so long before they end. Metadata services have the next ones by then.
+/// Time before their expiry at which keys are renewed. Metadata services offer the next ones by then.
 const EARLY: Duration = Duration::from_secs(5 * 60);
-/// The time after a failed attempt in which none is made.
+/// Time after a failed fetch in which no other is made.
 const PAUSE: Duration = Duration::from_secs(10);
-/// The same after a failure that may have passed by then.
+/// Time after a failure that may be temporary in which no other fetch is made.
 const SHORT_PAUSE: Duration = Duration::from_secs(1);
-/// The same while there are keys that outlast it, or after keys came that end soon.
+/// Time in which no other fetch is made while there are keys that outlast it, or after keys were fetched
+/// that expire soon.
 const LONG_PAUSE: Duration = Duration::from_secs(60);
 
-/// Keys by AWS's own chain: variables, profiles, web identity, containers, an instance's metadata. Clones are the same one.
+/// Keys from AWS's own chain: variables, profiles, web identity, containers, an instance's metadata. Clones
+/// share their state.
 #[derive(Clone)]
 pub struct KeyChain(Arc<ChainState>);
 
@@ -37,23 +39,24 @@ struct ChainState {
 #[derive(Default)]
 struct KeyState {
     fetched: Option<KeyLease>,
-    /// All keys that were fetched, until they have ended: no text that is shown has them in it.
+    /// All fetched keys until they expire: they are removed from every text that is shown.
     given: Vec<KeyLease>,
-    /// The reason why the last fetch failed.
+    /// The reason of the last failed fetch.
     fault: Option<KeyFault>,
-    /// The time in which nothing is fetched, as long as there are keys or a reason. A clock that is set back is before it.
+    /// Time range without fetches, while there are keys or a failure. A clock that is set back is outside
+    /// the range.
     pause: Option<Range<SystemTime>>,
 }
 
-/// The way in which a call gets its keys.
+/// The way that a call gets its keys.
 enum KeyDecision {
-    /// These keys will do.
+    /// Use these keys, which are valid long enough.
     Use(AwsKeys),
-    /// These will do, and are to be replaced.
+    /// Use these keys, and renew them.
     Renew(AwsKeys),
-    /// There are none: they are fetched.
+    /// Fetch keys, because there are none.
     Fetch,
-    /// There are none, and it is too early to ask again.
+    /// Fail: there are no keys, and it is too early for another fetch.
     Refuse(KeyFault),
 }
 
@@ -69,13 +72,14 @@ impl KeyState {
         }
     }
 
-    /// Takes what a fetch gave, which is hidden from now on; what has ended is not any more.
+    /// Stores a fetched lease, whose secrets are hidden from now on. Secrets of expired leases are no
+    /// longer hidden.
     fn take(&mut self, fetched: KeyLease, now: SystemTime) {
         for old in self.given.extract_if(.., |old| !old.lasts(now)) {
             old.keys.secrets().for_each(|secret| given_secrets::forget(secret.expose()));
         }
         self.give(&fetched);
-        // What has ended may have a part in common with what has not.
+        // Expired leases may share a secret with valid ones.
         for secret in self.given.iter().flat_map(|lease| lease.keys.secrets()) {
             given_secrets::keep(secret.expose());
         }
@@ -84,7 +88,7 @@ impl KeyState {
         self.fetched = Some(fetched);
     }
 
-    /// Adds a lease to those that were given. Keys that come again are kept until the later end.
+    /// Adds a lease to the given ones. Repeated keys are kept until the later expiry.
     fn give(&mut self, fetched: &KeyLease) {
         match self.given.iter_mut().find(|old| old.keys == fetched.keys) {
             Some(old) => old.ends = old.ends.zip(fetched.ends).map(|(old, new)| old.max(new)),
@@ -92,7 +96,7 @@ impl KeyState {
         }
     }
 
-    /// Gives up what is at hand.
+    /// Drops the current keys and failure.
     fn drop_keys(&mut self) {
         (self.fetched, self.fault, self.pause) = (None, None, None);
     }
@@ -109,11 +113,11 @@ impl KeyState {
 }
 
 impl KeyChain {
-    /// The chain by these variables (all that begin with `AWS_`, and `HOME`). Nothing is asked yet. `region` is where
-    /// STS is asked if no variable names one.
+    /// Returns the chain of these variables (all that begin with `AWS_`, and `HOME`). No request is made
+    /// yet. `region` is the region of STS if no variable sets one.
     ///
     /// # Errors
-    /// TLS cannot be set up.
+    /// [`reqwest::Error`] if TLS cannot be set up.
     pub fn new(
         variables: impl IntoIterator<Item = (String, String)>,
         region: &str,
@@ -126,10 +130,10 @@ impl KeyChain {
         })))
     }
 
-    /// Keys that are valid now.
+    /// Returns keys that are valid now.
     ///
     /// # Errors
-    /// The reason why there are none.
+    /// [`KeyFault`], with the reason that there are none.
     pub(super) async fn keys(&self, clock: KeyClock<'_>) -> Result<AwsKeys, KeyFault> {
         let way = self.held().way(clock());
         let _flight = match way {
@@ -137,12 +141,12 @@ impl KeyChain {
             KeyDecision::Refuse(fault) => return Err(fault),
             KeyDecision::Renew(keys) => match self.0.flight.try_lock() {
                 Ok(flight) => flight,
-                // Another call renews them.
+                // Another call renews them already.
                 Err(_) => return Ok(keys),
             },
             KeyDecision::Fetch => self.0.flight.lock().await,
         };
-        // Whoever had the turn before may have fetched them, or failed.
+        // The call that held the lock before may have fetched keys, or failed.
         let way = self.held().way(clock());
         match way {
             KeyDecision::Use(keys) => Ok(keys),
@@ -156,10 +160,10 @@ impl KeyChain {
         }
     }
 
-    /// Keys in place of these, which the service calls expired; none: there are no others.
+    /// Returns other keys, because the service reports these as expired; `None` if there are no others.
     ///
     /// # Errors
-    /// As [`Self::keys`].
+    /// The same as for [`Self::keys`].
     pub(super) async fn instead_of(
         &self,
         used: &AwsKeys,
@@ -175,12 +179,12 @@ impl KeyChain {
         Ok(Some(keys).filter(|keys| keys != used))
     }
 
-    /// A name that no other chain has, with no secret in it.
+    /// Returns a name that is unique to this chain and contains no secret.
     pub(super) fn name(&self) -> String {
         self.0.source.name()
     }
 
-    /// Everything of it that must not be seen, as far as it is there.
+    /// Returns all secrets that were fetched and are not expired.
     pub(super) fn secrets(&self) -> Vec<SecretString> {
         let held = self.held();
         held.given.iter().flat_map(|fetched| fetched.keys.secrets()).cloned().collect()

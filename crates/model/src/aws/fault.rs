@@ -1,4 +1,5 @@
-//! Words about keys of AWS that did not come, for people: what was looked at, what was asked, and what to do.
+//! Messages for people about AWS keys that could not be fetched: the sources that were tried, the requests
+//! that were made, and advice.
 
 use std::error::Error;
 use std::io;
@@ -13,12 +14,12 @@ use super::http::{ExchangeResult, HttpExchange, UNPROTECTED};
 use super::refusal::KeyRefusal;
 use super::variables::AwsVariables;
 
-/// A clock that is wrong by less is right: signatures hold for five minutes.
+/// Largest accepted difference of the clock: signatures are valid for five minutes.
 const MAX_SKEW: SignedDuration = SignedDuration::from_mins(4);
-/// The most of the library's words, in characters.
+/// Maximum number of characters of the library's messages.
 const MAX_WORDS: usize = 300;
 
-/// Codes of STS that speak of STS itself: the same request may succeed a moment later.
+/// Codes of failures of STS itself: the same request may succeed a moment later.
 const PASSING: [&str; 6] = [
     "IDPCommunicationError",
     "InternalFailure",
@@ -28,23 +29,23 @@ const PASSING: [&str; 6] = [
     "ThrottlingException",
 ];
 
-/// The reason why there are no keys.
+/// The reason that there are no keys.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct KeyFault {
-    /// The reason in words for people.
+    /// Message about the failure, for people.
     pub(crate) words: String,
-    /// A service is away or fails: it may give keys a moment later.
+    /// True if a service is unreachable or fails, and may give keys a moment later.
     pub(crate) is_passing: bool,
 }
 
 impl KeyFault {
-    /// A fault that stays until somebody mends it.
+    /// Returns a fault that lasts until an operator fixes it.
     pub(super) fn lasting(words: String) -> Self {
         Self { words, is_passing: false }
     }
 }
 
-/// The reason why there are no keys. `gave_before`: there were some before.
+/// Describes the reason that there are no keys. `gave_before` is true if there were keys before.
 pub(super) fn fault(
     error: &CredentialsError,
     exchanges: &[HttpExchange],
@@ -54,7 +55,7 @@ pub(super) fn fault(
 ) -> KeyFault {
     let last = exchanges.last();
     if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
-        // Metadata that never answered may not be there: most machines are no instances.
+        // A metadata service that never responded may not exist, because most machines are no instances.
         let is_passing = last.is_some_and(|last| (gave_before || last.is_answered()) && is_passing(last));
         return KeyFault { words: nothing(error, exchanges, variables), is_passing };
     }
@@ -62,13 +63,13 @@ pub(super) fn fault(
         Some(last) if last.is_failed() => {
             KeyFault { words: of_exchange(last, variables, now), is_passing: is_passing(last) }
         }
-        // The answer was a success, and has no keys in it.
+        // The request succeeded, but its response has no keys.
         Some(last) => KeyFault::lasting(format!("{} gives no keys: {}", service(last), said(error))),
         None => KeyFault::lasting(of_files(error, variables)),
     }
 }
 
-/// Tells whether a service is away or fails, in place of refusing.
+/// Returns true if a service is unreachable or fails, rather than refuses.
 fn is_passing(exchange: &HttpExchange) -> bool {
     match &exchange.seen {
         ExchangeResult::Answer { status, refusal, .. } => {
@@ -79,7 +80,7 @@ fn is_passing(exchange: &HttpExchange) -> bool {
     }
 }
 
-/// Words about keys that no service was asked for.
+/// Describes a failure that occurred without a request to a service.
 fn of_files(error: &CredentialsError, variables: &AwsVariables) -> String {
     let Some(cause) = cause::<io::Error>(error) else {
         return format!("{}: {}", profile(variables), said(error));
@@ -94,7 +95,7 @@ fn of_files(error: &CredentialsError, variables: &AwsVariables) -> String {
     }
 }
 
-/// The reason why no keys came in time.
+/// Describes a timeout of the fetch.
 pub(super) fn timed_out(exchanges: &[HttpExchange], after: Duration) -> KeyFault {
     let last = exchanges.last().map(|exchange| format!(", last after asking {}", exchange.address));
     let is_passing = last.is_some();
@@ -102,7 +103,7 @@ pub(super) fn timed_out(exchanges: &[HttpExchange], after: Duration) -> KeyFault
     KeyFault { words: format!("no keys of AWS came within {} s{last}", after.as_secs()), is_passing }
 }
 
-/// The reason why keys that came are of no use.
+/// Describes keys that were expired on arrival.
 pub(super) fn ended(exchanges: &[HttpExchange], now: SystemTime) -> KeyFault {
     let by = exchanges.last().map_or_else(
         || "a profile of AWS gives".to_owned(),
@@ -116,8 +117,8 @@ pub(super) fn ended(exchanges: &[HttpExchange], now: SystemTime) -> KeyFault {
     KeyFault::lasting(format!("{by} keys that have ended already{clock}"))
 }
 
-/// Words about this machine's clock, if a refusal says that the time of a request is wrong. `date` is the time by the service's
-/// own clock.
+/// Describes an error of this machine's clock, if a refusal says that the time of a request is wrong.
+/// `date` is the time of the service's own clock.
 pub(crate) fn skew(code: &str, message: &str, date: Option<Timestamp>, now: SystemTime) -> Option<String> {
     let is_of_time = ["RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"].contains(&code);
     let is_of_signature = ["SignatureDoesNotMatch", "InvalidSignatureException"].contains(&code);
@@ -140,14 +141,14 @@ fn by_clock(date: Option<Timestamp>, now: SystemTime) -> Option<String> {
     }
     let by = match ahead.abs() {
         long if long >= SignedDuration::from_hours(2) => line::counted(long.as_hours(), "hour"),
-        // To the nearest: the date of an answer has no fractions.
+        // Rounded to the nearest minute, because the date of a response has no fractions.
         short => line::counted(short.saturating_add(SignedDuration::from_secs(30)).as_mins(), "minute"),
     };
     let way = if ahead.is_positive() { "ahead of" } else { "behind" };
     Some(format!("this machine's clock is {by} {way} that of AWS: set it"))
 }
 
-/// The service that was asked.
+/// Describes the service that was asked.
 fn service(exchange: &HttpExchange) -> String {
     let name = match (exchange.is_sts, exchange.asked.contains("/latest/")) {
         (true, _) => "AWS STS",
@@ -157,7 +158,7 @@ fn service(exchange: &HttpExchange) -> String {
     format!("{name} ({})", exchange.address)
 }
 
-/// Words about a request that failed.
+/// Describes a failed request.
 fn of_exchange(exchange: &HttpExchange, variables: &AwsVariables, now: SystemTime) -> String {
     let service = service(exchange);
     let (status, date, refusal) = match &exchange.seen {
@@ -205,7 +206,7 @@ fn says(status: u16, KeyRefusal { code, message }: &KeyRefusal) -> String {
     }
 }
 
-/// Words about keys that no place has: they name each place that was looked at.
+/// Describes a failure to find keys, with every source that was tried.
 fn nothing(error: &CredentialsError, exchanges: &[HttpExchange], variables: &AwsVariables) -> String {
     let web = match (variables.get("AWS_WEB_IDENTITY_TOKEN_FILE"), variables.get("AWS_ROLE_ARN")) {
         (Some(_), None) => "AWS_WEB_IDENTITY_TOKEN_FILE (without AWS_ROLE_ARN)",
@@ -243,7 +244,7 @@ fn profile(variables: &AwsVariables) -> String {
     format!("profile `{}` of {config} and {credentials}", variables.profile())
 }
 
-/// The first cause of this type.
+/// Returns the first cause of this type.
 fn cause<T: Error + 'static>(error: &CredentialsError) -> Option<&T> {
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -255,7 +256,7 @@ fn cause<T: Error + 'static>(error: &CredentialsError) -> Option<&T> {
     None
 }
 
-/// The words of the library, without those that only lead to others.
+/// Returns the innermost message of the library's error.
 fn said(error: &CredentialsError) -> String {
     let mut last = error.to_string();
     let mut cause = error.source();
@@ -288,7 +289,7 @@ mod tests {
                 Some("10 minutes ahead of"),
             ),
             ("RequestTimeTooSkewed", "", 30, Some("clock right?")),
-            // A wrong key.
+            // The code of a wrong key.
             ("SignatureDoesNotMatch", "The request signature we calculated", 30, None),
             ("AccessDenied", "", 3600, None),
         ] {

@@ -1,5 +1,6 @@
-//! The HTTP client of AWS's library: our own, bounded in time and size, following no redirect, and using no proxy for
-//! addresses that only this machine reaches. It notes what it saw, for words about a failure.
+//! The HTTP client for AWS's library. It is bounded in time and size, follows no redirect, and uses no
+//! proxy for addresses that only this machine reaches. It records its exchanges, for messages about
+//! failures.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,17 +25,17 @@ use url::{Host, Url, form_urlencoded};
 use super::refusal::{KeyRefusal, refusal};
 use crate::text::{date, error_chain};
 
-/// The time for a connection.
+/// Timeout of a connection.
 const CONNECT: Duration = Duration::from_secs(3);
-/// For an answer, unless the library wants it sooner.
+/// Timeout of a response, unless the library sets a shorter one.
 const ANSWER: Duration = Duration::from_secs(10);
-/// The longest answer that is read.
+/// Maximum number of bytes of a response.
 const MAX_BYTES: usize = 1024 * 1024;
-/// The number of times that the same is asked in vain, whatever the library wants.
+/// Maximum number of failures of the same request, for any retries of the library.
 const MAX_FAILURES: usize = 2;
-/// The most that is repeated of others' words, in characters.
+/// Maximum number of characters that are repeated of other programs' messages.
 const MAX_WORDS: usize = 200;
-/// The reason why an address is not asked.
+/// The reason that a request to an address is not sent.
 pub(super) const UNPROTECTED: &str =
     "it is neither https:// nor this machine, so that anybody could read along";
 
@@ -45,9 +46,9 @@ pub(super) struct HttpExchange {
     pub(super) asked: String,
     /// Scheme, host and port.
     pub(super) address: String,
-    /// It is a call of STS.
+    /// True for a call of STS.
     pub(super) is_sts: bool,
-    /// The role that is to be assumed.
+    /// Role that the request assumes.
     pub(super) role: Option<String>,
     pub(super) seen: ExchangeResult,
 }
@@ -55,17 +56,17 @@ pub(super) struct HttpExchange {
 /// The result of a request.
 #[derive(Clone, Debug)]
 pub(super) enum ExchangeResult {
-    /// An answer, whatever its status.
+    /// A response of any status.
     Answer {
         status: u16,
-        /// The time by the clock of the service.
+        /// Time of the service's clock.
         date: Option<Timestamp>,
-        /// Nothing, of a success.
+        /// Content of a refusal; empty for a success.
         refusal: KeyRefusal,
     },
-    /// No answer, for this reason.
+    /// No response, with the reason.
     Nothing(String),
-    /// Nothing was sent, since others could read it ([`UNPROTECTED`]).
+    /// Nothing was sent, because others could read it ([`UNPROTECTED`]).
     Unprotected,
 }
 
@@ -85,11 +86,11 @@ impl HttpExchange {
     }
 }
 
-/// The client, with what it saw since [`ChainClient::begin`].
+/// The client, with its exchanges since [`ChainClient::begin`].
 #[derive(Clone)]
 pub(super) struct ChainClient {
     out: reqwest::Client,
-    /// The same without a proxy.
+    /// A client without a proxy.
     here: reqwest::Client,
     exchanges: Arc<Mutex<Vec<HttpExchange>>>,
 }
@@ -101,7 +102,7 @@ impl ChainClient {
                 .redirect(reqwest::redirect::Policy::none())
                 .retry(reqwest::retry::never())
                 .connect_timeout(CONNECT)
-                // Asked once an hour.
+                // Idle connections are of no use, because requests come once an hour.
                 .pool_max_idle_per_host(0)
         };
         let out = builder().build()?;
@@ -109,7 +110,7 @@ impl ChainClient {
         Ok(Self { out, here, exchanges: Arc::default() })
     }
 
-    /// The same, having seen nothing.
+    /// Returns a client without recorded exchanges.
     pub(super) fn begin(&self) -> Self {
         Self { exchanges: Arc::default(), ..self.clone() }
     }
@@ -146,7 +147,7 @@ impl ChainClient {
         let status = StatusCode::try_from(head.status).map_err(|error| ConnectorError::user(error.into()))?;
         let mut response = HttpResponse::new(status, SdkBody::from(body));
         for (name, value) in &head.headers {
-            // The library reads headers that are text.
+            // The library reads only headers that are text.
             if let Ok(value) = value.to_str() {
                 let _ = response.headers_mut().try_append(name.as_str().to_owned(), value.to_owned());
             }
@@ -169,7 +170,7 @@ impl HttpClient for ChainClient {
     }
 }
 
-/// The client with the time that one exchange may take.
+/// The client with the timeout of one exchange.
 #[derive(Debug)]
 struct TimedClient {
     http: ChainClient,
@@ -182,19 +183,19 @@ impl HttpConnector for TimedClient {
     }
 }
 
-/// The head of an answer.
+/// The head of a response.
 struct AnswerHead {
     status: u16,
     headers: HeaderMap,
 }
 
-/// An exchange before its answer.
+/// An exchange before its response.
 struct OpenExchange {
     asked: String,
     address: String,
     is_sts: bool,
     role: Option<String>,
-    /// Credentials that go along, and may not be repeated, should the answer do so.
+    /// Credentials in the request, which must be hidden if the response repeats them.
     secrets: Vec<SecretString>,
 }
 
@@ -238,7 +239,7 @@ impl OpenExchange {
     }
 }
 
-/// The client for an address; none: what is sent there could be read by others.
+/// Returns the client for an address; `None` if others could read the request.
 fn client<'a>(url: &Url, http: &'a ChainClient) -> Option<&'a reqwest::Client> {
     let is_here = is_here(url);
     match url.scheme() {
@@ -249,12 +250,13 @@ fn client<'a>(url: &Url, http: &'a ChainClient) -> Option<&'a reqwest::Client> {
     }
 }
 
-/// Tells whether only this machine reaches an address: its own, and those at which AWS serves metadata to an instance or container.
+/// Returns true if only this machine reaches an address: its own, and those where AWS serves metadata to an
+/// instance or container.
 fn is_here(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => is_loopback(name),
         Some(Host::Ipv4(address)) => address.is_loopback() || address.is_link_local(),
-        // Those of AWS: fd00:ec2::/32.
+        // AWS's addresses of metadata: fd00:ec2::/32.
         Some(Host::Ipv6(address)) => {
             IpAddr::V6(address).is_loopback() || address.segments().starts_with(&[0xfd00, 0x0ec2])
         }

@@ -1,20 +1,20 @@
-//! Keys by which requests to AWS are signed.
+//! Keys that sign requests to AWS.
 
 use truing_core::secret::SecretString;
 
 /// Keys that sign requests to AWS.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AwsKeys {
-    /// The id of the key.
+    /// Id of the key.
     pub key_id: String,
-    /// The key, which is secret.
+    /// The secret key itself.
     pub secret_key: SecretString,
-    /// The token that belongs to a temporary one.
+    /// Session token of a temporary key.
     pub session_token: Option<SecretString>,
 }
 
 impl AwsKeys {
-    /// Everything in it that must not be seen.
+    /// Returns all secrets of the keys, which must not be shown.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
         std::iter::once(&self.secret_key).chain(&self.session_token)
     }

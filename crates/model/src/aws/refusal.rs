@@ -1,23 +1,23 @@
-//! Reads refusals of STS, of a container's agent and of an instance's metadata.
+//! Parses refusals of STS, of a container's agent and of an instance's metadata service.
 
 use serde::Deserialize;
 use truing_core::line;
 
-/// Longer ones say nothing more.
+/// Maximum number of bytes that are parsed; the rest of a longer refusal has no use.
 const MAX_BYTES: usize = 64 * 1024;
-/// The most that is repeated of a text that is neither XML nor JSON, in characters.
+/// Maximum number of characters that are repeated of a text that is neither XML nor JSON.
 const MAX_TEXT: usize = 100;
 
 /// The content of a refusal.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct KeyRefusal {
-    /// Its type; may be empty.
+    /// Error code; may be empty.
     pub(super) code: String,
-    /// Its words; may be empty.
+    /// Error message; may be empty.
     pub(super) message: String,
 }
 
-/// Reads the body of a refusal.
+/// Parses the body of a refusal.
 pub(super) fn refusal(body: &[u8]) -> KeyRefusal {
     #[derive(Deserialize)]
     struct JsonRefusal {
@@ -39,7 +39,8 @@ pub(super) fn refusal(body: &[u8]) -> KeyRefusal {
     }
 }
 
-/// The text of the first element of this name in an error of STS, which has no attributes there.
+/// Returns the text of the first element of this name in an error of STS. These elements have no
+/// attributes.
 fn element(text: &str, name: &str) -> Option<String> {
     let (_, rest) = text.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;

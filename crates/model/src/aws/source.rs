@@ -1,5 +1,5 @@
-//! One pass through AWS's chain of credentials, by the library of AWS over our own HTTP client: files are read anew, and
-//! nothing of it is kept.
+//! One pass through AWS's chain of credentials, by AWS's library over our own HTTP client. Files are read
+//! anew, and nothing is cached.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -16,30 +16,30 @@ use super::http::ChainClient;
 use super::keys::AwsKeys;
 use super::variables::AwsVariables;
 
-/// The longest time that a pass may take, with a role behind a role and a program that asks for a password.
+/// Timeout of a pass, long enough for chained roles and a program that asks for a password.
 const MAX_TIME: Duration = Duration::from_secs(30);
-/// The number of times that a failing service is asked.
+/// Maximum number of requests to a failing service.
 const MAX_ATTEMPTS: u32 = 2;
 
 /// A clock: the time is read anew after each wait.
 pub(super) type KeyClock<'a> = &'a (dyn Fn() -> SystemTime + Sync);
 
-/// Keys, and when they end.
+/// Keys, and the time of their expiry.
 #[derive(Clone)]
 pub(super) struct KeyLease {
     pub(super) keys: AwsKeys,
-    /// None: they do not end.
+    /// Time of expiry; `None` if the keys do not expire.
     pub(super) ends: Option<SystemTime>,
 }
 
 impl KeyLease {
-    /// Tells whether the keys have not ended at this time.
+    /// Returns true if the keys are still valid at this time.
     pub(super) fn lasts(&self, at: SystemTime) -> bool {
         self.ends.is_none_or(|ends| ends > at)
     }
 }
 
-/// The way to keys.
+/// Fetches keys through AWS's chain.
 pub(super) struct KeyFetcher {
     variables: AwsVariables,
     region: String,
@@ -53,7 +53,8 @@ impl KeyFetcher {
         Ok(Self { variables, region, http: ChainClient::new()? })
     }
 
-    /// Keys, or the reason why there are none. `gave_before`: there were some before.
+    /// Fetches keys, or returns the reason that there are none. `gave_before` is true if there were keys
+    /// before.
     pub(super) async fn fetch(&self, gave_before: bool, clock: KeyClock<'_>) -> Result<KeyLease, KeyFault> {
         let http = self.http.begin();
         let loader = ConfigLoader::default()
@@ -87,7 +88,7 @@ impl KeyFetcher {
         if lease.lasts(now) { Ok(lease) } else { Err(fault::ended(&http.exchanges(), now)) }
     }
 
-    /// A name that no other chain has.
+    /// Returns a name that is unique to this chain.
     pub(super) fn name(&self) -> String {
         let role = self.variables.get("AWS_ROLE_ARN").unwrap_or_default();
         format!("chain:{}:{role}", self.variables.profile())

@@ -1,5 +1,5 @@
-//! Keys of AWS against services on loopback that refuse what the real ones refuse. Variables are data; files are real ones,
-//! in a folder of the test's own.
+//! Tests of AWS keys against services on loopback that refuse the same requests as the real ones. Variables
+//! are data; files are real ones, in the test's own folder.
 
 mod faults;
 mod keeping;
@@ -27,7 +27,7 @@ struct Place {
 }
 
 impl Place {
-    /// With nothing that leads to keys, and no way off this machine.
+    /// Returns a place without any source of keys, and without access beyond this machine.
     async fn new() -> Self {
         let (aws, folder) = (FakeAws::start().await.unwrap(), tempfile::tempdir().unwrap());
         let place = Self { aws, folder, variables: Vec::new() };
@@ -52,7 +52,7 @@ impl Place {
         path
     }
 
-    /// With a role and a token for it, as a pod of Kubernetes has them.
+    /// Adds a role and a token for it, as a pod of Kubernetes has them.
     fn with_web_identity(self) -> Self {
         let path = self.write("token", &web_identity("pod-1", AUDIENCE, 3600));
         self.with("AWS_WEB_IDENTITY_TOKEN_FILE", text(&path)).with("AWS_ROLE_ARN", ROLE)
@@ -79,7 +79,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// The keys that the services give, by how many they gave before.
+/// Returns the keys that the services give after this number of earlier ones.
 fn given(number: u32) -> AwsKeys {
     AwsKeys {
         key_id: AWS_KEY_ID.to_owned(),
@@ -88,7 +88,7 @@ fn given(number: u32) -> AwsKeys {
     }
 }
 
-/// The keys that a chain gives at this time.
+/// Returns the keys that a chain gives at this time.
 async fn keys(chain: &KeyChain, now: SystemTime) -> Result<AwsKeys, KeyFault> {
     chain.keys(&|| now).await
 }
@@ -97,7 +97,7 @@ fn later(now: SystemTime, minutes: u64) -> SystemTime {
     now + Duration::from_secs(minutes * 60)
 }
 
-/// Nothing of a credential stands in it.
+/// Checks that a text contains no part of a credential.
 fn assert_clean(shown: &str) {
     let secret = aws_secret_key();
     assert!(!shown.contains("canary") && !shown.contains(&secret), "{shown}");

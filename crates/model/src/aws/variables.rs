@@ -12,8 +12,8 @@ const NO_FILE: &str = "/dev/null";
 pub(super) struct AwsVariables(HashMap<String, String>);
 
 impl From<HashMap<String, String>> for AwsVariables {
-    /// Without variables that say nothing. Files of profiles, which may name programs, have a whole path: the library would look
-    /// for others in the current folder, which may be a repository of somebody else.
+    /// Removes empty variables. Files of profiles, which may name programs, get an absolute path: otherwise
+    /// the library would look for them in the current folder, which may be another person's repository.
     fn from(mut all: HashMap<String, String>) -> Self {
         all.retain(|_, value| !value.trim().is_empty());
         let has_home = all.get("HOME").is_some_and(|home| Path::new(home).is_absolute());
@@ -36,7 +36,7 @@ impl AwsVariables {
         &self.0
     }
 
-    /// A variable that says something.
+    /// Returns the value of a variable, if it is not empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
@@ -49,7 +49,7 @@ impl AwsVariables {
         self.get("AWS_PROFILE").unwrap_or("default")
     }
 
-    /// The two files of profiles.
+    /// Returns the two files of profiles.
     pub(super) fn profile_files(&self) -> [&str; 2] {
         [
             self.get("AWS_CONFIG_FILE").unwrap_or("~/.aws/config"),

@@ -1,4 +1,4 @@
-//! A line of a cassette, and requests in the one form in which they are compared.
+//! A line of a cassette, and the canonical form in which requests are compared.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -8,68 +8,68 @@ use super::hide::SecretRedactor;
 use crate::gateway::{ModelAnswer, ModelError};
 use crate::messages::ModelRequest;
 
-/// The largest cassette that is read.
+/// Maximum number of bytes of a cassette.
 pub const MAX_CASSETTE_BYTES: u64 = 256 * 1024 * 1024;
-/// The most characters of a difference that are shown.
+/// Maximum number of characters of a difference that are shown.
 const MAX_DIFF: usize = 4000;
 
-/// Why a cassette cannot be used.
+/// The reason that a cassette cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CassetteError {
-    /// The file.
+    /// The file cannot be opened, read or created.
     #[error("the cassette {path} cannot be used: {error}")]
     File {
-        /// Which.
+        /// Path of the cassette.
         path: String,
-        /// Why.
+        /// Reason of the failure.
         error: std::io::Error,
     },
-    /// A line of it.
+    /// A line cannot be parsed.
     #[error("line {line} of the cassette {path} cannot be read: {what}")]
     Line {
-        /// Which cassette.
+        /// Path of the cassette.
         path: String,
-        /// From 1.
+        /// Line number, from 1.
         line: usize,
-        /// What is wrong.
+        /// Description of the error.
         what: String,
     },
-    /// It is too large.
+    /// The file exceeds the size limit.
     #[error("the cassette {path} is larger than {MAX_CASSETTE_BYTES} bytes")]
     TooLarge {
-        /// Which.
+        /// Path of the cassette.
         path: String,
     },
 }
 
-/// One line: a request, as far as it is new, and what came of it.
+/// One line: the new part of a request, and its result.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CassetteEntry {
     pub(super) run: String,
     pub(super) agent: String,
-    /// From 0.
+    /// Position of the request, from 0.
     pub(super) sequence: u64,
-    /// Of the whole request in its canonical form.
+    /// Hash of the whole request in its canonical form.
     pub(super) hash: String,
     pub(super) request: RequestDelta,
     pub(super) result: RecordedOutcome,
 }
 
-/// What is new of a request, against the agent's one before.
+/// The new part of a request, compared with the agent's previous one.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RequestDelta {
-    /// Everything but the messages; none: as before.
+    /// All fields except the messages; `None` if unchanged.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) head: Option<Value>,
-    /// So many messages are as before.
+    /// Number of unchanged messages at the beginning.
     pub(super) same: usize,
-    /// Those after them.
+    /// Messages after the unchanged ones.
     pub(super) messages: Vec<Value>,
 }
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum RecordedOutcome {
@@ -78,15 +78,15 @@ pub(super) enum RecordedOutcome {
 }
 
 impl RecordedOutcome {
-    /// Without what may not be kept.
+    /// Returns the result with its secrets hidden.
     pub(super) fn hidden(self, hide: &SecretRedactor) -> Self {
         let kept = serde_json::to_value(&self).and_then(|value| serde_json::from_value(hide.value(value)));
-        // Words are hidden in words, so the form is the same.
+        // Secrets are hidden within texts, therefore the form stays the same.
         kept.unwrap_or_else(|error| Self::Refused(ModelError::Nonsense { what: error.to_string() }))
     }
 }
 
-/// A request in its canonical form: keys in order, whatever order they were made in.
+/// A request in its canonical form: with sorted keys.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(super) struct CanonicalRequest {
     pub(super) head: Value,
@@ -114,7 +114,7 @@ impl CanonicalRequest {
         hex::encode(hash.finalize())
     }
 
-    /// What is new of it.
+    /// Returns the part that is new since `before`.
     pub(super) fn since(&self, before: &Self) -> RequestDelta {
         let pairs = self.messages.iter().zip(&before.messages);
         let same = pairs.take_while(|(now, before)| now == before).count();
@@ -125,14 +125,14 @@ impl CanonicalRequest {
         }
     }
 
-    /// The request that this one and what is new make; none if it does not follow this one.
+    /// Returns the request after this one, from its new part; `None` if the part does not fit this request.
     pub(super) fn with(&self, new: &RequestDelta) -> Option<Self> {
         let mut messages = self.messages.get(..new.same)?.to_vec();
         messages.extend(new.messages.iter().cloned().map(sorted));
         Some(Self { head: new.head.clone().map_or_else(|| self.head.clone(), sorted), messages })
     }
 
-    /// How another request differs from this one, line by line.
+    /// Returns the difference of another request from this one, line by line.
     pub(super) fn difference(&self, other: &Self) -> String {
         let (recorded, asked) = (self.lines(), other.lines());
         let patch = diffy::create_patch(&recorded, &asked).to_string();
@@ -141,14 +141,15 @@ impl CanonicalRequest {
 
     fn lines(&self) -> String {
         let parts = std::iter::once(&self.head).chain(&self.messages);
-        // A value is always JSON. A text of many lines is shown as that: of one long line little could be shown.
+        // A value is always valid JSON. Multi-line texts are shown with real line breaks, because only
+        // little of one long line could be shown.
         let pretty =
             |part| serde_json::to_string_pretty(part).unwrap_or_default().replace("\\n", "\n") + "\n";
         parts.map(pretty).collect()
     }
 }
 
-/// With the keys of every object in order.
+/// Sorts the keys of every object.
 fn sorted(value: Value) -> Value {
     match value {
         Value::Array(values) => Value::Array(values.into_iter().map(sorted).collect()),

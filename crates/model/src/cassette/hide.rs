@@ -1,19 +1,19 @@
-//! What may not be on a cassette. It is hidden in what is recorded and in what is compared, so that a request with a
-//! secret in it is still the one that was recorded.
+//! Hides secrets that must not be on a cassette. They are hidden in recorded and in compared requests
+//! alike; a request with a secret therefore still matches its recording.
 
 use serde_json::Value;
 use truing_core::secret::SecretString;
 
-/// How texts are made safe to keep.
+/// Removes secrets from texts.
 #[derive(Clone, Debug)]
 pub struct SecretRedactor {
     /// Texts that are known to be secret.
     pub secrets: Vec<SecretString>,
-    /// What hides the secrets of what is reviewed, by their form.
+    /// Function that hides secrets of a known form in reviewed text.
     pub redact: fn(&str) -> String,
 }
 
-/// Hides nothing.
+/// Returns a redactor that hides nothing.
 impl Default for SecretRedactor {
     fn default() -> Self {
         Self { secrets: Vec::new(), redact: str::to_owned }
@@ -21,7 +21,7 @@ impl Default for SecretRedactor {
 }
 
 impl SecretRedactor {
-    /// A value with every text in it made safe, names of fields too.
+    /// Returns a value with secrets hidden in all its texts, names of fields too.
     pub(super) fn value(&self, value: Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.text(&text)),

@@ -1,4 +1,4 @@
-//! Playing what a model answered.
+//! Playback of a model's recorded responses.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,14 +14,14 @@ use crate::messages::ModelRequest;
 use async_trait::async_trait;
 use truing_core::money::MicroUsd;
 
-/// A cassette that was read.
+/// A cassette in memory.
 #[derive(Debug)]
 pub struct Cassette {
     answers: BTreeMap<(String, String, u64), RecordedExchange>,
     hide: SecretRedactor,
 }
 
-/// A request, and what came of it.
+/// A request and its recorded result.
 #[derive(Debug)]
 struct RecordedExchange {
     request: CanonicalRequest,
@@ -29,7 +29,8 @@ struct RecordedExchange {
     result: RecordedOutcome,
 }
 
-/// One agent's model, from a cassette. It needs no key and no network, and costs what it cost when it was recorded.
+/// One agent's model, played from a cassette. It needs no key and no network. Each response has its
+/// recorded cost.
 #[derive(Debug)]
 pub struct CassettePlayer {
     cassette: Arc<Cassette>,
@@ -39,7 +40,7 @@ pub struct CassettePlayer {
 }
 
 impl Cassette {
-    /// Reads a cassette. Requests are compared as far as they were kept: as `hide` leaves them.
+    /// Reads a cassette. Requests are compared in the form that `hide` leaves, in which they were recorded.
     ///
     /// # Errors
     /// [`CassetteError`], with the line.
@@ -47,7 +48,7 @@ impl Cassette {
         let name = path.display().to_string();
         let fail = |error| CassetteError::File { path: name.clone(), error };
         let metadata = std::fs::metadata(path).map_err(fail)?;
-        // Another thing can be waited for without end (a FIFO), or read (a device).
+        // Other kinds of files could block without end (a FIFO), or have no end (a device).
         if !metadata.is_file() {
             return Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file")));
         }
@@ -61,7 +62,7 @@ impl Cassette {
         Self::parse(&text, &name, hide)
     }
 
-    /// A cassette out of its text.
+    /// Parses a cassette from its text.
     ///
     /// # Errors
     /// [`CassetteError::Line`]
@@ -85,7 +86,7 @@ impl Cassette {
         Ok(Arc::new(Self { answers, hide }))
     }
 
-    /// An agent's model.
+    /// Returns an agent's model that plays from this cassette.
     pub fn of(self: &Arc<Self>, run: impl Into<String>, agent: impl Into<String>) -> CassettePlayer {
         let next = AtomicU64::new(0);
         CassettePlayer { cassette: self.clone(), run: run.into(), agent: agent.into(), next }
@@ -118,7 +119,7 @@ impl LanguageModel for CassettePlayer {
         }
     }
 
-    /// Nothing: it was paid for when it was recorded.
+    /// Returns zero, because the recording was already paid for.
     async fn cost(&self) -> MicroUsd {
         MicroUsd(0)
     }

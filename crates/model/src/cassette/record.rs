@@ -1,4 +1,4 @@
-//! Keeping what a model answers.
+//! Records the responses of a model.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::gateway::{LanguageModel, ModelAnswer, ModelError};
 use crate::messages::ModelRequest;
 use truing_core::money::MicroUsd;
 
-/// A cassette that is being written, by all agents of a run.
+/// A cassette that all agents of a run write to.
 #[derive(Debug)]
 pub struct CassetteRecording {
     path: String,
@@ -34,10 +34,11 @@ pub struct CassetteRecorder<'a> {
 }
 
 impl CassetteRecording {
-    /// Begins a cassette, in a new file that only its owner can read: it holds what was reviewed, as `hide` leaves it.
+    /// Starts a cassette in a new file that only its owner can read, because it holds the reviewed text, as
+    /// `hide` leaves it.
     ///
     /// # Errors
-    /// [`CassetteError::File`]: there is a file already, or it cannot be made.
+    /// [`CassetteError::File`] if the file already exists, or cannot be created.
     #[truing_core::boxed_future]
     pub async fn create(path: &Path, hide: SecretRedactor) -> Result<Arc<Self>, CassetteError> {
         let mut options = tokio::fs::OpenOptions::new();
@@ -51,7 +52,8 @@ impl CassetteRecording {
         Ok(Arc::new(Self { path: path_text, file, hide, is_damaged }))
     }
 
-    /// An agent's model, recorded. `run` names what is done in words that will be the same when it is played.
+    /// Returns an agent's model that is recorded. `run` must describe the task in words that will be the
+    /// same when it is played.
     pub fn of<'a>(
         self: &Arc<Self>,
         model: Box<dyn LanguageModel + 'a>,
@@ -62,7 +64,7 @@ impl CassetteRecording {
         CassetteRecorder { model, recording: self.clone(), run, agent, last: Mutex::default() }
     }
 
-    /// Is every answer on it until now?
+    /// Returns true if every response until now is recorded.
     pub fn is_whole(&self) -> bool {
         !self.is_damaged.load(Ordering::Relaxed)
     }
@@ -78,7 +80,8 @@ impl CassetteRecording {
 
 #[async_trait]
 impl LanguageModel for CassetteRecorder<'_> {
-    /// As the model answers. An answer is kept in the order of the asking: one agent asks one thing at a time.
+    /// Returns the model's response. Responses are recorded in the order of the requests, because one agent
+    /// sends one request at a time.
     async fn ask(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         let hide = &self.recording.hide;
         let canonical = CanonicalRequest::of(request, hide);
@@ -99,7 +102,7 @@ impl LanguageModel for CassetteRecorder<'_> {
             .hidden(hide),
         };
         *last = (last.0 + 1, canonical);
-        // The answer is paid for: that it cannot be kept does not take it away.
+        // The response is paid for, and is returned even if it cannot be recorded.
         if let Err(error) = self.recording.write(&entry).await {
             self.recording.is_damaged.store(true, Ordering::Relaxed);
             tracing::warn!(cassette = self.recording.path, %error, "an answer of a model is not recorded");

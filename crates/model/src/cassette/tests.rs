@@ -1,4 +1,4 @@
-//! Recorded and played: the same answers; anything else is drift.
+//! Tests of recording and playback: the same responses for the same requests; any other request is drift.
 
 use std::sync::Mutex;
 
@@ -11,7 +11,7 @@ use super::*;
 use crate::gateway::{ModelAnswer, ModelError};
 use crate::messages::{MessageBlock, MessageRole, ModelMessage, ModelRequest, StopReason};
 
-/// A model with answers made before.
+/// A model with prepared responses.
 struct Scripted(Mutex<Vec<Result<ModelAnswer, ModelError>>>);
 
 #[async_trait]
@@ -58,7 +58,7 @@ fn answer(text: &str) -> ModelAnswer {
     }
 }
 
-/// Two questions, the second after the first's answer, and then one that fails.
+/// Asks two questions, the second after the first response, and then one that fails.
 async fn talk(model: &dyn LanguageModel) -> Vec<Result<ModelAnswer, ModelError>> {
     let mut said = vec![user("one")];
     let first = model.ask(&request(&said)).await;
@@ -84,7 +84,7 @@ async fn what_was_recorded_is_played() {
     let (path, results) = recorded(&folder).await;
     let cassette = Cassette::read(&path, SecretRedactor::default()).unwrap();
     assert_eq!(talk(&cassette.of("review", "main")).await, results);
-    // And again: a cassette is not used up.
+    // A cassette can be played several times.
     assert_eq!(talk(&cassette.of("review", "main")).await, results);
     assert!(
         CassetteRecording::create(&path, SecretRedactor::default()).await.is_err(),
@@ -182,7 +182,7 @@ async fn a_secret_is_on_no_cassette_and_no_drift() {
     assert!(recording.is_whole());
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(!text.contains("canary") && !text.contains("FORMED") && text.contains("F…"), "{text}");
-    // Whoever plays it has no key.
+    // The player has no key.
     let cassette = Cassette::read(&path, SecretRedactor { secrets: Vec::new(), redact }).unwrap();
     let second = ask(cassette.of("review", "main"), "and?".into()).await;
     assert!(matches!(second, Err(ModelError::Rejected { .. })), "{second:?}");
@@ -201,7 +201,7 @@ fn only_a_plain_file_of_a_bounded_size_is_read() {
             matches!(&error, CassetteError::File { error, .. } if error.to_string().contains("plain file"))
         );
     }
-    // Its bytes are zeros that no disk holds.
+    // A sparse file, whose zeros take no space on the disk.
     let large = folder.path().join("large");
     std::fs::File::create(&large).unwrap().set_len(MAX_CASSETTE_BYTES + 1).unwrap();
     let error = Cassette::read(&large, SecretRedactor::default()).unwrap_err();

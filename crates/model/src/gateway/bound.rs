@@ -1,5 +1,5 @@
-//! How many tokens a prompt can have at most: what the provider counted of its beginning before, and a token for
-//! every byte that is new. Nothing is sent to learn it.
+//! Upper bounds of a prompt's tokens, computed without a request: the provider's last count of its
+//! beginning, and one token for every new byte.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Write};
@@ -8,42 +8,42 @@ use serde::Serialize;
 
 use crate::messages::{KnownBlock, MessageBlock, ModelMessage, ModelRequest};
 
-/// Tokens that a prompt has beside its text: the provider's own words about tools, the frame around it.
+/// Tokens of a prompt besides its text: the provider's own text about tools, and the frame.
 const FRAME: u64 = 1024;
-/// Tokens around each message.
+/// Tokens of the frame around each message.
 const MESSAGE_FRAME: u64 = 16;
-/// Bytes of text that are at least a token, in a guess that is meant to be near.
+/// Bytes per token in an estimate that is meant to be close.
 const LIKELY_BYTES: u64 = 3;
 
-/// A prompt's size.
+/// The size of a prompt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct PromptSize {
-    /// At most so many tokens.
+    /// Maximum number of tokens that it can have.
     pub(super) most: u64,
-    /// About so many.
+    /// Estimated number of tokens.
     pub(super) likely: u64,
-    /// Was any of it counted before?
+    /// True if the provider has counted a part of it before.
     pub(super) is_counted: bool,
 }
 
-/// What was counted of the prompts of one conversation.
+/// The provider's counts for the prompts of one conversation.
 #[derive(Debug, Default)]
 pub(super) struct TokenHistory {
     head: u64,
-    /// What each message of the last request was.
+    /// Hash of each message in the last request.
     messages: Vec<u64>,
-    /// How many tokens a prompt has that ends with so many of those messages; ascending.
+    /// Tokens of the prompt that ends after this many of those messages, ascending.
     counted: Vec<(usize, u64)>,
 }
 
-/// A prompt in pieces: each one's identity and size.
+/// A prompt in parts, with the hash and size of each.
 #[derive(Debug)]
 pub(super) struct PromptMeasure {
     head: (u64, u64),
     messages: Vec<(u64, u64)>,
 }
 
-/// Takes a prompt's measure. Marks of caches are not part of it: they move from request to request.
+/// Measures a prompt. Cache marks are left out, because they move from request to request.
 pub(super) fn measure(request: &ModelRequest) -> PromptMeasure {
     let ModelRequest { model, max_tokens: _, system, messages, tools, tool_choice, thinking, output_config } =
         request;
@@ -64,7 +64,7 @@ fn message(message: &ModelMessage) -> (u64, u64) {
 }
 
 impl TokenHistory {
-    /// The size of a prompt.
+    /// Returns the size of a prompt.
     pub(super) fn bound(&self, prompt: &PromptMeasure) -> PromptSize {
         let same = if self.head == prompt.head.0 { self.same(prompt) } else { 0 };
         let counted = self.counted.iter().rfind(|(messages, _)| *messages <= same);
@@ -80,7 +80,7 @@ impl TokenHistory {
         }
     }
 
-    /// A prompt was counted.
+    /// Records the provider's count of a prompt.
     pub(super) fn counted(&mut self, prompt: &PromptMeasure, tokens: u64) {
         let same = if self.head == prompt.head.0 { self.same(prompt) } else { 0 };
         self.head = prompt.head.0;
@@ -89,14 +89,14 @@ impl TokenHistory {
         self.messages = prompt.messages.iter().map(|(identity, _)| *identity).collect();
     }
 
-    /// How many messages are as they were.
+    /// Returns the number of messages at the beginning that are unchanged.
     fn same(&self, prompt: &PromptMeasure) -> usize {
         let pairs = self.messages.iter().zip(&prompt.messages);
         pairs.take_while(|(known, (identity, _))| *known == identity).count()
     }
 }
 
-/// Hashes and counts what is written to it.
+/// A writer that hashes and counts its bytes.
 #[derive(Default)]
 struct CountingHasher {
     hash: DefaultHasher,
@@ -121,7 +121,7 @@ impl CountingHasher {
     }
 
     fn add(&mut self, part: &impl Serialize) {
-        // Writing to a tally cannot fail; what could not be written is not sent either.
+        // This writer cannot fail; a value that cannot be serialized is not sent either.
         let _ = serde_json::to_writer(&mut *self, part);
     }
 

@@ -1,4 +1,4 @@
-//! One call of a run to one provider: priced, paid for, tried again where the table says so, and settled.
+//! One call of a run to one provider: priced, paid for, retried according to the table, and settled.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,38 +21,38 @@ use crate::messages::ModelRequest;
 use crate::price::ModelPrice;
 use crate::retry::{self, FailedTry, RetryDecision};
 
-/// An answer that could have fewer tokens than this is not begun.
+/// Minimum number of tokens that a response must be allowed to have; otherwise the call is not made.
 pub const LEAST_TOKENS: u32 = 1024;
-/// A count is an estimate, says the provider: a twentieth more is taken, and some tokens of its own.
+/// Margin for the provider's count, which is an estimate: a twentieth, and the provider's own tokens.
 const COUNT_MARGIN: u64 = 20;
 const COUNT_FRAME: u64 = 64;
-/// The time for which a reservation outlasts its call.
+/// Time by which a reservation outlasts its call.
 const GRACE: Duration = Duration::from_secs(60);
 
 /// A call of a run to one provider.
 pub(super) struct GatewayCall<'a> {
-    /// The run's money.
+    /// The budget that pays for the call.
     pub(super) purse: &'a RunBudget,
-    /// The kill switch of the run.
+    /// Kill switch of the run.
     pub(super) gate: &'a dyn WriteGate,
-    /// The sums of the run's calls.
+    /// Total cost of the run's calls.
     pub(super) account: &'a SessionSpend,
-    /// The way to the provider.
+    /// Shared parts of the gateway to the provider.
     pub(super) shared: &'a Arc<GatewayState>,
-    /// The part of the run's conversation that this provider has counted: it is not counted again.
+    /// The provider's counts for the run's conversation, which need not be repeated.
     pub(super) history: &'a Mutex<TokenHistory>,
 }
 
-/// The end of one try without an answer.
+/// The end of an attempt without a response.
 enum TryError {
-    /// Nothing was sent.
+    /// The request was refused before it was sent.
     Refused(ModelError),
-    /// It failed.
+    /// The attempt failed, with this cause.
     Failed(FailedTry),
 }
 
 impl GatewayCall<'_> {
-    /// One answer, or why there is none.
+    /// Requests one response, or returns the reason that there is none.
     pub(super) async fn ask(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         let price = self.price(&request.model)?;
         let prompt = measure(request);
@@ -62,7 +62,7 @@ impl GatewayCall<'_> {
         result
     }
 
-    /// The price of the model at this provider.
+    /// Returns the price of the model at this provider.
     fn price(&self, model: &str) -> Result<ModelPrice, ModelError> {
         let (prices, wire) = (&self.shared.prices, self.shared.client.wire());
         wire.price(prices, model).cloned().ok_or_else(|| {
@@ -71,7 +71,7 @@ impl GatewayCall<'_> {
         })
     }
 
-    /// Tries until there is an answer, or the table or patience says that it is enough.
+    /// Repeats attempts until there is a response, or the table or a limit ends the call.
     async fn tries(
         &self,
         request: &ModelRequest,
@@ -109,7 +109,7 @@ impl GatewayCall<'_> {
             }
             self.shared.retries.fetch_add(1, Ordering::Relaxed);
             if tries == 1 {
-                // Once a call: whoever waits for it knows why.
+                // Logged once for each call, to explain the delay.
                 let (most, time) = (patience.tries, patience.begin.as_secs());
                 let what = &failure.what;
                 tracing::warn!(
@@ -120,7 +120,7 @@ impl GatewayCall<'_> {
         }
     }
 
-    /// One try: money first, then the call, then what it cost.
+    /// Makes one attempt: reserves money, makes the call, and settles its cost.
     async fn once(
         &self,
         request: &ModelRequest,
@@ -131,7 +131,7 @@ impl GatewayCall<'_> {
         let mut bound = self.history().bound(prompt);
         let mut reserved = self.reserve(request, bound, price).await;
         if matches!(reserved, Err(ModelError::Budget { .. })) && !bound.is_counted {
-            // A token for every byte is far too many. To have them counted costs nothing but time.
+            // One token for every byte is far too high. A count by the provider costs only time.
             if let Some(counted) = self.count(request, prompt, begin).await {
                 bound = counted;
                 reserved = self.reserve(request, bound, price).await;
@@ -153,12 +153,13 @@ impl GatewayCall<'_> {
             Ok(answered) => {
                 let over = answered.complete.usage.and_then(|usage| overrun(&usage, max_tokens));
                 let answer = self.answer(answered, prompt, price, ticket).await;
-                // Some servers do not say which model answers.
+                // Some servers do not report the model's name.
                 let is_named = !answer.model.is_empty();
                 let model = if is_named { answer.model } else { request.model.clone() };
                 let answer = ModelAnswer { model, ..answer };
                 match over {
-                    // It is paid, and the last one: who passes one limit holds no other.
+                    // The response is paid but is the last one, because a provider that exceeds one limit
+                    // may exceed any.
                     Some(what) => Err(TryError::Refused(ModelError::Nonsense { what })),
                     None => Ok(answer),
                 }
@@ -183,7 +184,7 @@ impl GatewayCall<'_> {
         }
     }
 
-    /// Has a prompt counted by the provider; none: it does not, and the first bound stands.
+    /// Requests the provider's count of a prompt; `None` if it gives none, and the first bound stays.
     async fn count(
         &self,
         request: &ModelRequest,
@@ -197,8 +198,8 @@ impl GatewayCall<'_> {
         Some(self.history().bound(prompt))
     }
 
-    /// Sets money aside. It happens in a task of its own: if no caller waits for it any more, it still ends, and gives
-    /// back what it got.
+    /// Reserves money, in a separate task: if the caller is cancelled, the task still completes, and
+    /// releases its reservation.
     async fn reserve(
         &self,
         request: &ModelRequest,
@@ -265,7 +266,7 @@ impl GatewayCall<'_> {
         }
     }
 
-    /// The result of a call that is given up.
+    /// Returns the error of a call that is not retried.
     async fn refusal(&self, verdict: RetryDecision, what: String) -> ModelError {
         match verdict {
             RetryDecision::Again(after) | RetryDecision::Down(after) => {
@@ -287,7 +288,7 @@ impl GatewayCall<'_> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Differs from run to run.
+    /// Returns a seed that differs between runs.
     fn seed(&self) -> u64 {
         self.purse
             .run
@@ -297,12 +298,12 @@ impl GatewayCall<'_> {
     }
 }
 
-/// Tells the circuit how a call ended, as far as that says anything of the provider.
+/// Reports the result of a call to the circuit, if the result says anything about the provider.
 async fn tell(admitted: AdmittedCall, result: &Result<ModelAnswer, ModelError>) {
     match result {
         Ok(_) => admitted.succeeded().await,
         Err(ModelError::Unavailable { .. } | ModelError::Nonsense { .. }) => admitted.failed().await,
-        // It has opened it.
+        // The spending cap has already opened the circuit.
         Err(ModelError::SpendCap { .. }) => admitted.tripped(),
         Err(
             ModelError::Budget { .. }
@@ -329,14 +330,14 @@ fn refused_by(open: OpenCircuit) -> ModelError {
     }
 }
 
-/// An answer with fewer tokens would be of no use: what thinking may take comes on top.
+/// Returns the fewest useful tokens of a response: the minimum, and the tokens for thinking.
 fn least_tokens(request: &ModelRequest) -> u32 {
     let thinking = request.thinking.as_ref().and_then(|thinking| thinking.get("budget_tokens")?.as_u64());
     let thinking = u32::try_from(thinking.unwrap_or(0)).unwrap_or(u32::MAX);
     LEAST_TOKENS.saturating_add(thinking).min(request.max_tokens)
 }
 
-/// All of a prompt, whatever caches did with it.
+/// Returns all tokens of a prompt, with those in caches.
 fn prompt_tokens(usage: &TokenUsage) -> u64 {
     [usage.input, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h]
         .into_iter()

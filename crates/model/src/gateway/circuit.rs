@@ -1,5 +1,5 @@
-//! The provider's circuit: that of all processes where they keep something in common, else that of this one. What is decided is
-//! the core's; here it is carried out.
+//! The provider's circuit: shared by all processes that share state, else that of this process. The core
+//! makes the decisions; this module applies them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,30 +10,31 @@ use truing_core::port::{Clock, SharedStateStore, StateUpdate, change};
 
 use super::settling::{PendingCallCount, PendingCallGuard, SessionSpend};
 
-/// The life of the common one after its last change: longer than it is ever open.
+/// Lifetime of the shared state after its last change: longer than the circuit is ever open.
 const KEEP: TimeSpan = TimeSpan::minutes(120);
 
-/// A circuit. Clones are the same one.
+/// A circuit breaker of a provider. Clones share their state.
 #[derive(Clone)]
 pub(super) struct ProviderCircuit(Arc<CircuitInner>);
 
 struct CircuitInner {
     clock: Arc<dyn Clock>,
-    /// The circuit as this process knows it, by its own clock. While the common one cannot be reached it goes on by itself.
+    /// This process's copy of the circuit, by its own clock. It is used alone while the shared state is
+    /// unreachable.
     own: Mutex<CircuitBreaker>,
-    /// The states in common, and the name of the provider in it.
+    /// The shared state, and the provider's key in it.
     common: Option<(Arc<dyn SharedStateStore>, String)>,
     settling: PendingCallCount,
 }
 
-/// A call that was let through: it tells how it ended, as far as that says anything of the provider.
+/// A call that was admitted. It reports its result, if that says anything about the provider.
 pub(super) struct AdmittedCall {
     circuit: ProviderCircuit,
     is_trial: bool,
 }
 
 impl ProviderCircuit {
-    /// A closed one. What it still has to tell is counted in `settling`.
+    /// Returns a closed circuit. Pending reports are counted in `settling`.
     pub(super) fn new(
         clock: Arc<dyn Clock>,
         common: Option<(Arc<dyn SharedStateStore>, String)>,
@@ -42,25 +43,27 @@ impl ProviderCircuit {
         Self(Arc::new(CircuitInner { clock, own: Mutex::default(), common, settling }))
     }
 
-    /// Before a call. An error says until when, by our own clock.
+    /// Admits a call. The error has the time until which the circuit is open, by this process's clock.
     pub(super) async fn admit(&self) -> Result<AdmittedCall, OpenCircuit> {
         let pass = self.decide(|breaker, now| breaker.admit(now).map_err(|open| (open, now))).await;
         let pass = pass.map_err(|open| self.by_our_clock(open))?;
         Ok(AdmittedCall { circuit: self.clone(), is_trial: pass == CallAdmission::Trial })
     }
 
-    /// Was it opened, by whatever else went on? Until when, by our own clock. For calls that were let through and want to go on.
+    /// Returns the time until which the circuit is open, by this process's clock, if another call has
+    /// opened it. For admitted calls that want to retry.
     pub(super) async fn open(&self) -> Option<OpenCircuit> {
         let open = self.decide(|breaker, now| breaker.open(now).map(|open| (open, now))).await;
         open.map(|open| self.by_our_clock(open))
     }
 
-    /// A cap is reached: nobody may call, for so long if that is known.
+    /// Opens the circuit because a cap is reached: no call is admitted for this time, or the default if it
+    /// is unknown.
     pub(super) async fn trip(&self, span: Option<TimeSpan>) {
         self.decide(|breaker, now| breaker.trip(now, span)).await;
     }
 
-    /// Carries out a decision.
+    /// Applies a decision to the shared and the own state.
     async fn decide<T>(&self, decide: impl Fn(&mut CircuitBreaker, UnixMillis) -> T) -> T {
         let CircuitInner { clock, common, .. } = &*self.0;
         if let Some((common, name)) = common {
@@ -87,25 +90,25 @@ impl ProviderCircuit {
 }
 
 impl AdmittedCall {
-    /// The call went well.
+    /// Reports that the call succeeded.
     pub(super) async fn succeeded(mut self) {
         self.circuit.decide(|breaker, _| breaker.succeeded()).await;
         self.is_trial = false;
     }
 
-    /// It failed, in a way that others would, too.
+    /// Reports a failure that would affect other calls, too.
     pub(super) async fn failed(mut self) {
         self.circuit.decide(CircuitBreaker::failed).await;
         self.is_trial = false;
     }
 
-    /// It met a cap ([`ProviderCircuit::trip`]).
+    /// Reports that a cap was reached ([`ProviderCircuit::trip`]).
     pub(super) fn tripped(mut self) {
         self.is_trial = false;
     }
 }
 
-/// A trial that said nothing of the provider is given up.
+/// Gives up a trial call that says nothing about the provider.
 impl Drop for AdmittedCall {
     fn drop(&mut self) {
         if !self.is_trial {
@@ -113,7 +116,7 @@ impl Drop for AdmittedCall {
         }
         let CircuitInner { clock, common, settling, .. } = &*self.circuit.0;
         self.circuit.own().given_up(clock.now());
-        // Else the others wait for a trial that nobody makes.
+        // Otherwise other processes would wait for a trial that no caller makes.
         if let (Some(_), Ok(runtime)) = (common, Handle::try_current()) {
             let under_way = PendingCallGuard::of(&SessionSpend::default(), settling);
             let circuit = self.circuit.clone();

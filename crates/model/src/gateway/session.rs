@@ -1,4 +1,4 @@
-//! One run's way to its models: those that it may use, and which of two providers is asked.
+//! One run's access to its models: those that it may use, and the choice between two providers.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ use super::signed::{ProviderChoice, SignedBlocks};
 use super::{FallbackProvider, LanguageModel, ModelGateway};
 use crate::messages::ModelRequest;
 
-/// The model of one run. A run that went over to its fallback stays there as long as that answers.
+/// The model of one run. After a switch to its fallback, a run stays there while the fallback answers.
 pub struct ModelSession {
     gateway: ModelGateway,
     purse: RunBudget,
@@ -27,7 +27,7 @@ pub struct ModelSession {
     account: SessionSpend,
     first: Mutex<TokenHistory>,
     second: Mutex<TokenHistory>,
-    /// The provider that answers, and the one whose thinking the conversation holds.
+    /// The provider that answers, and the provider of each thinking block in the conversation.
     signed: Mutex<SignedBlocks>,
 }
 
@@ -42,7 +42,7 @@ impl ModelSession {
         Self { gateway, purse, models, gate, account, first, second, signed }
     }
 
-    /// May the run use this model?
+    /// Returns an error if the run may not use this model.
     fn allowed(&self, model: &str) -> Result<(), ModelError> {
         if self.models.iter().any(|allowed| allowed == model) {
             return Ok(());
@@ -51,7 +51,7 @@ impl ModelSession {
         Err(ModelError::NotAllowed(format!("this run may not use the model `{model}` (allowed: {allowed})")))
     }
 
-    /// Asks one of two providers.
+    /// Sends a request to one of two providers.
     async fn by(
         &self,
         side: ProviderChoice,
@@ -72,7 +72,7 @@ impl ModelSession {
         Ok(ModelAnswer { served_by, ..answer })
     }
 
-    /// A call to one provider, which the run pays for.
+    /// Returns a call to one provider, which the run pays for.
     fn call<'a>(
         &'a self,
         shared: &'a Arc<GatewayState>,
@@ -117,7 +117,7 @@ impl LanguageModel for ModelSession {
     }
 }
 
-/// Would another provider answer where this one does not?
+/// Returns true if another provider may answer where this one does not.
 fn is_away(refused: &ModelError) -> bool {
     match refused {
         ModelError::Unavailable { .. } | ModelError::SpendCap { .. } => true,
@@ -133,7 +133,8 @@ fn is_away(refused: &ModelError) -> bool {
     }
 }
 
-/// Two providers that do not answer: why, and until when at least.
+/// Returns the error of two providers that do not answer: both reasons, and the earliest time of the next
+/// attempt.
 fn both(one: ModelError, other: ModelError) -> ModelError {
     if !is_away(&other) {
         return other;

@@ -1,4 +1,4 @@
-//! Counts the calls that money is set aside for, so that a process can end, and a run can tell its cost, after the
+//! Counts the calls with reserved money. A process can then end, and a run report its cost, after the
 //! ledger has settled them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,16 +7,16 @@ use std::sync::{Arc, LazyLock};
 use tokio::sync::watch;
 use truing_core::money::MicroUsd;
 
-/// Calls of every gateway of this process.
+/// Pending calls of every gateway of this process.
 static PROCESS: LazyLock<PendingCallCount> = LazyLock::new(PendingCallCount::default);
 
-/// Waits until no gateway of this process has money set aside any more.
+/// Waits until no gateway of this process has a reservation left.
 #[truing_core::boxed_future]
 pub async fn settled() {
     PROCESS.none().await;
 }
 
-/// How many calls are under way.
+/// The number of calls in progress.
 #[derive(Clone, Debug)]
 pub(super) struct PendingCallCount(Arc<watch::Sender<usize>>);
 
@@ -35,39 +35,39 @@ impl PendingCallCount {
         self.0.send_modify(|count| *count = count.saturating_sub(1));
     }
 
-    /// Waits until none is left.
+    /// Waits until no call is left.
     pub(super) async fn none(&self) {
-        // Its sender is this value: it cannot be gone.
+        // The error cannot occur: this value holds the sender.
         let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
     }
 }
 
-/// What the calls of one session came to.
+/// The total cost of one session's calls.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SessionSpend {
     settling: PendingCallCount,
-    /// In micro-dollars.
+    /// Total of the settled calls, in micro-dollars.
     spent: Arc<AtomicU64>,
 }
 
 impl SessionSpend {
-    /// The ledger holds this call to have cost so much.
+    /// Adds the cost of a call, as the ledger recorded it.
     pub(super) fn add(&self, cost: MicroUsd) {
         self.spent.fetch_add(cost.0, Ordering::Relaxed);
     }
 
-    /// What the ledger holds all calls to have cost, once none of them is under way.
+    /// Returns the total cost in the ledger, once no call is in progress.
     pub(super) async fn total(&self) -> MicroUsd {
         self.settling.none().await;
         MicroUsd(self.spent.load(Ordering::Relaxed))
     }
 }
 
-/// A call that money is set aside for; settled when this is dropped.
+/// A guard of a call with reserved money; counted as settled when dropped.
 pub(super) struct PendingCallGuard([PendingCallCount; 3]);
 
 impl PendingCallGuard {
-    /// Counts it for its session, its gateway and the process.
+    /// Counts a call for its session, its gateway and the process.
     pub(super) fn of(account: &SessionSpend, gateway: &PendingCallCount) -> Self {
         let counts = [account.settling.clone(), gateway.clone(), PROCESS.clone()];
         counts.iter().for_each(PendingCallCount::begin);

@@ -1,4 +1,4 @@
-//! Parts that all sessions of a gateway use: its connections, its circuit, the money.
+//! Parts that all sessions of a gateway use: its connections, its circuit, the ledger.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

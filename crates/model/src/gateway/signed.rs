@@ -1,5 +1,5 @@
-//! What a conversation holds that one provider has signed, and another would not take: blocks of thinking. They stay out of
-//! what the other one is asked.
+//! Blocks of thinking in a conversation, which one provider has signed and another would reject. They are
+//! left out of requests to the other provider.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -12,10 +12,10 @@ use crate::messages::{MessageBlock, MessageRole, ModelMessage, ModelRequest};
 /// One of two providers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum ProviderChoice {
-    /// The model's own.
+    /// The provider of the requested model.
     #[default]
     First,
-    /// The fallback.
+    /// The fallback of that provider.
     Second,
 }
 
@@ -36,12 +36,12 @@ pub(super) struct SignedBlocks {
 }
 
 impl SignedBlocks {
-    /// The provider that has answered last.
+    /// Returns the provider that has answered last.
     pub(super) fn side(&self) -> ProviderChoice {
         self.side
     }
 
-    /// This one has answered.
+    /// Records that this provider has answered.
     pub(super) fn answered(&mut self, side: ProviderChoice, message: &ModelMessage) {
         self.side = side;
         if side == ProviderChoice::Second {
@@ -49,7 +49,7 @@ impl SignedBlocks {
         }
     }
 
-    /// A request as this provider takes it: without what the other one has signed.
+    /// Returns the request for this provider: without blocks that the other one has signed.
     pub(super) fn carried<'a>(
         &self,
         side: ProviderChoice,
@@ -65,7 +65,8 @@ impl SignedBlocks {
         }
         let mut carried = request.clone();
         let last = request.messages.iter().rfind(|message| message.role == MessageRole::Assistant);
-        // A provider that is asked to think wants the thinking before the calls whose results it is shown.
+        // A provider with thinking enabled requires the thinking before the calls whose results it
+        // receives.
         let is_enabled = |thinking: &Value| thinking["type"] == "enabled";
         if last.is_some_and(has_foreign) && carried.thinking.as_ref().is_some_and(is_enabled) {
             carried.thinking = None;
@@ -78,7 +79,7 @@ impl SignedBlocks {
     }
 }
 
-/// The name of a block of thinking; none: it is another block.
+/// Returns the hash of a thinking block's signature; `None` for another block.
 fn signature(block: &MessageBlock) -> Option<u64> {
     let MessageBlock::Other(value) = block else { return None };
     let signed = match value["type"].as_str()? {

@@ -1,5 +1,5 @@
-//! The gateway against the fake provider over loopback: every fault has one outcome, a known number of requests, and
-//! money that agrees with what the provider billed.
+//! Tests of the gateway against the fake provider over loopback: every fault has one outcome, a known
+//! number of requests, and a cost that agrees with the provider's bill.
 
 mod common;
 mod fallback;

@@ -1,6 +1,6 @@
-//! Money that is set aside for one try, and what becomes of it however the try ends: it is settled by what the
-//! provider counted, or as estimated; also when whoever asked has gone away. What even that misses, the expiry of the
-//! reservation settles.
+//! A reservation of money for one attempt, which is settled at every kind of end: by the provider's count,
+//! or by an estimate, also after its caller was cancelled. If even that fails, the reservation expires and
+//! is settled in full.
 
 use std::sync::Arc;
 
@@ -15,19 +15,21 @@ use crate::client::CallProgress;
 use crate::price::ModelPrice;
 use crate::stream::UsageMeter;
 
-/// No model writes faster than so many tokens in a second.
+/// The highest speed of a model's output, in tokens per second.
 const MAX_TOKENS_PER_SECOND: u64 = 300;
-/// For so many seconds a provider may have written without a sign of it: a stream begins before its answer does.
+/// The longest time in seconds for which a provider may generate without a visible sign: a stream begins
+/// before its response does.
 const MAX_UNSEEN_SECONDS: u64 = 5;
 
-/// No model reads so many tokens at once.
+/// Maximum number of tokens of any model's prompt.
 const MAX_PROMPT_TOKENS: u64 = 20_000_000;
 
-/// No model writes so many in one answer.
+/// Maximum number of tokens of any model's response.
 const MAX_ANSWER_TOKENS: u64 = 1_000_000;
 
-/// What a provider counted, as far as it can be so: that is what it will bill, also where it wrote more than it was asked for
-/// ([`overrun`]). A count beyond what any model can is its mistake, and no reason to call everybody's money spent.
+/// Limits a provider's count to possible values. A possible count is billed, even above the requested limit
+/// ([`overrun`]). A count beyond any model's capacity is the provider's error, and must not use up the
+/// whole budget.
 pub(super) fn possible(usage: TokenUsage) -> TokenUsage {
     let TokenUsage { input, output, cache_read, cache_write_5m, cache_write_1h } = usage;
     let [input, cache_read, cache_write_5m, cache_write_1h] =
@@ -40,37 +42,37 @@ pub(super) fn possible(usage: TokenUsage) -> TokenUsage {
     bounded
 }
 
-/// What is wrong with a provider that counts more tokens of an answer than it was asked for. What is set aside for a run's
-/// next answer would hold no more than for this one.
+/// Returns an error message if a provider counts more tokens of a response than were requested. The
+/// reservation for the run's next response would be exceeded as well.
 pub(super) fn overrun(usage: &TokenUsage, max_tokens: u32) -> Option<String> {
     let is_over = usage.output > u64::from(max_tokens);
     is_over.then(|| format!("it counts {} tokens of an answer of at most {max_tokens}", usage.output))
 }
 
-/// A reservation for one try.
+/// A reservation for one attempt.
 pub(super) struct TryReservation {
     shared: Arc<GatewayState>,
     id: ReservationId,
     pub(super) amount: MicroUsd,
     price: ModelPrice,
-    /// About how many tokens the prompt has.
+    /// Estimated number of tokens in the prompt.
     likely: u64,
-    /// At most so many may be written.
+    /// Maximum number of tokens of the response.
     pub(super) max_tokens: u32,
-    /// Since when the request is on its way; none: nothing was sent.
+    /// Time at which the request was sent; `None` if nothing was sent.
     sent: Option<Instant>,
     meter: UsageMeter,
-    /// What is to be settled, once that is known.
+    /// Amount to settle, once it is known.
     due: Option<(MicroUsd, CostBasis)>,
     is_settled: bool,
     account: SessionSpend,
-    /// None only while dropping.
+    /// Guard of the pending call; `None` only while dropping.
     under_way: Option<PendingCallGuard>,
 }
 
 impl TryReservation {
-    /// What the ledger granted, and what its cost is added to. The count of what is under way was begun before the
-    /// ledger was asked.
+    /// Returns the reservation that the ledger granted, with the session that its cost is added to. The
+    /// pending call was counted before the ledger was asked.
     pub(super) fn new(
         shared: Arc<GatewayState>,
         (id, amount): (ReservationId, MicroUsd),
@@ -94,7 +96,7 @@ impl TryReservation {
         }
     }
 
-    /// Takes the progress of the call.
+    /// Records the progress of the call.
     pub(super) fn note(&mut self, progress: CallProgress) {
         match progress {
             CallProgress::Sent => self.sent = Some(Instant::now()),
@@ -102,25 +104,25 @@ impl TryReservation {
         }
     }
 
-    /// The provider did nothing for it.
+    /// Settles without cost, because the provider did nothing.
     pub(super) async fn nothing(mut self) {
         self.settle(MicroUsd(0), CostBasis::Metered).await;
     }
 
-    /// The answer came whole, and this is what it used.
+    /// Settles the cost of a complete response.
     pub(super) async fn metered(mut self, cost: MicroUsd) {
         self.settle(cost, CostBasis::Metered).await;
     }
 
-    /// It ended in between. What it is taken to have cost.
+    /// Settles a call that was interrupted. Returns its estimated cost.
     pub(super) async fn broke_off(mut self) -> MicroUsd {
         let (cost, known) = self.estimate();
         self.settle(cost, known).await;
         cost
     }
 
-    /// What its stream has shown: all of the prompt from its first event on, and the answer as far as it came. At most
-    /// what was set aside.
+    /// Estimates the cost from the stream: the whole prompt once the first event arrived, and the response
+    /// until now. At most the reserved amount.
     fn estimate(&self) -> (MicroUsd, CostBasis) {
         let Some(sent) = self.sent else { return (MicroUsd(0), CostBasis::Metered) };
         if let (true, Some(usage)) = (self.meter.is_total, self.meter.usage) {
@@ -128,8 +130,8 @@ impl TryReservation {
         }
         let most = u64::from(self.max_tokens);
         let cost = match self.meter.usage {
-            // What was under way is written in less than a second. No token is shorter than a byte, and most are longer:
-            // of a long answer that covers it, too.
+            // Tokens in flight are generated in less than a second. A token has at least one byte, and most
+            // have more, which covers the tokens in flight of a long response as well.
             Some(usage) => {
                 let written = usage.output.saturating_add(MAX_TOKENS_PER_SECOND);
                 let output = written.max(self.meter.content_bytes).min(most);
@@ -140,7 +142,7 @@ impl TryReservation {
                 let is_seen = self.shared.client.wire().shows_what_is_written();
                 let seconds = if is_seen { seconds.min(MAX_UNSEEN_SECONDS) } else { seconds };
                 let unseen = seconds.saturating_mul(MAX_TOKENS_PER_SECOND);
-                // Some count nothing before the end.
+                // Some providers report no count before the end.
                 self.price.most(self.likely, unseen.max(self.meter.content_bytes).min(most))
             }
         };
@@ -173,7 +175,7 @@ impl Drop for TryReservation {
     }
 }
 
-/// What the ledger holds the call to have cost.
+/// Returns the cost of the call in the ledger.
 async fn settle(
     shared: &GatewayState,
     (id, amount): (ReservationId, MicroUsd),
@@ -182,7 +184,7 @@ async fn settle(
 ) -> MicroUsd {
     shared.ledger.settle(id, cost, known).await.unwrap_or_else(|error| {
         tracing::warn!(reservation = id.0, cost = cost.0, %error, "a call is not settled: its reservation expires");
-        // Then it counts in full.
+        // An expired reservation counts in full.
         amount
     })
 }

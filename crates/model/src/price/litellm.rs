@@ -1,8 +1,9 @@
-//! Prices in the form of LiteLLM's `model_prices_and_context_window.json`: an object by model, dollars per token.
+//! Parses prices in the format of LiteLLM's `model_prices_and_context_window.json`: an object by model, in
+//! dollars per token.
 //!
-//! Taken over are models that answer in text and are priced by the token. What else such a file holds (embeddings,
-//! images, prices by the second) is left out, and counted; a number that cannot be a price is an error that names its
-//! entry, because a price that was silently left out would look like a model that nobody knows.
+//! Models with text responses and prices per token are imported. Other entries (embeddings, images, prices
+//! per second) are left out and counted. An invalid number is an error that names its entry, because a
+//! silently omitted price would look like an unknown model.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +12,16 @@ use truing_core::price::{DeclaredPrice, TokenRate};
 
 use super::{ModelPrice, ModelPrices, PriceError, TokenRates};
 
-/// The longest file that is read, in bytes: LiteLLM's own has some 2 MB.
+/// Maximum number of bytes of a file: LiteLLM's own has about 2 MB.
 pub const MAX_LITELLM_BYTES: u64 = 32 * 1024 * 1024;
 
-/// The entry that explains the format.
+/// Name of the entry that explains the format.
 const SAMPLE: &str = "sample_spec";
 
-/// The kinds of models that can be asked for a review.
+/// The modes of models that can do a review.
 const MODES: &[&str] = &["chat", "completion", "responses"];
 
-/// Fees beside those for tokens: a model with one cannot be priced by its tokens.
+/// Fees besides those for tokens: a model with one of them cannot be priced by its tokens.
 const OTHER_FEES: &[&str] = &[
     "input_cost_per_request",
     "input_cost_per_query",
@@ -31,20 +32,19 @@ const OTHER_FEES: &[&str] = &[
     "tiered_pricing",
 ];
 
-/// What came of a file.
+/// The result of an import.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LitellmImport {
-    /// The prices.
     pub prices: ModelPrices,
-    /// Models that are not priced by tokens of text alone.
+    /// Number of models that are not priced by text tokens alone.
     pub left_out: usize,
 }
 
 impl ModelPrices {
-    /// Reads a file of LiteLLM's format, which has this name for people.
+    /// Parses a file in LiteLLM's format; `source_name` is its name in messages.
     ///
     /// # Errors
-    /// [`PriceError`]: no JSON object, a number that cannot be a price, no model at all.
+    /// [`PriceError`] if it is not a JSON object, has an invalid number, or has no usable model.
     pub fn from_litellm(text: &str, source_name: &str) -> Result<LitellmImport, PriceError> {
         let file = |what: String| PriceError::File { source_name: source_name.to_owned(), what };
         let entries: BTreeMap<String, Value> =
@@ -68,7 +68,7 @@ impl ModelPrices {
     }
 }
 
-/// The price of one entry; none if it is not priced by tokens of text alone.
+/// Returns the price of one entry; `None` if it is not priced by text tokens alone.
 fn read(value: &Value) -> Result<Option<ModelPrice>, String> {
     let entry = LitellmEntry(value.as_object().ok_or("it is not an object")?);
     if !entry.answers_in_text()? || OTHER_FEES.iter().any(|fee| entry.charges(fee)) {
@@ -88,7 +88,7 @@ fn read(value: &Value) -> Result<Option<ModelPrice>, String> {
     Ok(Some(price))
 }
 
-/// What one model's entry says.
+/// The entry of one model.
 struct LitellmEntry<'a>(&'a Map<String, Value>);
 
 impl LitellmEntry<'_> {
@@ -100,12 +100,12 @@ impl LitellmEntry<'_> {
         }
     }
 
-    /// Is there a fee of this name, other than nothing?
+    /// Returns true if there is a nonzero fee of this name.
     fn charges(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(|fee| !fee.is_null() && fee.as_f64() != Some(0.0))
     }
 
-    /// These rates, with what the entry says of them for a tier (`""`, or `_above_200k_tokens`).
+    /// Returns these rates, replaced by those of the entry for a tier (`""`, or `_above_200k_tokens`).
     fn rates(&self, tier: &str, or: DeclaredPrice) -> Result<DeclaredPrice, String> {
         Ok(DeclaredPrice {
             input: self.rate("input_cost_per_token", tier)?.unwrap_or(or.input),
@@ -118,7 +118,8 @@ impl LitellmEntry<'_> {
         })
     }
 
-    /// An answer's token: the dearer of its text and its thinking, which are counted as one.
+    /// Returns the rate of a response token: the higher of text and thinking, because both are counted as
+    /// one.
     fn output(&self, tier: &str) -> Result<Option<TokenRate>, String> {
         let text = self.rate("output_cost_per_token", tier)?;
         Ok(text.max(self.rate("output_cost_per_reasoning_token", tier)?))
@@ -135,7 +136,7 @@ impl LitellmEntry<'_> {
         }
     }
 
-    /// The lengths of prompts from which the entry says other prices: the end of the field's name, and the tokens.
+    /// Returns the prompt lengths with other prices: the suffix of the field's name, and the tokens.
     fn tiers(&self) -> Result<BTreeMap<String, u64>, String> {
         let mut tiers = BTreeMap::new();
         for name in self.0.keys() {

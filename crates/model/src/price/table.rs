@@ -1,4 +1,4 @@
-//! The form of a table of prices, and of the prices that an operator declares.
+//! The file format of price tables, and of the prices that an operator declares.
 
 use serde::Deserialize;
 use truing_core::price::{DeclaredPrice, TokenRate};
@@ -24,7 +24,7 @@ impl From<DeclaredPrice> for TokenRates {
     }
 }
 
-/// A table that was read.
+/// A parsed table with its date.
 pub(super) struct DatedPrices {
     pub(super) dated: String,
     pub(super) prices: ModelPrices,
@@ -61,7 +61,7 @@ struct TierEntry {
     cache_write_1h: TokenRate,
 }
 
-/// Reads a table. Every rate of every tier is written in it.
+/// Parses a table. It must give every rate of every tier.
 pub(super) fn parse(text: &str, source_name: &str) -> Result<DatedPrices, PriceError> {
     let file: PriceFile = toml::from_str(text).map_err(|error| PriceError::File {
         source_name: source_name.to_owned(),

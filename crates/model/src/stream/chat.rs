@@ -1,6 +1,6 @@
-//! From the chunks of a streamed chat completion to the events of the Messages API. Servers differ: a call of a tool may lack its
-//! index or its id, an id may come twice, arguments may come in pieces or as an object, usage in any chunk or in none, and the
-//! reason to stop may not say that tools are called.
+//! Converts the chunks of a streamed chat completion to events of the Messages API. Servers differ: a tool
+//! call may lack its index or id, an id may occur twice, and arguments may arrive in pieces or as an
+//! object. Usage may be in any chunk or in none, and the stop reason may not mention tool calls.
 
 #[cfg(test)]
 mod tests;
@@ -17,41 +17,41 @@ use crate::chat_error::{ChatError, read_error};
 /// The data of the last event.
 const DONE: &[u8] = b"[DONE]";
 
-/// The reasons for which a chunk is none.
+/// The reasons that a chunk is invalid.
 #[derive(Debug)]
 pub(super) enum ChunkFault {
-    /// It is longer than any event.
+    /// The chunk exceeds the size of an event.
     TooLong,
-    /// It is no JSON of a chunk.
+    /// The chunk is not valid JSON of this form.
     Json(serde_json::Error),
-    /// It calls a tool and does not name it.
+    /// The chunk calls a tool without a name.
     Nameless,
 }
 
-/// The chunks of one answer on their way to events.
+/// Converts the chunks of one response to events.
 #[derive(Debug, Default)]
 pub(super) struct ChatChunks {
     framing: SseFraming,
     has_begun: bool,
-    /// The block of text, while it is open.
+    /// Index of the text block, while it is open.
     text: Option<usize>,
     calls: Vec<CallBlock>,
-    /// Count of the blocks so far.
+    /// Number of blocks until now.
     blocks: usize,
     stop: Option<String>,
     has_refused: bool,
-    /// The last whole count: it is of all so far.
+    /// The last complete usage, which includes all earlier ones.
     usage: Option<ChatUsage>,
     is_over: bool,
 }
 
-/// A call of a tool that is being written.
+/// A tool call that is not yet complete.
 #[derive(Debug)]
 struct CallBlock {
     block: usize,
-    /// Its place among the calls, as the server counts.
+    /// Index of the call, as the server sent it.
     index: Option<u64>,
-    /// Its id, as the server gave it.
+    /// Id of the call, as the server sent it.
     id: Option<String>,
 }
 
@@ -83,7 +83,7 @@ struct ChatDelta {
     content: Option<String>,
     #[serde(default)]
     refusal: Option<String>,
-    /// Thoughts: they are shown by some, by some of them under both names, and go back to none.
+    /// Thoughts of the model. Some servers send them, a few under both names; none takes them back.
     #[serde(default)]
     reasoning_content: Value,
     #[serde(default)]
@@ -110,20 +110,20 @@ struct FunctionCall {
     arguments: Option<Value>,
 }
 
-/// Tokens as a server counts them.
+/// Token counts of a server.
 #[derive(Clone, Copy, Debug)]
 struct ChatUsage {
-    /// Tokens of the prompt, with those below.
+    /// Tokens of the prompt, with those in caches.
     prompt: u64,
     output: u64,
-    /// Tokens that came from a cache.
+    /// Tokens that were read from a cache.
     cached: u64,
     /// Tokens that were written to a cache.
     written: u64,
 }
 
 impl ChatChunks {
-    /// Takes more bytes; every event that they complete.
+    /// Adds more bytes, and returns every event that they complete.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<StreamEvent, ChunkFault>> {
         let Ok(all) = self.framing.push(bytes) else { return vec![Err(ChunkFault::TooLong)] };
         let mut events = Vec::new();
@@ -132,7 +132,7 @@ impl ChatChunks {
                 break;
             }
             if data.trim_ascii() == DONE {
-                // Without a reason to stop the answer was cut before.
+                // Without a stop reason the response was cut off before.
                 events.extend(self.close().into_iter().map(Ok));
                 self.is_over = true;
                 continue;
@@ -149,7 +149,8 @@ impl ChatChunks {
         events
     }
 
-    /// The events that end the message, if it has a reason to stop: some servers close without a last event.
+    /// Returns the events that end the message, if it has a stop reason: some servers close without a last
+    /// event.
     pub(super) fn close(&mut self) -> Vec<StreamEvent> {
         if self.stop.is_some() && !self.is_over { self.end_message() } else { Vec::new() }
     }
@@ -168,7 +169,7 @@ impl ChatChunks {
                 }
             }),
         };
-        // What was written cannot have had no tokens.
+        // A response with content cannot have zero tokens.
         let usage = self.usage.filter(|usage| usage.output > 0 || self.blocks == 0);
         events.push(StreamEvent::MessageDelta { delta, usage: usage.map(ChatUsage::raw) });
         events.push(StreamEvent::MessageStop);
@@ -187,7 +188,7 @@ impl ChatChunks {
             return Ok(());
         }
         self.usage = ChatUsage::read(&usage).or(self.usage);
-        // No request asks for more than one answer.
+        // No request asks for more than one choice.
         let choices = choices.unwrap_or_default().into_iter().filter(|choice| choice.index == 0);
         for ChatChoice { index: _, delta, finish_reason } in choices {
             // Azure's first chunk has neither a choice nor a model.
@@ -233,7 +234,8 @@ impl ChatChunks {
         Ok(())
     }
 
-    /// More of a call of a tool: of the one with its index, else of the one with its id, else of the last.
+    /// Adds to a tool call: to the one with the same index, else to the one with the same id, else to the
+    /// last.
     fn take_call(
         &mut self,
         call: ToolCall,
@@ -251,9 +253,10 @@ impl ChatChunks {
             (None, None) => None,
         };
         let block = match known {
-            // A name is said once: another one at a known index is another call, as some servers count all as the first.
+            // A call's name is sent once: another name at a known index is another call, because some
+            // servers give every call the first index.
             Some(call) if name.is_none() || id.is_none() || call.id == id => call.block,
-            // Some announce a call before they name it.
+            // Some servers announce a call before they name it.
             None if name.is_none() && arguments.is_none() => return Ok(()),
             Some(_) | None => {
                 let name = name.ok_or(ChunkFault::Nameless)?;
@@ -284,7 +287,7 @@ impl ChatChunks {
         Ok(())
     }
 
-    /// An id that no call of this answer has.
+    /// Returns an id that no other call of this response has.
     fn unique_id(&self, id: Option<&str>) -> String {
         let taken: BTreeSet<&str> = self.calls.iter().filter_map(|call| call.id.as_deref()).collect();
         match id {
@@ -308,7 +311,7 @@ impl ChatChunks {
     }
 }
 
-/// The reason to stop by the Messages API's name. Some servers say `stop` where tools are called.
+/// Converts a stop reason to the Messages API's name. Some servers send `stop` with tool calls.
 fn stop_reason(reason: String, has_calls: bool) -> String {
     match reason.as_str() {
         "stop" | "eos" | "tool_calls" | "function_call" if has_calls => "tool_use".to_owned(),
@@ -321,7 +324,7 @@ fn stop_reason(reason: String, has_calls: bool) -> String {
 }
 
 impl ChatUsage {
-    /// Reads a count; none: a part of it is missing, or no token is counted of a prompt that had some.
+    /// Parses the usage; `None` if a part is missing, or if the prompt has no tokens.
     fn read(usage: &Value) -> Option<Self> {
         let prompt = token_count(&usage["prompt_tokens"]).filter(|prompt| *prompt > 0)?;
         let completion = token_count(&usage["completion_tokens"])?;
@@ -329,19 +332,20 @@ impl ChatUsage {
             |key: &str, of: u64| token_count(&usage["prompt_tokens_details"][key]).unwrap_or(0).min(of);
         let cached = part("cached_tokens", prompt);
         let written = part("cache_write_tokens", prompt - cached);
-        // Some count what a model thinks in the total alone.
+        // Some servers count thinking only in the total.
         let total = token_count(&usage["total_tokens"]).unwrap_or(0);
         Some(Self { prompt, output: completion.max(total.saturating_sub(prompt)), cached, written })
     }
 
-    /// The same as the Messages API counts: what came from a cache, or was written to one, is not in the input.
+    /// Converts to the counts of the Messages API, whose input excludes tokens read from or written to a
+    /// cache.
     fn raw(self) -> RawUsage {
         let Self { prompt, output, cached, written } = self;
         RawUsage::of(prompt - cached - written, output, (cached, written))
     }
 }
 
-/// A count of tokens. Some servers write it with a decimal point.
+/// Parses a count of tokens. Some servers send it with a decimal point.
 fn token_count(value: &Value) -> Option<u64> {
     let rounded = || format!("{:.0}", value.as_f64().filter(|count| *count >= 0.0)?.ceil()).parse().ok();
     value.as_u64().or_else(rounded)

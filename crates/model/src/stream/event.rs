@@ -1,10 +1,10 @@
-//! The events of a stream as they are written, and what they count.
+//! The events of a stream in the API's format, and their token counts.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use truing_core::ledger::TokenUsage;
 
-/// One event.
+/// One event of a stream.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum StreamEvent {
@@ -33,7 +33,7 @@ pub(super) enum StreamEvent {
     Error {
         error: ErrorEvent,
     },
-    /// Content that is paid for and not kept: no event of the API, but of sources that translate.
+    /// Content that is paid for but not kept. The API has no such event; decoders of other formats make it.
     #[serde(skip)]
     Hidden {
         bytes: usize,
@@ -42,7 +42,7 @@ pub(super) enum StreamEvent {
     Other,
 }
 
-/// How a message begins.
+/// The beginning of a message.
 #[derive(Deserialize)]
 pub(super) struct MessageStart {
     #[serde(default)]
@@ -51,7 +51,7 @@ pub(super) struct MessageStart {
     pub(super) usage: Option<RawUsage>,
 }
 
-/// More of a block.
+/// An addition to a block.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum BlockDelta {
@@ -75,7 +75,7 @@ pub(super) enum BlockDelta {
 }
 
 impl BlockDelta {
-    /// Bytes of content.
+    /// Returns the bytes of content.
     pub(super) fn size(&self) -> usize {
         match self {
             Self::TextDelta { text } => text.len(),
@@ -88,14 +88,14 @@ impl BlockDelta {
     }
 }
 
-/// How a message ends.
+/// The end of a message.
 #[derive(Deserialize, Default)]
 pub(super) struct StopDelta {
     #[serde(default)]
     pub(super) stop_reason: Option<String>,
 }
 
-/// An error, in a stream or alone.
+/// An error, in a stream or as a response.
 #[derive(Deserialize)]
 pub(super) struct ErrorEvent {
     #[serde(rename = "type", default)]
@@ -104,7 +104,7 @@ pub(super) struct ErrorEvent {
     pub(super) message: String,
 }
 
-/// Tokens as an event counts them. Any field may be missing or null: then an earlier event's count stands.
+/// Token counts of an event. Any field may be missing or null; the count of an earlier event then stays.
 #[derive(Deserialize, Default)]
 pub(super) struct RawUsage {
     #[serde(default)]
@@ -120,7 +120,7 @@ pub(super) struct RawUsage {
 }
 
 impl RawUsage {
-    /// Counts of a whole answer; of caches: what was read, and what was written.
+    /// Returns the counts of a whole response; `cache` has the tokens read from and written to caches.
     pub(super) fn of(input: u64, output: u64, cache: (u64, u64)) -> Self {
         Self {
             input_tokens: Some(input),
@@ -132,7 +132,7 @@ impl RawUsage {
     }
 }
 
-/// What was written to caches, by how long they live.
+/// Tokens written to caches, by the caches' lifetime.
 #[derive(Deserialize)]
 struct RawCreation {
     #[serde(default)]
@@ -141,13 +141,13 @@ struct RawCreation {
     ephemeral_1h_input_tokens: Option<u64>,
 }
 
-/// What was counted so far. Counts are cumulative: a later one replaces an earlier.
+/// The counts until now. Counts are cumulative: a later one replaces an earlier one.
 #[derive(Debug, Default)]
 pub(super) struct CountedUsage {
     input: Option<u64>,
     output: Option<u64>,
     cache_read: u64,
-    /// Both kinds of writes together.
+    /// Tokens of both kinds of writes together.
     cache_write: u64,
     cache_write_1h: u64,
 }
@@ -168,19 +168,19 @@ impl CountedUsage {
             raw.cache_creation_input_tokens.unwrap_or(self.cache_write).max(self.cache_write_1h);
     }
 
-    /// As far as it is known; none before the prompt is counted.
+    /// Returns the known usage; `None` before the prompt is counted.
     pub(super) fn so_far(&self) -> Option<TokenUsage> {
         Some(TokenUsage {
             input: self.input?,
             output: self.output.unwrap_or(0),
             cache_read: self.cache_read,
-            // Writes that are not told apart last five minutes: that is the default.
+            // Writes without a given lifetime last five minutes, the default.
             cache_write_5m: self.cache_write.saturating_sub(self.cache_write_1h),
             cache_write_1h: self.cache_write_1h,
         })
     }
 
-    /// At the end; none if the provider does not count.
+    /// Returns the final usage; `None` if the provider reports none.
     pub(super) fn total(&self) -> Option<TokenUsage> {
         self.output?;
         self.so_far()

@@ -1,5 +1,6 @@
-//! Frames of `application/vnd.amazon.eventstream`, in which Amazon Bedrock sends an answer: lengths, headers, payload and
-//! two checksums each. A frame of an answer holds one event of the Messages API; an exception is a frame of its own.
+//! Decodes frames of `application/vnd.amazon.eventstream`, in which Amazon Bedrock sends a response:
+//! lengths, headers, payload and two checksums each. A frame of a response holds one event of the Messages
+//! API; an exception has its own frame.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -9,22 +10,22 @@ use super::event::{ErrorEvent, StreamEvent};
 use super::source::event;
 use super::{MAX_EVENT_BYTES, StreamError};
 
-/// The longest frame that is taken: an event in Base64, and what is around it.
+/// Maximum number of bytes of a frame: an event in Base64, and its envelope.
 const MAX_FRAME_BYTES: usize = MAX_EVENT_BYTES / 3 * 4 + 64 * 1024;
-/// Two lengths and their checksum.
+/// Bytes of the two lengths and their checksum.
 const PRELUDE: usize = 12;
-/// The checksum at the end.
+/// Bytes of the checksum at the end.
 const CHECKSUM: usize = 4;
-/// The kind of event that holds a piece of the answer.
+/// The type of event that holds a part of the response.
 const CHUNK: &str = "chunk";
 
-/// Bytes of a stream that are no whole frame yet.
+/// The bytes of an incomplete frame.
 #[derive(Default, Debug)]
 pub(super) struct FrameBuffer {
     bytes: Vec<u8>,
 }
 
-/// The headers that say what a frame is.
+/// The headers that identify a frame.
 #[derive(Default)]
 struct FrameHeaders {
     message: String,
@@ -34,7 +35,7 @@ struct FrameHeaders {
     words: String,
 }
 
-/// The payload of a piece of the answer.
+/// The payload of a part of the response.
 #[derive(Deserialize)]
 struct ChunkPayload {
     #[serde(default)]
@@ -49,7 +50,7 @@ struct ExceptionPayload {
 }
 
 impl FrameBuffer {
-    /// Takes more bytes; the event of every frame that they complete.
+    /// Adds more bytes, and returns the event of every frame that they complete.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<StreamEvent, StreamError>> {
         self.bytes.extend_from_slice(bytes);
         let (mut events, mut from) = (Vec::new(), 0);
@@ -73,7 +74,7 @@ impl FrameBuffer {
     }
 }
 
-/// The first frame's event and its length; none: it is not whole yet.
+/// Returns the first frame's event and length; `None` if the frame is incomplete.
 fn frame(bytes: &[u8]) -> Result<Option<(StreamEvent, usize)>, StreamError> {
     let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     let (Some(total), Some(headers), Some(checksum)) = (number(0), number(4), number(8)) else {
@@ -102,19 +103,19 @@ fn length(bytes: u32) -> Result<usize, StreamError> {
     if bytes > MAX_FRAME_BYTES { Err(StreamError::TooLarge("an event")) } else { Ok(bytes) }
 }
 
-/// The event in a frame.
+/// Returns the event of a frame.
 fn told(kind: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, StreamError> {
     let failure = |kind, message| StreamEvent::Error { error: ErrorEvent { kind, message } };
     match (kind.message.as_str(), kind.event.as_str()) {
         ("event", CHUNK) => {
             let chunk: ChunkPayload =
                 serde_json::from_slice(payload).map_err(|error| super::bad_event(&error))?;
-            // Some keep a connection open by pieces without content.
+            // Some servers send parts without content to keep a connection open.
             let Some(bytes) = chunk.bytes else { return Ok(StreamEvent::Other) };
             let bytes = BASE64_STANDARD.decode(bytes).map_err(|_| bad("its content is no Base64"))?;
             event(&bytes)
         }
-        // Kinds may be added.
+        // Unknown event types are ignored, because new ones may be added.
         ("event", _) => Ok(StreamEvent::Other),
         ("exception", _) => {
             let words: ExceptionPayload = serde_json::from_slice(payload).unwrap_or_default();
@@ -125,24 +126,24 @@ fn told(kind: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, StreamError> 
     }
 }
 
-/// Reads the headers; none: they are damaged.
+/// Parses the headers; `None` if they are damaged.
 fn kind(mut bytes: &[u8]) -> Option<FrameHeaders> {
     let mut kind = FrameHeaders::default();
     while !bytes.is_empty() {
         let name = take(&mut bytes, 1).and_then(|length| take(&mut bytes, usize::from(*length.first()?)))?;
         let form = *take(&mut bytes, 1)?.first()?;
         let length = match form {
-            // True, false.
+            // Boolean values, which have no bytes.
             0 | 1 => 0,
-            // Whole numbers.
+            // Integers of one, two and four bytes.
             2 => 1,
             3 => 2,
             4 => 4,
-            // A long one, a time.
+            // An integer of eight bytes, or a timestamp.
             5 | 8 => 8,
-            // Bytes, text.
+            // Byte arrays and strings, with their length first.
             6 | 7 => usize::from(u16::from_be_bytes(take(&mut bytes, 2)?.try_into().ok()?)),
-            // A UUID.
+            // A UUID, which has 16 bytes.
             9 => 16,
             _ => return None,
         };

@@ -1,6 +1,6 @@
-//! From the bytes of an answer to the events of the Messages API: one source for each way in which providers frame and
-//! write them. Bounds on an answer, the order of its events and its blocks are checked behind it, once for all
-//! ([`super::AnswerAccumulator`]).
+//! Converts the bytes of a response to events of the Messages API, with one decoder for each framing and
+//! format of providers. [`super::AnswerAccumulator`] checks the limits, the order of events and the blocks
+//! of all formats.
 
 use super::StreamError;
 use super::chat::{ChatChunks, ChunkFault};
@@ -9,7 +9,7 @@ use super::event::StreamEvent;
 use super::event_stream::FrameBuffer;
 use super::sse::{EventOverflow, SseFraming};
 
-/// The way in which a provider sends an answer.
+/// The format in which a provider sends a response.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StreamFormat {
     /// Server-sent events; the data of each is an event of the Messages API.
@@ -21,7 +21,7 @@ pub enum StreamFormat {
     Chat,
 }
 
-/// The bytes of one answer on their way to events.
+/// A decoder from the bytes of one response to events.
 #[derive(Debug)]
 pub(super) enum EventDecoder {
     Messages(SseFraming),
@@ -40,7 +40,8 @@ impl EventDecoder {
         }
     }
 
-    /// Takes more bytes; every event that they complete, in order. After an error nothing more of the stream is of use.
+    /// Adds more bytes, and returns every event that they complete, in order. After an error the rest of
+    /// the stream is of no use.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<StreamEvent, StreamError>> {
         match self {
             Self::Messages(framing) => match framing.push(bytes) {
@@ -55,7 +56,7 @@ impl EventDecoder {
         }
     }
 
-    /// The bytes are over: the events that they leave to be said.
+    /// Ends the stream, and returns the remaining events.
     pub(super) fn close(&mut self) -> Vec<StreamEvent> {
         match self {
             Self::Messages(_) => Vec::new(),
@@ -74,7 +75,7 @@ fn chunk_fault(fault: ChunkFault) -> StreamError {
     }
 }
 
-/// One event of the Messages API, from its JSON.
+/// Parses one event of the Messages API from its JSON.
 pub(super) fn event(data: &[u8]) -> Result<StreamEvent, StreamError> {
     serde_json::from_slice(data).map_err(|error| super::bad_event(&error))
 }

@@ -1,28 +1,28 @@
-//! Server-sent events out of bytes: the framing alone, whatever the pieces that the network makes of it.
+//! Splits bytes into server-sent events: only the framing, for any division of the stream into chunks.
 //! <https://html.spec.whatwg.org/multipage/server-sent-events.html>
 
-/// The longest event that is taken. Blocks come in small pieces, but some kinds come whole.
+/// Maximum number of bytes of an event. Blocks arrive in small parts, but some kinds arrive whole.
 pub const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
 
-/// An event is longer than [`MAX_EVENT_BYTES`].
+/// An event exceeds [`MAX_EVENT_BYTES`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct EventOverflow;
 
-/// What came of a stream so far that is no whole event yet.
+/// The received bytes of an incomplete event.
 #[derive(Default, Debug)]
 pub(super) struct SseFraming {
     line: Vec<u8>,
     data: Vec<u8>,
-    /// Has the event any line of data?
+    /// True if the event has any line of data.
     has_data: bool,
-    /// The last byte was a carriage return: a line feed right after it ends no second line.
+    /// True if the last byte was a carriage return: a line feed right after it does not end another line.
     after_return: bool,
-    /// The first line is over: a byte order mark may only be in it.
+    /// True after the first line, which alone may have a byte order mark.
     begun: bool,
 }
 
 impl SseFraming {
-    /// Takes more bytes; the data of every event that they complete.
+    /// Adds more bytes, and returns the data of every event that they complete.
     pub(super) fn push(&mut self, mut bytes: &[u8]) -> Result<Vec<Vec<u8>>, EventOverflow> {
         let mut events = Vec::new();
         if self.after_return {
@@ -47,7 +47,8 @@ impl SseFraming {
         Ok(events)
     }
 
-    /// A blank line ends the event. Of the fields only `data` counts: what an event is stands in it, too.
+    /// Ends a line; a blank line ends the event. Only the field `data` is used, because it contains the
+    /// event's type as well.
     fn end_of_line(&mut self) -> Option<Vec<u8>> {
         let line = std::mem::take(&mut self.line);
         let is_first = !std::mem::replace(&mut self.begun, true);

@@ -1,11 +1,11 @@
-//! The fold: what it makes of whole, broken and random streams.
+//! Tests of the accumulator with whole, broken and random streams.
 
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
 
-/// A stream with every kind of block and delta, a ping in between, and counts as the API gives them.
+/// A stream with every kind of block and delta, a ping in between, and usage in the API's form.
 const EVENTS: [&str; 20] = [
     r#"{"type":"message_start","message":{"id":"m","model":"claude-x","role":"assistant","content":[],"usage":{"input_tokens":10,"output_tokens":1,"cache_read_input_tokens":20,"cache_creation_input_tokens":7,"cache_creation":{"ephemeral_5m_input_tokens":4,"ephemeral_1h_input_tokens":3}}}}"#,
     r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}"#,
@@ -41,7 +41,7 @@ fn fold<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<CompleteAnswer
     fold.finish()
 }
 
-/// The same answer as Amazon Bedrock sends it.
+/// The same response as Amazon Bedrock sends it.
 #[cfg(feature = "aws")]
 mod frames {
     use truing_fakes::model::bedrock;
@@ -123,7 +123,7 @@ mod frames {
     }
 }
 
-/// The whole stream with one piece of its text replaced.
+/// Returns the result of the whole stream, with one part of its text replaced.
 fn with(from: &str, to: &str) -> Result<CompleteAnswer, StreamError> {
     let text = String::from_utf8(whole()).unwrap();
     assert!(text.contains(from), "{from}");
@@ -177,7 +177,7 @@ fn input_that_is_no_object_is_told_in_a_form_that_goes_back() {
         let last = serde_json::to_value(complete.message.content.last()).unwrap();
         assert_eq!(last["input"], expected);
     }
-    // Nothing at all is a call without input.
+    // An empty input is a call without input.
     let text = String::from_utf8(whole()).unwrap();
     let empty = text.replace(r#"{\"pa"#, "").replace(r#"th\":1}"#, "");
     let complete = fold([empty.as_bytes()]).unwrap();
@@ -187,7 +187,7 @@ fn input_that_is_no_object_is_told_in_a_form_that_goes_back() {
 #[test]
 fn every_end_before_the_end_is_a_cut() {
     let whole = whole();
-    // After the last byte of the last event's data nothing is missing but the blank line.
+    // After the last byte of the last event's data, only the blank line is missing.
     for end in 1..whole.len() - 1 {
         let cut = fold([&whole[..end]]);
         assert_eq!(cut, Err(StreamError::Cut), "{end}");
@@ -246,7 +246,7 @@ fn a_stream_without_end_is_not_kept() {
     fold.push(start).unwrap();
     fold.push(block).unwrap();
     let taken = (0..100).take_while(|_| fold.push(more.as_bytes()).is_ok()).count();
-    // The start of the block has its own few bytes.
+    // The start of the block has a few bytes of its own.
     assert_eq!(taken, (MAX_CONTENT_BYTES >> 20) - 1);
 
     let mut fold = AnswerAccumulator::default();
@@ -276,7 +276,7 @@ fn the_cost_is_known_as_it_grows() {
 }
 
 proptest! {
-    /// However the network cuts it, it is the same message.
+    /// The division of the stream into chunks does not change the message.
     #[test]
     fn pieces_make_no_difference(cuts in prop::collection::vec(0..3000_usize, 0..40)) {
         let whole = whole();
@@ -287,13 +287,14 @@ proptest! {
         prop_assert_eq!(fold(pieces), fold([whole.as_slice()]));
     }
 
-    /// Rubbish is refused, never a panic and never an answer.
+    /// Random bytes are an error, and never a panic or a response.
     #[test]
     fn rubbish_is_no_answer(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
         prop_assert!(fold([bytes.as_slice()]).is_err());
     }
 
-    /// A damaged stream is refused or is an answer: never a panic, and the same for every cut.
+    /// A damaged stream is an error or a response, never a panic, and the same for every division into
+    /// chunks.
     #[test]
     fn damage_is_the_same_for_every_cut(at in 0..3000_usize, byte in any::<u8>(), cut in 0..3000_usize) {
         let mut whole = whole();

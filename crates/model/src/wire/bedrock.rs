@@ -1,5 +1,5 @@
-//! Amazon Bedrock: a model is part of the address, by a name of Bedrock's own; version and body are the Messages API's,
-//! without what Bedrock does not take; an error is named by a header.
+//! The wire format of Amazon Bedrock: the address contains Bedrock's own id of the model. Version and body
+//! are those of the Messages API, without fields that Bedrock rejects. A header names the type of an error.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,20 +18,20 @@ use super::{ProviderCall, ProviderRefusal, RequestEncodeError};
 use crate::messages::ModelRequest;
 use crate::retry::ProviderErrorKind;
 
-/// The version of the Messages API that Bedrock names in the body.
+/// The version of the Messages API, in Bedrock's form, in the body.
 const VERSION: &str = "bedrock-2023-05-31";
-/// The header that names an error; an address may follow its name.
+/// The header with the type of an error; a URL may follow the type.
 const ERROR_TYPE: &str = "x-amzn-errortype";
-/// The media type of answers.
+/// The media types of responses.
 const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 const JSON: &str = "application/json";
 
-/// The domain of its addresses.
+/// The domain of Bedrock's addresses.
 const DOMAIN: &str = "amazonaws.com";
-/// Those of regions that are kept apart, by the beginning of a region's name.
+/// Domains of separate partitions, by the beginning of a region's name.
 const DOMAINS: &[(&str, &str)] = &[("cn-", "amazonaws.com.cn"), ("eusc-", "amazonaws.eu")];
 
-/// Bedrock's errors, of refusals and of streams, in lower case; of what is not here the status decides.
+/// Bedrock's errors, of refusals and of streams, in lower case; for others the status decides.
 const ERRORS: &[(&str, ProviderErrorKind)] = &[
     ("throttlingexception", ProviderErrorKind::RateLimit),
     ("modelnotreadyexception", ProviderErrorKind::Passing),
@@ -49,41 +49,42 @@ const ERRORS: &[(&str, ProviderErrorKind)] = &[
     ("validationexception", ProviderErrorKind::Request),
     ("resourcenotfoundexception", ProviderErrorKind::Request),
 ];
-/// Words of an error that is called wrong input and is too much of it.
+/// Messages of an input error that show that the input is too long.
 const TOO_LONG: [&str; 2] = ["input is too long", "prompt is too long"];
-/// Words of the answer to a throttled request whose limit lasts: a try in a minute is of no use.
+/// Message of a throttled request whose limit lasts: a retry in a minute is of no use.
 const LASTS: &str = "tokens per day";
 
-/// The way to models of one region.
+/// The access to the models of one region.
 #[derive(Clone, Debug)]
 pub struct BedrockWire(Arc<BedrockModels>);
 
 #[derive(Debug)]
 struct BedrockModels {
-    /// By our name.
+    /// Models by the name that requests use.
     by_name: BTreeMap<String, BedrockModel>,
-    /// Was it said that something is left out?
+    /// True once a warning about omitted fields was logged.
     has_warned: AtomicBool,
 }
 
-/// One model.
+/// A model of Bedrock in this region.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct BedrockModel {
     /// Bedrock's id, with its prefix.
     id: String,
-    /// The id without a prefix, by which tokens are counted; none: they are not, or it is an id of the operator's.
+    /// The id without a prefix, used to count tokens; `None` if the model does not count, or has an id of
+    /// the operator's.
     base: Option<String>,
     without: Vec<OptionalField>,
 }
 
-/// Bedrock has no name for a model here.
+/// Bedrock has no id for a model in this region.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("no id of the model `{model}` is known for Amazon Bedrock in this region: `model_ids` names it")]
 pub struct UnknownModel {
     model: String,
 }
 
-/// The built-in table cannot be read.
+/// The built-in table cannot be parsed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the table of Amazon Bedrock's models cannot be read: {0}")]
 pub struct BedrockTableError(String);
@@ -115,7 +116,8 @@ struct BedrockEntry {
 }
 
 impl BedrockWire {
-    /// The models of this region by the built-in table, and over them the operator's own ids by name.
+    /// Returns the models of this region from the built-in table; the operator's own ids, by name, take
+    /// precedence.
     ///
     /// # Errors
     /// [`BedrockTableError`]
@@ -143,7 +145,7 @@ impl BedrockWire {
         Ok(Self(Arc::new(BedrockModels { by_name, has_warned: AtomicBool::new(false) })))
     }
 
-    /// The address of Bedrock in this region; none, if it is no region's name.
+    /// Returns the address of Bedrock in this region; `None` if the region's name is invalid.
     pub fn address(region: &str) -> Option<String> {
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let is_region = !region.is_empty() && region.bytes().all(is_plain);
@@ -152,7 +154,7 @@ impl BedrockWire {
         is_region.then(|| format!("https://bedrock-runtime.{region}.{domain}"))
     }
 
-    /// Bedrock's id of a model.
+    /// Returns Bedrock's id of a model.
     ///
     /// # Errors
     /// [`UnknownModel`]
@@ -164,7 +166,7 @@ impl BedrockWire {
         self.0.by_name.get(name).ok_or_else(|| UnknownModel { model: name.to_owned() })
     }
 
-    /// The call that asks for a streamed answer.
+    /// Returns the call that requests a streamed response.
     pub(super) fn answer(
         &self,
         request: &ModelRequest,
@@ -175,7 +177,7 @@ impl BedrockWire {
         Ok(call(&model.id, "invoke-with-response-stream", EVENT_STREAM, body))
     }
 
-    /// The call that asks for the number of tokens.
+    /// Returns the call that requests the number of tokens.
     pub(super) fn count(&self, request: &ModelRequest) -> Option<ProviderCall> {
         let model = self.model(&request.model).ok()?;
         let body = BASE64_STANDARD.encode(self.body(model, request, request.max_tokens).ok()?);
@@ -183,7 +185,7 @@ impl BedrockWire {
         Some(call(model.base.as_ref()?, "count-tokens", JSON, Bytes::from(body)))
     }
 
-    /// The body of a request, without what the model does not take.
+    /// Returns the body of a request, without fields that the model rejects.
     fn body(
         &self,
         model: &BedrockModel,
@@ -204,7 +206,7 @@ impl BedrockWire {
     }
 }
 
-/// The id without its prefix, of a model that has no id of the operator's.
+/// Returns the id without its prefix, unless the operator has set an id for the model.
 fn table_id(own: &BTreeMap<String, String>, name: &str, id: &str) -> Option<String> {
     let (_, id) = id.split_once('.').filter(|_| !own.contains_key(name))?;
     Some(id.to_owned())
@@ -218,7 +220,8 @@ fn call(id: &str, action: &str, accept: &'static str, body: Bytes) -> ProviderCa
     ProviderCall { path: format!("/model/{id}/{action}"), headers, body }
 }
 
-/// Reads a refusal: its type is in a header or in the body, an address may stand before or after the type's name.
+/// Parses a refusal: its type is in a header or in the body, and a URL may stand before or after the type's
+/// name.
 pub(super) fn refusal(headers: &HeaderMap, body: &[u8]) -> ProviderRefusal {
     #[derive(Deserialize, Default)]
     struct BedrockErrorBody {
@@ -236,7 +239,7 @@ pub(super) fn refusal(headers: &HeaderMap, body: &[u8]) -> ProviderRefusal {
     ProviderRefusal { name, words: message }
 }
 
-/// The meaning of an error of Bedrock; none: it is not one of Bedrock's own.
+/// Classifies an error of Bedrock; `None` if it is not one of Bedrock's own.
 pub(super) fn kind(name: &str, words: &str) -> Option<ProviderErrorKind> {
     let (name, words) = (name.to_ascii_lowercase(), words.to_ascii_lowercase());
     let (_, kind) = ERRORS.iter().find(|(known, _)| *known == name)?;
@@ -287,10 +290,10 @@ mod tests {
             ("ap-south-1", "claude-opus-5-5", None),
             ("ap-southeast-1", "claude-opus-5-5", Some("global.anthropic.claude-opus-5-5")),
             ("sa-east-1", "claude-sonnet-5-5", Some("global.anthropic.claude-sonnet-5-5")),
-            // Nothing leaves a geography by itself.
+            // By default no request leaves its geography.
             ("eu-central-1", "claude-mythos-5-1", None),
             ("eu-central-1", "claude-unknown", None),
-            // Regions that are kept apart have no profile of another geography.
+            // Separate partitions have no profile of another geography.
             ("cn-north-1", "claude-sonnet-5-5", None),
             ("eusc-de-east-1", "claude-sonnet-5-5", None),
         ] {

@@ -1,4 +1,4 @@
-//! A request as it is sent: the body of the Messages API, and what others make of it.
+//! The body of a request in the Messages API, and its variants for other services.
 
 use bytes::Bytes;
 #[cfg(feature = "aws")]
@@ -8,16 +8,16 @@ use serde_json::Value;
 
 use crate::messages::{MessageBlock, ModelMessage, ModelRequest, ToolDefinition};
 
-/// A request of `/v1/messages`, without copying what is said in it.
+/// A request of `/v1/messages`, which borrows all its texts.
 #[derive(Serialize)]
 struct MessagesBody<'a> {
-    /// None: the address names it.
+    /// Model of the request; `None` if the address names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<&'a str>,
-    /// None: a header names it.
+    /// Version of the API; `None` if a header names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     anthropic_version: Option<&'static str>,
-    /// None: the tokens are only counted.
+    /// Options of the response; `None` if only tokens are counted.
     #[serde(flatten)]
     answer: Option<AnswerOptions>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -33,7 +33,7 @@ struct MessagesBody<'a> {
     output_config: Option<&'a Value>,
 }
 
-/// A field of a request that a model may not take.
+/// A field of a request that a model may reject.
 #[cfg(feature = "aws")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,7 +44,7 @@ pub(super) enum OptionalField {
 
 #[cfg(feature = "aws")]
 impl OptionalField {
-    /// Its name in a request.
+    /// Returns its name in a request.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Thinking => "thinking",
@@ -60,13 +60,15 @@ struct AnswerOptions {
     stream: bool,
 }
 
-/// The body of the Messages API that asks for an answer of at most `max_tokens`, streamed; none: for the number of tokens.
+/// Returns the body that requests a streamed response of at most `max_tokens`, or, without a limit, the
+/// number of tokens.
 pub(super) fn messages(request: &ModelRequest, max_tokens: Option<u32>) -> Result<Bytes, serde_json::Error> {
     let answer = max_tokens.map(|max_tokens| AnswerOptions { max_tokens, stream: true });
     bytes(&MessagesBody { model: Some(&request.model), answer, ..body(request) })
 }
 
-/// The body of a call whose address names the model and that is streamed, without some fields: Amazon Bedrock's.
+/// Returns the body for Amazon Bedrock, where the address names the model and requests the stream, without
+/// some fields.
 #[cfg(feature = "aws")]
 pub(super) fn unnamed(
     request: &ModelRequest,
@@ -81,9 +83,9 @@ pub(super) fn unnamed(
     bytes(&MessagesBody { anthropic_version: Some(version), answer, thinking, output_config, ..whole })
 }
 
-/// The texts of all messages, without their authors.
+/// Returns the fields of a request that all variants of the body share.
 fn body(request: &ModelRequest) -> MessagesBody<'_> {
-    // Every field is named, so that a new one cannot be forgotten.
+    // Every field is named: the compiler then reports a new one that is not handled.
     let ModelRequest {
         model: _,
         max_tokens: _,

@@ -1,6 +1,6 @@
-//! Chat Completions, which OpenAI's API and many other servers have: requests are translated from the Messages API, and what
-//! it has no word for (marks of caches, thinking, effort) is left out. What differs between servers is data.
-//! <https://platform.openai.com/docs/api-reference/chat>
+//! The wire format Chat Completions of OpenAI's API and many other servers. Requests are translated from
+//! the Messages API; features without an equivalent (cache marks, thinking, effort) are left out.
+//! Differences between servers are data. <https://platform.openai.com/docs/api-reference/chat>
 
 use std::sync::Arc;
 
@@ -16,19 +16,19 @@ use crate::chat_error::{ChatError, ERRORS, read_error};
 use crate::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage, ModelRequest, ToolDefinition};
 use crate::retry::ProviderErrorKind;
 
-/// The path of a call below the address, which ends with `/v1` at most servers.
+/// Path of a call below the address, which ends with `/v1` for most servers.
 const PATH: &str = "/chat/completions";
-/// The text of a message that would have none.
+/// Text of a message that would otherwise be empty.
 const EMPTY: &str = "(nothing)";
 
-/// Words of an error that is called wrong input and is too much of it.
+/// Messages of an input error that show that the input is too long.
 const TOO_LONG: [&str; 4] = [
     "maximum context length",
     "context length exceeded",
     "exceeds the available context",
     "prompt is too long",
 ];
-/// Words of a server, or of a model, that lets no tools be called, and what is said before them.
+/// Messages of a server or a model without tool support, each with a hint that is shown before it.
 const NO_TOOLS: [(&str, &str); 6] = [
     (
         "function tools with reasoning_effort",
@@ -42,31 +42,31 @@ const NO_TOOLS: [(&str, &str); 6] = [
 ];
 const TOOLLESS: &str = "this model, or its server, lets no tools be called, which a review needs";
 
-/// The way to a server of Chat Completions.
+/// The access to a server of Chat Completions.
 #[derive(Clone, Debug)]
 pub struct ChatWire {
     server: Arc<ChatServer>,
     /// Azure's version of its API.
     api_version: Option<String>,
-    /// The effort that a model is asked for, where the operator says one.
+    /// Effort that the operator has configured for the model.
     effort: Option<String>,
     is_local: bool,
 }
 
-/// Differences between servers of Chat Completions.
+/// The differences between servers of Chat Completions.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChatServer {
-    /// Its hosts, or the ends of their names after a dot.
+    /// Host names, or suffixes of host names that begin with a dot.
     #[serde(default)]
     hosts: Vec<String>,
-    /// The field that limits the tokens of an answer.
+    /// Name of the field that limits the tokens of a response.
     #[serde(default = "max_tokens")]
     limit: String,
     /// The header that holds the key.
     #[serde(default)]
     pub key: KeyHeader,
-    /// OpenAI's own: its key is sent to it alone.
+    /// True for OpenAI's own server, the only one that receives its key.
     #[serde(default)]
     pub is_openai: bool,
 }
@@ -74,11 +74,11 @@ pub struct ChatServer {
 /// The header that holds a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 pub enum KeyHeader {
-    /// `Authorization: Bearer`.
+    /// The header `Authorization: Bearer`.
     #[default]
     #[serde(rename = "bearer")]
     Bearer,
-    /// `api-key`, as Azure has it.
+    /// The header `api-key`, as Azure requires.
     #[serde(rename = "api-key")]
     ApiKey,
 }
@@ -95,10 +95,10 @@ fn max_tokens() -> String {
 }
 
 impl ChatWire {
-    /// The server at this host, by the built-in table.
+    /// Returns the server at this host, from the built-in table.
     ///
     /// # Errors
-    /// The table cannot be read.
+    /// [`toml::de::Error`] if the table cannot be parsed.
     pub fn new(
         host: &str,
         api_version: Option<String>,
@@ -110,17 +110,17 @@ impl ChatWire {
         Ok(Self { server: Arc::new(server), api_version, effort, is_local: is_loopback(host) })
     }
 
-    /// Tells a server on this machine from others.
+    /// Returns true if the server is on this machine.
     pub fn is_local(&self) -> bool {
         self.is_local
     }
 
-    /// The differences of this server.
+    /// Returns the differences of this server.
     pub fn server(&self) -> &ChatServer {
         &self.server
     }
 
-    /// The call that asks for a streamed answer.
+    /// Returns the call that requests a streamed response.
     pub(super) fn answer(
         &self,
         request: &ModelRequest,
@@ -144,9 +144,9 @@ impl ChatWire {
     }
 }
 
-/// A request, but for its limit of tokens.
+/// Returns the body of a request, without its limit of tokens.
 fn request_body(request: &ModelRequest) -> Map<String, Value> {
-    // Every field is named, so that a new one cannot be forgotten.
+    // Every field is named: the compiler then reports a new one that is not handled.
     let ModelRequest {
         model,
         max_tokens: _,
@@ -189,7 +189,7 @@ fn function_tool(tool: &ToolDefinition) -> Value {
     json!({"type": "function", "function": {"name": name, "description": description, "parameters": input_schema}})
 }
 
-/// The fields that say which tools may be called.
+/// Returns the fields that choose the tools that may be called.
 fn choice_fields(choice: &Value) -> Vec<(String, Value)> {
     let wanted = match choice["type"].as_str() {
         Some("any") => json!("required"),
@@ -202,12 +202,13 @@ fn choice_fields(choice: &Value) -> Vec<(String, Value)> {
     std::iter::once(("tool_choice".to_owned(), wanted)).chain(single).collect()
 }
 
-/// The ids of calls in one request. A server may give one id to several calls, or characters that another refuses; so each
-/// call gets its number, in nine letters and digits, as the strictest wants it.
+/// The ids of calls in one request. A server may give one id to several calls, or use characters that
+/// another rejects. Each call therefore gets its number as id, in nine letters and digits, as the strictest
+/// server requires.
 #[derive(Default)]
 struct CallNames {
     count: usize,
-    /// The calls of the last message with calls: the id that each had, and the one that it has got.
+    /// Original and new id of each call in the last message with calls.
     last: Vec<(String, String)>,
 }
 
@@ -225,12 +226,12 @@ impl CallNames {
     }
 }
 
-/// The messages that one message becomes: results of tools are messages of their own, and come first.
+/// Converts a message to one or more messages: results of tools are separate messages, and come first.
 fn push_message(message: &ModelMessage, names: &mut CallNames, said: &mut Vec<Value>) {
     let ModelMessage { role, content } = message;
     let text = joined_text(content);
     match role {
-        // Many templates take one message of the operator, at the beginning.
+        // Many templates accept one system message only, at the beginning.
         MessageRole::System => said.push(json!({"role": "user", "content": text})),
         MessageRole::User => {
             let before = said.len();
@@ -259,7 +260,7 @@ fn push_message(message: &ModelMessage, names: &mut CallNames, said: &mut Vec<Va
     }
 }
 
-/// The result of a tool that a block is: the id of the call, and the words.
+/// Returns the call's id and the text of a block that is a tool result.
 fn tool_result(block: &MessageBlock) -> Option<(String, String)> {
     let (id, content, is_error) = match block {
         MessageBlock::Known(KnownBlock::ToolResult { tool_use_id, content, is_error, cache_control: _ }) => {
@@ -278,7 +279,7 @@ fn tool_result(block: &MessageBlock) -> Option<(String, String)> {
     Some((id, if is_error { format!("Error: {content}") } else { content }))
 }
 
-/// The call of a tool that a block is.
+/// Converts a block that is a tool call.
 fn function_call(block: &MessageBlock, names: &mut CallNames) -> Option<Value> {
     match block {
         MessageBlock::Known(KnownBlock::ToolUse { id, name, input }) => {
@@ -290,7 +291,7 @@ fn function_call(block: &MessageBlock, names: &mut CallNames) -> Option<Value> {
     }
 }
 
-/// The words of blocks. A block of another kind has them in its `text`, or has none that a model reads.
+/// Joins the texts of blocks. A block of another kind has its text in `text`, or none for the model.
 fn joined_text(blocks: &[MessageBlock]) -> String {
     let words = |block: &MessageBlock| match block {
         MessageBlock::Known(KnownBlock::Text { text, cache_control: _ }) => Some(text.clone()),
@@ -300,7 +301,7 @@ fn joined_text(blocks: &[MessageBlock]) -> String {
     blocks.iter().filter_map(words).collect::<Vec<_>>().join("\n\n")
 }
 
-/// Reads a refusal. Servers differ: the error is an object, a text, or the whole body.
+/// Parses a refusal. Servers differ: the error is an object, a text, or the whole body.
 pub(super) fn refusal(body: &[u8]) -> ProviderRefusal {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return ProviderRefusal::default() };
     let error = body.get("error").unwrap_or(&body);
@@ -311,13 +312,13 @@ pub(super) fn refusal(body: &[u8]) -> ProviderRefusal {
     ProviderRefusal { name: Some(name).filter(|name| !name.is_empty()), words }
 }
 
-/// The meaning of an error; none: it is not one of these.
+/// Classifies an error; `None` if it is not one of these.
 pub(super) fn kind(name: &str, words: &str) -> Option<ProviderErrorKind> {
     let (name, words) = (name.to_ascii_lowercase(), words.to_ascii_lowercase());
     if TOO_LONG.iter().any(|long| words.contains(long)) {
         return Some(ProviderErrorKind::TooLong);
     }
-    // Some say so by a status of another meaning.
+    // Some servers report this with a misleading status.
     if NO_TOOLS.iter().any(|(_, hint)| words.starts_with(&hint.to_ascii_lowercase())) {
         return Some(ProviderErrorKind::Request);
     }
@@ -406,7 +407,7 @@ mod tests {
             let called = KnownBlock::ToolUse { id: id.into(), name: "read".into(), input: json!({}) };
             ModelMessage { role: MessageRole::Assistant, content: vec![MessageBlock::Known(called)] }
         };
-        // The form in which the `claude` program has it.
+        // The form in which the `claude` program sends it.
         let result = |id: &str, words: &str| {
             let content = json!([{"type": "text", "text": words}, {"type": "image"}]);
             let block = json!({"type": "tool_result", "tool_use_id": id, "content": content});

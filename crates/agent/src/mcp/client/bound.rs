@@ -1,4 +1,4 @@
-//! How much a server may say.
+//! Limits of the bytes that a server may send.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::mcp::MAX_MESSAGE;
 
-/// The most bytes of one server in one run, whatever they are.
+/// Maximum number of bytes that one server may send in one run, of any kind.
 const MAX_SAID: usize = 64 << 20;
 
-/// Counts what one server says in a run. Clones count together.
+/// Counts the bytes that one server sends in a run. Clones share the count.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ServerMeter(Arc<MeterCounts>);
 
@@ -22,13 +22,14 @@ struct MeterCounts {
     over: AtomicBool,
 }
 
-/// A server has said more than it may.
+/// A server has sent more than it may.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("it says too much: {} MiB in one message, or {} MiB in one run, are the most", MAX_MESSAGE >> 20, MAX_SAID >> 20)]
 pub(super) struct ServerOverflow;
 
 impl ServerMeter {
-    /// Counts so many bytes more, of a message that has so many.
+    /// Adds `more` bytes to the count; `message` is the size of the current message until now. Returns an
+    /// error above either limit.
     pub(super) fn count(&self, more: usize, message: usize) -> Result<(), ServerOverflow> {
         let before = self.0.bytes.fetch_add(more, Ordering::Relaxed);
         if message > MAX_MESSAGE || before.saturating_add(more) > MAX_SAID {
@@ -38,13 +39,13 @@ impl ServerMeter {
         Ok(())
     }
 
-    /// Was it too much?
+    /// Returns true once a limit was exceeded.
     pub(super) fn is_over(&self) -> bool {
         self.0.over.load(Ordering::Relaxed)
     }
 }
 
-/// A stream of lines that ends when a line, or all of it, is too long.
+/// A stream of lines that fails when a line, or the total, is too long.
 pub(super) struct BoundedLines<R> {
     stream: R,
     meter: ServerMeter,
@@ -66,7 +67,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for BoundedLines<R> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         let more = buffer.filled().get(before..).unwrap_or_default();
-        // Lines within what was read are no longer than that.
+        // Lines within this chunk are at most as long as the chunk.
         self.line = match more.iter().rposition(|byte| *byte == b'\n') {
             Some(end) => more.len() - end - 1,
             None => self.line.saturating_add(more.len()),

@@ -1,4 +1,5 @@
-//! The tools of a server, as a model is told of them: those that the operator allows, that read, and whose schema can be.
+//! Selects the tools of a server that a model is offered: those that the operator allows and whose name,
+//! description and schema are valid.
 
 use std::collections::BTreeSet;
 
@@ -7,20 +8,22 @@ use truing_model::messages::ToolDefinition;
 
 use super::{McpServer, said, schema};
 
-/// The most bytes of a tool's name with the server's: providers take 128, and the claude program puts 13 before it.
+/// Maximum number of bytes of a tool's name with the server's: providers accept 128, and the `claude`
+/// program prefixes 13.
 const MAX_NAME: usize = 115;
-/// The most bytes of what a model is told of a tool.
+/// Maximum number of bytes of a tool's description for the model.
 const MAX_DESCRIPTION: usize = 2 << 10;
 
-/// A tool of a server.
+/// A tool of a server, as it is offered.
 pub(super) struct OfferedTool {
-    /// As the server knows it.
+    /// Name that the server uses.
     pub(super) name: String,
-    /// As the model does.
+    /// Definition that the model gets.
     pub(super) tool: ToolDefinition,
 }
 
-/// What may be called of these, and what is wrong with those that the operator allows and that may not be called.
+/// Returns the tools that may be called, and the problems of those that the operator allows but that cannot
+/// be called.
 pub(super) fn looked_at(server: &McpServer, tools: Vec<Theirs>) -> (Vec<OfferedTool>, Vec<String>) {
     let (mut offered, mut wrong) = (Vec::new(), Vec::new());
     let mut missing: BTreeSet<&str> = server.tools.iter().map(String::as_str).collect();

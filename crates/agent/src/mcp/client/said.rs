@@ -1,4 +1,4 @@
-//! What a server answers, as a model reads it: plain text within a bound, without secrets.
+//! Converts a server's result for the model: plain text within a bound, without secrets.
 
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::Value;
@@ -7,10 +7,10 @@ use truing_reader::redact::{holds_any, redact};
 
 use crate::native::CallOutput;
 
-/// How much more than is shown is searched for secrets, so that none is cut in two at the end.
+/// Bytes beyond the shown part that are searched for secrets as well, in case one crosses the end.
 const BEYOND: usize = 4 << 10;
 
-/// An answer within so many bytes.
+/// Returns a result with at most this many bytes.
 pub(super) fn shown(result: &CallToolResult, most: usize) -> CallOutput {
     let (mut texts, mut others) = (Vec::new(), 0_usize);
     for block in &result.content {
@@ -35,12 +35,12 @@ pub(super) fn shown(result: &CallToolResult, most: usize) -> CallOutput {
     CallOutput { text, is_error: result.is_error == Some(true), denied: false }
 }
 
-/// The same lines without control characters and invisible letters.
+/// Removes control characters and invisible characters; line ends and tabs remain.
 pub(super) fn plain(text: &str) -> String {
     text.chars().filter(|char| matches!(char, '\n' | '\t') || !is_hidden(*char)).collect()
 }
 
-/// At most so many bytes, without secrets, and what is left out is told.
+/// Returns at most this many bytes, without secrets, and with a note of the bytes left out.
 pub(super) fn bounded(text: &str, most: usize) -> String {
     let searched = text.get(..text.floor_char_boundary(most.saturating_add(BEYOND))).unwrap_or(text);
     let shown = redact(searched);
@@ -54,13 +54,13 @@ pub(super) fn bounded(text: &str, most: usize) -> String {
     }
 }
 
-/// Does one of the texts in it, or one of the names, hold a secret?
+/// Returns true if any text or any name in the value holds a secret.
 pub(super) fn holds_a_secret(value: &Value) -> bool {
     match value {
         Value::String(text) => holds_any(text),
         Value::Array(items) => items.iter().any(holds_a_secret),
         Value::Object(fields) => {
-            // Some secrets are told by the name that they have.
+            // Some secrets are recognized only with the name of their field.
             let named = |(name, value): (&String, &Value)| match value {
                 Value::String(text) => holds_any(&format!("{name} = \"{text}\"")),
                 Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,

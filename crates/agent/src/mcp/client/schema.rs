@@ -1,5 +1,6 @@
-//! The schema of a tool's input, written anew from what is understood of it: a provider refuses a whole request for one
-//! schema that is none, and a model need not read what nobody checks. The server checks its input itself.
+//! Rewrites the schema of a tool's input, with only the keywords that are understood. A provider rejects a
+//! whole request for one invalid schema, and the model does not need keywords that no code checks. The
+//! server checks its input itself.
 
 use std::collections::BTreeSet;
 
@@ -7,23 +8,23 @@ use serde_json::{Map, Value};
 
 use super::said;
 
-/// The most bytes of a schema.
+/// Maximum number of bytes of a schema.
 const MAX_BYTES: usize = 32 << 10;
-/// How deep it may go.
+/// The deepest nesting of a schema.
 const MAX_DEPTH: usize = 16;
-/// The most bytes of a text in it.
+/// Maximum number of bytes of a text in it.
 const MAX_TEXT: usize = 1 << 10;
-/// The most bytes of a field's name.
+/// Maximum number of bytes of a field's name.
 const MAX_NAME: usize = 64;
 /// The types of JSON.
 const TYPES: [&str; 7] = ["object", "array", "string", "number", "integer", "boolean", "null"];
-/// Where a schema's own definitions are.
+/// The keywords that hold a schema's own definitions.
 const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
 
-/// The schema of an object, without what is not understood.
+/// Returns the rewritten schema of an object, without unknown keywords.
 ///
 /// # Errors
-/// What is wrong with it.
+/// A description of the error in the schema.
 pub(super) fn checked(schema: &Map<String, Value>) -> Result<Value, String> {
     let bytes = serde_json::to_string(schema).map_or(usize::MAX, |text| text.len());
     if bytes > MAX_BYTES {
@@ -36,7 +37,7 @@ pub(super) fn checked(schema: &Map<String, Value>) -> Result<Value, String> {
     let targets =
         DEFINITIONS.iter().flat_map(|key| names(key).map(move |name| format!("#/{key}/{name}"))).collect();
     let mut written = SchemaRewriter { targets }.object(schema, 0)?;
-    // Providers take none of these at the top.
+    // Providers accept none of these at the top level.
     for key in ["anyOf", "oneOf", "allOf", "$ref", "enum"] {
         written.remove(key);
     }
@@ -44,7 +45,7 @@ pub(super) fn checked(schema: &Map<String, Value>) -> Result<Value, String> {
 }
 
 struct SchemaRewriter {
-    /// What may be referred to.
+    /// Permitted targets of references.
     targets: BTreeSet<String>,
 }
 
@@ -81,7 +82,7 @@ impl SchemaRewriter {
         }
     }
 
-    /// What is written of a keyword; none of those that are not understood.
+    /// Rewrites the value of a keyword; `None` for an unknown keyword.
     fn keyword(&self, key: &str, value: &Value, depth: usize) -> Result<Option<Value>, String> {
         let wrong = || format!("`{key}` in its schema is not as it should be");
         let deeper = depth.saturating_add(1);
@@ -122,7 +123,7 @@ impl SchemaRewriter {
         })
     }
 
-    /// Schemas by name.
+    /// Rewrites a map from names to schemas.
     fn named(&self, value: &Value, depth: usize) -> Option<Result<Value, String>> {
         let all = value.as_object()?;
         Some(all.iter().map(|(name, schema)| {
@@ -135,7 +136,7 @@ impl SchemaRewriter {
     }
 }
 
-/// One type, or several.
+/// Returns one type name, or a list of them, if all are known.
 fn types(value: &Value) -> Option<Value> {
     let known = |value: &Value| value.as_str().is_some_and(|name| TYPES.contains(&name));
     let all = value.as_array();
@@ -143,7 +144,7 @@ fn types(value: &Value) -> Option<Value> {
     is_one.then(|| value.clone())
 }
 
-/// A value that is no list and no object, and short.
+/// Returns a short value that is neither a list nor an object.
 fn scalar(value: &Value) -> Option<Value> {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => Some(value.clone()),

@@ -1,4 +1,4 @@
-//! Servers as they are configured, and the ways to them.
+//! The configuration of MCP servers, and the transports to them.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,23 +14,22 @@ use truing_core::secret::SecretString;
 use crate::mcp::{Toolset, over};
 use crate::proxy::{AllowedHost, EgressProxy};
 
-/// One server, as it is configured.
+/// The configuration of one server.
 #[derive(Clone, Debug)]
 pub struct McpServer {
-    /// The part of its tools' names that is its own: `mcp__NAME__TOOL`.
+    /// The server's part of its tools' names: `mcp__NAME__TOOL`.
     pub name: String,
-    /// The way to it.
     pub way: ServerTransport,
-    /// The tools that may be called. All others are as if it had none.
+    /// The tools that may be called. All other tools are hidden.
     pub tools: BTreeSet<String>,
-    /// The time that it has to be ready, and for one call.
+    /// Timeout of the server's start, and of each call.
     pub time: Duration,
-    /// The most bytes of one answer that a model is shown.
+    /// Maximum number of bytes of one result that a model is shown.
     pub most: usize,
 }
 
 impl McpServer {
-    /// The way out of its sandbox, if it may have one.
+    /// Returns the proxy for network access from its sandbox, if any hosts are allowed.
     pub(super) fn proxy(&self) -> Option<EgressProxy> {
         match &self.way {
             ServerTransport::Program { hosts, .. } if !hosts.is_empty() => {
@@ -43,61 +42,60 @@ impl McpServer {
         }
     }
 
-    /// The key that lists the hosts of its program.
+    /// Returns the configuration key that lists the hosts of its program.
     pub(super) fn hosts_key(&self) -> String {
         format!("mcp.{}.hosts", self.name)
     }
 }
 
-/// The way to a server.
+/// The transport to a server.
 #[derive(Clone)]
 pub enum ServerTransport {
-    /// A program that speaks over its standard streams, in the sandbox: without any network but these hosts, and without
-    /// any file but the system's programs and these folders.
+    /// A program that uses its standard streams, in the sandbox. It has no network except these hosts, and
+    /// no files except the system's programs and these folders.
     Program {
         /// The program and its arguments.
         command: Vec<String>,
-        /// The empty folder that it runs in, and cannot write to; made where there is none.
+        /// The empty, read-only folder that it runs in; created if it does not exist.
         folder: PathBuf,
         /// Folders that it may read and run programs from.
         read: Vec<PathBuf>,
-        /// The variables that it finds, besides those of every sandbox.
+        /// Environment variables, besides those of every sandbox.
         variables: Vec<(String, SecretString)>,
-        /// The places that it may connect to, through a proxy; none: it has no network at all.
+        /// The hosts that it may connect to, through a proxy; if empty, it has no network at all.
         hosts: Vec<AllowedHost>,
     },
-    /// Streamable HTTP.
+    /// A server over streamable HTTP.
     Http(ServerAddress),
-    /// HTTP with events, as servers spoke it before 2025.
+    /// HTTP with server-sent events, the transport of servers before 2025.
     Sse(ServerAddress),
-    /// In this process.
+    /// A server in this process.
     Within(InProcessServer),
 }
 
-/// Where a server is.
+/// The address of a server, with its credentials.
 #[derive(Clone, Debug)]
 pub struct ServerAddress {
-    /// Its URL.
     pub url: String,
-    /// The secret that opens it.
+    /// Bearer token of each request.
     pub token: Option<SecretString>,
-    /// Other headers of each request, none of which is shown.
+    /// Other headers of each request, whose values are never shown.
     pub(super) headers: HeaderMap,
 }
 
-/// A header that cannot be sent.
+/// An error of a header that cannot be sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum HeaderError {
-    /// It has no name of a header.
+    /// The name is not a valid header name.
     #[error("it is no header's name")]
     Name,
-    /// Its value has other characters than a header may have.
+    /// The value has characters that a header may not have.
     #[error("it holds what no header may have, such as a line break")]
     Value,
 }
 
 impl ServerAddress {
-    /// A server's place, without headers beside its token's.
+    /// Returns the address of a server, without headers except the token's.
     pub fn new(url: impl Into<String>, token: Option<SecretString>) -> Self {
         Self { url: url.into(), token, headers: HeaderMap::new() }
     }
@@ -105,7 +103,7 @@ impl ServerAddress {
     /// Adds a header to each request.
     ///
     /// # Errors
-    /// A name or a value that HTTP does not allow; neither is in the error.
+    /// [`HeaderError`] for a name or a value that HTTP does not allow; the error contains neither.
     pub fn add_header(&mut self, name: &str, value: &SecretString) -> Result<(), HeaderError> {
         let name: HeaderName = name.parse().map_err(|_| HeaderError::Name)?;
         let mut value = HeaderValue::from_str(value.expose()).map_err(|_| HeaderError::Value)?;
@@ -115,19 +113,20 @@ impl ServerAddress {
     }
 }
 
-/// Tools of this process, served to whoever holds the other end of a pipe.
+/// Tools of this process, served over an in-memory pipe.
 #[derive(Clone)]
 pub struct InProcessServer(pub(super) Arc<dyn Fn(DuplexStream) -> ServeFuture + Send + Sync>);
 
 pub(super) type ServeFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl InProcessServer {
-    /// Nobody: a server that ends at once.
+    /// Returns a server without tools, which ends at once.
     pub fn none() -> Self {
         Self(Arc::new(|_| Box::pin(std::future::ready(()))))
     }
 
-    /// The tools that this makes, for each run anew; without them, there is no server.
+    /// Returns a server whose tools `make` creates anew for each run; if it returns none, the server ends
+    /// at once.
     pub fn new<T: Toolset, F: Future<Output = Option<T>> + Send + 'static>(
         make: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self {
@@ -136,7 +135,7 @@ impl InProcessServer {
             Box::pin(async move {
                 let (reader, writer) = tokio::io::split(pipe);
                 if let Some(tools) = made.await {
-                    // Its other end is ours: that it closes is how it ends.
+                    // The result is ignored: the session ends when this process closes the other end.
                     let _ = over(Arc::new(tools), reader, writer).await;
                 }
             })

@@ -1,4 +1,4 @@
-//! One server while a run lasts: how it is begun, asked, and ended.
+//! The session with one server during a run: its start, its calls, and its end.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -36,49 +36,49 @@ use crate::mcp::MAX_MESSAGE;
 use crate::proxy::EgressProxy;
 use crate::sandbox::{COMPLAINT, JobCommand, PROXY, SandboxJob, SandboxLevel};
 
-/// The most pages of a list of tools.
+/// Maximum number of pages of a list of tools.
 const MAX_PAGES: usize = 20;
-/// How long a server may take to hear that it is over.
+/// Time that a server has to respond to the end of its session.
 const LEAVE: Duration = Duration::from_secs(2);
 /// Bytes of a pipe within this process.
 const PIPE: usize = 64 << 10;
-/// A program that was started without a way to speak with it.
+/// Error of a program that started without standard streams.
 const NO_STREAMS: &str = "it has no streams";
-/// How long the last words of a program that was ended are waited for.
+/// Time to wait for the remaining error output of a program that was killed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// A server that was begun.
+/// An open session with a server.
 pub(super) struct McpSession {
     service: McpService,
     behind: ServerHandle,
     meter: ServerMeter,
 }
 
-/// What answers, where that is ours to end.
+/// The part of a server that the session must end.
 enum ServerHandle {
-    /// A program.
+    /// A program in the sandbox.
     Process(Box<ServerProcess>),
     /// A task of this process.
     Task(JoinHandle<()>),
-    /// Others.
+    /// Nothing: a remote server.
     Nobody,
 }
 
-/// A program in the sandbox. Letting go of it ends it, with everything that it has started.
+/// A program in the sandbox. Dropping it kills the program, with every process that it started.
 struct ServerProcess {
     child: Child,
-    /// What it says on its error stream.
+    /// Reads the program's error stream.
     words: JoinHandle<CapturedOutput>,
-    /// The proxy of its program, if it has one.
+    /// The task of its proxy, if it has one.
     proxy: JoinSet<()>,
 }
 
-/// Why a server is of no use.
+/// The reason that a server cannot be used.
 #[derive(Debug, Default)]
 pub(super) struct ServerFailure {
-    /// What it did, in our words.
+    /// Description of the failure, in Truing's words.
     pub(super) what: String,
-    /// What it said of it, if it did.
+    /// The server's own output about it, if there was any.
     pub(super) said: String,
 }
 
@@ -88,16 +88,16 @@ impl<T: Into<String>> From<T> for ServerFailure {
     }
 }
 
-/// Why a call came to nothing.
+/// The reason that a call failed.
 pub(super) enum CallError {
-    /// The server says that it cannot be done.
+    /// The server reports that the call cannot be done.
     Refused(String),
-    /// The server is of no use any more.
+    /// The server cannot be used any more.
     Lost(ServerFailure),
 }
 
 impl McpSession {
-    /// Begins one: the server runs, and has said what it is.
+    /// Opens a session: starts the server and completes the handshake.
     pub(super) async fn open(
         way: &ServerTransport,
         proxy: Option<EgressProxy>,
@@ -140,7 +140,7 @@ impl McpSession {
         }
     }
 
-    /// Its tools, of which these are wanted.
+    /// Lists the server's tools until all of `wanted` are found or the list ends.
     pub(super) async fn tools(&self, wanted: &BTreeSet<String>) -> Result<Vec<Tool>, ServerFailure> {
         let (mut tools, mut missing) = (Vec::new(), wanted.len());
         let mut cursor = None;
@@ -163,30 +163,30 @@ impl McpSession {
         Err(format!("its list of tools has more than {MAX_PAGES} pages").into())
     }
 
-    /// Calls a tool.
+    /// Calls a tool and returns its result.
     pub(super) async fn call(&self, tool: &str, arguments: JsonObject) -> Result<CallToolResult, CallError> {
         let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        // A request for more input, or a task that goes on, is none that anybody here would answer.
+        // Requests for more input and tasks that continue are not supported here.
         match self.service.peer().call_tool_once(request).await.map_err(words)? {
             CallToolResponse::Complete(result) => Ok(result),
             CallToolResponse::InputRequired(_) | CallToolResponse::Task(_) => Err(CallError::Refused(
                 "the tool wants more than a call: that is not offered here".to_owned(),
             )),
-            // What the library may know one day.
+            // Result kinds that later versions of the library may add.
             _ => Err(CallError::Refused("the tool's answer is of no known kind".to_owned())),
         }
     }
 
-    /// Ends what is of no use any more; why that is so, with what its program says.
+    /// Ends a session that failed. Returns the reason, with the program's error output.
     pub(super) async fn lost(self, why: ServerFailure) -> ServerFailure {
         let Self { service, behind, meter } = self;
         drop(service);
         behind.lost(why, &meter).await
     }
 
-    /// Ends it.
+    /// Ends the session and its server.
     pub(super) async fn end(mut self) {
-        // What does not hear it is ended below.
+        // A server that does not respond is killed below.
         let _ = self.service.close_with_timeout(LEAVE).await;
         self.behind.end().await;
     }
@@ -204,7 +204,7 @@ impl ServerHandle {
         }
     }
 
-    /// Ends it. That it said too much comes before all other reasons.
+    /// Ends the server. If it exceeded its bytes, that replaces any other reason.
     async fn lost(self, why: ServerFailure, meter: &ServerMeter) -> ServerFailure {
         let said = self.end().await;
         let why = if meter.is_over() { ServerFailure::from(ServerOverflow.to_string()) } else { why };
@@ -213,7 +213,7 @@ impl ServerHandle {
 }
 
 impl ServerProcess {
-    /// Starts it, and gives what it reads from.
+    /// Starts the program and returns its standard input.
     fn start(job: &SandboxJob) -> Result<(Self, ChildStdin), ServerFailure> {
         let mut command = job.command().map_err(not_started)?;
         command.stdin(Stdio::piped());
@@ -222,7 +222,8 @@ impl ServerProcess {
         Ok((process, input))
     }
 
-    /// The same, with a proxy as its one way out. It reads from what the proxy's socket came by.
+    /// Starts the program with a proxy as its only network access. Its input is the stream that handed over
+    /// the proxy's socket.
     async fn start_with(
         mut job: SandboxJob,
         proxy: EgressProxy,
@@ -252,16 +253,16 @@ impl ServerProcess {
         let words = tokio::spawn(async move {
             let mut heard =
                 CapturedOutput::of(&CommandBounds { time: Duration::MAX, written: None, whole: false });
-            // Beyond its bound it may write to nobody.
+            // Beyond its bound the error stream is no longer read.
             let _ = heard.hear(stream).await;
             heard
         });
         Ok(Self { child, words, proxy: JoinSet::new() })
     }
 
-    /// What it said on its error stream.
+    /// Kills the program and returns its error output.
     async fn end(mut self) -> String {
-        // It may have ended.
+        // The error is ignored: the program may already have ended.
         let _ = self.child.kill().await;
         let heard = timeout(LAST_WORDS, self.words).await;
         let text = heard.ok().and_then(Result::ok).map(|heard| heard.text()).unwrap_or_default();
@@ -273,19 +274,19 @@ fn not_started(error: impl std::fmt::Display) -> String {
     format!("it cannot be started: {error}")
 }
 
-/// A program in the sandbox, and what it may see.
+/// Builds the sandbox job of a server's program, with the files that it may read.
 fn job(
     command: &[String],
     folder: &Path,
     read: &[PathBuf],
     variables: &[(String, truing_core::secret::SecretString)],
 ) -> Result<SandboxJob, String> {
-    // Nothing is written to it, so that all may run in the same, and nothing is left of one that is killed.
+    // The folder is read-only in the job: all servers may share it, and a killed one leaves nothing in it.
     std::fs::create_dir_all(folder).map_err(not_started)?;
     let run = JobCommand::Program(command.iter().map(Into::into).collect());
-    // Only there it has no network but its own.
+    // Only at this level does the program have a network of its own.
     let mut job = SandboxJob::new(SandboxLevel::Full, folder, run).map_err(not_started)?;
-    // Event loops are woken over sockets of their own.
+    // Event loops use sockets to wake themselves.
     job.sockets = true;
     for folder in read {
         let told =
@@ -299,7 +300,7 @@ fn job(
 
 type ServiceResult = Result<McpService, ServerFailure>;
 
-/// Over a pipe.
+/// Opens a session over a pipe.
 async fn over(
     reader: impl AsyncRead + Send + Unpin + 'static,
     writer: impl AsyncWrite + Send + Unpin + 'static,
@@ -309,8 +310,8 @@ async fn over(
     begun(AsyncRwTransport::new_client(lines, writer).with_max_line_length(MAX_MESSAGE)).await
 }
 
-/// Over streamable HTTP. A server that refuses to shake hands may be of the newest protocol, which knows no such thing: it
-/// is asked again, in its own way.
+/// Opens a session over streamable HTTP. A server that rejects the handshake may use the newest protocol,
+/// which has none: the request is then repeated in that protocol.
 async fn over_http(web: &WebClient, url: &str) -> ServiceResult {
     let transport = || {
         let config = StreamableHttpClientTransportConfig::with_uri(url)
@@ -326,7 +327,8 @@ async fn over_http(web: &WebClient, url: &str) -> ServiceResult {
     greeted(transport(), newest).await.map_err(|_| unbegun(&refused))
 }
 
-/// Does the server say that it does not shake hands? One that is to be opened otherwise does not say that.
+/// Returns true if the server rejects the handshake itself (400 or 404). A server that requires other
+/// credentials uses another status.
 fn is_refusal(error: &ClientInitializeError) -> bool {
     if let ClientInitializeError::TransportError { error, .. } = error {
         let error = error.error.downcast_ref::<StreamableHttpError<WebError>>();
@@ -340,7 +342,8 @@ fn is_refusal(error: &ClientInitializeError) -> bool {
     matches!(error, ClientInitializeError::JsonRpcError(_))
 }
 
-/// Shakes hands: a server that is older may answer nothing at all to the newer way to begin, and nearly all know this one.
+/// Opens a session with the older handshake: an older server may not respond to the newer one at all, and
+/// nearly all servers support this one.
 async fn begun<T: Transport<RoleClient> + 'static>(transport: T) -> ServiceResult {
     greeted(transport, ClientLifecycleMode::Initialize).await.map_err(|error| unbegun(&error))
 }
@@ -356,7 +359,7 @@ async fn greeted<T: Transport<RoleClient> + 'static>(
     serve_client_with_lifecycle(config, QuietTransport(transport), how).await
 }
 
-/// Why a session could not be begun.
+/// Describes the failure to open a session.
 fn unbegun(error: &ClientInitializeError) -> ServerFailure {
     if let ClientInitializeError::TransportError { error, .. } = error {
         return sending(error);
@@ -386,7 +389,7 @@ fn words(error: ServiceError) -> CallError {
     })
 }
 
-/// Why nothing could be sent, without the library's own words around ours.
+/// Describes a failure to send, without the library's text around the cause.
 fn sending(error: &DynamicTransportError) -> ServerFailure {
     let error = error.error.as_ref();
     match error.downcast_ref::<StreamableHttpError<WebError>>() {
@@ -395,7 +398,7 @@ fn sending(error: &DynamicTransportError) -> ServerFailure {
     }
 }
 
-/// A transport without what nobody asked for: notices of a server are of no use to a run, and only fill logs.
+/// A transport that drops a server's notifications: they have no use in a run and only fill logs.
 struct QuietTransport<T>(T);
 
 impl<T: Transport<RoleClient>> Transport<RoleClient> for QuietTransport<T> {

@@ -1,5 +1,5 @@
-//! HTTP with events, as servers spoke it before streamable HTTP: one request whose answer never ends, and which says
-//! first where messages are to be sent.
+//! The HTTP transport with server-sent events from before streamable HTTP: one request whose response never
+//! ends. Its first event gives the address for messages.
 
 use futures_util::stream::{BoxStream, StreamExt as _};
 use reqwest::{Method, Url};
@@ -12,12 +12,12 @@ use sse_stream::Sse;
 
 use super::web::{EVENTS, WebClient, WebError, is};
 
-/// The event that says where messages are to be sent.
+/// The event that gives the address for messages.
 const ENDPOINT: &str = "endpoint";
-/// The event of a message, if it is named.
+/// The event of a message, if the event has a name.
 const MESSAGE: &str = "message";
 
-/// A server's events.
+/// The event stream of a server, and the address for messages to it.
 pub(super) struct SseTransport {
     web: WebClient,
     to: Url,
@@ -25,7 +25,7 @@ pub(super) struct SseTransport {
 }
 
 impl SseTransport {
-    /// Asks for them and waits until the server has said where it listens.
+    /// Opens the event stream and waits for the address of messages.
     pub(super) async fn open(web: WebClient, url: &str) -> Result<Self, String> {
         let response = web.asks(Method::GET, url, EVENTS).send().await;
         let response = response.map_err(|error| WebError::from(error).to_string())?;
@@ -46,7 +46,8 @@ impl SseTransport {
     }
 }
 
-/// Where messages go: nowhere but to the server that was configured, which alone is to know the token.
+/// Resolves the address for messages. It must be on the configured server, which alone may receive the
+/// token.
 fn place(url: &str, said: &str) -> Result<Url, String> {
     let base = Url::parse(url).map_err(|error| format!("its address is no URL: {error}"))?;
     let to =
@@ -76,7 +77,7 @@ impl Transport<RoleClient> for SseTransport {
         loop {
             let event = self.events.next().await?.ok()?;
             let is_message = event.event.as_deref().is_none_or(|kind| kind == MESSAGE);
-            // What is no message is not heard, as with a pipe.
+            // Events that are not messages are skipped, as on a pipe.
             if let (true, Some(Ok(message))) =
                 (is_message, event.data.map(|data| serde_json::from_str(&data)))
             {

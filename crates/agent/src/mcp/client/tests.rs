@@ -1,4 +1,5 @@
-//! What becomes of a run's servers: over a pipe in this process and over HTTP on this machine, well and badly behaved.
+//! Tests of a run's MCP servers: over a pipe in this process and over HTTP on this machine, with valid and
+//! invalid behaviour.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -51,7 +52,7 @@ impl RunTools for Own {
     }
 }
 
-/// Tools of this process: one that says what it was told, and some that do not only read.
+/// Tools of this process: one that repeats its input, and some that change data.
 struct Echo;
 
 #[async_trait]
@@ -102,7 +103,7 @@ fn told(problems: &[ServerProblem]) -> Vec<&str> {
     problems.iter().map(|problem| problem.what.as_str()).collect()
 }
 
-/// What a scripted server does with a request.
+/// The reaction of a scripted server to a request.
 enum Does {
     Result(Value),
     Error(&'static str),
@@ -112,7 +113,7 @@ enum Does {
     Says(Vec<u8>),
 }
 
-/// A server that listens to a pipe and does this with each method and its parameters.
+/// Returns a server on a pipe that reacts to each method and its parameters in this way.
 fn scripted(does: impl Fn(&str, &Value) -> Does + Send + Sync + 'static) -> ServerTransport {
     let does = Arc::new(does);
     ServerTransport::Within(InProcessServer(Arc::new(move |pipe| {
@@ -147,7 +148,7 @@ fn scripted(does: impl Fn(&str, &Value) -> Does + Send + Sync + 'static) -> Serv
     })))
 }
 
-/// What a server that behaves says to this.
+/// Returns the reaction of a valid server to this method.
 fn well(method: &str) -> Does {
     Does::Result(match method {
         "initialize" => json!({"protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
@@ -157,7 +158,7 @@ fn well(method: &str) -> Does {
     })
 }
 
-/// Starts one, calls its tool, and ends it.
+/// Starts a server, calls its tool, and ends it.
 async fn tried(way: ServerTransport) -> (CallOutput, Vec<ServerProblem>) {
     let servers = McpServers::start(&[server(way, &["say"])]).await;
     let output = servers.beside(&Own).call("mcp__docs__say", &json!({"word": "x"})).await;
@@ -179,7 +180,7 @@ async fn what_the_operator_allows_and_what_reads_is_offered_beside_the_runs_own_
     assert_eq!(tools.call("mcp__docs__say", &json!({"word": "hello"})).await.text, "say: hello");
     let failed = tools.call("mcp__docs__say", &json!({"word": 1})).await;
     assert!(failed.is_error && failed.text.contains("has to be text"), "{failed:?}");
-    // Not in the list, whatever the server would do.
+    // A tool that is not in the list is not called.
     assert_eq!(tools.call("mcp__docs__other", &json!({"word": "x"})).await.text, "own mcp__docs__other");
     let problems = servers.end().await;
     assert_eq!(
@@ -386,7 +387,7 @@ async fn no_secret_and_nothing_endless_is_handed_to_a_server() {
     let key = format!("AKIA{}", "ABCDEFGHIJKLMNOP");
     let token = format!("ghp_{}", "a1B2c3D4e5F6".repeat(3));
     truing_core::given_secrets::keep("a-word-of-the-operators");
-    // Secrets of no known form, too, and what this process was given.
+    // Also secrets of no known form, and secrets that were given to this process.
     let password = ["hun", "ter2abc"].concat();
     for input in [
         json!({"a": token}),
@@ -409,7 +410,7 @@ async fn no_secret_and_nothing_endless_is_handed_to_a_server() {
     assert_eq!(servers.end().await, []);
 }
 
-/// Serves on this machine; the address.
+/// Serves on this machine, and returns the address.
 async fn listens<F: Future<Output = McpResponse> + Send + 'static>(
     answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
 ) -> String {
@@ -442,7 +443,7 @@ async fn a_server_over_http_is_asked_with_its_token() {
     assert!(told(&problems)[0].starts_with("it cannot be reached: "), "{problems:?}");
 }
 
-/// A server of the newest protocol alone, in which nobody shakes hands.
+/// A server that supports only the newest protocol, which has no handshake.
 struct Newest(ToolsetHandler);
 
 impl ServerHandler for Newest {
@@ -490,7 +491,7 @@ async fn a_server_that_does_not_shake_hands_is_asked_in_its_own_way_and_at_its_v
     assert_eq!(told(&problems), ["it answers 404 Not Found"]);
 }
 
-/// An answer of this kind that goes on for so many pieces.
+/// Returns a response of this type with a nearly endless body.
 fn endless(kind: &'static str, piece: &'static [u8]) -> McpResponse {
     let piece = Bytes::from(piece.repeat(1000));
     let pieces = futures_util::stream::repeat_with(move || Ok::<_, Infallible>(Frame::data(piece.clone())));
@@ -532,7 +533,8 @@ async fn what_a_server_over_http_does_instead_of_answering_is_bounded_and_told()
     }
 }
 
-/// A server with events that this header opens: it says where it listens, and answers there.
+/// Returns the address of a server with events that requires this header: it sends its endpoint, and
+/// answers there.
 async fn with_events(place: &'static str, header: &'static str, opens: String) -> String {
     let (say, said) = tokio::sync::mpsc::channel::<String>(8);
     let said = Arc::new(Mutex::new(Some(said)));

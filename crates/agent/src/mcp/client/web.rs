@@ -1,4 +1,4 @@
-//! Requests to a server over HTTP: with its token and headers, within bounds, and to no other place.
+//! HTTP requests to a server: with its token and headers, within bounds, and to no other host.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -19,17 +19,17 @@ use truing_core::secret::SecretString;
 use super::ServerAddress;
 use super::bound::{ServerMeter, ServerOverflow};
 
-/// How long a connection may take.
+/// Timeout of a connection.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long the end of a session may take.
+/// Timeout of the request that ends a session.
 const LEAVE: Duration = Duration::from_secs(2);
-/// The media types of answers.
+/// The media types of responses.
 const JSON: &str = "application/json";
 pub(super) const EVENTS: &str = "text/event-stream";
 /// The header that names a session.
 const SESSION: &str = "mcp-session-id";
 
-/// A client for one server. Cheap to clone.
+/// An HTTP client for one server. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct WebClient {
     http: reqwest::Client,
@@ -37,19 +37,19 @@ pub(super) struct WebClient {
     meter: ServerMeter,
 }
 
-/// Why a request came to nothing.
+/// The reason that a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WebError {
-    /// It was not answered.
+    /// There was no response.
     #[error("it cannot be reached: {0}")]
     Unreachable(String),
-    /// It was refused.
+    /// The status reports a failure.
     #[error("it answers {0}")]
     Status(StatusCode),
-    /// The answer is too long.
+    /// The response is too long.
     #[error(transparent)]
     TooMuch(#[from] ServerOverflow),
-    /// The answer is something else.
+    /// The response is not JSON-RPC.
     #[error("its answer is no JSON-RPC")]
     Other,
 }
@@ -66,7 +66,7 @@ impl From<WebError> for StreamableHttpError<WebError> {
     }
 }
 
-/// An error and what it comes from.
+/// Joins the messages of an error and its sources, without repetition.
 pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut all = vec![error.to_string()];
     let mut next = error.source();
@@ -88,7 +88,7 @@ impl WebClient {
             .retry(reqwest::retry::never())
             .default_headers(address.headers.clone())
             .connect_timeout(CONNECT);
-        // The environment's proxy is for the way out; a server on this machine is not on it.
+        // The environment's proxy is for the internet; a server on this machine is reached directly.
         let url = Url::parse(&address.url).map_err(|error| format!("its address is no URL: {error}"))?;
         if url.host_str().is_some_and(truing_core::loopback::is_loopback) {
             http = http.no_proxy();
@@ -97,7 +97,7 @@ impl WebClient {
         Ok(Self { http, token: address.token.clone(), meter })
     }
 
-    /// A request that opens the server.
+    /// Builds a request with the server's token.
     pub(super) fn asks(&self, method: Method, url: &str, accepts: &'static str) -> RequestBuilder {
         let request = self.http.request(method, url).header(ACCEPT, accepts);
         match &self.token {
@@ -106,7 +106,7 @@ impl WebClient {
         }
     }
 
-    /// The body of an answer.
+    /// Reads the body of a response, within its bound.
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, WebError> {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
@@ -116,7 +116,7 @@ impl WebClient {
         Ok(body)
     }
 
-    /// The events of an answer. One that is too long ends them.
+    /// Returns the events of a response. An event that is too long ends the stream with an error.
     pub(super) fn events(&self, response: Response) -> BoxStream<'static, Result<Sse, SseError>> {
         let chunks = unfold(Some((response, self.meter.clone(), 0)), |state| async {
             let (mut response, meter, event) = state?;
@@ -136,7 +136,7 @@ impl WebClient {
     }
 }
 
-/// The bytes of the event that is not over, once these are added.
+/// Returns the bytes of the unfinished event after this chunk.
 fn open(event: usize, chunk: &Bytes) -> usize {
     let ends = |end: &[u8]| chunk.windows(end.len()).rposition(|part| part == end).map(|at| at + end.len());
     match ends(b"\n\n").max(ends(b"\r\n\r\n")) {
@@ -145,7 +145,7 @@ fn open(event: usize, chunk: &Bytes) -> usize {
     }
 }
 
-/// Is the answer of this media type?
+/// Returns true if the response has this media type.
 pub(super) fn is(headers: &HeaderMap, media: &str) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(media))
@@ -206,12 +206,12 @@ impl StreamableHttpClient for WebClient {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        // Whether it forgets the session is its own affair.
+        // The status is ignored: the server decides how it ends its session.
         request.send().await.map_err(WebError::from)?;
         Ok(())
     }
 
-    /// Never: what a server says without being asked is not heard.
+    /// Always fails: messages that a server sends without a request are not read.
     async fn get_stream(
         &self,
         _: Arc<str>,

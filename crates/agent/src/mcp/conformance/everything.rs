@@ -1,5 +1,6 @@
-//! A server with one of each thing that the suite asks for. What is served as `truing mcp serve` serves it (a tool that
-//! answers with text, the lists, unknown tools, the door before it) is the same code; the rest is here, and nowhere else.
+//! A server with one of each feature that the suite tests. The parts that `truing mcp serve` has as well
+//! (tools with text results, the lists, unknown tools, the endpoint) use the same code. All others exist
+//! only here.
 
 use async_trait::async_trait;
 use rmcp::ServerHandler;
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::super::{McpTool, ToolCallResult, ToolHints, Toolset, ToolsetHandler};
 
-/// A picture of one point, and a sound of no length.
+/// An image of one pixel, and a sound of length zero.
 const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==";
 const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQAAAAA=";
@@ -24,7 +25,7 @@ const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQAAAAA="
 /// The tools of the suite.
 pub(super) struct SuiteTools;
 
-/// Tools that answer with more than text, or with no result.
+/// Tools whose results are more than text, or that have no result.
 const OTHERS: [&str; 6] = [
     "test_image_content",
     "test_audio_content",
@@ -33,7 +34,7 @@ const OTHERS: [&str; 6] = [
     "test_tool_with_progress",
     "test_missing_capability",
 ];
-/// Tools that answer with text.
+/// Tools whose results are text.
 const PLAIN: [&str; 6] = [
     "test_simple_text",
     "test_headers",
@@ -56,7 +57,7 @@ impl Toolset for SuiteTools {
     fn tools(&self) -> Vec<McpTool> {
         let schema = |name: &str| match name {
             "json_schema_2020_12_tool" => keywords(),
-            // What is said in a header as well, which the two have to agree on.
+            // A value that is sent in a header as well; the two must agree.
             "test_headers" => json!({
                 "type": "object",
                 "properties": {"region": {"type": "string", "x-mcp-header": "Region"}},
@@ -86,7 +87,7 @@ impl Toolset for SuiteTools {
     }
 }
 
-/// A schema with the words that must not be lost on the way.
+/// A schema with keywords that the server must preserve.
 fn keywords() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -111,10 +112,10 @@ fn keywords() -> Value {
     })
 }
 
-/// The product's handler of those tools, and what a product may have besides.
+/// The product's handler of those tools, with features of the suite that the product lacks.
 pub(super) struct SuiteServer(pub(super) ToolsetHandler);
 
-/// A result that is written here as JSON, in the library's terms.
+/// Converts a result from JSON to the library's type.
 fn said<T: DeserializeOwned>(mut value: Value) -> Result<T, ErrorData> {
     value["resultType"] = "complete".into();
     serde_json::from_value(value).map_err(|error| ErrorData::internal_error(error.to_string(), None))

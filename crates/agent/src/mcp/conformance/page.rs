@@ -1,4 +1,4 @@
-//! The page of the documentation that tells of each scenario whether it passes, or why it does not count.
+//! The documentation page with the result of each scenario, or the reason that the scenario does not count.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -18,7 +18,8 @@ are the product's; prompts, resources, completions and tools that answer with pi
 
 ";
 
-/// What does not count: how the name begins, at which revision (none: at each), and why.
+/// A scenario that does not count: the beginning of its name, the revision (`None` for all), and the
+/// reason.
 type ExcusedScenario = (&'static str, Option<&'static str>, &'static str);
 
 const SERVER: &[ExcusedScenario] = &[
@@ -62,17 +63,17 @@ const CLIENT: &[ExcusedScenario] = &[
     ),
 ];
 
-/// What the suite says of one scenario.
+/// The suite's result of one scenario.
 pub(super) struct ScenarioRow {
     revision: String,
     name: String,
-    /// In its words: `2 passed, 1 failed`.
+    /// Text of the suite: `2 passed, 1 failed`.
     said: String,
     passes: bool,
 }
 
 impl ScenarioRow {
-    /// From a line of its summary: `✓ tools-list: 2 passed, 0 failed`.
+    /// Parses a line of the suite's summary: `✓ tools-list: 2 passed, 0 failed`.
     pub(super) fn of(revision: &str, line: &str) -> Option<Self> {
         let (mark, rest) = line.split_once(' ')?;
         let (name, said) = rest.split_once(": ")?;
@@ -130,7 +131,7 @@ impl ProtocolSide {
     }
 }
 
-/// The page must be what was said, and whatever counts must pass.
+/// Checks that the page matches the results, and that every scenario that counts passes.
 pub(super) fn is_current(parts: &[ProtocolSide]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/mcp-conformance.md");
     let mut page = HEAD.to_owned();

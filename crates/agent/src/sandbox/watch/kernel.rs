@@ -1,4 +1,5 @@
-//! Objects of the kernel whose number it says, and not their size: the machine's growth says how much they are.
+//! Kernel objects whose number is known, but not their size: the growth of the machine's memory shows their
+//! size.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -7,21 +8,22 @@ use rustix::fs::{Mode, OFlags, openat, readlinkat};
 
 use super::{CHUNK, JobWatcher, ProcessStatus, files, kib};
 
-/// The most that the kernel keeps of a mapping, a lock of a file, and an entry of `epoll`, in bytes.
+/// Maximum number of bytes that the kernel keeps for a mapping, a file lock, and an `epoll` entry.
 const MAPPING: u64 = 512;
 const LOCK: u64 = 512;
 const POLLED: u64 = 256;
-/// The same of an open file of which no more is known.
+/// Maximum number of bytes of an open file of unknown kind.
 const SMALL_FILE: u64 = 64 << 10;
-/// Open files that can hold far more than others, by the beginning of their names: what was read of a process stays there, a
-/// socket keeps pages of which it was sent a byte, and rules are as many as there are files.
+/// Open files that can hold far more than others, by the beginning of their names. Data read from a process
+/// stays in memory, a socket keeps whole pages for single bytes, and a ruleset can have a rule for every
+/// file.
 const LARGE_FILES: [(&str, u64); 3] =
     [("/proc/", 16 << 20), ("socket:", 16 << 20), ("anon_inode:[landlock-ruleset]", 16 << 20)];
 const EVENT_POLL: &str = "anon_inode:[eventpoll]";
 
 impl JobWatcher {
-    /// The most that objects can hold whose number the kernel says, and not their size. Counted until that is more than
-    /// the limit.
+    /// Returns the most bytes of the objects whose number is known, but not their size. Stops once the sum
+    /// exceeds the limit.
     pub(super) fn objects(&self, processes: &BTreeMap<u32, ProcessStatus>) -> u64 {
         let limit = self.limits.memory;
         let mut all = self.lines("locks", limit / LOCK).saturating_mul(LOCK);
@@ -41,7 +43,7 @@ impl JobWatcher {
         all
     }
 
-    /// The most that one open file of a process can hold.
+    /// Returns the most bytes that one open file of a process can hold.
     fn held_by(&self, pid: u32, number: &str) -> u64 {
         let Ok(target) = readlinkat(&self.proc, format!("{pid}/fd/{number}"), Vec::new()) else { return 0 };
         let target = target.to_string_lossy();
@@ -55,7 +57,7 @@ impl JobWatcher {
         }
     }
 
-    /// Lines of a file of a process, as a thread of it sees it that has not ended.
+    /// Counts the lines of a file of a process, read through a thread that has not ended.
     fn lines_of(&self, pid: u32, file: &str, most: u64) -> u64 {
         let first = self.lines(&format!("{pid}/{file}"), most);
         if first > 0 {
@@ -65,7 +67,7 @@ impl JobWatcher {
         threads.map(|thread| self.lines(&format!("{pid}/task/{thread}/{file}"), most)).max().unwrap_or(0)
     }
 
-    /// The number of lines of a file, read until there are more than this.
+    /// Counts the lines of a file, up to just above `most`.
     fn lines(&self, path: &str, most: u64) -> u64 {
         let Ok(file) = openat(&self.proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
             return 0;
@@ -80,9 +82,9 @@ impl JobWatcher {
         lines
     }
 
-    /// The kernel's own memory of the machine, in bytes, by two sums. The first has objects alone. The second has all that no
-    /// process, file or cache has, such as pages on their way through sockets; but also free pages that a processor keeps,
-    /// so that it can miss as much.
+    /// Returns the machine's own kernel memory in bytes, by two sums. The first has objects alone. The
+    /// second has all memory outside processes, files and caches, such as pages in flight through sockets.
+    /// It also includes free pages that processors hold back, and can therefore miss growth of that size.
     pub(super) fn kernel_of_machine(&self) -> Option<[u64; 2]> {
         self.read("meminfo").map(|told| {
             let sum = |names: &[&str]| names.iter().map(|name| kib(&told, name)).sum::<u64>();

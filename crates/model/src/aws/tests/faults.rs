@@ -1,4 +1,4 @@
-//! Whatever is wrong is named, with what to look at, after at most two requests.
+//! Tests that each fault is named with advice, after at most two requests.
 
 use std::time::SystemTime;
 
@@ -9,14 +9,14 @@ use truing_fakes::model::{AWS_KEY_ID, aws_secret_key};
 use super::{Place, ROLE, assert_clean, keys, later};
 use crate::aws::KeyFault;
 
-/// A fault that stays, and how many requests came before it.
+/// Returns a lasting fault, and the number of requests before it.
 async fn fault(place: &Place) -> (String, usize) {
     let (KeyFault { words, is_passing }, asked) = any_fault(place).await;
     assert!(!is_passing, "{words}");
     (words, asked)
 }
 
-/// A fault that may pass, and how many requests came before it.
+/// Returns a temporary fault, and the number of requests before it.
 async fn outage(place: &Place) -> (String, usize) {
     let (KeyFault { words, is_passing }, asked) = any_fault(place).await;
     assert!(is_passing, "{words}");
@@ -49,7 +49,7 @@ async fn without_any_keys_each_place_is_named() {
     assert_eq!(asked, 0);
     let place = place.with("AWS_WEB_IDENTITY_TOKEN_FILE", "/nowhere");
     assert_says(&fault(&place).await.0, &["without AWS_ROLE_ARN"]);
-    // Nobody listens there.
+    // No service listens at this port.
     let place = place
         .with("AWS_EC2_METADATA_DISABLED", "")
         .with("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9");
@@ -101,7 +101,7 @@ async fn a_service_that_is_down_is_named_by_its_address_and_asked_twice_at_most(
     assert_eq!(asked, 2);
     let place = place.with("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9");
     assert_says(&outage(&place).await.0, &["AWS STS (http://127.0.0.1:9) cannot be reached"]);
-    // A key is not sent where others could read it.
+    // A key is not sent if others could read it.
     let place = place.with("AWS_ENDPOINT_URL_STS", "http://sts.example.org");
     assert_says(&fault(&place).await.0, &["http://sts.example.org", "https://"]);
 

@@ -1,4 +1,5 @@
-//! Keys are kept while they last, fetched early, by one call at a time, and replaced where a service says so.
+//! Tests that keys are kept while they are valid, fetched early by one call at a time, and replaced if a
+//! service refuses them.
 
 use std::time::{Duration, SystemTime};
 
@@ -33,12 +34,12 @@ async fn many_calls_at_once_fetch_once() {
         calls.join_all()
     };
     assert_eq!(ask(now).await, vec![Ok(given(1)); 20]);
-    // Those who would wait for an early one use what they have.
+    // During an early renewal the other calls use the current keys.
     place.aws.behave(|aws| aws.ends = later(now, 120));
     let all = ask(later(now, 56)).await;
     assert!(all.iter().all(|keys| [Ok(given(1)), Ok(given(2))].contains(keys)), "{all:?}");
     assert_eq!(place.aws.log(), [STS_LOGGED; 2]);
-    // Nor does a service that is down hear from each of them.
+    // A failing service also gets only one request.
     place.aws.behave(|aws| aws.denied = vec![ROLE.to_owned()]);
     assert!(ask(later(now, 121)).await.iter().all(Result::is_err));
     assert_eq!(place.aws.log().len(), 3);
@@ -60,7 +61,7 @@ async fn keys_that_are_still_valid_outlast_a_failed_fetch() {
     assert!(fault.words.contains(ROLE), "{fault:?}");
     assert_eq!(keys(&chain, later(now, 61)).await, Err(fault));
     assert_eq!(place.aws.log().len(), 3);
-    // And comes back.
+    // The role is granted again.
     place.aws.behave(|aws| (aws.denied, aws.ends) = (Vec::new(), later(now, 200)));
     assert_eq!(keys(&chain, later(now, 62)).await, Ok(given(2)));
 }
@@ -82,13 +83,13 @@ async fn a_token_is_read_at_each_fetch() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
     assert_eq!(keys(&chain, now).await, Ok(given(1)));
-    // The first one has ended meanwhile, and another is in the file.
+    // The first token has expired meanwhile, and the file has another.
     let path = place.write("token", &web_identity("pod-1", AUDIENCE, -1));
     assert!(keys(&place.chain(), now).await.is_err());
     place.write("token", &web_identity("pod-1", AUDIENCE, 3600));
     place.aws.behave(|aws| aws.ends = later(now, 180));
     assert_eq!(keys(&chain, later(now, 70)).await, Ok(given(2)));
-    // And then it is gone.
+    // The file is then removed.
     std::fs::remove_file(&path).unwrap();
     let fault = keys(&chain, later(now, 181)).await.unwrap_err();
     assert!(fault.words.contains(path.to_str().unwrap()), "{fault:?}");
@@ -101,10 +102,10 @@ async fn keys_that_a_service_calls_expired_are_replaced_once() {
     let (chain, now) = (place.chain(), SystemTime::now());
     let first = keys(&chain, now).await.unwrap();
     assert_eq!(chain.instead_of(&first, &|| now).await, Ok(Some(given(2))));
-    // Another call that used the first ones finds the second ones.
+    // Another call that used the first keys gets the second ones.
     assert_eq!(chain.instead_of(&first, &|| now).await, Ok(Some(given(2))));
     assert_eq!(place.aws.log().len(), 2);
-    // Where the same comes again there is nothing to try.
+    // If the chain returns the same keys, there is nothing to retry.
     let place = place.with("AWS_ACCESS_KEY_ID", "AKIDFIRST").with("AWS_SECRET_ACCESS_KEY", "a-fixed-secret");
     let chain = place.chain();
     let fixed = keys(&chain, now).await.unwrap();
@@ -127,7 +128,7 @@ async fn the_time_is_read_after_keys_came_and_after_another_call_had_its_turn() 
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
     let late = || if place.aws.log().is_empty() { now } else { later(now, 56) };
-    // The second call waits for the first one, and finds keys that are to be renewed.
+    // The second call waits for the first one, and gets keys that must be renewed.
     let (first, second) = tokio::join!(keys(&chain, now), chain.keys(&late));
     assert_eq!((first, second), (Ok(given(1)), Ok(given(2))));
 
@@ -159,7 +160,7 @@ async fn metadata_that_gave_keys_before_is_away_and_not_missing() {
     drop(aws);
     let fault = keys(&chain, later(now, 61)).await.unwrap_err();
     assert!(fault.is_passing && fault.words.contains("an instance's metadata at"), "{fault:?}");
-    // A machine that never had any may be no instance.
+    // A machine that never had keys may be no instance.
     let fault = keys(&others.chain(), now).await.unwrap_err();
     assert!(!fault.is_passing, "{fault:?}");
 }

@@ -1,4 +1,4 @@
-//! Signatures by AWS's published rules.
+//! Tests of signatures against AWS's published rules.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::aws::{AwsKeys, AwsLogin, AwsService, KeySource};
 
-/// The keys of AWS's own examples; not in one piece, since they look like somebody's.
+/// Returns the keys of AWS's own examples; split, because scanners would take them for real ones.
 fn example(session_token: Option<SecretString>) -> AwsLogin {
     AwsLogin {
         service: AwsService::Messages { workspace_id: "wrkspc_1".to_owned() },
@@ -28,7 +28,7 @@ fn keys(login: &AwsLogin) -> &AwsKeys {
     }
 }
 
-/// 2015-08-30T12:36:00Z, when all of AWS's examples are.
+/// Returns 2015-08-30T12:36:00Z, the time of all of AWS's examples.
 fn then() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_440_938_160)
 }
@@ -43,7 +43,7 @@ fn signed(login: &AwsLogin, headers: &[(&'static str, &'static str)], body: &[u8
     all
 }
 
-/// Of AWS's published test suite for signatures: `post-vanilla`, `post-header-key-sort` and
+/// Uses AWS's published test suite for signatures: `post-vanilla`, `post-header-key-sort` and
 /// `post-x-www-form-urlencoded` without the header of its body's digest.
 #[test]
 fn signatures_are_those_of_awss_examples() {
@@ -84,7 +84,7 @@ fn a_request_names_its_workspace_and_its_temporary_key_and_shows_no_secret() {
     );
     let shown = format!("{headers:?} {login:?}");
     assert!(!shown.contains("canary") && !shown.contains("wJalr"), "{shown}");
-    // Another body is another signature.
+    // Another body gets another signature.
     let mut other = HeaderMap::new();
     login.open(keys(&login), &url, &mut other, b"[]", then()).unwrap();
     assert_ne!(other["authorization"], headers["authorization"]);

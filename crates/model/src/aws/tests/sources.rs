@@ -1,4 +1,4 @@
-//! Each source of AWS's chain gives keys, and one before another.
+//! Tests that each source of AWS's chain gives keys, in the right order.
 
 use std::time::SystemTime;
 
@@ -24,12 +24,12 @@ async fn variables_come_first() {
 #[tokio::test]
 async fn a_web_identity_is_exchanged_for_keys() {
     let place = Place::new().await.with_web_identity().with("AWS_ROLE_SESSION_NAME", "truing");
-    // Other tests forget theirs in the same process.
+    // Other tests in the same process forget their own secrets.
     place.aws.behave(|aws| aws.session = "web-canary".to_owned());
     let chain = place.chain();
     assert!(keys(&chain, SystemTime::now()).await.is_ok());
     assert_eq!(place.aws.log(), [STS_LOGGED]);
-    // What came is hidden everywhere, and shown nowhere.
+    // The fetched secrets are hidden in all texts, and never shown.
     assert!(given_secrets::values().contains("web-canary-1"));
     assert!(chain.secrets().iter().any(|secret| secret.expose() == "web-canary-1"));
     assert_clean(&format!("{chain:?}"));
@@ -81,7 +81,7 @@ async fn a_profile_gives_keys_as_it_says() {
     let place = place.with("AWS_PROFILE", "program");
     assert_eq!(keys(&place.chain(), SystemTime::now()).await.unwrap().key_id, "AKIDPROGRAM");
     assert_eq!(place.aws.log(), [""; 0]);
-    // The role's request is signed by the keys of the other profile.
+    // The keys of the other profile sign the role's request.
     let place = place.with("AWS_PROFILE", "role");
     assert_eq!(keys(&place.chain(), SystemTime::now()).await, Ok(given(1)));
     let place = place.with("AWS_PROFILE", "web");

@@ -1,4 +1,5 @@
-//! Several processes have one circuit, and one of its own each while they cannot reach each other.
+//! Tests of several processes that share one circuit, and of their separate circuits while they cannot
+//! reach each other.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use truing_fakes::model::{KEY, ModelFault, ModelScript, ScriptedAnswer as Says};
 use super::stage::{Stage, Wall, request, user};
 use crate::gateway::{LanguageModel, ModelAnswer, ModelError, ModelGateway};
 
-/// Two processes, the clock of what they keep in common, and that itself.
+/// Two processes, their shared state, and its clock.
 struct Fleet {
     stage: Stage,
     one: ModelGateway,
@@ -22,7 +23,7 @@ struct Fleet {
 impl Fleet {
     async fn new(says: Says) -> Self {
         let stage = Stage::new(ModelScript::of([says.times(0)])).await;
-        // An hour ahead of ours.
+        // The shared clock is an hour ahead of ours.
         let theirs = Wall::at(stage.wall.now().0 + 3_600_000);
         let common = FakeSharedState::new(theirs.clone());
         let [one, other] = [(); 2].map(|()| stage.process(Arc::new(common.clone())));
@@ -91,7 +92,7 @@ async fn a_trial_that_is_given_up_leaves_its_place_to_another_process() {
         } => {}
     }
     fleet.stage.model.play(ModelScript::of([Says::text("x").times(0)]));
-    // It is told before the process ends.
+    // The result is reported before the process ends.
     fleet.one.quiet().await;
     fleet.ask(&fleet.other).await.unwrap();
 }
@@ -106,7 +107,7 @@ async fn while_nothing_can_be_kept_in_common_each_process_has_its_own_circuit() 
     assert_eq!(fleet.stage.requests(), 3);
     assert!(is_down(&fleet.ask(&fleet.other).await));
     assert_eq!(fleet.stage.requests(), 4);
-    // Once it can be reached, all know the same again.
+    // Once the state can be reached, all processes share it again.
     fleet.common.set_gone(false);
     assert!(is_down(&fleet.ask(&fleet.one).await));
     assert_eq!(fleet.stage.requests(), 5);

@@ -1,5 +1,5 @@
-//! A second provider is asked where the first is not available: one purse, one reservation at a time, and the answer says
-//! who gave it.
+//! Tests of the fallback: it is asked while the first provider is unavailable, with one budget and one
+//! reservation at a time, and the response names its provider.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,10 +14,10 @@ use super::stage::{MODEL, Stage, Way, patience, prices, request, user};
 use crate::gateway::{LanguageModel, ModelAnswer, ModelError, ModelGateway, ModelSession, ProviderTimeouts};
 use crate::messages::ModelRequest;
 
-/// The model of the second provider: dearer than [`MODEL`].
+/// The model of the second provider, with a higher price than [`MODEL`].
 const OTHER: &str = "claude-opus-5";
 
-/// A first provider, and a second one for when it is away.
+/// A first provider, and a fallback for its outages.
 struct Two {
     first: Stage,
     second: FakeModel,
@@ -48,7 +48,7 @@ impl Two {
         self.first.session_by(&self.gateway)
     }
 
-    /// How many requests each of them got.
+    /// Returns the number of requests to each provider.
     fn requests(&self) -> (usize, usize) {
         (self.first.requests(), self.second.log().len())
     }
@@ -81,12 +81,12 @@ async fn a_provider_that_is_down_from_the_start_is_replaced_and_the_answer_says_
             "{way:?}"
         );
         assert!(answer.served().contains(OTHER) && answer.served().contains("backup"), "{}", answer.served());
-        // At the price of the model that answered, where it answered.
+        // The price is that of the model and the provider that answered.
         let wire = way.to(&two.second);
         let price = wire.wire().price(&prices(), OTHER).unwrap().clone();
         assert_eq!((answer.cost, two.first.book.spent()), (price.cost(&answer.usage), answer.cost.0));
         assert_eq!(session.cost().await, answer.cost);
-        // It stays there: the conversation does not change its provider without need.
+        // The session stays there: a conversation does not change its provider without need.
         session.ask(&request(&[user("and?")])).await.unwrap();
         assert_eq!(two.requests(), (1, 2));
         two.check();
@@ -113,7 +113,7 @@ async fn one_that_goes_down_in_mid_run_leaves_the_conversation_without_its_think
     let sent = &two.second.log()[0].body;
     assert_eq!((&sent["model"], sent["messages"].as_array().unwrap().len()), (&json!(OTHER), 3));
     assert!(!sent.to_string().contains("c2ln"), "{sent}");
-    // What broke off is paid, too, before the second was asked.
+    // The interrupted call was paid as well, before the fallback was asked.
     assert_eq!(two.first.book.settled().len(), 3);
     assert_eq!(session.cost().await.0, two.first.book.spent());
     two.check();
@@ -178,7 +178,7 @@ async fn what_another_provider_would_not_change_is_not_asked_of_it() {
 
 #[tokio::test]
 async fn a_purse_that_is_too_small_for_the_fallback_ends_it() {
-    // Enough for an answer of the first, not for the least one of the second.
+    // Enough for a response of the first provider, and too little for the shortest one of the second.
     let wants = ModelRequest { max_tokens: 1024, ..request(&[user("hello")]) };
     let limit = prices().of(MODEL).unwrap().most(150, 1024).0;
     let two = Two::by(Way::Messages, limit, [Says::status(529).times(0)], [Says::text("x").times(0)]).await;

@@ -1,4 +1,4 @@
-//! Every fault has one outcome, and as many requests as the table says.
+//! Tests that every fault has one outcome, and the number of requests that the table gives.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,7 +52,7 @@ fn tool(fault: ModelFault) -> Says {
     Says { fault: Some(fault), ..Says::tool("read", json!({"path": "src/long/enough.py"})) }
 }
 
-/// Asks once; what came of it, and how many requests it took, of three at most.
+/// Asks once, with at most three requests, and returns the result.
 async fn ask(way: Way, says: Says, patience: ProviderTimeouts) -> (Stage, Result<ModelAnswer, ModelError>) {
     let stage = Stage::by(way, ModelScript::of([says.times(0)]), 10_000_000, patience).await;
     let result = stage.session().ask(&request(&[user("hello")])).await;
@@ -126,7 +126,7 @@ async fn every_fault_has_one_outcome_and_its_number_of_requests() {
             observed.push(format!("{} ({})", seen.0, seen.1));
         }
     }
-    // A build without Amazon's providers observes fewer.
+    // A build without Amazon's providers observes fewer faults.
     if cfg!(feature = "aws") {
         let faults = rows.iter().map(|(fault, ..)| *fault).zip(&observed);
         check_page(
@@ -137,7 +137,7 @@ async fn every_fault_has_one_outcome_and_its_number_of_requests() {
     }
 }
 
-/// Compares the page with the outcomes that were observed, or writes it.
+/// Compares the page with the observed outcomes, or writes it.
 fn check_page(rows: &str) {
     let ways: Vec<String> = Way::ALL.iter().map(|way| way.to_string()).collect();
     let page = format!(
@@ -158,7 +158,7 @@ fn check_page(rows: &str) {
     assert!(kept == page, "{} is out of date: write it anew with UPDATE_DOCS=1", path.display());
 }
 
-/// Bedrock names its errors in a header.
+/// Bedrock names its errors in a header, and is therefore left out.
 #[tokio::test]
 async fn an_error_with_the_status_of_a_success_is_read() {
     for way in [Way::Messages, Way::Chat] {
@@ -267,7 +267,7 @@ async fn thinking_comes_back_as_it_was_signed() {
         let (_, answer) = ask(*way, says.clone(), patience()).await;
         let content = serde_json::to_value(answer.unwrap().message.content).unwrap();
         if *way == Way::Chat {
-            // It takes no thoughts back: they are not kept.
+            // Chat Completions accepts no thoughts back, so they are not kept.
             assert_eq!(content, json!([]));
             continue;
         }
@@ -291,7 +291,7 @@ async fn a_provider_that_is_not_there_is_down() {
     let session = gateway.unwrap().session(purse, [MODEL.to_owned()], Arc::new(stage.switch.clone()));
     let result = session.ask(&request(&[user("hello")])).await;
     assert_eq!(name(&result), "down", "{result:?}");
-    // Nothing was sent, so nothing is owed.
+    // Nothing was sent, and nothing is owed.
     assert_eq!(stage.book.settled(), [(0, truing_core::ledger::CostBasis::Metered); 3]);
 }
 
@@ -336,7 +336,7 @@ async fn only_allowed_models_with_a_price_are_asked() {
     assert_eq!((stage.requests(), stage.book.settled().len()), (0, 0));
 }
 
-/// A kill switch that is turned on after so many looks.
+/// A kill switch that turns on after this many checks.
 #[derive(Debug)]
 struct After(Arc<AtomicU32>);
 
@@ -364,7 +364,7 @@ async fn the_kill_switch_is_asked_before_each_try() {
 #[tokio::test]
 async fn a_key_is_in_no_error_and_no_debug_output() {
     let echo = status(400, "invalid_request_error", &format!("bad key {KEY}"), &[]);
-    // Of what is signed the secret is not in the request: nobody can echo it.
+    // The secret of a signed request is not in the request, and no server can echo it.
     for way in Way::ALL.iter().filter(|way| way.sends_its_key()) {
         for says in [&echo, &stream_error(KEY), &status(401, KEY, KEY, &[])] {
             let (stage, result) = ask(*way, says.clone(), patience()).await;

@@ -1,5 +1,5 @@
-//! A provider that is opened by keys of AWS's chain: they are fetched with the first call, replaced where the provider
-//! calls them expired, and where there are none the call ends with the reason.
+//! Tests of a provider with keys of AWS's chain. Keys are fetched with the first call, and replaced if the
+//! provider reports them as expired. Without keys the call ends with the reason.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::gateway::{LanguageModel as _, ModelAnswer, ModelError, ModelGateway, 
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/reviewer";
 
-/// A process that has a role and a token for it, in this folder.
+/// Returns a process that has a role and a token for it, in this folder.
 async fn process(
     aws: &FakeAws,
     says: Vec<Says>,
@@ -92,7 +92,7 @@ async fn without_keys_nothing_is_sent_and_nothing_is_paid() {
     let words = result.unwrap_err().to_string();
     assert!(words.starts_with("no access to the provider: AWS STS (http://127.0.0.1"), "{words}");
     assert!(words.contains(ROLE), "{words}");
-    // Another run hears the same, and STS hears nothing.
+    // Another run gets the same error, without another request to STS.
     assert!(stage.session_by(&gateway).ask(&request(&[user("hello")])).await.is_err());
     assert_eq!((stage.requests(), aws.log().len(), stage.book.spent()), (0, 1, 0));
 }
@@ -121,7 +121,7 @@ async fn keys_are_waited_for_no_longer_than_the_beginning_of_an_answer() {
     let (stage, gateway, _folder) =
         process(&aws, vec![Says::text("yes"), expired().times(0)], patience).await;
     assert!(stage.session_by(&gateway).ask(&request(&[user("hello")])).await.is_ok());
-    // The next keys, and the first ones of another process, do not come.
+    // The next keys of this process, and the first ones of another, do not arrive.
     aws.behave(|aws| aws.is_silent = true);
     let (other, first, _folder) = process(&aws, vec![Says::text("yes")], patience).await;
     for (stage, gateway) in [(&stage, gateway), (&other, first)] {

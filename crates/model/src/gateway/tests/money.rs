@@ -1,4 +1,4 @@
-//! Money is set aside before a call and settled after it, however it ends.
+//! Tests that money is reserved before a call and settled after it, for every kind of end.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::stage::{MODEL, Stage, Way, patience, prices, request, user};
 use crate::gateway::{LEAST_TOKENS, LanguageModel, ModelError, ProviderTimeouts};
 use crate::messages::ModelRequest;
 
-/// Dollars per token, in millionths, of [`MODEL`]: output.
+/// Price of a response token of [`MODEL`], in millionths of a dollar.
 const OUTPUT: u64 = 20;
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn whole_answers_cost_what_is_billed(way: Way) {
         Says { usage: Some(counted), ..Says::text("one") },
         Says::tool("read", json!({"path": "a"})).usage(7, 3),
         Says::text("three"),
-        // Unknown reasons to stop are no answers, but they are billed.
+        // Responses with unknown stop reasons are errors, but they are billed.
         Says::text("four").stop("lunch"),
         Says::text("five").usage(10, 999_999),
     ]);
@@ -48,7 +48,7 @@ async fn whole_answers_cost_what_is_billed(way: Way) {
     assert!(0 < cost && cost < whole);
 }
 
-/// What it wrote it bills; who passes one limit holds no other.
+/// The provider bills what it generated; a provider that exceeds one limit may exceed any.
 #[tokio::test]
 async fn an_answer_of_more_tokens_than_were_asked_for_is_paid_told_and_the_last() {
     let stage = Stage::new(ModelScript::of([Says::text("much").overrun(9000), Says::text("more")])).await;
@@ -85,7 +85,7 @@ async fn each_cut_answer_costs_between_its_prompt_and_its_reservation() {
 
 #[tokio::test]
 async fn an_answer_is_no_longer_than_its_money() {
-    // Of a request of some hundred bytes the prompt is bounded by some thousand tokens, at 8 each.
+    // The prompt of a request of some hundred bytes is bounded by some thousand tokens, at 8 each.
     let stage = Stage::with(ModelScript::of([Says::text("x").usage(100, 90_000)]), 50_000, patience()).await;
     let wants = ModelRequest { max_tokens: 100_000, ..request(&[user("hello")]) };
     let answer = stage.session().ask(&wants).await.unwrap();
@@ -111,7 +111,7 @@ async fn a_long_prompt_is_counted_before_it_is_called_too_dear() {
         let answer = stage.session().ask(&request(&[user(&"long ".repeat(20_000))])).await;
         let paths: Vec<String> = stage.model.log().into_iter().map(|logged| logged.path).collect();
         if *way != Way::Messages {
-            // Nobody counts the tokens of this model there.
+            // This service does not count the tokens of this model.
             assert!(
                 matches!(answer, Err(ModelError::Budget { .. })) && paths.is_empty(),
                 "{way:?}: {paths:?}"
@@ -142,7 +142,7 @@ async fn what_was_counted_is_not_set_aside_twice() {
     session.ask(&request(&said)).await.unwrap();
     let most: Vec<u64> = stage.book.read(|pages| pages.asked.iter().map(|ask| ask.most.0).collect());
     let answer = 4000 * OUTPUT;
-    // 10,000 bytes at 8 the first time; then the 2,500 tokens that they were, and what is new.
+    // The first time 10,000 bytes at 8 each; then their actual 2,500 tokens, and the new bytes.
     assert!(most[0] - answer > 80_000, "{most:?}");
     assert!((20_000..24_000).contains(&(most[1] - answer)), "{most:?}");
 }
@@ -157,7 +157,7 @@ async fn thinking_has_its_own_tokens_above_the_least() {
     assert_eq!(ask.most.0 - ask.least.0, (8000 - 2000 - u64::from(LEAST_TOKENS)) * OUTPUT);
 }
 
-/// Asks, and goes away when the provider has sent this much.
+/// Asks, and cancels once the provider has sent this much.
 async fn leave(stage: &Stage, until: impl Fn(&Stage) -> bool) {
     let session = stage.session();
     let wants = request(&[user("hello")]);
@@ -176,7 +176,7 @@ async fn leave(stage: &Stage, until: impl Fn(&Stage) -> bool) {
 async fn who_goes_away_in_the_middle_of_an_answer_pays_for_it() {
     let says = Says::fault(ModelFault::Stall { after: StreamPlace::Text }).usage(300, 20);
     let stage = Stage::new(ModelScript::of([says])).await;
-    // Each time, all that has arrived is read.
+    // All data that has arrived is read each time.
     let reads = std::cell::Cell::new(0);
     let has_read = |stage: &Stage| {
         reads.set(reads.get() + u32::from(stage.model.hung() == 1));
@@ -184,7 +184,7 @@ async fn who_goes_away_in_the_middle_of_an_answer_pays_for_it() {
     };
     leave(&stage, has_read).await;
     stage.gateway.quiet().await;
-    // The prompt as it was told, one token of the answer, and what a model writes in a second.
+    // The reported prompt, one token of the response, and the tokens that a model generates in a second.
     let cost = 300 * 4 + (1 + 300) * OUTPUT;
     assert_eq!((stage.book.settled(), stage.book.open()), (vec![(cost, CostBasis::Estimated)], 0));
 }
@@ -195,7 +195,7 @@ async fn who_goes_away_before_the_stream_has_told_anything_pays_for_the_prompt_b
     let stage = Stage::new(ModelScript::of([says])).await;
     leave(&stage, |stage| stage.model.hung() == 1).await;
     stage.gateway.quiet().await;
-    // At most a third of its bytes, and what frames it, at the rate of a cache that lasts an hour; and no answer.
+    // At most a third of its bytes, and the frame, at the rate of a one-hour cache; and no response.
     let settled = stage.book.settled();
     assert!(matches!(settled.as_slice(), [(1..6000, CostBasis::Estimated)]), "{settled:?}");
     assert_eq!(stage.book.open(), 0);

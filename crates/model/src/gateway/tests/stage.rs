@@ -1,4 +1,4 @@
-//! What the tests play on: a fake provider, a ledger in memory, a gateway between them.
+//! The set-up of the tests: a fake provider, a ledger in memory, and a gateway between them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,18 +24,18 @@ use crate::messages::{MessageBlock, MessageRole, ModelMessage, ModelRequest};
 use crate::price::ModelPrices;
 use crate::provider::{ModelProvider, ProviderCredentials};
 
-/// A model with a price that differs by the kind of token.
+/// A model whose price differs by the kind of token.
 pub(super) const MODEL: &str = "claude-opus-5-5";
 
-/// A way to ask a provider: what holds of one holds of all.
+/// A way to ask a provider; the tests apply to all of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Way {
-    /// The Messages API.
+    /// The Messages API with a key.
     Messages,
     /// Amazon Bedrock, with a bearer token.
     #[cfg(feature = "aws")]
     Bedrock,
-    /// The same, with signed requests.
+    /// Amazon Bedrock, with signed requests.
     #[cfg(feature = "aws")]
     Signed,
     /// Chat Completions with a key.
@@ -75,7 +75,7 @@ impl Way {
         }
     }
 
-    /// The fake provider, asked in this way.
+    /// Returns the fake provider, asked in this way.
     pub(super) fn to(self, model: &FakeModel) -> ModelProvider {
         match self {
             Self::Messages => {
@@ -104,7 +104,7 @@ impl Way {
     }
 }
 
-/// Amazon Bedrock, with requests that are signed by keys of this source.
+/// Returns Amazon Bedrock, with requests signed by keys of this source.
 #[cfg(feature = "aws")]
 pub(super) fn signed(model: &FakeModel, keys: crate::aws::KeySource) -> ModelProvider {
     let (service, region) = (crate::aws::AwsService::Bedrock, AWS_REGION.to_owned());
@@ -117,7 +117,7 @@ fn bedrock(model: &FakeModel, login: ProviderCredentials) -> ModelProvider {
     ModelProvider::new(model.url(), login).unwrap().with_wire(crate::wire::WireFormat::Bedrock(bedrock))
 }
 
-/// What all providers charge.
+/// Returns the prices of all providers.
 pub(super) fn prices() -> ModelPrices {
     let mut prices = ModelPrices::builtin().unwrap();
     prices.extend(ModelPrices::bedrock().unwrap());
@@ -229,7 +229,7 @@ impl Clock for Wall {
     }
 }
 
-/// A kill switch.
+/// A kill switch that a test turns on.
 #[derive(Clone, Debug)]
 pub(super) struct Switch(pub(super) Arc<AtomicBool>);
 
@@ -248,19 +248,19 @@ pub(super) struct Stage {
     pub(super) gateway: ModelGateway,
 }
 
-/// As patient as tests may be: three tries, quickly.
+/// Returns short timeouts for tests: three attempts in quick succession.
 pub(super) fn patience() -> ProviderTimeouts {
     ProviderTimeouts {
         tries: 3,
         wait: Duration::from_millis(1),
-        // Below the shortest `retry-after` that is to end a call at once.
+        // Below the shortest `retry-after` that must end a call at once.
         begin: Duration::from_secs(40),
         ..ProviderTimeouts::default()
     }
 }
 
 impl Stage {
-    /// A provider that plays this script, and ten dollars.
+    /// Returns a provider that plays this script, with a budget of ten dollars.
     pub(super) async fn new(script: ModelScript) -> Self {
         Self::with(script, 10_000_000, patience()).await
     }
@@ -283,7 +283,7 @@ impl Stage {
         Self { model, book, wall, switch: Switch(Arc::new(AtomicBool::new(true))), gateway }
     }
 
-    /// The gateway of one more process, with what it keeps in common with others.
+    /// Returns the gateway of another process, with this shared state.
     pub(super) fn process(&self, common: Arc<dyn SharedStateStore>) -> ModelGateway {
         let (prices, wall) = (prices(), self.wall.clone());
         let patience = ProviderTimeouts { tries: 1, ..patience() };
@@ -316,7 +316,8 @@ impl Stage {
         )
     }
 
-    /// What the provider billed, at the price table's rates: whole answers, and those that were cut.
+    /// Returns the provider's bills, at the price table's rates: for whole responses, and for those that
+    /// were cut.
     pub(super) fn billed(&self) -> (u64, u64) {
         let prices = prices();
         let (mut whole, mut cut) = (0, 0);

@@ -1,4 +1,4 @@
-//! How long is waited for what, by a clock that tests move.
+//! Tests of all timeouts of a response, with a clock that the tests move.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::retry::{FailedTry, FailureCause};
 use crate::stream::CompleteAnswer;
 use crate::wire::WireFormat;
 
-/// Pieces, each after so many seconds; then nothing, for ever.
+/// Chunks, each with a delay in seconds; then nothing, for ever.
 struct Late(VecDeque<(u64, String)>);
 
 impl ChunkStream for Late {
@@ -50,7 +50,7 @@ fn text() -> [String; 2] {
     ]
 }
 
-/// What came of it, and after how many seconds.
+/// Returns the result, and the seconds that it took.
 async fn play(pieces: Vec<(u64, String)>) -> (Result<CompleteAnswer, FailedTry>, u64) {
     let patience = ProviderTimeouts {
         begin: Duration::from_secs(45),

@@ -1,4 +1,4 @@
-//! Streams as servers of Chat Completions send them, each with what it comes to.
+//! Tests of streams in the forms that servers of Chat Completions send, each with its result.
 
 use serde_json::{Value, json};
 use truing_core::ledger::TokenUsage;
@@ -8,7 +8,7 @@ use crate::stream::{
     AnswerAccumulator, CompleteAnswer, INVALID_JSON, StreamError, StreamFormat, StreamProgress,
 };
 
-/// Chunks with these deltas, and the last words of a stream.
+/// Returns chunks with these deltas, followed by the end of a stream.
 fn stream(deltas: &[Value], reason: &str, usage: Value) -> String {
     let mut text = String::new();
     let mut say = |choice: Value, usage: &Value| {
@@ -79,7 +79,8 @@ fn calls_of_tools_are_put_together_however_a_server_numbers_them() {
     let answer = read(&stream(&pieces, "tool_calls", usage())).unwrap();
     assert_eq!((answer.message.content.as_slice(), answer.stop), (expected.as_slice(), StopReason::ToolUse));
 
-    // Whole calls: one index for all, none, no ids, one id for all, arguments as an object, and `stop` as the reason.
+    // Whole calls: one index for all, none, no ids, one id for all, arguments as an object, and `stop` as
+    // the reason.
     let object = json!({"path": "x"});
     for (first, second, ids) in [
         (json!({"index": 0, "id": "a"}), json!({"index": 0, "id": "b"}), ["a", "b"]),

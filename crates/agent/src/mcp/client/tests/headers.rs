@@ -1,10 +1,10 @@
-//! Servers that are opened by headers of their own.
+//! Tests of servers that require their own headers.
 
 use hyper::Method;
 
 use super::*;
 
-/// The header that opens them.
+/// The header that the servers require.
 const NAME: &str = "X-API-Key";
 const KEY: &str = "the-right-key-of-docs";
 
@@ -14,7 +14,7 @@ fn with_key(url: &str, key: &str) -> ServerAddress {
     address
 }
 
-/// A server that gives each client a session, and the requests that it let in.
+/// Returns a server that gives each client a session, and the list of the requests that it accepted.
 async fn with_sessions() -> (String, Arc<Mutex<Vec<String>>>) {
     let noted = Arc::new(Mutex::new(Vec::new()));
     let notes = noted.clone();

@@ -1,18 +1,18 @@
-//! Servers that several models of one run ask at once, in a time that does not pass by itself.
+//! Tests of servers that several models of one run call at once, with paused time.
 
 use futures_util::future::join3;
 use tokio::time::Instant;
 
 use super::*;
 
-/// The time for one call.
+/// Timeout of one call.
 const TIME: Duration = Duration::from_secs(30);
 
 fn named(name: &str, way: ServerTransport) -> McpServer {
     McpServer { name: name.into(), time: TIME, ..server(way, &["say"]) }
 }
 
-/// The answer to a call, and the seconds that it took.
+/// Returns the result of a call, and its duration in seconds.
 async fn timed(tools: &dyn RunTools, tool: &str, word: &str) -> (CallOutput, u64) {
     let begun = Instant::now();
     let output = tools.call(tool, &json!({"word": word})).await;
@@ -58,7 +58,7 @@ async fn a_call_waits_for_those_before_it_within_its_own_time_and_the_server_is_
         c.is_error && c.text.contains("had other calls to answer first") && c_time == 30,
         "{c:?} {c_time}"
     );
-    // The answer that came too late is nobody's.
+    // The late response is not taken for that of another call.
     let (d, d_time) = timed(&tools, tool, "d").await;
     assert_eq!((d.text.as_str(), d_time), ("d", 18));
     assert_eq!(servers.end().await, []);
