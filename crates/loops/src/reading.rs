@@ -81,17 +81,14 @@ impl ReviewedChange {
 /// the change.
 #[derive(Clone, Debug)]
 pub struct ReviewScope {
-    /// Names of the rule packs.
     pub packs: Vec<String>,
     /// Rules whose findings are disabled, including rules of tools.
     pub off: Vec<String>,
     /// Rules whose severity differs from that of their pack or tool.
     pub severity: RuleSeverities,
-    /// Files that are not reviewed.
     pub ignore: GlobSet,
     /// The configured patterns behind `ignore`.
     pub ignore_patterns: Vec<String>,
-    /// The linters that are run.
     pub tools: ConfiguredLinters,
     /// True if the reviewing model also writes a walkthrough.
     pub walkthrough: bool,
@@ -166,7 +163,6 @@ pub struct ReadingOutcome {
     pub suppressed: Vec<PlacedFinding>,
     /// Comments on added lines that suppress nothing.
     pub suppressions: Vec<IdleSuppression>,
-    /// Tools whose findings are included.
     pub tools: Vec<ToolRun>,
 }
 
@@ -218,7 +214,6 @@ pub enum ReadingError {
         /// A description of the fault.
         message: String,
     },
-    /// The reader process failed.
     #[error(transparent)]
     Reader(#[from] ReaderError),
 }
@@ -321,7 +316,6 @@ impl<'a> ReadingPlan<'a> {
         Self { files, to_read, elsewhere, ..Self::default() }
     }
 
-    /// True if there are no files to read.
     pub fn is_empty(&self) -> bool {
         self.to_read.is_empty()
     }

@@ -46,7 +46,6 @@ const EXCEEDED: &str = " limit exceeded by all processes together: ";
 /// Unit of the kernel's memory values, in bytes.
 const KIB: u64 = 1 << 10;
 
-/// A limit that was exceeded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct ExceededBound {
     pub(super) bound: SandboxLimit,
@@ -71,7 +70,6 @@ pub(super) fn passed(line: &str) -> Option<(SandboxLimit, &str)> {
     Some((SandboxLimit::named(bound)?, seen))
 }
 
-/// The result of one check of a job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct JobUsage {
     memory: u64,
@@ -103,7 +101,6 @@ pub(super) struct JobWatcher {
     kernel_least: [u64; 2],
     /// Folders on a disk that only the job uses.
     folders: Vec<PathBuf>,
-    /// Bytes in these folders before the job.
     disk_before: u64,
     next_disk: Instant,
 }
@@ -114,11 +111,9 @@ struct ProcessStatus {
     threads: u64,
     /// Memory that belongs to no file, in bytes, with swapped memory.
     own: u64,
-    /// Page tables, in bytes.
     tables: u64,
     /// Mapped memory that may be shared, in bytes.
     shared: u64,
-    /// Number of open files.
     files: u64,
 }
 
@@ -146,7 +141,6 @@ impl CountingBudget {
     }
 }
 
-/// Returns the processor time that this thread has used.
 fn processor_time() -> Duration {
     let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(used).unwrap_or_default()
@@ -342,7 +336,6 @@ impl JobWatcher {
         })
     }
 
-    /// Returns all descendants of this process.
     fn processes(&self) -> BTreeMap<u32, ProcessStatus> {
         let mut all = BTreeMap::new();
         let mut next = self.children(std::process::id());
@@ -357,7 +350,6 @@ impl JobWatcher {
         all
     }
 
-    /// Returns the children of all threads of a process.
     fn children(&self, pid: u32) -> Vec<u32> {
         let threads = self.threads(pid);
         let files = threads.iter().filter_map(|thread| self.read(&format!("{pid}/task/{thread}/children")));
@@ -472,7 +464,6 @@ impl JobWatcher {
     }
 }
 
-/// Returns the file system of a path.
 fn device(path: &str) -> io::Result<u64> {
     Ok(rustix::fs::stat(Path::new(path))?.st_dev)
 }
