@@ -1,5 +1,6 @@
-//! Which due slots are leased when there are fewer places than slots: fair between repositories, and no owner
-//! (organisation) beyond its number. Pure: whoever leases keeps an [`ActiveLeases`] and tells it what begins and ends.
+//! Selects the due slots to lease when there are fewer places than slots. Repositories take fair turns, and
+//! no owner (organisation) exceeds its limit. Pure: the caller keeps an [`ActiveLeases`] and records in it
+//! the start and end of each lease.
 //!
 //! A place goes to the repository with the fewest leases; among those to the one that has waited longest, since
 //! its oldest slot fell due or since it last had a turn, whichever is later; within it to the oldest slot. So a
@@ -11,22 +12,22 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::id::{FencingToken, UnixMillis};
 
-/// How many leases there may be at once.
+/// Maximum numbers of concurrent leases.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LeaseLimits {
-    /// All together.
+    /// Limit for all leases together.
     pub all: usize,
-    /// Of one owner; `all` or more: owners have no limit of their own.
+    /// Limit for each owner. With `all` or more, owners have no limit of their own.
     pub per_owner: usize,
 }
 
 impl LeaseLimits {
-    /// So many, for any owner.
+    /// Sets one total limit and none for each owner.
     pub fn of(all: usize) -> Self {
         Self { all, per_owner: all }
     }
 
-    /// Does it matter whose a slot is?
+    /// Returns true if owners have a limit of their own.
     pub fn limits_owners(self) -> bool {
         self.per_owner < self.all
     }
@@ -35,22 +36,22 @@ impl LeaseLimits {
 /// A slot that may be leased.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DueSlot<'a> {
-    /// Its repository ([`SlotKey::repository`](crate::id::SlotKey::repository)).
+    /// Repository of the slot ([`SlotKey::repository`](crate::id::SlotKey::repository)).
     pub repository: &'a str,
-    /// The repository's owner; none if it is not known, and then no limit applies.
+    /// Owner of the repository. None if unknown; then no owner limit applies.
     pub owner: Option<&'a str>,
-    /// Since when it has been due.
+    /// Time since which it has been due.
     pub at: UnixMillis,
 }
 
-/// Whose a lease is.
+/// Repository and owner of a lease.
 #[derive(Clone, Debug)]
 struct LeaseOwner {
     repository: String,
     owner: Option<String>,
 }
 
-/// The leases that have begun and not ended, and when repositories last had a turn.
+/// Active leases, and the time of each repository's last turn.
 #[derive(Clone, Debug, Default)]
 pub struct ActiveLeases {
     leases: BTreeMap<FencingToken, LeaseOwner>,
@@ -60,17 +61,17 @@ pub struct ActiveLeases {
 }
 
 impl ActiveLeases {
-    /// How many leases there are.
+    /// Number of active leases.
     pub fn len(&self) -> usize {
         self.leases.len()
     }
 
-    /// Is there no lease?
+    /// Returns true if there is no lease.
     pub fn is_empty(&self) -> bool {
         self.leases.is_empty()
     }
 
-    /// A lease has begun.
+    /// Records that a lease has begun.
     pub fn begin(&mut self, lease: FencingToken, repository: &str, owner: Option<&str>, now: UnixMillis) {
         let held = LeaseOwner { repository: repository.to_owned(), owner: owner.map(str::to_owned) };
         *self.repositories.entry(held.repository.clone()).or_default() += 1;
@@ -81,7 +82,7 @@ impl ActiveLeases {
         self.turns.insert(repository.to_owned(), now);
     }
 
-    /// A lease has ended.
+    /// Records that a lease has ended.
     pub fn end(&mut self, lease: FencingToken) {
         let Some(LeaseOwner { repository, owner }) = self.leases.remove(&lease) else { return };
         one_less(&mut self.repositories, &repository);
@@ -90,7 +91,8 @@ impl ActiveLeases {
         }
     }
 
-    /// Forgets turns that make no difference, as nothing has been due since before `oldest`. None: nothing is due.
+    /// Drops turns that no longer affect the order, because every due slot became due after them. `oldest`:
+    /// the earliest due time, none if nothing is due.
     pub fn forget(&mut self, oldest: Option<UnixMillis>) {
         self.turns.retain(|_, turn| oldest.is_some_and(|oldest| *turn > oldest));
     }
@@ -105,13 +107,13 @@ fn one_less(counts: &mut BTreeMap<String, usize>, of: &str) {
     }
 }
 
-/// Which of the due slots to lease now, by their index, in this order.
+/// Selects the due slots to lease now and returns their indexes in this order.
 pub fn choose(due: &[DueSlot<'_>], busy: &ActiveLeases, places: LeaseLimits, now: UnixMillis) -> Vec<usize> {
     let mut queues: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, slot) in due.iter().enumerate() {
         queues.entry(slot.repository).or_default().push(index);
     }
-    // By repository: its leases, since when it waits, its oldest slot's time; the first one is next.
+    // Order of repositories: number of leases, start of the wait, due time of the oldest slot.
     let mut order: BTreeSet<(usize, UnixMillis, UnixMillis, &str)> = BTreeSet::new();
     let mut queues: BTreeMap<&str, VecDeque<usize>> = queues
         .into_iter()
