@@ -2,10 +2,10 @@
 //! no owner (organisation) exceeds its limit. Pure: the caller keeps an [`ActiveLeases`] and records in it
 //! the start and end of each lease.
 //!
-//! A place goes to the repository with the fewest leases; among those to the one that has waited longest, since
-//! its oldest slot fell due or since it last had a turn, whichever is later; within it to the oldest slot. So a
-//! repository with a thousand due slots takes turns with one that has a single slot, and as every turn sends a
-//! repository behind those that wait already, none waits for ever.
+//! A place goes to the repository with the fewest leases. Of several, the one with the longest wait is first,
+//! counted from its oldest due time or its last turn, whichever is later. Within a repository the oldest slot is
+//! first. A repository with a thousand due slots therefore alternates with one that has a single slot. Each turn
+//! puts a repository behind those already waiting, so none waits for ever.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
