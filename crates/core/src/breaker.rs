@@ -20,7 +20,7 @@ pub const TRIAL: TimeSpan = TimeSpan::minutes(20);
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TripReason {
-    /// Consecutive calls failed.
+    /// Several consecutive calls failed.
     Failures,
     /// A cap on spending is reached.
     Cap,

@@ -11,10 +11,12 @@
 //!                       └─ a hook blocks ────────────┴─ dirty ───┘
 //! ```
 //!
-//! Each action is one lease and its result is an event. The new [`ConvergeRun`] is stored before the next action
-//! begins. An interrupted run therefore continues where it stopped: actions that write to git or a forge recognise
-//! what they have already done. A missing answer never counts as clean. An auditor that fails or gives no valid
-//! answer is asked once more; if it stays silent the loop is degraded and cannot converge.
+//! Each action is one lease and its result is an event. The new [`ConvergeRun`] is stored before the next
+//! action begins. An interrupted run therefore continues where it stopped: actions that write to git or a forge
+//! recognise what they have already done.
+//!
+//! A missing answer never counts as clean. An auditor that fails or gives no valid answer is asked once more; if
+//! it stays silent the loop is degraded and cannot converge.
 
 mod act;
 mod again;
@@ -103,7 +105,7 @@ impl Default for ConvergeLimits {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "line")]
 pub enum ConvergeLogLine {
-    /// One completed audit.
+    /// One audit of a head.
     Audit {
         /// Number of the audit, from 1.
         number: u32,
@@ -146,7 +148,7 @@ pub enum ConvergeLogLine {
 pub struct ConvergeRun {
     /// Limits of this run.
     pub limits: ConvergeLimits,
-    /// Next action.
+    /// Next action of the run.
     pub next: ConvergeAction,
     /// Result of the run, once it has ended.
     pub exit: Option<ConvergeExit>,
@@ -181,7 +183,7 @@ pub struct ConvergeRun {
     /// at that time.
     #[serde(default)]
     pub claims: BTreeMap<FindingId, (Sha, usize)>,
-    /// Fix in progress.
+    /// Fix that is in progress.
     pub candidate: Option<FixCandidate>,
     /// Checks of this fix that found something.
     pub check_rounds: u32,

@@ -52,14 +52,14 @@ pub enum Effect {
         /// Text without the marker.
         body: String,
     },
-    /// Resolves a thread.
+    /// Resolves a review thread.
     Resolve {
         thread: ThreadId,
     },
     /// Posts a comment of exactly this text without a marker, because the addressed bot accepts no other. The
     /// effect counts as done if our account posted the text at or after `since`, by the forge's clock.
     Trigger {
-        /// The whole text.
+        /// Complete text of the comment.
         text: String,
         /// Earliest time of a comment that counts.
         since: UnixMillis,

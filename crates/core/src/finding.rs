@@ -52,7 +52,7 @@ pub enum DefectCategory {
     F,
     /// Violated bound or overflow.
     G,
-    /// Violated security boundary.
+    /// Violation of a security boundary.
     H,
     /// Hazard of concurrent execution.
     I,
@@ -215,7 +215,7 @@ pub struct FixEvidence {
     /// First line; 0 if the file is deleted.
     pub start_line: u32,
     pub end_line: u32,
-    /// Lines without secrets.
+    /// Text of the lines, without secrets.
     pub text: String,
     /// Set if the finding's own lines stayed and these lines were added. If they are removed, the finding is
     /// back.

@@ -52,7 +52,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("grammar/uv.toml", include_str!("../grammar/uv.toml")),
 ];
 
-/// All known commands.
+/// Grammar of all known commands.
 #[derive(Clone, Debug, Default)]
 pub struct CommandGrammar {
     commands: Vec<CommandSpec>,

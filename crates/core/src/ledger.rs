@@ -223,7 +223,7 @@ pub enum CostBasis {
 pub struct BudgetUsage {
     /// Level with the most recently requested limit.
     pub level: BudgetLevel,
-    /// Settled spending.
+    /// Amount spent by settled calls.
     pub spent: MicroUsd,
     /// Reserved amount for calls in progress.
     pub reserved: MicroUsd,

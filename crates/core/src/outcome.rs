@@ -172,7 +172,7 @@ pub enum ModelReviewStatus {
     Partial(String),
     /// The model was not called, by policy.
     Deferred {
-        /// Reason for display.
+        /// Reason of the deferral, for display.
         why: String,
         /// Earliest time for the call.
         until: UnixMillis,
@@ -432,7 +432,7 @@ pub enum ReviewStep {
     Prepared,
     /// All work but the model's part.
     Review,
-    /// The model's part.
+    /// The part that the model performs.
     Agent,
     /// The findings are recorded.
     Computed,

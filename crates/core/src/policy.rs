@@ -28,7 +28,7 @@ pub use shell::{ShellSyntaxError, plain_words};
 pub enum AgentAction<'a> {
     /// Run a command line.
     Run(&'a [&'a str]),
-    /// Read a file.
+    /// Read a file of the clone.
     Read(&'a str),
     /// Change an existing file.
     Edit(&'a str),

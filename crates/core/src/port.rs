@@ -4,7 +4,7 @@
 //!
 //! Implementations: `store` ([`SlotStore`], [`RunStore`], [`OperatorStore`], [`Watchlist`], [`Ledger`],
 //! [`EffectLog`], [`SharedStateStore`]), `forge` ([`ForgeRead`], [`ForgeWrite`]),
-//! `reader` ([`RepositoryReader`]); wall clock and ids are made at the edge (crate `truing`), and by tests.
+//! `reader` ([`RepositoryReader`]). Wall clock and ids come from the binary (crate `truing`) and from tests.
 
 #![warn(missing_docs)]
 

@@ -19,11 +19,8 @@ use fit::{fit, units};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Producer {
-    /// The review loop.
     Review,
-    /// The converge loop.
     Converge,
-    /// The sync loop.
     Sync,
     /// An agent that calls our tools over MCP.
     Mcp,
@@ -287,7 +284,7 @@ pub enum PublishStep {
         /// True to resolve it, false to reopen it.
         resolved: bool,
     },
-    /// Posts the summary.
+    /// Posts the summary as a comment.
     CreateSummary {
         /// Text without the marker.
         body: String,

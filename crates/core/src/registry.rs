@@ -8,14 +8,12 @@ use serde::{Deserialize, Serialize};
 pub enum PackageRegistry {
     /// The Python Package Index, or another index in its format.
     Pypi,
-    /// The npm registry.
     Npm,
     /// crates.io, or another sparse index.
     Crates,
 }
 
 impl PackageRegistry {
-    /// All known registries.
     pub const ALL: [Self; 3] = [Self::Pypi, Self::Npm, Self::Crates];
 
     /// Returns the name in the configuration.

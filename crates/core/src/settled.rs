@@ -9,15 +9,15 @@ use crate::slot::{Slot, SlotState};
 /// Returns true if a review at this stage with this outcome leaves nothing to do for its revision. If not,
 /// and the slot is lost, the revision must be reviewed again.
 ///
-/// | Stage | End | What it was | Settled |
+/// | Stage | End | Meaning | Settled |
 /// |---|---|---|---|
-/// | `published` | any | the forge shows the result | yes; the records leave out one whose model waits for money |
+/// | `published` | any | the forge shows the result | yes; the records omit one whose model waits for budget |
 /// | `computed`, `ended` | `skipped` | an operator has dropped the slot | yes, until another run begins |
-/// | `computed`, `ended` | `failed` | it is tried again, or parked | no |
-/// | `computed`, `ended` | `deferred` | it waits for its budget, or was cut off | no |
-/// | `prepared`, `computed` | none | it is under way, or its process is dead | no |
+/// | `computed`, `ended` | `failed` | it is retried or parked | no |
+/// | `computed`, `ended` | `deferred` | it waits for its budget, or was interrupted | no |
+/// | `prepared`, `computed` | none | it is in progress, or its process is dead | no |
 ///
-/// A run that finds its revision published before writes no end. A draft or a closed pull request has no run.
+/// A run whose revision is already published writes no end. A draft or a closed pull request has no run.
 pub fn settles(stage: RunStage, end: Option<OutcomeKind>) -> bool {
     match (stage, end) {
         (RunStage::Published, _) | (RunStage::Computed | RunStage::Ended, Some(OutcomeKind::Skipped)) => true,

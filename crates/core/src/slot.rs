@@ -1,8 +1,8 @@
 //! The slot: the common primitive of all loops. The slots together are the work queue.
 //!
-//! A slot belongs to one pull request or one sync job. It remembers that something happened, decides when a loop
-//! may act, and lends itself to one worker at a time. All of that is one pure function, [`Slot::step`]; stores
-//! only keep what it returns.
+//! A slot belongs to one pull request or one sync job. It records events, decides when a loop may act, and
+//! grants a lease to one worker at a time. All of that is one pure function, [`Slot::step`]; stores only persist
+//! its result.
 //!
 //! ```text
 //!            event, request                  due: lease
@@ -12,7 +12,7 @@
 //!        (event, resume, retry)
 //! ```
 //!
-//! A pause never waits and never takes a lease away: what is leased is paused when its step ends.
+//! A pause takes effect at once but never ends a lease: a leased slot is paused when its step ends.
 //!
 //! Every state has an exit: waiting by its time, leased by its deadline, held by an event (parked, draft,
 //! cancelled), a resume (paused) or an operator's retry, idle with a storm by the storm's end.
@@ -162,7 +162,6 @@ pub enum WaitReason {
 }
 
 impl WaitReason {
-    /// All wait reasons.
     pub const ALL: [Self; 9] = [
         Self::Debounce,
         Self::Storm,

@@ -20,10 +20,10 @@ pub const MAX_REASON: usize = 300;
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KillSwitch {
-    /// Work proceeds normally.
+    /// New work may begin.
     #[default]
     Off,
-    /// No work begins.
+    /// New work is blocked.
     On(SwitchEngagement),
 }
 
@@ -44,7 +44,7 @@ pub struct SwitchEngagement {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HaltMode {
-    /// Runs complete normally.
+    /// Runs in progress complete normally.
     #[default]
     Finish,
     /// Runs stop before their next effect and publish nothing new. No attempt is counted.
@@ -77,7 +77,7 @@ pub enum SwitchRequest {
 /// State of all kill switches at one instant.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct KillSwitches {
-    /// The global switch.
+    /// The switch for everything.
     pub all: KillSwitch,
     /// Switches that are on for single repositories, in the order in which they were turned on.
     pub repositories: Vec<RepositorySwitch>,
@@ -280,7 +280,7 @@ impl RepositoryRef {
         Self::of_key(&PrId { forge: forge.into(), repository: id.into(), number: 0 }.key())
     }
 
-    /// Adds a name.
+    /// Adds a name to the known properties.
     pub fn called(self, name: &str) -> Self {
         Self { name: Self::named(name).name, ..self }
     }

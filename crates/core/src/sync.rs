@@ -95,7 +95,7 @@ pub enum SymbolState {
 pub struct SymbolDefinition {
     /// File that contains it.
     pub file: String,
-    /// First line, 1-based.
+    /// First line in that file, 1-based.
     pub line: u32,
     /// Name in that file.
     pub name: String,
@@ -176,7 +176,6 @@ pub struct UnguardedPart {
     /// File that contains it.
     pub file: Option<String>,
     pub why: UnguardedReason,
-    /// Kind of part.
     #[serde(default, skip_serializing_if = "ReleasePartKind::is_function")]
     pub what: ReleasePartKind,
 }
@@ -291,7 +290,6 @@ pub struct SyncDecisionInput<'a> {
     pub manifest: &'a PinManifest,
     /// Release for which the project was made.
     pub from: &'a ReleaseSources,
-    /// Release to follow.
     pub to: &'a ReleaseSources,
 }
 

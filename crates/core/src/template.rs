@@ -8,7 +8,7 @@ pub const NO_VARIABLE: &str =
 /// A part of a template.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TemplatePart {
-    /// Literal text.
+    /// Literal text without placeholders.
     Text(String),
     /// A placeholder for a variable.
     Variable {

@@ -63,9 +63,7 @@ impl Tier {
 /// Owner of the file that contains a rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RuleOwner {
-    /// The operator's file.
     Operator,
-    /// The repository's file.
     Repository,
 }
 
@@ -119,7 +117,7 @@ pub struct TierRule {
     pub tier: Tier,
     /// Highest tier to which a repository's own rules may raise it; none for this tier.
     pub most: Option<Tier>,
-    /// The operator's explanation.
+    /// Explanation that the operator gives.
     pub reason: Option<String>,
 }
 
@@ -128,7 +126,7 @@ pub struct TierRule {
 pub struct PullAuthor<'a> {
     /// Id that survives renames.
     pub id: &'a AccountId,
-    /// Current login name.
+    /// Login name at present.
     pub login: &'a str,
 }
 
@@ -177,7 +175,7 @@ pub struct TierChoice {
     pub is_of_pull: bool,
 }
 
-/// Configuration of tiers.
+/// Configured tiers and their rules.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TierConfig {
     /// Default tier if no rule holds.

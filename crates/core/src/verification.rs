@@ -89,7 +89,7 @@ pub struct CommandRun {
     /// Program and its arguments.
     pub argv: Vec<String>,
     pub end: CommandEnd,
-    /// Duration in milliseconds.
+    /// Duration of the execution in milliseconds.
     pub ms: u64,
     /// Standard output: its beginning and end, without text in the form of a secret.
     pub output: String,
@@ -100,7 +100,6 @@ pub struct CommandRun {
 /// One check, executed once or twice.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CheckAttempts {
-    /// First execution.
     pub ran: CommandRun,
     /// Second execution, if the first failed unexpectedly.
     pub again: Option<CommandRun>,
@@ -123,7 +122,6 @@ pub struct VerificationReport {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckVerdict {
-    /// The check passes.
     Passed,
     /// The check passes, and failed before the change.
     Fixed,

@@ -56,7 +56,6 @@ impl VersionError {
 }
 
 impl RangeStyle {
-    /// All range styles.
     pub const ALL: [Self; 5] =
         [Self::Keep, Self::ExclusiveUpperNextPatch, Self::Exact, Self::Caret, Self::VendoredVersion];
 
