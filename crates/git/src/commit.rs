@@ -77,7 +77,6 @@ pub struct UnpushedCommit {
 /// Result of merging two commits.
 #[derive(Debug)]
 pub enum MergeOutcome {
-    /// The merge commit.
     Made(UnpushedCommit),
     /// Files with conflicting changes to the same lines.
     Conflicts(Vec<RepoPath>),
@@ -306,17 +305,16 @@ impl StagedChanges {
 }
 
 impl UnpushedCommit {
-    /// The commit.
     pub fn sha(&self) -> &Sha {
         &self.sha
     }
 
-    /// Its tree, if it was made here.
+    /// Tree of the commit, if it was created here.
     pub fn tree(&self) -> Option<&Sha> {
         self.made.as_ref().map(|made| &made.tree)
     }
 
-    /// The commit that it stands on, if it was made here.
+    /// Parent of the commit, if it was created here.
     pub(crate) fn parent(&self) -> Option<&Sha> {
         self.made.as_ref().map(|made| &made.parent)
     }

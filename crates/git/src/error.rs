@@ -13,7 +13,7 @@ pub enum GitError {
     /// The program is missing or cannot run.
     #[error("git cannot be run: {program}: {source}")]
     NoGit {
-        /// Program as configured.
+        /// Program as it was configured.
         program: PathBuf,
         /// Reason from the operating system.
         source: std::io::Error,
@@ -48,7 +48,7 @@ pub enum GitError {
     #[error("git {call} answers with more than {limit} bytes")]
     TooLarge {
         call: &'static str,
-        /// Limit in bytes.
+        /// Limit on the output in bytes.
         limit: usize,
     },
     /// A git command failed.
@@ -70,7 +70,7 @@ pub enum GitError {
     #[error("git {call} needs more than the {mib} MiB of memory that it may have: {message}")]
     OutOfMemory {
         call: &'static str,
-        /// Limit in MiB.
+        /// Memory limit in MiB.
         mib: u64,
         /// Git's message, cut and cleaned.
         message: String,
@@ -97,9 +97,9 @@ pub enum GitError {
     /// The repository's configuration names another folder as its working tree.
     #[error("the repository at {} says that its working tree is {}, which does not belong to it", path.display(), root.display())]
     ForeignWorkTree {
-        /// Path as requested.
+        /// Path as it was requested.
         path: PathBuf,
-        /// Value of `core.worktree`.
+        /// Value of `core.worktree` in the configuration.
         root: PathBuf,
     },
     /// A pipe, a socket or a device is in the place of a file that git reads.
@@ -109,9 +109,9 @@ pub enum GitError {
     #[error("{} has {} MiB; up to {} MiB of such a file are read", path.display(), bytes >> 20, limit >> 20)]
     HugeFile {
         path: PathBuf,
-        /// Size in bytes.
+        /// Size of the file in bytes.
         bytes: u64,
-        /// Limit in bytes.
+        /// Limit on the size in bytes.
         limit: u64,
     },
     /// The current branch has no commit yet.
@@ -126,7 +126,7 @@ pub enum GitError {
     /// No commit has this name.
     #[error("there is no commit named `{revision}`")]
     UnknownRevision {
-        /// Name as requested.
+        /// Name as it was requested.
         revision: String,
         /// Branch or tag with the most similar name.
         near: Option<String>,
@@ -167,7 +167,7 @@ pub enum GitError {
     MirrorBusy {
         /// Folder of the mirror.
         path: PathBuf,
-        /// Time spent waiting.
+        /// Time spent waiting for the lock.
         after: Duration,
     },
     /// The remote does not have (or no longer has) a commit.

@@ -291,8 +291,8 @@ impl Mirror {
             "--no-recurse-submodules",
             "--no-show-forced-updates",
         ]);
-        // The program at the other end of a local fetch does not receive our settings, so they are passed to
-        // it.
+        // The program at the other end of a local fetch does not receive our settings; `LOCAL_END` passes it
+        // the needed one.
         let call = match self.remote.protocol() {
             "file" => call.arg(LOCAL_END),
             _ => call,

@@ -1,28 +1,29 @@
-//! The programs that `PATH` names, without those of a reviewed repository: who wrote what is reviewed does not say what runs.
+//! Search path for programs: the folders of `PATH` without those of a reviewed repository. Authors of
+//! reviewed changes thus cannot choose the programs that run.
 //!
-//! Every program of the machine that Truing starts by its name is found here. What runs in a sandbox finds its programs
-//! there, where `PATH` is another one.
+//! Every host program that Truing starts by name is found here. Programs inside a sandbox have their own
+//! `PATH`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// What is said where a program is not found.
+/// Message for a program that is not found.
 pub const NOT_FOUND: &str =
     "no folder of `PATH` has it (those of the reviewed repository, or not named in full, do not count)";
 
-/// The folders that programs are looked for in.
+/// Folders in which programs are searched.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct SearchPath {
     folders: Vec<PathBuf>,
-    /// The working trees that have no say.
+    /// Working trees whose programs are excluded.
     trees: Vec<PathBuf>,
 }
 
 impl SearchPath {
-    /// Those of `PATH`, without folders that are not named in full (they begin wherever a program happens to stand), and
-    /// without those of the repositories that these paths are in: by whatever link, and in whichever of their working
-    /// trees.
+    /// Takes the folders of `PATH`, with two exceptions. Relative folders are omitted, because they depend on
+    /// the current folder. Folders of the repositories that contain the `reviewed` paths are also omitted,
+    /// through any link and in any of their working trees.
     pub fn of<'a>(path: &OsStr, reviewed: impl IntoIterator<Item = &'a Path>) -> Self {
         let mut trees: Vec<PathBuf> = reviewed.into_iter().flat_map(trees_around).collect();
         trees.sort();
@@ -33,7 +34,7 @@ impl SearchPath {
         Self { folders, ..none }
     }
 
-    /// Where the program of this name is; none: nowhere.
+    /// Finds the program of this name; none if no folder has it.
     pub fn find(&self, name: &Path) -> Option<PathBuf> {
         let is_one = |file: &PathBuf| {
             file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
@@ -42,18 +43,18 @@ impl SearchPath {
         named.filter(is_one).find(|file| !self.is_inside(file))
     }
 
-    /// The working trees of what is reviewed.
+    /// Returns the working trees of the reviewed repositories.
     pub fn trees(&self) -> &[PathBuf] {
         &self.trees
     }
 
-    /// The `PATH` for what is started.
+    /// Returns the value of `PATH` for child processes.
     pub fn path(&self) -> OsString {
-        // Whatever was split can be joined.
+        // Folders that were split from a `PATH` can be joined again.
         std::env::join_paths(&self.folders).unwrap_or_default()
     }
 
-    /// Is it in one of the trees, by its name or behind its links?
+    /// Returns true if the path, as written or after resolving links, is in one of the trees.
     fn is_inside(&self, path: &Path) -> bool {
         let real = path.canonicalize();
         let real = real.as_deref().unwrap_or(path);
@@ -61,16 +62,16 @@ impl SearchPath {
     }
 }
 
-/// The folders in which the files of the repository are that a path is in: its main working tree, and those that are
-/// linked to it. None: it is in no repository.
+/// Returns the working trees of the repository that contains a path: the main one and the linked ones. Empty
+/// if the path is in no repository.
 fn trees_around(path: &Path) -> Vec<PathBuf> {
     let Ok(here) = path.canonicalize() else { return Vec::new() };
     here.ancestors().find(|folder| folder.join(".git").exists()).map(working_trees).unwrap_or_default()
 }
 
-/// The same, for one of its working trees.
+/// Returns all working trees of a repository, given one of them.
 fn working_trees(tree: &Path) -> Vec<PathBuf> {
-    // In a linked one it is a file: `gitdir: MAIN/.git/worktrees/NAME`.
+    // In a linked working tree it is a file: `gitdir: MAIN/.git/worktrees/NAME`.
     let dot_git = tree.join(".git");
     let named = text(&dot_git);
     let named = named.as_deref().and_then(|text| text.strip_prefix("gitdir:"));
@@ -87,7 +88,7 @@ fn working_trees(tree: &Path) -> Vec<PathBuf> {
     all.filter_map(|tree| tree.canonicalize().ok()).collect()
 }
 
-/// The text of a small file; nothing is waited for, and no device is read.
+/// Reads the text of a small regular file, so it never blocks on a pipe or a device.
 fn text(file: &Path) -> Option<String> {
     file.metadata().ok().filter(std::fs::Metadata::is_file)?;
     std::fs::read_to_string(file).ok()
