@@ -168,7 +168,7 @@ mod tests {
         SlotKey::new(format!("pr/github/{repository}/{number:06}")) // sorts as text, too
     }
 
-    /// What is chosen of slots, given as (key, owner, due since).
+    /// Returns the chosen slots; each input is (key, owner, due since).
     fn chosen(
         slots: &[(SlotKey, &str, i64)],
         busy: &ActiveLeases,
@@ -234,19 +234,20 @@ mod tests {
         assert!(busy.is_empty() && busy.owners.is_empty() && busy.repositories.is_empty());
     }
 
-    /// A simulated process: slots fall due, leases begin and end, and every slot's wait is within its bound.
+    /// Simulates slots that fall due and leases that begin and end, and checks that every slot's wait is
+    /// within its bound.
     struct World {
         places: LeaseLimits,
         busy: ActiveLeases,
-        /// Due slots, each with when it fell due, and how many were due in its repository before it.
+        /// Due slots, each with its due time and the number of slots due in its repository before it.
         due: BTreeMap<SlotKey, (i64, usize)>,
-        /// Leases, and when they end.
+        /// Active leases with their end times.
         running: BTreeMap<FencingToken, i64>,
         made: usize,
         granted: u64,
     }
 
-    /// The longest lease, in ticks.
+    /// Duration of the longest lease, in ticks.
     const LONGEST: i64 = 4;
     const REPOSITORIES: usize = 6;
 
@@ -277,7 +278,8 @@ mod tests {
                 self.due.iter().map(|(key, (at, _))| (key.clone(), Self::owner(key), *at)).collect();
             for key in chosen(&slots, &self.busy, self.places, now) {
                 let (at, before) = self.due.remove(&key).unwrap();
-                // Behind at most every other repository's turn, and its own leases, for each slot before it.
+                // For each slot before it, it waits for at most one turn of every other repository and its
+                // own leases.
                 let bound = (before as i64 + 1) * (REPOSITORIES as i64 + 2) * LONGEST;
                 assert!(now - at <= bound, "{key} waited {} ticks, not {bound}", now - at);
                 self.granted += 1;
@@ -300,7 +302,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
-        /// However many slots one repository has, and whatever falls due meanwhile.
+        /// Covers any number of slots in one repository, and slots that fall due meanwhile.
         #[test]
         fn no_slot_waits_longer_than_its_own_repository_makes_it(
             all in 1..5usize,

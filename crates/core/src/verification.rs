@@ -178,7 +178,7 @@ mod tests {
         CommandRun { argv: vec![name.to_owned()], end, ms: 1, output: String::new(), errors: String::new() }
     }
 
-    /// Checks with the codes of their tries.
+    /// Builds checks from the exit codes of their executions.
     fn of(checks: &[(&str, &[u8])]) -> VerificationReport {
         let checked = |(name, codes): &(&str, &[u8])| {
             let mut tries = codes.iter().map(|code| ran(name, CommandEnd::Exit { code: *code }));
@@ -198,7 +198,7 @@ mod tests {
             (of(&[("good", &[1, 0])]), Flaky, Flaky),
             (of(&[("bad", &[0])]), Fixed, Passed),
             (of(&[("bad", &[3])]), FailedBefore, Again),
-            // What was only flaky before is no excuse.
+            // A check that was only flaky before does not excuse a failure.
             (of(&[("shaky", &[1, 1])]), Failed, Failed),
             (of(&[("new", &[1, 1])]), Failed, Failed),
         ] {

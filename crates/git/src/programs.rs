@@ -117,7 +117,7 @@ mod tests {
             fs::write(at(program), "").unwrap();
             fs::set_permissions(at(program), fs::Permissions::from_mode(0o755)).unwrap();
         }
-        // A folder of its own name that is one of the repository's.
+        // A folder outside that links into the repository.
         symlink(at("main/bin"), at("tools")).unwrap();
         let of = |reviewed: &[&str], folders: &[&str]| {
             let path = std::env::join_paths(folders.iter().map(|folder| match *folder {
@@ -135,7 +135,7 @@ mod tests {
         for link in ["main/bin/claude", "linked/bin/claude"] {
             let _ = fs::remove_file(at("links/claude"));
             symlink(at(link), at("links/claude")).unwrap();
-            // Where the command stands, or what it names from outside.
+            // The current folder of the command, or the paths that it names from outside.
             for reviewed in [["main", "outside"], ["main/bin", "outside"], ["outside", "linked"]] {
                 assert_eq!(found(&reviewed, &ours), None, "{reviewed:?}: {link}");
                 let with_one = [&ours[..], &["outside"]].concat();
@@ -148,12 +148,12 @@ mod tests {
         }
         let passed_on = of(&["outside", "main"], &ours);
         assert_eq!(passed_on.path(), at("links"), "what is started gets none of them");
-        // A link to one outside is as good as that one, and elsewhere the repository's own may be named by `PATH`.
+        // A link to an outside program is permitted. In other places, `PATH` may name the repository's own.
         let _ = fs::remove_file(at("links/claude"));
         symlink(at("outside/claude"), at("links/claude")).unwrap();
         assert_eq!(found(&["main"], &["links"]), Some("links/claude".into()));
         assert_eq!(found(&["outside"], &["main/bin"]), Some("main/bin/claude".into()));
-        // What cannot be run is no program.
+        // A file that is not executable is no program.
         fs::set_permissions(at("outside/claude"), fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(found(&["main"], &["outside"]), None);
     }

@@ -46,7 +46,7 @@ pub(super) struct TestOpening {
     pub words: &'static str,
     /// Prefix of the name.
     pub name: &'static str,
-    /// Attributes of which one must precede it; empty if none is needed.
+    /// Attributes; one of them must precede the test. Empty if none is needed.
     pub attributes: &'static [&'static str],
     /// Rule for its end.
     pub extent: TestExtent,

@@ -314,7 +314,7 @@ fn kept_assertions(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     }
 }
 
-/// Finds forbidden words of which a fix adds more than it removes.
+/// Finds forbidden words that a fix adds more often than it removes.
 fn brought(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     for language in LANGUAGES {
         let is_of =

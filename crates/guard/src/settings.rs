@@ -14,13 +14,13 @@ use super::weakening::FindingSubject;
 /// One setting that affects how tests run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct TestSetting {
-    /// Value as text.
+    /// Value of the setting, as text.
     pub value: String,
     /// True if a fix may add it.
     pub is_free: bool,
 }
 
-/// Settings by name.
+/// Test settings by their names.
 pub(super) type TestSettings = BTreeMap<String, TestSetting>;
 
 /// Substrings in the names of scripts and targets that test.

@@ -9,7 +9,7 @@ use truing_core::line::clean;
 /// Maximum characters of a quoted name or line.
 pub(super) const MAX_QUOTE: usize = 120;
 
-/// Kind of weakening.
+/// Kind of a weakening of tests or checks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum WeakeningKind {
     /// A test file is deleted.
