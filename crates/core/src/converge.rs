@@ -12,11 +12,11 @@
 //! ```
 //!
 //! Each action is one lease and its result is an event. The new [`ConvergeRun`] is stored before the next
-//! action begins. An interrupted run therefore continues where it stopped: actions that write to git or a forge
-//! recognise what they have already done.
+//! action begins. An interrupted run therefore continues where it stopped: actions that write to git or a
+//! forge recognise what they have already done.
 //!
-//! A missing answer never counts as clean. An auditor that fails or gives no valid answer is asked once more; if
-//! it stays silent the loop is degraded and cannot converge.
+//! A missing answer never counts as clean. An auditor that fails or gives no valid answer is asked once more;
+//! if it stays silent the loop is degraded and cannot converge.
 
 mod act;
 mod again;

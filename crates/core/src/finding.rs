@@ -17,7 +17,7 @@ pub enum Severity {
     P0,
     /// Should be fixed before merging; blocks by default.
     P1,
-    /// Worth knowing, but does not block by default.
+    /// Minor, but worth knowing.
     P2,
 }
 

@@ -83,8 +83,8 @@ pub enum BudgetLevelKind {
     Review,
     /// One run of the converge or the sync loop.
     Run,
-    /// Limit of a pull request before a person is asked. A person with write access can raise it up to
-    /// [`Self::Pull`].
+    /// Spending on a pull request, as for [`Self::Pull`], up to which no person is asked. A person with write
+    /// access can raise it.
     #[serde(rename = "pr_ask")]
     PullAsk,
     /// All reviews, audits and converge runs of one pull request over its lifetime.

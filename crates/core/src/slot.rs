@@ -1,8 +1,8 @@
 //! The slot: the common primitive of all loops. The slots together are the work queue.
 //!
 //! A slot belongs to one pull request or one sync job. It records events, decides when a loop may act, and
-//! grants a lease to one worker at a time. All of that is one pure function, [`Slot::step`]; stores only persist
-//! its result.
+//! grants a lease to one worker at a time. All of that is one pure function, [`Slot::step`]; stores only
+//! persist its result.
 //!
 //! ```text
 //!            event, request                  due: lease

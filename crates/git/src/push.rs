@@ -104,7 +104,7 @@ impl UnpushedCommit {
         let rejected = rejection(&finished.stdout, reference);
         let why = match &rejected {
             Some(reason) => refusal(&format!("{reason}; {}", finished.message)),
-            // The remote refused the connection before it received any request.
+            // The remote refused access before it processed the push.
             None if finished.message.contains("error: 403") => PushRefusal::Permission,
             None => return Err(network::explain(remote, "push", finished)),
         };

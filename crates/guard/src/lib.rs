@@ -2,7 +2,7 @@
 //!
 //! The author of a fix must not choose its expectations. In a test that existed before the fix, therefore:
 //!
-//! * Every assertion stays, anywhere in the test. A changed assertion counts as removed, because the text
+//! * Every assertion stays, anywhere in the test. A changed assertion counts as removed: the text
 //!   does not show if the old expectation was wrong or merely inconvenient.
 //! * Every string and number stays, regardless of the code around it, because they are inputs and
 //!   expectations of tables.

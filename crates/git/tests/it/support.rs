@@ -133,7 +133,7 @@ impl Repo {
         std::fs::write(path, content).unwrap();
     }
 
-    /// Commits all changes.
+    /// Commits all changes in the working tree.
     pub(crate) fn commit(&self, message: &str) -> Sha {
         self.run(["add", "--all"]);
         self.run(["commit", "--quiet", "--no-verify", "--allow-empty", "-m", message]);

@@ -5,8 +5,8 @@
 //! `== END NAME`, followed by the edits of its fix:
 //!
 //! * `@@ PATH` writes a whole file, `@> PATH PATH` moves one, and `@- PATH` deletes one.
-//! * `@~ PATH` edits a file by runs of lines. Lines with `-` are replaced, or are a required anchor. Lines with
-//!   `+` are the replacement; without lines before them they are appended.
+//! * `@~ PATH` edits a file by runs of lines. Lines with `-` are replaced, or are a required anchor. Lines
+//!   with `+` are the replacement; without lines before them they are appended.
 //! * `about PATH` names a file that a finding concerns.
 //!
 //! END is `refused`, `told` or `honest`; in the subfolders of `data/neutralised`, `hostile` or `honest`.
