@@ -11,7 +11,7 @@ use crate::slot::{Slot, SlotState};
 ///
 /// | Stage | End | Meaning | Settled |
 /// |---|---|---|---|
-/// | `published` | any | the forge shows the result | yes, unless its model waits for budget |
+/// | `published` | any | the forge shows the result | yes; records omit those that wait for budget |
 /// | `computed`, `ended` | `skipped` | an operator has dropped the slot | yes, until another run begins |
 /// | `computed`, `ended` | `failed` | it is retried or parked | no |
 /// | `computed`, `ended` | `deferred` | it waits for its budget, or was interrupted | no |
