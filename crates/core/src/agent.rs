@@ -1,8 +1,8 @@
-//! Bounds and versions of the runtimes of agents that a configuration has to know.
+//! Bounds and versions of the agent runtimes that a configuration refers to.
 
-/// The version of the `claude` program that its runtime was measured with. Another one may behave otherwise: flags,
-/// events and retries of the program are not promised.
+/// Version of the `claude` program against which its runtime was measured. Other versions may behave
+/// differently: the program guarantees no stable flags, events or retries.
 pub const CLI_VERSION: &str = "2.1.328";
 
-/// Bytes of one call's output.
+/// Limit in bytes of the output of one call.
 pub const MAX_OUTPUT_BYTES: usize = 128 << 10;

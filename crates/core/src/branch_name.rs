@@ -1,9 +1,9 @@
-//! Names of branches.
+//! Validates names of git branches.
 
 use crate::id::Sha;
 
-/// True for the name of a branch, without `refs/heads/`: by git's own rules (`git check-ref-format`), and nothing that
-/// could be taken for a commit's id, another ref or an option.
+/// Returns true for a valid branch name without `refs/heads/`. It follows git's own rules (`git
+/// check-ref-format`) and also excludes names that could be read as a commit id, another ref or an option.
 pub fn is_branch_name(name: &str) -> bool {
     let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
     let letter = |letter: char| {

@@ -1,50 +1,48 @@
-//! A circuit: who fails again and again, or says that no more is wanted, is left alone for a while; then one call
-//! tries for all. Pure: instants are arguments.
+//! A circuit breaker. A service that fails repeatedly, or reports that a cap is reached, gets no calls for a
+//! while; then one trial call decides for all callers. Pure: instants are arguments.
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{TimeSpan, UnixMillis};
 
-/// So many calls that fail one after another open the circuit.
+/// Number of consecutive failed calls that open the circuit.
 pub const FAILURES: u32 = 3;
-/// How long it is open after that; twice as long each time that a trial fails.
+/// Time for which the circuit stays open at first. It doubles with each failed trial.
 pub const SHORTEST: TimeSpan = TimeSpan::seconds(30);
-/// The longest that it is open.
+/// Longest time for which the circuit stays open.
 pub const LONGEST: TimeSpan = TimeSpan::minutes(60);
-/// How long it is open when a cap is reached and nobody says for how long.
+/// Time for which the circuit stays open after a cap is reached, if the service gives no duration.
 pub const CAPPED: TimeSpan = TimeSpan::minutes(10);
-/// A trial that has not ended after this is forgotten, and another call may try.
+/// Time after which an unfinished trial is dropped and another call may try.
 pub const TRIAL: TimeSpan = TimeSpan::minutes(20);
 
-/// Why a circuit is open.
+/// Reason for which a circuit is open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TripReason {
-    /// Calls failed.
+    /// Several consecutive calls failed.
     Failures,
     /// A cap on spending is reached.
     Cap,
 }
 
-/// The circuit is open.
+/// State of an open circuit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OpenCircuit {
-    /// Why.
     pub why: TripReason,
-    /// Not to be tried before.
+    /// Earliest time of the next trial.
     pub until: UnixMillis,
 }
 
-/// How a call was let through.
+/// Kind of permission that a call received.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CallAdmission {
-    /// As everybody.
+    /// A normal call on a closed circuit.
     Free,
-    /// As the one that tries for all: it must tell how it ended, or give up.
+    /// The one trial call: its caller must report the result or call [`CircuitBreaker::given_up`].
     Trial,
 }
 
-/// A circuit.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CircuitBreaker {
@@ -54,11 +52,11 @@ pub struct CircuitBreaker {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum CircuitState {
-    /// Everybody may call.
+    /// Every call is admitted.
     Closed { failures: u32 },
-    /// Nobody may.
+    /// No call is admitted until the time in `open`. `last`: the length of this open period.
     Open { open: OpenCircuit, last: TimeSpan },
-    /// One does.
+    /// One trial call is running.
     Trial { since: UnixMillis, why: TripReason, last: TimeSpan },
 }
 
@@ -69,11 +67,11 @@ impl Default for CircuitState {
 }
 
 impl CircuitBreaker {
-    /// Before a call. Whoever is let through tells how it ended: [`Self::succeeded`], [`Self::failed`] or
-    /// [`Self::trip`]; a trial that ends otherwise, [`Self::given_up`].
+    /// Asks for permission to make a call. An admitted caller reports the result with [`Self::succeeded`],
+    /// [`Self::failed`] or [`Self::trip`]. A trial that ends without a result reports [`Self::given_up`].
     ///
     /// # Errors
-    /// [`OpenCircuit`]: it is not to be made.
+    /// [`OpenCircuit`] if the call must not be made.
     pub fn admit(&mut self, now: UnixMillis) -> Result<CallAdmission, OpenCircuit> {
         let (why, last) = match &self.state {
             CircuitState::Closed { .. } => return Ok(CallAdmission::Free),
@@ -88,7 +86,8 @@ impl CircuitBreaker {
         Ok(CallAdmission::Trial)
     }
 
-    /// Was it opened, by whatever else went on? For calls that were let through and want to go on.
+    /// Returns the open circuit, if another call has opened it. Calls that were admitted earlier use this to
+    /// decide if they continue.
     pub fn open(&self, now: UnixMillis) -> Option<OpenCircuit> {
         match &self.state {
             CircuitState::Open { open, .. } => Some(*open).filter(|open| lies_ahead(open.until, now)),
@@ -96,30 +95,30 @@ impl CircuitBreaker {
         }
     }
 
-    /// A call went well: everybody may call.
+    /// Records a successful call and closes the circuit.
     pub fn succeeded(&mut self) {
         self.state = CircuitState::default();
     }
 
-    /// A call failed, in a way that others would, too.
+    /// Records a failed call. Only failures that other calls would also meet belong here.
     pub fn failed(&mut self, now: UnixMillis) {
         self.state = match &self.state {
             CircuitState::Closed { failures } if failures.saturating_add(1) < FAILURES => {
                 CircuitState::Closed { failures: failures.saturating_add(1) }
             }
             CircuitState::Closed { .. } => opened(TripReason::Failures, now, SHORTEST),
-            // It was on its way when the circuit opened.
+            // This call began before the circuit opened.
             CircuitState::Open { .. } => return,
             CircuitState::Trial { why, last, .. } => opened(*why, now, TimeSpan(last.0.saturating_mul(2))),
         };
     }
 
-    /// A cap is reached: nobody may call, for so long if that is known.
+    /// Records that a cap is reached. The circuit opens for `span`, or for [`CAPPED`] if that is not known.
     pub fn trip(&mut self, now: UnixMillis, span: Option<TimeSpan>) {
         self.state = opened(TripReason::Cap, now, span.unwrap_or(CAPPED));
     }
 
-    /// The same by a clock that is ahead by so much.
+    /// Converts the state to a clock that is ahead by `by`.
     #[must_use]
     pub fn by_clock_ahead(self, by: TimeSpan) -> Self {
         let state = match self.state {
@@ -132,7 +131,7 @@ impl CircuitBreaker {
         Self { state }
     }
 
-    /// The trial ended without saying anything of the other side: the next call is one.
+    /// Ends a trial that says nothing about the service. The next call becomes a trial.
     pub fn given_up(&mut self, now: UnixMillis) {
         if let CircuitState::Trial { why, last, .. } = self.state {
             self.state = CircuitState::Open { open: OpenCircuit { why, until: now }, last };
@@ -145,7 +144,8 @@ fn opened(why: TripReason, now: UnixMillis, span: TimeSpan) -> CircuitState {
     CircuitState::Open { open: OpenCircuit { why, until: now + span }, last: span }
 }
 
-/// Is it still to come? What is further away than anything lasts is of a clock that was set back.
+/// Returns true if the time is in the future. A time further away than [`LONGEST`] counts as past, because it
+/// comes from a clock that was set back.
 fn lies_ahead(until: UnixMillis, now: UnixMillis) -> bool {
     (1..=LONGEST.0).contains(&(until - now).0)
 }
@@ -242,7 +242,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens, a call is let through within the longest wait after the last event.
+        /// After any sequence of events, a call is admitted within the longest open time after the last one.
         #[test]
         fn it_always_opens_the_way_again(events in prop::collection::vec((0..5_u8, 0..4_000_000_i64), 0..40)) {
             let mut breaker = CircuitBreaker::default();

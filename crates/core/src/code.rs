@@ -1,4 +1,5 @@
-//! Digests by which a finding's lines are recognised besides what is shown of them, since the lines may hold secrets.
+//! Digests that identify a finding's lines in addition to its snippet. The snippet may omit parts of the
+//! lines, since they may hold secrets.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
@@ -6,63 +7,66 @@ use sha2::{Digest as _, Sha256};
 
 use crate::finding::RawFinding;
 
-/// Stands in a snippet for what is left out of its lines.
+/// Replaces the omitted parts of lines in a snippet.
 pub const CUT: &str = "…";
 
-/// Begins what [`LinesKey`] is derived from, and what it signs, so that a key of another use makes none of these digests.
+/// Prefix of the input from which [`LinesKey`] is derived and of the input that it signs. A key derived for
+/// another use therefore gives different digests.
 const DOMAIN: &[u8] = b"truing lines 1";
-/// Bytes of a digest.
+/// Length of a digest in bytes.
 const DIGEST_BYTES: usize = 16;
 
-/// Distinguishes a finding's lines from others that are shown alike.
+/// Digests that distinguish a finding's lines from other lines with the same snippet.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct CodeDigests {
-    /// Of the names of the definitions around the lines, in hexadecimal digits; none: the language is not known, or the record
-    /// is older than this.
+    /// Digest of the names of the definitions around the lines, in hexadecimal digits. None if the language
+    /// is unknown or the record is from before this field existed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
-    /// Under the key of the records, of the lines as they are, where the snippet leaves a part of them out, in hexadecimal
-    /// digits.
+    /// Keyed digest of the complete lines, in hexadecimal digits, if the snippet omits a part of them. The
+    /// key is that of the records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<String>,
-    /// Of the tool's own fingerprint, in hexadecimal digits; none: it has none, or the record is older than this. It says which of
-    /// several equal lines a finding is of, and nothing else.
+    /// Digest of the tool's own fingerprint, in hexadecimal digits. None if there is no fingerprint or the
+    /// record is from before this field existed. It only distinguishes the findings on several equal lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_fingerprint: Option<String>,
 }
 
 impl CodeDigests {
-    /// Those of the code, without what the tool says.
+    /// Keeps the digests of the code and drops that of the tool's fingerprint.
     #[must_use]
     pub fn without_tool(&self) -> Self {
         Self { tool_fingerprint: None, ..self.clone() }
     }
 
-    /// The digest of what the tool says, without those of the code.
+    /// Keeps only the digest of the tool's fingerprint.
     #[must_use]
     pub fn of_tool(&self) -> Self {
         Self { tool_fingerprint: self.tool_fingerprint.clone(), ..Self::default() }
     }
 
-    /// The digest of a tool's own fingerprint.
+    /// Returns the digest of a tool's own fingerprint.
     pub fn tool_fingerprint(fingerprint: &str) -> String {
         let digest: [u8; 32] = Sha256::digest(fingerprint.as_bytes()).into();
         hex::encode(digest.get(..DIGEST_BYTES).unwrap_or(&digest))
     }
 
-    /// Is none of the digests there?
+    /// Returns true if no digest is present.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// May both be of the same lines in the same definition? A definition that one side does not know counts as the same.
+    /// Returns true if both can belong to the same lines in the same definition. A definition that one side
+    /// does not know counts as the same.
     pub fn agree(&self, other: &Self) -> bool {
         let is_known = self.definition.is_some() && other.definition.is_some();
         self.lines == other.lines && (!is_known || self.definition == other.definition)
     }
 }
 
-/// The key of digests of lines. Who has the records and not the key cannot try out what was left out of them.
+/// Key for digests of lines. A reader of the records who lacks the key cannot guess the omitted text by
+/// trial.
 #[derive(Clone, Default)]
 pub struct LinesKey([u8; 32]);
 
@@ -73,12 +77,12 @@ impl std::fmt::Debug for LinesKey {
 }
 
 impl LinesKey {
-    /// From a key of another use. The same bytes give the same key.
+    /// Derives the key from a key of another use. The same bytes give the same key.
     pub fn derive(from: &[u8]) -> Self {
         Self(mac(from, &[DOMAIN]))
     }
 
-    /// The digest of lines, white space aside, as [`crate::finding::fingerprint`] folds it.
+    /// Returns the digest of lines. White space is folded as in [`crate::finding::fingerprint`].
     fn digest<'a>(&self, lines: impl Iterator<Item = &'a [u8]>) -> String {
         let mut folded = Vec::new();
         for line in lines {
@@ -91,9 +95,9 @@ impl LinesKey {
     }
 }
 
-/// HMAC-SHA-256 over parts, each with its length before it.
+/// Returns the HMAC-SHA-256 of the parts, each preceded by its length.
 fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    // HMAC takes keys of any length.
+    // HMAC accepts keys of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
     for part in parts {
         mac.update(&(part.len() as u64).to_be_bytes());
@@ -103,13 +107,13 @@ fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 }
 
 impl RawFinding {
-    /// Does its snippet leave a part of its lines out?
+    /// Returns true if the snippet omits a part of its lines.
     pub fn is_cut(&self) -> bool {
         self.snippet.contains(CUT)
     }
 
-    /// With the digest of its lines in the file's content, if its snippet leaves a part of them out. Without a content, it has none, and no
-    /// dismissal counts for it.
+    /// Adds the digest of the finding's lines in the file's content, if the snippet omits a part of them.
+    /// Without content there is no digest, and no dismissal applies to the finding.
     ///
     /// ```
     /// # use truing_core::code::LinesKey;

@@ -1,10 +1,9 @@
-//! Names that commits bear.
+//! The identity that git records for authors and committers.
 
-/// Somebody in a commit.
+/// Author or committer of a commit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GitIdentity {
-    /// The name. Git leaves out characters that would end its line.
+    /// Display name. Git removes characters that would end the header line.
     pub name: String,
-    /// The address.
     pub email: String,
 }

@@ -1,8 +1,8 @@
-//! The converge loop's machine (spec/converge.md 2, 14, 15): what is to be done next on one branch, and what follows from
-//! how it went, until a fresh audit finds nothing or there is a reason to stop. Pure.
+//! State machine of the converge loop: decides the next action on one branch from the result of the last one.
+//! The run ends when a fresh audit finds nothing or there is a reason to stop. Pure.
 //!
 //! ```text
-//!            ┌──── Mend ◀─ dirty ─┐            ┌─ re-run who gave no answer
+//!            ┌──── Mend ◀─ dirty ─┐            ┌─ re-run silent auditors
 //!            ▼                    │            ▼
 //!   begin ▶ Gate ─────────────── clean ─────▶ Audit ──▶ Post ──▶ nothing found: converged
 //!            ▲                                           │       no way on: stuck, cap reached
@@ -11,10 +11,12 @@
 //!                       └─ a hook blocks ────────────┴─ dirty ───┘
 //! ```
 //!
-//! An act is one lease; what it came to is an event, and the [`ConvergeRun`] after it is kept before the next act begins. So a
-//! run that dies goes on where it was: acts that write to git or a forge find what they have done already.
-//! Nothing that is missing is ever clean: an auditor that dies or gives no proper answer is asked once more, and one
-//! that stays silent leaves the loop degraded, which cannot converge.
+//! Each action is one lease and its result is an event. The new [`ConvergeRun`] is stored before the next
+//! action begins. An interrupted run therefore continues where it stopped: actions that write to git or a
+//! forge recognise what they have already done.
+//!
+//! A missing answer never counts as clean. An auditor that fails or gives no valid answer is asked once more;
+//! if it stays silent the loop is degraded and cannot converge.
 
 mod act;
 mod again;
@@ -53,31 +55,32 @@ pub use others::SuspendedAudit;
 pub use progress::FindingHistory;
 pub use reviewed_clean::is_reviewed_clean;
 
-/// So often another head than the expected one only costs an audit that does not count (spec/converge.md A10).
+/// Number of unexpected heads whose extra audits do not count against the limit. The bound prevents a loop
+/// that never ends while others push.
 pub const MAX_MOVES: u32 = 3;
 
-/// How far a run may go: `[converge]` of cli.md, as it was when the run began.
+/// Limits of a run: the `[converge]` settings in effect when the run began.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ConvergeLimits {
-    /// Audits.
+    /// Maximum number of audits.
     pub max_audits: u32,
-    /// Fixes of what the gate says, before one audit.
+    /// Maximum number of fixes for gate failures before one audit.
     pub gate_rounds: u32,
-    /// Looks at a fix that find something, in one loop.
+    /// Maximum number of checks of a fix that find something, in one loop.
     pub selfaudit_rounds: u32,
-    /// The first loop with several auditors.
+    /// Number of the first audit that uses several auditors.
     pub parallel_from: u32,
-    /// So many.
+    /// Number of auditors from `parallel_from` on.
     pub auditors: u32,
-    /// How often an auditor or a fixer is asked before it counts as silent.
+    /// Number of requests to an auditor or a fixer before it counts as silent.
     pub worker_attempts: u32,
-    /// How often a fix is made again because a hook blocks it.
+    /// Number of times that a fix is repeated because a hook blocks it.
     pub hook_retry: u32,
-    /// Findings of less weight are fixed once and then left.
+    /// Lowest severity that blocks. Findings below it are fixed once and then left.
     pub min_blocking: Severity,
-    /// Does a run converge with findings that its fixers declined?
+    /// True if a run may converge with findings that its fixers declined.
     pub allow_declined: bool,
-    /// Is what the last audit found fixed, though nobody audits the fix?
+    /// True if the findings of the last audit are fixed, although no audit of that fix follows.
     pub final_fix: bool,
 }
 
@@ -102,122 +105,123 @@ impl Default for ConvergeLimits {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "line")]
 pub enum ConvergeLogLine {
-    /// An audit.
+    /// One audit of a head.
     Audit {
-        /// Its number, from 1.
+        /// Number of the audit, from 1.
         number: u32,
-        /// Findings of each weight, worst first.
+        /// Findings of each severity, worst first.
         counts: [u32; 3],
         /// Auditors that stayed silent.
         silent: u32,
     },
-    /// Other reviewers.
+    /// Findings that other reviewers reported.
     Heard {
-        /// Its number, from 1.
+        /// Number of the report, from 1.
         number: u32,
-        /// Findings of each weight, worst first.
+        /// Findings of each severity, worst first.
         counts: [u32; 3],
     },
-    /// A fix of what the audit of the same number found, or others since.
+    /// A fix of the findings of the audit with the same number, or of findings that others reported since.
     Fix {
-        /// The audit's number.
+        /// Number of the audit.
         number: u32,
-        /// Its commit, if something was changed.
+        /// Commit of the fix, if it changed anything.
         commit: Option<Sha>,
-        /// Findings that the fixer says are fixed.
+        /// Findings that the fixer reports as fixed.
         fixed: u32,
-        /// Findings that it declined, or said nothing of.
+        /// Findings that the fixer declined or did not mention.
         declined: u32,
     },
-    /// A fix of what the gate said.
+    /// A fix of the gate's failures.
     Mend {
-        /// Its commit.
         commit: Sha,
     },
-    /// Somebody else has pushed, or the forge has merged the base into the branch.
+    /// Another account has pushed, or the forge has merged the base into the branch.
     Moved {
-        /// The new head.
+        /// New head of the branch.
         head: Sha,
     },
 }
 
-/// One run on one branch.
+/// Recorded state of one converge run on one branch.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ConvergeRun {
-    /// How far it may go.
+    /// Limits of this run.
     pub limits: ConvergeLimits,
-    /// What is to be done next.
+    /// Next action of the run.
     pub next: ConvergeAction,
-    /// How it ended, if it did.
+    /// Result of the run, once it has ended.
     pub exit: Option<ConvergeExit>,
-    /// The head that it began with.
+    /// Head at which the run began.
     pub starting: Sha,
-    /// The head that is audited, and on which fixes are laid.
+    /// Head that is audited and that fixes are based on.
     pub head: Sha,
-    /// The head's tree.
+    /// Tree of the head.
     pub tree: Sha,
-    /// Audits begun.
+    /// Number of audits begun.
     pub audits: u32,
-    /// How often others had found something.
+    /// Number of times that other reviewers reported findings.
     pub heard: u32,
-    /// Heads of other people; the first [`MAX_MOVES`] cost an audit that does not count.
+    /// Heads pushed by others. The first [`MAX_MOVES`] cost an audit that does not count.
     pub moves: u32,
-    /// Heads that came of merging the base, as the forge was asked to; the audit of each does not count either.
+    /// Heads that the forge created by merging the base on our request. Their audits do not count either.
     #[serde(default)]
     pub updates: u32,
-    /// Fixes of what the gate says since the last audit.
+    /// Fixes of gate failures since the last audit.
     pub gate_rounds: u32,
-    /// Answers of the audit that is not over.
+    /// Answers in the audit that is in progress, by auditor.
     pub answers: BTreeMap<u32, Vec<AuditorFinding>>,
-    /// What the newest audit found; while `aside` is there, what others did.
+    /// Findings of the newest audit. While `aside` is set, the findings of other reviewers.
     pub found: Vec<Finding>,
-    /// What the fix in progress is not about, if it is about what others found.
+    /// State of the audit that is suspended while findings of other reviewers are fixed.
     pub aside: Option<SuspendedAudit>,
-    /// Auditors of it that stayed silent.
+    /// Number of auditors that stayed silent in the newest audit.
     pub silent: u32,
-    /// What fixers say of it.
+    /// Verdicts of fixers on the findings.
     pub words: BTreeMap<FindingId, FixerVerdict>,
-    /// What pushed fixes are said to mend, until an audit has looked: by which commit, and how long the log was then.
+    /// Findings that pushed fixes claim to fix, until an audit checks them: the commit, and the log's length
+    /// at that time.
     #[serde(default)]
     pub claims: BTreeMap<FindingId, (Sha, usize)>,
-    /// The fix in progress.
+    /// Fix that is in progress.
     pub candidate: Option<FixCandidate>,
-    /// Looks at it that found something.
+    /// Checks of this fix that found something.
     pub check_rounds: u32,
-    /// How often a hook blocked it.
+    /// Number of times that a hook blocked this fix.
     pub hook_blocks: u32,
-    /// Fixers in a row that came to no report.
+    /// Number of consecutive fixers that gave no report.
     #[serde(default)]
     pub silent_fixers: u32,
-    /// The head that this run, or one before it, has cleared, whatever others say of it.
+    /// Head that this run or an earlier one has cleared, regardless of the findings of other reviewers.
     #[serde(default)]
     pub cleared: Option<Sha>,
-    /// What was wrong with the newest fix of what the gate says: it was thrown away, and the next fixer is told.
+    /// Problems of the newest fix of gate failures. That fix was discarded; the next fixer receives this
+    /// list.
     #[serde(default)]
     pub refused: Vec<FixProblem>,
-    /// What a hook said when it blocked the fix for good.
+    /// Message of the hook that finally blocked the fix.
     pub hook: Option<String>,
-    /// Have findings that do not block had their fix?
+    /// True if the findings that do not block have had their one fix.
     pub is_polished: bool,
     /// Findings that people have dismissed, as of the newest audit.
     #[serde(default)]
     pub dismissals: Vec<Dismissal>,
-    /// Everything that was found, and what became of it.
+    /// All findings of the run with their outcomes.
     #[serde(rename = "ledger")]
     pub history: FindingHistory,
-    /// What was done.
     pub log: Vec<ConvergeLogLine>,
-    /// What was pushed, oldest first.
+    /// Pushed commits, oldest first.
     pub commits: Vec<Sha>,
-    /// Does it end with its first audit? Nothing is fixed, and the gate is not asked.
+    /// True if the run ends with its first audit: it fixes nothing and does not run the gate.
     #[serde(default)]
     pub audits_only: bool,
-    /// Is the head audited already, by such a run that goes on now? Then the gate alone stands before what it found.
+    /// True if an audit-only run has already audited the head and now continues. Only the gate then precedes
+    /// the fix.
     #[serde(default)]
     pub is_audited: bool,
 }
 
-/// What was told does not follow from what was to be done.
+/// The event does not match the action that was due.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the converge run expected the end of `{act}` and got another event: its record is damaged")]
 pub struct UnexpectedEvent {
@@ -225,7 +229,8 @@ pub struct UnexpectedEvent {
 }
 
 impl ConvergeRun {
-    /// A run on a branch. `clean_at`: the head that an earlier run of ours found clean, from records or from our own review.
+    /// Begins a run on a branch. `clean_at`: the head that an earlier run found clean, from records or from
+    /// our own review.
     pub fn begin(limits: ConvergeLimits, (head, tree): (Sha, Sha), clean_at: Option<&Sha>) -> Self {
         let exit = (clean_at == Some(&head)).then(|| {
             ConvergeExit::new(
@@ -269,14 +274,14 @@ impl ConvergeRun {
         }
     }
 
-    /// One audit of a head, and nothing else.
+    /// Begins a run that audits one head and does nothing else.
     pub fn audit(limits: ConvergeLimits, at: (Sha, Sha)) -> Self {
         let mut run = Self { audits_only: true, ..Self::begin(limits, at, None) };
         run.begin_audit();
         run
     }
 
-    /// Goes on from an audit: what it found is fixed, and not looked for again.
+    /// Continues from an audit: its findings are fixed, and the head is not audited again.
     pub fn take_up(&mut self, limits: ConvergeLimits) {
         self.limits = limits;
         self.audits_only = false;
@@ -286,7 +291,7 @@ impl ConvergeRun {
         }
     }
 
-    /// What people have dismissed by now counts from the next audit on; of what is known already, at once.
+    /// Takes the dismissals made so far. They apply from the next audit on, and to known findings at once.
     pub fn dismiss(&mut self, said: Vec<Dismissal>) {
         self.history.dismissed(&said);
         self.dismissals = said;
@@ -296,21 +301,21 @@ impl ConvergeRun {
         }
     }
 
-    /// Findings of the newest audit by weight, worst first.
+    /// Findings of the newest audit by severity, worst first.
     pub fn counts(&self) -> [u32; 3] {
         counts(&self.found)
     }
 
-    /// Lets a run go on that ended where it could: its money was used up, or it was interrupted.
+    /// Lets a resumable run continue, for example after its budget was exhausted or it was interrupted.
     pub fn resume(&mut self) {
         self.exit.take_if(|exit| exit.code.is_resumable());
     }
 
-    /// What follows from how the act went. A run that has ended stays as it is; but one that has converged goes on when its
-    /// head has moved, or others find something.
+    /// Applies the result of an action. A finished run stays as it is; but a converged one continues when its
+    /// head has moved or other reviewers report findings.
     ///
     /// # Errors
-    /// [`UnexpectedEvent`]: this cannot have happened.
+    /// [`UnexpectedEvent`] if the event cannot follow from the action that was due.
     pub fn after(&mut self, event: ConvergeEvent) -> Result<(), UnexpectedEvent> {
         let reopens = matches!(
             event,
@@ -368,9 +373,9 @@ impl ConvergeRun {
         self.exit = Some(ConvergeExit::new(code, reason));
     }
 
-    /// Audits that may still be begun.
+    /// Number of audits that may still be begun.
     fn audits_left(&self) -> u32 {
-        // Nobody's fix is what these are for.
+        // Audits of heads that are not this run's own do not count against the limit.
         let anew = self.moves.min(MAX_MOVES).saturating_add(self.updates.min(readiness::MAX_UPDATES));
         self.limits.max_audits.saturating_add(anew).saturating_sub(self.audits)
     }
@@ -403,7 +408,7 @@ impl ConvergeRun {
         standing: BTreeMap<FindingId, PlacedFinding>,
         read: (&ReviewCoverage, &FileRenames),
     ) {
-        // Who says nothing at all is silent as well.
+        // An auditor without any answer also counts as silent.
         let mut silent: BTreeMap<u32, String> =
             auditors.into_iter().map(|auditor| (auditor, "it gave no answer".to_owned())).collect();
         for (auditor, answer) in answers {
@@ -439,7 +444,7 @@ impl ConvergeRun {
         let mut identified = identify(self.history.findings(), placed, Some(&self.head), read);
         dismissal::apply(&mut identified.current, &self.dismissals);
         self.history.seen(&identified.current, &origins);
-        // The dismissed ones are known, and nobody's work.
+        // Dismissed findings are known and need no work.
         let counts = |finding: &Finding| !matches!(finding.status, FindingStatus::Dismissed(_));
         self.found = identified.current.into_iter().filter(counts).collect();
         self.cleared = None;
@@ -454,14 +459,14 @@ impl ConvergeRun {
         self.next = ConvergeAction::Post;
     }
 
-    /// There is something new to fix.
+    /// Resets the state of the last fix, because there are new findings.
     fn forget_fix(&mut self) {
         self.words.clear();
         self.candidate = None;
         (self.check_rounds, self.hook_blocks, self.hook) = (0, 0, None);
     }
 
-    /// Does it hold the branch back?
+    /// Returns true if this finding blocks the branch.
     fn blocks(&self, finding: &Finding) -> bool {
         let is_declined = matches!(finding.status, FindingStatus::Declined(_));
         let is_dismissed = matches!(finding.status, FindingStatus::Dismissed(_));
@@ -470,12 +475,12 @@ impl ConvergeRun {
             && !(is_declined && self.limits.allow_declined)
     }
 
-    /// Does anything that was found hold the branch back?
+    /// Returns true if any current finding blocks the branch.
     fn holds_back(&self) -> bool {
         self.found.iter().any(|finding| self.blocks(finding))
     }
 
-    /// The end of an audit that was asked for alone, whose auditors were asked.
+    /// Returns the result of an audit-only run after its auditors have answered.
     pub fn audit_end(&self) -> ConvergeExit {
         let ([p0, p1, p2], head) = (self.counts(), self.head.short());
         match (self.silent, self.found.is_empty()) {
@@ -493,20 +498,20 @@ impl ConvergeRun {
         }
     }
 
-    /// Is this an audit that was asked for alone, and has ended without a valid answer of some of its auditors? They
-    /// were asked as often as they may be: to ask again is another audit.
+    /// Returns true if an audit-only run ended without a valid answer from some auditors. They have had all
+    /// permitted attempts, so asking again needs another audit.
     pub fn is_degraded_audit(&self) -> bool {
         self.audits_only && self.silent > 0 && self.exit.as_ref() == Some(&self.audit_end())
     }
 
-    /// The findings are answered. With a fix at the branch it goes on; without one it is over.
+    /// Continues after the findings are answered. The run goes on if a fix was pushed and ends otherwise.
     fn replied(&mut self) {
         if let Some(words) = self.hook.take().filter(|_| self.holds_back()) {
             return self.end_by_hook(&words);
         }
         if matches!(self.log.last(), Some(ConvergeLogLine::Fix { number, commit: Some(_), .. }) if *number == self.audits)
         {
-            // Nobody would audit it any more: not what comes after it, either.
+            // No audit is left for the fix or for anything that follows it.
             if self.audits_left() == 0 {
                 return self.reach_cap();
             }
@@ -518,13 +523,13 @@ impl ConvergeRun {
         let is_claim = |finding: &&Finding| self.words.get(&finding.id) == Some(&FixerVerdict::Fixed);
         let said: Vec<Finding> = self.found.iter().filter(|finding| !is_claim(finding)).cloned().collect();
         self.history.answered(&said, &self.words);
-        // What does not block anyway is a note.
+        // Findings that do not block remain notes.
         let least = self.limits.min_blocking;
         self.history.tell(self.found.iter_mut().filter(|finding| finding.raw.severity <= least));
         if let Some(aside) = self.aside.take() {
             return self.turned_down(aside);
         }
-        // What does not block may stay.
+        // Findings that do not block may stay.
         if self.holds_back() {
             self.end(
                 ConvergeExitCode::NothingFixed,
@@ -536,7 +541,7 @@ impl ConvergeRun {
     }
 }
 
-/// Characters of foreign words in a reason.
+/// Limit in characters of quoted text in a reason.
 const MAX_TOLD: usize = 300;
 
 fn counts(found: &[Finding]) -> [u32; 3] {

@@ -1,8 +1,8 @@
-//! Dismissals: a person's word that a finding is none of ours, for as long as the code under it is the same and in the same
-//! definition.
+//! Dismissals: a person's statement that a finding does not apply, valid while the code and its definition
+//! stay the same.
 //!
-//! A dismissal is a row of its own beside the findings, so that a review that is running cannot lose it: whoever
-//! writes findings next puts it into effect ([`apply`]).
+//! A dismissal is a row of its own beside the findings, so a running review cannot overwrite it. The next
+//! writer of findings applies it with [`apply`].
 
 use serde::{Deserialize, Serialize};
 
@@ -10,47 +10,45 @@ use crate::finding::{Finding, FindingStatus, RawFinding, fingerprint};
 use crate::id::{FindingId, UnixMillis};
 use crate::line::MAX_TEXT;
 
-/// Hexadecimal digits of an id that people are shown.
+/// Number of hexadecimal digits of an id that are displayed.
 const SHOWN_DIGITS: usize = 10;
-/// The fewest that name a finding.
+/// Minimum number of digits that identify a finding.
 const FEWEST_DIGITS: usize = 4;
 
-/// What a person said of one finding.
+/// A person's dismissal of one finding.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Dismissal {
-    /// The finding.
     pub finding: FindingId,
-    /// The lines it was about then.
+    /// Lines of the finding at the time of the dismissal.
     pub snippet: String,
-    /// The reason, one visible line.
+    /// Reason, as one visible line.
     pub reason: String,
-    /// The person, as the forge calls them.
+    /// Login of the person on the forge.
     pub by: String,
-    /// The time.
     pub at: UnixMillis,
-    /// It was taken back: the finding is as if nobody had said anything.
+    /// True if the dismissal was withdrawn: the finding is treated as if it had never been dismissed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
-    /// The finding as it was then, for loops that have not met it. Old records lack it.
+    /// Finding as it was then, for loops that have not seen it. Absent in old records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<Finding>,
-    /// Comments on it that are deleted; none: they stay, resolved.
+    /// Comments on the finding that are deleted. None: they stay, resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retraction: Option<RetractionScope>,
 }
 
-/// The comments on a finding that are deleted after an incident.
+/// Selects the comments on a finding that are deleted after an incident.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RetractionScope {
-    /// Those that have no answer.
+    /// Only comments without replies.
     Unanswered,
-    /// Those with answers, too.
+    /// Also comments with replies.
     Answered,
 }
 
 impl Dismissal {
-    /// Somebody's word on a finding as it is recorded now.
+    /// Records a dismissal of a finding in its current state.
     pub fn of(finding: &Finding, reason: &str, by: &str, at: UnixMillis) -> Self {
         Self {
             finding: finding.id.clone(),
@@ -64,7 +62,7 @@ impl Dismissal {
         }
     }
 
-    /// An operator takes the comments on a finding back.
+    /// Records that an operator retracts the comments on a finding.
     pub fn retracted(
         finding: &Finding,
         retraction: RetractionScope,
@@ -75,13 +73,13 @@ impl Dismissal {
         Self { retraction: Some(retraction), ..Self::of(finding, reason, by, at) }
     }
 
-    /// Somebody takes back what was said of a finding.
+    /// Records that a person withdraws the dismissal of a finding.
     pub fn taken_back(finding: &Finding, by: &str, at: UnixMillis) -> Self {
         Self { withdrawn: true, about: None, ..Self::of(finding, "", by, at) }
     }
 
-    /// Is it about this finding, with the code that it was said of? A finding that is unverified keeps the lines it had before
-    /// they changed.
+    /// Returns true if it applies to this finding with its current code. An unverified finding keeps the
+    /// lines that it had before they changed.
     pub fn covers(&self, finding: &Finding) -> bool {
         let was_unverified = self.about.as_ref().is_some_and(|about| about.unverified.is_some());
         let is_same = match &self.about {
@@ -93,7 +91,8 @@ impl Dismissal {
             && (finding.unverified.is_none() || was_unverified || self.withdrawn)
     }
 
-    /// Was it said before lines had digests, of a finding whose snippet leaves a part of them out? It may be of other lines.
+    /// Returns true if it predates digests of lines and the finding's snippet omits a part of them. It may
+    /// then belong to other lines.
     pub fn is_outdated_for(&self, finding: &Finding) -> bool {
         let had_digest = self.about.as_ref().is_some_and(|about| about.raw.code.lines.is_some());
         !self.withdrawn
@@ -107,13 +106,14 @@ impl Dismissal {
         has_same_words(&self.snippet, &finding.raw.snippet)
     }
 
-    /// The reason and who gave it, as the finding's status tells it.
+    /// Renders the reason and its author for the finding's status.
     pub fn told(&self) -> String {
         format!("{} ({})", self.reason, self.by)
     }
 }
 
-/// Is it the same code, white space aside, wherever in the same definition it is?
+/// Returns true if both are the same code in the same definition, white space aside. The position does not
+/// matter.
 pub(crate) fn is_same_code(before: &RawFinding, now: &RawFinding) -> bool {
     has_same_words(&before.snippet, &now.snippet)
         && before.code.agree(&now.code)
@@ -125,8 +125,9 @@ fn has_same_words(one: &str, other: &str) -> bool {
     code(one) == code(other)
 }
 
-/// The number of dismissals that count no longer for what is found now, since their records do not distinguish its lines from others. `known`: the
-/// findings as they are recorded; a review that has recorded the digest of the lines has said so.
+/// Counts dismissals that no longer apply to current findings because their records do not distinguish the
+/// lines from others. `known`: the findings as recorded. A finding whose record has a digest is not counted,
+/// since an earlier review has reported it.
 pub fn outdated(current: &[Finding], known: &[Finding], said: &[Dismissal]) -> u32 {
     let is_new = |finding: &Finding| {
         known.iter().all(|known| known.id != finding.id || known.raw.code.lines.is_none())
@@ -137,8 +138,8 @@ pub fn outdated(current: &[Finding], known: &[Finding], said: &[Dismissal]) -> u
     u32::try_from(current.iter().filter(is_outdated).count()).unwrap_or(u32::MAX)
 }
 
-/// Opens findings again that are recorded as dismissed though none of these words covers them: they were said of another line of
-/// work.
+/// Reopens findings that are recorded as dismissed although none of these dismissals covers them. Those were
+/// made on another line of work.
 pub fn reopen(known: &mut [Finding], said: &[Dismissal]) {
     for finding in known {
         let is_dismissed = matches!(finding.status, FindingStatus::Dismissed(_));
@@ -148,7 +149,8 @@ pub fn reopen(known: &mut [Finding], said: &[Dismissal]) {
     }
 }
 
-/// Puts dismissals into effect, and what was taken back out of effect; how many findings changed. What is gone needs none.
+/// Applies dismissals and their withdrawals, and returns the number of findings changed. Fixed, suppressed
+/// and out-of-scope findings are left as they are.
 pub fn apply(findings: &mut [Finding], dismissals: &[Dismissal]) -> usize {
     let mut changed = 0;
     for finding in findings {
@@ -179,8 +181,8 @@ pub fn apply(findings: &mut [Finding], dismissals: &[Dismissal]) -> usize {
     changed
 }
 
-/// Adds dismissed findings to those that are known, and puts what was said of all into effect: whoever meets one of them
-/// again recognises it ([`crate::identity::identify`]), whichever loop found it first.
+/// Adds dismissed findings to the known ones and applies all dismissals. Every loop that meets such a finding
+/// again then recognises it ([`crate::identity::identify`]), even if another loop found it first.
 pub fn remember(known: &mut Vec<Finding>, said: &[Dismissal]) {
     for finding in said.iter().filter(|said| !said.withdrawn).filter_map(|said| said.about.as_ref()) {
         if known.iter().all(|known| known.id != finding.id) {
@@ -190,38 +192,38 @@ pub fn remember(known: &mut Vec<Finding>, said: &[Dismissal]) {
     apply(known, said);
 }
 
-/// Why a word names no finding.
+/// Reason for which a word identifies no finding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FindingLookupError {
     /// No finding of this pull request has such an id.
     #[error("no finding here has that id")]
     Unknown,
-    /// Several begin like this.
+    /// Several ids begin with this word.
     #[error("several ids begin like this: give more digits")]
     Several,
 }
 
-/// What is wrong with a word that is to be an id.
+/// Reason for which a word is not a valid finding id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum MalformedFindingId {
-    /// It has no letter.
+    /// The word is empty.
     #[error("an id is empty")]
     Empty,
     /// It has too few digits.
     #[error("this is too short for an id: give its first {FEWEST_DIGITS} digits or more")]
     Short,
-    /// It has an ordinal, and too few digits for that.
+    /// It has an ordinal, but too few digits before it.
     #[error(
         "this is too short for an id: give the {SHOWN_DIGITS} digits that are shown before `-`, or no `-`"
     )]
     ShortOfOne,
-    /// It is nothing that an id may be.
+    /// It does not have the form of an id.
     #[error("this is no id of a finding")]
     NoId,
 }
 
-/// The id as people are shown it: enough of the digest, and the ordinal. One without an ordinal keeps its version, as
-/// no word of a sentence is to look like an id.
+/// Shortens an id for display: enough of the digest, and the ordinal. An id without an ordinal keeps its
+/// version, as no ordinary word may look like an id.
 pub fn short(id: &FindingId) -> String {
     let Some((Some(version), digest, ordinal)) = parts(id.as_str()) else { return id.to_string() };
     let digest = digest.get(..SHOWN_DIGITS).unwrap_or(digest);
@@ -232,17 +234,18 @@ pub fn short(id: &FindingId) -> String {
     }
 }
 
-/// Does a word look like a finding's id, or the beginning of one?
+/// Returns true if a word looks like a finding's id or the beginning of one.
 pub fn is_id(word: &str) -> bool {
     parts(word).is_some()
 }
 
-/// The same where a word stands for itself and is none of a sentence: the digits alone are enough.
+/// Like [`is_id`], for a word that stands alone and not in a sentence: the digits alone are enough.
 pub fn is_typed_id(word: &str) -> bool {
     is_id(word) || is_digest(word)
 }
 
-/// The findings that a word means which stands for itself ([`is_typed_id`]); several if it is too short to tell them apart.
+/// Returns the findings that a word standing alone ([`is_typed_id`]) identifies: several if the word is
+/// ambiguous.
 pub fn meant<'a>(findings: &'a [Finding], word: &str) -> Vec<&'a Finding> {
     match parts(word).or_else(|| is_digest(word).then_some((None, word, None))) {
         Some(wanted) => findings.iter().filter(|finding| is_meant(finding, wanted)).collect(),
@@ -250,7 +253,7 @@ pub fn meant<'a>(findings: &'a [Finding], word: &str) -> Vec<&'a Finding> {
     }
 }
 
-/// What is wrong with a word that is to be an id and stands for itself; nothing if it may be one.
+/// Returns the reason for which a word standing alone is not a valid id, or none if it may be one.
 pub fn misread(word: &str) -> Option<MalformedFindingId> {
     if is_typed_id(word) {
         return None;
@@ -267,10 +270,11 @@ pub fn misread(word: &str) -> Option<MalformedFindingId> {
     })
 }
 
-/// The finding that a word means: its id, or a beginning of the digest with or without the ordinal.
+/// Finds the finding that a word identifies: its id, or a beginning of the digest with or without the
+/// ordinal.
 ///
 /// # Errors
-/// [`FindingLookupError`]
+/// [`FindingLookupError`] if no finding or more than one matches.
 pub fn named<'a>(findings: &'a [Finding], word: &str) -> Result<&'a Finding, FindingLookupError> {
     let wanted = parts(word).ok_or(FindingLookupError::Unknown)?;
     let mut meant = findings.iter().filter(|finding| is_meant(finding, wanted));
@@ -281,7 +285,7 @@ pub fn named<'a>(findings: &'a [Finding], word: &str) -> Result<&'a Finding, Fin
     }
 }
 
-/// Is the finding's id one that begins like this?
+/// Returns true if the finding's id begins with these parts.
 fn is_meant(finding: &Finding, (version, begins, ordinal): FindingIdParts<'_>) -> bool {
     parts(finding.id.as_str()).is_some_and(|(its_version, digest, its_ordinal)| {
         (version.is_none() || its_version == version)
@@ -290,7 +294,7 @@ fn is_meant(finding: &Finding, (version, begins, ordinal): FindingIdParts<'_>) -
     })
 }
 
-/// Enough digits of a digest.
+/// Returns true for a word of enough hexadecimal digits.
 fn is_digest(word: &str) -> bool {
     word.len() >= FEWEST_DIGITS && word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -298,8 +302,8 @@ fn is_digest(word: &str) -> bool {
 /// Version, digest and ordinal.
 type FindingIdParts<'a> = (Option<&'a str>, &'a str, Option<&'a str>);
 
-/// Version, digest and ordinal of an id: `1:0a1b…-2`. The version may be missing where the rest is all that `truing review`
-/// shows, so that no word of a sentence looks like an id.
+/// Splits an id into version, digest and ordinal: `1:0a1b…-2`. The version is optional only where the rest
+/// has all digits that `truing review` displays. This keeps ordinary words from looking like ids.
 fn parts(id: &str) -> Option<FindingIdParts<'_>> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let (version, rest) = id.split_once(':').map_or((None, id), |(version, rest)| (Some(version), rest));

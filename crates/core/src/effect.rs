@@ -1,5 +1,5 @@
-//! Effects: each write that a loop wants of a forge, as data, with its topic (the key of idempotency), how it is found
-//! again, and what a refusal leads to. `truing_forge::effects` performs them, by one path.
+//! Effects: every write that a loop requests from a forge, as data. Each has its topic (the idempotency key),
+//! the way to find it again, and its fallback after a refusal. `truing_forge::effects` performs all of them.
 
 mod cases;
 mod kind;
@@ -15,227 +15,207 @@ use crate::id::{CommentId, Sha, ThreadId, Topic, UnixMillis};
 use crate::port::{InlineDraft, PullDraft, ReviewDraft};
 use crate::publish::{CommentSubject, DesiredStatus};
 
-/// The number of lost answers after which an effect is given up, or replaced if another one can take its place.
+/// Number of lost responses after which an effect is abandoned, or replaced by its fallback if it has one.
 pub const MAX_LOST: u32 = 2;
 
-/// One write: from [`Effect::OpenPull`] to [`Effect::DeleteComment`] to the repository, every other to its one pull request.
+/// One write. [`Effect::OpenPull`] to [`Effect::DeleteComment`] apply to the repository, all others to its
+/// one pull request.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub enum Effect {
-    /// A review, with its comments on lines. A finding that has an open thread gets no second one.
+    /// Posts a review with its inline comments. A finding that has an open thread gets no second one.
     Review(ReviewDraft),
-    /// All of a review in one comment, for one that cannot be posted.
+    /// Posts a whole review as one comment, because it cannot be posted as a review.
     ReviewAsComment(ReviewDraft),
-    /// One comment in the conversation on this topic, with this text.
+    /// Posts one conversation comment on this topic, or updates it to this text.
     Comment {
-        /// The subject of the comment.
+        /// Subject of the comment.
         topic: Topic,
-        /// The text, without marker.
+        /// Text without the marker.
         body: String,
     },
-    /// One comment on the diff on this topic, with this text.
+    /// Posts one diff comment on this topic, or updates it to this text.
     LineComment {
-        /// The commit that a new one is placed on.
+        /// Commit on which a new comment is placed.
         commit: Sha,
-        /// The lines.
         place: CodeLocation,
-        /// The subject of the comment.
+        /// Subject of the comment.
         topic: Topic,
-        /// The text, without marker.
+        /// Text without the marker.
         body: String,
     },
-    /// An answer in the thread that a comment began.
+    /// Replies in the thread that a comment began.
     Reply {
-        /// That comment.
+        /// First comment of the thread.
         first: CommentId,
-        /// The subject of the answer.
+        /// Subject of the reply.
         topic: Topic,
-        /// The text, without marker.
+        /// Text without the marker.
         body: String,
     },
-    /// A thread is resolved.
+    /// Resolves a review thread.
     Resolve {
-        /// The thread.
         thread: ThreadId,
     },
-    /// A comment of exactly this text, without marker, because a bot takes no other. It is there if our account has said
-    /// it at that time, by the forge's clock, or later.
+    /// Posts a comment of exactly this text without a marker, because the addressed bot accepts no other. The
+    /// effect counts as done if our account posted the text at or after `since`, by the forge's clock.
     Trigger {
-        /// The whole text.
+        /// Complete text of the comment.
         text: String,
-        /// The earliest time that counts.
+        /// Earliest time of a comment that counts.
         since: UnixMillis,
     },
-    /// Somebody is asked for a review.
+    /// Requests a review from an account.
     RequestReview {
-        /// The account's name.
         login: String,
     },
-    /// The base branch is merged into the branch, if that is still at this commit.
+    /// Merges the base branch into the branch, if that is still at this commit.
     UpdateBranch {
-        /// The commit.
         head: Sha,
     },
-    /// The pull request is made ready for review.
+    /// Marks the pull request as ready for review.
     MarkReady,
-    /// The pull request has another description, if it still has the one that was read.
+    /// Replaces the description of the pull request, if it is unchanged since it was read.
     Describe {
-        /// The description that was read.
+        /// Description as it was read.
         read: String,
-        /// The new one, without marker.
+        /// New description without the marker.
         body: String,
     },
-    /// A pull request from this branch to this base is open. One that is open already, whoever opened it, stays as it is.
+    /// Opens a pull request from this branch to this base. An open one stays as it is, regardless of its
+    /// author.
     OpenPull(PullDraft),
-    /// A pull request of ours has this title and this text.
+    /// Sets title and text of one of our pull requests.
     EditPull {
-        /// Its number.
         number: u64,
-        /// The subject, for its marker.
+        /// Subject, for the marker.
         topic: Topic,
-        /// The title.
         title: String,
-        /// The text, without marker.
+        /// Text without the marker.
         body: String,
     },
-    /// A pull request of ours is a draft, or ready for review.
+    /// Makes one of our pull requests a draft, or ready for review.
     SetDraft {
-        /// Its number.
         number: u64,
-        /// True: a draft.
+        /// True for a draft.
         draft: bool,
     },
-    /// A pull request of ours is closed, not merged.
+    /// Closes one of our pull requests without merging it.
     ClosePull {
-        /// Its number.
         number: u64,
     },
-    /// A pull request has these labels, beside those that it has.
+    /// Adds these labels to a pull request and keeps the others.
     Label {
-        /// Its number.
         number: u64,
-        /// The labels. One that the repository does not have is created.
+        /// Labels to add. A label missing from the repository is created.
         labels: Vec<String>,
     },
-    /// An issue of ours on this topic is open.
+    /// Opens an issue on this topic, unless one of ours is open.
     OpenIssue {
-        /// The subject.
         topic: Topic,
-        /// The title of a new one.
+        /// Title of a new issue.
         title: String,
-        /// The text of a new one, without marker.
+        /// Text of a new issue, without the marker.
         body: String,
-        /// The label that it is found by.
+        /// Label by which the issue is found.
         label: String,
     },
-    /// An issue of ours has this title and this text.
+    /// Sets title and text of one of our issues.
     EditIssue {
-        /// Its number.
         number: u64,
-        /// The subject, for its marker.
+        /// Subject, for the marker.
         topic: Topic,
-        /// The title.
         title: String,
-        /// The text, without marker.
+        /// Text without the marker.
         body: String,
     },
-    /// An issue of ours is closed as completed.
+    /// Closes one of our issues as completed.
     CloseIssue {
-        /// Its number.
         number: u64,
     },
-    /// The newest comment of ours in the conversation of a pull request or an issue is on this topic, with this text.
+    /// Posts a new comment on this topic to a pull request or an issue, unless our newest comment there
+    /// already has it.
     NewComment {
-        /// The number of the pull request or issue.
+        /// Number of the pull request or issue.
         number: u64,
-        /// The subject of the comment.
+        /// Subject of the comment.
         topic: Topic,
-        /// The text, without marker.
+        /// Text without the marker.
         body: String,
     },
-    /// A comment of ours is deleted.
+    /// Deletes one of our comments.
     DeleteComment {
-        /// The number of the pull request or issue.
+        /// Number of the pull request or issue.
         number: u64,
-        /// The comment.
         comment: CommentId,
     },
-    /// A new comment in the conversation is the summary.
+    /// Posts the summary as a new conversation comment.
     Summary {
-        /// The text, without marker.
+        /// Text without the marker.
         body: String,
     },
-    /// New comments on lines, each of its item, in one call: all of them or none.
+    /// Posts new inline comments, each for its item, in one request: all of them or none.
     Findings {
-        /// The commit that they are placed on.
+        /// Commit on which they are placed.
         commit: Sha,
-        /// The comments.
         comments: Vec<InlineDraft>,
     },
-    /// A new comment on a file of the diff.
+    /// Posts a new comment on a file of the diff.
     FileFinding {
-        /// The commit that it is placed on.
+        /// Commit on which it is placed.
         commit: Sha,
-        /// The comment.
         comment: InlineDraft,
     },
-    /// A comment of ours has this text.
+    /// Replaces the text of one of our comments.
     EditComment {
-        /// The subject of the comment.
+        /// Subject of the comment.
         item: CommentSubject,
-        /// The comment.
         comment: CommentId,
-        /// The text, without marker.
+        /// Text without the marker.
         body: String,
     },
-    /// A comment of ours that says again what another one of ours says, that landed on another line, or that is retracted, is deleted.
+    /// Deletes one of our comments that duplicates another, is on the wrong line, or is retracted.
     DeleteDuplicate {
-        /// The subject.
+        /// Subject of the comment.
         item: CommentSubject,
-        /// The comment.
         comment: CommentId,
     },
-    /// A thread that we had resolved is open again.
+    /// Reopens a thread that we had resolved.
     Reopen {
-        /// The thread.
         thread: ThreadId,
     },
-    /// A commit has this status.
+    /// Sets this status on a commit.
     Status(DesiredStatus),
 }
 
-/// One push: the branch is at the commit, if it was where it is expected.
+/// A push that moves the branch to the commit, if the branch is at the expected commit.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct BranchPush {
-    /// The branch.
     pub branch: String,
-    /// The commit.
     pub commit: Sha,
-    /// The commit that the branch is at before; none: it must not be there.
+    /// Expected commit of the branch before the push. None: the branch must not exist.
     pub expected: Option<Sha>,
 }
 
-/// The part of an effect that its intent holds.
+/// The part of an effect that is recorded before it is performed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EffectIntent {
-    /// The kind.
     pub kind: EffectKind,
-    /// The parts that are found again each by itself: one, but for [`Effect::Findings`].
+    /// Parts that are found again separately. All effects but [`Effect::Findings`] have exactly one.
     pub parts: Vec<IntentPart>,
-    /// The write in words, for errors.
+    /// Description of the write for error messages.
     pub what: String,
 }
 
-/// One part of an intent.
+/// One separately recognisable part of an intent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IntentPart {
-    /// The key of idempotency, of one writer on one key.
+    /// Idempotency key, scoped to one writer on one slot key.
     pub topic: Topic,
-    /// A digest of everything that is to be written.
+    /// Digest of everything that is to be written.
     pub content: String,
 }
 
 impl Effect {
-    /// Its kind.
     pub fn kind(&self) -> EffectKind {
         match self {
             Self::Review(_) => EffectKind::Review,
@@ -269,7 +249,7 @@ impl Effect {
         }
     }
 
-    /// Its intent.
+    /// Returns the intent to record before the effect is performed.
     pub fn intended(&self) -> EffectIntent {
         let of = |kind: EffectKind, rest: &str| Topic::new(format!("{}/{rest}", kind.as_str()));
         let kind = self.kind();
@@ -344,14 +324,14 @@ impl Effect {
         EffectIntent { kind, parts: vec![IntentPart { topic, content: content(self) }], what }
     }
 
-    /// The effect that is performed where this one is refused.
+    /// Returns the fallback for a refused effect. Only a review has one.
     pub fn instead(&self) -> Option<Self> {
         if let Self::Review(draft) = self { Some(Self::ReviewAsComment(draft.clone())) } else { None }
     }
 }
 
 impl BranchPush {
-    /// Its intent.
+    /// Returns the intent to record before the push.
     pub fn intended(&self) -> EffectIntent {
         let Self { branch, commit, .. } = self;
         let topic = Topic::new(format!("{}/{branch}/{commit}", EffectKind::Push.as_str()));
@@ -364,7 +344,8 @@ impl BranchPush {
     }
 }
 
-/// A digest of a value. One that cannot be written as JSON has an empty digest, which never counts as equal.
+/// Returns a digest of a value. A value that cannot be serialised as JSON has an empty digest, which never
+/// counts as equal.
 fn content(value: &impl Serialize) -> String {
     serde_json::to_vec(value).map(|json| digest(&json)).unwrap_or_default()
 }

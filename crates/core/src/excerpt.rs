@@ -1,12 +1,11 @@
-//! Comparing what is said of code with the code itself: white space and characters that cannot be seen make no
-//! difference.
+//! Compares quoted code with the code itself. White space and invisible characters make no difference.
 
 use crate::line;
 
-/// The replacement that a tool shows for an invisible character.
+/// Replacement that a tool displays for an invisible character.
 const UNSEEN: char = '\u{fffd}';
 
-/// The lines of a text, first and last (1-based, inclusive); none if it does not have them all.
+/// Returns a range of lines (first and last, 1-based, inclusive), or none if the text lacks some of them.
 pub fn lines(text: &str, (start_line, end_line): (u32, u32)) -> Option<Vec<&str>> {
     let lines: Vec<&str> = text.lines().collect();
     let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
@@ -14,18 +13,18 @@ pub fn lines(text: &str, (start_line, end_line): (u32, u32)) -> Option<Vec<&str>
     Some(lines.get(first..place(end_line)).filter(|shown| !shown.is_empty())?.to_vec())
 }
 
-/// Do these lines say what an excerpt says they do? An empty excerpt says nothing.
+/// Returns true if the lines contain the excerpt. An empty excerpt matches nothing.
 pub fn says(lines: &[&str], excerpt: &str) -> bool {
     let said = folded(unescaped(excerpt).lines());
     !said.is_empty() && folded(lines.iter().copied()).contains(&said)
 }
 
-/// Does an excerpt hold all of these lines, and nothing else?
+/// Returns true if an excerpt consists of exactly these lines.
 pub fn is_whole(lines: &[&str], excerpt: &str) -> bool {
     folded(lines.iter().copied()) == folded(unescaped(excerpt).lines())
 }
 
-/// Without escapes of what cannot be seen (`\u{202e}`), as which a prompt shows it.
+/// Removes escapes of invisible characters, such as `\u{202e}`, which prompts use in their place.
 pub fn unescaped(text: &str) -> String {
     let mut parts = text.split("\\u{");
     let mut out = parts.next().unwrap_or_default().to_owned();
@@ -42,15 +41,16 @@ pub fn unescaped(text: &str) -> String {
     out
 }
 
-/// Words with one blank between them: how lines are indented and broken is no difference, nor what cannot be seen.
+/// Joins all words with single blanks. Indentation, line breaks and invisible characters then make no
+/// difference.
 pub fn folded<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     let seen = |char| if line::is_hidden(char) || char == UNSEEN { ' ' } else { char };
     let text: String = lines.flat_map(|line| line.chars().chain(['\n'])).map(seen).collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Where the lines of a snippet are in a text, first and last, the nearest to where they were; none if it has them no
-/// more.
+/// Finds the lines of a snippet in a text and returns the first and last line number. Of several places it
+/// takes the one nearest to the old line `was`; none if the snippet is gone.
 pub fn locate(text: &str, snippet: &str, was: u32) -> Option<(u32, u32)> {
     let wanted: Vec<String> = snippet.lines().map(|line| folded([line].into_iter())).collect();
     if wanted.iter().all(String::is_empty) {

@@ -1,32 +1,33 @@
-//! Which due slots are leased when there are fewer places than slots: fair between repositories, and no owner
-//! (organisation) beyond its number. Pure: whoever leases keeps an [`ActiveLeases`] and tells it what begins and ends.
+//! Selects the due slots to lease when there are fewer places than slots. Repositories take fair turns, and
+//! no owner (organisation) exceeds its limit. Pure: the caller keeps an [`ActiveLeases`] and records in it
+//! the start and end of each lease.
 //!
-//! A place goes to the repository with the fewest leases; among those to the one that has waited longest, since
-//! its oldest slot fell due or since it last had a turn, whichever is later; within it to the oldest slot. So a
-//! repository with a thousand due slots takes turns with one that has a single slot, and as every turn sends a
-//! repository behind those that wait already, none waits for ever.
+//! A place goes to the repository with the fewest leases. Of several, the one with the longest wait is first,
+//! counted from its oldest due time or its last turn, whichever is later. Within a repository the oldest slot
+//! is first. A repository with a thousand due slots therefore alternates with one that has a single slot.
+//! Each turn puts a repository behind those already waiting, so none waits for ever.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::id::{FencingToken, UnixMillis};
 
-/// How many leases there may be at once.
+/// Maximum numbers of concurrent leases.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LeaseLimits {
-    /// All together.
+    /// Limit for all leases together.
     pub all: usize,
-    /// Of one owner; `all` or more: owners have no limit of their own.
+    /// Limit for each owner. With `all` or more, owners have no limit of their own.
     pub per_owner: usize,
 }
 
 impl LeaseLimits {
-    /// So many, for any owner.
+    /// Sets one total limit and none for each owner.
     pub fn of(all: usize) -> Self {
         Self { all, per_owner: all }
     }
 
-    /// Does it matter whose a slot is?
+    /// Returns true if owners have a limit of their own.
     pub fn limits_owners(self) -> bool {
         self.per_owner < self.all
     }
@@ -35,22 +36,22 @@ impl LeaseLimits {
 /// A slot that may be leased.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DueSlot<'a> {
-    /// Its repository ([`SlotKey::repository`](crate::id::SlotKey::repository)).
+    /// Repository of the slot ([`SlotKey::repository`](crate::id::SlotKey::repository)).
     pub repository: &'a str,
-    /// The repository's owner; none if it is not known, and then no limit applies.
+    /// Owner of the repository. None if unknown; then no owner limit applies.
     pub owner: Option<&'a str>,
-    /// Since when it has been due.
+    /// Time since which it has been due.
     pub at: UnixMillis,
 }
 
-/// Whose a lease is.
+/// Repository and owner of a lease.
 #[derive(Clone, Debug)]
 struct LeaseOwner {
     repository: String,
     owner: Option<String>,
 }
 
-/// The leases that have begun and not ended, and when repositories last had a turn.
+/// Active leases, and the time of each repository's last turn.
 #[derive(Clone, Debug, Default)]
 pub struct ActiveLeases {
     leases: BTreeMap<FencingToken, LeaseOwner>,
@@ -60,17 +61,17 @@ pub struct ActiveLeases {
 }
 
 impl ActiveLeases {
-    /// How many leases there are.
+    /// Number of active leases.
     pub fn len(&self) -> usize {
         self.leases.len()
     }
 
-    /// Is there no lease?
+    /// Returns true if there is no lease.
     pub fn is_empty(&self) -> bool {
         self.leases.is_empty()
     }
 
-    /// A lease has begun.
+    /// Records that a lease has begun.
     pub fn begin(&mut self, lease: FencingToken, repository: &str, owner: Option<&str>, now: UnixMillis) {
         let held = LeaseOwner { repository: repository.to_owned(), owner: owner.map(str::to_owned) };
         *self.repositories.entry(held.repository.clone()).or_default() += 1;
@@ -81,7 +82,7 @@ impl ActiveLeases {
         self.turns.insert(repository.to_owned(), now);
     }
 
-    /// A lease has ended.
+    /// Records that a lease has ended.
     pub fn end(&mut self, lease: FencingToken) {
         let Some(LeaseOwner { repository, owner }) = self.leases.remove(&lease) else { return };
         one_less(&mut self.repositories, &repository);
@@ -90,7 +91,8 @@ impl ActiveLeases {
         }
     }
 
-    /// Forgets turns that make no difference, as nothing has been due since before `oldest`. None: nothing is due.
+    /// Drops turns that no longer affect the order, because every due slot became due after them. `oldest`:
+    /// the earliest due time, none if nothing is due.
     pub fn forget(&mut self, oldest: Option<UnixMillis>) {
         self.turns.retain(|_, turn| oldest.is_some_and(|oldest| *turn > oldest));
     }
@@ -105,13 +107,13 @@ fn one_less(counts: &mut BTreeMap<String, usize>, of: &str) {
     }
 }
 
-/// Which of the due slots to lease now, by their index, in this order.
+/// Selects the due slots to lease now and returns their indexes in this order.
 pub fn choose(due: &[DueSlot<'_>], busy: &ActiveLeases, places: LeaseLimits, now: UnixMillis) -> Vec<usize> {
     let mut queues: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, slot) in due.iter().enumerate() {
         queues.entry(slot.repository).or_default().push(index);
     }
-    // By repository: its leases, since when it waits, its oldest slot's time; the first one is next.
+    // Order of repositories: number of leases, start of the wait, due time of the oldest slot.
     let mut order: BTreeSet<(usize, UnixMillis, UnixMillis, &str)> = BTreeSet::new();
     let mut queues: BTreeMap<&str, VecDeque<usize>> = queues
         .into_iter()
@@ -166,7 +168,7 @@ mod tests {
         SlotKey::new(format!("pr/github/{repository}/{number:06}")) // sorts as text, too
     }
 
-    /// What is chosen of slots, given as (key, owner, due since).
+    /// Returns the chosen slots; each input is (key, owner, due since).
     fn chosen(
         slots: &[(SlotKey, &str, i64)],
         busy: &ActiveLeases,
@@ -232,19 +234,20 @@ mod tests {
         assert!(busy.is_empty() && busy.owners.is_empty() && busy.repositories.is_empty());
     }
 
-    /// A simulated process: slots fall due, leases begin and end, and every slot's wait is within its bound.
+    /// Simulates slots that fall due and leases that begin and end, and checks that every slot's wait is
+    /// within its bound.
     struct World {
         places: LeaseLimits,
         busy: ActiveLeases,
-        /// Due slots, each with when it fell due, and how many were due in its repository before it.
+        /// Due slots, each with its due time and the number of slots due in its repository before it.
         due: BTreeMap<SlotKey, (i64, usize)>,
-        /// Leases, and when they end.
+        /// Active leases with their end times.
         running: BTreeMap<FencingToken, i64>,
         made: usize,
         granted: u64,
     }
 
-    /// The longest lease, in ticks.
+    /// Duration of the longest lease, in ticks.
     const LONGEST: i64 = 4;
     const REPOSITORIES: usize = 6;
 
@@ -275,7 +278,8 @@ mod tests {
                 self.due.iter().map(|(key, (at, _))| (key.clone(), Self::owner(key), *at)).collect();
             for key in chosen(&slots, &self.busy, self.places, now) {
                 let (at, before) = self.due.remove(&key).unwrap();
-                // Behind at most every other repository's turn, and its own leases, for each slot before it.
+                // For each slot before it, it waits for at most one turn of every other repository and its
+                // own leases.
                 let bound = (before as i64 + 1) * (REPOSITORIES as i64 + 2) * LONGEST;
                 assert!(now - at <= bound, "{key} waited {} ticks, not {bound}", now - at);
                 self.granted += 1;
@@ -298,7 +302,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
-        /// However many slots one repository has, and whatever falls due meanwhile.
+        /// Covers any number of slots in one repository, and slots that fall due meanwhile.
         #[test]
         fn no_slot_waits_longer_than_its_own_repository_makes_it(
             all in 1..5usize,

@@ -1,4 +1,5 @@
-//! Findings: what a rule or a model said about changed lines, and how one is recognised again.
+//! Findings: statements of a rule, a tool or a model about changed lines, and the fingerprint that recognises
+//! one again.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -9,22 +10,22 @@ use crate::code::CodeDigests;
 use crate::id::{FindingId, Fingerprint, Sha};
 use crate::recheck::{MAX_SNIPPET_LINES, SurroundingLines, UnverifiedReason};
 
-/// How bad it is. `P0` is worst.
+/// Severity of a finding; `P0` is worst.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Severity {
     /// Must not be merged: a leaked secret, broken code.
     P0,
-    /// Should be mended before merging; blocks by default.
+    /// Should be fixed before merging; blocks by default.
     P1,
-    /// Worth knowing.
+    /// Minor, but worth knowing.
     P2,
 }
 
 impl Severity {
-    /// All, worst first.
+    /// All severities, worst first.
     pub const ALL: [Self; 3] = [Self::P0, Self::P1, Self::P2];
 
-    /// `P0`, `P1` or `P2`.
+    /// Returns `P0`, `P1` or `P2`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::P0 => "P0",
@@ -34,93 +35,90 @@ impl Severity {
     }
 }
 
-/// The kind of defect: the letters of spec/converge.md 3.1.
+/// Kind of defect. The letters are those that audit reports use.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum DefectCategory {
-    /// API contract.
+    /// Violation of an API contract.
     A,
-    /// Selector, query and engine compatibility.
+    /// Incompatible selector, query or engine.
     B,
-    /// Resource cleanup and lifecycle.
+    /// Error in resource cleanup or lifecycle.
     C,
-    /// Scoping, ordering, unbound references.
+    /// Error of scope or order, or an unbound reference.
     D,
-    /// Dead code.
+    /// Code that is never used.
     E,
-    /// Silent failures.
+    /// Failure that is silently ignored.
     F,
-    /// Bounds and overflow.
+    /// Violated bound or overflow.
     G,
-    /// Security boundaries.
+    /// Violation of a security boundary.
     H,
-    /// Concurrency hazards.
+    /// Hazard of concurrent execution.
     I,
-    /// Magic values, configuration drift, code rules.
+    /// Magic value, configuration drift or violated code rule.
     J,
 }
 
-/// Who said it.
+/// Origin of a finding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingSource {
-    /// A rule of a pack.
+    /// A rule of a rule pack.
     Rule,
-    /// A tool that the team runs: its name is before the first `/` of the rule, its own rule behind it.
+    /// A tool that the team runs. The rule begins with the tool's name, followed by `/` and the tool's own
+    /// rule.
     Tool,
-    /// A model, with what it said compared with the files.
+    /// A model, whose statements are checked against the files.
     Agent,
 }
 
-/// Where in a file a finding is: 1-based, inclusive, `start_line <= end_line`.
+/// Lines of a file: 1-based, inclusive, `start_line <= end_line`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct CodeLocation {
-    /// The file at the head (`DiffSide::New`), or before the change (`DiffSide::Old`).
+    /// Path at the head (`DiffSide::New`) or before the change (`DiffSide::Old`).
     pub path: RepoPath,
-    /// Which side the lines count on.
+    /// Side of the diff on which the lines are counted.
     pub side: DiffSide,
-    /// First line.
     pub start_line: u32,
-    /// Last line.
     pub end_line: u32,
 }
 
-/// What a reader reports, before it has an identity.
+/// A finding as its source reports it, before it gets an id.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RawFinding {
-    /// Where.
     pub place: CodeLocation,
-    /// How bad.
     pub severity: Severity,
-    /// What kind.
     pub category: DefectCategory,
-    /// `pack/rule`; of a model's, `agent/` and what kind of defect it is.
+    /// Rule id: `pack/rule`, or `agent/` and the kind of defect for a model's finding.
     pub rule: String,
-    /// One line.
+    /// Title, as one line.
     pub title: String,
-    /// Why it matters and what to do, in Markdown.
+    /// Explanation and advice, in Markdown.
     pub body: String,
-    /// The lines it is about, without line ends and secrets: identity is made of them, and text output shows them.
+    /// Lines of the finding without line ends and secrets. They enter the identity and are displayed in text
+    /// output.
     pub snippet: String,
-    /// Distinguishes its lines from others with the same snippet.
+    /// Digests that distinguish its lines from others with the same snippet.
     #[serde(default, skip_serializing_if = "CodeDigests::is_empty")]
     pub code: CodeDigests,
-    /// Replacement of the whole lines `start_line..=end_line`, if one was proven: a model's at each head anew.
+    /// Replacement of the whole lines `start_line..=end_line`, if it was validated. A model's replacement is
+    /// validated anew at each head.
     pub suggestion: Option<SuggestedFix>,
-    /// Who said it.
     pub source: FindingSource,
 }
 
-/// Stands in the body of a model's finding before a replacement that was not proven, on a line of its own.
+/// Line that precedes an unvalidated replacement in the body of a model's finding.
 const PROPOSED: &str = "Proposed replacement, not proven to fit:";
 
 impl RawFinding {
-    /// Without its suggestion, which is not proven: it is shown as code at the end of the body, which no reader can apply with
-    /// one click. `shown`: as much of it as is to be seen.
+    /// Replaces the unvalidated suggestion by a code block at the end of the body, which readers cannot apply
+    /// with one click. `shown`: the visible part of the replacement.
     #[must_use]
     pub fn unproven(mut self, shown: &str) -> Self {
         self.suggestion = None;
         let body = self.own_body();
-        // No run of back ticks in it is as long as the fence.
+        // The fence is longer than any run of back ticks in the text.
         let longest = shown.split(|letter| letter != '`').map(str::len).max().unwrap_or(0);
         let fence = "`".repeat(longest.max(2) + 1);
         let lines = if shown.is_empty() { String::new() } else { format!("{shown}\n") };
@@ -128,7 +126,7 @@ impl RawFinding {
         self
     }
 
-    /// The body without a replacement that was not proven: the text of a fix is no part of a finding's identity.
+    /// Returns the body without an unvalidated replacement, which is no part of a finding's identity.
     pub fn own_body(&self) -> &str {
         match (self.source, self.body.split_once(PROPOSED)) {
             (FindingSource::Agent, Some((own, _))) => own.trim_end(),
@@ -136,7 +134,7 @@ impl RawFinding {
         }
     }
 
-    /// The tool that said it; none: a rule of ours, or a model.
+    /// Returns the tool that reported the finding; none for our own rules and for models.
     pub fn tool(&self) -> Option<&str> {
         match self.source {
             FindingSource::Tool => {
@@ -146,67 +144,65 @@ impl RawFinding {
         }
     }
 
-    /// The rule as whoever said it names it: of a tool its own, of our packs and of models with what it is of.
+    /// Returns the rule as its source names it: the tool's own name, or the full id for our packs and models.
     pub fn own_rule(&self) -> &str {
         let own = self.tool().and_then(|tool| self.rule.strip_prefix(tool)?.strip_prefix('/'));
         own.unwrap_or(&self.rule)
     }
 }
 
-/// A proposed replacement.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SuggestedFix {
-    /// The new text of the lines, without the last line end.
+    /// New text of the lines, without the last line end.
     pub replacement: String,
 }
 
-/// What became of a finding (design.md section 4).
+/// Status of a finding.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "status", content = "reason")]
 pub enum FindingStatus {
-    /// It is there.
+    /// The finding is present.
     Open,
-    /// Somebody says it is mended; not yet verified.
+    /// The author says that it is fixed; this is not yet verified.
     Claimed,
-    /// Gone, verified at this head.
+    /// The finding is gone, as verified at this head.
     Fixed(Sha),
-    /// It is no part of the review any more: the change has left its lines as they are, or its rule is not used.
+    /// No longer part of the review: the change leaves its lines as they are, or its rule is disabled.
     Outside,
-    /// A comment in the code suppresses it, with the reason: the code that it is about may be as it was.
+    /// Suppressed by a comment in the code, with the reason. The code itself may be unchanged.
     Suppressed(String),
-    /// Its author will not mend it, with the reason.
+    /// The author will not fix it, with the reason.
     Declined(String),
-    /// A person told us to be quiet about it, with the reason; until the code under it changes.
+    /// A person dismissed it, with the reason. This holds until the code under it changes.
     Dismissed(String),
 }
 
-/// A finding with its identity: what is recorded and shown.
+/// A finding with its identity, as recorded and displayed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Finding {
-    /// Durable id.
+    /// Durable id, stable across reviews.
     pub id: FindingId,
-    /// Fingerprint at the head it was last seen at.
+    /// Fingerprint at the head where it was last seen.
     pub fingerprint: Fingerprint,
-    /// What was said.
+    /// The finding as last reported.
     pub raw: RawFinding,
-    /// The file's name before the change, if it was renamed.
+    /// Path of the file before the change, if it was renamed.
     pub old_path: Option<RepoPath>,
-    /// How near a comment can be placed.
+    /// Closest kind of place at which a comment can be posted.
     pub anchor: AnchorKind,
-    /// Where: the finding's own place, or with `Inline` the part of it that lies in one hunk.
+    /// Place for a comment: the finding's own lines, or with `Inline` their part within one hunk.
     pub at: CodeLocation,
-    /// What became of it.
     pub status: FindingStatus,
-    /// The lines beside a model's finding, as they were when it was last seen.
+    /// Lines next to a model's finding, as last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub around: Option<SurroundingLines>,
-    /// It is open, and nobody knows whether it is still there, because of this.
+    /// Reason for which the presence of this open finding could not be verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unverified: Option<UnverifiedReason>,
-    /// The lines of work on which local reviews saw a model's finding, the latest last.
+    /// Branches or working trees on which local reviews saw a model's finding, the latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seen_on: Vec<BranchSighting>,
-    /// What showed that a model's finding is fixed, when it was last found to be.
+    /// Evidence from the most recent fix of a model's finding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<FixEvidence>,
 }
@@ -214,50 +210,49 @@ pub struct Finding {
 /// Lines that show that a finding is fixed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FixEvidence {
-    /// Their file.
+    /// File that contains the lines.
     pub path: RepoPath,
-    /// First line; 0: the file is deleted.
+    /// First line; 0 if the file is deleted.
     pub start_line: u32,
-    /// Last line.
     pub end_line: u32,
-    /// The lines, without secrets.
+    /// Text of the lines, without secrets.
     pub text: String,
-    /// The finding's own lines were left as they were, and this was new: with it gone, the finding is back.
+    /// Set if the finding's own lines stayed and these lines were added. If they are removed, the finding is
+    /// back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<u32>,
 }
 
 impl FixEvidence {
-    /// These lines of a file, first and last.
+    /// Takes these lines of a file, given by first and last line number.
     pub fn of(path: &RepoPath, (start_line, end_line): (u32, u32), lines: &[&str]) -> Self {
         let text = lines.iter().take(MAX_SNIPPET_LINES).copied().collect::<Vec<_>>().join("\n");
         Self { path: path.clone(), start_line, end_line, text, mark: None }
     }
 }
 
-/// A line of work of a local repository on which a finding was seen.
+/// A branch or working tree of a local repository on which a finding was seen.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct BranchSighting {
-    /// Its name: a branch, its index, a commit.
+    /// Name of the line of work: a branch, its index or a commit.
     pub line: String,
-    /// The commit that was checked out, or reviewed, when it was seen last.
+    /// Commit that was checked out or reviewed at the last sighting.
     pub commit: Sha,
-    /// Is it open there?
+    /// True if the finding is open there.
     pub is_open: bool,
-    /// It is not open there because its lines had left the change.
+    /// True if it is not open there because its lines had left the change.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_outside: bool,
 }
 
 impl Finding {
-    /// Is it there, for all we know?
     pub fn is_open(&self) -> bool {
         matches!(self.status, FindingStatus::Open)
     }
 }
 
-/// The fingerprint of a raw finding: version `1:` and 128 bits of SHA-256 over rule, path and the snippet
-/// with its white space folded, each ended by NUL (design.md section 4).
+/// Returns the fingerprint of a raw finding: version `1:` and 128 bits of SHA-256 over rule, path and
+/// snippet, each ended by NUL. White space in the snippet is folded.
 ///
 /// Reindenting the lines or moving them within the file changes nothing:
 ///

@@ -1,18 +1,18 @@
-//! Credentials that this process was given, of an operator or of the environment. They are known by their values wherever a
-//! text is shown.
+//! Credentials that the operator or the environment gave to this process. Displayed text is searched for
+//! their values.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
-/// A shorter one is not known by its value: it may be a word of any text.
+/// Minimum length in bytes. A shorter value may be a word of any text and is not recognised.
 const MIN_GIVEN: usize = 8;
-/// So long is a part of one that is known by itself.
+/// Minimum length in bytes of a part that is recognised alone.
 pub const MIN_PART: usize = 16;
 
 static VALUES: LazyLock<RwLock<Arc<BTreeSet<String>>>> = LazyLock::new(RwLock::default);
 
-/// Takes what a variable holds whose name says that it is a credential. Only a value that can be nothing else is taken: the
-/// password of a test database is often a word of the code (`postgres`).
+/// Registers the value of a variable whose name denotes a credential. Only an unmistakable value is taken,
+/// because the password of a test database is often a word of the code (`postgres`).
 pub fn keep_if_credential(value: &str) {
     let (letters, digits) = (|byte: u8| byte.is_ascii_alphabetic(), |byte: u8| byte.is_ascii_digit());
     if value.len() >= MIN_PART && value.bytes().any(letters) && value.bytes().any(digits) {
@@ -20,8 +20,8 @@ pub fn keep_if_credential(value: &str) {
     }
 }
 
-/// Takes a credential: from now on it is left out of all that is shown, whole or in parts (the lines of a key, the password of an address,
-/// what follows `Bearer`).
+/// Registers a credential. It is then removed from all displayed text, whole or in parts (lines of a key, the
+/// password of a URL, the token after `Bearer`).
 pub fn keep(given: &str) {
     let all = all(given);
     let mut values = VALUES.write().unwrap_or_else(PoisonError::into_inner);
@@ -30,7 +30,7 @@ pub fn keep(given: &str) {
     }
 }
 
-/// Forgets a credential that has ended, so that those of a long life do not add up.
+/// Removes an expired credential. Processes that run long would otherwise accumulate them.
 pub fn forget(given: &str) {
     let all = all(given);
     let mut values = VALUES.write().unwrap_or_else(PoisonError::into_inner);
@@ -39,7 +39,7 @@ pub fn forget(given: &str) {
     }
 }
 
-/// A credential with its parts; nothing, if it is too short.
+/// Returns a credential and its parts; empty if it is too short.
 fn all(given: &str) -> Vec<&str> {
     let given = given.trim();
     if given.len() < MIN_GIVEN {
@@ -52,7 +52,7 @@ fn all(given: &str) -> Vec<&str> {
     std::iter::once(given).chain(password).chain(parts.filter(is_own)).collect()
 }
 
-/// All of them. It is the same set ([`Arc::ptr_eq`]) until another one is taken.
+/// Returns all values. The set stays the same object ([`Arc::ptr_eq`]) until the values change.
 pub fn values() -> Arc<BTreeSet<String>> {
     VALUES.read().unwrap_or_else(PoisonError::into_inner).clone()
 }

@@ -1,11 +1,11 @@
-//! Which patterns for files may be compiled at all: those of a size that somebody writes.
+//! Bounds on file patterns: only patterns of a size that people write are compiled.
 
-/// The longest pattern, in bytes.
+/// Maximum length of a pattern in bytes.
 pub const MAX_BYTES: usize = 1_000;
-/// The most braces that are open at once: each is a step deeper for whoever compiles it, and thousands end a process.
+/// Maximum number of open braces. The compiler recurses for each, and thousands overflow the stack.
 pub const MAX_OPEN: usize = 16;
 
-/// Says why a pattern may not be compiled.
+/// Checks the bounds of a pattern and gives the reason of a refusal.
 ///
 /// # Errors
 /// If it is longer than [`MAX_BYTES`], or nests deeper than [`MAX_OPEN`].

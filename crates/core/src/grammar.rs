@@ -1,12 +1,12 @@
-//! Which command lines are known: programs, their commands, and each command's flags and operands, one by one.
+//! Grammar of known command lines: programs, their commands, and the flags and operands of each command.
 //!
-//! A command line is a vector of words, never text for a shell, and nothing is matched by a regular expression.
-//! What a grammar does not list does not exist: another flag, an abbreviated one, a value of another type. Whether a
-//! known command may be run is the profile's ([`crate::policy`]).
+//! A command line is a list of words, never shell text, and no regular expression is used. Anything that a
+//! grammar does not list is refused: an unknown or abbreviated flag, a value of another type. The profile
+//! decides if a known command may run ([`crate::policy`]).
 //!
-//! The grammars are data (`crates/core/grammar/*.toml`). Three rules make it not matter whether a program splits its
-//! words exactly as we do: a word that begins with `-` is a listed flag or `--`, a value in a word of its own never
-//! begins with `-`, and neither does an operand, even after `--`.
+//! The grammars are data (`crates/core/grammar/*.toml`). Three rules make our parse safe even if a program
+//! splits its words differently. A word that begins with `-` is a listed flag or `--`. A value in a word of
+//! its own never begins with `-`. An operand never begins with `-` either, even after `--`.
 
 mod command;
 mod file;
@@ -23,12 +23,12 @@ pub use file::{CommandClass, PolicyFile, PolicyFileError};
 pub use kind::ValueType;
 pub use refusal::CommandRefusal;
 
-/// The most words of one command line.
+/// Maximum number of words in one command line.
 pub const MAX_WORDS: usize = 512;
-/// The longest word, in bytes.
+/// Maximum length of a word in bytes.
 pub const MAX_WORD_BYTES: usize = 8 << 10;
 
-/// The shipped grammars, below the folder of a policy.
+/// Shipped grammars, with paths relative to the folder of a policy.
 pub const SHIPPED: &[(&str, &str)] = &[
     ("grammar/cargo.toml", include_str!("../grammar/cargo.toml")),
     ("grammar/dotnet.toml", include_str!("../grammar/dotnet.toml")),
@@ -52,17 +52,17 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("grammar/uv.toml", include_str!("../grammar/uv.toml")),
 ];
 
-/// All known commands.
+/// Grammar of all known commands.
 #[derive(Clone, Debug, Default)]
 pub struct CommandGrammar {
     commands: Vec<CommandSpec>,
 }
 
 impl CommandGrammar {
-    /// The shipped grammars.
+    /// Reads the shipped grammars.
     ///
     /// # Errors
-    /// If one of the files is wrong.
+    /// If one of the files is invalid.
     pub fn shipped() -> Result<Self, Vec<PolicyFileError>> {
         let mut commands = Vec::new();
         for (name, text) in SHIPPED {
@@ -71,10 +71,10 @@ impl CommandGrammar {
         Ok(Self { commands })
     }
 
-    /// These, with an operator's files: one with the name of a shipped file replaces it, any other is added.
+    /// Adds an operator's files. A file with the name of a shipped one replaces it.
     ///
     /// # Errors
-    /// Everything that is wrong with the files.
+    /// All problems of the files.
     pub fn with_files(&self, files: &[&PolicyFile]) -> Result<Self, Vec<PolicyFileError>> {
         let replaced: Vec<String> =
             files.iter().map(|file| PolicyFile::shipped(&file.name, "").shown).collect();
@@ -90,7 +90,8 @@ impl CommandGrammar {
         if problems.is_empty() { Ok(Self { commands }) } else { Err(problems) }
     }
 
-    /// The commands that two files list, each with both files: a line of such a command has to be allowed by both.
+    /// Returns the commands that two files list, each with both files. A line of such a command must be
+    /// allowed by both.
     pub fn listed_twice(&self) -> Vec<(String, [&str; 2])> {
         let mut twice = Vec::new();
         for (at, command) in self.commands.iter().enumerate() {
@@ -100,20 +101,18 @@ impl CommandGrammar {
         twice
     }
 
-    /// The command of this name.
     pub fn find(&self, name: &str) -> Option<&CommandSpec> {
         self.commands.iter().find(|command| command.name() == name)
     }
 
-    /// Every command.
     pub fn commands(&self) -> &[CommandSpec] {
         &self.commands
     }
 
-    /// The command that these words are a line of.
+    /// Finds the command to which these words belong.
     ///
     /// # Errors
-    /// If there is none, or if its flags and operands do not allow them: why not.
+    /// If there is no such command, or its flags and operands do not allow the words.
     pub fn accept<'a>(&'a self, argv: &'a [&str]) -> Result<AcceptedCommand<'a>, CommandRefusal> {
         whole(argv)?;
         let (program, words) = argv.split_first().ok_or(CommandRefusal::Nothing)?;
@@ -125,14 +124,14 @@ impl CommandGrammar {
         let most = known.iter().map(|command| command.words().len()).max().ok_or_else(|| {
             CommandRefusal::Command { command: argv.iter().take(2).copied().collect::<Vec<_>>().join(" ") }
         })?;
-        // A program below a folder is one of the clone, whatever its name.
+        // A program path with a folder refers to a program in the clone, regardless of its name.
         let is_own = program.contains('/');
-        // Where two files list one command, the stricter holds.
+        // If two files list one command, the stricter one applies.
         let mut accepted: Result<AcceptedCommand<'a>, CommandRefusal> = Err(CommandRefusal::Nothing);
         for command in known.into_iter().filter(|command| command.words().len() == most) {
             let more = command.accept(words.get(most..).unwrap_or_default())?;
             accepted = Ok(match accepted {
-                // The inner line is judged if one of them says that there is one.
+                // The inner command line is judged if either file declares one.
                 Ok(before) => AcceptedCommand {
                     class: if before.class == CommandClass::RunsCode { before.class } else { more.class },
                     runs: before.runs.or(more.runs),
@@ -148,7 +147,8 @@ impl CommandGrammar {
     }
 }
 
-/// Refuses what is no command line for any program: too much, or with characters that no word needs.
+/// Refuses words that are no valid command line for any program: too many, too long, or with control
+/// characters.
 fn whole(argv: &[&str]) -> Result<(), CommandRefusal> {
     if argv.len() > MAX_WORDS {
         return Err(CommandRefusal::TooLong);
@@ -157,7 +157,7 @@ fn whole(argv: &[&str]) -> Result<(), CommandRefusal> {
         if word.len() > MAX_WORD_BYTES {
             return Err(CommandRefusal::TooLong);
         }
-        // NUL ends a word where programs are started, a newline ends one where lines are read.
+        // NUL ends a word when a program is started, and a newline ends one when lines are read.
         if word.chars().any(char::is_control) {
             return Err(CommandRefusal::Control { word: (*word).to_owned() });
         }

@@ -1,10 +1,11 @@
-//! Names of things: pull requests, runs, commits, comments; and the instants and versions that order them.
+//! Identifiers of pull requests, runs, commits and comments, and the instants and versions that order them.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An instant: milliseconds since 1970-01-01 UTC. Always an argument, never read from a clock here.
+/// An instant in milliseconds since 1970-01-01 UTC. This crate always receives it as an argument and reads no
+/// clock.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UnixMillis(pub i64);
@@ -15,12 +16,12 @@ pub struct UnixMillis(pub i64);
 pub struct TimeSpan(pub i64);
 
 impl TimeSpan {
-    /// A span of whole seconds.
+    /// Creates a span of whole seconds.
     pub const fn seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1000))
     }
 
-    /// A span of whole minutes.
+    /// Creates a span of whole minutes.
     pub const fn minutes(minutes: i64) -> Self {
         Self::seconds(minutes.saturating_mul(60))
     }
@@ -40,29 +41,29 @@ impl std::ops::Sub for UnixMillis {
     }
 }
 
-/// A version of a slot, from a counter of the whole store that only grows. 0: never committed.
+/// Version of a slot, from an increasing counter of the whole store. 0: never committed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SlotVersion(pub u64);
 
-/// A fencing token: the version at which a slot was leased. A later lease of the same slot has a greater one,
-/// so records can refuse whatever a former holder still tries to write (design.md section 2).
+/// Fencing token: the version at which a slot was leased. A later lease of the same slot has a greater one,
+/// so records refuse writes of a former holder.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FencingToken(pub u64);
 
-/// A full commit or tree id: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits.
+/// Full commit or tree id: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Sha(String);
 
-/// What is wrong with text that should be a commit id.
+/// A text that is no valid commit id.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is not a full commit id (40 or 64 hexadecimal digits)")]
 pub struct InvalidSha(String);
 
 impl Sha {
-    /// Reads a full id; upper case is lowered.
+    /// Parses a full id and converts it to lower case.
     pub fn parse(text: &str) -> Result<Self, InvalidSha> {
         let right = matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         if right {
@@ -72,22 +73,21 @@ impl Sha {
         }
     }
 
-    /// Git's id of no commit: of a run that ended before its commits were known.
+    /// Returns git's null id, for a run that ended before its commits were known.
     pub fn none() -> Self {
         Self("0".repeat(40))
     }
 
-    /// Is it the id of no commit?
+    /// Returns true for git's null id.
     pub fn is_none(&self) -> bool {
         self.0.bytes().all(|digit| digit == b'0')
     }
 
-    /// All digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The first ten digits, for people.
+    /// Returns the first ten digits, for display.
     pub fn short(&self) -> &str {
         self.0.get(..10).unwrap_or(&self.0)
     }
@@ -126,12 +126,10 @@ macro_rules! text_id {
         pub struct $name(String);
 
         impl $name {
-            /// Wraps the text of an id.
             pub fn new(text: impl Into<String>) -> Self {
                 Self(text.into())
             }
 
-            /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -146,78 +144,81 @@ macro_rules! text_id {
 }
 
 text_id! {
-    /// The key of a slot and of everything recorded for it: `pr/{forge}/{repository id}/{number}` for a pull
-    /// request, `sync/{job}`, and `local/{repository}` for local runs, which have records but no slot.
+    /// Key of a slot and its records: `pr/{forge}/{repository id}/{number}` for a pull request, `sync/{job}`
+    /// for a job. Local runs use `local/{repository}` and have records but no slot.
     SlotKey
 }
 text_id! {
-    /// One run of one loop, unique (UUID version 7, so ids sort by time). Also the review id in logs.
+    /// Unique id of one run of one loop. It is a UUID version 7, so ids sort by time. Logs use it as the
+    /// review id.
     RunId
 }
 text_id! {
-    /// A finding's durable id: its fingerprint at first sighting, `-`, and an ordinal among equals.
+    /// Durable id of a finding: its fingerprint at first sighting, `-`, and an ordinal among equal ones.
     FindingId
 }
 text_id! {
-    /// What a finding is about, stable under reindentation and moves within a file: see [`crate::finding`].
+    /// Digest of a finding's subject, stable under reindentation and moves within a file: see
+    /// [`crate::finding`].
     Fingerprint
 }
 text_id! {
-    /// A comment as its forge names it. The form is the forge's own; Truing only compares it.
+    /// Id of a comment in the form of its forge. Truing only compares it.
     CommentId
 }
 text_id! {
-    /// An account at a forge, by the id that lasts through renames. The form is the forge's own; Truing only compares it.
+    /// Id of an account at a forge, stable across renames. Its form is the forge's own; Truing only compares
+    /// it.
     AccountId
 }
 text_id! {
-    /// A review as its forge names it. The form is the forge's own.
+    /// Id of a review in the form of its forge.
     ReviewId
 }
 text_id! {
-    /// A thread of comments as its forge names it. The form is the forge's own; Truing only hands it back.
+    /// Id of a comment thread in the form of its forge. Truing only passes it back.
     ThreadId
 }
 text_id! {
-    /// What a pull request, an issue or a comment of ours is about, in the words of the loop that wrote it: a job's
-    /// key, the name of a question. At most one is wanted of each.
+    /// Subject of a pull request, an issue or a comment of ours, named by the loop that wrote it: a job's
+    /// key, the name of a question. At most one object exists for each topic.
     Topic
 }
 
 impl Topic {
-    /// How the topic of a finding begins.
+    /// Prefix of the topics of findings.
     pub const FINDING: &'static str = "finding/";
 
-    /// Of what a comment on a finding is about.
+    /// Returns the topic of a comment on a finding.
     pub fn of_finding(finding: &FindingId) -> Self {
         Self::new(format!("{}{finding}", Self::FINDING))
     }
 }
 
 impl SlotKey {
-    /// The beginning of the keys of reviews on somebody's machine, which no forge shows.
+    /// Prefix of the keys of local reviews, which appear on no forge.
     pub const LOCAL: &'static str = "local/";
 
-    /// All keys of one repository have this in common: the key without its number, `pr/{forge}/{repository id}/`.
-    /// What has no number is a repository of its own.
+    /// Returns the key without its number, `pr/{forge}/{repository id}/`, which all keys of one repository
+    /// share. A key without a number counts as a repository of its own.
     pub fn repository(&self) -> &str {
         self.0.trim_end_matches(|letter: char| letter.is_ascii_digit())
     }
 }
 
-/// A pull request of one forge, by the ids that survive renames.
+/// A pull request of one forge, identified by ids that survive renames.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct PrId {
-    /// The `NAME` of `[forge.NAME]`.
+    /// The `NAME` of `[forge.NAME]` in the configuration.
     pub forge: String,
     /// The forge's own id of the repository (a number at GitHub), never its name.
     pub repository: String,
-    /// The number people see.
+    /// Number of the pull request, as displayed.
     pub number: u64,
 }
 
 impl PrId {
-    /// The slot's key.
+    /// Returns the key of the slot.
     ///
     /// ```
     /// use truing_core::id::PrId;
@@ -229,7 +230,7 @@ impl PrId {
         SlotKey::new(format!("pr/{}/{}/{}", self.forge, self.repository, self.number))
     }
 
-    /// The pull request a key names; none for keys of other kinds.
+    /// Parses the key of a pull request; none for keys of other kinds.
     pub fn from_key(key: &SlotKey) -> Option<Self> {
         let mut parts = key.as_str().split('/');
         let (Some("pr"), Some(forge), Some(repository), Some(number), None) =
@@ -242,8 +243,9 @@ impl PrId {
 }
 
 impl AccountId {
-    /// True if an account with this id and this login is the one that is configured by an id or a name. A text in the form of an
-    /// id (digits alone, or in braces) is one, and never a name. A name counts where each is one account's alone.
+    /// Returns true if the configured id or name `called` denotes the account with this id and login. Text in
+    /// the form of an id (digits alone, or in braces) is never a name. Names count only where `unique_names`
+    /// holds.
     pub fn is_called(&self, login: &str, called: &str, unique_names: bool) -> bool {
         if called.starts_with('{') || called.bytes().all(|byte| byte.is_ascii_digit()) {
             self.as_str().eq_ignore_ascii_case(called)

@@ -1,10 +1,12 @@
-//! Identity: which of today's findings is which of yesterday's (design.md section 4, "Ids").
+//! Matches current findings with those of earlier reviews.
 //!
-//! In two passes over each file. A finding keeps its id while its fingerprint stays the same; equal fingerprints
-//! in a file are distinguished by the digests of their code and of the tool's own fingerprint, then by an ordinal, nearest lines first. What is left over on both sides is matched by
-//! likeness (see [`similarity`]), one to one and so that the sum is best, because likeness is not transitive. The
-//! order in which findings come changes nothing. An id is made at the first sighting from the fingerprint alone,
-//! so a run without records, or one whose records were lost, gives the same ids.
+//! Each file takes two passes. A finding keeps its id while its fingerprint stays the same. Equal
+//! fingerprints in a file are distinguished by the digests of their code and of the tool's own fingerprint,
+//! then by an ordinal, nearest lines first.
+//!
+//! The remaining findings are matched by similarity (see [`similarity`]). The matching is one to one with the
+//! best sum, because similarity is not transitive. The order of the input changes nothing. A new id derives
+//! from the fingerprint alone, so a run without records gives the same ids.
 
 mod assign;
 mod similar;
@@ -28,45 +30,44 @@ use crate::outcome::ReviewCoverage;
 use crate::recheck::{SurroundingLines, UnverifiedReason};
 use assign::{MAX_CELLS, assign};
 
-/// A raw finding with what the diff says about its place.
+/// A raw finding with its place in the diff.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PlacedFinding {
-    /// What was said.
     pub raw: RawFinding,
-    /// How near a comment can be placed.
+    /// Closest kind of place at which a comment can be posted.
     pub anchor: AnchorKind,
-    /// Where: the finding's own place, or with `Inline` the part of it that lies in one hunk.
+    /// Place for a comment: the finding's own lines, or with `Inline` their part within one hunk.
     pub at: CodeLocation,
-    /// The file's name before the change, if it was renamed.
+    /// Path of the file before the change, if it was renamed.
     pub old_path: Option<RepoPath>,
-    /// What else is known of it.
     pub sighting: FindingFacts,
 }
 
-/// The facts that are known of a finding besides its place.
+/// Known facts about a finding in addition to its place.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct FindingFacts {
-    /// The finding of an earlier review that it is, if that is known.
+    /// Id of the same finding in an earlier review, if known.
     pub of: Option<FindingId>,
-    /// The lines beside it.
+    /// Lines next to the finding.
     pub around: Option<SurroundingLines>,
-    /// Why nobody knows whether it is still there.
+    /// Reason for which its presence could not be verified.
     pub unverified: Option<UnverifiedReason>,
-    /// The reason of the comment that suppresses a rule's finding.
+    /// Reason in the comment that suppresses a rule's finding.
     pub suppressed: Option<String>,
 }
 
-/// Today's findings and what became of yesterday's others.
+/// Current findings, and the earlier ones that were not found again.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct IdentifiedFindings {
-    /// What was found now, in the order given; open, as a person left it (dismissed, declined), or suppressed.
+    /// Findings of this review in the given order. Each is open, as a person left it (dismissed, declined),
+    /// or suppressed.
     pub current: Vec<Finding>,
-    /// What is known and was not found: fixed at the head if that was verified, else as it was.
+    /// Earlier findings that were not found: fixed at the head if that was verified, otherwise unchanged.
     pub gone: Vec<Finding>,
 }
 
 impl IdentifiedFindings {
-    /// All, for the records.
+    /// Joins both lists, for the records.
     pub fn all(self) -> Vec<Finding> {
         let mut all = self.current;
         all.extend(self.gone);
@@ -74,11 +75,11 @@ impl IdentifiedFindings {
     }
 }
 
-/// Gives today's findings their ids.
+/// Assigns ids to the current findings.
 ///
-/// `head` is the commit they were found at; without one (a working tree) nothing is called fixed. A finding that
-/// is gone counts as fixed unless its file, which may have another name by now, could not be read, which `coverage`
-/// tells.
+/// `head` is the commit that was reviewed. Without one (a working tree) no finding becomes fixed. A missing
+/// finding counts as fixed unless its file could not be read, according to `coverage`. `renames` gives the
+/// file's other names.
 pub fn identify(
     known: &[Finding],
     found: Vec<PlacedFinding>,
@@ -91,7 +92,7 @@ pub fn identify(
         .iter()
         .map(|placed| fingerprint(&placed.raw.rule, &placed.raw.place.path, &placed.raw.snippet))
         .collect();
-    // Today's findings by place, so that the order they came in changes nothing.
+    // Sorted by place, so the input order has no effect.
     let mut order: Vec<usize> = (0..found.len()).collect();
     order.sort_by_cached_key(|&at| sort_key(&found[at]));
 
@@ -99,7 +100,7 @@ pub fn identify(
         .iter()
         .map(|placed| known.iter().find(|known| Some(&known.id) == placed.sighting.of.as_ref()).copied())
         .collect();
-    // The tool's own fingerprint decides between what is equal otherwise.
+    // The tool's own fingerprint decides between findings that are otherwise equal.
     let none = |_: &CodeDigests| CodeDigests::default();
     for form in [CodeDigests::clone, CodeDigests::without_tool, CodeDigests::of_tool, none] {
         same_code(&known, &found, &prints, form, &order, &mut before);
@@ -142,7 +143,7 @@ pub fn identify(
     IdentifiedFindings { current: current.collect(), gone }
 }
 
-/// By place, then by what is said.
+/// Sort key: place, then content.
 fn sort_key(placed: &PlacedFinding) -> impl Ord + use<> {
     let RawFinding { place, rule, title, body, snippet, code, .. } = placed.raw.clone();
     (
@@ -159,7 +160,8 @@ fn sort_key(placed: &PlacedFinding) -> impl Ord + use<> {
     )
 }
 
-/// First pass: equal fingerprints and what `form` leaves of the code's digests, so that lines move as little as can be.
+/// First pass: matches equal fingerprints with equal digests, as reduced by `form`, and minimises the
+/// distance of lines.
 fn same_code<'a>(
     known: &[&'a Finding],
     found: &[PlacedFinding],
@@ -183,7 +185,7 @@ fn same_code<'a>(
             rows.iter().zip(columns).for_each(|(&at, finding)| before[at] = Some(finding));
             continue;
         }
-        // However far, it is better than none: as many as can be are matched.
+        // A distant match is better than none: as many findings as possible are matched.
         let near = |at: &usize| columns.iter().map(|was| 2 * FAR - distance(&found[*at], was)).collect();
         let weights: Vec<Vec<i64>> = rows.iter().map(near).collect();
         for (at, column) in rows.iter().zip(assign(&weights)) {
@@ -192,8 +194,8 @@ fn same_code<'a>(
     }
 }
 
-/// Second pass: what is left over in a file, by likeness, and between equals by lines. A file in which more is
-/// left than [`MAX_CELLS`] allows was written anew: its findings are new.
+/// Second pass: matches the remaining findings of a file by similarity, and equal scores by lines. A file
+/// with more remaining pairs than [`MAX_CELLS`] was rewritten, so its findings are new.
 fn same_meaning<'a>(
     known: &[&'a Finding],
     (found, renames): (&[PlacedFinding], &FileRenames),
@@ -208,7 +210,7 @@ fn same_meaning<'a>(
         let taken: BTreeSet<&FindingId> = before.iter().flatten().map(|finding| &finding.id).collect();
         let old_names = rows.iter().filter_map(|&at| found[at].old_path.as_ref());
         let names: BTreeSet<&RepoPath> = old_names.chain(renames.of(path)).chain([path]).collect();
-        // At the base its file may have had the same name as today's, and another one in between.
+        // Its file may have had today's name at the base and another name in between.
         let is_named = |finding: &Finding| {
             let old_path = finding.old_path.as_ref();
             [Some(&finding.raw.place.path), old_path].into_iter().flatten().any(|path| names.contains(path))
@@ -244,20 +246,20 @@ fn same_meaning<'a>(
     }
 }
 
-/// Farther than any line.
+/// Greater than any distance of lines.
 const FAR: i64 = u32::MAX as i64;
 
 fn distance(placed: &PlacedFinding, finding: &Finding) -> i64 {
     i64::from(placed.raw.place.start_line.abs_diff(finding.raw.place.start_line))
 }
 
-/// A finding as it is compared with others, as if it were in this file.
+/// Prepares a finding for comparison, as if it were in this file.
 pub fn statement(path: &str, raw: &RawFinding) -> ComparableFinding {
     let snippet = Some(raw.snippet.as_str()).filter(|snippet| !snippet.trim().is_empty());
     ComparableFinding::new(path, &format!("{}\n\n{}", raw.title, raw.own_body()), snippet)
 }
 
-/// The weight of a match in one file; 0 if it is none. Distance decides only between equal scores.
+/// Returns the weight of a match in one file; 0 for no match. Distance decides only between equal scores.
 fn likeness(
     placed: &PlacedFinding,
     today: &ComparableFinding,
@@ -271,12 +273,13 @@ fn likeness(
     if score < SAME {
         return 0;
     }
-    // A score is less than 1; a millionth of it outweighs any distance.
+    // A score is less than 1. One millionth of it outweighs any distance.
     let millionths = (score * 1e6) as i64;
     millionths * 2 * FAR + FAR - distance(placed, finding)
 }
 
-/// Two rules never say the same; what no rule said must be of one category. Both on the same side of the diff.
+/// Returns true if two findings may be the same. Both must be on one side of the diff. Findings of two rules
+/// need the same rule, all others the same category.
 fn comparable(a: &RawFinding, b: &RawFinding) -> bool {
     let ruled = |raw: &RawFinding| match raw.source {
         FindingSource::Rule | FindingSource::Tool => !raw.rule.is_empty(),
@@ -286,8 +289,8 @@ fn comparable(a: &RawFinding, b: &RawFinding) -> bool {
     agree && a.place.side == b.place.side
 }
 
-/// The status of a finding that is there. What a person said counts as long as the code is the same, also
-/// after a rename.
+/// Returns the status of a finding that is present. A person's decision applies while the code is the same,
+/// also after a rename.
 fn status_after(before: Option<&Finding>, placed: &PlacedFinding) -> FindingStatus {
     let said = before.map(|before| &before.status).filter(|status| match status {
         FindingStatus::Declined(_) | FindingStatus::Dismissed(_) => true,
@@ -318,19 +321,19 @@ fn gone_at(
         coverage.not_reviewed.iter().any(|gap| gap.reason.unread() && renames.same_file(&gap.path, path));
     let Some(head) = head.filter(|_| !unread) else { return finding };
     let status = match finding.status {
-        // Also what was dismissed: should it come back as it was, the dismissal holds again.
+        // Includes dismissed findings: if one returns unchanged, its dismissal applies again.
         FindingStatus::Open | FindingStatus::Claimed | FindingStatus::Dismissed(_) => {
             FindingStatus::Fixed(head.clone())
         }
-        // Nobody has called it a problem since.
+        // No later review has reported it as a problem.
         FindingStatus::Suppressed(_) => FindingStatus::Outside,
         FindingStatus::Fixed(_) | FindingStatus::Outside | FindingStatus::Declined(_) => finding.status,
     };
     Finding { status, ..finding }
 }
 
-/// `{fingerprint}-{ordinal}`, with the first ordinal that no finding has, looked for from `next` on: a thousand
-/// equal lines are not each looked for from the beginning.
+/// Returns `{fingerprint}-{ordinal}` with the first free ordinal from `next` on. Keeping `next` avoids a
+/// search from the start for each of a thousand equal lines.
 fn first_free(print: &Fingerprint, taken: &BTreeSet<FindingId>, next: &mut u64) -> FindingId {
     loop {
         let id = FindingId::new(format!("{print}-{next}"));

@@ -1,4 +1,4 @@
-//! What a push brought since the last review: the commits, the lines, and what became of the findings.
+//! Changes since the last review: commits, lines, and the status of findings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,60 +8,58 @@ use truing_diff::{FileContent, FileDiff, FileStatus, LineFate, LineTracker, Repo
 use crate::finding::{CodeLocation, DiffSide, Finding, FindingStatus};
 use crate::id::{FindingId, Sha};
 
-/// How a branch came from what was reviewed last to its head.
+/// Relation of the branch's head to the commit that was last reviewed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "history")]
 pub enum BranchHistory {
-    /// These commits were put on top, newest first; merges do not count.
+    /// Commits were added on top, newest first; merges do not count.
     Grown {
-        /// The commits.
         new: Vec<Sha>,
     },
-    /// What was reviewed is no part of the branch any more (rebase, amend, reset).
+    /// The reviewed commit is no longer part of the branch (rebase, amend, reset).
     Rewritten {
-        /// Commits without a likeness before, oldest first.
+        /// Commits without an earlier counterpart, oldest first.
         new: Vec<Sha>,
-        /// Commits that changed something else before, oldest first.
+        /// Commits whose changes differ from those of their earlier counterpart, oldest first.
         changed: Vec<Sha>,
-        /// How many are as they were.
+        /// Number of commits with the same changes as before.
         same: u32,
-        /// How many there were before that are not there now.
+        /// Number of earlier commits that are gone.
         gone: u32,
     },
 }
 
-/// What came since the last review. Kept with the outcome, for the summary and for whoever asks later.
+/// Changes since the last review. Stored with the outcome, for the summary and later requests.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReviewIncrement {
-    /// The head that was reviewed last.
+    /// Head that was last reviewed.
     pub since: Sha,
-    /// The commits since; none if there are too many to tell.
+    /// History since then; none if there are too many commits to compare.
     #[serde(flatten)]
     pub history: Option<BranchHistory>,
-    /// Lines of the change that were not there then, by the file's path at the head: 1-based, inclusive.
+    /// New lines of the change by path at the head: 1-based, inclusive ranges.
     pub lines: BTreeMap<RepoPath, Vec<(u32, u32)>>,
-    /// What became of the findings.
     pub findings: FindingTally,
 }
 
-/// How many findings are what, compared with the last review.
+/// Counts of findings, compared with the last review.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct FindingTally {
-    /// Open, and never seen before.
+    /// Open findings that were never seen before.
     pub new: u32,
-    /// Open, and it was not.
+    /// Open findings that were not open before.
     pub reopened: u32,
-    /// Fixed now, and it was not.
+    /// Findings that are newly fixed.
     pub fixed: u32,
-    /// Suppressed by a comment now, and open before.
+    /// Formerly open findings that a comment now suppresses.
     #[serde(default)]
     pub suppressed: u32,
-    /// Open as before.
+    /// Findings that are open as before.
     pub still: u32,
 }
 
 impl FindingTally {
-    /// Compares what was known with what is.
+    /// Compares the known findings with the current ones.
     pub fn of(known: &[Finding], now: &[Finding]) -> Self {
         let before: BTreeMap<&FindingId, &Finding> =
             known.iter().map(|finding| (&finding.id, finding)).collect();
@@ -91,9 +89,9 @@ impl FindingTally {
     }
 }
 
-/// The lines of a change that came since: those that `change` adds and `since`, the diff from the head that was
-/// reviewed last to this one, adds too. What a new base brought is in `since` alone, what was there is in `change`
-/// alone.
+/// Returns the lines of a change that are new since the last review: those that both `change` and `since`
+/// add. `since` is the diff from the last reviewed head to this one. Lines only in `since` come from a new
+/// base; lines only in `change` existed before.
 pub fn new_lines(change: &[FileDiff<'_>], since: &[FileDiff<'_>]) -> BTreeMap<RepoPath, Vec<(u32, u32)>> {
     let mut news: BTreeMap<&RepoPath, Vec<(u32, u32)>> = BTreeMap::new();
     for file in since {
@@ -110,8 +108,9 @@ pub fn new_lines(change: &[FileDiff<'_>], since: &[FileDiff<'_>]) -> BTreeMap<Re
     lines
 }
 
-/// Does not call fixed what only left the change: findings of `known` that are gone though all their lines are there
-/// at the head, outside of the lines that `change` adds. `since` is the diff from the head at which they were known.
+/// Marks missing findings as outside instead of fixed if they merely left the change. This applies to
+/// findings of `known` whose lines all exist at the head, outside the lines that `change` adds. `since` is
+/// the diff from the head at which they were known.
 pub fn mark_out_of_scope(
     gone: &mut [Finding],
     known: &[Finding],
@@ -137,14 +136,14 @@ pub fn mark_out_of_scope(
             continue;
         };
         let mut sections = change.iter().filter(|file| file.path == path);
-        // A file that git takes for binary has no lines to tell.
+        // A file that git treats as binary has no lines to compare.
         if !sections.any(|file| file.is_binary || !overlap(&added_ranges(file), &[(start, end)]).is_empty()) {
             finding.status = FindingStatus::Outside;
         }
     }
 }
 
-/// What two ascending lists of ranges have in common.
+/// Returns the intersection of two ascending lists of ranges.
 fn overlap(a: &[(u32, u32)], b: &[(u32, u32)]) -> Vec<(u32, u32)> {
     let (mut i, mut j, mut both) = (0, 0, Vec::new());
     while let (Some(one), Some(other)) = (a.get(i), b.get(j)) {
@@ -157,22 +156,23 @@ fn overlap(a: &[(u32, u32)], b: &[(u32, u32)]) -> Vec<(u32, u32)> {
     both
 }
 
-/// The new files without lines, and the files that are gone, that are compared by name, at most.
+/// Maximum number of new files without lines, and of deleted files, that are considered as renames.
 const MAX_UNSHOWN: usize = 100;
 
-/// The names that files at the head had before: at the base, and at the head that was reviewed last.
+/// Earlier names of files at the head: at the base, and at the last reviewed head.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FileRenames(BTreeMap<RepoPath, BTreeSet<RepoPath>>);
 
 impl FileRenames {
-    /// Learns the renames of a diff that ends at the head.
+    /// Adds the renames of a diff that ends at the head.
     pub fn learn(&mut self, files: &[FileDiff<'_>]) {
         for file in files.iter().filter(|file| file.status == FileStatus::Renamed) {
             if let Some(old) = &file.old_path {
                 self.0.entry(file.path.clone()).or_default().insert(old.clone());
             }
         }
-        // Of a text that is too large a diff has no lines, so git cannot know it again: it may be any file that is gone.
+        // The diff of a text that is too large has no lines, so git cannot detect its rename. It may be any
+        // deleted file.
         let gone: Vec<&RepoPath> =
             files.iter().filter(|file| file.status == FileStatus::Deleted).map(|file| &file.path).collect();
         let unshown = files.iter().filter(|file| file.status == FileStatus::Added && file.is_binary);
@@ -182,19 +182,19 @@ impl FileRenames {
         }
     }
 
-    /// Learns what another one knows.
+    /// Adds all renames of another set.
     pub fn extend(&mut self, other: &Self) {
         for (now, names) in &other.0 {
             self.0.entry(now.clone()).or_default().extend(names.iter().cloned());
         }
     }
 
-    /// The names that a file had.
+    /// Returns the earlier names of a file.
     pub fn of(&self, path: &RepoPath) -> impl Iterator<Item = &RepoPath> {
         self.0.get(path).into_iter().flatten()
     }
 
-    /// Is `path` a name that the file `now` has or had?
+    /// Returns true if `path` is a current or earlier name of the file `now`.
     pub fn same_file(&self, now: &RepoPath, path: &RepoPath) -> bool {
         now == path || self.of(now).any(|old| old == path)
     }

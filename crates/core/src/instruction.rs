@@ -1,25 +1,25 @@
-//! Words of the operator, or of the repository's own file, to reviews of changes to some paths. Pure.
+//! Instructions for reviews of certain paths, from the operator or the repository's own file. Pure.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::tier::RuleOwner;
 
-/// One entry of a file.
+/// One instruction entry of a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PathInstruction {
-    /// Its place, for people: `truing.toml:14`.
+    /// Place of the entry, for display: `truing.toml:14`.
     pub at: String,
-    /// The owner of its file.
+    /// Owner of the file.
     pub owner: RuleOwner,
-    /// Globs of repositories, `owner/name`, whatever case; empty: all.
+    /// Globs of repositories, `owner/name`, case-insensitive; empty for all.
     pub repos: Vec<String>,
-    /// Globs of which a changed file matches one.
+    /// Globs; one must match a changed file.
     pub paths: Vec<String>,
-    /// The text, which a model reads as data.
+    /// Text that a model reads as data.
     pub text: String,
 }
 
-/// Instructions that are ready to be asked, the operator's first.
+/// Compiled instructions, the operator's first.
 #[derive(Clone, Debug, Default)]
 pub struct PathInstructions(Vec<CompiledInstruction>);
 
@@ -34,7 +34,7 @@ impl PathInstructions {
     /// Compiles the patterns of instructions, which are bounded ([`crate::glob::is_bounded`]).
     ///
     /// # Errors
-    /// A pattern that is no glob.
+    /// If a pattern is not a valid glob.
     pub fn new(instructions: Vec<PathInstruction>) -> Result<Self, globset::Error> {
         let compiled = instructions.into_iter().map(|instruction| {
             let (repos, paths) = (globs(&instruction.repos, true)?, globs(&instruction.paths, false)?);
@@ -43,12 +43,12 @@ impl PathInstructions {
         compiled.collect::<Result<_, globset::Error>>().map(Self)
     }
 
-    /// Those for a repository of this name; none: its name is not known.
+    /// Returns the instructions for a repository. `name`: none if it is unknown.
     pub fn of_repository(&self, name: Option<&str>) -> impl Iterator<Item = &PathInstruction> {
         self.compiled_of(name).map(|compiled| &compiled.instruction)
     }
 
-    /// Those for a change to these paths.
+    /// Returns the instructions for a change to these paths.
     pub fn of_change(&self, name: Option<&str>, paths: &[String]) -> Vec<&PathInstruction> {
         let of_change =
             self.compiled_of(name).filter(|compiled| paths.iter().any(|path| compiled.paths.is_match(path)));

@@ -1,5 +1,5 @@
-//! What model calls may cost and what they did: levels and reservations (design.md section 5). Pure arithmetic in
-//! integer micro-dollars; the store keeps it, the gateway asks it before and after every call.
+//! Budgets and costs of model calls: levels and reservations. Pure arithmetic in integer micro-dollars. The
+//! store persists it, and the gateway consults it before and after every call.
 
 mod alert;
 mod grant;
@@ -16,30 +16,30 @@ pub use self::grant::{ReservationDecision, grant};
 pub use self::period::{day, month, next_midnight};
 pub use self::room::{BudgetCaps, BudgetDecision, BudgetScope, room};
 
-/// Tokens of one answer, in disjoint buckets, as the Messages API counts them: `input` excludes what a cache was
-/// written with or read from.
+/// Tokens of one answer in disjoint buckets, counted as in the Messages API: `input` excludes tokens written
+/// to or read from a cache.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct TokenUsage {
-    /// Neither written to a cache nor read from one.
+    /// Input tokens neither written to a cache nor read from one.
     pub input: u64,
-    /// Written by the model, its thinking included.
+    /// Tokens written by the model, including its thinking.
     pub output: u64,
-    /// Read from a cache.
+    /// Input tokens read from a cache.
     pub cache_read: u64,
-    /// Written to a cache for five minutes.
+    /// Input tokens written to a cache for five minutes.
     pub cache_write_5m: u64,
-    /// Written to a cache for an hour.
+    /// Input tokens written to a cache for an hour.
     pub cache_write_1h: u64,
 }
 
 impl TokenUsage {
-    /// Tokens of every kind.
+    /// Returns the sum of all buckets.
     pub fn all(&self) -> u64 {
         let Self { input, output, cache_read, cache_write_5m, cache_write_1h } = *self;
         [output, cache_read, cache_write_5m, cache_write_1h].into_iter().fold(input, u64::saturating_add)
     }
 
-    /// What this has more than an earlier count of the same.
+    /// Returns the difference to an earlier count of the same call.
     #[must_use]
     pub fn minus(&self, earlier: &Self) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl TokenUsage {
         }
     }
 
-    /// Both together.
+    /// Returns the sum of both counts.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         Self {
@@ -64,31 +64,30 @@ impl TokenUsage {
     }
 }
 
-/// A sum of money that may not be exceeded in its period: one line of `truing budget show`.
+/// A spending limit for a period: one line of `truing budget show`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct BudgetLevel {
-    /// What it bounds.
     pub kind: BudgetLevelKind,
-    /// Its subject: the slot's key with or without head, the repository, the team, the run.
+    /// Subject: the slot's key with or without head, the repository, the team or the run.
     pub key: String,
-    /// The UTC day (`2026-11-20`) or month (`2026-11`) it is for; empty where it has none.
+    /// The UTC day (`2026-11-20`) or month (`2026-11`) of the limit; empty if it has none.
     pub period: String,
-    /// At most.
     pub limit: MicroUsd,
 }
 
-/// The kinds of levels, the tightest first.
+/// Kinds of levels, the tightest first.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BudgetLevelKind {
-    /// All attempts at reviewing one head of one pull request.
+    /// All attempts to review one head of one pull request.
     Review,
     /// One run of the converge or the sync loop.
     Run,
-    /// The same as [`Self::Pull`], up to which nobody is asked: a person with write access raises it.
+    /// Spending on a pull request, as for [`Self::Pull`], up to which no person is asked. A person with write
+    /// access can raise it.
     #[serde(rename = "pr_ask")]
     PullAsk,
-    /// All reviews, audits and converge runs of one pull request, as long as it lives.
+    /// All reviews, audits and converge runs of one pull request over its lifetime.
     #[serde(rename = "pr")]
     Pull,
     /// All reviews of a repository in a UTC day.
@@ -97,9 +96,9 @@ pub enum BudgetLevelKind {
     ConvergeDay,
     /// All runs of jobs that follow packages for a repository in a UTC day.
     SyncDay,
-    /// Everything a team spends in a UTC month.
+    /// All spending of a team in a UTC month.
     TeamMonth,
-    /// Everything this installation spends in a UTC month.
+    /// All spending of this installation in a UTC month.
     Month,
 }
 
@@ -117,7 +116,7 @@ impl BudgetLevelKind {
         Self::Month,
     ];
 
-    /// The word used in the file, in `truing budget show` and in metrics.
+    /// Returns the word used in the file, in `truing budget show` and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Review => "review",
@@ -132,14 +131,13 @@ impl BudgetLevelKind {
         }
     }
 
-    /// The kind of that word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }
 
 impl BudgetLevel {
-    /// Why it pays for no further request, and what changes that: half a sentence, for people.
+    /// Explains the exhausted level and its remedy in half a sentence, for display.
     pub fn too_little(&self) -> String {
         let key = match self.kind {
             BudgetLevelKind::Review => "`budget.review_usd`".to_owned(),
@@ -167,78 +165,77 @@ impl BudgetLevel {
     }
 }
 
-/// What pays for the calls of one run: every level must have enough.
+/// Budget for the calls of one run: every level must have enough left.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunBudget {
-    /// The run.
     pub run: RunId,
-    /// The levels it draws on.
+    /// Levels that every call draws on.
     pub levels: Vec<BudgetLevel>,
 }
 
-/// How much one call wants.
+/// Amounts that one call requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReservationRequest {
-    /// Without this much it is not begun.
+    /// Minimum amount: with less the call does not begin.
     pub least: MicroUsd,
-    /// It can use no more than this.
+    /// Maximum amount that the call can use.
     pub most: MicroUsd,
-    /// When its owner counts as dead: the reservation is then settled in full, as estimated.
+    /// Time at which the owner counts as dead. The reservation is then settled in full, as estimated.
     pub expires: UnixMillis,
 }
 
-/// A reservation, unique in the store.
+/// Id of a reservation, unique in the store.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ReservationId(pub i64);
 
-/// What the ledger answers to a [`ReservationRequest`].
+/// Answer of the ledger to a [`ReservationRequest`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReservationOutcome {
-    /// Set aside at every level, durably: between `least` and `most`.
+    /// The amount is durably reserved at every level, between `least` and `most`.
     Granted {
-        /// To settle it by.
+        /// Id for the settlement.
         id: ReservationId,
-        /// What the call may cost.
+        /// Maximum cost of the call.
         amount: MicroUsd,
     },
-    /// This level has less than `least` left.
+    /// A level has less than `least` left.
     Refused {
-        /// The tightest one.
+        /// The tightest such level.
         level: BudgetLevel,
-        /// What it has left.
+        /// Amount left at that level.
         left: MicroUsd,
     },
 }
 
-/// How the cost of a call is known.
+/// Basis of a call's recorded cost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CostBasis {
-    /// From the usage that the provider counted.
+    /// Computed from the usage that the provider reported.
     Metered,
-    /// Not: the call was cut short or its owner died.
+    /// Estimated, because the call was interrupted or its owner died.
     Estimated,
 }
 
-/// A level with what was drawn on it.
+/// A level with its current usage.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BudgetUsage {
-    /// The level, with the limit that was last asked for.
+    /// Level with the most recently requested limit.
     pub level: BudgetLevel,
-    /// Settled.
+    /// Amount spent by settled calls.
     pub spent: MicroUsd,
-    /// Set aside for calls in flight.
+    /// Reserved amount for calls in progress.
     pub reserved: MicroUsd,
 }
 
 impl BudgetUsage {
-    /// What can still be set aside.
+    /// Amount that can still be reserved.
     pub fn left(&self) -> MicroUsd {
         MicroUsd(self.unspent().0.saturating_sub(self.reserved.0))
     }
 
-    /// What is not spent; calls in flight may spend some of it.
+    /// Amount not yet spent; calls in progress may spend a part of it.
     pub fn unspent(&self) -> MicroUsd {
         MicroUsd(self.level.limit.0.saturating_sub(self.spent.0))
     }

@@ -1,10 +1,10 @@
-//! Truing's decisions, without I/O: the slot machine, findings and their identity, the publish plan, outcomes,
-//! and the ports through which the loops reach the world. No tokio, clock, randomness, environment or files.
+//! Truing's decisions without I/O: the slot machine, findings and their identity, the publish plan, outcomes,
+//! and the ports for external services. No tokio, clock, randomness, environment or files.
 
 /// Boxes the future of an `async fn` that other crates call.
 ///
-/// The compiler generates the body of an `async fn` where it is awaited: once in each crate that calls it, with all that the
-/// body awaits in turn. The body of a function with this attribute is generated in its own crate alone.
+/// The compiler otherwise generates the body of an `async fn` in each crate that awaits it, with everything
+/// that the body awaits. A function with this attribute is compiled only in its own crate.
 pub use async_recursion::async_recursion as boxed_future;
 
 pub mod agent;
@@ -54,5 +54,5 @@ pub mod tier;
 pub mod verification;
 pub mod version;
 
-/// Paths are part of the ports: a crate that knows `core` alone can name them.
+/// Paths are part of the ports, so crates that depend on `core` alone can name them.
 pub use truing_diff::RepoPath;

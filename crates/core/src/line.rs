@@ -1,22 +1,22 @@
-//! Words of people and of other programs on one line, before they are kept or shown.
+//! Reduces text of people and other programs to one line, before it is stored or displayed.
 
-/// The longest text of an act, a notice or a reason that is kept, in characters.
+/// Maximum length in characters of a stored action, notice or reason.
 pub const MAX_TEXT: usize = 1000;
 
-/// One line of visible text of at most `most` characters, and `…` where it was cut.
+/// Returns one line of visible text with at most `most` characters, and `…` where it was cut.
 pub fn clean(text: &str, most: usize) -> String {
-    // What is far beyond the bound need not be looked at.
+    // Text far beyond the bound is not processed.
     let end = text.char_indices().nth(most.saturating_mul(4)).map_or(text.len(), |(at, _)| at);
     cut(visible(text.get(..end).unwrap_or(text)), most)
 }
 
-/// One line: every run of white space and of what cannot be seen becomes one blank.
+/// Returns one line: each run of white space and invisible characters becomes one blank.
 pub fn visible(text: &str) -> String {
     let visible: String = text.chars().map(|char| if is_hidden(char) { ' ' } else { char }).collect();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// At most `most` characters, and `…` where it was cut.
+/// Truncates to `most` characters and appends `…` if it cut anything.
 pub fn cut(mut line: String, most: usize) -> String {
     if let Some((at, _)) = line.char_indices().nth(most) {
         line.truncate(at);
@@ -25,7 +25,7 @@ pub fn cut(mut line: String, most: usize) -> String {
     line
 }
 
-/// So many of a thing: `1 file`, `2 files`, `2 entries`, `2 matches`.
+/// Renders a count with its noun: `1 file`, `2 files`, `2 entries`, `2 matches`.
 pub fn counted(count: impl std::fmt::Display, one: &str) -> String {
     let count = count.to_string();
     let ends = |ends: &[&str]| ends.iter().any(|end| one.ends_with(end));
@@ -37,9 +37,9 @@ pub fn counted(count: impl std::fmt::Display, one: &str) -> String {
     }
 }
 
-/// Control characters, those that change the direction of what follows, line ends of other kinds, and what takes no room
-/// or looks like nothing: zero-width and filling characters, the letters of tags, the selectors that carry hidden text.
-/// Joiners (U+200C, U+200D) and the selectors of emoji are not among them: scripts and emoji need them.
+/// Returns true for invisible characters: controls, direction changes, other line ends, zero-width and
+/// filling characters, tag letters, and selectors that can carry hidden text. Joiners (U+200C, U+200D) and
+/// emoji selectors are not among them, because scripts and emoji need them.
 pub fn is_hidden(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}')

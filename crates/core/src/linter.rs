@@ -1,7 +1,7 @@
-//! Names of linters and of the formats in which they print, as a configuration writes them. What they stand for is known
-//! where outputs are read.
+//! Names of linters and output formats as a configuration writes them. The parsers of the outputs define
+//! their meaning.
 
-/// Formats of diagnostics: those of any tool, then those of one.
+/// Formats of diagnostics: first generic ones, then those of one tool.
 pub const FORMATS: &[&str] = &[
     "sarif",
     "rdjson",
@@ -51,7 +51,7 @@ pub const FORMATS: &[&str] = &[
     "yamllint",
 ];
 
-/// Linters that are known, by name.
+/// Names of known linters.
 pub const LINTERS: &[&str] = &[
     "actionlint",
     "ast-grep",
@@ -90,15 +90,15 @@ pub const LINTERS: &[&str] = &[
     "zizmor",
 ];
 
-/// Other names by which outputs call them.
+/// Other linter names that outputs contain.
 pub const ALIASES: &[&str] = &["Semgrep OSS", "Semgrep PRO"];
 
-/// The format of this name; letters in upper case count as those in lower case.
+/// Returns the format of this name, case-insensitively.
 pub fn format_named(name: &str) -> Option<&'static str> {
     FORMATS.iter().find(|format| format.eq_ignore_ascii_case(name.trim())).copied()
 }
 
-/// True if a linter of this name is known: in letters of any case, also by a name that its outputs have for it.
+/// Returns true for the name or alias of a known linter, case-insensitively.
 pub fn is_known(name: &str) -> bool {
     LINTERS.iter().chain(ALIASES).any(|known| known.eq_ignore_ascii_case(name.trim()))
 }

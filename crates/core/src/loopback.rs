@@ -1,8 +1,8 @@
-//! Hosts that are this machine.
+//! Recognises host names of this machine.
 
 use std::net::IpAddr;
 
-/// True if the host of an address is this machine. An IPv6 address may stand in brackets, as in a URL.
+/// Returns true if the host is this machine. An IPv6 address may stand in brackets, as in a URL.
 pub fn is_loopback(host: &str) -> bool {
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())

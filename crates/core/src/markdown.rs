@@ -1,9 +1,9 @@
-//! Text that others wrote, as Markdown in which it cannot do anything: no mention, reference, link, image, HTML,
-//! marker or command. Whatever is posted to a forge goes through here.
+//! Renders foreign text as inert Markdown: without mentions, references, links, images, HTML, markers or
+//! commands. All text that is posted to a forge passes through here.
 //!
-//! Nothing is searched for and taken out. Text is parsed, and written anew from what was understood: words with
-//! every special character escaped, code between enough back ticks. Mentions, references and bare addresses are
-//! looked for by forges behind the escapes, so there a space without width parts them.
+//! Nothing is removed by search. The text is parsed and rendered anew: words with every special character
+//! escaped, code between enough back ticks. Forges detect mentions, references and bare addresses despite
+//! escapes, so a zero-width space separates those.
 
 mod blocks;
 
@@ -11,26 +11,27 @@ pub use blocks::block;
 
 use crate::line::is_hidden;
 
-/// Parts what a forge would otherwise see as one.
+/// Separates text that a forge would otherwise detect as a mention, reference or address.
 const APART: char = '\u{200b}';
-/// What stands for a character that cannot be seen, in code.
+/// Replaces an invisible character in code.
 const UNSEEN: char = '\u{fffd}';
-/// Hexadecimal words from this length on may name a commit.
+/// Minimum length of a hexadecimal word that may name a commit.
 const MIN_COMMIT_DIGITS: usize = 7;
-/// Languages that a forge may colour. Others could name a diagram, which would be drawn, or a suggestion.
+/// Languages permitted for highlighting. Other names could denote a diagram, which the forge would render, or
+/// a suggestion.
 const COLOURED: &[&str] = &[
     "c", "cc", "cpp", "cs", "diff", "go", "h", "hpp", "java", "js", "json", "jsx", "kt", "php", "py",
     "python", "rb", "rs", "rust", "sh", "sql", "swift", "toml", "ts", "tsx", "yaml", "yml",
 ];
 
-/// One line that shows exactly this text.
+/// Renders one line that displays exactly this text.
 pub fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     push_plain(&mut out, text);
     out
 }
 
-/// One line in which what stands between back ticks is code, and everything else is shown as it is.
+/// Renders one line in which text between back ticks is code and the rest is literal.
 pub fn titled(title: &str) -> String {
     let parts: Vec<&str> = title.split('`').collect();
     let paired = !parts.len().is_multiple_of(2);
@@ -48,25 +49,25 @@ pub fn titled(title: &str) -> String {
     out
 }
 
-/// Text as code, on one line.
+/// Renders text as code on one line.
 pub fn code(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { seen(c) }).collect();
     let longest = longest_run(&text);
     let fence = "`".repeat(longest + 1);
-    // A blank on both sides is taken away by whoever reads it, unless there is nothing else.
+    // Renderers strip one blank on both sides, unless there is nothing else.
     let spare = longest > 0 || (text.starts_with(' ') && text.ends_with(' ')) || text.is_empty();
     if spare { format!("{fence} {text} {fence}") } else { format!("{fence}{text}{fence}") }
 }
 
-/// Lines as code, without a line end behind the last fence. `language` is what their file's name ends with, or a
-/// language's name.
+/// Renders lines as a code block, without a line end after the last fence. `language`: a language's name, or
+/// a file name extension.
 pub fn fence(language: &str, lines: &str) -> String {
     let lines: String = lines.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { seen(c) }).collect();
     let lines = lines.strip_suffix('\n').unwrap_or(&lines);
     let language = COLOURED.iter().find(|known| **known == language).copied().unwrap_or_default();
     let fence = "`".repeat(longest_run(lines).max(2) + 1);
-    // As many blanks as stand before the fence are taken from each line: what looks like a command to a program
-    // that reads comments by lines does not stand at a line's beginning.
+    // Renderers strip as many blanks from each line as precede the fence. With the indent, no line begins
+    // with text that a bot would read as a command.
     let indent = if has_command(lines) { " " } else { "" };
     let mut out = format!("{indent}{fence}{language}\n");
     for line in lines.split('\n') {
@@ -77,7 +78,7 @@ pub fn fence(language: &str, lines: &str) -> String {
     out + indent + &fence
 }
 
-/// A proposed replacement in the form that forges offer to apply; none if it cannot be shown exactly as it is.
+/// Renders a proposed replacement that forges offer to apply; none if it cannot be displayed exactly.
 pub fn suggestion(replacement: &str) -> Option<String> {
     let altered = |c: char| is_hidden(c) && !matches!(c, '\n' | '\t');
     if replacement.contains(altered) || replacement.contains("<!--") || has_command(replacement) {
@@ -88,14 +89,14 @@ pub fn suggestion(replacement: &str) -> Option<String> {
     Some(format!("{fence}suggestion\n{lines}{fence}"))
 }
 
-/// Does a line begin with a slash and a word?
+/// Returns true if a line begins with a slash and a word.
 fn has_command(lines: &str) -> bool {
     lines
         .lines()
         .any(|line| line.strip_prefix('/').is_some_and(|word| word.starts_with(char::is_alphanumeric)))
 }
 
-/// The most back ticks in a row.
+/// Length of the longest run of back ticks.
 fn longest_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
 }
@@ -104,7 +105,7 @@ fn seen(c: char) -> char {
     if is_hidden(c) { UNSEEN } else { c }
 }
 
-/// Adds code to a line.
+/// Appends code to a line.
 fn push_code(out: &mut String, text: &str) {
     if out.ends_with('`') {
         out.push(APART); // else its back ticks would be counted with those before
@@ -112,12 +113,12 @@ fn push_code(out: &mut String, text: &str) {
     out.push_str(&code(text));
 }
 
-/// Adds text so that it is shown as it is, on the line that `out` ends with. What may name a commit is shown as code.
+/// Appends literal text to the line at the end of `out`. A word that may name a commit is rendered as code.
 fn push_plain(out: &mut String, text: &str) {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        // Each word is looked at once, where it begins: text without blanks can be long.
+        // Each word is examined only at its start, because text without blanks can be long.
         let begins = !out.ends_with(is_word);
         let end = if begins { rest.find(|c| !is_word(c)).unwrap_or(rest.len()) } else { 0 };
         let (word, behind) = rest.split_at(end);
@@ -139,7 +140,7 @@ fn is_commit(word: &str) -> bool {
     word.len() >= MIN_COMMIT_DIGITS && word.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Do word and text begin with `GH-1`?
+/// Returns true if word and following text begin like `GH-1`.
 fn is_numbered(word: &str, behind: &str) -> bool {
     let number = behind.strip_prefix('-').unwrap_or_default();
     word.eq_ignore_ascii_case("gh") && number.starts_with(|c: char| c.is_ascii_digit())
@@ -157,7 +158,7 @@ fn push_char(out: &mut String, c: char) {
     }
 }
 
-/// Does an address begin here that has no scheme?
+/// Returns true if an address without a scheme begins here.
 fn ends_with_www(text: &str) -> bool {
     text.as_bytes().last_chunk::<3>().is_some_and(|end| end.eq_ignore_ascii_case(b"www"))
 }

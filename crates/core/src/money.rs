@@ -1,4 +1,4 @@
-//! Money: integer micro-dollars, never a float (design.md section 5).
+//! Amounts of money as integer micro-dollars, never floats.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct MicroUsd(pub u64);
 
-/// Digits after the point that are kept.
+/// Number of digits kept after the point.
 const DIGITS: usize = 6;
 
 impl MicroUsd {
-    /// Reads dollars as people write them: `2`, `0.25`, with six digits after the point at most; none if it is
-    /// anything else.
+    /// Parses dollars as people write them: `2`, `0.25`, with at most six digits after the point; none if
+    /// invalid.
     pub fn from_dollars(text: &str) -> Option<Self> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
         let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -22,14 +22,14 @@ impl MicroUsd {
         format!("{whole}{fraction:0<DIGITS$}").parse().ok().map(Self)
     }
 
-    /// The sum, or the greatest amount if that is more.
+    /// Returns the sum, saturating at the maximum.
     #[must_use]
     pub fn plus(self, more: Self) -> Self {
         Self(self.0.saturating_add(more.0))
     }
 }
 
-/// Dollars and cents, further digits where there are any: `$2.00`, `$0.0125`.
+/// Renders dollars and cents, and further digits if needed: `$2.00`, `$0.0125`.
 impl std::fmt::Display for MicroUsd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (whole, fraction) = (self.0 / 1_000_000, self.0 % 1_000_000);

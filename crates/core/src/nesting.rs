@@ -1,16 +1,17 @@
-//! The nesting of foreign TOML, looked at before it is parsed. The parser recurses for each bracket that is open, and
-//! its own limit counts closing brackets that close nothing: a text of errors can take it past any stack.
+//! Checks the nesting of foreign TOML before it is parsed. The parser recurses for each open bracket, and its
+//! own limit also counts unmatched closing brackets, so an invalid text can overflow the stack.
 
 use toml_parser::Source;
 use toml_parser::lexer::TokenKind;
 
-/// The most brackets that may be open at once. The parser's own limit for a text without errors is 80.
+/// Maximum number of open brackets. The parser's own limit for a text without errors is 80.
 pub const MAX_NESTING: usize = 100;
 
-/// The reason why such a text is refused.
+/// Reason for refusing such a text.
 pub const TOO_DEEP: &str = "more than 100 brackets are open at once";
 
-/// Does a text open more brackets than [`MAX_NESTING`] without closing them? A bracket of another kind closes none.
+/// Returns true if a text leaves more than [`MAX_NESTING`] brackets open at once. A bracket of another kind
+/// closes none.
 ///
 /// # Examples
 /// ```
@@ -20,7 +21,7 @@ pub const TOO_DEEP: &str = "more than 100 brackets are open at once";
 /// assert!(is_too_deep(&"a = {b = ]".repeat(200)));
 /// ```
 pub fn is_too_deep(text: &str) -> bool {
-    // The kinds of bracket that close those that are open.
+    // Closing brackets expected for those that are open.
     let mut awaited = Vec::new();
     for token in Source::new(text).lex() {
         let kind = token.kind();

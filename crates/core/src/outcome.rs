@@ -1,4 +1,4 @@
-//! How a run ended. Only `reviewed` is green (design.md section 7).
+//! Outcomes of reviews. Only `reviewed` gives a green status.
 
 mod coverage;
 mod tool_run;
@@ -21,43 +21,43 @@ use crate::tier::TierChoice;
 pub use coverage::{ReviewCoverage, SkipReason, UnreviewedFile};
 pub use tool_run::ToolRun;
 
-/// What a review came to. The JSON of `truing review` (cli.md) is this, with the runtime.
+/// Outcome of a review, as in the JSON of `truing review`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReviewOutcome {
-    /// One of the five ends.
+    /// Kind of outcome, one of five.
     pub kind: OutcomeKind,
-    /// Why, in words for people; none where the kind says it all.
+    /// Reason for display; none if the kind is enough.
     pub reason: Option<String>,
-    /// The time at which it is tried again: of `deferred`, and of `partial` where a model waits for money.
+    /// Time of the next attempt: for `deferred`, and for `partial` if a model waits for budget.
     pub until: Option<UnixMillis>,
-    /// What computed it.
+    /// Runtime that computed the review.
     pub runtime: ReviewRuntime,
 }
 
-/// The reason of a review that was told to stop: it is deferred, to whoever runs it again.
+/// Reason of an interrupted review. It is deferred until a user runs it again.
 pub const INTERRUPTED: &str = "interrupted";
 
-/// The five ends of a review.
+/// The five kinds of outcome of a review.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeKind {
-    /// Everything that is not excluded by design was reviewed.
+    /// All files were reviewed, except those excluded by design.
     Reviewed,
-    /// Something that should have been reviewed was not.
+    /// Some files that should have been reviewed were not.
     Partial,
     /// There was nothing to review.
     Skipped,
-    /// Not now: the day's budget is used up.
+    /// Postponed because the day's budget is used up.
     Deferred,
-    /// It could not be done.
+    /// The review could not be completed.
     Failed,
 }
 
 impl OutcomeKind {
-    /// All of them.
+    /// All kinds of outcome.
     pub const ALL: [Self; 5] = [Self::Reviewed, Self::Partial, Self::Skipped, Self::Deferred, Self::Failed];
 
-    /// The end, as every loop has it.
+    /// Converts it to the outcome that all loops share.
     pub fn end(self) -> RunOutcome {
         match self {
             Self::Reviewed => RunOutcome::Done,
@@ -68,7 +68,7 @@ impl OutcomeKind {
         }
     }
 
-    /// The word used in JSON and text.
+    /// Returns the word used in JSON and text.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Reviewed => "reviewed",
@@ -80,22 +80,22 @@ impl OutcomeKind {
     }
 }
 
-/// Who did the reading.
+/// Runtime that performed a review.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReviewRuntime {
-    /// The rules alone: no model was called, and the output says so.
+    /// Rules alone; no model was called, and the output says so.
     Rules,
-    /// The rules, and a model in our own loop of tools.
+    /// Rules, and a model in our own tool loop.
     Native,
-    /// The rules, and a model whose conversation the `claude` program holds.
+    /// Rules, and a model whose conversation the `claude` program manages.
     Cli,
 }
 
 impl ReviewOutcome {
-    /// The outcome of a rules-only review with this coverage.
-    /// Nothing changed at all: `skipped`. A gap that is not by design: `partial`. Else `reviewed`, also when
-    /// every changed file is excluded by design, because then nothing that should be read was left out.
+    /// Returns the outcome of a rules-only review with this coverage. Without any change it is `skipped`, and
+    /// with a gap that is not by design `partial`. Otherwise it is `reviewed`, even if every changed file is
+    /// excluded by design.
     pub fn of_rules(coverage: &ReviewCoverage) -> Self {
         let gaps = coverage.not_reviewed.iter().filter(|gap| !gap.reason.by_design()).count();
         let (kind, reason) = if coverage.reviewed.is_empty() && coverage.not_reviewed.is_empty() {
@@ -110,8 +110,8 @@ impl ReviewOutcome {
         Self { kind, reason, until: None, runtime: ReviewRuntime::Rules }
     }
 
-    /// The outcome of a review with a model, by what the rules' outcome would be and how the model's part ended. Where
-    /// there is nothing to review no model is called.
+    /// Returns the outcome of a review with a model, from the rules' outcome and the status of the model's
+    /// part. If there is nothing to review, no model is called.
     pub fn of_model(coverage: &ReviewCoverage, runtime: ReviewRuntime, part: ModelReviewStatus) -> Self {
         let rules = Self { runtime, ..Self::of_rules(coverage) };
         let joined = |more: String| match &rules.reason {
@@ -130,7 +130,7 @@ impl ReviewOutcome {
         }
     }
 
-    /// A review is not whole if a tool has failed.
+    /// Lowers the outcome to `partial` if a tool has failed.
     #[must_use]
     pub fn without_tools(self, tools: &[ToolRun]) -> Self {
         let failed =
@@ -149,7 +149,8 @@ impl ReviewOutcome {
         }
     }
 
-    /// Nor is a review whole if nobody knows what earlier ones left open, for this reason.
+    /// Lowers `reviewed` to `partial` if the open findings of earlier reviews could not be read. `unread`:
+    /// the reason.
     #[must_use]
     pub fn without_earlier(self, unread: Option<&str>) -> Self {
         match unread.filter(|_| self.kind == OutcomeKind::Reviewed) {
@@ -162,157 +163,157 @@ impl ReviewOutcome {
     }
 }
 
-/// How the model's part of a review ended.
+/// Status of the model's part of a review.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ModelReviewStatus {
-    /// It has reported all it found.
+    /// The model reported all its findings.
     Whole,
-    /// It has not: why, for people.
+    /// The model's report is incomplete, for this reason.
     Partial(String),
-    /// It was not asked at all, by policy.
+    /// The model was not called, by policy.
     Deferred {
-        /// Why, for people.
+        /// Reason of the deferral, for display.
         why: String,
-        /// When it may be.
+        /// Earliest time for the call.
         until: UnixMillis,
     },
 }
 
-/// The model's part of a review, as the record takes it ([`ReviewRecord::asked`]).
+/// The model's part of a review, as input to the record ([`ReviewRecord::asked`]).
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ModelReview {
-    /// The model that answered; empty if none did.
+    /// Model that answered; empty if none did.
     pub model: String,
-    /// Names the prompt: the hash of its text.
+    /// Hash of the prompt's text, which identifies it.
     pub prompt_hash: String,
-    /// Its answers.
+    /// Number of the model's answers.
     pub turns: u32,
-    /// Their price.
+    /// Cost of these answers.
     pub cost: MicroUsd,
-    /// Wall clock, in milliseconds.
+    /// Wall-clock time in milliseconds.
     pub ms: u64,
-    /// More of it, for the detail.
+    /// Further data for the record's detail.
     pub did: ModelReviewDetail,
 }
 
-/// A model's part of a review, besides turns, cost and time.
+/// Data on the model's part of a review other than turns, cost and time.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ModelReviewDetail {
-    /// What the provider counted.
+    /// Tokens that the provider counted.
     pub tokens: TokenUsage,
-    /// Tools that it called, each with how often.
+    /// Called tools, with the number of calls.
     #[serde(default)]
     pub calls: BTreeMap<String, u32>,
-    /// Calls of what it may not call, each with how often.
+    /// Denied calls by name, with their number.
     #[serde(default)]
     pub denials: BTreeMap<String, u32>,
-    /// The ends of its conversations, by word (`done`, `turns`, `spend_cap`, …), each with how often.
+    /// Conversation ends by word (`done`, `turns`, `spend_cap`, …), with their number.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ends: BTreeMap<String, u32>,
-    /// Findings of it that were not believed, by reason.
+    /// Number of rejected findings by reason.
     #[serde(default)]
     pub dropped: BTreeMap<String, u32>,
-    /// MCP servers that failed, or did not offer what they should, each with how often.
+    /// MCP servers that failed or lacked an expected operation, with the number of failures.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub servers_failed: BTreeMap<String, u32>,
-    /// What the repository and the operator told it besides.
+    /// Memory and skills given to the model by the repository and the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<ModelMemory>,
-    /// What each of several reviewers did; none: there was one.
+    /// Results of each specialist; empty if there was one reviewer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub specialists: Vec<SpecialistRun>,
-    /// Its answers came from a cassette.
+    /// True if the answers were replayed from a cassette.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
-    /// The walkthrough of a whole report; empty: the configuration asks for none, or there is none.
+    /// Walkthrough of a complete report. Empty if the configuration requests none or the model gave none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub walkthrough: Vec<WalkthroughLine>,
 }
 
-/// A line of a walkthrough.
+/// One line of a walkthrough.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct WalkthroughLine {
-    /// A file of the change.
+    /// Changed file that it describes.
     pub path: RepoPath,
-    /// A model's words on what the change does there, on one line.
+    /// A model's description of the change in this file, on one line.
     pub text: String,
 }
 
-/// What one of several reviewers of a change did.
+/// Result of one of several specialists.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SpecialistRun {
-    /// Its name, with its layer's in front.
+    /// Name, with its layer as prefix.
     pub name: String,
-    /// Its answers.
+    /// Number of its answers.
     pub turns: u32,
-    /// What they cost.
+    /// Cost of these answers.
     pub cost_micro_usd: MicroUsd,
-    /// Findings of it that were believed, before they were put together with those of the others.
+    /// Number of its accepted findings, before they were merged with those of the others.
     pub found: u32,
-    /// Why it has not reported all, for people; none: it has.
+    /// Reason for which its report is incomplete; none if it is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial: Option<String>,
 }
 
-/// What a model was told by a repository and its operator: memory and skills.
+/// Memory and skills that a model received from a repository and its operator.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ModelMemory {
-    /// Names all of it: the hash of its content.
+    /// Hash of the whole content, which identifies it.
     pub hash: String,
-    /// What the repository itself brought, and from where, for people; none: nothing.
+    /// Content of the repository itself and its source, for display; none if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own: Option<String>,
-    /// The places of the instructions for the paths of the change: `truing.toml:14`.
+    /// Places of the instructions for the changed paths: `truing.toml:14`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub instructions: Vec<String>,
-    /// What of it was left out, cut or not followed, for people.
+    /// Notes on content that was omitted, cut or not followed, for display.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
-/// The record that every review ends in.
+/// Record with which every review ends.
 pub type ReviewRecord = RunRecord<ReviewDetail>;
 
-/// The part of a run's record that only reviews have.
+/// Part of a run's record that only reviews have.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReviewDetail {
-    /// The stage at which it ended.
+    /// Stage at which the review ended.
     pub stage: RunStage,
-    /// The commit that was reviewed; none for a working tree.
+    /// Commit that was reviewed; none for a working tree.
     pub head: Option<Sha>,
-    /// The commit it was compared with.
+    /// Commit with which it was compared.
     pub base: Sha,
-    /// How it ended.
     pub outcome: ReviewOutcome,
-    /// Open findings by severity, worst first.
+    /// Number of open findings by severity, worst first.
     pub open: Vec<(Severity, u32)>,
-    /// The files that were read, and those that were not.
+    /// Files that were read, and those that were not.
     pub coverage: ReviewCoverage,
-    /// The limit at which its model stopped, and a person is asked for more.
+    /// Spending limit at which the model stopped. A person is asked to raise it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asks: Option<MicroUsd>,
-    /// The tier that was chosen for it; none: of a review without a pull request, or of an older version.
+    /// Tier chosen for it. None for a review without a pull request, or by an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<TierChoice>,
-    /// What came since the review before, if there was one and its commit is known.
+    /// Changes since the last review, if there was one and its commit is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<ReviewIncrement>,
-    /// Files of the change that configure reviews, and do not count for this one.
+    /// Changed files that configure reviews. They do not apply to this review.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub configuring: Vec<RepoPath>,
-    /// Comments on added lines that suppress nothing.
+    /// Suppression comments on added lines that suppress nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suppressions: Vec<IdleSuppression>,
     /// Patterns of `rules.ignore` that match no file of the repository.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub idle_ignores: Vec<String>,
-    /// What a model did; none: none was called.
+    /// Data on the model's part; none if no model was called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modelled: Option<ModelReviewDetail>,
-    /// Tools whose findings are part of it.
+    /// Tools whose findings it includes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolRun>,
-    /// Dismissals that count no longer, since their records do not distinguish the lines they were said of from others.
+    /// Number of dismissals that no longer apply, since their records do not distinguish the dismissed lines
+    /// from others.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub outdated_dismissals: u32,
 }
@@ -322,12 +323,12 @@ fn is_zero(count: &u32) -> bool {
 }
 
 impl ReviewDetail {
-    /// The walkthrough of the change; empty: there is none.
+    /// Returns the walkthrough of the change; empty if there is none.
     pub fn walkthrough(&self) -> &[WalkthroughLine] {
         self.modelled.as_ref().map_or(&[], |did| did.walkthrough.as_slice())
     }
 
-    /// A review of this head, compared with this base, that has read nothing.
+    /// Begins a review of this head against this base, with nothing read yet.
     pub fn new(head: Option<Sha>, base: Sha, outcome: ReviewOutcome) -> Self {
         Self {
             stage: RunStage::Prepared,
@@ -386,7 +387,7 @@ impl run::RunDetail for ReviewDetail {
 }
 
 impl ReviewRecord {
-    /// With what a model was asked. Its part is one step; the rest of the review's time is another.
+    /// Adds the model's part as one step. The remaining time of the review is another step.
     #[must_use]
     pub fn asked(mut self, asked: Option<ModelReview>) -> Self {
         self.steps = Vec::new();
@@ -402,7 +403,7 @@ impl ReviewRecord {
         self.ended_at(now)
     }
 
-    /// It, as it has ended at that time.
+    /// Sets the end time and adjusts the time of the review step.
     #[must_use]
     pub fn ended_at(mut self, now: UnixMillis) -> Self {
         self.ended = now;
@@ -416,7 +417,7 @@ impl ReviewRecord {
         self
     }
 
-    /// It without its cost, which another run's record has.
+    /// Removes the cost, because another run's record has it.
     #[must_use]
     pub fn without_cost(mut self) -> Self {
         (self.model, self.prompt_hash, self.detail.modelled) = (None, None, None);
@@ -424,24 +425,24 @@ impl ReviewRecord {
     }
 }
 
-/// The steps of a review.
+/// Steps of a review.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReviewStep {
     /// Head and base are known.
     Prepared,
-    /// All of it but the model's part.
+    /// All work but the model's part.
     Review,
-    /// The model's part.
+    /// The part that the model performs.
     Agent,
-    /// Findings are recorded.
+    /// The findings are recorded.
     Computed,
-    /// The forge shows them.
+    /// The forge shows the findings.
     Published,
 }
 
 impl ReviewStep {
-    /// All of them, in order.
+    /// All steps, in order.
     pub const ALL: [Self; 5] = [Self::Prepared, Self::Review, Self::Agent, Self::Computed, Self::Published];
 }
 

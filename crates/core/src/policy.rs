@@ -1,8 +1,12 @@
-//! What an agent may do: commands, files and operations of MCP servers, each allowed by name in its profile.
+//! Decides the permitted actions of an agent: commands, files and operations of MCP servers, each allowed by
+//! name in its profile.
 //!
-//! Everything else is denied, and each denial names the rule that would allow it. Profiles are data
-//! (`crates/core/profiles/*.toml`, or an operator's files in their place), and so is what no profile can allow (`never.toml` there). The policy judges words;
-//! a link that leads elsewhere, or a test that does more than it says, is what the sandbox is for.
+//! All else is denied, and each denial names the rule that would allow it. Profiles are data
+//! (`crates/core/profiles/*.toml`, or an operator's replacements), as are the paths that no profile can open
+//! (`never.toml` there).
+//!
+//! The policy judges words only. The sandbox guards against links that lead elsewhere and tests with side
+//! effects.
 
 mod never;
 mod profile;
@@ -19,50 +23,50 @@ pub use profile::ProfileName;
 use profile::{AgentProfile, FileAccess};
 pub use shell::{ShellSyntaxError, plain_words};
 
-/// What an agent asks to do.
+/// An action that an agent requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AgentAction<'a> {
-    /// Run a command.
+    /// Run a command line.
     Run(&'a [&'a str]),
-    /// Read a file.
+    /// Read a file of the clone.
     Read(&'a str),
-    /// Change a file that exists.
+    /// Change an existing file.
     Edit(&'a str),
-    /// Write a file, new or whole.
+    /// Write a whole file, new or existing.
     Write(&'a str),
-    /// Call an operation, `SERVER/NAME`.
+    /// Call an MCP operation, `SERVER/NAME`.
     Mcp(&'a str),
 }
 
-/// A line of a profile or of a grammar, with the file that it stands in, or would stand in.
+/// A line of a profile or a grammar, with the file that contains it or would contain it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PolicyRule {
-    /// The line: `fixer: run "cargo test"`.
+    /// Text of the line: `fixer: run "cargo test"`.
     pub text: String,
-    /// The file, for people.
+    /// File name for display.
     pub file: String,
 }
 
-/// The answer.
+/// Decision on an action.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PolicyVerdict {
-    /// It may be done.
+    /// The action is allowed.
     Allow {
-        /// The rules that allow it.
+        /// Rules that allow it.
         rules: Vec<PolicyRule>,
-        /// It runs code of the repository.
+        /// True if it runs code of the repository.
         runs_code: bool,
     },
-    /// It may not.
+    /// The action is denied.
     Deny {
-        /// The rule that would allow it; none where no rule can.
+        /// Rule that would allow it; none if no rule can.
         rule: Option<PolicyRule>,
-        /// What is wrong.
+        /// Reason of the denial.
         reason: String,
     },
 }
 
-/// The policies of all profiles, by the shipped files and an operator's.
+/// Policies of all profiles, from the shipped files and an operator's.
 #[derive(Clone, Debug)]
 pub struct PolicySet {
     reviewer: Arc<AgentPolicy>,
@@ -73,31 +77,32 @@ pub struct PolicySet {
     notes: Vec<String>,
 }
 
-/// One profile over the known commands.
+/// Policy of one profile over the known commands.
 #[derive(Clone, Debug)]
 pub struct AgentPolicy {
     name: ProfileName,
     profile: AgentProfile,
     never: Arc<ProtectedPaths>,
     grammar: Arc<CommandGrammar>,
-    /// Command lines that are allowed as they stand, each with the key that lists it.
+    /// Command lines that are allowed verbatim, each with the configuration key that lists it.
     exact: Vec<(String, Vec<String>)>,
 }
 
 impl PolicySet {
-    /// The shipped policies.
+    /// Loads the shipped policies.
     ///
     /// # Errors
-    /// If one of the files is wrong.
+    /// If one of the files is invalid.
     pub fn shipped() -> Result<Self, Vec<PolicyFileError>> {
         Self::new(&[])
     }
 
-    /// The shipped policies with an operator's files: `profiles/NAME.toml` replaces a profile, `grammar/NAME.toml` adds commands or
-    /// replaces the shipped file of its name, `never.toml` adds paths that no agent changes.
+    /// Loads the shipped policies with an operator's files. `profiles/NAME.toml` replaces a profile,
+    /// `grammar/NAME.toml` adds commands or replaces the shipped file of its name, `never.toml` adds paths
+    /// that no agent may change.
     ///
     /// # Errors
-    /// Everything that is wrong with the files, a name that none of them has among it.
+    /// All problems of the files, including unknown file names.
     pub fn new(files: &[PolicyFile]) -> Result<Self, Vec<PolicyFileError>> {
         let mut problems: Vec<_> =
             files.iter().filter(|file| !is_file_name(&file.name)).map(unknown_file).collect();
@@ -134,7 +139,7 @@ impl PolicySet {
         Ok(Self { reviewer, auditor, fixer, sync, files: in_effect, notes })
     }
 
-    /// The policy of a profile.
+    /// Returns the policy of a profile.
     pub fn of_profile(&self, name: ProfileName) -> &Arc<AgentPolicy> {
         match name {
             ProfileName::Reviewer => &self.reviewer,
@@ -144,12 +149,12 @@ impl PolicySet {
         }
     }
 
-    /// The files in effect, by name: the shipped ones that no operator's file replaces, and the operator's.
+    /// Returns the files in effect, by name: the operator's, and the shipped ones that none of them replaces.
     pub fn files(&self) -> &[PolicyFile] {
         &self.files
     }
 
-    /// Sentences for the operator about files that contradict each other.
+    /// Returns notes for the operator about files that contradict each other.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -160,10 +165,10 @@ fn shipped_files() -> impl Iterator<Item = PolicyFile> {
     grammars.chain(ProfileName::ALL.map(ProfileName::shipped_file)).chain([never::shipped_file()])
 }
 
-/// The folder of grammars below that of a policy.
+/// Folder of grammars within a policy's folder.
 const GRAMMAR: &str = "grammar/";
 
-/// Tells whether a policy has a file of this name.
+/// Returns true if a policy may have a file of this name.
 fn is_file_name(name: &str) -> bool {
     let is_grammar =
         name.strip_prefix(GRAMMAR).is_some_and(|rest| rest.ends_with(".toml") && !rest.contains('/'));
@@ -179,8 +184,8 @@ fn unknown_file(file: &PolicyFile) -> PolicyFileError {
 }
 
 impl AgentPolicy {
-    /// The same, with command lines that are allowed as they stand, each with the key that lists it: `verify.check`. Profiles that
-    /// only read allow none.
+    /// Adds command lines that are allowed verbatim, each with the key that lists it, such as `verify.check`.
+    /// Profiles that only read accept none.
     #[must_use]
     pub fn with_exact(&self, exact: Vec<(String, Vec<String>)>) -> Self {
         let exact = match self.name {
@@ -190,12 +195,11 @@ impl AgentPolicy {
         Self { exact, ..self.clone() }
     }
 
-    /// The name of its profile.
     pub fn name(&self) -> ProfileName {
         self.name
     }
 
-    /// Decides.
+    /// Decides if an action is allowed.
     pub fn judge(&self, action: AgentAction<'_>) -> PolicyVerdict {
         match action {
             AgentAction::Run(argv) => self.run(argv),
@@ -206,7 +210,7 @@ impl AgentPolicy {
         }
     }
 
-    /// A command line, and the one that it runs, where it runs one. Both must be allowed.
+    /// Judges a command line, and the inner line if it runs one. Both must be allowed.
     fn run(&self, argv: &[&str]) -> PolicyVerdict {
         if let Some((key, _)) = self.exact.iter().find(|(_, words)| words == argv) {
             let rule = PolicyRule { text: format!("{key}: {argv:?}"), file: "the configuration".to_owned() };
@@ -253,7 +257,7 @@ impl AgentPolicy {
         Err(deny(reason, Some(self.run_rule(&accepted.command)).filter(|_| may)))
     }
 
-    /// A line of the profile.
+    /// Builds a rule for a line of the profile.
     fn rule(&self, text: String) -> PolicyRule {
         let text = format!("{}: {text}", self.name.as_str());
         PolicyRule { text, file: self.profile.file.clone() }
@@ -292,7 +296,6 @@ impl AgentPolicy {
 }
 
 impl PolicyVerdict {
-    /// Is it an allowance?
     pub fn is_allowed(&self) -> bool {
         match self {
             Self::Allow { .. } => true,

@@ -1,9 +1,10 @@
-//! The ports: what the loops need from the world. Their futures are boxed, so that each body is compiled once, in the crate
-//! that has it, and a port is passed as an object.
+//! The ports: interfaces of the loops to storage, forges and other external services. Their futures are
+//! boxed, so each body is compiled only once, in the crate that has it, and a port can be passed as an
+//! object.
 //!
 //! Implementations: `store` ([`SlotStore`], [`RunStore`], [`OperatorStore`], [`Watchlist`], [`Ledger`],
 //! [`EffectLog`], [`SharedStateStore`]), `forge` ([`ForgeRead`], [`ForgeWrite`]),
-//! `reader` ([`RepositoryReader`]); wall clock and ids are made at the edge (crate `truing`), and by tests.
+//! `reader` ([`RepositoryReader`]). Wall clock and ids come from the binary (crate `truing`) and from tests.
 
 #![warn(missing_docs)]
 
@@ -69,54 +70,56 @@ use crate::publish::CommentSubject;
 use crate::share::WorkerGroup;
 use crate::slot::{LoopKind, Slot, SlotLimits};
 
-/// The wall clock.
+/// Source of the current wall-clock time.
 pub trait Clock: Send + Sync {
-    /// Now.
+    /// Returns the current wall-clock time.
     fn now(&self) -> UnixMillis;
 }
 
 // ---------------------------------------------------------------------------------------------- slots
 
-/// Coordination: the slots, which are the queue (design.md section 2).
+/// Coordination of the slots, which are the work queue.
 #[async_trait]
 pub trait SlotStore: Send + Sync {
-    /// The store's instant: does not run backwards, and does not lead the wall clock by more than a minute.
+    /// Returns the store's time. It does not run backwards, and is at most one minute ahead of the wall
+    /// clock.
     async fn now(&self) -> Result<UnixMillis, StoreError>;
 
-    /// Up to `limit` slots that want a step at `now` ([`Slot::wakes_at`]): the oldest of each repository
-    /// ([`SlotKey::repository`]), then the second oldest of each, and so on, so that a busy repository hides no other;
-    /// among those of one rank the oldest first.
+    /// Returns up to `limit` slots that are due at `now` ([`Slot::wakes_at`]): the oldest of each repository
+    /// ([`SlotKey::repository`]), then the second oldest of each, and so on. A busy repository thus hides no
+    /// other. Slots of equal rank are ordered by age.
     async fn due(&self, now: UnixMillis, limit: usize) -> Result<Vec<Slot>, StoreError>;
 
-    /// When the next slot that does so not before `from` will want a step.
+    /// Returns the earliest due time, not before `from`, of any slot.
     async fn next_due(&self, from: UnixMillis) -> Result<Option<UnixMillis>, StoreError>;
 
-    /// The slots of these keys, in order; a key without a row gives [`Slot::new`].
+    /// Loads the slots of these keys, in order; a key without a row gives [`Slot::new`].
     async fn load(&self, keys: &[SlotKey]) -> Result<Vec<Slot>, StoreError>;
 
-    /// Leased slots whose holders are known to be dead, if whoever asks serves from the store alone. None while
-    /// somebody else may be at work beside a server: those leases end when they expire.
+    /// Returns leased slots whose holders are known to be dead, if the caller is the only server of this
+    /// store. Otherwise the list is empty, and those leases end when they expire.
     async fn orphans(&self) -> Result<Vec<Slot>, StoreError>;
 
     /// Writes slots whose row still has the given version (0: no row), all in one durable transaction. A slot
-    /// that has nothing to remember is deleted. The answer, in order: the new version (0: no row any more), or
-    /// that the row has moved on and the caller must load and decide again.
+    /// without state to keep is deleted. For each slot, in order, it returns the new version (0: row deleted)
+    /// or a conflict. After a conflict the caller must load the slot and decide again.
     async fn commit(
         &self,
         changes: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, VersionConflict>>, StoreError>;
 
-    /// Writes new leases as [`Self::commit`] does; none while the kill switch is on, and none in a repository while its own is,
-    /// which are looked at in the same transaction. Where slots are apart from the records, a repository's is looked at right before.
+    /// Writes new leases as [`Self::commit`] does. It grants none while the kill switch is on, and none in a
+    /// repository whose own switch is on; both are read in the same transaction. If slots and records are in
+    /// separate stores, a repository's switch is read immediately before.
     async fn grant(
         &self,
         leases: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, LeaseRefusal>>, StoreError>;
 
-    /// Marks slots for events ([`Slot::on_event`], at the store's instant), in the order given, and remembers
-    /// with each what people call its key and what history says of it. In a file all of it is one durable transaction. On
-    /// servers slots are written first, then names and history: after an error either may be missing. Repeating it is harmless. `halted` says
-    /// what becomes of it while the kill switch is on, which is looked at before anything is marked.
+    /// Marks slots for events ([`Slot::on_event`], at the store's time) in the given order, and stores each
+    /// key's display name and history. In a file store this is one durable transaction. On servers, slots are
+    /// written before names and history, so after an error either may be missing. Repetition is harmless.
+    /// `halted` controls marks while the kill switch is on, which is read before any mark.
     async fn mark(
         &self,
         marks: &[SlotMark],
@@ -124,162 +127,165 @@ pub trait SlotStore: Send + Sync {
         halted: HaltPolicy,
     ) -> Result<MarkOutcome, StoreError>;
 
-    /// Lets the version counter be greater than `version` from now on: after records refused a token, which
-    /// means that this store has forgotten some.
+    /// Raises the version counter above `version`. Needed after records refused a token, because this store
+    /// has then lost versions.
     async fn raise(&self, version: SlotVersion) -> Result<(), StoreError>;
 
-    /// Is what was opened still where it was? Costs next to nothing, so that it can be asked at each look.
+    /// Checks that the opened store is still in its place. It is cheap enough to be called in every polling
+    /// round.
     ///
     /// # Errors
-    /// It was deleted or replaced.
+    /// If the store was deleted or replaced.
     fn is_in_place(&self) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// Writes something small that changes nothing: if that is durable, other writes can be, too.
+    /// Writes a small probe that changes no state. If it is durable, other writes can be, too.
     async fn try_writing(&self) -> Result<(), StoreError>;
 
-    /// Ends when a slot may have become due by what another process did. Never for a store of one process.
+    /// Completes when another process may have made a slot due. For a store of one process it never
+    /// completes.
     async fn changed(&self) {
         std::future::pending::<()>().await;
     }
 
-    /// Lends the right to do what one process does at a time, or renews it; for no time: gives it back. True: this process
-    /// has it.
+    /// Acquires or renews the exclusive right to tasks that only one process performs; a `time` of zero
+    /// releases it. Returns true if this process holds it.
     async fn lend_sole(&self, time: TimeSpan) -> Result<bool, StoreError> {
         let _ = time;
         Ok(true)
     }
 
-    /// Who leases: asked at each look, which tells the others of this process if it `leases`, and takes that back if not.
+    /// Returns the processes that lease. Called in each polling round, it also announces that this process
+    /// `leases`, or withdraws that.
     async fn workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
         let _ = leases;
         Ok(WorkerGroup::default())
     }
 }
 
-/// The fate of marks while a kill switch is on for them. A slot that is marked then stays due: no lease is granted.
+/// Handling of marks while a kill switch applies to them. A marked slot then stays due: no lease is granted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HaltPolicy {
-    /// None is made.
+    /// No mark is made.
     Refused,
-    /// They are made all the same.
+    /// Marks are made despite the switch.
     Marked,
 }
 
-/// An event of one slot, as a forge tells it.
+/// An event of one slot, as reported by a forge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SlotMark {
-    /// Whose slot.
+    /// Key of the marked slot.
     pub key: SlotKey,
-    /// What people call it.
+    /// Description of the slot for display.
     pub described: SlotDescription,
-    /// The loop that it may want.
+    /// Loop that the event may concern.
     pub of: LoopKind,
 }
 
-/// What became of a batch of marks.
+/// Result of a batch of marks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum MarkOutcome {
-    /// All are durable.
+    /// All marks are durably stored.
     All,
-    /// A kill switch is on for these: none of them is marked. The others are durable.
+    /// A kill switch is on for these slots, which are not marked. All other marks are durable.
     SwitchedOff(BTreeSet<SlotKey>),
 }
 
-/// The slot's row has another version by now.
+/// The slot's row has a newer version than expected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the slot has moved on")]
 pub struct VersionConflict;
 
-/// Why a lease was not written.
+/// Reason for which a lease was not written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LeaseRefusal {
-    /// The slot's row has another version by now.
+    /// The slot's row has a newer version than expected.
     #[error(transparent)]
     Moved(#[from] VersionConflict),
-    /// The kill switch is on, or that of its repository.
+    /// The global kill switch or that of its repository is on.
     #[error("the kill switch is on")]
     SwitchedOff,
 }
 
 // ---------------------------------------------------------------------------------------------- forge
 
-/// A comment to be posted: a place that was validated, and its text.
+/// A comment to be posted at a validated place.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct InlineDraft {
-    /// The lines.
+    /// Lines on which it is placed.
     pub place: CodeLocation,
-    /// What it is about.
+    /// Subject of the comment, for its marker.
     pub item: CommentSubject,
-    /// The text, without marker.
+    /// Text without the marker.
     pub body: String,
 }
 
-/// Why a forge did not do it. `Display` says what happened to which thing, for people.
+/// Failure of a forge request. `Display` names the request and the failure, for display.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ForgeError {
-    /// 401: the token is wrong or expired.
+    /// Status 401: the token is wrong or expired.
     #[error("{what}: the forge does not accept the token (401)")]
     Unauthorized {
-        /// The call.
+        /// Description of the failed request.
         what: String,
     },
-    /// 403: the token may not do this. 451: nobody may.
+    /// Status 403: the token lacks a permission. Status 451: blocked for every token.
     #[error("{what}: the token may not do this (403): {message}")]
     Forbidden {
-        /// The call.
+        /// Description of the failed request.
         what: String,
-        /// The forge's words, cut and cleaned.
+        /// Message of the forge, cut and cleaned.
         message: String,
     },
-    /// 404 or 410: gone, or hidden from this token.
+    /// Status 404 or 410: gone, or hidden from this token.
     #[error("{what}: not found, or hidden from this token (404)")]
     NotFound {
-        /// The call.
+        /// Description of the failed request.
         what: String,
     },
-    /// A redirect to another address of the same forge: what the name meant is elsewhere by now. Not followed; the
-    /// id of the repository tells where.
+    /// A redirect to another address of the same forge: the resource was renamed or moved. It is not
+    /// followed; the id of the repository gives the new address.
     #[error("{what}: it is at another address by now (was the repository renamed or transferred?)")]
     Moved {
-        /// The call.
+        /// Description of the failed request.
         what: String,
     },
-    /// 422 or 400: the content is refused, for certain nothing was done.
+    /// Status 422 or 400: the content is refused, and nothing was changed.
     #[error("{what}: refused: {message}")]
     Rejected {
-        /// The call.
+        /// Description of the failed request.
         what: String,
-        /// The forge's words, cut and cleaned.
+        /// Message of the forge, cut and cleaned.
         message: String,
     },
-    /// 409: what the call was to change has another version by now, or is in a state that does not allow it. For certain
-    /// nothing was done. It says nothing of the content: read it again, and decide again.
+    /// Status 409: the resource has a newer version, or its state does not allow the request. Nothing was
+    /// changed. The content may be valid: the caller must read again and decide again.
     #[error("{what}: it was changed meanwhile (409): {message}")]
     Stale {
-        /// The call.
+        /// Description of the failed request.
         what: String,
-        /// The forge's words, cut and cleaned.
+        /// Message of the forge, cut and cleaned.
         message: String,
     },
-    /// A rate limit, primary or secondary: for certain nothing was done.
+    /// A primary or secondary rate limit: nothing was changed.
     #[error("{what}: rate limited for {} s", wait.0.saturating_add(999) / 1000)]
     RateLimited {
-        /// The call.
+        /// Description of the failed request.
         what: String,
-        /// How long to wait.
+        /// Time to wait before a retry.
         wait: TimeSpan,
     },
-    /// 5xx, no answer, an answer that cannot be read: it may have been done.
+    /// Status 5xx, no response or an unreadable one: the write may have happened.
     #[error("{what}: {message}")]
     Unavailable {
-        /// The call.
+        /// Description of the failed request.
         what: String,
-        /// What was seen instead.
+        /// Description of the observed failure.
         message: String,
     },
-    /// It was not even sent: the gate that is asked before each write refuses it.
+    /// The request was not sent: the gate checked before each write refused it.
     #[error(transparent)]
     Halted(#[from] GateHalt),
 }

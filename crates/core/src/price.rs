@@ -1,4 +1,4 @@
-//! What one token costs, in integers, and how it is read from what people and providers write.
+//! Price of one token as an integer, and its parsing from configurations and providers.
 
 use std::fmt;
 
@@ -7,61 +7,62 @@ use serde::{Deserialize, Serialize};
 
 use crate::money::MicroUsd;
 
-/// More than this many dollars per million tokens is a mistake, such as a price per token in the wrong unit.
+/// Maximum price in dollars per million tokens. More is a mistake, such as a price per token in the wrong
+/// unit.
 pub const MAX_USD_PER_MILLION: u32 = 100_000;
 
-/// Of one dollar per million tokens.
+/// Number of units in one dollar per million tokens.
 const PICOS: u64 = 1_000_000;
 
-/// What a token costs: millionths of a millionth of a dollar, which is micro-dollars per million tokens. The least
-/// price in use (0.01 dollars per million) is 10,000 of them.
+/// Price of a token in millionths of a millionth of a dollar, which equals micro-dollars per million tokens.
+/// The lowest price in use (0.01 dollars per million) is 10,000 units.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize)]
 #[serde(transparent)]
 pub struct TokenRate(u64);
 
-/// Why a number is no price.
+/// Reason for which a number is no valid price.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidRate {
-    /// Less than nothing.
+    /// The number is negative.
     #[error("{0} is less than nothing")]
     Negative(String),
-    /// Infinite, or no number at all.
+    /// Infinite, or not a number.
     #[error("{0} is not a number")]
     NoNumber(String),
-    /// Beyond [`MAX_USD_PER_MILLION`].
+    /// The number exceeds [`MAX_USD_PER_MILLION`].
     #[error("{0} is more than {MAX_USD_PER_MILLION} dollars per million tokens: is it in another unit?")]
     TooMuch(String),
 }
 
 impl TokenRate {
-    /// Micro-dollars per million tokens.
+    /// Returns micro-dollars per million tokens.
     pub fn pico_usd(self) -> u64 {
         self.0
     }
 
-    /// From money per million tokens.
+    /// Converts an amount of money per million tokens.
     pub fn micro_usd_per_million(money: MicroUsd) -> Self {
         Self(money.0)
     }
 
-    /// From dollars per million tokens.
+    /// Converts dollars per million tokens.
     ///
     /// # Errors
-    /// [`InvalidRate`]
+    /// [`InvalidRate`] if the number is no valid price.
     pub fn per_million(usd: f64) -> Result<Self, InvalidRate> {
         Self::scaled(usd, 6)
     }
 
-    /// From dollars per token.
+    /// Converts dollars per token.
     ///
     /// # Errors
-    /// [`InvalidRate`]
+    /// [`InvalidRate`] if the number is no valid price.
     pub fn per_token(usd: f64) -> Result<Self, InvalidRate> {
         Self::scaled(usd, 12)
     }
 
-    /// `number` times ten to the power of `digits`, rounded up. Taken from the shortest decimal form of the number,
-    /// which is what was written in the file, so that no error of binary fractions comes in.
+    /// Multiplies `number` by ten to the power of `digits` and rounds up. It works on the shortest decimal
+    /// form, which is the one in the file, so no error of binary fractions enters.
     fn scaled(number: f64, digits: usize) -> Result<Self, InvalidRate> {
         let text = number.to_string();
         if !number.is_finite() {
@@ -83,7 +84,7 @@ impl TokenRate {
     }
 }
 
-/// In dollars per million tokens.
+/// Renders dollars per million tokens.
 impl fmt::Display for TokenRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whole, fraction) = (self.0 / PICOS, self.0 % PICOS);
@@ -93,7 +94,7 @@ impl fmt::Display for TokenRate {
     }
 }
 
-/// From a number of dollars per million tokens.
+/// Reads a number of dollars per million tokens.
 impl<'de> Deserialize<'de> for TokenRate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct RateVisitor;
@@ -125,19 +126,19 @@ impl<'de> Deserialize<'de> for TokenRate {
     }
 }
 
-/// A price as an operator declares it, in dollars per million tokens. What a prompt and an answer cost must be said,
-/// be it 0; what a cache costs is what the prompt costs unless it is said.
+/// A price as an operator declares it, in dollars per million tokens. Prices of prompt and answer are
+/// required, even if 0; a missing cache price defaults to that of the prompt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeclaredPrice {
-    /// Of the prompt.
+    /// Price of prompt tokens.
     pub input: TokenRate,
-    /// Of the answer.
+    /// Price of answer tokens.
     pub output: TokenRate,
-    /// Read from a cache.
+    /// Price of tokens read from a cache.
     pub cache_read: Option<TokenRate>,
-    /// Written to a cache for five minutes.
+    /// Price of tokens written to a cache for five minutes.
     pub cache_write_5m: Option<TokenRate>,
-    /// Written to a cache for an hour; unless it is said, what five minutes cost.
+    /// Price of tokens written to a cache for an hour; defaults to the price for five minutes.
     pub cache_write_1h: Option<TokenRate>,
 }

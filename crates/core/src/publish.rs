@@ -1,7 +1,7 @@
-//! What a pull request should show, what it shows, and the steps between (design.md section 4).
+//! Compares the desired content of a pull request with the observed content, and plans the steps between.
 //!
-//! Pure: [`plan`] compares the desired rows with the observed comments and the comments that may have been made.
-//! The publisher (crate `forge`) carries the plan out.
+//! Pure: [`plan`] compares the desired rows with the observed comments and with those that may have been
+//! posted. The publisher (crate `forge`) executes the plan.
 
 mod check;
 mod fit;
@@ -15,25 +15,22 @@ use crate::id::{CommentId, FindingId, Sha, ThreadId, TimeSpan, Topic, UnixMillis
 use crate::markdown;
 use fit::{fit, units};
 
-/// Who wants a comment. Reconciling touches its own producer's comments only.
+/// Producer of a comment. Reconciling affects only the comments of its own producer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Producer {
-    /// The review loop.
     Review,
-    /// The converge loop.
     Converge,
-    /// The sync loop.
     Sync,
     /// An agent that calls our tools over MCP.
     Mcp,
 }
 
 impl Producer {
-    /// All of them.
+    /// All producers of comments.
     pub const ALL: [Self; 4] = [Self::Review, Self::Converge, Self::Sync, Self::Mcp];
 
-    /// The word in markers.
+    /// Returns the word used in markers.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Review => "review",
@@ -44,21 +41,20 @@ impl Producer {
     }
 }
 
-/// The beginning of the topics of items.
+/// Prefix of the topics of comment subjects.
 const TOPICS: &str = "item/";
 
-/// The subject of one comment; each has at most one.
+/// Subject of one comment; each subject has at most one comment.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommentSubject {
     /// The summary of the pull request.
     Summary,
-    /// One finding.
     Finding(FindingId),
 }
 
 impl CommentSubject {
-    /// The item's word in markers: `summary` or the finding's id.
+    /// Returns the word used in markers: `summary` or the finding's id.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Summary => "summary",
@@ -66,17 +62,17 @@ impl CommentSubject {
         }
     }
 
-    /// The key of idempotency of the comment on it.
+    /// Returns the idempotency key of the comment on this subject.
     pub fn topic(&self) -> Topic {
         Topic::new(format!("{TOPICS}{}", self.as_str()))
     }
 
-    /// The item of a topic, if it is one of those; the inverse of [`CommentSubject::topic`].
+    /// Parses a topic, if it is that of a comment subject; the inverse of [`CommentSubject::topic`].
     pub fn of_topic(topic: &Topic) -> Option<Self> {
         topic.as_str().strip_prefix(TOPICS).map(Self::from_word)
     }
 
-    /// The item a word names; the inverse of [`CommentSubject::as_str`].
+    /// Parses a word; the inverse of [`CommentSubject::as_str`].
     pub fn from_word(word: &str) -> Self {
         match word {
             "summary" => Self::Summary,
@@ -85,28 +81,29 @@ impl CommentSubject {
     }
 }
 
-/// Stands before a replacement that a forge does not offer to apply.
+/// Heading of a replacement that a forge does not offer to apply.
 const PROPOSED: &str = "Proposed replacement of these lines:";
 
-/// A row of desired state: one comment that should be there, and how it should read.
+/// Desired state of one comment: its place and content.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DesiredComment {
-    /// The subject.
+    /// Subject of the comment.
     pub item: CommentSubject,
-    /// The place of the comment; none for the summary. The kind may be lowered when the forge refuses the place.
+    /// Place of the comment; none for the summary. If the forge refuses the place, its kind may be lowered.
     pub place: Option<(AnchorKind, CodeLocation)>,
-    /// The text without its marker.
+    /// Text without the marker.
     pub body: String,
-    /// A proven replacement for exactly the lines of `place`, on the new side. Shown only with a comment on these lines.
+    /// Validated replacement for exactly the lines of `place`, on the new side. Shown only with a comment on
+    /// these lines.
     #[serde(default)]
     pub suggestion: Option<SuggestedFix>,
-    /// Is it shown as code where the forge does not offer to apply it? A rule's body says what to do; a model's fix stands
-    /// nowhere else.
+    /// True if the replacement is shown as code where the forge does not offer to apply it. A rule's body
+    /// already describes the fix; a model's fix is only here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_proposed: bool,
-    /// Should its thread be resolved?
+    /// True if the thread should be resolved.
     pub resolved: bool,
-    /// Comments on it that should not be there any more.
+    /// Comments on the subject that should be deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retraction: Option<RetractionScope>,
     /// The comment that shows it, once known.
@@ -114,7 +111,7 @@ pub struct DesiredComment {
 }
 
 impl DesiredComment {
-    /// The summary's row.
+    /// Creates the row of the summary.
     pub fn summary(body: String) -> Self {
         Self {
             item: CommentSubject::Summary,
@@ -128,14 +125,14 @@ impl DesiredComment {
         }
     }
 
-    /// The text of a new comment, without marker.
+    /// Returns the text of a new comment, without the marker.
     pub fn new_body(&self, bounds: &PublishLimits) -> String {
         let inline = matches!(&self.place, Some((AnchorKind::Inline, _)));
         self.text(bounds, self.suggested(bounds).filter(|_| inline))
     }
 
-    /// The text of a comment that is there, without marker. It keeps the suggestion that it was made with: the forge
-    /// applies that to the lines that the comment was made on. Another one could not be for these.
+    /// Returns the text of an existing comment, without the marker. It keeps its original suggestion: the
+    /// forge applies that to the original lines, and another one might not fit them.
     fn kept_body(&self, bounds: &PublishLimits, seen: &str) -> String {
         let has = |suggested: &String| trimmed(seen).contains(&trimmed(suggested));
         self.text(bounds, self.suggested(bounds).filter(has))
@@ -158,161 +155,154 @@ impl DesiredComment {
     }
 }
 
-/// The limits of a forge that a plan depends on (the forge's capability table).
+/// Limits of a forge that affect a plan (its capability table).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PublishLimits {
-    /// How long a creating call without an answer may stay unseen.
+    /// Time for which a create request without a response may remain invisible.
     pub settle: TimeSpan,
-    /// The longest text of a comment without its marker, in UTF-16 units.
+    /// Maximum length of a comment without its marker, in UTF-16 units.
     pub body: usize,
-    /// Comments in one creating call, at most; not 0.
+    /// Maximum number of comments in one create request; not 0.
     pub batch: usize,
-    /// Does it offer to apply replacements of lines?
+    /// True if the forge offers to apply replacements of lines.
     pub suggestions: bool,
-    /// Is a comment on code placed on the head at that moment, whichever it is?
+    /// True if the forge places a comment on code at its current head instead of a given commit.
     pub follows_head: bool,
 }
 
-/// A comment of ours on the pull request: by one of our accounts, with a marker of ours.
+/// One of our comments on the pull request: by one of our accounts, with one of our markers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ObservedComment {
-    /// The comment.
     pub id: CommentId,
-    /// The subject, by its marker.
+    /// Subject according to the marker.
     pub item: CommentSubject,
-    /// The text without its marker.
+    /// Text without the marker.
     pub body: String,
-    /// Its last line now; none on a file, in the conversation, or where the forge does not say.
+    /// Current last line. None for a comment on a file or in the conversation, or if the forge does not
+    /// report it.
     pub line: Option<u32>,
-    /// The thread that it began; none where the forge has no threads (the summary).
+    /// Thread that it began; none if the forge has no thread for it (the summary).
     pub thread: Option<ForgeThread>,
-    /// Has somebody answered it?
+    /// True if the comment has replies.
     pub has_replies: bool,
-    /// When it was made, by the forge's clock.
+    /// Creation time by the forge's clock.
     pub created: UnixMillis,
-    /// May it be rewritten, remembered and deleted?
+    /// Rights to rewrite, adopt and delete it.
     pub hold: CommentRights,
 }
 
-/// The rights that we have over a comment of ours.
+/// Our rights over one of our comments.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum CommentRights {
-    /// All: our present account wrote it, and its marker verifies.
+    /// All rights: our current account wrote it, and its marker verifies.
     Ours,
-    /// Nothing: a former account of ours wrote it, and no forge lets an account edit what another one wrote. It
-    /// shows its finding; a summary would tell old things for ever, so a new one is posted.
+    /// No rights: a former account of ours wrote it, and forges let no account edit comments of another. It
+    /// still shows its finding. A former summary would stay outdated, so a new one is posted.
     Former,
-    /// Nothing: its marker is under a key that we do not have. It shows its item, and is left as it is.
+    /// No rights: its marker is signed with a key that we lack. It shows its subject and is left unchanged.
     UnknownKey,
 }
 
-/// A thread of comments.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ForgeThread {
-    /// The forge's id of it.
+    /// Id of the thread at the forge.
     pub id: ThreadId,
-    /// Open or resolved.
     pub state: ThreadState,
 }
 
-/// Is a thread settled, and who says so?
+/// State of a thread, with the account that resolved it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ThreadState {
-    /// It is open.
+    /// The thread is open.
     Open,
-    /// The account that we use now has resolved it.
+    /// Our current account has resolved it.
     ResolvedByUs,
-    /// Somebody else has.
+    /// Another account has resolved it.
     ResolvedByOthers,
 }
 
-/// A comment that was about to be made, and may have been: its effect is open.
+/// A comment whose creation was requested but not confirmed: its effect is open.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnconfirmedComment {
-    /// The subject.
+    /// Subject of the comment.
     pub item: CommentSubject,
-    /// The time at which it was announced, or failed last.
+    /// Time at which its creation was recorded, or last failed.
     pub at: UnixMillis,
 }
 
-/// The status that the head commit should have (spec review-service section 2).
+/// Desired status of the head commit.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DesiredStatus {
-    /// The commit.
     pub sha: Sha,
-    /// Green, red or neither.
     pub state: StatusState,
-    /// One line, at most 140 characters (GitHub's limit).
+    /// One line of at most 140 characters (GitHub's limit).
     pub description: String,
-    /// Shown instead, where the forge has check runs.
+    /// Content shown instead if the forge has check runs.
     #[serde(default)]
     pub check: CheckContent,
 }
 
-/// The states that every forge has.
+/// Commit states that every forge has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StatusState {
-    /// Reviewed, nothing that blocks; or nothing to review.
+    /// Reviewed without blocking findings, or nothing to review.
     Success,
-    /// Blocking findings.
+    /// Blocking findings are open.
     Failure,
-    /// Neither: partial, deferred, failed.
+    /// No verdict: partial, deferred or failed.
     Pending,
 }
 
 /// One step of reconciling.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PublishStep {
-    /// The row has no known comment, but one with its marker is there: remember it.
+    /// Records an existing comment with the row's marker as the row's comment.
     Adopt {
-        /// The row.
+        /// Subject of the row.
         item: CommentSubject,
-        /// The comment.
         comment: CommentId,
     },
-    /// An exact duplicate of ours without replies, one that landed on another line, or one that is retracted: delete it.
+    /// Deletes a comment of ours: an exact duplicate without replies, one on a wrong line, or a retracted
+    /// one.
     Delete {
-        /// The comment to delete.
         comment: CommentId,
-        /// The item that it is about.
+        /// Subject of the comment.
         item: CommentSubject,
     },
-    /// The text differs: rewrite it in place.
+    /// Rewrites a comment in place because its text differs.
     Update {
-        /// The comment.
         comment: CommentId,
-        /// The subject.
+        /// Subject of the comment.
         item: CommentSubject,
-        /// The new text, without marker.
+        /// New text without the marker.
         body: String,
     },
-    /// Resolve the thread, or reopen it.
+    /// Resolves or reopens the thread.
     SetResolved {
-        /// The thread.
         thread: ThreadId,
-        /// True: resolve it.
+        /// True to resolve it, false to reopen it.
         resolved: bool,
     },
-    /// Post the summary.
+    /// Posts the summary as a comment.
     CreateSummary {
-        /// Its text, without marker.
+        /// Text without the marker.
         body: String,
     },
-    /// Post these inline comments in one review.
+    /// Posts these inline comments in one review.
     CreateReview {
-        /// The rows.
+        /// Subjects of the rows.
         items: Vec<CommentSubject>,
     },
-    /// Post one comment on a file.
+    /// Posts one comment on a file.
     CreateFileComment {
-        /// The row.
+        /// Subject of the row.
         item: CommentSubject,
     },
 }
 
 impl PublishStep {
-    /// Does it post something?
+    /// Returns true if the step posts a comment.
     pub fn creates(&self) -> bool {
         match self {
             Self::CreateSummary { .. } | Self::CreateReview { .. } | Self::CreateFileComment { .. } => true,
@@ -323,23 +313,23 @@ impl PublishStep {
     }
 }
 
-/// The steps to do now, or the time to look again.
+/// Steps to execute now, or the time of the next check.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PublishPlan {
-    /// A creating call may still become visible: look again then.
+    /// A create request may still become visible: check again at this time.
     Settling {
-        /// The end of its settle delay.
+        /// End of the settle delay.
         until: UnixMillis,
     },
-    /// These steps, in order. Empty: the pull request shows what it should.
+    /// Steps to execute in order. Empty if the pull request is up to date.
     Steps(Vec<PublishStep>),
 }
 
-/// Compares the desired comments with those that are there, and with those that are `pending`.
+/// Compares the desired comments with the observed and the `pending` ones.
 ///
-/// Nothing is done while a pending comment may still become visible. A row whose comment is known
-/// is never created again, also when the comment is not there: a person deleted it. So `observed` must hold every
-/// known comment that is.
+/// Nothing is done while a pending comment may still become visible. A row with a known comment is never
+/// created again: if that comment is missing, a person has deleted it. `observed` must therefore contain
+/// every known comment that exists.
 pub fn plan(
     desired: &[DesiredComment],
     observed: &[ObservedComment],
@@ -390,10 +380,10 @@ pub fn plan(
     PublishPlan::Steps(steps)
 }
 
-/// Adds the steps for a row that is shown already; false if it is not.
+/// Adds the steps for a row that already has a comment; returns false if it has none.
 ///
-/// A thread changes together with its comment's text, and before it: one that is not as its text says was changed
-/// by somebody, and stays as they left it.
+/// A thread changes together with its comment's text, and before it. If the thread's state does not match the
+/// text, a person has changed it, and it stays.
 fn existing(
     row: &DesiredComment,
     body: impl Fn(Option<&ObservedComment>) -> String,
@@ -419,7 +409,7 @@ fn existing(
     let known = |seen: &ObservedComment| row.comment.as_ref() == Some(&seen.id);
     seen.sort_by_key(|seen| (!known(seen), seen.hold, seen.created, &seen.id));
     let Some((keep, others)) = seen.split_first() else {
-        // Known, and not there: a person deleted it.
+        // The comment is known but missing, so a person has deleted it.
         return row.comment.is_some();
     };
     if is_astray(row, keep, bounds) {
@@ -456,8 +446,9 @@ fn existing(
     true
 }
 
-/// Is this a comment that nobody has recorded, on another line than its finding? Where a comment lands on the head, whichever
-/// it is, a push came between the review and the call, and the answer was lost. One that people have answered stays.
+/// Returns true for an unrecorded comment on another line than its finding. A forge that places comments on
+/// its current head causes this if a push precedes the request and the response is lost. A comment with
+/// replies stays.
 fn is_astray(row: &DesiredComment, seen: &ObservedComment, bounds: &PublishLimits) -> bool {
     let Some((AnchorKind::Inline, place)) = &row.place else { return false };
     let is_open = seen.thread.as_ref().is_some_and(|thread| thread.state == ThreadState::Open);
@@ -469,14 +460,14 @@ fn is_astray(row: &DesiredComment, seen: &ObservedComment, bounds: &PublishLimit
         && seen.line.is_some_and(|line| line != place.end_line)
 }
 
-/// Findings without a comment of their own that the summary lists; the rest is counted.
+/// Maximum number of findings without a comment that the summary lists; the others are counted.
 const MAX_LISTED: usize = 300;
 
-/// The part of a summary's length that they may take, with the line that counts the others.
+/// Share of the summary's maximum length for this list, with the line that counts the others.
 const LISTED_SHARE: (usize, usize) = (3, 4);
 
-/// The summary with the findings that have no comment of their own, over the cap or without a place that the
-/// forge takes: one line each, so that none is lost.
+/// Renders the summary with the findings that have no comment, because of the cap or the lack of an accepted
+/// place. Each takes one line, so none is lost.
 fn shown_summary(summary: &DesiredComment, desired: &[DesiredComment], bounds: &PublishLimits) -> String {
     let unplaced: Vec<String> = desired
         .iter()
@@ -514,12 +505,12 @@ fn shown_summary(summary: &DesiredComment, desired: &[DesiredComment], bounds: &
     format!("{}\n\n{list}", fit(&summary.body, room))
 }
 
-/// Equal as a forge keeps text: line ends and trailing white space aside.
+/// Compares texts as forges store them: line ends and trailing white space are ignored.
 fn same_text(a: &str, b: &str) -> bool {
     trimmed(a.trim_end()) == trimmed(b.trim_end())
 }
 
-/// Lines without white space at their ends.
+/// Removes white space at the ends of lines.
 fn trimmed(text: &str) -> String {
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }

@@ -1,10 +1,11 @@
-//! Re-check: what became of a model's findings of earlier reviews (design.md section 4, "A finding is fixed when that is
-//! shown").
+//! Re-check: determines the status of a model's findings from earlier reviews.
 //!
-//! Nobody's silence fixes anything. A finding is fixed if a reviewer who was shown its file says so and names the lines
-//! that took its place, and if its own lines are really gone there, or lines that are new since it was last seen and
-//! show it (`evidence`); it is verified to be there if its lines are as they were, or a reviewer names what they are
-//! now. Else it stays open where its lines went ([`follow`]), unverified.
+//! A finding that a reviewer does not mention is not fixed by that. It is fixed if two conditions hold. A
+//! reviewer who received its file reports it as fixed and names the lines that replaced it. The file confirms
+//! this: its own lines are gone there, or lines new since the last sighting show the fix (`evidence`).
+//!
+//! It is verified as present if its lines are unchanged, or a reviewer names their current form. Otherwise it
+//! stays open and unverified at the place that its lines moved to ([`follow`]).
 
 mod around;
 mod evidence;
@@ -30,36 +31,36 @@ use crate::finding::{
 use crate::id::{FindingId, Fingerprint, Sha};
 use crate::identity::{ComparableFinding, FindingFacts, PlacedFinding, SAME, similarity};
 
-/// What became of findings that were not found again.
+/// Status of findings that were not found again.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RecheckSummary {
-    /// Shown to be fixed, by this.
+    /// Findings that are fixed, with the evidence.
     pub fixed: BTreeMap<FindingId, FixEvidence>,
-    /// Their file is as it is without the change.
+    /// Findings whose file the change no longer affects.
     pub outside: BTreeSet<FindingId>,
-    /// Names of the rules that looked; none: that is not known.
+    /// Names of the rules that ran; none if unknown.
     pub rules: BTreeSet<String>,
-    /// Rules, also of tools, that are off: what they would find is not known.
+    /// Disabled rules, including those of tools. Their findings are unknown.
     pub off: BTreeSet<String>,
-    /// Rules whose findings on a file are there, and left to a linter that knows them better.
+    /// Rules with findings in a file that are left to a more specific linter.
     pub left: BTreeSet<(String, RepoPath)>,
-    /// Names of the tools that looked, each to its end.
+    /// Names of the tools that completed.
     pub tools: BTreeSet<String>,
-    /// Findings of tools that are there, and as old as the base.
+    /// Findings of tools that also exist at the base.
     pub old: BTreeSet<Fingerprint>,
-    /// Findings of tools whose lines are as they were, and that no tool reported on them: a comment, a setting or a change
-    /// elsewhere is why.
+    /// Findings of tools with unchanged lines that no tool reported again. The cause is a comment, a setting
+    /// or a change elsewhere.
     pub unreported: BTreeSet<FindingId>,
-    /// Open findings of rules and tools on a line of work that would be met where they were, or whose lines are not there any more,
-    /// with the lines that are there instead: they are fixed if they were not met.
+    /// Open findings of rules and tools on a line of work that would be found again if they still existed, or
+    /// whose lines are gone. Each has its current lines: it is fixed if it was not found.
     pub expected: BTreeMap<FindingId, FixEvidence>,
 }
 
 impl RecheckSummary {
-    /// The status of findings that are `gone`. A model's are fixed where that was shown, else as they were; those of a rule
-    /// that did not look, or that is left to a linter there, are no part of the review any more. Those of a tool that did not look are as they were: it may have
-    /// failed, or another job runs it. Those that the base has by now are no part of the review any more, and not fixed; so are
-    /// those whose lines are as they were.
+    /// Sets the status of findings that are `gone`. A model's findings are fixed if that was shown and
+    /// otherwise unchanged. Those of a rule that did not run, or that is left to a linter there, are outside
+    /// the review. Those of a tool that did not run are unchanged, because it may have failed or another job
+    /// runs it. Findings that the base now has, or whose lines are unchanged, are outside, not fixed.
     pub fn settle(&self, gone: &mut [Finding], known: &[Finding], at: &Sha) {
         let known: BTreeMap<&FindingId, &Finding> =
             known.iter().map(|finding| (&finding.id, finding)).collect();
@@ -100,16 +101,16 @@ impl RecheckSummary {
     }
 }
 
-/// Opens a model's findings again that count at the head: those that were dismissed with other lines than the file has now,
-/// unless these were only taken away; and those that had left the change and whose lines, or what stands in their place, it
-/// adds again.
+/// Reopens a model's findings that apply at the head. One kind was dismissed with other lines than the file
+/// now has, unless lines were only removed. The other had left the change, which now adds their lines, or the
+/// lines in their place, again.
 pub fn reopen<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding], head: &HeadView<'_, T>) {
     let of_a_model = |finding: &&mut Finding| {
         finding.raw.source == FindingSource::Agent && finding.raw.place.side == DiffSide::New
     };
     for finding in known.iter_mut().filter(of_a_model) {
         let counts = match finding.status {
-            // Whoever dismissed it unverified knew that its lines had changed.
+            // A person who dismissed an unverified finding knew that its lines had changed.
             FindingStatus::Dismissed(_) if finding.unverified.is_none() => match follow(finding, head) {
                 FollowOutcome::Changed { path, start, end, .. } => {
                     start <= end && head.added.contains_key(&path)
@@ -131,9 +132,10 @@ pub fn reopen<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding], head: &
     }
 }
 
-/// Decides what became of a model's `known` findings, and which of a tool's have the lines that they had. `found` is what was
-/// found at this head; what is still there is added to it, or recognised in it. `reviewers` are those who reported to the end; none: no model did. `place` says where on the
-/// change a finding can be shown.
+/// Determines the status of a model's `known` findings, and the findings of tools with unchanged lines.
+/// `found` holds the findings at this head; those still present are added to it or matched in it.
+/// `reviewers`: the complete reports, empty if no model ran. `place` finds the position of a finding in the
+/// change.
 pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     known: &[Finding],
     found: &mut Vec<PlacedFinding>,
@@ -146,8 +148,8 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     for finding in known.iter().filter(|finding| finding.raw.source == FindingSource::Agent) {
         match &finding.status {
             FindingStatus::Open | FindingStatus::Claimed => {}
-            // What was over is open again if the very lines are part of the change again, or if what fixed it beside them is
-            // gone, whatever became of them.
+            // A closed finding is open again if its exact lines are part of the change again. It is also open
+            // again, regardless of its lines, if separate lines had fixed it and are gone.
             FindingStatus::Outside | FindingStatus::Fixed(_) => {
                 let went = follow(finding, head);
                 let beside = finding.evidence.as_ref().filter(|evidence| evidence.mark.is_some());
@@ -168,7 +170,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                 }
                 continue;
             }
-            // It is told as dismissed for as long as its code is there, and open again once that is taken back.
+            // It remains dismissed while its code exists, and is open again after the dismissal is withdrawn.
             FindingStatus::Dismissed(_) => {
                 let went = follow(finding, head);
                 let is_there = matches!(went, FollowOutcome::There { .. } | FollowOutcome::Changed { .. });
@@ -200,7 +202,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
         known.iter().filter(|finding| finding.raw.source == FindingSource::Tool && finding.is_open());
     let unreported = of_tools.filter(|finding| is_unreported(finding, found, head));
     rechecked.unreported = unreported.map(|finding| finding.id.clone()).collect();
-    // Only local reviews have lines of work, and ask for this.
+    // Only local reviews have lines of work and need this.
     let of_line = known.iter().filter(|finding| !finding.seen_on.is_empty() && finding.is_open());
     let of_others = of_line.filter(|finding| finding.raw.source != FindingSource::Agent);
     let expected = of_others.filter_map(|finding| Some((finding.id.clone(), instead(finding, head)?)));
@@ -218,7 +220,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     rechecked
 }
 
-/// Are the lines of a tool's finding as they were, and nothing of its rule was found there?
+/// Returns true if the lines of a tool's finding are unchanged and its rule found nothing there.
 fn is_unreported<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     found: &[PlacedFinding],
@@ -232,8 +234,8 @@ fn is_unreported<T: Fn(&RepoPath) -> Option<String>>(
     !found.iter().any(is_there)
 }
 
-/// The lines that are there in place of the finding of a rule or a tool, where its lines are not there any more, or are added lines
-/// that its rule has looked at. None: no rule may have looked where it is.
+/// Returns the current lines in place of a finding of a rule or a tool, if its own lines are gone or are
+/// added lines that its rule has checked. None if no rule may have checked that place.
 fn instead<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     head: &HeadView<'_, T>,
@@ -259,16 +261,16 @@ fn instead<T: Fn(&RepoPath) -> Option<String>>(
     Some(FixEvidence::of(path, lines, &excerpt::lines(&page.text, lines).unwrap_or_default()))
 }
 
-/// What became of one.
+/// Status of one re-checked finding.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum RecheckOutcome {
-    /// It is open where its lines went; unverified for this reason, if it is.
+    /// The finding is open at its lines' current place; unverified for this reason, if set.
     Open(Option<UnverifiedReason>),
-    /// A reviewer saw it at these lines.
+    /// A reviewer saw the finding at these lines.
     Seen((u32, u32)),
-    /// It is fixed, as this shows.
+    /// The finding is fixed, with this evidence.
     Fixed(FixEvidence),
-    /// Its file is as it is without the change.
+    /// The change no longer affects its file.
     Outside,
 }
 
@@ -287,14 +289,14 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
     };
     let is_readable = *went != FollowOutcome::NoFile;
     let is_in_change = head.added.contains_key(path) || head.deleted.contains(path);
-    // What was never in a file of the change does not leave it either, as long as there is a change.
+    // A finding that was never in a changed file cannot leave the change while there is one.
     let was_beside =
         finding.anchor == AnchorKind::Summary && !(head.added.is_empty() && head.deleted.is_empty());
     if is_readable && !is_in_change && !was_beside {
         return RecheckOutcome::Outside;
     }
     if !is_readable && head.added.is_empty() && !head.deleted.contains(path) {
-        // Nothing is left of the change that could hold it.
+        // Nothing remains of the change that could contain it.
         return RecheckOutcome::Outside;
     }
     let there = if let FollowOutcome::There { start, end, .. } = went { Some((*start, *end)) } else { None };
@@ -321,17 +323,17 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
                     seen = seen.or_else(|| there.or_else(lines).filter(|_| saw));
                 }
                 RecheckStatus::Fixed if !saw || shown.is_some() => {}
-                // Its code may be in another file now.
+                // Its code may have moved to another file.
                 RecheckStatus::Fixed if !is_readable && follow::may_be_rewritten(finding, head) => {
                     shown = new();
                 }
                 RecheckStatus::Fixed if !is_readable => shown = Some(FixEvidence::of(path, (0, 0), &[])),
                 RecheckStatus::Fixed => {
                     let instead = || {
-                        // While its own lines are there, nothing has taken their place.
+                        // While its own lines exist, nothing has replaced them.
                         let (lines, page) = (lines().filter(|_| there.is_none())?, page.as_deref()?);
                         let is_it = match went {
-                            // Of lines that were only taken away, what stood beside them tells.
+                            // For lines that were only removed, the adjacent lines decide.
                             FollowOutcome::Changed { start, end, .. }
                                 if page.says_anything((*start, *end)) =>
                             {
@@ -363,8 +365,8 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
     }
 }
 
-/// The lines that a verdict names, if the file has them, they say what it says, and they lie where the finding's lines
-/// went: over what stands there now, or next to it.
+/// Returns the lines that a verdict names, if three conditions hold. The file has these lines, they match the
+/// quoted excerpt, and they overlap or adjoin the current place of the finding's lines.
 fn shows(verdict: &RecheckVerdict, went: &FollowOutcome, text: &str) -> Option<(u32, u32)> {
     if verdict.path.as_ref().is_some_and(|path| went.path() != Some(path)) {
         return None;
@@ -384,7 +386,7 @@ fn shows(verdict: &RecheckVerdict, went: &FollowOutcome, text: &str) -> Option<(
     (first <= end && last >= start).then_some((first, last))
 }
 
-/// With the next line above and below that is not blank.
+/// Extends a range by the nearest line above and below that is not blank.
 fn beside(text: &str, (start, end): (u32, u32)) -> (u32, u32) {
     let lines: Vec<&str> = text.lines().collect();
     let at = |line: u32| usize::try_from(line).ok().and_then(|line| lines.get(line.checked_sub(1)?));
@@ -399,7 +401,7 @@ fn beside(text: &str, (start, end): (u32, u32)) -> (u32, u32) {
     (first, last)
 }
 
-/// Are the lines, or what stands in their place, added by the change?
+/// Returns true if the change adds the lines or their replacement.
 fn is_added_again<T>(went: &FollowOutcome, head: &HeadView<'_, T>) -> bool {
     let (FollowOutcome::There { path, start, end } | FollowOutcome::Changed { path, start, end, .. }) = went
     else {
@@ -408,15 +410,15 @@ fn is_added_again<T>(went: &FollowOutcome, head: &HeadView<'_, T>) -> bool {
     head.added.get(path).is_some_and(|added| added.iter().any(|(first, last)| first <= end && last >= start))
 }
 
-/// Is it among what was found?
+/// Returns true if the finding is among those found.
 fn is_among(finding: &Finding, found: &[PlacedFinding]) -> bool {
     found
         .iter()
         .any(|placed| placed.raw.source == FindingSource::Agent && says_the_same(&finding.raw, &placed.raw))
 }
 
-/// The finding among what was found at this head: by what it says, or, if nobody has shown that it is fixed, by its kind and
-/// place.
+/// Finds the finding among those of this head: by its text, or, unless it was shown to be fixed, by its kind
+/// and place.
 fn again<'a>(
     finding: &Finding,
     went: &FollowOutcome,
@@ -434,7 +436,7 @@ fn again<'a>(
     };
     let place = |raw: &RawFinding| raw.category == finding.raw.category && at_its_place(raw);
     let words = |raw: &RawFinding| says_the_same(&finding.raw, raw);
-    // Wherever it is, if its lines are not where they were, and it is said in the very words.
+    // If its lines are no longer in place, a finding with identical words matches anywhere.
     let is_elsewhere = !matches!(went, FollowOutcome::There { .. });
     let verbatim = |raw: &RawFinding| {
         is_elsewhere && (&raw.title, raw.category) == (&finding.raw.title, finding.raw.category)
@@ -449,7 +451,7 @@ fn again<'a>(
     by_words.or_else(by_place).and_then(|at| found.get_mut(at))
 }
 
-/// Of one kind, and of one meaning.
+/// Returns true if both have the same category and similar text.
 fn says_the_same(was: &RawFinding, is: &RawFinding) -> bool {
     let statement = |raw: &RawFinding| {
         let text = format!("{}\n\n{}", raw.title, raw.own_body());
@@ -458,7 +460,7 @@ fn says_the_same(was: &RawFinding, is: &RawFinding) -> bool {
     was.category == is.category && similarity(&statement(was), &statement(is)) >= SAME
 }
 
-/// The finding where its lines went.
+/// Moves the finding to its lines' current place.
 fn held<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     went: &FollowOutcome,
@@ -468,7 +470,7 @@ fn held<T: Fn(&RepoPath) -> Option<String>>(
 ) -> PlacedFinding {
     let mut raw = finding.raw.clone();
     if !matches!(went, FollowOutcome::There { .. }) {
-        // It was made for lines that are other ones now.
+        // The suggestion was made for lines that have changed.
         raw.suggestion = None;
     }
     let was = &finding.raw.place;
@@ -492,20 +494,20 @@ fn held<T: Fn(&RepoPath) -> Option<String>>(
     if let FollowOutcome::There { path, .. } = went
         && let Some(page) = head.page(path)
     {
-        // Nobody has said anything of it: what came since it was last seen is still new.
+        // No reviewer has reported on it: changes since the last sighting still count as new.
         let seen = around.and_then(|around| around.seen);
         return sighted(finding, raw, (&page, seen), place);
     }
     let mut placed = place(raw);
     if !is_shown && placed.anchor == AnchorKind::Inline {
-        // No line there is its own.
+        // No line there belongs to it.
         (placed.anchor, placed.at) = (AnchorKind::File, placed.raw.place.clone());
     }
     placed.sighting = FindingFacts { of: Some(finding.id.clone()), around, unverified, suppressed: None };
     placed
 }
 
-/// The finding at the lines at which a reviewer saw it.
+/// Moves the finding to the lines at which a reviewer saw it.
 fn seen<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     went: &FollowOutcome,
@@ -525,7 +527,7 @@ fn seen<T: Fn(&RepoPath) -> Option<String>>(
     Some(sighted(finding, raw, (&page, seen), place))
 }
 
-/// A finding as its file shows it now.
+/// Builds a finding from its file's current content.
 fn sighted(
     finding: &Finding,
     mut raw: RawFinding,

@@ -1,24 +1,22 @@
-//! Registries of packages.
+//! Package registries that sync jobs can follow.
 
 use serde::{Deserialize, Serialize};
 
-/// A place where packages are published.
+/// A registry in which packages are published.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PackageRegistry {
-    /// The Python Package Index, or another index of its form.
+    /// The Python Package Index, or another index in its format.
     Pypi,
-    /// npm's registry.
     Npm,
     /// crates.io, or another sparse index.
     Crates,
 }
 
 impl PackageRegistry {
-    /// Every one.
     pub const ALL: [Self; 3] = [Self::Pypi, Self::Npm, Self::Crates];
 
-    /// Its name in the configuration.
+    /// Returns the name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pypi => "pypi",
@@ -27,12 +25,12 @@ impl PackageRegistry {
         }
     }
 
-    /// The one of this name in the configuration.
+    /// Finds the registry by its name in the configuration.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|registry| registry.as_str() == name)
     }
 
-    /// Its name for people.
+    /// Returns the name for display.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pypi => "PyPI",

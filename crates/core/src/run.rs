@@ -1,4 +1,4 @@
-//! The record of one run, whichever loop it is of: what every run has in common, and its loop's own detail.
+//! Record of one run of any loop: the part that all runs share, and the loop's own detail.
 
 use std::collections::BTreeMap;
 
@@ -9,27 +9,27 @@ use crate::id::{RunId, SlotKey, UnixMillis};
 use crate::money::MicroUsd;
 use crate::slot::LoopKind;
 
-/// The five ends of runs of every loop (design.md section 7). A review calls the first one `reviewed`.
+/// The five outcomes of runs of every loop. Reviews call the first one `reviewed`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunOutcome {
-    /// It did what it was for, or a person has been asked.
+    /// The run completed its task, or a person has been asked.
     Done,
-    /// A part of it was done.
+    /// Only a part of the task was completed.
     Partial,
-    /// There was nothing to do, or nothing may be done.
+    /// There was nothing to do, or nothing was permitted.
     Skipped,
-    /// Not now.
+    /// The run was postponed.
     Deferred,
-    /// It could not be done.
+    /// The run could not be completed.
     Failed,
 }
 
 impl RunOutcome {
-    /// All of them, the best first.
+    /// All outcomes, the best first.
     pub const ALL: [Self; 5] = [Self::Done, Self::Partial, Self::Skipped, Self::Deferred, Self::Failed];
 
-    /// Its name in records.
+    /// Returns the name used in records.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -41,26 +41,26 @@ impl RunOutcome {
     }
 }
 
-/// The progress of a run in the records. A run of `converge` or `sync` is `prepared` until it is `ended`.
+/// Progress of a run in the records. A run of `converge` or `sync` is `prepared` until it is `ended`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStage {
-    /// It has begun.
+    /// The run has begun.
     #[default]
     Prepared,
-    /// Its findings are recorded; only publishing is left.
+    /// The findings are recorded; only publishing remains.
     Computed,
-    /// The forge shows its findings.
+    /// The forge shows the findings.
     Published,
-    /// It ended without publishing.
+    /// The run ended without publishing.
     Ended,
 }
 
 impl RunStage {
-    /// All of them, in order.
+    /// All stages, in order.
     pub const ALL: [Self; 4] = [Self::Prepared, Self::Computed, Self::Published, Self::Ended];
 
-    /// Its name in records, text and JSON.
+    /// Returns the name used in records, text and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Prepared => "prepared",
@@ -71,27 +71,25 @@ impl RunStage {
     }
 }
 
-/// A step of a loop.
 pub trait LoopStep: Copy + Ord + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// Its name in records.
+    /// Returns the name used in records.
     fn as_str(self) -> &'static str;
 
-    /// Its work, for people.
+    /// Returns a description of the step's work, for display.
     fn title(self) -> &'static str;
 }
 
-/// The cost of one step of a run.
+/// Cost of one step of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct StepCost<S> {
-    /// The step.
     pub id: S,
-    /// Answers of models.
+    /// Number of answers from models.
     pub turns: u32,
-    /// Their tokens, in and out.
+    /// Tokens of these answers, input and output.
     pub tokens: u64,
-    /// Their price.
+    /// Price of these answers.
     pub cost_micro_usd: MicroUsd,
-    /// Wall clock, in milliseconds.
+    /// Wall-clock time in milliseconds.
     pub ms: u64,
     /// Calls of tools that the policy denied the models.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -103,12 +101,12 @@ fn is_zero(count: &u32) -> bool {
 }
 
 impl<S> StepCost<S> {
-    /// A step that has taken nothing yet.
+    /// Creates a step without any cost yet.
     pub fn zero(id: S) -> Self {
         Self { id, turns: 0, tokens: 0, cost_micro_usd: MicroUsd(0), ms: 0, denied: 0 }
     }
 
-    /// Adds the cost of doing the step once more; `more.id` does not count.
+    /// Adds the cost of one more execution; `more.id` is ignored.
     pub fn add<T>(&mut self, more: &StepCost<T>) {
         self.turns = self.turns.saturating_add(more.turns);
         self.tokens = self.tokens.saturating_add(more.tokens);
@@ -118,60 +116,61 @@ impl<S> StepCost<S> {
     }
 }
 
-/// The part of a run's record that only its loop has.
+/// Part of a run's record that is specific to its loop.
 pub trait RunDetail: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The loop's steps.
+    /// Steps of the loop.
     type Step: LoopStep;
 
-    /// The loop.
+    /// Kind of the loop.
     const LOOP: LoopKind;
 
-    /// The end of the run; none while it goes on.
+    /// Returns the outcome of the run; none while it continues.
     fn end(&self) -> Option<RunOutcome>;
 
-    /// The loop's own word for that end.
+    /// Returns the loop's own word for an outcome.
     fn word(end: RunOutcome) -> &'static str {
         end.as_str()
     }
 
-    /// The result in a word of the loop's own; none if the end says it all, or the run goes on.
+    /// Returns the result in the loop's own word. None if the outcome is enough, or the run continues.
     fn result(&self) -> Option<String>;
 
-    /// The reason of the end, for people; may hold text of others.
+    /// Returns the reason of the outcome for display; it may contain foreign text.
     fn reason(&self) -> Option<&str>;
 
-    /// The furthest step that the run came to; `steps` are those that it has paid for.
+    /// Returns the furthest step that the run reached; `steps` are those with a cost.
     fn furthest(&self, steps: &[StepCost<Self::Step>]) -> Self::Step;
 }
 
-/// One run of a loop. It is written whatever happened, by the server, and holds nothing that an agent said of itself.
+/// Record of one run of a loop. The server writes it in every case, and it contains no statement of an agent
+/// about itself.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(bound = "D: RunDetail")]
 pub struct RunRecord<D: RunDetail> {
-    /// Its id.
+    /// Id of the run.
     pub run: RunId,
-    /// The slot of a pull request or of a job, or a branch of a local repository.
+    /// Slot of a pull request or a job, or a branch of a local repository.
     pub key: SlotKey,
-    /// The cost of each step, in the order of the steps.
+    /// Cost of each step, in the order of the steps.
     pub steps: Vec<StepCost<D::Step>>,
-    /// The cost of earlier runs that were killed or stopped, and so have no record of their own.
+    /// Cost of earlier runs that were killed or stopped and have no record of their own.
     pub carried_micro_usd: MicroUsd,
-    /// The model that was asked; none: none was.
+    /// Model that was called; none if no model was.
     pub model: Option<String>,
-    /// Names the prompt: the hash of its text.
+    /// Hash of the prompt's text, which identifies it.
     pub prompt_hash: Option<String>,
-    /// Versions of the programs that took part, by name: `truing`.
+    /// Versions of the participating programs, by name: `truing`.
     pub versions: BTreeMap<String, String>,
-    /// The beginning.
+    /// Start time of the run.
     pub started: UnixMillis,
-    /// The end, or the last time that it was kept.
+    /// End time, or the time at which the record was last stored.
     pub ended: UnixMillis,
-    /// Its loop's own part.
+    /// The loop's own part.
     pub detail: D,
 }
 
 impl<D: RunDetail> RunRecord<D> {
-    /// A run that begins now.
+    /// Begins a run now.
     pub fn begin(run: RunId, key: SlotKey, detail: D, now: UnixMillis) -> Self {
         Self {
             run,
@@ -187,7 +186,7 @@ impl<D: RunDetail> RunRecord<D> {
         }
     }
 
-    /// Adds the cost of doing a step, whatever `more.id` is.
+    /// Adds the cost of a step and ignores `more.id`.
     pub fn took<T>(&mut self, id: D::Step, more: &StepCost<T>) {
         let at = self.steps.partition_point(|step| step.id < id);
         if self.steps.get(at).is_none_or(|step| step.id != id) {
@@ -198,42 +197,43 @@ impl<D: RunDetail> RunRecord<D> {
         }
     }
 
-    /// The cost of all steps, and what is carried over.
+    /// Returns the cost of all steps and the carried cost.
     pub fn cost(&self) -> MicroUsd {
         self.steps.iter().fold(self.carried_micro_usd, |all, step| all.plus(step.cost_micro_usd))
     }
 
-    /// All answers of models.
+    /// Returns the number of answers from models.
     pub fn turns(&self) -> u32 {
         self.steps.iter().map(|step| step.turns).fold(0, u32::saturating_add)
     }
 
-    /// Calls of tools that the policy denied the models of its steps. A review counts them by tool, in its detail.
+    /// Returns the number of tool calls that the policy denied the models of its steps. A review counts them by
+    /// tool, in its detail.
     pub fn denied(&self) -> u32 {
         self.steps.iter().map(|step| step.denied).fold(0, u32::saturating_add)
     }
 
-    /// Its wall clock, in milliseconds.
+    /// Returns the wall-clock time in milliseconds.
     pub fn ms(&self) -> u64 {
         u64::try_from(self.ended.0.saturating_sub(self.started.0)).unwrap_or(0)
     }
 
-    /// Its end; none while it goes on.
+    /// Returns the outcome; none while the run continues.
     pub fn end(&self) -> Option<RunOutcome> {
         self.detail.end()
     }
 
-    /// The result in a word of the loop's own.
+    /// Returns the result in the loop's own word.
     pub fn result(&self) -> Option<String> {
         self.detail.result()
     }
 
-    /// The reason of its end, for people.
+    /// Returns the reason of the outcome, for display.
     pub fn reason(&self) -> Option<&str> {
         self.detail.reason()
     }
 
-    /// The furthest step that it came to.
+    /// Returns the furthest step that the run reached.
     pub fn furthest(&self) -> D::Step {
         self.detail.furthest(&self.steps)
     }

@@ -1,31 +1,31 @@
-//! How strong the fence around a process is: declared by the process that is inside, asked for by the operator.
+//! Strength of the sandbox around a process: declared by the process inside, required by the operator.
 
 use serde::{Deserialize, Serialize};
 
-/// How strong a sandbox is, weakest first.
+/// Strength of a sandbox, weakest first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SandboxLevel {
-    /// Limits, and for a reader a filter of the kernel's calls; no fence around files.
+    /// Resource limits, and for a reader a filter of system calls; files are not isolated.
     None,
-    /// Landlock and seccomp on the machine's own file system: no namespaces.
+    /// Landlock and seccomp on the machine's own file system, without namespaces.
     Landlock,
-    /// Own user, process, network, mount, IPC and host name namespaces, and within them Landlock where the kernel has
-    /// it, and seccomp.
+    /// Own user, process, network, mount, IPC and host name namespaces. Within them it has seccomp, and
+    /// Landlock if the kernel supports it.
     Full,
 }
 
 impl SandboxLevel {
-    /// The strongest that a reader asks for: it starts nothing, writes nothing and connects to nothing, so namespaces
-    /// would keep nothing more from it.
+    /// Maximum level that a reader requires. A reader starts, writes and connects to nothing, so namespaces
+    /// would protect nothing more.
     pub const OF_READERS: Self = Self::Landlock;
 
-    /// The level of this name.
+    /// Finds the level of this name.
     pub fn named(name: &str) -> Option<Self> {
         [Self::None, Self::Landlock, Self::Full].into_iter().find(|level| level.as_str() == name)
     }
 
-    /// The word used in text, configuration and JSON.
+    /// Returns the word used in text, configuration and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -35,29 +35,29 @@ impl SandboxLevel {
     }
 }
 
-/// What a job in the sandbox is bounded in, all its processes together. The job is ended when it passes one.
+/// A resource limit on all processes of a sandboxed job together. The job is killed when it exceeds one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SandboxLimit {
-    /// Memory, shared memory and files in memory included.
+    /// Memory, including shared memory and files in memory.
     Memory,
-    /// Processes and threads.
+    /// Number of processes and threads.
     Processes,
-    /// Sockets: their buffers are memory of the kernel's.
+    /// Sockets, whose buffers take kernel memory.
     Sockets,
-    /// Files that it writes.
+    /// Files that the job writes.
     Disk,
 }
 
 impl SandboxLimit {
-    /// The bound of this name.
+    /// Finds the limit of this name.
     pub fn named(name: &str) -> Option<Self> {
         [Self::Memory, Self::Processes, Self::Sockets, Self::Disk]
             .into_iter()
             .find(|bound| bound.as_str() == name)
     }
 
-    /// The word used in text and JSON.
+    /// Returns the word used in text and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Memory => "memory",

@@ -1,38 +1,37 @@
-//! Text that must not be seen: keys, tokens, passwords on their way to the one header that they are for.
+//! Secret text that must not be displayed: keys, tokens and passwords for a single request header.
 
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-/// Words of a secret at least this long are also hidden one by one (`Bearer` is not, a token is).
+/// Minimum length of a word of a secret that is also hidden alone (`Bearer` is not, a token is).
 const MIN_HIDDEN_WORD: usize = 8;
 
-/// A shorter secret is hidden nowhere: it keeps nobody out, and a text without its letters says nothing (`x`, as the key of
-/// a model on one's own machine).
+/// Minimum length of a secret that is hidden. A shorter one protects nothing (`x`, as the key of a local
+/// model), and removing its letters would make text unreadable.
 const MIN_HIDDEN: usize = 6;
 
-/// Text that must not be seen: neither `Debug` nor `Display` show it.
+/// Secret text that neither `Debug` nor `Display` shows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretString(String);
 
 impl SecretString {
-    /// Wraps a secret.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for the header or the key that is made of it, and nothing else.
+    /// Returns the text. Use it only for the header or the key derived from it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// A name that tells it from others, and from which nobody gets it back.
+    /// Returns a name that distinguishes the secret from others and does not reveal it.
     pub fn name(&self) -> String {
         let digest = Sha256::digest(self.0.as_bytes());
         hex::encode(digest.get(..8).unwrap_or_default())
     }
 
-    /// The text without this secret: whole, and each long word of it.
+    /// Replaces this secret in a text, as a whole and each long word of it.
     pub fn hide_in(&self, text: &str) -> String {
         let words = self.0.split_whitespace().filter(|word| word.len() >= MIN_HIDDEN_WORD);
         std::iter::once(self.0.as_str())

@@ -1,4 +1,4 @@
-//! The reviews that settle their revision, so that no other has to.
+//! Determines the revisions for which no further review is needed.
 
 use crate::id::Sha;
 use crate::outcome::OutcomeKind;
@@ -6,18 +6,18 @@ use crate::port::LastReviews;
 use crate::run::RunStage;
 use crate::slot::{Slot, SlotState};
 
-/// Does a review that has come to this stage, and ended so, leave nothing to do for its revision? If it does not and the slot is
-/// lost, the revision has to be reviewed again.
+/// Returns true if a review at this stage with this outcome leaves nothing to do for its revision. If not,
+/// and the slot is lost, the revision must be reviewed again.
 ///
-/// | Stage | End | What it was | Settled |
+/// | Stage | End | Meaning | Settled |
 /// |---|---|---|---|
-/// | `published` | any | the forge shows the result | yes; the records leave out one whose model waits for money |
+/// | `published` | any | the forge shows the result | yes; records omit those that wait for budget |
 /// | `computed`, `ended` | `skipped` | an operator has dropped the slot | yes, until another run begins |
-/// | `computed`, `ended` | `failed` | it is tried again, or parked | no |
-/// | `computed`, `ended` | `deferred` | it waits for its budget, or was cut off | no |
-/// | `prepared`, `computed` | none | it is under way, or its process is dead | no |
+/// | `computed`, `ended` | `failed` | it is retried or parked | no |
+/// | `computed`, `ended` | `deferred` | it waits for its budget, or was interrupted | no |
+/// | `prepared`, `computed` | none | it is in progress, or its process is dead | no |
 ///
-/// A run that finds its revision published before writes no end. A draft or a closed pull request has no run.
+/// A run whose revision is already published writes no end. A draft or a closed pull request has no run.
 pub fn settles(stage: RunStage, end: Option<OutcomeKind>) -> bool {
     match (stage, end) {
         (RunStage::Published, _) | (RunStage::Computed | RunStage::Ended, Some(OutcomeKind::Skipped)) => true,
@@ -30,10 +30,11 @@ pub fn settles(stage: RunStage, end: Option<OutcomeKind>) -> bool {
     }
 }
 
-/// Does a head wait for a review, though no slot has the work of it? It does after slots were lost, until the next sweep.
+/// Returns true if a head needs a review that no slot has pending. This happens after slots were lost, until
+/// the next sweep.
 ///
-/// `head` is the last that was heard of; none of a closed pull request. A slot that exists and has begun no review is another
-/// loop's, or the reviews of its repository are off.
+/// `head` is the last known head; none for a closed pull request. An existing slot without any attempted
+/// review belongs to another loop, or the reviews of its repository are disabled.
 pub fn awaits_sweep(slot: &Slot, head: Option<&Sha>, reviews: &LastReviews) -> bool {
     let is_settled = |head: &Sha| reviews.settled.as_ref().is_some_and(|settled| settled.head == *head);
     slot.state == SlotState::Idle

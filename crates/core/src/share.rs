@@ -1,7 +1,7 @@
-//! The process, of several, that leases a slot. All of them see the same slots at the same instant, and only one can have each:
-//! if every one tried, most would lose. So each slot has a process that takes it first, by rendezvous hashing (Thaler and
-//! Ravishankar 1998), which moves the slots of a process that comes or goes, and no others. Whoever is free takes those that
-//! were left for a while.
+//! Selects the process, of several, that leases a slot. All processes see the same due slots at once, and if
+//! all tried to lease, most would fail. Each slot therefore has one preferred process, by rendezvous hashing
+//! (Thaler and Ravishankar 1998). This moves only the slots of a process that joins or leaves. Idle processes
+//! take slots that remain unleased for a while.
 
 use std::collections::BTreeSet;
 
@@ -9,26 +9,27 @@ use sha2::{Digest as _, Sha256};
 
 use crate::id::{SlotKey, TimeSpan, UnixMillis};
 
-/// From this time after it is due any worker may take a slot: its first worker is busy, or gone.
+/// Time after the due time from which any worker may take a slot, because its preferred worker is busy or
+/// gone.
 pub const LEFT: TimeSpan = TimeSpan::seconds(1);
 
-/// The processes that lease.
+/// The processes that lease slots.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct WorkerGroup {
-    /// The name of the one that asks.
+    /// Name of the calling process.
     pub own: String,
-    /// The names of all; none where a process has its store for itself.
+    /// Names of all processes; empty if one process has the store alone.
     pub all: BTreeSet<String>,
 }
 
 impl WorkerGroup {
-    /// Is this slot for the one that asks?
+    /// Returns true if this slot prefers the calling process.
     pub fn has(&self, key: &SlotKey) -> bool {
         let first = self.all.iter().max_by_key(|name| (weight(name, key), name.as_str()));
         first.is_none_or(|name| *name == self.own)
     }
 
-    /// May the one that asks take this slot, which has been due since then?
+    /// Returns true if the calling process may take this slot. `due`: the time since which the slot is due.
     pub fn may_take(&self, key: &SlotKey, due: UnixMillis, now: UnixMillis) -> bool {
         now - due >= LEFT || self.has(key)
     }

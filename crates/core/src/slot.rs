@@ -1,8 +1,8 @@
-//! The slot: one primitive for every loop (design.md section 2). The slot is the queue.
+//! The slot: the common primitive of all loops. The slots together are the work queue.
 //!
-//! A slot belongs to one pull request or one sync job. It remembers that something happened, decides when a loop
-//! may act, and lends itself to one worker at a time. All of that is one pure function, [`Slot::step`]; stores
-//! only keep what it returns.
+//! A slot belongs to one pull request or one sync job. It records events, decides when a loop may act, and
+//! grants a lease to one worker at a time. All of that is one pure function, [`Slot::step`]; stores only
+//! persist its result.
 //!
 //! ```text
 //!            event, request                  due: lease
@@ -12,7 +12,7 @@
 //!        (event, resume, retry)
 //! ```
 //!
-//! A pause never waits and never takes a lease away: what is leased is paused when its step ends.
+//! A pause takes effect at once but never ends a lease: a leased slot is paused when its step ends.
 //!
 //! Every state has an exit: waiting by its time, leased by its deadline, held by an event (parked, draft,
 //! cancelled), a resume (paused) or an operator's retry, idle with a storm by the storm's end.
@@ -33,86 +33,84 @@ use crate::id::{FencingToken, SlotKey, SlotVersion, UnixMillis};
 /// One slot. Without a row in the store it is [`Slot::new`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Slot {
-    /// Whose slot it is.
     pub key: SlotKey,
-    /// The version of the row it was read from; 0 if there was none.
+    /// Version of the row it was read from; 0 if there was none.
     pub version: SlotVersion,
-    /// What it is doing.
     pub state: SlotState,
-    /// The loop in progress, kept across the leases of its steps.
+    /// Loop in progress, kept across the leases of its steps.
     pub owner: Option<LoopKind>,
     /// Events not yet served, by loop.
     pub pending: PendingEvents,
-    /// The storm of events, kept until it has ended.
+    /// Current storm of events, kept until its end.
     pub storm: Option<EventStorm>,
     /// Failed or lost leases since the last progress.
     pub attempts: u32,
-    /// What a person wants of the next step of the converge loop, if it is something else than to go on.
+    /// Request of a person for the next converge step, if it differs from continuing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wish: Option<ConvergeRequest>,
 }
 
-/// What a person may want of a converge run besides that it goes on.
+/// Request of a person to a converge run, other than to continue.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConvergeRequest {
-    /// One audit, and no fix.
+    /// Run one audit without a fix.
     Audit,
-    /// That it ends before its next step, so that it can be resumed.
+    /// Stop before the next step, resumable.
     Stop,
 }
 
-/// What a slot is doing.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum SlotState {
-    /// Nothing to do.
+    /// No work is pending.
     Idle,
-    /// Something to do at `at`.
+    /// Work is due at `at`.
     Waiting {
-        /// When.
         at: UnixMillis,
-        /// Why not now.
+        /// Reason for the wait.
         why: WaitReason,
     },
-    /// A worker has it.
+    /// A worker holds the lease.
     Leased {
         /// Fencing token: the version at which it was leased.
         token: FencingToken,
-        /// Without a heartbeat until then it is lost.
+        /// Time at which the lease is lost unless a heartbeat extends it.
         deadline: UnixMillis,
-        /// The loop that was begun or continued.
+        /// Loop that was begun or continued.
         of: LoopKind,
-        /// What was pending for that loop when it was leased; served by a finish, else pending again.
+        /// Events pending for that loop at the time of the lease. A finish serves them; otherwise they become
+        /// pending again.
         serving: Option<UnservedEvents>,
-        /// A person paused it meanwhile: it is held as soon as the lease ends, however it ends.
+        /// True if a person paused the slot meanwhile. It is then held as soon as the lease ends, for any
+        /// reason.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         pausing: bool,
     },
-    /// Nothing will be done until something happens.
+    /// No work is done until an event or a command releases it.
     Held {
-        /// What it is held for.
         why: HoldReason,
     },
 }
 
-/// The loops.
+/// Kinds of loops that a slot serves.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoopKind {
-    /// Audit, fix, verify, push.
+    /// Converge: audit, fix, verify, push.
     Converge,
-    /// Follow an upstream package.
+    /// Sync: follow an upstream package.
     Sync,
-    /// Review.
+    /// Review of a pull request.
     Review,
 }
 
 impl LoopKind {
-    /// In the order in which a slot serves them: the long ones first, so that the review sees their result.
+    /// All loops in the order in which a slot serves them. The long ones are first, and the review then sees
+    /// their result.
     pub const ALL: [Self; 3] = [Self::Converge, Self::Sync, Self::Review];
 
-    /// The word used in text and JSON.
+    /// Returns the word used in text and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Converge => "converge",
@@ -121,7 +119,8 @@ impl LoopKind {
         }
     }
 
-    /// Does it run over several leases? Then it keeps the slot while a failed step waits to be tried again.
+    /// Returns true for a loop that runs over several leases. It keeps the slot while a failed step waits for
+    /// a retry.
     fn has_steps(self) -> bool {
         match self {
             Self::Converge | Self::Sync => true,
@@ -129,7 +128,7 @@ impl LoopKind {
         }
     }
 
-    /// What it waits for when nothing but the time is in the way.
+    /// Returns the wait reason if only the time is missing.
     fn natural_wait(self) -> WaitReason {
         match self {
             Self::Converge | Self::Sync => WaitReason::Scheduled,
@@ -138,32 +137,31 @@ impl LoopKind {
     }
 }
 
-/// Why a slot waits.
+/// Reason for which a slot waits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitReason {
-    /// For the pushes to pause: the leading review of a storm.
+    /// Waits for a pause in pushes, before the leading review of a storm.
     Debounce,
-    /// For the storm to end: its trailing review.
+    /// Waits for the end of a storm, before its trailing review.
     Storm,
-    /// After a failed or lost attempt.
+    /// Waits after a failed or lost attempt.
     Backoff,
-    /// Policy said later (budget).
+    /// Waits because of a policy (budget).
     Deferred,
-    /// For its time by the calendar.
+    /// Waits for its scheduled time.
     Scheduled,
-    /// For the forge's rate limit.
+    /// Waits for the forge's rate limit.
     RateLimit,
-    /// For a comment that may still become visible.
+    /// Waits for a comment that may still become visible.
     Settling,
-    /// For another reviewer's answer.
+    /// Waits for another reviewer's answer.
     Reviewer,
-    /// For its turn: a loop of several steps goes on when others have had theirs.
+    /// Waits for its turn: a loop of several steps continues after others had theirs.
     Step,
 }
 
 impl WaitReason {
-    /// All of them.
     pub const ALL: [Self; 9] = [
         Self::Debounce,
         Self::Storm,
@@ -176,7 +174,7 @@ impl WaitReason {
         Self::Step,
     ];
 
-    /// The word used in text and JSON.
+    /// Returns the word used in text and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Debounce => "debounce",
@@ -191,7 +189,7 @@ impl WaitReason {
         }
     }
 
-    /// Does the loop that finished with this wait stay the owner: is it in the middle of something?
+    /// Returns true if the loop that finished with this wait remains the owner, because it is unfinished.
     fn keeps_owner(self) -> bool {
         match self {
             Self::Settling | Self::Reviewer | Self::Step | Self::RateLimit => true,
@@ -200,13 +198,13 @@ impl WaitReason {
     }
 }
 
-/// What a slot is held for.
+/// Reason for which a slot is held.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldReason {
-    /// Too many failed attempts. A new event or an operator's retry un-parks it.
+    /// Too many attempts failed. A new event or an operator's retry releases it.
     Parked,
-    /// A person said so.
+    /// A person paused it.
     Paused,
     /// The pull request is a draft.
     Draft,
@@ -215,7 +213,7 @@ pub enum HoldReason {
 }
 
 impl HoldReason {
-    /// The word used in text and JSON.
+    /// Returns the word used in text and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Parked => "parked",
@@ -229,19 +227,19 @@ impl HoldReason {
 /// Events not yet served, by loop.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct PendingEvents {
-    /// For the review loop.
+    /// Events for the review loop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<UnservedEvents>,
-    /// For the converge loop.
+    /// Events for the converge loop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub converge: Option<UnservedEvents>,
-    /// For the sync loop.
+    /// Events for the sync loop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync: Option<UnservedEvents>,
 }
 
 impl PendingEvents {
-    /// What one loop has pending.
+    /// Returns the pending events of one loop.
     pub fn of(&self, of: LoopKind) -> Option<UnservedEvents> {
         match of {
             LoopKind::Review => self.review,
@@ -258,20 +256,18 @@ impl PendingEvents {
         }
     }
 
-    /// Nothing for any loop?
+    /// Returns true if no loop has pending events.
     pub fn is_empty(&self) -> bool {
         LoopKind::ALL.iter().all(|of| self.of(*of).is_none())
     }
 }
 
-/// The first and the last event not yet served.
+/// Times of the first and the last unserved event.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct UnservedEvents {
-    /// The first.
     pub first: UnixMillis,
-    /// The last.
     pub last: UnixMillis,
-    /// When a person asked for it by name, which is served at once and even if nothing changed.
+    /// Time of a person's explicit request. It is served at once, even without changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<UnixMillis>,
 }
@@ -290,21 +286,21 @@ impl UnservedEvents {
     }
 }
 
-/// Events with gaps shorter than `quiet`, at most `storm_max` from the first.
+/// A series of events with gaps shorter than `quiet`, for at most `storm_max` from the first.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct EventStorm {
-    /// Its first event.
+    /// Time of its first event.
     pub start: UnixMillis,
-    /// Its last event.
+    /// Time of its last event.
     pub last: UnixMillis,
-    /// When it ends unless another event comes before.
+    /// End of the storm, unless another event precedes it.
     pub ends: UnixMillis,
-    /// Reviews computed in it.
+    /// Number of reviews computed in it.
     pub computed: u32,
 }
 
 impl Slot {
-    /// The slot that nothing is remembered of.
+    /// Creates a slot without any state.
     pub fn new(key: SlotKey) -> Self {
         Self {
             key,
@@ -318,8 +314,8 @@ impl Slot {
         }
     }
 
-    /// When it wants a step without being asked: [`SlotCommand::Lease`] if it waits, [`SlotCommand::Expire`] if it is
-    /// leased, [`SlotCommand::Tidy`] if only an old storm is left.
+    /// Returns the time of its next automatic step: [`SlotCommand::Lease`] if it waits,
+    /// [`SlotCommand::Expire`] if it is leased, [`SlotCommand::Tidy`] if only an old storm is left.
     pub fn wakes_at(&self) -> Option<UnixMillis> {
         match &self.state {
             SlotState::Waiting { at, .. } => Some(*at),
@@ -329,7 +325,7 @@ impl Slot {
         }
     }
 
-    /// May its row be deleted?
+    /// Returns true if its row may be deleted.
     pub fn remembers_nothing(&self) -> bool {
         self.state == SlotState::Idle
             && self.owner.is_none()
@@ -339,13 +335,13 @@ impl Slot {
             && self.wish.is_none()
     }
 
-    /// May a review be computed now, or would it be one too many for the storm? A lease granted in the middle
-    /// of a storm whose leading review was computed already (after a failed publish, say) may only publish.
+    /// Returns true if a review may be computed now without exceeding the storm's limit. A lease within a
+    /// storm whose leading review is already computed (after a failed publish, for example) may only publish.
     pub fn may_compute(&self, now: UnixMillis) -> bool {
         self.storm.is_none_or(|storm| storm.computed == 0 || now >= storm.ends)
     }
 
-    /// The lease's token, if it is leased.
+    /// Returns the token of the current lease, if any.
     pub fn token(&self) -> Option<FencingToken> {
         match &self.state {
             SlotState::Leased { token, .. } => Some(*token),

@@ -1,5 +1,5 @@
-//! Comments that suppress a finding (`truing: ignore[core/rule] why`), and those that are to and do not: whoever wrote one
-//! believes that it does.
+//! Comments that suppress a finding (`truing: ignore[core/rule] why`), and those that fail to. The latter are
+//! reported, because their authors expect an effect.
 
 use std::fmt;
 
@@ -11,41 +11,38 @@ use crate::finding::RawFinding;
 /// A finding that a comment in its file suppresses.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SuppressedFinding {
-    /// The finding.
     pub finding: RawFinding,
-    /// The comment's reason: one line, without secrets.
+    /// Reason from the comment: one line, without secrets.
     pub reason: String,
 }
 
-/// A comment that suppresses nothing, by one of the rules that it names.
+/// A comment that suppresses nothing, for one of the rules that it names.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct IdleSuppression {
-    /// The file.
     pub path: RepoPath,
-    /// Its line, from 1.
+    /// Line of the comment, from 1.
     pub line: u32,
-    /// The rule, as it is named there; of a comment that is written otherwise, none.
+    /// Rule as the comment names it; empty for a malformed comment.
     pub rule: String,
-    /// What is wrong.
     pub problem: IdleSuppressionReason,
 }
 
-/// Why a comment suppresses nothing.
+/// Reason for which a comment suppresses nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IdleSuppressionReason {
-    /// It gives no reason, and does not count.
+    /// It gives no reason and is therefore ignored.
     NoReason,
     /// There is no such rule.
     UnknownRule,
     /// The rule finds nothing there.
     NothingFound,
-    /// It is not written as such a comment has to be.
+    /// Its syntax is invalid.
     Misspelt,
 }
 
 impl IdleSuppressionReason {
-    /// What to do about it, as the end of a sentence.
+    /// Returns advice for the author, as the end of a sentence.
     pub fn advice(self) -> &'static str {
         match self {
             Self::NoReason => "give a reason after the bracket",
@@ -56,7 +53,7 @@ impl IdleSuppressionReason {
     }
 }
 
-/// As a warning for people.
+/// Renders a warning for display.
 impl fmt::Display for IdleSuppression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, line, rule, problem } = self;

@@ -1,8 +1,8 @@
-//! The kill switches: one row that stops everything that spends or writes, everywhere or in single repositories (spec
-//! review-service section 6).
+//! The kill switches: they stop all spending and writing, globally or in single repositories.
 //!
-//! While it is on, webhooks are refused, no lease is granted, and runs in flight either finish or stop before
-//! their next effect. The row is the truth; what it was and who turned it is in the audit log.
+//! While a switch is on, webhooks are refused, no lease is granted, and active runs either finish or stop
+//! before their next effect. The stored row is authoritative. The audit log has its history and the
+//! operators.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,46 +13,46 @@ use crate::id::{PrId, SlotKey, UnixMillis};
 use crate::line::clean;
 use crate::port::{NewNotice, NoticeKind, OperatorAction};
 
-/// The longest reason that is kept, in characters.
+/// Maximum length of a stored reason in characters.
 pub const MAX_REASON: usize = 300;
 
-/// What the switch is turned to.
+/// State of a kill switch.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KillSwitch {
-    /// Everything works.
+    /// New work may begin.
     #[default]
     Off,
-    /// Nothing begins.
+    /// New work is blocked.
     On(SwitchEngagement),
 }
 
-/// A switch that is on.
+/// Data of a switch that is on.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SwitchEngagement {
-    /// Since when, by the store's clock.
+    /// Time since which it is on, by the store's clock.
     pub since: UnixMillis,
-    /// Who turned it on.
+    /// Person who turned it on.
     pub by: String,
-    /// Why, one line; none if nobody said.
+    /// Reason as one line; none if none was given.
     pub reason: Option<String>,
-    /// What becomes of runs in flight.
+    /// Handling of runs in progress.
     pub mode: HaltMode,
 }
 
-/// What becomes of runs that are in flight when the switch is turned on.
+/// Handling of runs that are in progress when the switch is turned on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HaltMode {
-    /// They complete.
+    /// Runs in progress complete normally.
     #[default]
     Finish,
-    /// They stop before their next effect, publish nothing new, and no attempt is counted.
+    /// Runs stop before their next effect and publish nothing new. No attempt is counted.
     Stop,
 }
 
 impl HaltMode {
-    /// The word used in text, arguments and JSON.
+    /// Returns the word used in text, arguments and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Finish => "finish",
@@ -61,76 +61,74 @@ impl HaltMode {
     }
 }
 
-/// What a person asks for.
+/// A request to change a switch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SwitchRequest {
-    /// On. What is not said stays as it is, or is the default.
+    /// Turns it on. Omitted values stay unchanged or take their defaults.
     On {
-        /// Why.
         reason: Option<String>,
-        /// What becomes of runs in flight.
+        /// Handling of runs in progress.
         mode: Option<HaltMode>,
     },
-    /// Off.
+    /// Turns the switch off.
     Off,
 }
 
-/// Every kill switch at one instant.
+/// State of all kill switches at one instant.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct KillSwitches {
-    /// That of everything.
+    /// The switch for everything.
     pub all: KillSwitch,
-    /// Those that are on for single repositories, in the order in which they were turned on.
+    /// Switches that are on for single repositories, in the order in which they were turned on.
     pub repositories: Vec<RepositorySwitch>,
 }
 
 /// A kill switch that is on for one repository.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RepositorySwitch {
-    /// The repository that it holds.
     pub repository: RepositoryRef,
-    /// Its reason, its mode, and who turned it on.
+    /// Reason, mode, and the person who turned it on.
     pub engaged: SwitchEngagement,
 }
 
-/// A repository by what is known of it; by nothing, it is none.
+/// A repository, identified by its known properties. Without any it matches no repository.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct RepositoryRef {
-    /// Its name at the forge, `owner/name`; empty where it is not known. Forges compare it without case.
+    /// Name at the forge, `owner/name`; empty if unknown. Compared without case, as forges do.
     pub name: String,
-    /// The beginnings of its keys ([`SlotKey::repository`]), which stay when it is renamed. Several, where forges have repositories of
-    /// one name.
+    /// Prefixes of its slot keys ([`SlotKey::repository`]), which survive a rename. There are several if
+    /// forges have repositories of the same name.
     pub keys: BTreeSet<String>,
 }
 
-/// The switch that keeps something from being done: of everything, or of one repository.
+/// A switch that blocks an action: the global one or that of a repository.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EngagedSwitch<'a> {
-    /// Its reason, its mode, and who turned it on.
+    /// Reason, mode, and the person who turned it on.
     pub engaged: &'a SwitchEngagement,
-    /// The name of its repository; none: it is that of everything.
+    /// Name of its repository; none for the global switch.
     pub repository: Option<&'a str>,
 }
 
-/// A turn that changes something, and what is to be told of it.
+/// An effective change of a switch, with its audit entry and notice.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SwitchChange<S = KillSwitch> {
-    /// The switch, or every switch, from now on.
+    /// New state of the switch, or of all switches.
     pub switch: S,
-    /// The line of the audit log.
+    /// Entry for the audit log.
     pub act: OperatorAction,
-    /// What the notify sinks say.
+    /// Notice for the notification sinks.
     pub notice: NewNotice,
 }
 
 impl KillSwitch {
-    /// Takes a turn; none if it changes nothing. One that is on already keeps since when and by whom, and gets
-    /// the new reason and mode.
+    /// Applies a request; returns none if it changes nothing. A switch that is already on keeps its time and
+    /// person, and takes the new reason and mode.
     pub fn turn(&self, turn: &SwitchRequest, by: &str, now: UnixMillis) -> Option<SwitchChange> {
         self.turn_of("", turn, by, now)
     }
 
-    /// The same for the repository of this name; empty: for everything.
+    /// Like [`Self::turn`], for the repository of this name; an empty name means the global switch.
     fn turn_of(
         &self,
         repository: &str,
@@ -173,7 +171,7 @@ impl KillSwitch {
         Some(SwitchChange { switch, act: OperatorAction::new(&by, action, repository, &detail), notice })
     }
 
-    /// If it is on, how.
+    /// Returns the data of a switch that is on.
     pub fn engaged(&self) -> Option<&SwitchEngagement> {
         match self {
             Self::Off => None,
@@ -181,12 +179,12 @@ impl KillSwitch {
         }
     }
 
-    /// Must a run in flight stop before its next effect?
+    /// Returns true if active runs must stop before their next effect.
     pub fn stops_runs(&self) -> bool {
         self.engaged().is_some_and(|engaged| engaged.mode == HaltMode::Stop)
     }
 
-    /// Mode and reason, for people.
+    /// Renders mode and reason for display.
     fn told(&self) -> String {
         match self {
             Self::Off => String::new(),
@@ -199,7 +197,7 @@ impl KillSwitch {
 }
 
 impl KillSwitches {
-    /// The switch that keeps things from being done in this repository; that of everything comes first.
+    /// Returns the switch that blocks actions in this repository; the global one comes first.
     pub fn at(&self, repository: &RepositoryRef) -> Option<EngagedSwitch<'_>> {
         if let Some(engaged) = self.all.engaged() {
             return Some(EngagedSwitch { engaged, repository: None });
@@ -208,7 +206,8 @@ impl KillSwitches {
         Some(its.as_engaged())
     }
 
-    /// The switch that stops runs in flight in this repository; if none does, the one that keeps runs from beginning there.
+    /// Returns the switch that stops active runs in this repository. If none does, returns the one that
+    /// blocks new runs there.
     pub fn stopping(&self, repository: &RepositoryRef) -> Option<EngagedSwitch<'_>> {
         let its = self.repositories.iter().filter(|switch| switch.repository.is_same(repository));
         let all = self.all.engaged().map(|engaged| EngagedSwitch { engaged, repository: None });
@@ -216,19 +215,20 @@ impl KillSwitches {
         each.find(|switch| switch.engaged.mode == HaltMode::Stop).or_else(|| self.at(repository))
     }
 
-    /// Must a run in flight there stop before its next effect?
+    /// Returns true if active runs in this repository must stop before their next effect.
     pub fn stop_runs(&self, repository: &RepositoryRef) -> bool {
         let its = self.repositories.iter().filter(|switch| switch.repository.is_same(repository));
         self.all.stops_runs() || its.map(|switch| switch.engaged.mode).any(|mode| mode == HaltMode::Stop)
     }
 
-    /// Those that are on.
+    /// Returns all switches that are on.
     pub fn on(&self) -> impl Iterator<Item = EngagedSwitch<'_>> {
         let all = self.all.engaged().map(|engaged| EngagedSwitch { engaged, repository: None });
         all.into_iter().chain(self.repositories.iter().map(RepositorySwitch::as_engaged))
     }
 
-    /// Takes a turn of one repository's switch, as [`KillSwitch::turn`]; none if it changes nothing.
+    /// Applies a request to one repository's switch, as [`KillSwitch::turn`]; returns none if it changes
+    /// nothing.
     pub fn turn_at(
         &self,
         repository: &RepositoryRef,
@@ -258,35 +258,35 @@ impl KillSwitches {
 }
 
 impl RepositorySwitch {
-    /// It, as one of those that are on.
+    /// Converts it to the common form of active switches.
     pub fn as_engaged(&self) -> EngagedSwitch<'_> {
         EngagedSwitch { engaged: &self.engaged, repository: Some(&self.repository.name) }
     }
 }
 
 impl RepositoryRef {
-    /// The repository of this name.
+    /// Identifies a repository by its name.
     pub fn named(name: &str) -> Self {
         Self { name: clean(name, crate::port::MAX_NAME), keys: BTreeSet::new() }
     }
 
-    /// The repository that this key belongs to.
+    /// Identifies the repository to which this key belongs.
     pub fn of_key(key: &SlotKey) -> Self {
         Self { name: String::new(), keys: BTreeSet::from([key.repository().to_owned()]) }
     }
 
-    /// The repository of this id at this forge.
+    /// Identifies the repository by forge and id.
     pub fn of_id(forge: &str, id: &str) -> Self {
         Self::of_key(&PrId { forge: forge.into(), repository: id.into(), number: 0 }.key())
     }
 
-    /// The same, which has this name besides.
+    /// Adds a name to the known properties.
     pub fn called(self, name: &str) -> Self {
         Self { name: Self::named(name).name, ..self }
     }
 
-    /// True if it is the other one, as far as both are known. A name that is another repository's by now counts: what is to stop must not
-    /// go on because nobody knows better.
+    /// Returns true if both may be the same repository, as far as known. A reused name also matches: in doubt
+    /// the switch must stop work.
     pub fn is_same(&self, other: &Self) -> bool {
         let has_its_name = !self.name.is_empty() && self.name.to_lowercase() == other.name.to_lowercase();
         has_its_name || !self.keys.is_disjoint(&other.keys)
@@ -294,7 +294,7 @@ impl RepositoryRef {
 }
 
 impl EngagedSwitch<'_> {
-    /// The words of the command that turns it off.
+    /// Returns the words of the command that turns it off.
     pub fn off(&self) -> String {
         match self.repository {
             None => "kill off".to_owned(),
@@ -313,7 +313,7 @@ impl fmt::Display for EngagedSwitch<'_> {
 }
 
 impl SwitchRequest {
-    /// The words of the audit log: those of the command.
+    /// Returns the command's words for the audit log.
     fn action(&self) -> &'static str {
         match self {
             Self::On { .. } => "kill on",
@@ -322,7 +322,7 @@ impl SwitchRequest {
     }
 }
 
-/// A reason as it is kept; an empty one is none.
+/// Cleans a reason for storage; an empty one becomes none.
 fn reason_of(text: &str) -> Option<String> {
     Some(clean(text, MAX_REASON)).filter(|text| !text.is_empty())
 }

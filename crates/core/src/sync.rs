@@ -1,10 +1,12 @@
-//! What a new release of an upstream package asks of the project that follows it: nothing (`skip`), a wider bound
-//! (`relax`), work (`bump`), or a person (`ask`). Pure; the rule is spec/sync.md A.2 and 6.3.
+//! Decides the action for a new release of an upstream package that a project follows: nothing (`skip`), a
+//! wider bound (`relax`), code changes (`bump`), or a person (`ask`). Pure.
 //!
-//! The project has *pinned* some of the package's definitions: it holds copies or overrides of them, and a
-//! [`PinManifest`] of digests tells which forms of each it was made for. A definition whose bytes alone differ is the same
-//! definition. New code beside pinned code is what a manifest cannot see, so what changed in *mirrored* files, whose
-//! counterparts the project has, is for somebody to look at (`beside`).
+//! The project has *pinned* some of the package's definitions: it holds copies or overrides of them. A
+//! [`PinManifest`] of digests records the form of each that they were made for. A definition that differs
+//! only in its bytes is the same definition.
+//!
+//! A manifest does not cover new code beside pinned code. Changes in *mirrored* files, whose counterparts are
+//! in the project, therefore need a person's or an agent's check (`beside`).
 
 mod beside;
 pub mod breaker;
@@ -26,86 +28,85 @@ pub use manifest::{
     ManifestEntry, ManifestError, ManifestRow, PinManifest, RAW_DIGITS, TREE_DIGITS, TREE_FORM,
 };
 
-/// The name of a whole file among its definitions.
+/// Name of a whole file among its definitions.
 pub const WHOLE: &str = "*";
 
-/// The reason to ask people where nothing is pinned and nothing is mirrored.
+/// Reason to ask a person if nothing is pinned or mirrored.
 pub const NOTHING_PINNED: &str =
     "nothing is pinned or mirrored, so that only the project's own checks can tell";
 
-/// The digests of a definition, in lower-case hexadecimal digits.
+/// Digests of a definition, in lower-case hexadecimal digits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct DefinitionDigests {
-    /// SHA-1 of its lines as they are in the file, with the last one's end.
+    /// SHA-1 of its lines as they are in the file, including the last line end.
     pub raw: String,
     /// SHA-256 of its syntax tree, without comments and docstrings; in Python after [`TREE_FORM`].
     pub tree: String,
-    /// The same in Python's former form, which takes some trees for the same that are not.
+    /// SHA-256 of Python's former tree form, under which some different trees are equal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former: Option<String>,
 }
 
-/// What a release of the package holds, as far as somebody asked.
+/// Contents of a release of the package, as far as requested.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ReleaseSources {
-    /// Each definition that was asked for, as `module:Class.method`, `FILE:Type.method` or `FILE`.
+    /// Each requested definition, as `module:Class.method`, `FILE:Type.method` or `FILE`.
     pub symbols: BTreeMap<String, SymbolState>,
-    /// The functions and methods of mirrored files, by file and name; in other languages than Python all definitions
-    /// that hold no others, or [`WHOLE`].
+    /// Functions and methods of mirrored files, by file and name. In languages other than Python, all
+    /// definitions that contain no others, or [`WHOLE`].
     pub functions: BTreeMap<String, BTreeMap<String, DefinitionDigests>>,
-    /// All definitions of each name that was found, by file and name, where there is more than one: the parts of a
+    /// All definitions with the same name, by file and name, if there is more than one: the parts of a
     /// property, overloads, branches. In the order of the text.
     #[serde(default)]
     pub namesakes: BTreeMap<String, BTreeMap<String, Vec<NamesakeDefinition>>>,
-    /// Code of mirrored files outside of these, in the order of the text.
+    /// Code of mirrored files outside these definitions, in the order of the text.
     #[serde(default)]
     pub outside: BTreeMap<String, Vec<OutsideCode>>,
-    /// The mirrored files, each with SHA-1 of its bytes.
+    /// Mirrored files, each with the SHA-1 of its bytes.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
-    /// Files of the release that mirrored ones import.
+    /// Files of the release that mirrored files import.
     #[serde(default)]
     pub imported: BTreeSet<String>,
-    /// Files of the release that may run in the place of those that are compared.
+    /// Files of the release that may run instead of the compared ones.
     #[serde(default)]
     pub shadows: BTreeSet<String>,
-    /// Packages that the release requires, by the file that says so and by name: each requirement as a text.
+    /// Packages that the release requires, by declaring file and by name: each requirement as text.
     #[serde(default)]
     pub requirements: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
-    /// Files that could not be read as source, and why.
+    /// Files that could not be read as source, with the reason.
     pub unreadable: BTreeMap<String, String>,
 }
 
-/// What became of a definition.
+/// State of a definition in a release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum SymbolState {
-    /// It is there.
+    /// The definition is present.
     Defined(SymbolDefinition),
-    /// It is not there.
+    /// The definition is absent.
     Gone,
-    /// It belongs to another package, or leads to one.
+    /// The definition belongs to another package, or refers to one.
     Elsewhere,
 }
 
-/// A definition.
+/// A definition in a release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SymbolDefinition {
-    /// The file it is in.
+    /// File that contains it.
     pub file: String,
-    /// Its first line, 1-based.
+    /// First line in that file, 1-based.
     pub line: u32,
-    /// Its name in that file.
+    /// Name in that file.
     pub name: String,
-    /// Its digests.
     #[serde(flatten)]
     pub digests: DefinitionDigests,
-    /// A decorator stands between its name and what a caller gets.
+    /// True if a decorator may change the object that callers receive.
     pub decorated: bool,
 }
 
 impl SymbolState {
-    /// The definition, if it is there.
+    /// Returns the definition, if present.
     pub fn definition(&self) -> Option<&SymbolDefinition> {
         match self {
             Self::Defined(definition) => Some(definition),
@@ -114,22 +115,22 @@ impl SymbolState {
     }
 }
 
-/// What to do about a release.
+/// Decision about a release.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncVerdict {
-    /// Nothing: the release is in the range already.
+    /// Do nothing: the range already includes the release.
     Skip,
-    /// Widen the range; the code serves both.
+    /// Widen the range; the code works with both.
     Relax,
-    /// The code has to follow.
+    /// Change the code for the release.
     Bump,
-    /// A person has to say.
+    /// Ask a person to decide.
     Ask,
 }
 
 impl SyncVerdict {
-    /// Its name in answers.
+    /// Returns the word used in answers.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Skip => "skip",
@@ -140,56 +141,52 @@ impl SyncVerdict {
     }
 }
 
-/// How a pinned definition differs.
+/// Kind of difference in a pinned definition.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PinChangeKind {
-    /// In its syntax tree: in what it does.
+    /// Its syntax tree differs, and so its behaviour.
     Tree,
-    /// In its bytes alone: layout, comments, docstring.
+    /// Only its bytes differ: layout, comments, docstring.
     Bytes,
-    /// It is not there any more.
+    /// The release no longer has it.
     Gone,
 }
 
 /// A pinned definition that the release changed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PinChange {
-    /// As the manifest names it.
+    /// Name as in the manifest.
     pub symbol: String,
-    /// The file it is in; none if it is in none of the two releases.
+    /// File that contains it; none if neither release has it.
     pub file: Option<String>,
-    /// How.
     pub kind: PinChangeKind,
-    /// [`DefinitionDigests::raw`] before.
+    /// [`DefinitionDigests::raw`] in the old release.
     pub old_hash: Option<String>,
-    /// And now.
+    /// [`DefinitionDigests::raw`] in the new release.
     pub new_hash: Option<String>,
-    /// The first release that has it changed, if somebody looked.
+    /// First release with the change, if determined.
     pub first_in: Option<String>,
 }
 
-/// Something that the manifest does not guard.
+/// A part of a release that the manifest does not guard.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UnguardedPart {
-    /// Its name.
     pub symbol: String,
-    /// The file it is in.
+    /// File that contains it.
     pub file: Option<String>,
-    /// Why.
     pub why: UnguardedReason,
-    /// The sort of thing that it is.
     #[serde(default, skip_serializing_if = "ReleasePartKind::is_function")]
     pub what: ReleasePartKind,
 }
 
 impl UnguardedPart {
-    /// A function, or a definition.
+    /// Creates the entry of a function or definition.
     pub fn of(symbol: String, file: Option<String>, why: UnguardedReason) -> Self {
         Self { symbol, file, why, what: ReleasePartKind::Function }
     }
 
-    /// Its name for people, with the file where that is not in it.
+    /// Returns the name for display, with the file if the name lacks it.
     pub fn name(&self) -> String {
         let symbol = if self.symbol == WHOLE { "" } else { self.symbol.as_str() };
         match &self.file {
@@ -200,47 +197,47 @@ impl UnguardedPart {
         }
     }
 
-    /// Its change, in words.
+    /// Describes the change in words.
     pub fn words(&self) -> String {
         self.what.words(self.why)
     }
 }
 
-/// Why something is not guarded.
+/// Reason for which a part is not guarded.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnguardedReason {
-    /// Something that the release added to a mirrored file.
+    /// Added to a mirrored file by the release.
     Added,
-    /// Something in a mirrored file that nobody pinned, changed.
+    /// Unpinned code in a mirrored file, changed.
     Changed,
-    /// And removed.
+    /// Unpinned code in a mirrored file, removed.
     Removed,
-    /// The manifest accepts no form that it has had in these releases, though it did not change. Of a decorated
-    /// function, Python's tools may have hashed another one in its place.
+    /// The manifest accepts no form that it has in these releases, although it did not change.
     Stale,
-    /// The same, for a decorated function.
+    /// Like [`Self::Stale`], for a decorated function. Python's tools may have hashed the wrong function.
     Decorated,
-    /// It is in neither release: its name is wrong, or was given up long ago.
+    /// Absent from both releases: the name is wrong, or was removed long ago.
     Missing,
-    /// It is another package's.
+    /// It belongs to another package.
     Elsewhere,
-    /// Its file cannot be read as source.
+    /// Its file cannot be parsed as source.
     Unreadable,
-    /// The project pins it in a form that is not understood.
+    /// The project pins it in an unsupported form.
     Untold,
-    /// A requirement that changed for an extra that the project does not ask for.
+    /// A changed requirement of an extra that the project does not use.
     OfExtra,
-    /// A requirement that changed for Python versions that the project does not support.
+    /// A changed requirement for Python versions that the project does not support.
     OfOtherPython,
-    /// A requirement that admits all that it did, of a package that the project does not use by itself.
+    /// A requirement that admits at least the same versions as before, of a package that the project does not
+    /// use directly.
     Wider,
-    /// A requirement that is gone, of such a package.
+    /// A removed requirement on a package that the project does not use directly.
     Dropped,
 }
 
 impl UnguardedReason {
-    /// In words, of a definition.
+    /// Describes the reason, for a definition.
     fn words(self) -> &'static str {
         match self {
             Self::Added => "added",
@@ -259,7 +256,7 @@ impl UnguardedReason {
         }
     }
 
-    /// Is it about a change, and not about what is pinned?
+    /// Returns true if the reason is a change of the release, not the state of a pin.
     pub fn is_change(self) -> bool {
         match self {
             Self::Added | Self::Changed | Self::Removed => true,
@@ -269,7 +266,7 @@ impl UnguardedReason {
         }
     }
 
-    /// Did the release change it, so that somebody has to look?
+    /// Returns true if the release changed it and it needs a check.
     pub fn is_news(self) -> bool {
         match self {
             Self::Added | Self::Changed | Self::Removed | Self::Unreadable => true,
@@ -279,42 +276,39 @@ impl UnguardedReason {
     }
 }
 
-/// What is known when a decision is made.
+/// Facts on which a decision is based.
 #[derive(Clone, Copy, Debug)]
 pub struct SyncDecisionInput<'a> {
-    /// The project's range holds the release already.
+    /// True if the project's range already includes the release.
     pub in_range: bool,
-    /// The release may break what it likes, by its version.
+    /// True if, by its version, the release may contain breaking changes.
     pub is_major: bool,
-    /// The package's classes that the project's own inherit from, by name.
+    /// Names of the package's classes from which the project's classes inherit.
     pub inherited: &'a BTreeSet<String>,
-    /// Requirements whose change does not reach the project, by name, and why.
+    /// Requirements whose change does not affect the project, by name, with the reason.
     pub harmless: &'a BTreeMap<String, UnguardedReason>,
-    /// What is pinned.
     pub manifest: &'a PinManifest,
-    /// The release that the project was made for.
+    /// Release for which the project was made.
     pub from: &'a ReleaseSources,
-    /// The release to follow.
     pub to: &'a ReleaseSources,
 }
 
-/// What to do, and why.
+/// Decision with its reasons.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SyncDecision {
-    /// What.
     pub verdict: SyncVerdict,
-    /// An agent's look at what is not guarded can make it relax or bump.
+    /// True if an agent's classification of the unguarded parts can change the verdict to relax or bump.
     pub needs_classification: bool,
-    /// In one sentence.
+    /// Reason in one sentence.
     pub reason: String,
     /// Pinned definitions that differ.
     pub changed: Vec<PinChange>,
-    /// What the manifest does not see.
+    /// Parts that the manifest does not cover.
     pub unguarded: Vec<UnguardedPart>,
 }
 
-/// Decides, in this order: in range, major, a pinned definition's tree changed or it vanished, something may run in
-/// the place of what is compared, something changed beside what is pinned, its bytes changed, nothing.
+/// Decides in this order: in range; major version; a pinned tree changed or vanished; a file may run instead
+/// of a compared one; unguarded changes; changed bytes; no change.
 pub fn decide(step: &SyncDecisionInput<'_>) -> SyncDecision {
     let (changed, mut unguarded) = compare(step);
     unguarded.extend(beside(step));
@@ -381,12 +375,12 @@ pub fn decide(step: &SyncDecisionInput<'_>) -> SyncDecision {
     SyncDecision { verdict, needs_classification, reason, changed, unguarded }
 }
 
-/// Changes beside the pinned definitions, in one sentence.
+/// Summarises the changes beside the pinned definitions in one sentence.
 pub(crate) fn news(changed: &[PinChange], unguarded: &[UnguardedPart]) -> String {
     let count = |counts: fn(ReleasePartKind) -> bool| {
         unguarded.iter().filter(|one| one.why.is_news() && counts(one.what)).count()
     };
-    // Of a file without definitions, and of one that cannot be read, nobody knows a function.
+    // A file without definitions, or one that cannot be read, has no known functions.
     let is_whole = |one: &&UnguardedPart| one.symbol == WHOLE || one.why == UnguardedReason::Unreadable;
     let wholes = unguarded.iter().filter(|one| one.what == ReleasePartKind::Function && one.why.is_news());
     let wholes = wholes.filter(is_whole).count();
@@ -428,7 +422,7 @@ pub(crate) fn news(changed: &[PinChange], unguarded: &[UnguardedPart]) -> String
     format!("{unchanged}, but {} did", parts.join(" and "))
 }
 
-/// The reason why nothing has to be looked at, though the releases may differ.
+/// Explains why no check is needed although the releases may differ.
 fn unchanged(step: &SyncDecisionInput<'_>) -> &'static str {
     let same = step.manifest.rows.keys().all(|symbol| {
         let digests = |sources: &'_ ReleaseSources| {
@@ -443,7 +437,7 @@ fn unchanged(step: &SyncDecisionInput<'_>) -> &'static str {
     }
 }
 
-/// The classes that the project inherits from and that the release does not have any more.
+/// Returns the classes that the project inherits from and the release no longer has.
 fn bases_gone<'a>(step: &SyncDecisionInput<'a>) -> Vec<&'a str> {
     let is_gone = |class: &&String| {
         let old = step.from.symbols.get(*class).and_then(SymbolState::definition);
@@ -453,7 +447,7 @@ fn bases_gone<'a>(step: &SyncDecisionInput<'a>) -> Vec<&'a str> {
     step.inherited.iter().filter(is_gone).map(String::as_str).collect()
 }
 
-/// The pinned definitions: what changed, and what the manifest does not really guard.
+/// Compares the pinned definitions and returns changes and unguarded parts.
 fn compare(step: &SyncDecisionInput<'_>) -> (Vec<PinChange>, Vec<UnguardedPart>) {
     let (before, after) =
         (AcceptedForms::new(step.manifest, step.from), AcceptedForms::new(step.manifest, step.to));
@@ -463,11 +457,11 @@ fn compare(step: &SyncDecisionInput<'_>) -> (Vec<PinChange>, Vec<UnguardedPart>)
         let old = from.and_then(SymbolState::definition);
         let Some(new) = to.and_then(SymbolState::definition) else {
             let file = old.map(|old| old.file.clone());
-            // What was here and is another package's now is gone, as far as this one goes.
+            // A definition that moved to another package counts as gone.
             if to == Some(&SymbolState::Elsewhere) && old.is_none() {
                 unguarded.push(UnguardedPart::of(symbol.clone(), file, UnguardedReason::Elsewhere));
             } else if file.as_ref().is_some_and(|file| step.to.unreadable.contains_key(file)) {
-                // It may be there: nobody can tell.
+                // It may exist, but this cannot be determined.
                 unguarded.push(UnguardedPart::of(symbol.clone(), file, UnguardedReason::Unreadable));
             } else if old.is_some() || from.is_none() {
                 changed.push(change(symbol, PinChangeKind::Gone, old, None));
@@ -513,8 +507,8 @@ fn change(
     }
 }
 
-/// What a manifest accepts in a release. Names of one definition share what they accept: a Python table by function
-/// knows only one of them.
+/// Forms that a manifest accepts in a release. Several names of one definition share their accepted forms,
+/// because a Python table by function contains only one of the names.
 struct AcceptedForms<'a> {
     manifest: &'a PinManifest,
     by_place: BTreeMap<(&'a str, u32), Vec<&'a ManifestRow>>,
@@ -531,7 +525,8 @@ impl<'a> AcceptedForms<'a> {
         Self { manifest, by_place }
     }
 
-    /// Is this form of a definition accepted? `before`: its form in the release before, if that is another one.
+    /// Returns true if this form of a definition is accepted. `before`: its form in the previous release, if
+    /// different.
     fn accepts(
         &self,
         symbol: &str,

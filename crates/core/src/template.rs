@@ -1,33 +1,32 @@
-//! Texts with places for values, `{{name}}`: prompts, and what an operator writes for a job, such as a word of a command
-//! or a title.
+//! Texts with placeholders, `{{name}}`: prompts, and an operator's texts for a job, such as a command
+//! argument or a title.
 
-/// The fault of a `{{` that begins no variable.
+/// Error for a `{{` that begins no variable.
 pub const NO_VARIABLE: &str =
     "`{{` begins no variable: write `{{name}}`, or `\\{{` for the letters themselves";
 
-/// A part of a text.
+/// A part of a template.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TemplatePart {
-    /// Words, as they are written.
+    /// Literal text without placeholders.
     Text(String),
-    /// A variable's place.
+    /// A placeholder for a variable.
     Variable {
-        /// Its name.
         name: String,
-        /// Its line, counted from the one that the text begins on.
+        /// Line number within the text.
         line: u32,
     },
 }
 
-/// A text outside of prompts. Each of its places is known before anything is run.
+/// A template outside prompts. All its placeholders are validated before anything runs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TextTemplate(Vec<TemplatePart>);
 
 impl TextTemplate {
-    /// Reads a text that may have these places.
+    /// Parses a text that may contain the `known` placeholders.
     ///
     /// # Errors
-    /// What is wrong, in words that follow the text's name.
+    /// The problem, worded to follow the text's name.
     pub fn parse(text: &str, known: &[&str]) -> Result<Self, String> {
         let mut is_wrong = false;
         let pieces = cut(text, 1, &mut |_| is_wrong = true);
@@ -45,12 +44,12 @@ impl TextTemplate {
         Ok(Self(pieces))
     }
 
-    /// Has it this place?
+    /// Returns true if it has this placeholder.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|piece| matches!(piece, TemplatePart::Variable { name: one, .. } if one == name))
     }
 
-    /// Could this be the text with anything in the places whose value is not known?
+    /// Returns true if the template can produce this text. Placeholders without a known value match any text.
     pub fn matches<'v>(&self, text: &str, known: impl Fn(&str) -> Option<&'v str>) -> bool {
         let (mut rest, mut is_open) = (text, false);
         for (index, piece) in self.0.iter().enumerate() {
@@ -74,7 +73,7 @@ impl TextTemplate {
         is_open || rest.is_empty()
     }
 
-    /// The text with a value in each place. A value is never read again as a text with places.
+    /// Fills each placeholder with its value. Values are not parsed for placeholders.
     pub fn filled(&self, value: impl Fn(&str) -> String) -> String {
         let one = |piece: &TemplatePart| match piece {
             TemplatePart::Text(text) => text.clone(),
@@ -84,7 +83,8 @@ impl TextTemplate {
     }
 }
 
-/// Cuts a text at its variables; `\{{` stands for `{{`. The line of each `{{` that begins none is wrong ([`NO_VARIABLE`]).
+/// Splits a text at its variables; `\{{` stands for `{{`. The line of each `{{` that begins no variable is
+/// passed to `wrong` ([`NO_VARIABLE`]).
 pub fn cut(text: &str, first_line: usize, wrong: &mut impl FnMut(usize)) -> Vec<TemplatePart> {
     let (mut line, mut rest) = (first_line, text);
     let (mut pieces, mut words) = (Vec::new(), String::new());
@@ -120,7 +120,8 @@ pub fn cut(text: &str, first_line: usize, wrong: &mut impl FnMut(usize)) -> Vec<
     pieces
 }
 
-/// True for the name of a variable, as `max_turns` is: a lower-case letter, then letters, digits and `_`.
+/// Returns true for a valid variable name like `max_turns`: a lower-case letter, then lower-case letters,
+/// digits and `_`.
 pub fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')

@@ -1,7 +1,9 @@
-//! The tier of a review: how much of it a pull request gets, by rules of the operator and of the repository's own file.
+//! The tier of a review: its extent for a pull request, by rules of the operator and of the repository's own
+//! file.
 //!
-//! Pure. The first rule of the operator whose conditions all hold decides, else the operator's default. The repository's rules come
-//! after: they lower the tier freely, and raise it up to the operator's `most`.
+//! Pure. The first rule of the operator whose conditions all hold decides, or else the operator's default.
+//! The repository's rules apply afterwards: they can lower the tier freely and raise it up to the operator's
+//! `most`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,18 +15,18 @@ use crate::id::AccountId;
 use crate::line;
 use crate::money::MicroUsd;
 
-/// The longest value of a pull request in a reason, in characters.
+/// Maximum length in characters of a pull request's value in a reason.
 const MAX_VALUE_CHARS: usize = 80;
 
-/// The extent of a pull request's review, the least first.
+/// Extent of a pull request's review, the least first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
     /// No review at all.
     Off,
-    /// Rules and linters, and no model.
+    /// Rules and linters without a model.
     Rules,
-    /// One review by a model; later heads when somebody asks.
+    /// One review by a model. Later heads are reviewed on request.
     Once,
     /// A review of each settled head.
     Settled,
@@ -33,10 +35,10 @@ pub enum Tier {
 }
 
 impl Tier {
-    /// All of them, the least first.
+    /// All tiers, the least first.
     pub const ALL: [Self; 5] = [Self::Off, Self::Rules, Self::Once, Self::Settled, Self::Deep];
 
-    /// The word in configuration and records.
+    /// Returns the word used in configuration and records.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -47,58 +49,57 @@ impl Tier {
         }
     }
 
-    /// The tier of this word.
+    /// Finds the tier of this word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|tier| tier.as_str() == word)
     }
 
-    /// True if a model is asked.
+    /// Returns true if a model is called.
     pub fn asks_model(self) -> bool {
         self > Self::Rules
     }
 }
 
-/// The owner of the file that has a rule.
+/// Owner of the file that contains a rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RuleOwner {
-    /// The file of the operator.
     Operator,
-    /// The file of the repository.
     Repository,
 }
 
-/// The conditions of a rule. All have to hold; a list holds if one of its entries does, and an empty one always.
+/// Conditions of a rule. All must hold. A list holds if one of its entries matches; an empty list always
+/// holds.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TierCondition {
-    /// Globs of `owner/name`, whatever case.
+    /// Globs of `owner/name`, case-insensitive.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub repos: Vec<String>,
-    /// Globs of which a changed file matches one.
+    /// Globs; one must match a changed file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
-    /// Globs of which every changed file matches one.
+    /// Globs; each changed file must match one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub only_paths: Vec<String>,
-    /// Accounts' ids, or names where the forge has unique ones.
+    /// Account ids, or names if the forge has unique ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub authors: Vec<String>,
-    /// Globs of labels, whatever case.
+    /// Globs of labels, case-insensitive.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
-    /// Globs of titles, whatever case.
+    /// Globs of titles, case-insensitive.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub titles: Vec<String>,
-    /// Globs of branches that pull requests go to.
+    /// Globs of the target branches of pull requests.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bases: Vec<String>,
-    /// More added and removed lines than this.
+    /// Minimum of added and removed lines, exclusive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lines_over: Option<u64>,
-    /// At most so many added and removed lines.
+    /// Maximum of added and removed lines, inclusive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lines_up_to: Option<u64>,
-    /// More changed files than this.
+    /// Minimum of changed files, exclusive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files_over: Option<u64>,
 }
@@ -106,97 +107,96 @@ pub struct TierCondition {
 /// One rule of a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TierRule {
-    /// Its place, for people: `truing.toml:14`.
+    /// Place of the rule, for display: `truing.toml:14`.
     pub at: String,
-    /// The owner of its file.
+    /// Owner of its file.
     pub owner: RuleOwner,
-    /// The pull requests that it is for.
+    /// Conditions on the pull request.
     pub when: TierCondition,
-    /// The tier that they get.
+    /// Tier that matching pull requests get.
     pub tier: Tier,
-    /// The highest tier that a repository's own rules may give them; none: this one.
+    /// Highest tier to which a repository's own rules may raise it; none for this tier.
     pub most: Option<Tier>,
-    /// The operator's words for it.
+    /// Explanation that the operator gives.
     pub reason: Option<String>,
 }
 
-/// The account that opened a pull request.
+/// Account that opened a pull request.
 #[derive(Clone, Copy, Debug)]
 pub struct PullAuthor<'a> {
-    /// The id that lasts through renames.
+    /// Id that survives renames.
     pub id: &'a AccountId,
-    /// The name that it has now.
+    /// Login name at present.
     pub login: &'a str,
 }
 
-/// The facts of a pull request that rules look at.
+/// Facts of a pull request that rules use.
 #[derive(Clone, Copy, Debug)]
 pub struct PullFacts<'a> {
-    /// The name of the repository, `owner/name`.
+    /// Name of the repository, `owner/name`.
     pub repository: &'a str,
-    /// The account that opened it; none if it is gone.
+    /// Account that opened it; none if it no longer exists.
     pub author: Option<PullAuthor<'a>>,
-    /// Is each name one account's alone at this forge?
+    /// True if names are unique at this forge.
     pub has_unique_names: bool,
-    /// Its labels; none where the forge has none.
+    /// Labels; none if the forge has no labels.
     pub labels: Option<&'a [String]>,
-    /// The title of the pull request.
     pub title: &'a str,
-    /// The branch that it goes to.
+    /// Target branch of the pull request.
     pub base: &'a str,
-    /// The paths of the changed files; of a renamed one both.
+    /// Paths of the changed files; both names of a renamed file.
     pub paths: &'a [String],
-    /// The number of changed files.
+    /// Number of changed files.
     pub files: usize,
-    /// Added and removed lines.
+    /// Number of added and removed lines.
     pub lines: u64,
-    /// A part of the change has no lines that can be counted: a binary file, or one that cannot be read.
+    /// True if a part of the change has no countable lines: a binary file, or an unreadable one.
     pub has_uncounted: bool,
 }
 
-/// A decision, and its reason.
+/// Chosen tier with its reason.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TierChoice {
-    /// The tier that was chosen.
+    /// Tier that was chosen.
     pub tier: Tier,
-    /// The place of the rule: `truing.toml:14`, or the key of the default.
+    /// Place of the rule (`truing.toml:14`), or the key of the default.
     pub at: String,
-    /// The conditions that held: `label no-review`; empty for the default.
+    /// Conditions that held: `label no-review`; empty for the default.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub because: String,
-    /// The words of the rule for it.
+    /// The explanation in the rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The tier that the repository asks for, where the operator allows less.
+    /// Tier that the repository requests, if the operator allows less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_for: Option<Tier>,
-    /// The rule is about the pull request, and not about its repository alone.
+    /// True if the rule concerns the pull request and not only its repository.
     #[serde(default)]
     pub is_of_pull: bool,
 }
 
-/// The tiers as they are configured.
+/// Configured tiers and their rules.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TierConfig {
-    /// The tier where no rule holds.
+    /// Default tier if no rule holds.
     pub tier: Tier,
-    /// The key that sets it.
+    /// Configuration key of the default.
     pub at: String,
-    /// The highest tier that a repository's own rules may give then; none: `tier` itself.
+    /// Highest tier to which a repository's own rules may raise the default; none for `tier` itself.
     pub most: Option<Tier>,
-    /// The rules, in the order of their files.
+    /// Rules in the order of their files.
     pub rules: Vec<TierRule>,
 }
 
 impl TierConfig {
-    /// True if the tier of a review may be [`Tier::Deep`]: the default or a rule gives or allows it.
+    /// Returns true if some review may get [`Tier::Deep`]: the default or a rule gives or allows it.
     pub fn may_be_deep(&self) -> bool {
         let of_rules = self.rules.iter().flat_map(|rule| [Some(rule.tier), rule.most]);
         of_rules.chain([Some(self.tier), self.most]).flatten().any(|given| given == Tier::Deep)
     }
 }
 
-/// The rules that count for one repository, ready to be asked.
+/// Compiled rules that apply to one repository.
 #[derive(Clone, Debug)]
 pub struct TierRules {
     tier: Tier,
@@ -217,7 +217,7 @@ struct CompiledRule {
 }
 
 impl TierCondition {
-    /// True if it has a condition beside the repository.
+    /// Returns true if it has a condition other than the repository.
     pub fn is_of_pull(&self) -> bool {
         *self != Self { repos: self.repos.clone(), ..Self::default() }
     }
@@ -251,7 +251,7 @@ impl TierRules {
     /// Compiles the patterns of rules, which are bounded ([`crate::glob::is_bounded`]).
     ///
     /// # Errors
-    /// A pattern that is no glob.
+    /// If a pattern is not a valid glob.
     pub fn new(config: TierConfig) -> Result<Self, globset::Error> {
         let TierConfig { tier, at, most, rules } = config;
         let compiled = rules.into_iter().map(|rule| {
@@ -270,7 +270,8 @@ impl TierRules {
         Ok(Self { tier, at, most: most.unwrap_or(tier), rules })
     }
 
-    /// The tier of a pull request. With `is_asked`, rules with `off` that have a condition beside the repository do not count.
+    /// Chooses the tier of a pull request. If `is_asked` (a person requested the review), rules with tier
+    /// `off` and a condition other than the repository are ignored.
     pub fn choose(&self, facts: &PullFacts<'_>, is_asked: bool) -> TierChoice {
         let find = |owner: RuleOwner| {
             let mut of_owner = self.rules.iter().filter(|rule| rule.rule.owner == owner);
@@ -315,7 +316,7 @@ impl TierRules {
         }
     }
 
-    /// The rules that may count for a repository of this name, up to the first that always does.
+    /// Returns the rules that may apply to a repository of this name, up to the first that always applies.
     pub fn of_repository(&self, name: &str) -> Vec<&TierRule> {
         let mut found = Vec::new();
         for owner in [RuleOwner::Operator, RuleOwner::Repository] {
@@ -330,12 +331,12 @@ impl TierRules {
         found
     }
 
-    /// The tier where no rule holds.
+    /// Returns the default tier if no rule holds.
     pub fn default_tier(&self) -> Tier {
         self.tier
     }
 
-    /// The highest tier that a repository's own rules may give where no rule of the operator's holds.
+    /// Returns the highest tier that the repository's rules may give if no rule of the operator holds.
     pub fn most(&self) -> Tier {
         self.most
     }
@@ -346,7 +347,7 @@ impl CompiledRule {
         self.rule.when.repos.is_empty() || self.repos.is_match(name)
     }
 
-    /// The conditions that hold, in words; none if one does not.
+    /// Describes the conditions that hold; none if one does not.
     fn held(&self, facts: &PullFacts<'_>) -> Option<String> {
         let when = &self.rule.when;
         let mut held = Vec::new();
@@ -402,10 +403,10 @@ impl CompiledRule {
     }
 }
 
-/// The reading of `*` and of case in a glob.
+/// Interpretation of `*` and of case in a glob.
 #[derive(Clone, Copy)]
 struct GlobForm {
-    /// `*` stops at a slash.
+    /// True if `*` stops at a slash.
     has_folders: bool,
     ignores_case: bool,
 }
@@ -428,18 +429,17 @@ fn globs(patterns: &[String], form: GlobForm) -> Result<GlobSet, globset::Error>
     set.build()
 }
 
-/// The price of reviews of one tier.
+/// Costs of reviews of one tier.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct TierPrice {
-    /// The number of reviews.
     pub reviews: u64,
-    /// Their cost together, in millionths of a dollar.
+    /// Total cost in millionths of a dollar.
     pub sum_micro_usd: u64,
-    /// The cost of the dearest one.
+    /// Cost of the most expensive review.
     pub most_micro_usd: u64,
 }
 
-/// The prices of reviews by tier.
+/// Computes the costs of reviews by tier.
 pub fn tier_prices(reviews: impl IntoIterator<Item = (Tier, MicroUsd)>) -> BTreeMap<Tier, TierPrice> {
     let mut prices = BTreeMap::<Tier, TierPrice>::new();
     for (tier, cost) in reviews {

@@ -1,4 +1,5 @@
-//! What a repository's own checks say of a change, against what they said before it: which failures count.
+//! Compares the results of a repository's own checks before and after a change, and determines which failures
+//! block.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,44 +8,43 @@ use serde::{Deserialize, Serialize};
 
 use crate::sandbox::SandboxLimit;
 
-/// How a command came to its end.
+/// Reason for which a command ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum CommandEnd {
-    /// It ended, with this code; by a signal, with 128 and its number, as shells tell it.
+    /// It exited with this code; after a signal, with 128 plus its number, as shells report it.
     Exit {
-        /// The code.
         code: u8,
     },
-    /// Somebody outside ended it, such as a machine without memory.
+    /// An outside party killed it, such as the kernel on low memory.
     Killed,
-    /// It took too long.
+    /// It exceeded its time limit.
     Time,
     /// It printed too much.
     Output,
-    /// It wrote too much.
+    /// It wrote too much to disk.
     Disk,
-    /// All its processes together passed another bound of the sandbox.
+    /// All its processes together exceeded another limit of the sandbox.
     Limit {
-        /// The bound.
+        /// Limit that was exceeded.
         bound: SandboxLimit,
     },
-    /// The disk is nearly full, whoever wrote it.
+    /// The disk is nearly full, regardless of the writer.
     Full,
-    /// Its program cannot be started: it is not there, or no program.
+    /// Its program cannot be started: it is missing or not executable.
     NoProgram,
 }
 
-/// What shells add to a signal's number.
+/// Offset that shells add to a signal's number.
 const SIGNALLED: u8 = 128;
 
 impl CommandEnd {
-    /// Did it end well?
+    /// Returns true for exit code 0.
     pub fn is_success(self) -> bool {
         self == Self::Exit { code: 0 }
     }
 
-    /// The code that it ended with.
+    /// Returns the exit code, if it exited with one.
     pub fn exit_code(self) -> Option<u8> {
         match self {
             Self::Exit { code } => Some(code),
@@ -58,7 +58,7 @@ impl CommandEnd {
         }
     }
 
-    /// The signal that ended it, if its code says that one did.
+    /// Returns the signal that ended it, if the exit code indicates one.
     pub fn signal(self) -> Option<u8> {
         self.exit_code()
             .and_then(|code| code.checked_sub(SIGNALLED))
@@ -66,7 +66,7 @@ impl CommandEnd {
     }
 }
 
-/// How it ended, in a few words.
+/// Renders the reason in a few words.
 impl fmt::Display for CommandEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, self.signal()) {
@@ -83,64 +83,60 @@ impl fmt::Display for CommandEnd {
     }
 }
 
-/// One command that was run.
+/// One execution of a command.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CommandRun {
-    /// The program and its arguments.
+    /// Program and its arguments.
     pub argv: Vec<String>,
-    /// How it ended.
     pub end: CommandEnd,
-    /// How long it took, in milliseconds.
+    /// Duration of the execution in milliseconds.
     pub ms: u64,
-    /// What it printed on its standard output: beginning and end, without what has the form of a secret.
+    /// Standard output: its beginning and end, without text in the form of a secret.
     pub output: String,
-    /// The same of its standard error.
+    /// Standard error, in the same form.
     pub errors: String,
 }
 
-/// One check, tried once or twice.
+/// One check, executed once or twice.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CheckAttempts {
-    /// The first try.
     pub ran: CommandRun,
-    /// The second, if the first failed where it should not have.
+    /// Second execution, if the first failed unexpectedly.
     pub again: Option<CommandRun>,
 }
 
 impl CheckAttempts {
-    /// Did one of the tries end well?
+    /// Returns true if one execution succeeded.
     pub fn passes(&self) -> bool {
         self.ran.end.is_success() || self.again.as_ref().is_some_and(|again| again.end.is_success())
     }
 }
 
-/// What the checks said of one state of a repository, in their order.
+/// Results of the checks for one state of a repository, in their order.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct VerificationReport {
-    /// The checks.
     pub checks: Vec<CheckAttempts>,
 }
 
-/// What follows from a check.
+/// Result of a check after the comparison.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckVerdict {
-    /// It passes.
     Passed,
-    /// It passes, and failed before.
+    /// The check passes, and failed before the change.
     Fixed,
-    /// It fails, as it did before.
+    /// The check fails, as before the change.
     FailedBefore,
-    /// It failed once and passed then, of the very same files: it says nothing.
+    /// The check failed once and then passed on identical files, so it is inconclusive.
     Flaky,
-    /// It fails where it did not: a second try has to tell.
+    /// The check newly fails and needs a second execution.
     Again,
-    /// It fails, twice, and did not before.
+    /// The check failed twice, and passed before the change.
     Failed,
 }
 
 impl CheckVerdict {
-    /// Does it stop the change?
+    /// Returns true if the result blocks the change.
     pub fn blocks(self) -> bool {
         match self {
             Self::Again | Self::Failed => true,
@@ -150,11 +146,11 @@ impl CheckVerdict {
 }
 
 impl VerificationReport {
-    /// What follows from each check of `now`, in their order. Without a baseline, and for a check that it does not have,
-    /// nothing is taken to have failed before. A check of the baseline that failed and then passed did not fail.
+    /// Returns the verdict on each check of `now`, in order. Without a baseline entry a check counts as
+    /// passed before. A baseline check that failed and then passed counts as passed.
     pub fn compare(baseline: Option<&Self>, now: &Self) -> Vec<CheckVerdict> {
         let mut before: BTreeMap<&[String], Vec<bool>> = BTreeMap::new();
-        // The last first: the same command may be there twice.
+        // In reverse order, because the same command may appear twice.
         for check in baseline.into_iter().flat_map(|baseline| &baseline.checks).rev() {
             before.entry(&check.ran.argv).or_default().push(check.passes());
         }
@@ -182,7 +178,7 @@ mod tests {
         CommandRun { argv: vec![name.to_owned()], end, ms: 1, output: String::new(), errors: String::new() }
     }
 
-    /// Checks with the codes of their tries.
+    /// Builds checks from the exit codes of their executions.
     fn of(checks: &[(&str, &[u8])]) -> VerificationReport {
         let checked = |(name, codes): &(&str, &[u8])| {
             let mut tries = codes.iter().map(|code| ran(name, CommandEnd::Exit { code: *code }));
@@ -202,7 +198,7 @@ mod tests {
             (of(&[("good", &[1, 0])]), Flaky, Flaky),
             (of(&[("bad", &[0])]), Fixed, Passed),
             (of(&[("bad", &[3])]), FailedBefore, Again),
-            // What was only flaky before is no excuse.
+            // A check that was only flaky before does not excuse a failure.
             (of(&[("shaky", &[1, 1])]), Failed, Failed),
             (of(&[("new", &[1, 1])]), Failed, Failed),
         ] {

@@ -1,5 +1,5 @@
-//! Versions as each registry orders and writes them: PEP 440 on the Python Package Index, npm's and Cargo's dialects of
-//! semantic versions. Nothing is compared across registries.
+//! Versions as each registry orders and writes them: PEP 440 on the Python Package Index, and npm's and
+//! Cargo's dialects of semantic versions. Versions of different registries are not compared.
 
 use std::fmt;
 
@@ -7,48 +7,48 @@ use serde::{Deserialize, Serialize};
 
 use crate::registry::PackageRegistry;
 
-/// The form of a range that admits a new release.
+/// Form of the version range that admits a new release.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RangeStyle {
-    /// Bounds of as many numbers as those that are there.
+    /// Keeps the number of components of the existing bounds.
     Keep,
-    /// It ends before the patch after the release.
+    /// Ends before the patch version after the release.
     ExclusiveUpperNextPatch,
-    /// The release alone.
+    /// Admits the release alone.
     Exact,
-    /// The release, and later ones that promise to be compatible.
+    /// Admits the release and later compatible ones.
     Caret,
-    /// No range: the version of which the project holds a copy.
+    /// No range: the version of the copy in the project.
     VendoredVersion,
 }
 
-/// A version.
+/// A version in its registry's form.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum PackageVersion {
-    /// Of a Python package.
+    /// Version of a Python package.
     Pypi(pep440_rs::Version),
-    /// Of an npm package.
+    /// Version of an npm package.
     Npm(nodejs_semver::Version),
-    /// Of a crate.
+    /// Version of a Rust crate.
     Crates(semver::Version),
 }
 
-/// The reason why a text is no version or range.
+/// Reason for which a text is no valid version or range.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("`{text}` is no {what} as {} writes it: {why}", registry.name())]
 pub struct VersionError {
-    /// As it was given.
+    /// Text as it was given.
     text: String,
-    /// A version, or a range.
+    /// Expected form: a version or a range.
     what: &'static str,
     registry: PackageRegistry,
-    /// The parser's words.
+    /// Message of the parser.
     why: String,
 }
 
 impl VersionError {
-    /// With the first line of the parser's words.
+    /// Creates an error with the first line of the parser's message.
     pub fn new(registry: PackageRegistry, what: &'static str, text: &str, why: &dyn fmt::Display) -> Self {
         let why = why.to_string().lines().next().unwrap_or_default().to_owned();
         Self { text: text.to_owned(), what, registry, why }
@@ -56,11 +56,10 @@ impl VersionError {
 }
 
 impl RangeStyle {
-    /// Every one.
     pub const ALL: [Self; 5] =
         [Self::Keep, Self::ExclusiveUpperNextPatch, Self::Exact, Self::Caret, Self::VendoredVersion];
 
-    /// Its name in the configuration.
+    /// Returns the name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Keep => "keep",
@@ -73,10 +72,10 @@ impl RangeStyle {
 }
 
 impl PackageVersion {
-    /// A version of a registry.
+    /// Parses a version of a registry.
     ///
     /// # Errors
-    /// [`VersionError`]
+    /// [`VersionError`] if the text is no valid version.
     pub fn parse(registry: PackageRegistry, text: &str) -> Result<Self, VersionError> {
         let wrong = |why: &dyn fmt::Display| VersionError::new(registry, "version", text, why);
         match registry {
@@ -86,7 +85,7 @@ impl PackageVersion {
         }
     }
 
-    /// True for one that comes before a release.
+    /// Returns true for a prerelease.
     pub fn is_prerelease(&self) -> bool {
         match self {
             Self::Pypi(version) => version.any_prerelease(),
@@ -95,8 +94,9 @@ impl PackageVersion {
         }
     }
 
-    /// True if a step between the two may break what it likes, by their numbers. In semantic versions the first number that is
-    /// not 0 says so; Python's versions promise less, and the first number is what projects read.
+    /// Returns true if the step between the two may contain breaking changes. In semantic versions the first
+    /// non-zero number decides. Python versions promise less, and there the first number decides, as projects
+    /// expect.
     pub fn is_major_step(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Pypi(one), Self::Pypi(two)) => one.release().first() != two.release().first(),
@@ -113,7 +113,7 @@ impl PackageVersion {
         }
     }
 
-    /// The next patch: `1.3.4` gives `1.3.5`. None beyond what numbers hold.
+    /// Returns the next patch version: `1.3.4` gives `1.3.5`. None on overflow.
     pub fn next_patch(&self) -> Option<Self> {
         match self {
             Self::Pypi(version) => {
@@ -134,7 +134,7 @@ impl PackageVersion {
         }
     }
 
-    /// The one that orders it.
+    /// Returns the registry of this version.
     pub fn registry(&self) -> PackageRegistry {
         match self {
             Self::Pypi(_) => PackageRegistry::Pypi,
@@ -154,7 +154,7 @@ impl fmt::Display for PackageVersion {
     }
 }
 
-/// The numbers up to the first that is not 0: versions that share them promise to be compatible.
+/// Returns the numbers up to the first that is not 0: versions that share them promise to be compatible.
 pub fn promised(numbers: [u64; 3]) -> Vec<u64> {
     let count = numbers.iter().position(|number| *number != 0).map_or(numbers.len(), |at| at + 1);
     numbers.into_iter().take(count).collect()

@@ -1,9 +1,9 @@
-//! A diff whose cost is bounded before git makes it.
+//! Creates diffs whose cost is bounded before git computes them.
 //!
-//! Git loads a file whole to diff it, to find out whether it was renamed, and even to say that it is new and binary. So it
-//! does not get what is too large: it compares two trees that hold the changed files alone, and a small binary mark in the
-//! place of each large blob, the same for the same blob. So the diff has a section of every file, with its status, and a
-//! large file that was only moved is one that was only moved.
+//! Git loads a whole file to diff it, to detect its rename, and even to classify it as new and binary. Large
+//! files are therefore kept from it: it compares two trees of the changed files alone, with a small binary
+//! placeholder for each large blob. Equal blobs have equal placeholders. The diff thus has a section for
+//! every file with its status, and shows a moved large file as moved.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::export::lines;
 use crate::view::{CommitDiff, IsolatedGitDir, borrow, garbled, make_objects, sha};
 use crate::{GitError, PrivateFolder, WorktreeDiff};
 
-/// The flags that list the changed files. No content is read for it.
+/// Flags that list the changed files without reading their content.
 const RAW_FLAGS: &[&str] = &[
     "--raw",
     "-z",
@@ -30,22 +30,22 @@ const RAW_FLAGS: &[&str] = &[
     "--ignore-submodules=none",
 ];
 
-/// The mode of a submodule.
+/// File mode of a submodule.
 const GITLINK: &str = "160000";
-/// The mode of a symbolic link.
+/// File mode of a symbolic link.
 const LINK: &str = "120000";
 
-/// The variable that names the store of objects.
+/// Environment variable that names the object store.
 const STORE: &str = "GIT_OBJECT_DIRECTORY";
 
-/// The bytes of a blob in which git looks for a sign that it is binary.
+/// Number of bytes of a blob in which git looks for a sign of binary content.
 const PROBE_BYTES: u64 = 8000;
-/// The large files that are looked into for whether they are binary, at most. The others count as text.
+/// Maximum number of large files that are probed for binary content. The others count as text.
 const MAX_PROBES: usize = 200;
-/// The most that the sections of a file have beside its lines and its path.
+/// Maximum bytes of a file's section in addition to its lines and its path.
 const SECTION_BYTES: u64 = 500;
 
-/// A file of one side.
+/// One side of a changed file.
 #[derive(Debug)]
 struct BlobSize {
     mode: String,
@@ -54,7 +54,7 @@ struct BlobSize {
 }
 
 impl BlobSize {
-    /// None where there is nothing.
+    /// Returns none if this side has no file.
     fn new(mode: &str, id: &str) -> Option<Self> {
         let is_there = mode.bytes().any(|digit| digit != b'0') && id.bytes().any(|digit| digit != b'0');
         is_there.then(|| Self { mode: mode.to_owned(), id: id.to_owned(), size: 0 })
@@ -65,7 +65,7 @@ impl BlobSize {
     }
 }
 
-/// A path that differs.
+/// A path that differs between the two sides.
 #[derive(Debug)]
 struct PathPair {
     path: RepoPath,
@@ -89,24 +89,24 @@ impl PathPair {
         self.old.iter().chain(&self.new)
     }
 
-    /// The id that both sides have.
+    /// Returns true if both sides have the same blob.
     fn has_one_content(&self) -> bool {
         self.old.as_ref().zip(self.new.as_ref()).is_some_and(|(old, new)| old.id == new.id)
     }
 
-    /// The size of the larger side that git would load.
+    /// Returns the size of the larger side that git would load.
     fn size(&self) -> u64 {
         if self.has_one_content() { 0 } else { self.blobs().map(|blob| blob.size).max().unwrap_or(0) }
     }
 
-    /// About what its section of the diff may have, at most.
+    /// Estimates the maximum size of the file's section in the diff.
     fn weight(&self) -> u64 {
         let sides = if self.has_one_content() { 0 } else { self.blobs().map(|blob| blob.size).sum() };
         let name = u64::try_from(self.path.as_bytes().len()).unwrap_or(u64::MAX);
         sides.saturating_add(name.saturating_mul(4)).saturating_add(SECTION_BYTES)
     }
 
-    /// An index may have its path.
+    /// Returns true if an index may contain the path.
     fn has_safe_path(&self) -> bool {
         let name = self.path.as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let is_link = self.blobs().any(|blob| blob.mode == LINK);
@@ -115,16 +115,17 @@ impl PathPair {
 }
 
 impl IsolatedGitDir {
-    /// The diff between two commits or trees.
+    /// Returns the diff between two commits or trees.
     pub(crate) async fn diff(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
         let sides = |call: GitCommand| call.arg(base.as_str()).arg(head.as_str()).arg("--");
         let WorktreeDiff { diff, skipped, .. } = self.compare(&self.store(), sides).await?;
         Ok(CommitDiff { diff, skipped })
     }
 
-    /// The diff between the two sides that `sides` adds to a call. `store` has their objects. Of files over
-    /// [`crate::GitLimits::file_bytes`], and where the rest has more than [`crate::GitLimits::diff_bytes`] of deleted ones and of the largest
-    /// of them too, no lines are part of it. Those of them that are text are named.
+    /// Returns the diff between the two sides that `sides` adds to a call; `store` has their objects. Files
+    /// over [`crate::GitLimits::file_bytes`] are without lines. If the rest exceeds
+    /// [`crate::GitLimits::diff_bytes`], deleted files and then the largest ones are without lines, too. Text
+    /// files among them are listed.
     pub(crate) async fn compare(
         &self,
         store: &Path,
@@ -148,7 +149,7 @@ impl IsolatedGitDir {
                 self.compare_marked(store, &pairs, shown).await
             };
             match made {
-                // Of deleted files no line is read: theirs go first.
+                // Lines of deleted files are not read, so these are dropped first.
                 Err(GitError::TooLarge { .. }) if std::mem::take(&mut has_deleted) => {
                     let is_large = |pair: &PathPair| pair.size() > limits.file_bytes;
                     pairs.sort_by_key(|pair| (is_large(pair), pair.new.is_none(), pair.size()));
@@ -173,7 +174,7 @@ impl IsolatedGitDir {
         }
     }
 
-    /// Asks for the size of each blob. One that is missing has none: git says so when it is to be diffed.
+    /// Queries the size of each blob. A missing blob gets none; git reports it when it is diffed.
     async fn weigh(&self, store: &Path, pairs: &mut [PathPair]) -> Result<(), GitError> {
         let ids: Vec<String> = {
             let blobs = pairs.iter().flat_map(PathPair::blobs).filter(|blob| !blob.is_submodule());
@@ -198,7 +199,7 @@ impl IsolatedGitDir {
         Ok(())
     }
 
-    /// The diff with the lines of the first `shown` files alone, and the files that it does not have at all.
+    /// Returns the diff with the lines of only the first `shown` files, and the files that it omits entirely.
     async fn compare_marked(
         &self,
         store: &Path,
@@ -233,7 +234,7 @@ impl IsolatedGitDir {
         Ok((call.read().await?, skipped))
     }
 
-    /// Writes a mark for each blob of these files: the ids of the marks by those of the blobs.
+    /// Writes a placeholder for each blob of these files. Returns the placeholders' ids by blob id.
     async fn mark(
         &self,
         folder: &PrivateFolder,
@@ -269,7 +270,7 @@ impl IsolatedGitDir {
         Ok(ids.into_iter().zip(marks).collect())
     }
 
-    /// Writes a tree of these entries of an index.
+    /// Writes a tree from these index entries.
     async fn write_tree(
         &self,
         folder: &PrivateFolder,
@@ -279,7 +280,7 @@ impl IsolatedGitDir {
         let index = folder.path().join(index);
         let call = |name| in_store(self.call(name), folder).env("GIT_INDEX_FILE", &index);
         if !entries.is_empty() {
-            // What a name means to other systems is no matter: nothing is checked out.
+            // Names that are special on other systems do no harm, because nothing is checked out.
             let call = call("update-index").config("core.protectNTFS", "false");
             let call = call.config("core.protectHFS", "false").args(["-z", "--index-info"]);
             call.input(entries).read().await?;
@@ -287,8 +288,8 @@ impl IsolatedGitDir {
         sha("write-tree", &call("write-tree").arg("--missing-ok").read().await?)
     }
 
-    /// The files after the first `shown` that are there, are new at their path and are text. Who reads the diff takes them
-    /// for binary.
+    /// Returns the text files after the first `shown` that exist and are new at their path. In the diff they
+    /// look binary.
     async fn large_texts<'a>(&self, store: &Path, pairs: &'a [PathPair], shown: usize) -> Vec<&'a PathPair> {
         let gone = pairs.iter().filter(|pair| pair.new.is_none()).flat_map(|pair| &pair.old);
         let gone: HashSet<&String> = gone.map(|blob| &blob.id).collect();
@@ -314,9 +315,10 @@ impl IsolatedGitDir {
         texts
     }
 
-    /// Does git take this blob for binary? One that cannot be read within the bounds counts as text.
+    /// Returns true if git considers this blob binary. A blob that cannot be read within the limits counts as
+    /// text.
     async fn begins_binary(&self, store: &Path, id: &str) -> bool {
-        // Git writes what is larger than this out piece by piece, if it is stored whole.
+        // Git streams a blob larger than this in pieces, if it is stored whole.
         let call = self.call("cat-file").args(["blob", id]).env(STORE, store);
         let Ok(mut running) = call.config("core.bigFileThreshold", "1m").spawn(false) else { return false };
         let Some(stdout) = running.stdout.take() else { return false };
@@ -328,12 +330,12 @@ impl IsolatedGitDir {
     }
 }
 
-/// Lets a call write to the store of this folder, whose files need not outlive a power failure.
+/// Lets a call write to the object store of this folder. Its files need not survive a power failure.
 fn in_store(call: GitCommand, folder: &PrivateFolder) -> GitCommand {
     call.env(STORE, folder.path().join("objects")).config("core.fsync", "none")
 }
 
-/// The files of a listing.
+/// Parses the files of a listing.
 fn pairs(listing: &[u8]) -> Result<Vec<PathPair>, GitError> {
     let mut fields = lines(listing);
     let mut pairs = Vec::new();
@@ -344,7 +346,8 @@ fn pairs(listing: &[u8]) -> Result<Vec<PathPair>, GitError> {
     Ok(pairs)
 }
 
-/// The number of the first `shown` files that have half of what they may have together, when the last go first.
+/// Returns the number of the first `shown` files that together have half of their possible size, dropping the
+/// last ones first.
 fn half(pairs: &[PathPair], shown: usize) -> usize {
     let first = pairs.get(..shown).unwrap_or_default();
     let whole = first.iter().fold(0_u64, |sum, pair| sum.saturating_add(pair.weight()));

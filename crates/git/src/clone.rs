@@ -1,8 +1,8 @@
-//! A private clone: a working tree with a git folder of its own, for programs that nobody vouches for.
+//! A private clone: a working tree with its own git folder, for untrusted programs.
 //!
-//! It holds a commit's files as a checkout has them, and copies of the objects below it. Nothing in it leads back: no
-//! remote, no hook, no borrowed object, no configuration but ours. What a tree says of itself (`.gitattributes`) names
-//! programs that are not configured, so none is run.
+//! It contains a commit's files as a checkout has them, and copies of the objects below it. Nothing in it
+//! refers to the source: no remote, no hook, no borrowed object, only our configuration. The tree's
+//! `.gitattributes` can only name programs that are not configured, so none runs.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -14,20 +14,20 @@ use truing_core::id::Sha;
 use crate::view::{IsolatedGitDir, make_objects, write};
 use crate::{GitError, Mirror};
 
-/// All that the clone is configured with.
+/// Complete configuration of the clone.
 const CONFIG: &[u8] = b"[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tlogAllRefUpdates = false\n";
 
-/// The index of a clone as it was checked out. With it [`Mirror::stage_work`] need not read again what nobody has written
-/// since.
+/// Index of a clone right after its checkout. With it, [`Mirror::stage_work`] need not read unmodified files
+/// again.
 #[derive(Debug)]
 pub struct CheckoutIndex {
     bytes: Vec<u8>,
-    /// What was written at this instant or after it git does not take for unchanged by its times alone.
+    /// Time of the index. Git does not rely on the times of files written at or after it.
     at: SystemTime,
 }
 
 impl CheckoutIndex {
-    /// Taken before anybody can work in the clone: later its git folder has no say.
+    /// Reads the index before any program can work in the clone. Later its git folder is not trusted.
     fn of(index: &Path) -> Result<Self, GitError> {
         let read = || {
             let (mut file, mut bytes) = (File::open(index)?, Vec::new());
@@ -37,7 +37,7 @@ impl CheckoutIndex {
         read().map_err(|source| GitError::Io { doing: "cannot read", path: index.to_owned(), source })
     }
 
-    /// Puts it, as old as it is, where another git folder has its index.
+    /// Writes the index with its original time into another git folder.
     pub(crate) fn put(&self, index: &Path) -> Result<(), GitError> {
         write(index, &self.bytes)?;
         let aged = File::options().write(true).open(index).and_then(|file| file.set_modified(self.at));
@@ -46,8 +46,8 @@ impl CheckoutIndex {
 }
 
 impl Mirror {
-    /// Checks `head` out in `dest`, a folder that must be empty, with its history and that of `also`. `HEAD` is the
-    /// commit itself, on no branch.
+    /// Checks `head` out in `dest`, which must be an empty folder, with its history and that of `also`.
+    /// `HEAD` is detached at the commit.
     ///
     /// # Errors
     /// [`GitError::Failed`] if a commit is not here, [`GitError::Io`] if `dest` cannot be written.
@@ -67,7 +67,7 @@ impl Mirror {
 
         let clone = IsolatedGitDir::new(self.view().git().clone(), inside.clone(), self.view().format());
         let revisions: Vec<String> = [head].into_iter().chain(also).map(Sha::to_string).collect();
-        // A power failure ends whoever works there, too.
+        // A power failure also ends the work in the clone, so no sync is needed.
         let store = (inside.join("objects"), "none");
         clone.copy_objects(&self.dir().join("objects"), (&store.0, store.1), &revisions).await?;
         let checkout = clone.call_with_attributes("reset").folder(dest).env("GIT_WORK_TREE", dest);

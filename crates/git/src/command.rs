@@ -1,4 +1,4 @@
-//! How git is run: one hermetic, bounded child process a call.
+//! Runs git: each call is one isolated child process with limits.
 
 use std::ffi::{OsStr, OsString};
 use std::future::Future;
@@ -18,38 +18,39 @@ use crate::options::{MAX_MESSAGE_CHARS, MAX_STDERR_BYTES, MIN_VERSION};
 use crate::programs::NOT_FOUND;
 use crate::{GitError, GitLimits, GitOptions, PrivateFolder, SearchPath, private};
 
-/// Variables of every call. The child gets these, `PATH`, `HOME`, and what the call itself adds: nothing else.
+/// Variables of every call. The child gets these, `PATH`, `HOME`, and the variables of the call itself, but
+/// no others.
 const ENVIRONMENT: &[(&str, &str)] = &[
-    // Messages are matched, so they must be the untranslated ones.
+    // Messages are matched, so they must be untranslated.
     ("LC_ALL", "C"),
-    // Neither the system's nor the user's configuration or attributes.
+    // Ignores the configuration and attributes of the system and the user.
     ("GIT_CONFIG_NOSYSTEM", "1"),
     ("GIT_CONFIG_SYSTEM", "/dev/null"),
     ("GIT_CONFIG_GLOBAL", "/dev/null"),
     ("GIT_ATTR_NOSYSTEM", "1"),
-    // Never ask. Set but empty: git looks no further for a program that asks.
+    // Disables prompts. The values are empty but set, so git looks for no other askpass program.
     ("GIT_TERMINAL_PROMPT", "0"),
     ("GIT_ASKPASS", ""),
     ("SSH_ASKPASS", ""),
-    // Reading commands do not refresh the repository's index behind our back.
+    // Prevents reading commands from refreshing the repository's index.
     ("GIT_OPTIONAL_LOCKS", "0"),
-    // Objects are what their ids say, and are never fetched on demand.
+    // Disables replacement of objects and fetches on demand.
     ("GIT_NO_REPLACE_OBJECTS", "1"),
     ("GIT_NO_LAZY_FETCH", "1"),
-    // A path is a path, not a pattern.
+    // Treats paths literally, not as patterns.
     ("GIT_LITERAL_PATHSPECS", "1"),
     ("GIT_PROTOCOL_FROM_USER", "0"),
 ];
 
-/// Where no hook is.
+/// Hooks folder that contains no hooks.
 pub(crate) const NO_HOOKS: &str = "/dev/null";
 
-/// Configuration of every call. It stands above the repository's own. It is passed in variables and not as
-/// `-c`, which cannot name a subsection that holds `=`.
+/// Configuration of every call, which overrides the repository's own. It is passed in variables, because `-c`
+/// cannot name a subsection that contains `=`.
 ///
 /// `safe.directory`: git refuses repositories of other users because their configuration could run programs.
-/// Here it cannot: what reads content does not load it (see `view.rs`), so other people's
-/// repositories may be read, as in a container whose files belong to the host's user.
+/// Here it cannot, because calls that read content do not load it (see `view.rs`). Repositories of other
+/// users may therefore be read, as in a container whose files belong to the host's user.
 const CONFIGURATION: &[(&str, &str)] = &[
     (SAFE_FOLDERS, "*"),
     ("core.hooksPath", NO_HOOKS),
@@ -69,25 +70,25 @@ const CONFIGURATION: &[(&str, &str)] = &[
     ("maintenance.auto", "false"),
     ("log.showSignature", "false"),
     ("transfer.credentialsInUrl", "die"),
-    // Credentials must not follow a redirect, and a dead connection must not use up the whole time limit.
+    // Credentials must not follow a redirect, and a stalled connection must not use up the whole time limit.
     ("http.followRedirects", "false"),
     ("http.lowSpeedLimit", "1"),
     ("http.lowSpeedTime", "60"),
 ];
 
-/// The setting that names the repositories of other users that git reads.
+/// Setting that names the repositories of other users that git reads.
 const SAFE_FOLDERS: &str = "safe.directory";
 
-/// The variables of [`ENVIRONMENT`] that hide the configuration of the system and of the user.
+/// Variables of [`ENVIRONMENT`] that hide the configuration of the system and of the user.
 const USER_CONFIGURATION: [&str; 3] = ["GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_GLOBAL"];
 
-/// The variable that holds how many settings are passed in variables.
+/// Variable with the number of settings passed in variables.
 const CONFIGURATION_COUNT: &str = "GIT_CONFIG_COUNT";
 
-/// Git's words where it gets no more memory.
+/// Git's messages for failed memory allocations.
 const OUT_OF_MEMORY: [&str; 3] = ["Out of memory", "out of memory", "Cannot allocate memory"];
 
-/// The git program, found and its version checked once. Cheap to clone.
+/// The git program. It is located and its version checked once. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Git {
     inner: Arc<GitInner>,
@@ -103,10 +104,10 @@ struct GitInner {
 }
 
 impl Git {
-    /// Finds the program and checks its version.
+    /// Locates the program and checks its version.
     ///
     /// # Errors
-    /// [`GitError::NoGit`], [`GitError::TooOld`], and [`GitError::Io`] if no private folder can be made.
+    /// [`GitError::NoGit`], [`GitError::TooOld`], and [`GitError::Io`] if no private folder can be created.
     #[truing_core::boxed_future]
     pub async fn new(options: GitOptions) -> Result<Self, GitError> {
         let program = find(&options.program, &options.programs)?;
@@ -127,40 +128,38 @@ impl Git {
         }
     }
 
-    /// The version of the program, as far as compatibility needs it.
+    /// Returns the version of the program, as needed for compatibility checks.
     pub(crate) fn version(&self) -> (u32, u32) {
         self.inner.version.get().copied().unwrap_or(MIN_VERSION)
     }
 
-    /// The bounds.
     pub(crate) fn limits(&self) -> &GitLimits {
         &self.inner.options.limits
     }
 
-    /// The options.
     pub(crate) fn options(&self) -> &GitOptions {
         &self.inner.options
     }
 
-    /// Where folders are made for one purpose, which are gone afterwards.
+    /// Returns the folder in which temporary folders are created.
     pub fn temp(&self) -> &Path {
         &self.inner.options.temp
     }
 
-    /// The folder that is git's home: nothing in it is read, unless a call names it.
+    /// Returns the folder used as git's home. Nothing in it is read unless a call names it.
     pub(crate) fn home(&self) -> &Path {
         self.inner.home.path()
     }
 
-    /// A folder of its own for one purpose, gone when dropped.
+    /// Creates a private folder that is removed when dropped.
     ///
     /// # Errors
-    /// [`GitError::Io`] if there is no room for it.
+    /// [`GitError::Io`] if the folder cannot be created.
     pub fn private_folder(&self) -> Result<PrivateFolder, GitError> {
         private_folder(&self.inner.options.temp)
     }
 
-    /// Starts to describe a call of one subcommand.
+    /// Begins a call of one subcommand.
     pub(crate) fn call(&self, name: &'static str) -> GitCommand {
         GitCommand {
             git: self.clone(),
@@ -188,7 +187,7 @@ fn private_folder(temp: &Path) -> Result<PrivateFolder, GitError> {
     })
 }
 
-/// The program as an absolute path, so that what is found does not depend on a call's folder.
+/// Resolves the program to an absolute path, which does not depend on the folder of a call.
 fn find(program: &Path, programs: &SearchPath) -> Result<PathBuf, GitError> {
     let no_git = |source| GitError::NoGit { program: program.to_owned(), source };
     if program.components().count() > 1 || program.is_absolute() {
@@ -198,14 +197,14 @@ fn find(program: &Path, programs: &SearchPath) -> Result<PathBuf, GitError> {
     programs.find(program).ok_or_else(missing)
 }
 
-/// The first two numbers of `git version 2.47.3 (…)`.
+/// Parses the first two numbers of `git version 2.47.3 (…)`.
 fn version(said: &[u8]) -> Option<(u32, u32)> {
     let said = std::str::from_utf8(said).ok()?;
     let mut numbers = said.strip_prefix("git version ")?.split(['.', ' ', '\n']);
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// One call, being described.
+/// Builder of one git call.
 pub(crate) struct GitCommand {
     git: Git,
     name: &'static str,
@@ -213,30 +212,28 @@ pub(crate) struct GitCommand {
     folder: PathBuf,
     environment: Vec<(&'static str, OsString)>,
     configuration: Vec<(String, OsString)>,
-    /// Is the configuration read that the user's own git reads?
+    /// True if the call reads the configuration that the user's own git reads.
     reads_user: bool,
     protocol: String,
     input: Option<Vec<u8>>,
     time: Duration,
     output: usize,
     secret: Option<SecretString>,
-    /// May objects be missing?
+    /// True if objects may be missing.
     partial: bool,
 }
 
 impl GitCommand {
-    /// The subcommand.
+    /// Returns the subcommand's name.
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Adds an argument.
     pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.arguments.push(argument.as_ref().to_owned());
         self
     }
 
-    /// Adds arguments.
     pub(crate) fn args<S: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
         self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         self
@@ -248,68 +245,68 @@ impl GitCommand {
         self
     }
 
-    /// Adds a variable.
+    /// Adds an environment variable.
     pub(crate) fn env(mut self, name: &'static str, value: impl AsRef<OsStr>) -> Self {
         self.environment.push((name, value.as_ref().to_owned()));
         self
     }
 
-    /// Adds configuration, which stands above all other.
+    /// Adds configuration that overrides all other.
     pub(crate) fn config(mut self, key: impl Into<String>, value: impl Into<OsString>) -> Self {
         self.configuration.push((key.into(), value.into()));
         self
     }
 
-    /// Reads the configuration that the user's own git reads ([`GitOptions::user_variables`]), and none of ours: only for
-    /// `git config`, which starts no program that a configuration names.
+    /// Reads the configuration that the user's own git reads ([`GitOptions::user_variables`]), and none of
+    /// ours. Only for `git config`, which starts no program that a configuration names.
     pub(crate) fn with_user_configuration(mut self) -> Self {
         self.reads_user = true;
         self
     }
 
-    /// Feeds these bytes instead of nothing.
+    /// Sets the standard input, which is otherwise empty.
     pub(crate) fn input(mut self, bytes: Vec<u8>) -> Self {
         self.input = Some(bytes);
         self
     }
 
-    /// Takes an answer of up to this many bytes.
+    /// Sets the maximum size of the output in bytes.
     pub(crate) fn output(mut self, bytes: usize) -> Self {
         self.output = bytes;
         self
     }
 
-    /// Lets this one protocol reach another repository, within the time of the network.
+    /// Permits this one protocol for access to another repository, with the network's time limit.
     pub(crate) fn network(mut self, protocol: &str) -> Self {
         protocol.clone_into(&mut self.protocol);
         self.at_length()
     }
 
-    /// Takes as long as a call that reaches another repository: it may copy as much.
+    /// Applies the network's time limit, for calls that may copy as much as a fetch.
     pub(crate) fn at_length(mut self) -> Self {
         self.time = self.git.limits().network_time;
         self
     }
 
-    /// Hides a secret in git's words, should it come back in them.
+    /// Hides a secret in git's messages.
     pub(crate) fn hiding(mut self, secret: Option<&SecretString>) -> Self {
         self.secret = secret.cloned();
         self
     }
 
-    /// Takes an object that is missing for one that was never fetched.
+    /// Treats a missing object as one that was never fetched.
     pub(crate) fn of_partial_clone(mut self, partial: bool) -> Self {
         self.partial = partial;
         self
     }
 
-    /// Runs it and gives the answer; any exit but 0 is an error.
+    /// Runs the call and returns its output; any exit code but 0 is an error.
     pub(crate) async fn read(self) -> Result<Vec<u8>, GitError> {
         let name = self.name;
         self.run().await?.success(name)
     }
 
-    /// Runs it and gives the answer whatever the exit.
+    /// Runs the call and returns its output with any exit code.
     pub(crate) async fn run(mut self) -> Result<GitOutput, GitError> {
         let (name, bound, partial) = (self.name, self.output, self.partial);
         let memory = self.git.limits().memory_bytes;
@@ -325,14 +322,14 @@ impl GitCommand {
         Ok(GitOutput { status, stdout, message, partial, memory })
     }
 
-    /// Starts the process. Its standard streams are pipes; input only where some is to come.
+    /// Starts the process. Its standard streams are pipes; the input is one only if there is input.
     pub(crate) fn spawn(self, with_input: bool) -> Result<GitProcess, GitError> {
         let inner = &self.git.inner;
         let mut command = Command::new(&inner.program);
         command.arg(self.name).args(&self.arguments).current_dir(&self.folder);
         command.env_clear().envs(ENVIRONMENT.iter().copied());
         command.env("PATH", &inner.path).env("HOME", inner.home.path());
-        // Stronger than any `protocol.*.allow` in a repository's configuration.
+        // Overrides any `protocol.*.allow` in a repository's configuration.
         command.env("GIT_ALLOW_PROTOCOL", &self.protocol);
         let user: &[(String, OsString)] = if self.reads_user { &inner.options.user_variables } else { &[] };
         let fixed = CONFIGURATION.iter().filter(|(key, _)| !self.reads_user || *key == SAFE_FOLDERS);
@@ -344,7 +341,7 @@ impl GitCommand {
             }
             command.envs(user.iter().map(|(name, value)| (name, value)));
         }
-        // Settings that the user has passed in variables come first.
+        // Settings that the user passed in variables come first.
         let passed = user.iter().find(|(name, _)| name == CONFIGURATION_COUNT);
         let passed = passed.and_then(|(_, count)| count.to_str()?.parse::<usize>().ok()).unwrap_or(0);
         command.env(CONFIGURATION_COUNT, passed.saturating_add(configuration.len()).to_string());
@@ -375,43 +372,43 @@ impl GitCommand {
     }
 }
 
-/// Lets the kernel refuse a process more memory than this. It has only just begun, and what it starts inherits it.
-/// Mapped files do not count: packs may be larger.
+/// Sets a kernel limit on the memory of a new process and of its children. Mapped files are not counted,
+/// since packs may be larger.
 #[cfg(target_os = "linux")]
 fn bound_memory(id: Pid, bytes: u64) {
     let bound = Rlimit { current: Some(bytes), maximum: Some(bytes) };
-    // Refused where our own bound is lower already, which it has inherited.
+    // Fails if our own inherited limit is already lower.
     let _ = prlimit(Some(id), Resource::Data, bound);
 }
 
 #[cfg(not(target_os = "linux"))]
 fn bound_memory(_: Pid, _: u64) {}
 
-/// What a call came to.
+/// Output of a finished call.
 pub(crate) struct GitOutput {
     status: ExitStatus,
-    /// Its answer.
+    /// Standard output of the call.
     pub(crate) stdout: Vec<u8>,
-    /// What it said on the error stream, cut and cleaned.
+    /// Error output, cut and cleaned.
     pub(crate) message: String,
-    /// May objects be missing?
+    /// True if objects may be missing.
     partial: bool,
-    /// How much memory it could have, in bytes.
+    /// Memory limit of the process in bytes.
     memory: u64,
 }
 
 impl GitOutput {
-    /// The exit code; none if a signal ended it.
+    /// Returns the exit code; none if a signal ended the process.
     pub(crate) fn code(&self) -> Option<i32> {
         self.status.code()
     }
 
-    /// The answer, if it exited with 0.
+    /// Returns the output, if the exit code is 0.
     pub(crate) fn success(self, name: &'static str) -> Result<Vec<u8>, GitError> {
         if self.status.success() { Ok(self.stdout) } else { Err(self.failure(name)) }
     }
 
-    /// The error that this exit is.
+    /// Converts this exit to its error.
     pub(crate) fn failure(self, name: &'static str) -> GitError {
         let message = if self.message.is_empty() { self.status.to_string() } else { self.message };
         if self.partial && message.contains("unable to read") {
@@ -424,24 +421,24 @@ impl GitOutput {
     }
 }
 
-/// A child process and its group, which dies with this value unless it has ended by itself.
+/// A child process and its group. Dropping it kills the group unless the process has already ended.
 pub(crate) struct GitProcess {
     name: &'static str,
     time: Duration,
     secret: Option<SecretString>,
-    /// Its input, if some is to come.
+    /// Standard input, if there is any input.
     pub(crate) stdin: Option<ChildStdin>,
-    /// Its answer.
+    /// Standard output of the process.
     pub(crate) stdout: Option<ChildStdout>,
-    /// None once it has been waited for: the id may then belong to another.
+    /// None after the process was waited for, because its id may then belong to another process.
     group: Option<Pid>,
     child: Child,
 }
 
 impl GitProcess {
-    /// Does `talk` (which reads the answer to its end) while the error stream is drained, then waits for the
-    /// exit; all within the call's time. The process is only waited for when both streams have ended: until
-    /// then it exists, if only as a zombie, and its id is safe to kill by.
+    /// Runs `talk`, which reads the output to its end, and drains the error stream; then waits for the exit.
+    /// All of it is within the call's time limit. The process is waited for only after both streams have
+    /// ended. Until then it exists, possibly as a zombie, and killing by its id is safe.
     pub(crate) async fn supervise<T>(
         mut self,
         talk: impl Future<Output = Result<T, GitError>>,
@@ -464,13 +461,14 @@ impl GitProcess {
 impl Drop for GitProcess {
     fn drop(&mut self) {
         if let Some(group) = self.group {
-            // It may have ended just now; then there is nothing to do.
+            // It may have just ended; then the failure does not matter.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
 }
 
-/// Writes all input and closes it. A process that stops reading says why by its exit.
+/// Writes all input and closes the stream. Write errors are ignored, because the exit of the process explains
+/// them.
 async fn feed(stdin: Option<ChildStdin>, input: Vec<u8>) {
     if let Some(mut stdin) = stdin {
         let _ = stdin.write_all(&input).await;
@@ -478,7 +476,7 @@ async fn feed(stdin: Option<ChildStdin>, input: Vec<u8>) {
     }
 }
 
-/// Why an answer could not be read.
+/// Reason for which the output could not be read.
 enum OutputReadError {
     Failed(std::io::Error),
     TooLarge,
@@ -507,7 +505,7 @@ async fn read_bounded(
     if bytes.len() > bound { Err(OutputReadError::TooLarge) } else { Ok(bytes) }
 }
 
-/// Drains a stream and keeps its last bytes: git says last what was fatal.
+/// Drains a stream and keeps its last bytes, since git reports fatal errors last.
 async fn read_tail(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
     let mut kept = Vec::new();
     let Some(mut stream) = stream else { return kept };
@@ -519,7 +517,7 @@ async fn read_tail(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
     kept
 }
 
-/// Git's words as one line for people: no control characters, no secret, not long.
+/// Renders git's message as one bounded line without control characters or the secret.
 pub(crate) fn clean(said: &[u8], secret: Option<&SecretString>) -> String {
     let said = String::from_utf8_lossy(said);
     let lines = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");

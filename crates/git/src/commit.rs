@@ -1,9 +1,11 @@
-//! Commits of our own: what differs between a commit and a folder, and a new commit of that.
+//! Creates commits: stages the differences between a commit and a folder, and commits them.
 //!
-//! Index and objects are in a private folder, which borrows the mirror's objects. Of the working tree its files are
-//! read and nothing else: what its git folder is configured with, or was made to hold by whoever worked there, has no
-//! say. Attributes tell how line ends are stored, as they told the checkout; programs that they name are not
-//! configured, so none is run. Nothing signs a commit, and no hook sees it.
+//! Index and objects are in a private folder that borrows the mirror's objects. Only the files of the working
+//! tree are read. The configuration and content of its git folder are ignored, because untrusted programs may
+//! have changed them.
+//!
+//! Attributes determine line ends, as in the checkout. Programs that they name are not configured, so none
+//! runs. Commits are unsigned, and no hook runs.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -20,69 +22,67 @@ use crate::repository::special::refuse_in_working_tree;
 use crate::view::{IsolatedGitDir, borrow, garbled, lay_out, sha};
 use crate::{GitError, Mirror, PrivateFolder};
 
-/// The mode of a submodule, or of a repository inside the folder.
+/// Mode of a submodule, or of a repository inside the folder.
 const GITLINK: &[u8] = b"160000";
 
-/// With more repositories in a folder that have no commit, nothing is committed: each takes one more call of git.
+/// Maximum number of repositories without a commit inside a folder. With more, nothing is committed, because
+/// each takes another git call.
 const MAX_WITHOUT_COMMIT: usize = 16;
 
-/// A commit to be made. The same on the same content has the same id.
+/// Metadata of a new commit. Equal content and metadata give the same id.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewCommit {
-    /// The whole message.
     pub message: String,
-    /// Who wrote it.
     pub author: GitIdentity,
-    /// Who made the commit: we.
+    /// Committer, which is this service.
     pub committer: GitIdentity,
-    /// When, for both; whole seconds count.
+    /// Time of authoring and committing, used in whole seconds.
     pub at: UnixMillis,
 }
 
-/// How a path differs.
+/// Kind of difference of a path.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum PathStatus {
-    /// It is new.
+    /// The path is new.
     Added,
-    /// It has other content, or is of another kind.
+    /// The content or the file type differs.
     Modified,
-    /// It is gone.
+    /// The path was deleted.
     Deleted,
 }
 
-/// What differs between a commit and a folder, ready to be committed.
+/// Differences between a commit and a folder, ready to be committed.
 #[derive(Debug)]
 pub struct StagedChanges {
     view: IsolatedGitDir,
     folder: PrivateFolder,
     parent: Sha,
-    /// What differs, in the order of paths. A renamed file is a deleted and an added one.
+    /// Differing paths in order. A renamed file appears as a deleted and an added one.
     pub paths: Vec<(RepoPath, PathStatus)>,
-    /// What differs and is left as the commit has it, in the order of paths: submodules and repositories inside the
-    /// folder, and what is not among the paths that were asked for.
+    /// Differing paths that stay as in the commit, in order: submodules, repositories inside the folder, and
+    /// paths that were not requested.
     pub left_out: Vec<RepoPath>,
 }
 
-/// A commit of ours that nobody else has yet.
+/// A local commit of ours that is not pushed.
 #[derive(Debug)]
 pub struct UnpushedCommit {
     view: IsolatedGitDir,
-    // Holds the objects; none: a mirror does.
+    // Holds the objects; none if a mirror has them.
     _folder: Option<PrivateFolder>,
     sha: Sha,
     made: Option<CommitHeader>,
 }
 
-/// The outcome of a merge of two commits.
+/// Result of merging two commits.
 #[derive(Debug)]
 pub enum MergeOutcome {
-    /// The commit that has both.
     Made(UnpushedCommit),
-    /// They change the same lines in these files.
+    /// Files with conflicting changes to the same lines.
     Conflicts(Vec<RepoPath>),
 }
 
-/// Of a commit that was made here: what it stands on, and its tree.
+/// Parent and tree of a commit that was created here.
 #[derive(Debug)]
 struct CommitHeader {
     parent: Sha,
@@ -90,13 +90,13 @@ struct CommitHeader {
 }
 
 impl Mirror {
-    /// A commit that is here, to be pushed.
+    /// Selects a commit in the mirror for a push.
     pub fn committed(&self, sha: &Sha) -> UnpushedCommit {
         UnpushedCommit { view: self.view().clone(), _folder: None, sha: sha.clone(), made: None }
     }
 
-    /// What differs between `parent`, which must be here, and the files in `folder` that are not ignored (by its
-    /// `.gitignore` files); of these paths alone, if given.
+    /// Stages the differences between `parent`, which must be here, and the files in `folder` that its
+    /// `.gitignore` files do not ignore. With `only`, these paths alone are considered.
     ///
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here or a file cannot be read, [`GitError::Io`].
@@ -114,9 +114,9 @@ impl Mirror {
         Ok(staged)
     }
 
-    /// As [`Mirror::stage`], of everything that differs in a private clone since it was checked out, of whatever commit:
-    /// files that nobody has written since are not read again. Git knows them by their size and times, of which nobody can
-    /// set the one of the last change.
+    /// Like [`Mirror::stage`], for all changes in a private clone since its checkout, of any commit.
+    /// Unmodified files are not read again. Git recognises them by size and times; programs cannot set the
+    /// time of the last status change.
     ///
     /// # Errors
     /// As [`Mirror::stage`].
@@ -134,11 +134,11 @@ impl Mirror {
         Ok(staged)
     }
 
-    /// As [`Mirror::stage`], of files that alone are in `folder`: those that are to be taken in, and these that are gone.
-    /// The others are as `parent` has them, and so are attributes and what is executable.
+    /// Like [`Mirror::stage`], for a `folder` that contains only the changed files. The lists name the files
+    /// to add and those to delete. All others, attributes and executable bits stay as in `parent`.
     ///
     /// # Errors
-    /// As [`Mirror::stage`]; also if one of the files is where `parent` has a folder, or the other way round.
+    /// As [`Mirror::stage`]; also if a file has the path of a folder in `parent`, or the reverse.
     #[truing_core::boxed_future]
     pub async fn stage_alone(
         &self,
@@ -148,7 +148,7 @@ impl Mirror {
     ) -> Result<StagedChanges, GitError> {
         let mut staged = self.staging(parent)?;
         staged.read_parent().await?;
-        // In this order: a file may take the place of a folder that goes.
+        // Deletions come first, because a file may replace a deleted folder.
         let names = gone.iter().chain(there).flat_map(|path| path.as_bytes().iter().copied().chain([0]));
         let call =
             staged.view.call_with_attributes("update-index").folder(folder).env("GIT_WORK_TREE", folder);
@@ -158,8 +158,8 @@ impl Mirror {
         Ok(staged)
     }
 
-    /// Merges `other` into `into`, both of which must be here with their history, by content alone: no program that the
-    /// repository names has a say. The first parent of the commit is `into`.
+    /// Merges `other` into `into` by content alone. Both must be here with their history. No program that the
+    /// repository names runs. The first parent of the new commit is `into`.
     ///
     /// # Errors
     /// [`GitError::Failed`] if a commit is not here or the histories never meet, [`GitError::TooOldToMerge`].
@@ -174,7 +174,7 @@ impl Mirror {
         let call = call.args([parent.as_str(), other.as_str()]);
         let finished = call.output(view.git().limits().listing_bytes).run().await?;
         if finished.code() == Some(1) {
-            // After the tree, which has marks of the conflict in it.
+            // The first field is the tree, which contains conflict markers.
             let paths = lines(&finished.stdout).skip(1);
             return Ok(MergeOutcome::Conflicts(paths.map(RepoPath::from_bytes).collect()));
         }
@@ -191,7 +191,7 @@ impl Mirror {
         }))
     }
 
-    /// A place for an index of its own.
+    /// Prepares a private folder with its own index.
     fn staging(&self, parent: &Sha) -> Result<StagedChanges, GitError> {
         let git = self.view().git();
         let private = git.private_folder()?;
@@ -208,14 +208,14 @@ impl Mirror {
     }
 }
 
-/// The repository inside a folder that git complains of because it has no commit.
+/// Returns the repository inside a folder that git rejects because it has no commit.
 fn without_commit(error: &GitError) -> Option<RepoPath> {
     let GitError::Failed { call: "add", message } = error else { return None };
     let (path, _) = message.split_once("error: '")?.1.split_once("/' does not have a commit checked out")?;
     Some(RepoPath::from_text(path))
 }
 
-/// An entry as the commit has it, and how it differs.
+/// A changed entry as the commit has it, and its kind of difference.
 struct ChangedEntry {
     path: RepoPath,
     mode: Vec<u8>,
@@ -225,18 +225,19 @@ struct ChangedEntry {
 }
 
 impl StagedChanges {
-    /// Begins with the parent as it is.
+    /// Fills the index with the parent's tree.
     async fn read_parent(&self) -> Result<(), GitError> {
         self.view.call("read-tree").arg(self.parent.as_str()).read().await.map(drop)
     }
 
-    /// Takes in what differs in a folder. Repositories inside it that have no commit are left out: git fails on each.
+    /// Adds the differences of a folder. Repositories inside it that have no commit are left out, because git
+    /// fails on each.
     async fn add(&mut self, folder: &Path) -> Result<(), GitError> {
         refuse_in_working_tree(folder).await?;
         loop {
             let add = self.view.call_with_attributes("add").folder(folder).env("GIT_WORK_TREE", folder);
             let without = self.left_out.iter().map(|path| format!(":(exclude,literal){path}"));
-            // A folder's own objects need not outlive a power failure: the commit is made again.
+            // The objects need not survive a power failure, because the commit would be created again.
             let add = add.args(["--all", "--", "."]).args(without).env("GIT_LITERAL_PATHSPECS", "0");
             let error = match add.config("core.fsync", "none").read().await {
                 Ok(_) => return Ok(()),
@@ -251,7 +252,7 @@ impl StagedChanges {
         }
     }
 
-    /// Looks at what differs, and puts back what is to be left out.
+    /// Reads the differences, and restores paths that are to be left out.
     async fn choose(&mut self, only: Option<&[RepoPath]>) -> Result<(), GitError> {
         let call =
             self.view.call("diff-index").args(["--cached", "--raw", "-z", "--no-abbrev", "--no-renames"]);
@@ -278,7 +279,7 @@ impl StagedChanges {
         call.input(back).read().await.map(drop)
     }
 
-    /// What is to be committed, as a diff in git's own form.
+    /// Returns the differences to be committed, as a diff in git's own format.
     ///
     /// # Errors
     /// As [`Mirror::diff`].
@@ -288,10 +289,10 @@ impl StagedChanges {
         self.view.compare(&self.view.store(), sides).await.map(|found| found.diff)
     }
 
-    /// Makes the commit, whatever differs or not.
+    /// Creates the commit, even without any difference.
     ///
     /// # Errors
-    /// [`GitError::Failed`] for a message with a NUL byte or somebody without a name.
+    /// [`GitError::Failed`] for a message with a NUL byte, or an author or committer without a name.
     #[truing_core::boxed_future]
     pub async fn commit(self, new: &NewCommit) -> Result<UnpushedCommit, GitError> {
         let tree = sha("write-tree", &self.view.call("write-tree").read().await?)?;
@@ -304,35 +305,33 @@ impl StagedChanges {
 }
 
 impl UnpushedCommit {
-    /// The commit.
     pub fn sha(&self) -> &Sha {
         &self.sha
     }
 
-    /// Its tree, if it was made here.
+    /// Tree of the commit, if it was created here.
     pub fn tree(&self) -> Option<&Sha> {
         self.made.as_ref().map(|made| &made.tree)
     }
 
-    /// The commit that it stands on, if it was made here.
+    /// Parent of the commit, if it was created here.
     pub(crate) fn parent(&self) -> Option<&Sha> {
         self.made.as_ref().map(|made| &made.parent)
     }
 
-    /// How to read it.
     pub(crate) fn view(&self) -> &IsolatedGitDir {
         &self.view
     }
 }
 
-/// Makes a commit with this call.
+/// Runs the call that creates a commit.
 async fn committed(call: GitCommand, new: &NewCommit) -> Result<Sha, GitError> {
     let message = format!("{}\n", new.message.trim_end());
     let call = call.config("i18n.commitEncoding", "UTF-8").input(message.into_bytes());
     sha("commit-tree", &call.read().await?)
 }
 
-/// Who, and when.
+/// Sets author, committer and date.
 fn signed(call: GitCommand, new: &NewCommit) -> GitCommand {
     let date = format!("@{} +0000", new.at.0.div_euclid(1000));
     let call = call.env("GIT_AUTHOR_NAME", &new.author.name).env("GIT_AUTHOR_EMAIL", &new.author.email);
@@ -341,7 +340,8 @@ fn signed(call: GitCommand, new: &NewCommit) -> GitCommand {
     call.env("GIT_AUTHOR_DATE", &date).env("GIT_COMMITTER_DATE", &date)
 }
 
-/// Entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. None for another form.
+/// Parses entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. Other forms give
+/// none.
 fn differences(listing: &[u8]) -> impl Iterator<Item = Option<ChangedEntry>> {
     let mut fields = lines(listing);
     std::iter::from_fn(move || {
@@ -360,7 +360,7 @@ fn difference(facts: &[u8], path: &[u8]) -> Option<ChangedEntry> {
         _ => PathStatus::Modified,
     };
     let gitlink = mode == GITLINK || now == GITLINK;
-    // An entry that the commit has not is taken out by the mode 0.
+    // Mode 0 removes an entry that the commit does not have.
     let mode = if edited == PathStatus::Added { b"0" } else { mode };
     Some(ChangedEntry {
         path: RepoPath::from_bytes(path),

@@ -1,4 +1,4 @@
-//! What can go wrong with git, for people: what happened, to which thing, and what to do next.
+//! Errors of git calls, with messages for display and advice on the next action.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,95 +7,85 @@ use truing_core::id::Sha;
 
 use crate::options::{MIN_VERSION, MIN_VERSION_TO_MERGE};
 
-/// Why git did not do it. [`GitError::is_wrong_input`] tells exit code 2 (cli.md) from 3.
+/// Failure of a git operation. [`GitError::is_wrong_input`] decides between exit codes 2 and 3.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
-    /// The program is not there.
+    /// The program is missing or cannot run.
     #[error("git cannot be run: {program}: {source}")]
     NoGit {
-        /// As configured.
+        /// Program as it was configured.
         program: PathBuf,
-        /// The system's reason.
+        /// Reason from the operating system.
         source: std::io::Error,
     },
-    /// The program is older than what we rely on, or is not git.
+    /// The program is older than required, or is not git.
     #[error("git is too old: `git --version` says `{found}`, {}.{} is needed", MIN_VERSION.0, MIN_VERSION.1)]
     TooOld {
-        /// What it says of itself, cut and cleaned.
+        /// Output of `git --version`, cut and cleaned.
         found: String,
     },
-    /// The program is too old for merging two commits.
+    /// The program is too old to merge two commits.
     #[error("git {}.{} cannot merge two commits: {}.{} is needed for that", found.0, found.1, MIN_VERSION_TO_MERGE.0, MIN_VERSION_TO_MERGE.1)]
     TooOldToMerge {
-        /// The version of the program.
         found: (u32, u32),
     },
     /// A file or folder of our own could not be read or written.
     #[error("{doing} {}: {source}", path.display())]
     Io {
-        /// What was tried, as in `cannot write`.
+        /// Failed action, as in `cannot write`.
         doing: &'static str,
-        /// The file or folder.
         path: PathBuf,
-        /// The system's reason.
+        /// Reason from the operating system.
         source: std::io::Error,
     },
-    /// A call took too long and was ended with everything it had started.
+    /// A call exceeded its time limit and was killed with all its children.
     #[error("git {call} did not end within {} s and was stopped", after.as_secs_f32())]
     TimedOut {
-        /// The subcommand.
         call: &'static str,
-        /// Its limit.
         after: Duration,
     },
-    /// An answer is larger than what is read.
+    /// The output exceeds the limit.
     #[error("git {call} answers with more than {limit} bytes")]
     TooLarge {
-        /// The subcommand.
         call: &'static str,
-        /// The bound in bytes.
+        /// Limit on the output in bytes.
         limit: usize,
     },
-    /// Git says no.
+    /// A git command failed.
     #[error("git {call} failed: {message}")]
     Failed {
-        /// The subcommand.
         call: &'static str,
-        /// Git's words, cut and cleaned.
+        /// Git's message, cut and cleaned.
         message: String,
     },
-    /// Git misses objects that were left out when the repository was cloned (`git clone --filter`), and are not
-    /// fetched behind its owner's back.
+    /// Git lacks objects that were omitted when the repository was cloned (`git clone --filter`). They are
+    /// not fetched without the owner's consent.
     #[error("this is a partial clone, and git {call} needs what was never fetched: {message}")]
     NotFetched {
-        /// The subcommand.
         call: &'static str,
-        /// Git's words, cut and cleaned.
+        /// Git's message, cut and cleaned.
         message: String,
     },
-    /// Git wants more memory than it gets.
+    /// Git needs more memory than its limit.
     #[error("git {call} needs more than the {mib} MiB of memory that it may have: {message}")]
     OutOfMemory {
-        /// The subcommand.
         call: &'static str,
-        /// The bound in MiB.
+        /// Memory limit in MiB.
         mib: u64,
-        /// Git's words, cut and cleaned.
+        /// Git's message, cut and cleaned.
         message: String,
     },
-    /// Git's answer is not of the form we know.
+    /// Git's output has an unknown format.
     #[error("git {call} answers something unexpected: {answer}")]
     Garbled {
-        /// The subcommand.
         call: &'static str,
-        /// The answer, cut and cleaned.
+        /// Output, cut and cleaned.
         answer: String,
     },
 
-    /// The path does not exist.
     #[error("there is nothing at {}", .0.display())]
     PathMissing(PathBuf),
-    /// The path is a file.
+    /// The path is not a folder.
     #[error("{} is not a folder", .0.display())]
     NotADirectory(PathBuf),
     /// The path is not in a repository.
@@ -107,123 +97,117 @@ pub enum GitError {
     /// The repository's configuration names another folder as its working tree.
     #[error("the repository at {} says that its working tree is {}, which does not belong to it", path.display(), root.display())]
     ForeignWorkTree {
-        /// As asked for.
+        /// Path as it was requested.
         path: PathBuf,
-        /// What its `core.worktree` says.
+        /// Value of `core.worktree` in the configuration.
         root: PathBuf,
     },
-    /// A pipe, a socket or a device stands where git reads a file.
+    /// A pipe, a socket or a device is in the place of a file that git reads.
     #[error("{} is a pipe, a socket or a device, and git would wait for it", .0.display())]
     SpecialFile(PathBuf),
-    /// A file that git or we would read whole is larger than any that git writes.
+    /// A file that is read whole is larger than any that git writes.
     #[error("{} has {} MiB; up to {} MiB of such a file are read", path.display(), bytes >> 20, limit >> 20)]
     HugeFile {
-        /// The file.
         path: PathBuf,
-        /// Its size in bytes.
+        /// Size of the file in bytes.
         bytes: u64,
-        /// The bound in bytes.
+        /// Limit on the size in bytes.
         limit: u64,
     },
-    /// Nothing has been committed yet.
+    /// The current branch has no commit yet.
     #[error("the repository at {} has no commit on its current branch", .0.display())]
     NoCommits(PathBuf),
-    /// This cannot name a commit.
+    /// The text cannot be the name of a commit.
     #[error("`{0}` cannot be the name of a commit")]
     BadRevision(String),
-    /// This cannot be the name of a branch.
+    /// The text cannot be the name of a branch.
     #[error("`{0}` cannot be the name of a branch")]
     BadBranch(String),
     /// No commit has this name.
     #[error("there is no commit named `{revision}`")]
     UnknownRevision {
-        /// As asked for.
+        /// Name as it was requested.
         revision: String,
-        /// The branch or tag whose name is nearest.
+        /// Branch or tag with the most similar name.
         near: Option<String>,
-        /// Is this a shallow clone, where it may be missing for that reason?
+        /// True in a shallow clone, where the commit may be missing for that reason.
         shallow: bool,
     },
-    /// No branch that could be the default one.
+    /// No branch qualifies as the default branch.
     #[error("no default branch: there is no origin/HEAD, origin/main, origin/master, main or master")]
     NoDefaultBranch,
-    /// Two histories that never meet.
+    /// The two histories have no common commit.
     #[error("{head} and {branch} have no commit in common")]
     NoCommonAncestor {
-        /// The head.
         head: Sha,
-        /// The branch it was compared with.
+        /// Branch with which it was compared.
         branch: String,
     },
-    /// The clone is shallow and what is needed lies beyond its edge.
+    /// The required history is beyond the edge of a shallow clone.
     #[error("{missing} is not in this shallow clone")]
     MissingHistory {
-        /// What is missing.
+        /// Missing part of the history.
         missing: String,
-        /// The command that fetches it.
+        /// Command that fetches it.
         command: String,
     },
-    /// Not a remote that may be used. The URL is not shown whole: it may hold a password.
+    /// The remote is not permitted. The URL is not shown whole, because it may contain a password.
     #[error("the remote {shown} is refused: {why}")]
     BadRemote {
-        /// Scheme and host.
+        /// Scheme and host of the URL.
         shown: String,
-        /// The rule it breaks.
+        /// Rule that it violates.
         why: &'static str,
     },
-    /// The folder holds something else.
+    /// The folder has other content.
     #[error("{} is neither empty nor a mirror made by truing", .0.display())]
     NotAMirror(PathBuf),
-    /// Another fetch of the same mirror lasts too long.
+    /// Another fetch of the same mirror takes too long.
     #[error("the mirror at {} has been in use by another fetch for {} s", path.display(), after.as_secs_f32())]
     MirrorBusy {
-        /// The mirror.
+        /// Folder of the mirror.
         path: PathBuf,
-        /// How long was waited.
+        /// Time spent waiting for the lock.
         after: Duration,
     },
     /// The remote does not have (or no longer has) a commit.
     #[error("{remote} does not have the commit{}", sha.as_ref().map(|sha| format!(" {sha}")).unwrap_or_default())]
     CommitGone {
-        /// The remote.
         remote: String,
-        /// The commit, if git names it.
+        /// Id of the commit, if git names it.
         sha: Option<Sha>,
     },
-    /// A mirror cannot hold it.
+    /// The remote uses SHA-256 ids, which mirrors do not support.
     #[error("{remote} has commits with SHA-256 ids, and only a review of a working tree can read them")]
     Sha256 {
-        /// The remote.
         remote: String,
     },
-    /// The remote refuses the credentials, or wants some.
+    /// The remote refuses the credentials, or requires some.
     #[error("{remote} does not let us read it: {message}")]
     Unauthorized {
-        /// The remote.
         remote: String,
-        /// Git's words, cut and cleaned.
+        /// Git's message, cut and cleaned.
         message: String,
     },
-    /// There is no such repository, or it is hidden from these credentials.
+    /// The repository does not exist, or is hidden from these credentials.
     #[error("{remote} is not there, or is hidden from this token")]
     RemoteMissing {
-        /// The remote.
         remote: String,
     },
-    /// A fork, which alone has the commits of a pull request, is hidden from these credentials, or gone.
+    /// A fork that alone has the commits of a pull request is gone, or hidden from these credentials.
     #[error("the commits of the pull request are in the fork {fork} alone, which cannot be read: {why}")]
     ForkUnreadable {
-        /// The fork, `owner/name`.
+        /// Name of the fork, `owner/name`.
         fork: String,
-        /// The reason, as far as it is known.
+        /// Reason, as far as known.
         why: String,
     },
 }
 
-/// Calls that reach a remote.
+/// Subcommands that contact a remote.
 const REMOTE_CALLS: [&str; 3] = ["fetch", "ls-remote", "push"];
 
-/// Git's words where a remote or the network fails for a moment.
+/// Git's messages for temporary failures of a remote or the network.
 const PASSING: [&str; 9] = [
     "error: 429",
     "error: 500",
@@ -237,7 +221,7 @@ const PASSING: [&str; 9] = [
 ];
 
 impl GitError {
-    /// Did the remote or the network fail in a way that may have passed the next time?
+    /// Returns true for a failure of the remote or the network that a retry may resolve.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Failed { call, message } => {
@@ -277,7 +261,8 @@ impl GitError {
         }
     }
 
-    /// True if what was asked for is wrong (exit code 2), false if it could not be done (exit code 3).
+    /// Returns true if the request is invalid (exit code 2), and false if it could not be fulfilled (exit
+    /// code 3).
     pub fn is_wrong_input(&self) -> bool {
         match self {
             Self::PathMissing(_)
@@ -315,7 +300,7 @@ impl GitError {
         }
     }
 
-    /// What to do next: one line, no full stop.
+    /// Returns advice on the next action: one line, no full stop.
     pub fn hint(&self) -> String {
         match self {
             Self::NoGit { .. } | Self::TooOld { .. } => {
@@ -389,13 +374,13 @@ impl GitError {
         }
     }
 
-    /// The error and its hint, in one line.
+    /// Renders the error and its hint in one line.
     pub fn with_hint(&self) -> String {
         format!("{self} (hint: {})", self.hint())
     }
 }
 
-/// What to do about words of git, by what they hold; the first counts.
+/// Advice by substring of git's message; the first match applies.
 const MENDS: &[(&str, &str)] = &[
     ("bad config", "fix that line of the repository's configuration"),
     ("config value", "fix that value in the repository's configuration"),
@@ -416,7 +401,7 @@ const REMAKE_INDEX: &str =
 const LOST_OBJECT: &str = "the repository has lost an object: `git fsck` tells which ones; \
                            `git fetch --refetch origin` fetches what was pushed";
 
-/// What to do next, by what git says.
+/// Selects advice by git's message.
 fn mend(message: &str) -> &'static str {
     let known = MENDS.iter().find(|(words, _)| message.contains(words));
     known.map_or("try again; if it lasts, see what `git status` and `git fsck` say", |(_, mend)| mend)

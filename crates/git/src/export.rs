@@ -1,4 +1,5 @@
-//! A commit's files as plain bytes in a folder: no checkout, no filters, no attributes, nothing executable.
+//! Exports a commit's files as plain bytes to a folder: no checkout, no filters, no attributes, no executable
+//! bits.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -17,41 +18,41 @@ use truing_core::outcome::{SkipReason, UnreviewedFile};
 use crate::view::{IsolatedGitDir, garbled};
 use crate::{GitError, GitLimits, PrivateFolder};
 
-/// Longest line that announces a blob: an id, a word and a size.
+/// Maximum length of a blob's header line: an id, a word and a size.
 const MAX_HEADER_BYTES: u64 = 256;
 
-/// How many paths are looked for by name. Git tries each on every entry; with more, all are listed.
+/// Maximum number of paths that are requested by name. Git compares each with every entry; with more, all are
+/// listed.
 const MAX_NAMED: usize = 100;
 
-/// So much is written in one trip to a thread, in bytes and in files: a trip for each file would take longer than its
-/// writing.
+/// Maximum size of a write batch, in bytes and in files. One thread dispatch for each file would take longer
+/// than the write itself.
 const MAX_BATCH_BYTES: usize = 1 << 18;
 const MAX_BATCH_FILES: usize = 64;
 
-/// What an export wrote.
+/// Summary of an export.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ExportSummary {
     /// Number of files written.
     pub files: usize,
-    /// Their bytes.
+    /// Total bytes of these files.
     pub bytes: u64,
-    /// What was left out, in tree order: symbolic links and submodules (always), files over a bound, and files
-    /// that cannot be written or whose name must not be (`.git` in any spelling, `..`).
+    /// Omitted files in tree order. These are symbolic links and submodules (always), files over a limit, and
+    /// files that cannot be written or have a forbidden name (`.git` in any spelling, `..`).
     pub left_out: Vec<UnreviewedFile>,
-    /// Those of them that are over a bound, with their size in bytes.
+    /// Omitted files over a limit, with their size in bytes.
     pub too_large: Vec<(RepoPath, u64)>,
 }
 
-/// A file of a commit, before anything of it is read.
+/// Listing entry of a file in a commit; its content is not read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TreeFile {
-    /// Where it is.
     pub path: RepoPath,
-    /// What git calls its content: the same for the same bytes.
+    /// Git's id of the content: the same for the same bytes.
     pub id: String,
-    /// Its size in bytes; 0 if the repository lacks it.
+    /// Size in bytes; 0 if the repository lacks it.
     pub size: u64,
-    /// Is it a plain file, and not a link or a submodule?
+    /// True for a plain file, false for a link or a submodule.
     pub is_plain: bool,
 }
 
@@ -61,7 +62,7 @@ impl ExportSummary {
     }
 }
 
-/// One file of a tree.
+/// One blob of a tree with its path.
 pub(crate) struct TreeBlob {
     pub(crate) id: String,
     size: u64,
@@ -69,8 +70,9 @@ pub(crate) struct TreeBlob {
 }
 
 impl IsolatedGitDir {
-    /// Writes the files of a commit below `dest`, which is made if it is missing. Existing files are never
-    /// overwritten. `only`: these paths alone; one that the commit does not have is not mentioned.
+    /// Writes the files of a commit below `dest`, which is created if missing. Existing files are never
+    /// overwritten. `only` restricts the export to these paths; paths missing from the commit are not
+    /// reported.
     pub(crate) async fn export(
         &self,
         sha: &Sha,
@@ -83,8 +85,8 @@ impl IsolatedGitDir {
             let (entries, exported) = self.chosen(sha).await?;
             return self.write(&entries, exported, dest).await;
         };
-        // Sizes are asked for where they are needed, and few paths are looked for instead of listing all: a commit may
-        // have far more files than a change.
+        // Sizes are queried only where needed, and a few paths are requested by name instead of listing all.
+        // A commit may have far more files than a change.
         let call = call.args(["--", sha.as_str()]);
         let is_plain = |path: &RepoPath| path.may_be_written() && !path.as_bytes().contains(&0);
         let few = only.len() <= MAX_NAMED && !only.is_empty() && only.iter().all(is_plain);
@@ -115,7 +117,7 @@ impl IsolatedGitDir {
         Ok((folder, exported))
     }
 
-    /// The files of a commit that are to be written, and what is left out.
+    /// Returns the files of a commit to write, and the omitted ones.
     pub(crate) async fn chosen(&self, sha: &Sha) -> Result<(Vec<TreeBlob>, ExportSummary), GitError> {
         let call = self.call("ls-tree").args(["-r", "-z", "--full-tree", "-l", sha.as_str()]);
         let listing = call.output(self.git().limits().listing_bytes).read().await?;
@@ -125,7 +127,7 @@ impl IsolatedGitDir {
         Ok((choose(entries.into_iter(), self.git().limits(), &mut exported), exported))
     }
 
-    /// The files of a commit that are these paths, or in folders of these names.
+    /// Lists the files of a commit with these paths or in folders of these names.
     pub(crate) async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
         let call = self.call("ls-tree").args(["-r", "-z", "-l", "--full-tree", "--", sha.as_str()]).args(at);
         let listing = call.output(self.git().limits().listing_bytes).read().await?;
@@ -137,7 +139,7 @@ impl IsolatedGitDir {
         lines(&listing).map(file).collect()
     }
 
-    /// The text files of a commit in which one of these texts stands, which have no line ends in them.
+    /// Returns the text files of a commit that contain one of these texts. The texts must have no line ends.
     pub(crate) async fn containing(&self, sha: &Sha, texts: &[String]) -> Result<Vec<RepoPath>, GitError> {
         if texts.is_empty() {
             return Ok(Vec::new());
@@ -146,7 +148,7 @@ impl IsolatedGitDir {
             self.call("grep").args(["-l", "-z", "-I", "--fixed-strings", "--full-name", "--no-textconv"]);
         let call = call.args(texts.iter().flat_map(|text| ["-e", text.as_str()])).arg(sha.as_str());
         let finished = call.output(self.git().limits().listing_bytes).run().await?;
-        // 1: no file has one.
+        // Exit code 1 means that no file matches.
         if finished.code() == Some(1) && finished.stdout.is_empty() {
             return Ok(Vec::new());
         }
@@ -159,7 +161,7 @@ impl IsolatedGitDir {
         lines(&listing).map(path).collect()
     }
 
-    /// The content of one file of a commit; none if there is no such file, or it is a link or a submodule.
+    /// Returns the content of one file of a commit. None if it does not exist, or is a link or a submodule.
     pub(crate) async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
         if !path.may_be_written() || path.as_bytes().contains(&0) {
             return Ok(None);
@@ -188,7 +190,7 @@ impl IsolatedGitDir {
         let call = self.call("cat-file").arg("--batch-check=%(objectsize)").input(ids.into_bytes());
         let sizes = call.output(self.git().limits().listing_bytes).read().await?;
         let sizes = String::from_utf8_lossy(&sizes);
-        // What is missing has no size; that it is missing is noticed when it is to be written.
+        // A missing blob has no size; writing detects that it is missing.
         let sizes = sizes.lines().map(|line| line.parse().unwrap_or(0));
         let entry = |(ListedFile { mode, id, path }, size)| (mode, TreeBlob { id, size, path });
         let mut exported = ExportSummary::default();
@@ -196,7 +198,7 @@ impl IsolatedGitDir {
         self.write(&entries, exported, dest).await
     }
 
-    /// Writes these files.
+    /// Writes these files below `dest`.
     pub(crate) async fn write(
         &self,
         entries: &[TreeBlob],
@@ -220,7 +222,7 @@ impl IsolatedGitDir {
     }
 }
 
-/// The files that are to be written; the others are noted as left out.
+/// Selects the files to write and records the others as omitted.
 fn choose(
     listing: impl Iterator<Item = (String, TreeBlob)>,
     limits: &GitLimits,
@@ -255,7 +257,7 @@ fn choose(
     entries
 }
 
-/// The lines of a listing.
+/// Splits a listing at NUL bytes.
 pub(crate) fn lines(listing: &[u8]) -> impl Iterator<Item = &[u8]> {
     listing.split(|byte| *byte == 0).filter(|line| !line.is_empty())
 }
@@ -268,28 +270,28 @@ pub(crate) struct ListedFile {
 }
 
 impl ListedFile {
-    /// One line of `ls-tree -z`: mode, type and id, a tab, the path.
+    /// Parses one line of `ls-tree -z`: mode, type and id, a tab, the path.
     pub(crate) fn of_tree(line: &[u8]) -> Option<Self> {
         let (mut facts, path) = split(line)?;
         Some(Self { mode: facts.next()?.to_owned(), id: facts.nth(1)?.to_owned(), path })
     }
 
-    /// One line of `ls-files --stage -z`: mode, id and stage, a tab, the path.
+    /// Parses one line of `ls-files --stage -z`: mode, id and stage, a tab, the path.
     pub(crate) fn of_index(line: &[u8]) -> Option<Self> {
         let (mut facts, path) = split(line)?;
         Some(Self { mode: facts.next()?.to_owned(), id: facts.next()?.to_owned(), path })
     }
 }
 
-/// One line of `ls-tree -lz`: mode, type, id and size, a tab, the path.
+/// Parses one line of `ls-tree -lz`: mode, type, id and size, a tab, the path.
 fn with_size(line: &[u8]) -> Option<(String, TreeBlob)> {
-    // Submodules have no size (`-`), nor have objects that a partial clone lacks.
+    // Submodules have no size (`-`), and neither have objects that a partial clone lacks.
     let size = split(line)?.0.nth(3)?.parse().unwrap_or(0);
     let ListedFile { mode, id, path } = ListedFile::of_tree(line)?;
     Some((mode, TreeBlob { id, size, path }))
 }
 
-/// The facts of a listing's line and the path behind them.
+/// Splits a line into its fields and the path after the tab.
 fn split(line: &[u8]) -> Option<(SplitAsciiWhitespace<'_>, RepoPath)> {
     let (facts, path) = line.split_at_checked(line.iter().position(|byte| *byte == b'\t')?)?;
     Some((str::from_utf8(facts).ok()?.split_ascii_whitespace(), RepoPath::from_bytes(path.get(1..)?)))
@@ -297,13 +299,13 @@ fn split(line: &[u8]) -> Option<(SplitAsciiWhitespace<'_>, RepoPath)> {
 
 async fn ask(stdin: Option<ChildStdin>, ids: String) {
     if let Some(mut stdin) = stdin {
-        // If git stops reading, its answer ends early, and that is noticed.
+        // If git stops reading, its output ends early, which is detected.
         let _ = stdin.write_all(ids.as_bytes()).await;
         let _ = stdin.shutdown().await;
     }
 }
 
-/// Reads the blobs in the order in which they were asked for, and writes them.
+/// Reads the blobs in the requested order and writes them.
 async fn receive(
     stdout: Option<ChildStdout>,
     entries: &[TreeBlob],
@@ -317,7 +319,7 @@ async fn receive(
         let content = match header(&mut answers, entry).await? {
             None => None,
             Some(size) => {
-                // The content, and the line end after it.
+                // Includes the line end after the content.
                 let mut content = vec![0; size.saturating_add(1)];
                 answers.read_exact(&mut content).await.map_err(lost)?;
                 content.truncate(size);
@@ -326,7 +328,7 @@ async fn receive(
         };
         batch.add(entry, content);
         if batch.is_full() {
-            // While one is written, the next is read.
+            // The next batch is read while one is written.
             let next = std::mem::take(&mut batch).write(dest);
             exported.wrote(writing.replace(next)).await?;
         }
@@ -336,18 +338,18 @@ async fn receive(
     Ok(exported)
 }
 
-/// Files that are written together, in one trip to a thread for such work.
+/// Files that are written together in one thread dispatch.
 #[derive(Default)]
 struct WriteBatch {
     files: Vec<(RepoPath, Option<Vec<u8>>)>,
     bytes: usize,
 }
 
-/// What was written of a batch: each file with its size, or none if it could not be.
+/// Task that writes a batch. It returns each file with its size, or none if it could not be written.
 type WriteTask = JoinHandle<Result<Vec<(RepoPath, Option<usize>)>, GitError>>;
 
 impl WriteBatch {
-    /// A file with its content; without, it is not in the repository.
+    /// Adds a file with its content; none if the repository lacks it.
     fn add(&mut self, entry: &TreeBlob, content: Option<Vec<u8>>) {
         self.bytes = self.bytes.saturating_add(content.as_ref().map_or(0, Vec::len));
         self.files.push((entry.path.clone(), content));
@@ -369,7 +371,7 @@ impl WriteBatch {
 }
 
 impl ExportSummary {
-    /// Waits for a batch, and counts it.
+    /// Waits for a batch and counts its files.
     async fn wrote(&mut self, batch: Option<WriteTask>) -> Result<(), GitError> {
         let Some(batch) = batch else { return Ok(()) };
         for (path, size) in batch.await.map_err(|stopped| lost(std::io::Error::other(stopped)))?? {
@@ -385,8 +387,8 @@ impl ExportSummary {
     }
 }
 
-/// The size of the blob that comes next; none if the repository does not have it. It is the size that the
-/// listing gave, which was within bounds.
+/// Reads the header of the next blob; none if the repository lacks it. The size must equal that of the
+/// listing, which was within limits.
 async fn header(answers: &mut BufReader<ChildStdout>, entry: &TreeBlob) -> Result<Option<usize>, GitError> {
     let mut line = Vec::new();
     (&mut *answers).take(MAX_HEADER_BYTES).read_until(b'\n', &mut line).await.map_err(lost)?;
@@ -409,12 +411,12 @@ async fn make_folder(path: &Path) -> Result<(), GitError> {
     made.map_err(|source| GitError::Io { doing: "cannot make", path: path.to_owned(), source })
 }
 
-/// Writes a file that is not there yet, below `dest`, a folder of ours. False if its name must not be written (`.git`
-/// in any spelling, `..`), or if the file system cannot hold it: a tree may have names that differ in case only, a file
-/// and a folder of one name, or names that are too long.
+/// Writes a new file below `dest`, a folder of ours. Returns false for a forbidden name (`.git` in any
+/// spelling, `..`), or if the file system cannot store the file. A tree may have names that differ only in
+/// case, a file and a folder of one name, or names that are too long.
 ///
 /// # Errors
-/// [`GitError::Io`]
+/// [`GitError::Io`] for other failures of writing.
 #[truing_core::boxed_future]
 pub async fn write_new(dest: &Path, path: &RepoPath, content: &[u8]) -> Result<bool, GitError> {
     let (dest, path, content) = (dest.to_owned(), path.clone(), content.to_owned());
@@ -428,7 +430,7 @@ fn write_now(dest: &Path, path: &RepoPath, content: &[u8]) -> Result<bool, GitEr
     }
     let target = dest.join(OsStr::from_bytes(path.as_bytes()));
     let written = match std::fs::File::create_new(&target) {
-        // Most files have a folder: the first of them makes it.
+        // The first file of a folder creates the folder.
         Err(error) if error.kind() == ErrorKind::NotFound => target
             .parent()
             .map_or(Ok(()), std::fs::create_dir_all)

@@ -1,5 +1,5 @@
-//! A commit's files in a folder of their own, in which those of another commit can take their place: what is the same in
-//! both is not written again.
+//! Exports a commit to a private folder that can be updated to another commit. Files that are equal in both
+//! are not written again.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -14,36 +14,37 @@ use truing_core::outcome::{SkipReason, UnreviewedFile};
 
 use crate::{ExportSummary, GitError, Mirror, PrivateFolder};
 
-/// A commit's plain files in a private folder. Nobody else may write there.
+/// Plain files of a commit in a private folder. Only this type writes there.
 #[derive(Debug)]
 pub struct ExportedCommit {
     folder: PrivateFolder,
     sha: Sha,
-    /// What each file holds, by its blob's id; without those that could not be written.
+    /// Blob id of each file, without those that could not be written.
     blobs: HashMap<RepoPath, String>,
     left_out: Vec<UnreviewedFile>,
 }
 
 impl ExportedCommit {
-    /// The folder.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// What the folder lacks of the commit: see [`ExportSummary::left_out`].
+    /// Returns the files that the folder lacks: see [`ExportSummary::left_out`].
     pub fn left_out(&self) -> &[UnreviewedFile] {
         &self.left_out
     }
 
-    /// Can others take the place of its files? Where some could not be written, nobody knows which of them could be, once
-    /// others are gone.
+    /// Returns true if the folder can be updated to another commit. If some files could not be written, it is
+    /// unknown which of them could be written after the others are gone.
     fn is_whole(&self) -> bool {
         self.left_out.iter().all(|gap| gap.reason != SkipReason::Unreadable)
     }
 }
 
 impl Mirror {
-    /// Writes a commit's files as [`Mirror::export`] does: to where another commit's are, or to a new folder.
+    /// Writes a commit's files as [`Mirror::export`] does, either in place of another commit's or to a new
+    /// folder.
     ///
     /// # Errors
     /// As [`Mirror::export`].
@@ -80,7 +81,7 @@ impl Mirror {
     }
 }
 
-/// Removes a file, and the folders above it that hold nothing else.
+/// Removes a file, and the parent folders that become empty.
 fn remove(at: &Path, path: &RepoPath) -> std::io::Result<()> {
     let below = Path::new(OsStr::from_bytes(path.as_bytes()));
     std::fs::remove_file(at.join(below))?;

@@ -1,18 +1,19 @@
-//! The only place that runs `git`: mirrors with exact-commit fetch, local repositories, diffs, exported trees, pushes.
+//! The only crate that runs `git`: mirrors with exact-commit fetch, local repositories, diffs, exported
+//! trees, pushes.
 //!
 //! Three rules hold for every call, and the tests in `tests/it` try to break each:
 //!
-//! * **Hermetic.** The child's environment is built from nothing (`command.rs`); the system's and the user's
-//!   configuration are not read. Arguments are vectors, never a shell's text.
-//! * **Bounded.** Time, output and input have limits ([`GitLimits`]); at a limit, and when the caller lets go, the
-//!   whole process group dies.
-//! * **Nothing that a repository holds is executed.** A local repository's own configuration is used to find
-//!   it and to resolve names, which runs nothing. Whatever reads content (diff, working tree, export) runs in a
-//!   private view: a fresh git folder that borrows the repository's objects and none of its configuration,
-//!   hooks or attributes (`view.rs`). No byte in the repository changes.
+//! * **Hermetic.** The child's environment starts empty (`command.rs`), and the configuration of the system
+//!   and the user is not read. Arguments are vectors, never shell text.
+//! * **Bounded.** Time, output and input have limits ([`GitLimits`]). At a limit, and when the caller drops
+//!   the call, the whole process group is killed.
+//! * **No code from a repository is executed.** A local repository's own configuration is used only to find
+//!   it and to resolve names, which runs nothing. Calls that read content (diff, working tree, export) run in
+//!   a private view. This is a new git folder that borrows the repository's objects and none of its
+//!   configuration, hooks or attributes (`view.rs`). No byte in the repository changes.
 //!
-//! What goes out is one commit of ours to one branch of a remote (`commit.rs`, `push.rs`), and nothing else can. A
-//! remote on this machine runs its own hooks for that, as a server does.
+//! The only outgoing operation pushes one commit of ours to one branch of a remote (`commit.rs`, `push.rs`).
+//! A remote on this machine runs its own hooks for a push, as a server does.
 
 mod bounded;
 mod clone;

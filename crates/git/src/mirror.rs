@@ -1,14 +1,14 @@
 //! A mirror: a bare repository that caches one remote's commits, fetched by their ids.
 //!
-//! * A mirror is made beside its place and moved there whole, so a half-made one is never in its place. A
-//!   folder of ours that git does not recognise any more is made anew.
-//! * Fetches take turns, by a lock on the file `NAME.lock` beside the mirror: between runs of a process, and
-//!   between processes. Whoever has the lock may sweep away what a killed fetch left.
-//! * What a fetch brings appears all at once, as one pack: a commit that is here has everything below it, whoever
-//!   looks while another fetches, and whatever was killed.
-//! * The newest fetched commits have a ref (`refs/truing/ID`): git tells the remote from these what it need not
-//!   send again. History is whole (a merge base needs it), nothing is ever collected by itself (`gc.auto=0`);
-//!   small packs are joined when there are many.
+//! * A mirror is created beside its final place and then moved, so a partial one is never in place. A folder
+//!   of ours that git no longer recognises is created again.
+//! * Fetches are serialised by a lock on the file `NAME.lock` beside the mirror, between runs of a process
+//!   and between processes. The holder of the lock may remove the leftovers of a killed fetch.
+//! * A fetch becomes visible at once, as one pack. A commit that is here therefore has everything below it,
+//!   even during another fetch or after a killed one.
+//! * The newest fetched commits have a ref (`refs/truing/ID`). Git uses these to exclude known commits from a
+//!   fetch. History is complete, as a merge base requires, and nothing is collected automatically
+//!   (`gc.auto=0`). Small packs are joined when there are many.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -25,22 +25,23 @@ use crate::{
     CommitDiff, ExportSummary, Git, GitError, PrivateFolder, Remote, TreeFile, UnpushedCommit, network,
 };
 
-/// The file that says that a folder is ours. It is part of the folder from the beginning.
+/// File that marks a folder as ours. It is created first.
 const MARK: &str = "truing-mirror";
 
 /// Hexadecimal digits of a SHA-1 id.
 const SHA1_DIGITS: usize = 40;
 
-/// What is written to the disk before it counts: refs too, or a power failure could leave empty ones.
+/// Objects and refs that are synced to disk. Without `reference`, a power failure could leave empty refs.
 const FSYNC: &str = "committed,reference";
 
-/// How a local repository is served, whoever owns it: whoever names it may read it, and nothing that it configures runs.
+/// Command that serves a local repository of any owner. The user who names it may read it, and nothing in its
+/// configuration runs.
 const LOCAL_END: &str = "--upload-pack=git -c 'safe.directory=*' upload-pack";
 
-/// With more packs than this, small ones are joined: git looks for an object in each.
+/// Number of packs above which small ones are joined, because git searches each pack for an object.
 const MAX_PACKS: usize = 50;
 
-/// Commits that keep a ref, the newest.
+/// Number of the newest commits that keep a ref.
 const MAX_REFS: usize = 512;
 
 /// A bare repository that follows one remote.
@@ -52,10 +53,10 @@ pub struct Mirror {
 }
 
 impl Git {
-    /// Opens the mirror at `dir`, or makes it. No network.
+    /// Opens the mirror at `dir`, or creates it, without network access.
     ///
     /// # Errors
-    /// [`GitError::NotAMirror`] if the folder holds something else, which is left alone.
+    /// [`GitError::NotAMirror`] if the folder has other content, which is left unchanged.
     #[truing_core::boxed_future]
     pub async fn mirror(&self, dir: &Path, remote: &Remote) -> Result<Mirror, GitError> {
         let cannot = |source| GitError::Io { doing: "cannot use", path: dir.to_owned(), source };
@@ -78,7 +79,7 @@ impl Git {
     }
 }
 
-/// What is in a mirror's place.
+/// State of a mirror's place.
 enum MirrorState {
     Absent,
     Ours,
@@ -99,7 +100,7 @@ fn state(dir: &Path) -> Result<MirrorState, GitError> {
     Ok(if entries.next().is_some() { MirrorState::Foreign } else { MirrorState::Absent })
 }
 
-/// Makes a mirror beside its place, then moves it there.
+/// Creates a mirror beside its place and moves it there.
 fn make(dir: &Path) -> Result<(), GitError> {
     let half = with_suffix(dir, ".new");
     remove(&half)?;
@@ -126,28 +127,26 @@ fn with_suffix(dir: &Path, suffix: &str) -> PathBuf {
 }
 
 impl Mirror {
-    /// The folder.
     pub fn dir(&self) -> &Path {
         self.view.dir()
     }
 
-    /// The same mirror, which asks another remote for what is missing: a fork of the one that it follows.
+    /// Returns the same mirror with another remote for missing commits: a fork of the one that it follows.
     #[must_use]
     pub fn asking(&self, remote: &Remote) -> Self {
         Self { remote: remote.clone(), ..self.clone() }
     }
 
-    /// How to read it.
     pub(crate) fn view(&self) -> &IsolatedGitDir {
         &self.view
     }
 
-    /// Makes sure that these commits are here with their whole history. Asks the remote only if one is
+    /// Ensures that these commits are here with their complete history. Contacts the remote only if one is
     /// missing.
     ///
     /// # Errors
-    /// [`GitError::CommitGone`], [`GitError::Sha256`], [`GitError::Unauthorized`], [`GitError::RemoteMissing`],
-    /// [`GitError::MirrorBusy`], or whatever else git says.
+    /// [`GitError::CommitGone`], [`GitError::Sha256`], [`GitError::Unauthorized`],
+    /// [`GitError::RemoteMissing`], [`GitError::MirrorBusy`], or another failure of git.
     #[truing_core::boxed_future]
     pub async fn fetch(&self, commits: &[Sha]) -> Result<(), GitError> {
         if self.missing(commits).await?.is_empty() {
@@ -170,7 +169,8 @@ impl Mirror {
         }
     }
 
-    /// Keeps a commit of ours, with everything below it, so that it outlives what it was made in.
+    /// Copies a commit of ours, with everything below it, into the mirror. It then outlives the folder in
+    /// which it was created.
     ///
     /// # Errors
     /// [`GitError::MirrorBusy`], [`GitError::Failed`]
@@ -187,17 +187,17 @@ impl Mirror {
         self.join_packs().await
     }
 
-    /// The tree of a commit that is here.
+    /// Returns the tree of a commit that is here.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if it is not.
+    /// [`GitError::Failed`] if it is not here.
     #[truing_core::boxed_future]
     pub async fn tree_of(&self, commit: &Sha) -> Result<Sha, GitError> {
         let call = self.view.call("rev-parse").args(["--verify", "--end-of-options"]);
         sha("rev-parse", &call.arg(format!("{commit}^{{tree}}")).read().await?)
     }
 
-    /// Joins small packs, and the refs with them, if there are many, so that a mirror of years stays quick. Those who read meanwhile find
+    /// Joins small packs and refs if there are many, which keeps an old mirror fast. Concurrent readers find
     /// every object in an old pack or in the new one.
     async fn join_packs(&self) -> Result<(), GitError> {
         let folder = self.dir().join("objects/pack");
@@ -213,12 +213,12 @@ impl Mirror {
         }
         self.view.call("repack").args(["-d", "--geometric=2", "--quiet"]).read().await?;
         self.forget_refs().await?;
-        // A file for each commit that was ever fetched would slow every fetch.
+        // A file for each fetched commit would slow every fetch.
         self.view.call("pack-refs").arg("--all").config("core.fsync", FSYNC).read().await.map(drop)
     }
 
-    /// Deletes the refs of all but the newest commits: they only tell a remote what it need not send again, and the
-    /// commits stay, since nothing is collected.
+    /// Deletes the refs of all but the newest commits. The refs only reduce the data of a fetch. The commits
+    /// remain, since nothing is collected.
     async fn forget_refs(&self) -> Result<(), GitError> {
         let call = self.view.call("for-each-ref");
         let call = call.args(["--sort=-committerdate", "--format=delete %(refname)", "refs/truing"]);
@@ -232,7 +232,7 @@ impl Mirror {
         call.read().await.map(drop)
     }
 
-    /// The newest commit of the remote's default branch, asked of the remote; none if it has none.
+    /// Asks the remote for the newest commit of its default branch; none if it has none.
     ///
     /// # Errors
     /// As [`Mirror::fetch`].
@@ -241,7 +241,7 @@ impl Mirror {
         self.tip("HEAD").await
     }
 
-    /// The newest commit of a branch of the remote, asked of the remote; none if it has no such branch.
+    /// Asks the remote for the newest commit of a branch; none if it has no such branch.
     ///
     /// # Errors
     /// As [`Mirror::fetch`].
@@ -250,7 +250,7 @@ impl Mirror {
         self.tip(&format!("refs/heads/{branch}")).await
     }
 
-    /// Has the remote a tag of one of these names?
+    /// Returns true if the remote has a tag of one of these names.
     ///
     /// # Errors
     /// As [`Mirror::fetch`].
@@ -267,7 +267,7 @@ impl Mirror {
         Ok(false)
     }
 
-    /// What the remote says that this ref points to.
+    /// Asks the remote for the target of this ref.
     async fn tip(&self, reference: &str) -> Result<Option<Sha>, GitError> {
         let call =
             self.view.call("ls-remote").args(["--quiet", "--end-of-options", self.remote.url(), reference]);
@@ -281,7 +281,7 @@ impl Mirror {
         network::read(self.view.git(), &self.remote, call).await.map(drop)
     }
 
-    /// A fetch into here, without its source.
+    /// Prepares a fetch into this mirror, without its source.
     fn fetch_call(&self) -> GitCommand {
         let call = self.view.call("fetch").args([
             "--quiet",
@@ -291,17 +291,18 @@ impl Mirror {
             "--no-recurse-submodules",
             "--no-show-forced-updates",
         ]);
-        // The program at the other end of a local fetch is not told what this one is told.
+        // The program at the other end of a local fetch does not receive our settings; `LOCAL_END` passes it
+        // the needed one.
         let call = match self.remote.protocol() {
             "file" => call.arg(LOCAL_END),
             _ => call,
         };
         let call = call.config("core.fsync", FSYNC);
-        // Object by object, a commit would be here before its tree.
+        // With unpacked objects, a commit would be visible before its tree.
         call.config("fetch.unpackLimit", "1")
     }
 
-    /// Which of these commits are not here.
+    /// Returns those of these commits that are missing.
     async fn missing(&self, commits: &[Sha]) -> Result<Vec<Sha>, GitError> {
         let asked = commits.iter().map(|sha| format!("{sha}^{{commit}}\n")).collect::<String>();
         let call = self.view.call("cat-file").arg("--batch-check=%(objectname)").input(asked.into_bytes());
@@ -317,7 +318,7 @@ impl Mirror {
         Ok(absent)
     }
 
-    /// The best common ancestor; none if the histories never meet.
+    /// Returns the best common ancestor; none if the histories never meet.
     ///
     /// # Errors
     /// [`GitError::Failed`] if a commit is not here.
@@ -326,17 +327,17 @@ impl Mirror {
         merge_base(self.view.call("merge-base"), a, b).await
     }
 
-    /// Is this commit here, with its history?
+    /// Returns true if this commit is here with its history.
     ///
     /// # Errors
-    /// Whatever git says.
+    /// Any failure of git.
     #[truing_core::boxed_future]
     pub async fn has(&self, commit: &Sha) -> Result<bool, GitError> {
         Ok(self.missing(std::slice::from_ref(commit)).await?.is_empty())
     }
 
-    /// How a branch came from `before` to `now`, each a head and, before it, where it left the branch that it goes
-    /// to; none if there are too many commits to tell. All must be here.
+    /// Determines the change of a branch from `before` to `now`, each a pair of the fork point and the head.
+    /// None if there are too many commits to compare. All commits must be here.
     ///
     /// # Errors
     /// [`GitError::Failed`] if a commit is not here.
@@ -349,18 +350,18 @@ impl Mirror {
         self.view.history(before, now).await
     }
 
-    /// The diff between two commits, in git's own form: with renames, without colours, programs or attributes. It shows of
-    /// a file over [`crate::GitLimits::file_bytes`] that it is changed, as of a binary one, and so of the largest others where
-    /// it would have more than [`crate::GitLimits::diff_bytes`].
+    /// Returns the diff between two commits in git's own format: with renames, without colours, programs or
+    /// attributes. A file over [`crate::GitLimits::file_bytes`] appears as changed, like a binary one. So do
+    /// the largest others if the diff would exceed [`crate::GitLimits::diff_bytes`].
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] if the names of the files have more than that.
+    /// [`GitError::TooLarge`] if the names of the files exceed that limit.
     #[truing_core::boxed_future]
     pub async fn diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
         self.view.diff(base, head).await.map(|found| found.diff)
     }
 
-    /// That diff, and the files whose lines it does not show.
+    /// Returns the diff of [`Mirror::diff`], and the files whose lines it omits.
     ///
     /// # Errors
     /// As [`Mirror::diff`].
@@ -369,7 +370,7 @@ impl Mirror {
         self.view.diff(base, head).await
     }
 
-    /// Writes a commit's files, or `only` some, below `dest` as plain files: see [`ExportSummary`].
+    /// Writes a commit's files, or those in `only`, below `dest` as plain files: see [`ExportSummary`].
     ///
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if `dest` cannot be written.
@@ -383,7 +384,8 @@ impl Mirror {
         self.view.export(sha, dest, only).await
     }
 
-    /// Writes all files of a commit as plain files to a private folder: see [`ExportSummary`]. It is in memory if they are few and small.
+    /// Writes all files of a commit as plain files to a private folder: see [`ExportSummary`]. Few and small
+    /// files are kept in memory.
     ///
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if the files cannot be written.
@@ -392,7 +394,7 @@ impl Mirror {
         self.view.export_all(sha).await
     }
 
-    /// The files of a commit that are these paths, or in folders of these names, without their content.
+    /// Lists the files of a commit with these paths or in folders of these names, without their content.
     ///
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here.
@@ -401,7 +403,8 @@ impl Mirror {
         self.view.list(sha, at).await
     }
 
-    /// The text files of a commit in which one of these texts stands; none for no texts, which have no line ends in them.
+    /// Returns the text files of a commit that contain one of these texts; none for no texts. The texts must
+    /// have no line ends.
     ///
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here.
@@ -410,16 +413,17 @@ impl Mirror {
         self.view.containing(sha, texts).await
     }
 
-    /// The content of a file of a commit, as it is stored; none if there is no such file, or it is no plain one.
+    /// Returns the stored content of a file of a commit; none if it does not exist or is not a plain file.
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] over [`crate::GitLimits::file_bytes`], [`GitError::Failed`] if the commit is not here.
+    /// [`GitError::TooLarge`] over [`crate::GitLimits::file_bytes`], [`GitError::Failed`] if the commit is
+    /// not here.
     #[truing_core::boxed_future]
     pub async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
         self.view.read(sha, path).await
     }
 
-    /// Does git still recognise it?
+    /// Returns true if git recognises the folder as a repository.
     async fn is_whole(&self) -> Result<bool, GitError> {
         let finished = self.view.call("rev-parse").arg("--is-bare-repository").run().await?;
         Ok(finished.code() == Some(0)
@@ -427,11 +431,11 @@ impl Mirror {
             && self.dir().join("objects/pack").is_dir())
     }
 
-    /// Waits until nobody else changes this mirror.
+    /// Waits for the exclusive lock on this mirror.
     async fn turn(&self) -> Result<File, GitError> {
         let after = self.view.git().limits().network_time;
         let lock = self.lock.clone();
-        // If the wait is given up, the thread gets the lock later and lets go of it at once.
+        // If the wait is cancelled, the thread gets the lock later and releases it at once.
         let locked = tokio::task::spawn_blocking(move || {
             let file = File::create(lock)?;
             flock(&file, FlockOperation::LockExclusive)?;
@@ -446,8 +450,8 @@ impl Mirror {
     }
 }
 
-/// Removes what a fetch that was killed leaves: locks, which would refuse later fetches, and unfinished packs.
-/// Only for the holder of the mirror's lock. What cannot be removed shows in git's own message.
+/// Removes the leftovers of a killed fetch: locks, which would block later fetches, and unfinished packs.
+/// Only for the holder of the mirror's lock. A file that cannot be removed shows up in git's own message.
 fn sweep(dir: &Path) {
     let stale = |folder: &str, is_stale: fn(&str) -> bool| {
         for entry in std::fs::read_dir(dir.join(folder)).into_iter().flatten().flatten() {

@@ -1,5 +1,5 @@
-//! Calls that reach a remote: over its own protocol alone, opened by a header in a private file that is gone
-//! afterwards; and what git's words mean where a remote refuses.
+//! Calls that contact a remote, over its own protocol alone. The credentials are a header in a private
+//! temporary file. The module also interprets git's messages about refusals.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::command::{GitCommand, GitOutput};
 use crate::view::sha;
 use crate::{Git, GitError, Remote};
 
-/// Runs a call that may reach the remote.
+/// Runs a call that may contact the remote.
 pub(crate) async fn run(git: &Git, remote: &Remote, call: GitCommand) -> Result<GitOutput, GitError> {
     let credentials = credentials(git, remote)?;
     let global = credentials.as_ref().map_or(Path::new("/dev/null"), |file| file.path());
@@ -18,14 +18,15 @@ pub(crate) async fn run(git: &Git, remote: &Remote, call: GitCommand) -> Result<
     call.network(remote.protocol()).hiding(remote.authorization()).run().await
 }
 
-/// Runs a call that may reach the remote, and gives the answer.
+/// Runs a call that may contact the remote, and returns its output.
 pub(crate) async fn read(git: &Git, remote: &Remote, call: GitCommand) -> Result<Vec<u8>, GitError> {
     let name = call.name();
     let finished = run(git, remote, call).await?;
     if finished.code() == Some(0) { Ok(finished.stdout) } else { Err(explain(remote, name, finished)) }
 }
 
-/// What `ls-remote` says that a ref points to; none if it is not listed. Git also lists refs whose names only end so.
+/// Returns the target of a ref in the output of `ls-remote`; none if it is not listed. Git also lists refs
+/// whose names merely end in the requested one.
 pub(crate) fn listed(answer: &[u8], reference: &str) -> Result<Option<Sha>, GitError> {
     let asked = format!("\t{reference}");
     let mut lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"ref: "));
@@ -33,7 +34,7 @@ pub(crate) fn listed(answer: &[u8], reference: &str) -> Result<Option<Sha>, GitE
     line.map(|id| sha("ls-remote", id)).transpose()
 }
 
-/// Tells apart, by git's untranslated words, what a caller treats differently.
+/// Classifies a failure by git's untranslated message.
 pub(crate) fn explain(remote: &Remote, call: &'static str, finished: GitOutput) -> GitError {
     let said = finished.message.as_str();
     let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
@@ -51,10 +52,10 @@ pub(crate) fn explain(remote: &Remote, call: &'static str, finished: GitOutput) 
     finished.failure(call)
 }
 
-/// A file with the secret header, readable by this user only, gone when dropped.
+/// Writes the secret header to a private file that only this user can read. Dropping it removes the file.
 fn credentials(git: &Git, remote: &Remote) -> Result<Option<tempfile::NamedTempFile>, GitError> {
     let Some(config) = remote.header_config() else { return Ok(None) };
-    // A later process removes the folder, should this one be killed.
+    // If this process is killed, a later one removes the folder.
     let written = tempfile::NamedTempFile::new_in(git.home()).and_then(|mut file| {
         file.write_all(config.as_bytes())?;
         Ok(file)

@@ -1,4 +1,4 @@
-//! What can be set from outside: the program, where private folders go, and every bound.
+//! Options of the crate: the program, the place of private folders, and all limits.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -6,62 +6,63 @@ use std::time::Duration;
 
 use crate::SearchPath;
 
-/// The oldest git that is used, that of Ubuntu 22.04. One from 2.41 on is also asked never to take attributes from a head
-/// (`GIT_ATTR_SOURCE`); private folders have none in any version.
+/// Oldest supported git, that of Ubuntu 22.04. From 2.41 on, git is also instructed never to read attributes
+/// from a head (`GIT_ATTR_SOURCE`); private folders have none in any version.
 pub const MIN_VERSION: (u32, u32) = (2, 34);
-/// The oldest git that merges two commits without a working tree.
+/// Oldest git that merges two commits without a working tree.
 pub const MIN_VERSION_TO_MERGE: (u32, u32) = (2, 38);
 
-/// How long a call that stays on this machine may take.
+/// Time limit of a local call.
 pub const LOCAL_TIME: Duration = Duration::from_secs(120);
-/// How long one fetch may take.
+/// Time limit of one fetch.
 pub const NETWORK_TIME: Duration = Duration::from_secs(600);
-/// How many bytes an answer may have where a few lines are expected.
+/// Maximum bytes of a short output of a few lines.
 pub const OUTPUT_BYTES: usize = 1 << 20;
-/// How many bytes a listing of a tree, an index or a working tree may have.
+/// Maximum bytes of a listing of a tree, an index or a working tree.
 pub const LISTING_BYTES: usize = 128 << 20;
-/// How many bytes a diff may have.
+/// Maximum bytes of a diff.
 pub const MAX_DIFF_BYTES: usize = 64 << 20;
-/// How big a single file may be that is exported, or added to the diff of a working tree.
+/// Maximum bytes of one file that is exported, or added to the diff of a working tree.
 pub const MAX_FILE_BYTES: u64 = 4 << 20;
-/// How many bytes one export, or the new files of one working tree, may have together.
+/// Maximum total bytes of one export, or of the new files of one working tree.
 pub const MAX_TOTAL_BYTES: u64 = 1 << 30;
-/// How many files one export may write.
+/// Maximum number of files in one export.
 pub const MAX_FILES: usize = 200_000;
-/// How much of what git says on its error stream is kept: the last bytes.
+/// Number of bytes kept from the end of git's error output.
 pub const MAX_STDERR_BYTES: usize = 16 << 10;
-/// How much memory (data, not mapped files) one git process may take, in bytes.
+/// Maximum memory of one git process in bytes (data, not mapped files).
 pub const MEMORY_BYTES: u64 = 2 << 30;
-/// How many bytes an index, or the list of packed refs, may have: ten million short entries have more, two million
-/// have less.
+/// Maximum bytes of an index or of the list of packed refs. Ten million short entries exceed it, two million
+/// do not.
 pub const MAX_INDEX_BYTES: u64 = 256 << 20;
-/// How many bytes the other files may have that git reads whole: its configuration, a ref, lists of patterns.
+/// Maximum bytes of other files that git reads whole: its configuration, a ref, lists of patterns.
 pub const MAX_CONFIG_BYTES: u64 = 16 << 20;
-/// How many characters of it an error message shows.
+/// Maximum characters of git's message in an error.
 pub const MAX_MESSAGE_CHARS: usize = 1000;
 
-/// How to run git.
+/// Options for running git.
 #[derive(Clone, Debug)]
 pub struct GitOptions {
-    /// The program: a name that is looked up in `programs`, or a path.
+    /// Program: a name to look up in `programs`, or a path.
     pub program: PathBuf,
-    /// Where programs are looked for, by git too.
+    /// Search path for programs, also for git's own.
     pub programs: SearchPath,
-    /// Where private folders (home, views, credentials) are made, each readable by this user only.
+    /// Folder for private folders (home, views, credentials), each readable by this user only.
     pub temp: PathBuf,
-    /// The user's ignore file where no configuration names one with `core.excludesFile`. Files that it ignores are not
-    /// among the new files of a working tree.
+    /// Ignore file of the user, if no configuration names one with `core.excludesFile`. Files that it ignores
+    /// are not among the new files of a working tree.
     pub excludes: Option<PathBuf>,
-    /// The variables by which git finds the configuration of the system and of the user: `HOME`, `XDG_CONFIG_HOME` and
-    /// those that begin with `GIT_CONFIG_`. `core.excludesFile`, `core.autocrlf`, `core.eol` and `core.ignoreCase` are taken
-    /// from there for working trees, and nothing else. Empty: no configuration but the repository's is read.
+    /// Variables by which git finds the configuration of the system and of the user: `HOME`,
+    /// `XDG_CONFIG_HOME` and those that begin with `GIT_CONFIG_`. Only `core.excludesFile`, `core.autocrlf`,
+    /// `core.eol` and `core.ignoreCase` are read from there, for working trees. If empty, only the
+    /// repository's configuration is read.
     pub user_variables: Vec<(String, OsString)>,
-    /// The bounds.
     pub limits: GitLimits,
 }
 
 impl Default for GitOptions {
-    /// `git` from this process's `PATH`, the system's temporary folder, no ignore file, the default bounds.
+    /// Uses `git` from this process's `PATH`, the system's temporary folder, no ignore file and the default
+    /// limits.
     fn default() -> Self {
         Self {
             program: PathBuf::from("git"),
@@ -77,26 +78,26 @@ impl Default for GitOptions {
     }
 }
 
-/// Every bound. The defaults are the constants of the same names in this crate.
+/// All limits. The defaults are the constants of the same names in this crate.
 #[derive(Clone, Debug)]
 pub struct GitLimits {
-    /// Time of a call that stays on this machine.
+    /// Time limit of a local call.
     pub local_time: Duration,
-    /// Time of a fetch, and of waiting for another one of the same mirror.
+    /// Time limit of a fetch, and of waiting for another one of the same mirror.
     pub network_time: Duration,
-    /// Bytes of a short answer.
+    /// Maximum bytes of a short output.
     pub output_bytes: usize,
-    /// Bytes of a listing.
+    /// Maximum bytes of a listing.
     pub listing_bytes: usize,
-    /// Bytes of a diff.
+    /// Maximum bytes of a diff.
     pub diff_bytes: usize,
-    /// Bytes of one file.
+    /// Maximum bytes of one file.
     pub file_bytes: u64,
-    /// Bytes of all files together.
+    /// Maximum bytes of all files together.
     pub total_bytes: u64,
-    /// Number of files.
+    /// Maximum number of files.
     pub files: usize,
-    /// Bytes of memory of one git process.
+    /// Maximum memory of one git process in bytes.
     pub memory_bytes: u64,
 }
 

@@ -1,5 +1,6 @@
-//! Private folders: readable by this user alone, gone when dropped. A process that is killed leaves its own behind; a
-//! later one knows them by their locks, which end with the process that holds them, and removes them.
+//! Private folders: readable by this user alone, removed when dropped. A killed process leaves its folders
+//! behind. A later process recognises them by their locks, which end with the process that holds them, and
+//! removes them.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -10,48 +11,49 @@ use rustix::fs::{FlockOperation, FsWord, Mode, OFlags, flock, fstat, open, statf
 use rustix::process::geteuid;
 use tempfile::TempDir;
 
-/// What the names of private folders begin with.
+/// Prefix of the names of private folders.
 const PREFIX: &str = "truing-git-";
-/// The machine's shared memory, as a folder.
+/// Folder of the machine's shared memory.
 pub(crate) const MEMORY: &str = "/dev/shm";
-/// The magic number of a file system in memory: `TMPFS_MAGIC` of statfs(2).
+/// Magic number of a file system in memory: `TMPFS_MAGIC` of statfs(2).
 const TMPFS: FsWord = 0x0102_1994;
-/// The most bytes of files that are written to memory.
+/// Maximum bytes of files that are kept in memory.
 const MAX_IN_MEMORY: u64 = 64 << 20;
-/// The free bytes that memory must have for that: others use it, too.
+/// Minimum free bytes of that memory, since other programs use it too.
 const FREE_IN_MEMORY: u64 = 4 * MAX_IN_MEMORY;
-/// A file in memory takes whole pages of so many bytes.
+/// Page size in bytes; a file in memory takes whole pages.
 const PAGE: u64 = 4 << 10;
-/// How often a new folder may be taken for a dead process's, between its making and its locking.
+/// Number of attempts to create a folder. Another process may take a new folder for a dead one before it is
+/// locked.
 const MAX_TRIES: u32 = 100;
 
 /// A folder that this process holds.
 #[derive(Debug)]
 pub struct PrivateFolder {
-    // Dropped in this order: the folder is locked until it is gone.
+    // Dropped in this order: the folder stays locked until it is removed.
     folder: TempDir,
     _lock: File,
 }
 
 impl PrivateFolder {
-    /// Makes one in the system's folder for temporary files.
+    /// Creates a folder in the system's folder for temporary files.
     ///
     /// # Errors
-    /// That folder is not there, not writable or full.
+    /// If that folder is missing, not writable or full.
     pub fn new() -> io::Result<Self> {
         Self::make(&std::env::temp_dir())
     }
 
-    /// Makes one in `temp`, and removes those that dead processes have left there.
+    /// Creates a folder in `temp`, and removes those that dead processes have left there.
     ///
     /// # Errors
-    /// `temp` is not there, not writable or full.
+    /// If `temp` is missing, not writable or full.
     pub fn among(temp: &Path) -> io::Result<Self> {
         remove_dead(temp);
         Self::make(temp)
     }
 
-    /// Makes one in `temp`.
+    /// Creates a folder in `temp`.
     pub(crate) fn make(temp: &Path) -> io::Result<Self> {
         for _ in 0..MAX_TRIES {
             let alone = Permissions::from_mode(0o700);
@@ -63,19 +65,18 @@ impl PrivateFolder {
         Err(io::Error::other("new folders vanish from it"))
     }
 
-    /// Makes one for files of these sizes: in memory, if they are few and small and no variable or option says where temporary files belong;
-    /// else in `temp`.
+    /// Creates a folder for files of these sizes. It is in memory if the files are few and small and neither
+    /// a variable nor an option sets the place of temporary files; otherwise in `temp`.
     pub(crate) fn for_files(temp: &Path, sizes: impl Iterator<Item = u64>) -> io::Result<Self> {
         let is_chosen = std::env::var_os("TMPDIR").is_some() || temp != std::env::temp_dir();
         let memory = Path::new(MEMORY);
         if !is_chosen && is_small(sizes) && has_room(memory) {
-            // Whoever may not write there writes elsewhere.
+            // If memory is not writable, `temp` is used.
             return Self::make(memory).or_else(|_| Self::make(temp));
         }
         Self::make(temp)
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -83,18 +84,18 @@ impl PrivateFolder {
 
 impl Drop for PrivateFolder {
     fn drop(&mut self) {
-        // What cannot be removed stays: a later process tries again.
+        // A folder that cannot be removed stays; a later process tries again.
         let _ = remove(self.folder.path());
     }
 }
 
-/// May files of these sizes be written to memory?
+/// Returns true if files of these sizes may be kept in memory.
 fn is_small(sizes: impl Iterator<Item = u64>) -> bool {
     sizes.map(|size| size.div_ceil(PAGE).max(1).saturating_mul(PAGE)).fold(0, u64::saturating_add)
         <= MAX_IN_MEMORY
 }
 
-/// Is this folder in memory, with enough of it free?
+/// Returns true if this folder is in memory and has enough free space.
 fn has_room(memory: &Path) -> bool {
     statfs(memory).is_ok_and(|found| {
         let block = u64::try_from(found.f_bsize).unwrap_or_default();
@@ -102,10 +103,11 @@ fn has_room(memory: &Path) -> bool {
     })
 }
 
-/// Removes a folder, also if programs have left folders in it that their owner may not work in. No link in it is followed.
+/// Removes a folder, even if programs have left folders in it without permissions for their owner. Links are
+/// not followed.
 ///
 /// # Errors
-/// It is not there, or not this user's.
+/// If it is missing, or belongs to another user.
 pub fn remove(folder: &Path) -> io::Result<()> {
     std::fs::remove_dir_all(folder).or_else(|_| {
         open_up(folder)?;
@@ -113,7 +115,7 @@ pub fn remove(folder: &Path) -> io::Result<()> {
     })
 }
 
-/// Lets the owner work in every folder below one.
+/// Gives the owner full permissions for a folder and all folders below it.
 fn open_up(folder: &Path) -> io::Result<()> {
     let mut permissions = folder.symlink_metadata()?.permissions();
     permissions.set_mode(permissions.mode() | 0o700);
@@ -127,8 +129,8 @@ fn open_up(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes this user's folders in `temp` whose processes are dead. One that cannot be removed stays: a later process
-/// tries again.
+/// Removes this user's folders in `temp` whose processes are dead. A folder that cannot be removed stays; a
+/// later process tries again.
 pub(crate) fn remove_dead(temp: &Path) {
     let Ok(entries) = std::fs::read_dir(temp) else { return };
     let is_private = |path: &PathBuf| {
@@ -141,7 +143,7 @@ pub(crate) fn remove_dead(temp: &Path) {
     }
 }
 
-/// Locks a folder of this user's; none if another process holds it, or has just removed it.
+/// Locks a folder of this user; none if another process holds it or has just removed it.
 fn lock(folder: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = match open(folder, flags, Mode::empty()) {
@@ -155,7 +157,7 @@ fn lock(folder: &Path) -> io::Result<Option<File>> {
         Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
         locked => locked?,
     }
-    // Whoever had it may have removed it, between our opening and our locking.
+    // The former holder may have removed it after we opened and before we locked it.
     let is_there = open(folder, flags, Mode::empty()).and_then(fstat).is_ok_and(|there| {
         fstat(&opened).is_ok_and(|mine| (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino))
     });

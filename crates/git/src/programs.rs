@@ -1,28 +1,29 @@
-//! The programs that `PATH` names, without those of a reviewed repository: who wrote what is reviewed does not say what runs.
+//! Search path for programs: the folders of `PATH` without those of a reviewed repository. Authors of
+//! reviewed changes thus cannot choose the programs that run.
 //!
-//! Every program of the machine that Truing starts by its name is found here. What runs in a sandbox finds its programs
-//! there, where `PATH` is another one.
+//! Every host program that Truing starts by name is found here. Programs inside a sandbox have their own
+//! `PATH`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// What is said where a program is not found.
+/// Message for a program that is not found.
 pub const NOT_FOUND: &str =
     "no folder of `PATH` has it (those of the reviewed repository, or not named in full, do not count)";
 
-/// The folders that programs are looked for in.
+/// Folders in which programs are searched.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct SearchPath {
     folders: Vec<PathBuf>,
-    /// The working trees that have no say.
+    /// Working trees whose programs are excluded.
     trees: Vec<PathBuf>,
 }
 
 impl SearchPath {
-    /// Those of `PATH`, without folders that are not named in full (they begin wherever a program happens to stand), and
-    /// without those of the repositories that these paths are in: by whatever link, and in whichever of their working
-    /// trees.
+    /// Takes the folders of `PATH`, with two exceptions. Relative folders are omitted, because they depend on
+    /// the current folder. Folders of the repositories that contain the `reviewed` paths are also omitted,
+    /// through any link and in any of their working trees.
     pub fn of<'a>(path: &OsStr, reviewed: impl IntoIterator<Item = &'a Path>) -> Self {
         let mut trees: Vec<PathBuf> = reviewed.into_iter().flat_map(trees_around).collect();
         trees.sort();
@@ -33,7 +34,7 @@ impl SearchPath {
         Self { folders, ..none }
     }
 
-    /// Where the program of this name is; none: nowhere.
+    /// Finds the program of this name; none if no folder has it.
     pub fn find(&self, name: &Path) -> Option<PathBuf> {
         let is_one = |file: &PathBuf| {
             file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
@@ -42,18 +43,18 @@ impl SearchPath {
         named.filter(is_one).find(|file| !self.is_inside(file))
     }
 
-    /// The working trees of what is reviewed.
+    /// Returns the working trees of the reviewed repositories.
     pub fn trees(&self) -> &[PathBuf] {
         &self.trees
     }
 
-    /// The `PATH` for what is started.
+    /// Returns the value of `PATH` for child processes.
     pub fn path(&self) -> OsString {
-        // Whatever was split can be joined.
+        // Folders that were split from a `PATH` can be joined again.
         std::env::join_paths(&self.folders).unwrap_or_default()
     }
 
-    /// Is it in one of the trees, by its name or behind its links?
+    /// Returns true if the path, as written or after resolving links, is in one of the trees.
     fn is_inside(&self, path: &Path) -> bool {
         let real = path.canonicalize();
         let real = real.as_deref().unwrap_or(path);
@@ -61,16 +62,16 @@ impl SearchPath {
     }
 }
 
-/// The folders in which the files of the repository are that a path is in: its main working tree, and those that are
-/// linked to it. None: it is in no repository.
+/// Returns the working trees of the repository that contains a path: the main one and the linked ones. Empty
+/// if the path is in no repository.
 fn trees_around(path: &Path) -> Vec<PathBuf> {
     let Ok(here) = path.canonicalize() else { return Vec::new() };
     here.ancestors().find(|folder| folder.join(".git").exists()).map(working_trees).unwrap_or_default()
 }
 
-/// The same, for one of its working trees.
+/// Returns all working trees of a repository, given one of them.
 fn working_trees(tree: &Path) -> Vec<PathBuf> {
-    // In a linked one it is a file: `gitdir: MAIN/.git/worktrees/NAME`.
+    // In a linked working tree it is a file: `gitdir: MAIN/.git/worktrees/NAME`.
     let dot_git = tree.join(".git");
     let named = text(&dot_git);
     let named = named.as_deref().and_then(|text| text.strip_prefix("gitdir:"));
@@ -87,7 +88,7 @@ fn working_trees(tree: &Path) -> Vec<PathBuf> {
     all.filter_map(|tree| tree.canonicalize().ok()).collect()
 }
 
-/// The text of a small file; nothing is waited for, and no device is read.
+/// Reads the text of a small regular file, so it never blocks on a pipe or a device.
 fn text(file: &Path) -> Option<String> {
     file.metadata().ok().filter(std::fs::Metadata::is_file)?;
     std::fs::read_to_string(file).ok()
@@ -116,7 +117,7 @@ mod tests {
             fs::write(at(program), "").unwrap();
             fs::set_permissions(at(program), fs::Permissions::from_mode(0o755)).unwrap();
         }
-        // A folder of its own name that is one of the repository's.
+        // A folder outside that links into the repository.
         symlink(at("main/bin"), at("tools")).unwrap();
         let of = |reviewed: &[&str], folders: &[&str]| {
             let path = std::env::join_paths(folders.iter().map(|folder| match *folder {
@@ -134,7 +135,7 @@ mod tests {
         for link in ["main/bin/claude", "linked/bin/claude"] {
             let _ = fs::remove_file(at("links/claude"));
             symlink(at(link), at("links/claude")).unwrap();
-            // Where the command stands, or what it names from outside.
+            // The current folder of the command, or the paths that it names from outside.
             for reviewed in [["main", "outside"], ["main/bin", "outside"], ["outside", "linked"]] {
                 assert_eq!(found(&reviewed, &ours), None, "{reviewed:?}: {link}");
                 let with_one = [&ours[..], &["outside"]].concat();
@@ -147,12 +148,12 @@ mod tests {
         }
         let passed_on = of(&["outside", "main"], &ours);
         assert_eq!(passed_on.path(), at("links"), "what is started gets none of them");
-        // A link to one outside is as good as that one, and elsewhere the repository's own may be named by `PATH`.
+        // A link to an outside program is permitted. In other places, `PATH` may name the repository's own.
         let _ = fs::remove_file(at("links/claude"));
         symlink(at("outside/claude"), at("links/claude")).unwrap();
         assert_eq!(found(&["main"], &["links"]), Some("links/claude".into()));
         assert_eq!(found(&["outside"], &["main/bin"]), Some("main/bin/claude".into()));
-        // What cannot be run is no program.
+        // A file that is not executable is no program.
         fs::set_permissions(at("outside/claude"), fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(found(&["main"], &["outside"]), None);
     }

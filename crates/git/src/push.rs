@@ -1,5 +1,5 @@
-//! Pushing one commit of ours to one branch: what the branch was before is part of what is asked for, so that nobody
-//! else's commits are lost.
+//! Pushes one commit of ours to one branch. The request includes the branch's expected commit, so no commits
+//! of others are lost.
 
 use truing_core::branch_name::is_branch_name;
 use truing_core::id::Sha;
@@ -8,46 +8,47 @@ use truing_core::port::{HaltReason, Permit};
 use crate::command::{GitOutput, clean};
 use crate::{GitError, Remote, UnpushedCommit, network};
 
-/// What came of a push.
+/// Result of a push.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PushOutcome {
-    /// The branch is at the commit, by this push or by one before it.
+    /// The branch is at the commit, by this push or an earlier one.
     Done,
-    /// The branch is not where it was expected: nothing was done.
+    /// The branch is not at the expected commit, and nothing was changed.
     Moved {
-        /// Where it is; none if there is no such branch.
+        /// Current commit of the branch; none if it does not exist.
         now: Option<Sha>,
     },
-    /// The remote does not want it: nothing was done, and the same push comes to the same.
+    /// The remote refuses the push: nothing was changed, and a retry would give the same result.
     Refused {
-        /// Why.
         why: PushRefusal,
-        /// The remote's words, cut and cleaned. Data of others.
+        /// Message of the remote, cut and cleaned. It is foreign data.
         message: String,
     },
-    /// The gate does not let it be made: nothing was done.
+    /// The gate refuses the push, and nothing was changed.
     Halted(HaltReason),
 }
 
-/// Why a remote does not want a push.
+/// Reason for which a remote refuses a push.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum PushRefusal {
-    /// It is the default branch, or the remote protects it by a rule.
+    /// The branch is the default branch, or a rule of the remote protects it.
     Protected,
-    /// The credential may not push there, or not these files (workflows).
+    /// The credential lacks the permission for this branch or these files (workflows).
     Permission,
-    /// A hook of the remote declined, or its reason is not known to us.
+    /// A hook of the remote declined, or the reason is unknown to us.
     Hook,
 }
 
 impl UnpushedCommit {
-    /// Pushes the commit to this branch, which must be at `expected` (none: must not be there), whatever commits that
-    /// takes from it. Never to the remote's default branch. The gate of the permit is asked right before.
+    /// Pushes the commit to this branch, which must be at `expected` (none: must not exist). Commits of the
+    /// branch may be dropped by this. It never pushes to the remote's default branch. The permit's gate is
+    /// checked right before.
     ///
     /// # Errors
-    /// [`GitError::BadBranch`]; [`GitError::Unauthorized`], [`GitError::RemoteMissing`], [`GitError::TimedOut`] and
-    /// whatever else git says. The push may have been done all the same if the connection broke or the time was up:
-    /// ask for the branch's tip ([`crate::Mirror::branch_tip`]), or push again, which comes to the same.
+    /// [`GitError::BadBranch`]; [`GitError::Unauthorized`], [`GitError::RemoteMissing`],
+    /// [`GitError::TimedOut`] and other failures of git. After a broken connection or a timeout the push may
+    /// have succeeded. Query the branch's tip ([`crate::Mirror::branch_tip`]), or push again, which has the
+    /// same result.
     #[truing_core::boxed_future]
     pub async fn push(
         &self,
@@ -82,7 +83,7 @@ impl UnpushedCommit {
             remote.url(),
         ]);
         let call = call.arg(format!("{}:{reference}", self.sha()));
-        // The remote was asked in between.
+        // Time has passed while the remote was queried, so the gate is checked again.
         if let Err(why) = permit.ask_again().await {
             return Ok(PushOutcome::Halted(why));
         }
@@ -93,7 +94,7 @@ impl UnpushedCommit {
         self.not_pushed(remote, (&reference, expected), finished).await
     }
 
-    /// What a push that failed came to.
+    /// Determines the result of a failed push.
     async fn not_pushed(
         &self,
         remote: &Remote,
@@ -103,11 +104,11 @@ impl UnpushedCommit {
         let rejected = rejection(&finished.stdout, reference);
         let why = match &rejected {
             Some(reason) => refusal(&format!("{reason}; {}", finished.message)),
-            // Refused before it was asked for anything.
+            // The remote refused access before it processed the push.
             None if finished.message.contains("error: 403") => PushRefusal::Permission,
             None => return Err(network::explain(remote, "push", finished)),
         };
-        // Who moves a branch between our look and our push is told by no words that can be relied on.
+        // No reliable message reports that another client moved the branch between our query and our push.
         if rejected.is_some() {
             let now = self.look(remote, reference).await?;
             if let Some(settled) = self.settled(&now, expected) {
@@ -119,7 +120,7 @@ impl UnpushedCommit {
         Ok(PushOutcome::Refused { why, message: message.collect::<Vec<_>>().join("; ") })
     }
 
-    /// Is there nothing left to be done, or nothing that may be?
+    /// Returns the result if the push is already done or no longer permitted.
     fn settled(&self, seen: &RemoteRefs, expected: Option<&Sha>) -> Option<PushOutcome> {
         if seen.tip.as_ref() == Some(self.sha()) {
             return Some(PushOutcome::Done);
@@ -127,7 +128,7 @@ impl UnpushedCommit {
         (seen.tip.as_ref() != expected).then(|| PushOutcome::Moved { now: seen.tip.clone() })
     }
 
-    /// What the remote's default branch is, and where this ref is.
+    /// Queries the remote's default branch and the target of this ref.
     async fn look(&self, remote: &Remote, reference: &str) -> Result<RemoteRefs, GitError> {
         let call = self.view().call("ls-remote").args(["--quiet", "--symref", "--end-of-options"]);
         let call = call.args([remote.url(), "HEAD", reference]);
@@ -138,16 +139,16 @@ impl UnpushedCommit {
     }
 }
 
-/// What a remote says of itself and one branch.
+/// State of a remote and one of its branches.
 struct RemoteRefs {
-    /// The ref of its default branch.
+    /// Ref of the remote's default branch.
     default: Option<String>,
-    /// Where the branch is.
+    /// Commit of the branch; none if it does not exist.
     tip: Option<Sha>,
 }
 
-/// The reason in the line of a porcelain answer that says that the ref was not updated: `!`, tab, `FROM:TO`, tab,
-/// reason.
+/// Extracts the reason from the line of a porcelain output that reports the ref as rejected: `!`, tab,
+/// `FROM:TO`, tab, reason.
 fn rejection(answer: &[u8], reference: &str) -> Option<String> {
     let to = format!(":{reference}");
     answer.split(|byte| *byte == b'\n').find_map(|line| {
@@ -157,8 +158,8 @@ fn rejection(answer: &[u8], reference: &str) -> Option<String> {
     })
 }
 
-/// What a remote's words mean; the first that is found counts. `GH006` and `GH013` are GitHub's for protected branches
-/// and for rules.
+/// Classifies a remote's message; the first match applies. `GH006` and `GH013` are GitHub's codes for
+/// protected branches and for rules.
 fn refusal(said: &str) -> PushRefusal {
     const WORDS: &[(&str, PushRefusal)] = &[
         ("refusing to allow", PushRefusal::Permission),

@@ -1,4 +1,5 @@
-//! From one head of a branch to the next: what came on top, or what became of its commits when it was rewritten.
+//! Compares two heads of a branch: the commits that were added, or the changes to its commits after a
+//! rewrite.
 
 use truing_core::id::Sha;
 use truing_core::increment::BranchHistory;
@@ -6,12 +7,14 @@ use truing_core::increment::BranchHistory;
 use crate::GitError;
 use crate::view::{IsolatedGitDir, garbled, merge_base};
 
-/// Commits on one side that are told apart; pairing them takes time that grows with their number.
+/// Maximum number of commits on one side that are compared, since pairing takes time that grows with their
+/// number.
 const MAX_COMMITS: usize = 200;
 
 impl IsolatedGitDir {
-    /// How a branch came from `before` to `head`. `bases` are where each left the branch it goes to. None if there
-    /// are too many commits to tell. Both histories must be here.
+    /// Determines the change of a branch from `before` to `now`. Each is a pair of the fork point from the
+    /// target branch and the head. None if there are too many commits to compare. Both histories must be
+    /// here.
     pub(crate) async fn history(
         &self,
         before: (&Sha, &Sha),
@@ -29,7 +32,7 @@ impl IsolatedGitDir {
         }
         let ranges = [before, now].map(|(base, head)| format!("{base}..{head}"));
         let call = self.call("range-diff").args(["--no-patch", "--no-color", "--no-abbrev"]);
-        // Before 2.41 it has no ear for `--no-abbrev`.
+        // Git before 2.41 ignores `--no-abbrev` here.
         let call = call.config("core.abbrev", "no");
         let said = call.args(ranges).arg("--").read().await?;
         let mut rewritten = (vec![], vec![], 0, 0);
@@ -48,8 +51,8 @@ impl IsolatedGitDir {
         Ok(Some(BranchHistory::Rewritten { new, changed, same, gone }))
     }
 
-    /// The commits of `head` that none of these has, newest first, without merges; one more than are told apart at
-    /// most.
+    /// Returns the commits of `head` that are in none of `without`, newest first, without merges. It returns
+    /// at most one more than can be compared.
     pub(crate) async fn commits(&self, without: &[&Sha], head: &Sha) -> Result<Vec<Sha>, GitError> {
         let call = self.call("rev-list").args(["--no-merges", &format!("--max-count={}", MAX_COMMITS + 1)]);
         let call = call.arg(head.as_str()).args(without.iter().map(|sha| format!("^{sha}")));
@@ -59,7 +62,8 @@ impl IsolatedGitDir {
     }
 }
 
-/// What `git range-diff` says of one commit: `1:  ID ! 2:  ID subject`, and the new one if there is one.
+/// Parses a line of `git range-diff`: `1:  ID ! 2:  ID subject`. Returns the mark and the new commit, if
+/// there is one.
 fn pair(line: &[u8]) -> Option<(u8, Option<Sha>)> {
     let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
     let (_, _, fate, _, new) = (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);

@@ -1,4 +1,4 @@
-//! Where a mirror fetches from, and the secret that opens it.
+//! The remote that a mirror fetches from, with its credentials.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::GitError;
 
-/// A repository that a mirror may fetch from. It is checked when it is made, so that every fetch may trust it.
+/// A repository that a mirror may fetch from. It is validated on creation, so every fetch can rely on it.
 #[derive(Clone, Debug)]
 pub struct Remote {
     url: Url,
@@ -16,12 +16,12 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// A remote over https, or over http on loopback. `authorization` is the value of the `Authorization`
-    /// header, as in `Basic …`.
+    /// Creates a remote over https, or over http on loopback. `authorization` is the value of the
+    /// `Authorization` header, as in `Basic …`.
     ///
     /// # Errors
-    /// [`GitError::BadRemote`] for other schemes, for URLs with a user, password, query or fragment (they end
-    /// up in argument lists and logs), and for a header with control characters.
+    /// [`GitError::BadRemote`] for other schemes, for URLs with a user, password, query or fragment (they
+    /// would appear in argument lists and logs), and for a header with control characters.
     pub fn new(url: &str, authorization: Option<SecretString>) -> Result<Self, GitError> {
         let bad = |shown: String, why| GitError::BadRemote { shown, why };
         let Ok(url) = Url::parse(url) else {
@@ -46,7 +46,7 @@ impl Remote {
         Ok(Self { url, authorization })
     }
 
-    /// A repository on this machine, by its absolute path.
+    /// Creates a remote for a repository on this machine, by its absolute path.
     ///
     /// # Errors
     /// [`GitError::BadRemote`] for a path that is not absolute.
@@ -58,22 +58,22 @@ impl Remote {
         Ok(Self { url: Url::from_file_path(path).map_err(refused)?, authorization: None })
     }
 
-    /// The URL, which never holds a credential.
+    /// Returns the URL, which never contains a credential.
     pub fn url(&self) -> &str {
         self.url.as_str()
     }
 
-    /// The only protocol that a fetch may use.
+    /// Returns the only protocol that a fetch may use.
     pub(crate) fn protocol(&self) -> &str {
         self.url.scheme()
     }
 
-    /// The secret header.
+    /// Returns the secret header value.
     pub(crate) fn authorization(&self) -> Option<&SecretString> {
         self.authorization.as_ref()
     }
 
-    /// Git configuration that sends the header to this host, and to no other.
+    /// Renders the git configuration that sends the header to this host, and to no other.
     pub(crate) fn header_config(&self) -> Option<String> {
         let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
         let secret = self.authorization.as_ref()?;
@@ -86,11 +86,11 @@ impl Remote {
     }
 }
 
-/// A remote's URL as it may be shown: without password, query and fragment; the user is kept for ssh, where it
+/// Removes password, query and fragment from a remote's URL for display. The user is kept for ssh, where it
 /// is part of the address.
 pub(crate) fn without_credentials(text: &str) -> String {
     let Some(mut url) = Url::parse(text).ok().filter(Url::has_host) else {
-        // `git@host:path`, or a path. A colon before the `@` is a password in the wrong place.
+        // `git@host:path`, or a path. A colon before the `@` indicates a misplaced password.
         return match text.split_once('@') {
             Some((user, rest)) if user.contains(':') => rest.to_owned(),
             Some(_) | None => text.to_owned(),

@@ -1,4 +1,4 @@
-//! A local repository, read without changing a byte of it and without executing what it holds.
+//! Reads a local repository without changing a byte of it and without executing its content.
 
 mod base;
 mod branch;
@@ -25,9 +25,9 @@ pub use base::{DefaultBase, DefaultBaseSource};
 pub use index::IndexSnapshot;
 pub use worktree::WorktreeDiff;
 
-/// How like an unknown name another must be to be offered instead (Jaro-Winkler, 0 to 1).
+/// Minimum similarity of a name that is suggested for an unknown one (Jaro-Winkler, 0 to 1).
 const NEAR: f64 = 0.8;
-/// How many names are compared for that.
+/// Maximum number of names that are compared for a suggestion.
 const MAX_NAMES: &str = "5000";
 
 /// A repository with a working tree.
@@ -36,15 +36,15 @@ pub struct LocalRepository {
     git: Git,
     layout: RepositoryLayout,
     settings: RepositorySettings,
-    /// The default branch's candidates, best first.
+    /// Candidates for the default branch, best first.
     branches: Vec<base::BranchCandidate>,
     view: IsolatedGitDir,
-    /// Holds the view; gone with the last clone.
+    /// Holds the view; removed with the last clone.
     _private: Arc<PrivateFolder>,
 }
 
 impl Git {
-    /// Opens the repository that `path` is in: its root, a folder below, a linked worktree, a submodule.
+    /// Opens the repository that contains `path`: its root, a folder below, a linked worktree or a submodule.
     ///
     /// # Errors
     /// [`GitError::PathMissing`], [`GitError::NotADirectory`], [`GitError::NotARepository`],
@@ -59,7 +59,7 @@ impl Git {
         }
     }
 
-    /// Opens it as [`Git::open`] does, also if nothing has been committed yet.
+    /// Opens it as [`Git::open`] does, but also without any commit.
     ///
     /// # Errors
     /// As [`Git::open`], without [`GitError::NoCommits`].
@@ -110,24 +110,24 @@ impl Git {
 }
 
 impl LocalRepository {
-    /// The top folder of the working tree.
+    /// Returns the top folder of the working tree.
     pub fn root(&self) -> &Path {
         &self.layout.root
     }
 
-    /// The top folder of the first working tree: the same for all that are linked to it.
+    /// Returns the top folder of the main working tree, which all linked ones share.
     pub fn first_root(&self) -> &Path {
         let git_dir =
             self.layout.objects.parent().filter(|dir| dir.file_name().is_some_and(|name| name == ".git"));
         git_dir.and_then(Path::parent).unwrap_or(&self.layout.root)
     }
 
-    /// Is some of the history missing (`git clone --depth`)?
+    /// Returns true if a part of the history is missing (`git clone --depth`).
     pub fn is_shallow(&self) -> bool {
         self.layout.shallow
     }
 
-    /// The commit that was checked out when it was opened.
+    /// Returns the commit that was checked out when the repository was opened.
     ///
     /// # Errors
     /// [`GitError::NoCommits`] if there is none.
@@ -135,32 +135,32 @@ impl LocalRepository {
         self.born_head().ok_or_else(|| GitError::NoCommits(self.layout.root.clone()))
     }
 
-    /// The commit that was checked out when it was opened; none if nothing had been committed yet on the current
-    /// branch.
+    /// Returns the commit that was checked out when the repository was opened; none if the current branch had
+    /// no commit.
     pub fn born_head(&self) -> Option<&Sha> {
         self.layout.head.as_ref()
     }
 
-    /// The tree without entries: what a repository without a commit is compared with.
+    /// Returns the empty tree, with which a repository without a commit is compared.
     ///
     /// # Errors
-    /// None that is expected: git's own constant is an id.
+    /// None in practice: git's own constant is a valid id.
     pub fn empty_tree(&self) -> Result<Sha, GitError> {
         sha("hash-object", self.view.format().empty_tree().as_bytes())
     }
 
-    /// The branch that is checked out; none if HEAD is detached.
+    /// Returns the branch that is checked out; none if HEAD is detached.
     #[truing_core::boxed_future]
     pub async fn branch(&self) -> Result<Option<String>, GitError> {
         let name = self.symbolic_ref("HEAD").await?;
         Ok(name.map(|name| name.strip_prefix("refs/heads/").map_or(name.clone(), str::to_owned)))
     }
 
-    /// The commit that a name stands for: a branch, a tag, an id, `HEAD~2` and the like.
+    /// Resolves a name to a commit: a branch, a tag, an id, `HEAD~2` and the like.
     ///
     /// # Errors
-    /// [`GitError::BadRevision`] for what would be an option, [`GitError::UnknownRevision`] with the nearest
-    /// branch or tag.
+    /// [`GitError::BadRevision`] for text that would be an option, [`GitError::UnknownRevision`] with the
+    /// nearest branch or tag.
     #[truing_core::boxed_future]
     pub async fn resolve(&self, revision: &str) -> Result<Sha, GitError> {
         if revision.is_empty() || revision.starts_with('-') || revision.chars().any(char::is_control) {
@@ -175,23 +175,25 @@ impl LocalRepository {
         Err(GitError::UnknownRevision { revision: revision.to_owned(), near, shallow: self.is_shallow() })
     }
 
-    /// The URL of `origin`, without credentials; none if there was no such remote when it was opened.
+    /// Returns the URL of `origin` without credentials. None if this remote did not exist when the repository
+    /// was opened.
     pub fn remote_url(&self) -> Option<&str> {
         self.settings.origin.as_deref()
     }
 
-    /// The diff between two commits (or a tree, as [`DefaultBase::commit`] may be), in git's own form: with renames, without colours, programs or attributes. It shows of
-    /// a file over [`crate::GitLimits::file_bytes`] that it is changed, as of a binary one, and so of the largest others where
-    /// it would have more than [`crate::GitLimits::diff_bytes`].
+    /// Returns the diff between two commits (or a tree, as [`DefaultBase::commit`] may be) in git's own
+    /// format: with renames, without colours, programs or attributes. A file over
+    /// [`crate::GitLimits::file_bytes`] appears as changed, like a binary one. So do the largest others if
+    /// the diff would exceed [`crate::GitLimits::diff_bytes`].
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] if the names of the files have more than that.
+    /// [`GitError::TooLarge`] if the names of the files exceed that limit.
     #[truing_core::boxed_future]
     pub async fn diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
         self.view.diff(base, head).await.map(|found| found.diff)
     }
 
-    /// That diff, and the files whose lines it does not show.
+    /// Returns the diff of [`LocalRepository::diff`], and the files whose lines it omits.
     ///
     /// # Errors
     /// As [`LocalRepository::diff`].
@@ -200,26 +202,26 @@ impl LocalRepository {
         self.view.diff(base, head).await
     }
 
-    /// The diff between two commits with the lines of every file, however large: git loads them whole. For commands that follow
-    /// lines, on a repository of whoever runs them.
+    /// Returns the diff between two commits with the lines of every file of any size, which git loads whole.
+    /// For commands that track lines, on a repository of the user who runs them.
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] if it has more than [`crate::GitLimits::diff_bytes`].
+    /// [`GitError::TooLarge`] if it exceeds [`crate::GitLimits::diff_bytes`].
     #[truing_core::boxed_future]
     pub async fn whole_diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
         self.view.diff_call().arg(base.as_str()).arg(head.as_str()).arg("--").read().await
     }
 
-    /// The commits of `head` that `base` has not, newest first, without merges; 201 at most.
+    /// Returns the commits of `head` that are not in `base`, newest first, without merges; at most 201.
     ///
     /// # Errors
-    /// [`GitError`]
+    /// Any [`GitError`] of the call.
     #[truing_core::boxed_future]
     pub async fn commits_since(&self, base: &Sha, head: &Sha) -> Result<Vec<Sha>, GitError> {
         self.view.commits(&[base], head).await
     }
 
-    /// Writes a commit's files, or `only` some, below `dest` as plain files: see [`ExportSummary`].
+    /// Writes a commit's files, or those in `only`, below `dest` as plain files: see [`ExportSummary`].
     ///
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if `dest` cannot be written.
@@ -233,7 +235,8 @@ impl LocalRepository {
         self.view.export(sha, dest, only).await
     }
 
-    /// Writes all files of a commit as plain files to a private folder: see [`ExportSummary`]. It is in memory if they are few and small.
+    /// Writes all files of a commit as plain files to a private folder: see [`ExportSummary`]. Few and small
+    /// files are kept in memory.
     ///
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here, [`GitError::Io`] if the files cannot be written.
@@ -242,7 +245,7 @@ impl LocalRepository {
         self.view.export_all(sha).await
     }
 
-    /// The files of a commit that are these paths, or in folders of these names, without their content.
+    /// Lists the files of a commit with these paths or in folders of these names, without their content.
     ///
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here.
@@ -251,17 +254,18 @@ impl LocalRepository {
         self.view.list(sha, at).await
     }
 
-    /// The content of a file of a commit, as it is stored; none if there is no such file, or it is no plain one.
+    /// Returns the stored content of a file of a commit; none if it does not exist or is not a plain file.
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] over [`crate::GitLimits::file_bytes`], [`GitError::Failed`] if the commit is not here.
+    /// [`GitError::TooLarge`] over [`crate::GitLimits::file_bytes`], [`GitError::Failed`] if the commit is
+    /// not here.
     #[truing_core::boxed_future]
     pub async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
         self.view.read(sha, path).await
     }
 
-    /// A call on the repository itself, with its configuration: only for subcommands that resolve names and
-    /// walk commits, which run nothing.
+    /// Prepares a call on the repository itself, with its configuration. Only for subcommands that resolve
+    /// names and walk commits, which run nothing.
     fn call(&self, name: &'static str) -> GitCommand {
         self.git.call(name).folder(self.root()).env("GIT_DIR", &self.layout.git_dir)
     }
@@ -271,13 +275,13 @@ impl LocalRepository {
         let finished = call.arg(format!("{revision}^{{commit}}")).run().await?;
         match finished.code() {
             Some(0) => sha("rev-parse", &finished.stdout).map(Some),
-            // 1: no such name; 128: not even the form of one, or ambiguous.
+            // 1: unknown name; 128: invalid form, or ambiguous.
             Some(1 | 128) => Ok(None),
             Some(_) | None => Err(finished.failure("rev-parse")),
         }
     }
 
-    /// The full name of the ref that a symbolic one points to.
+    /// Returns the full name of the target of a symbolic ref.
     async fn symbolic_ref(&self, name: &str) -> Result<Option<String>, GitError> {
         let finished = self.call("symbolic-ref").args(["--quiet", name]).run().await?;
         if finished.code() == Some(1) {

@@ -1,13 +1,13 @@
-//! A git folder of our own: the skeleton of a mirror, and the private view of a local repository.
+//! Git folders of our own: the structure of a mirror, and the private view of a local repository.
 //!
 //! A view borrows a repository's objects (`objects/info/alternates`) and nothing else. Its configuration is
-//! ours, it has no hooks, no `info/attributes`, no remotes, and what is written (the objects of a working
-//! tree's diff) stays in it. So a hostile repository's `filter.*`, `diff.*`, `core.fsmonitor`, `include.path`
-//! and whatever git may add one day are not overridden one by one: they are never loaded.
+//! ours, and it has no hooks, no `info/attributes` and no remotes. New objects, such as those of a working
+//! tree's diff, stay in it. Settings of a hostile repository (`filter.*`, `diff.*`, `core.fsmonitor`,
+//! `include.path` and future ones) are thus never loaded, instead of being overridden one by one.
 //!
-//! A view has no attributes, and git is told to read them from the empty tree (`GIT_ATTR_SOURCE`), whatever a
-//! version of it would look at in a folder without a working tree: a head cannot hide its changes by calling
-//! its files binary.
+//! A view has no attributes, and git is instructed to read them from the empty tree (`GIT_ATTR_SOURCE`). This
+//! holds for every version of git, in a folder without a working tree too. A head therefore cannot hide its
+//! changes by declaring its files binary.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -20,7 +20,7 @@ use truing_core::outcome::UnreviewedFile;
 use crate::command::{GitCommand, clean};
 use crate::{Git, GitError};
 
-/// What ids are made with.
+/// Hash algorithm of object ids.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ObjectFormat {
     Sha1,
@@ -28,7 +28,7 @@ pub(crate) enum ObjectFormat {
 }
 
 impl ObjectFormat {
-    /// From git's own word.
+    /// Parses git's name of the algorithm.
     pub(crate) fn parse(word: &str) -> Option<Self> {
         match word {
             "sha1" => Some(Self::Sha1),
@@ -37,7 +37,7 @@ impl ObjectFormat {
         }
     }
 
-    /// The id of the tree without entries, which git knows without having it.
+    /// Returns the id of the empty tree, which git knows without storing it.
     pub(crate) fn empty_tree(self) -> &'static str {
         match self {
             Self::Sha1 => "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
@@ -55,7 +55,7 @@ impl ObjectFormat {
     }
 }
 
-/// How diffs are made: no program, no attribute and no configuration has a say.
+/// Flags of every diff: they disable programs, attributes and configuration.
 const DIFF_FLAGS: &[&str] = &[
     "--no-color",
     "--no-ext-diff",
@@ -68,69 +68,68 @@ const DIFF_FLAGS: &[&str] = &[
     "--ignore-submodules=none",
 ];
 
-/// The difference between two commits.
+/// Difference between two commits.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CommitDiff {
-    /// The diff, in git's own form. It shows of a file that is too large that it is changed, as of a binary one.
+    /// Diff in git's own format. A file that is too large appears as changed, like a binary one.
     pub diff: Vec<u8>,
-    /// Files that are there and whose lines it does not show, in path order: texts that are too large, and paths that no
-    /// index can have.
+    /// Existing files whose lines it omits, in path order: text files that are too large, and paths that an
+    /// index cannot contain.
     pub skipped: Vec<UnreviewedFile>,
 }
 
-/// A git folder of our own, and how to read from it.
+/// A git folder of our own, with the calls that read from it.
 #[derive(Clone, Debug)]
 pub(crate) struct IsolatedGitDir {
     git: Git,
     dir: PathBuf,
     format: ObjectFormat,
-    /// May objects be missing?
+    /// True if objects may be missing.
     partial: bool,
 }
 
 impl IsolatedGitDir {
-    /// Uses a folder that [`lay_out`] has made.
+    /// Uses a folder that [`lay_out`] has created.
     pub(crate) fn new(git: Git, dir: PathBuf, format: ObjectFormat) -> Self {
         Self { git, dir, format, partial: false }
     }
 
-    /// Of a repository that may have been cloned without some objects: a call that misses one says so.
+    /// Sets if the source repository may lack objects (a partial clone). A call that misses one then reports
+    /// this.
     pub(crate) fn of_partial_clone(self, partial: bool) -> Self {
         Self { partial, ..self }
     }
 
-    /// The git program.
     pub(crate) fn git(&self) -> &Git {
         &self.git
     }
 
-    /// The folder.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// What ids are made with.
     pub(crate) fn format(&self) -> ObjectFormat {
         self.format
     }
 
-    /// A call in this folder, without attributes.
+    /// Prepares a call in this folder, without attributes.
     pub(crate) fn call(&self, name: &'static str) -> GitCommand {
         self.call_with_attributes(name).env("GIT_ATTR_SOURCE", self.format.empty_tree())
     }
 
-    /// A call in this folder that heeds the attributes of a working tree (line ends; programs are unknown).
+    /// Prepares a call in this folder that applies the attributes of a working tree (line ends; programs are
+    /// not configured).
     pub(crate) fn call_with_attributes(&self, name: &'static str) -> GitCommand {
         self.git.call(name).folder(&self.dir).env("GIT_DIR", &self.dir).of_partial_clone(self.partial)
     }
 
-    /// The store of this folder's objects.
+    /// Returns the object store of this folder.
     pub(crate) fn store(&self) -> PathBuf {
         self.dir.join("objects")
     }
 
-    /// Copies what these revisions hold from another store of objects into the one of this folder, or into `store`: as one
-    /// pack, which appears whole. A revision after `^` is there already, with all below it.
+    /// Copies the objects of these revisions from another store into `store`, as one pack that becomes
+    /// visible at once. A revision after `^` is already there, with all below it.
     pub(crate) async fn copy_objects(
         &self,
         from: &Path,
@@ -139,19 +138,19 @@ impl IsolatedGitDir {
     ) -> Result<(), GitError> {
         let call = self.call("pack-objects").env("GIT_OBJECT_DIRECTORY", store);
         let call = call.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", in_list(from));
-        // What is stored as a difference stays one; to look for others would take longer than the copy.
+        // Existing deltas are kept. A search for better ones would take longer than the copy.
         let call = call.args(["--revs", "--quiet", "--non-empty", "--delta-base-offset", "--window=0"]);
         let call = call.arg(store.join("pack/pack")).config("core.fsync", fsync).at_length();
         call.input(format!("{}\n", revisions.join("\n")).into_bytes()).read().await.map(drop)
     }
 
-    /// `git diff`, without the sides.
+    /// Prepares `git diff` without its two sides.
     pub(crate) fn diff_call(&self) -> GitCommand {
         self.call("diff").args(DIFF_FLAGS).output(self.git.limits().diff_bytes)
     }
 }
 
-/// A path as git reads it in a variable that lists several: quoted, so that no letter of it ends it.
+/// Quotes a path for an environment variable that lists several.
 fn in_list(path: &Path) -> OsString {
     let escaped = path.as_os_str().as_encoded_bytes().iter().flat_map(|byte| match byte {
         b'"' | b'\\' => vec![b'\\', *byte],
@@ -160,16 +159,16 @@ fn in_list(path: &Path) -> OsString {
     OsString::from_vec([b'"'].into_iter().chain(escaped).chain([b'"']).collect())
 }
 
-/// Makes the files of a git folder, in a folder that must exist.
+/// Creates the files of a git folder in an existing folder.
 pub(crate) fn lay_out(dir: &Path, format: ObjectFormat) -> Result<(), GitError> {
     make_objects(dir)?;
     make(dir.join("refs"))?;
     write(&dir.join("config"), format.config().as_bytes())?;
-    // Last: without it, it is no git folder.
+    // Written last: without it, the folder is no git folder.
     write(&dir.join("HEAD"), b"ref: refs/heads/none\n")
 }
 
-/// Makes an empty store of objects, `dir/objects`.
+/// Creates an empty object store, `dir/objects`.
 pub(crate) fn make_objects(dir: &Path) -> Result<(), GitError> {
     make(dir.join("objects/info"))?;
     make(dir.join("objects/pack"))
@@ -177,7 +176,7 @@ pub(crate) fn make_objects(dir: &Path) -> Result<(), GitError> {
 
 /// Lets `dir/objects` borrow from another store.
 pub(crate) fn borrow(dir: &Path, objects: &Path) -> Result<(), GitError> {
-    // Quoted as git quotes names, which is how it reads this file.
+    // Git expects names in this file in its own quoting.
     let name = RepoPath::from_bytes(objects.as_os_str().as_encoded_bytes());
     write(&dir.join("objects/info/alternates"), format!("{name}\n").as_bytes())
 }
@@ -186,7 +185,6 @@ fn make(path: PathBuf) -> Result<(), GitError> {
     std::fs::create_dir_all(&path).map_err(|source| GitError::Io { doing: "cannot make", path, source })
 }
 
-/// Writes a small file.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), GitError> {
     std::fs::write(path, bytes).map_err(|source| GitError::Io {
         doing: "cannot write",
@@ -195,7 +193,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), GitError> {
     })
 }
 
-/// The best common ancestor of two commits, by a call prepared for `merge-base`.
+/// Returns the best common ancestor of two commits, by a call prepared for `merge-base`.
 pub(crate) async fn merge_base(call: GitCommand, a: &Sha, b: &Sha) -> Result<Option<Sha>, GitError> {
     let finished = call.arg(a.as_str()).arg(b.as_str()).run().await?;
     if finished.code() == Some(1) && finished.stdout.is_empty() {
@@ -204,13 +202,13 @@ pub(crate) async fn merge_base(call: GitCommand, a: &Sha, b: &Sha) -> Result<Opt
     sha("merge-base", &finished.success("merge-base")?).map(Some)
 }
 
-/// The id that an answer consists of.
+/// Parses an output that consists of one id.
 pub(crate) fn sha(call: &'static str, answer: &[u8]) -> Result<Sha, GitError> {
     let text = std::str::from_utf8(answer).unwrap_or_default();
     Sha::parse(text.trim_end()).map_err(|_| garbled(call, answer))
 }
 
-/// The error for an answer that is not understood.
+/// Returns the error for an output of unknown format.
 pub(crate) fn garbled(call: &'static str, answer: &[u8]) -> GitError {
     GitError::Garbled { call, answer: clean(answer, None) }
 }

@@ -1,5 +1,6 @@
-//! Does a fix change what code does? Not one that changes white space, line breaks, comments, or what a local variable
-//! is called. Text is compared with text: of what is not understood a change counts.
+//! Determines if a fix changes the behaviour of code. Changes of white space, line breaks, comments and names
+//! of local variables do not count. Text is compared with text; in code that is not understood, every change
+//! counts.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +8,22 @@ use super::language::{LanguageRules, TestExtent};
 use super::scan::{ScannedText, is_word};
 use super::version::{FileRewrite, FileVersion, language_of};
 
-/// Signs that mean something else when they stand apart; longer ones first.
+/// Operators that change their meaning if their characters are separated; longer ones first.
 const SIGNS: [&str; 23] = [
     "===", "!==", "...", "**=", "//=", "==", "!=", "<=", ">=", "+=", "-=", "*=", "/=", "%=", "|=", "&=",
     "**", "//", "->", "=>", ":=", "::", "&&",
 ];
-/// Words after which a bracket is no call's.
+/// Words after which a bracket begins no call.
 const KEYWORDS: [&str; 17] = [
     "return", "in", "yield", "and", "or", "not", "if", "else", "elif", "while", "assert", "await", "del",
     "is", "lambda", "raise", "for",
 ];
-/// Words that say that a name is a local variable's; what a line's end follows is another statement in some languages.
+/// Words that show that a name is a local variable. After the words in `ENDS`, a line break begins a new
+/// statement in some languages.
 const BINDS: [&str; 5] = ["for", "let", "const", "var", "mut"];
 const ENDS: [&str; 5] = ["return", "throw", "yield", "break", "continue"];
 
-/// A word, a sign, a string, or where a line begins that indentation counts for.
+/// A word, an operator, a string, or the start of a line whose indentation matters.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum SourceToken<'a> {
     Word(&'a str),
@@ -30,17 +32,18 @@ enum SourceToken<'a> {
     Line(usize),
 }
 
-/// A token, and how many brackets are open where it stands.
+/// A token with the number of brackets open at it.
 type NestedToken<'a> = (SourceToken<'a>, usize);
 
-/// Is a rewritten file the same, but for what changes nothing of what its code does?
+/// Returns true if a rewritten file is the same except for changes that do not affect its code.
 pub fn alike(rewrite: &FileRewrite<'_>) -> bool {
     let (Some(before), Some(after)) = (&rewrite.before, &rewrite.after) else { return false };
     let (Some(was), Some(is)) = (CodeText::of(before), CodeText::of(after)) else { return false };
     before.path == after.path && is_renamed(&was.tokens(), &is.tokens())
 }
 
-/// Do these lines, first and last, of a file hold code? Of a file that is not understood all do.
+/// Returns true if these lines of a file, first to last, contain code. In a file that is not understood,
+/// every line counts as code.
 pub fn holds_code(version: &FileVersion<'_>, (first, last): (u32, u32)) -> bool {
     let Some(code) = CodeText::of(version) else { return true };
     let line = |line: u32| usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -109,18 +112,19 @@ impl CodeText {
     }
 }
 
-/// Does a line go on below, because it says so?
+/// Returns true if the line explicitly continues on the next one.
 fn rest_continues(text: &str, end: usize) -> bool {
     text.get(..end).is_some_and(|before| before.ends_with('\\'))
 }
 
-/// The part that was read so far.
+/// State of the tokeniser.
 #[derive(Default)]
 struct TokenBuilder<'a> {
     tokens: Vec<NestedToken<'a>>,
-    /// Of each open bracket: is it a call's, or no round one, and how many commas stand in it?
+    /// For each open bracket: true if it belongs to a call or is not a round one, and the number of commas in
+    /// it.
     open: Vec<(bool, usize)>,
-    /// How far the lines are indented that this one stands in.
+    /// Indentations of the enclosing lines.
     indents: Vec<usize>,
 }
 
@@ -129,7 +133,7 @@ impl<'a> TokenBuilder<'a> {
         self.tokens.last().map(|(token, _)| token)
     }
 
-    /// A line that is indented so far.
+    /// Begins a line with this indentation.
     fn begin(&mut self, indent: usize) {
         while self.indents.last().is_some_and(|outer| *outer > indent) {
             self.indents.pop();
@@ -157,7 +161,7 @@ impl<'a> TokenBuilder<'a> {
                 let is_last = self.last() == Some(&SourceToken::Sign(","));
                 let before = self.tokens.len().checked_sub(2).and_then(|at| self.tokens.get(at));
                 let is_alone = before.is_some_and(|(token, _)| *token == SourceToken::Sign(","));
-                // A comma before the end changes nothing, but in a tuple of one.
+                // A trailing comma changes nothing, except in a tuple of one element.
                 if is_last && !is_alone && (is_free || commas > 1) {
                     self.tokens.pop();
                 }
@@ -173,7 +177,7 @@ impl<'a> TokenBuilder<'a> {
     }
 }
 
-/// Are both the same, local variables' names apart?
+/// Returns true if both are the same except for the names of local variables.
 fn is_renamed(was: &[NestedToken<'_>], is: &[NestedToken<'_>]) -> bool {
     if was.len() != is.len() {
         return false;
@@ -201,7 +205,7 @@ fn is_renamed(was: &[NestedToken<'_>], is: &[NestedToken<'_>]) -> bool {
     renamed.filter_map(|(before, _)| places.get(before)).all(|places| is_local(was, places))
 }
 
-/// Is the name that stands in these places that of a local variable, and of nothing that others may know by it?
+/// Returns true if the name at these positions is only that of a local variable, invisible to other code.
 fn is_local(tokens: &[NestedToken<'_>], places: &[usize]) -> bool {
     let token = |at: usize| tokens.get(at).map(|(token, _)| token);
     let is = |token: Option<&SourceToken<'_>>, signs: &[&str]| matches!(token, Some(SourceToken::Sign(sign)) if signs.contains(sign));

@@ -1,9 +1,10 @@
-//! Answers that code has ready for its tests: values of theirs that it newly compares with or keeps in a table, patterns that
-//! find their files, and fixed dates that change what it does.
+//! Detects special answers for tests in code. These are values of the tests that code newly compares with or
+//! keeps in a table, patterns that find the tests' files, and fixed dates that change behaviour.
 //!
-//! Honest fixes have such values, too, so people are told and the fix is not refused. Of a value that only tests of the fix
-//! itself use, they are told if the code gives what those tests expect for it ([`own`]). What is tested in another spelling (a
-//! value over several statements, a constant that is compared elsewhere) is not seen.
+//! Honest fixes have such values, too, so a match is only reported and does not refuse the fix. A value that
+//! only the fix's own tests use is reported if the code gives the result that those tests expect for it
+//! ([`own`]). Tests in another form (a value over several statements, a constant that is compared elsewhere)
+//! are not detected.
 
 mod own;
 
@@ -21,31 +22,31 @@ use super::weakening::{FindingSubject, Weakening, WeakeningKind};
 use truing_core::glob::is_bounded;
 use truing_core::line::clean;
 
-/// What the tests of a repository are, as far as it was looked for.
+/// Tests of a repository, as far as they were searched.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RepositoryTests<'a> {
     /// All files of the commit before the fix.
     pub paths: &'a [RepoPath],
-    /// Files of it in which [`sought`] texts stand.
+    /// Files of that commit that contain the [`sought`] texts.
     pub files: &'a [FileVersion<'a>],
 }
 
-/// Characters of a text that says enough to be one test's alone.
+/// Minimum characters of a text that is specific to one test.
 const LEAST_LETTERS: usize = 4;
 
-/// Digits of a whole number that does.
+/// Minimum digits of a whole number that is specific to one test.
 const LEAST_DIGITS: usize = 4;
 
-/// Texts that are looked for in the tests.
+/// Maximum number of texts that are searched in the tests.
 const MAX_SOUGHT: usize = 64;
 
-/// Bytes of a file of data that is looked at.
+/// Maximum bytes of a data file that is examined.
 const MAX_DATA: usize = 64 << 10;
 
-/// Bytes of one of them.
+/// Maximum bytes of a searched text.
 const MAX_TEXT: usize = 200;
 
-/// Words of a line that decides by a value.
+/// Substrings of a line that decides by a value.
 const DECIDES: &[&str] = &[
     "==",
     "!=",
@@ -72,10 +73,10 @@ const DECIDES: &[&str] = &[
     ".get(",
 ];
 
-/// Words of a line that looks for files.
+/// Substrings of a line that searches for files.
 const LOOKS: &[&str] = &["glob", "Glob", "walk", "Walk", "match", "Match", "readdir", "scandir", "list"];
 
-/// What tells the time.
+/// Calls that read the clock.
 const CLOCKS: &[&str] = &[
     "time.time(",
     "time.time_ns(",
@@ -95,26 +96,26 @@ const CLOCKS: &[&str] = &[
     "Timestamp::now(",
 ];
 
-/// Above this a number is taken for seconds since 1970, and a date of our days.
+/// Minimum of a number that counts as seconds since 1970 and as a present-day date.
 const LEAST_SECONDS: u64 = 1_000_000_000;
 
-/// Years that a fixed date of our days has.
+/// Years of a fixed present-day date.
 const YEARS: Range<u64> = 2000..2200;
 
-/// What of a fix is to be looked for in the tests.
+/// Texts of a fix that are to be searched in the tests.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TestSearch {
-    /// Does it bring any value outside of tests? If not, [`answers`] finds nothing.
+    /// True if the fix adds any value outside tests. If false, [`answers`] finds nothing.
     pub has_news: bool,
-    /// Values that it decides by, without their quotes, on one line each; at most 64.
+    /// Values on which the code's decisions depend, without their quotes, each on one line; at most 64.
     pub texts: Vec<String>,
 }
 
-/// What of this fix is to be looked for in the tests.
+/// Returns the texts of this fix that are to be searched in the tests.
 pub fn sought(rewrites: &[FileRewrite<'_>]) -> TestSearch {
     let rewrites = looked_at(rewrites);
     let values: Vec<CodeLiteral> = rewrites.iter().flat_map(news).collect();
-    // As tests may have it, and as the fix spells it.
+    // Both the form in tests and the spelling in the fix.
     let spelled = |value: &CodeLiteral| {
         let is_number = !value.text.contains(['"', '\'', '`']);
         [Some(bare(&value.text)), is_number.then(|| value.text.clone())]
@@ -126,12 +127,12 @@ pub fn sought(rewrites: &[FileRewrite<'_>]) -> TestSearch {
     TestSearch { has_news: !values.is_empty(), texts: texts.into_iter().take(MAX_SOUGHT).collect() }
 }
 
-/// Those that are not too large to be looked at.
+/// Returns the files that are small enough to be examined.
 fn looked_at<'a>(rewrites: &[FileRewrite<'a>]) -> Vec<FileRewrite<'a>> {
     rewrites.iter().copied().filter(|rewrite| !rewrite.is_large()).collect()
 }
 
-/// What this fix has ready for the tests of the repository, to tell people.
+/// Returns the answers of this fix for the repository's tests, to be reported.
 pub fn answers(
     rewrites: &[FileRewrite<'_>],
     about: &BTreeSet<FindingSubject>,
@@ -173,23 +174,23 @@ pub fn answers(
     found
 }
 
-/// A string or a number that a fix brings.
+/// A string or a number that a fix adds.
 struct CodeLiteral {
-    /// As it is written, with its quotes.
+    /// Source text with its quotes.
     text: String,
-    /// The line that it stands in, as it is told: many values may stand in one that is long.
+    /// Line that contains it, cut for display, since a long line may contain many values.
     line: String,
-    /// Does the code decide by it, and does it say enough to be a test's?
+    /// True if the code decides by it and it is specific enough for a test.
     is_deciding: bool,
-    /// Does the code look for files where it stands?
+    /// True if the code searches for files at this place.
     is_looked_for: bool,
-    /// Is it a date that is compared with the clock?
+    /// True if it is a date that is compared with the clock.
     is_dated: bool,
-    /// The input that the code has a case for where it stands, and what it gives for that.
+    /// Input for which the code has a special case at this place, with its result.
     special: Option<SpecialCase>,
 }
 
-/// Values of lines outside of tests that were not there before, in no line.
+/// Returns the values outside tests that no line contained before.
 fn news(rewrite: &FileRewrite<'_>) -> Vec<CodeLiteral> {
     let Some(after) = rewrite.after.filter(|after| !is_test_side(after.path)).map(FileSide::new) else {
         return Vec::new();
@@ -199,7 +200,7 @@ fn news(rewrite: &FileRewrite<'_>) -> Vec<CodeLiteral> {
     values(&after).into_iter().filter(|value| !were.contains(&value.text)).collect()
 }
 
-/// All values outside of tests.
+/// Returns all values outside tests.
 fn values(half: &FileSide) -> Vec<CodeLiteral> {
     let Some(scanned) = half.read.as_ref().map(|read| &read.scanned) else { return data(half) };
     let outside = half.outside();
@@ -215,12 +216,12 @@ fn values(half: &FileSide) -> Vec<CodeLiteral> {
         let is_named =
             before.ends_with('=') && !["==", "!=", "<=", ">="].iter().any(|sign| before.ends_with(sign));
         let is_compared = DECIDES.iter().any(|word| code.contains(word));
-        // A name with its value in a table is what tables are for.
+        // A named value in a table is a normal use of tables.
         let is_case = !is_named
             && (is_compared
                 || own::is_equality(code)
                 || is_key && text.starts_with(|letter: char| letter.is_ascii_digit()));
-        // Several values side by side are a list of what is let through.
+        // Several adjacent values form a list of permitted values.
         let decides = is_key
             || is_listed(before, after)
             || before.ends_with("return")
@@ -239,7 +240,8 @@ fn values(half: &FileSide) -> Vec<CodeLiteral> {
     strings.chain(numbers).map(value).collect()
 }
 
-/// Words of a file of data: each may be an answer, for the code that reads it decides by them.
+/// Returns the words of a data file. Each may be an answer, because the code that reads the file decides by
+/// them.
 fn data(half: &FileSide) -> Vec<CodeLiteral> {
     let is_prose = [".md", ".rst", ".adoc"].iter().any(|ending| half.path.ends_with(ending));
     if is_prose || half.text.len() > MAX_DATA || half.text.contains('\0') {
@@ -260,7 +262,7 @@ fn data(half: &FileSide) -> Vec<CodeLiteral> {
     half.text.lines().flat_map(words).collect()
 }
 
-/// Where numbers stand in code.
+/// Finds the positions of numbers in code.
 fn numbers<'c>(code: &'c str, range: &Range<usize>) -> impl Iterator<Item = Range<usize>> + 'c {
     let bytes = code.as_bytes();
     let is_part = |byte: u8| is_word(byte) || byte == b'.';
@@ -286,12 +288,12 @@ fn numbers<'c>(code: &'c str, range: &Range<usize>) -> impl Iterator<Item = Rang
     })
 }
 
-/// Does a value stand between brackets and commas?
+/// Returns true if a value is between brackets and commas.
 fn is_listed(before: &str, after: &str) -> bool {
     before.ends_with(['[', ',', '{', '(']) && after.starts_with([',', ']', '}'])
 }
 
-/// Is what follows compared with, in a line that compares several things with numbers?
+/// Returns true if the next value is compared in a line that compares several numbers.
 fn is_of_row(code: &str, before: &str) -> bool {
     let is_number = |rest: &str| {
         rest.trim_start_matches(['=', ' ', '-']).starts_with(|letter: char| letter.is_ascii_digit())
@@ -301,7 +303,7 @@ fn is_of_row(code: &str, before: &str) -> bool {
     before.trim_end_matches([' ', '-']).ends_with("==") && compared.count() > 1
 }
 
-/// Is this value one that few tests have by chance?
+/// Returns true if the value is unlikely to occur in tests by chance.
 fn says_enough(text: &str) -> bool {
     let inner = bare(text);
     if text.contains(['"', '\'', '`']) {
@@ -322,7 +324,7 @@ fn is_date(text: &str) -> bool {
     year.is_some_and(|year| YEARS.contains(&year)) || number.is_some_and(|number| number > LEAST_SECONDS)
 }
 
-/// Is this a pattern of paths that finds files of tests, and no others?
+/// Returns true if this is a path pattern that matches only test files.
 fn finds_tests(text: &str, paths: &[RepoPath]) -> bool {
     if !text.contains(['*', '?', '[']) || !text.contains(['/', '.']) || text.contains(' ') {
         return false;
@@ -343,8 +345,8 @@ fn finds_tests(text: &str, paths: &[RepoPath]) -> bool {
     is_test_side(first) && found.all(is_test_side)
 }
 
-/// The values that tests have in these files: all of a file of tests, and those of the tests in another; of two files with
-/// one path, those of the first.
+/// Returns the values of tests in these files: all values of a test file, and those of the tests in another
+/// file. Of two files with one path the first applies.
 fn values_of<'v>(versions: impl Iterator<Item = FileVersion<'v>>) -> BTreeSet<String> {
     let mut halves: BTreeMap<&RepoPath, FileSide> = BTreeMap::new();
     for version in versions {
@@ -353,7 +355,7 @@ fn values_of<'v>(versions: impl Iterator<Item = FileVersion<'v>>) -> BTreeSet<St
     let mut found = BTreeSet::new();
     for (path, half) in &halves {
         let Some(read) = &half.read else {
-            // Data of tests: each line and word of it may be one.
+            // Data files of tests: each line and word may be a value.
             if is_test_side(path) {
                 let words = half.text.split(['"', '\'', ',', '\n', '\t']);
                 found.extend(words.map(|word| word.trim().to_owned()));
@@ -371,7 +373,7 @@ fn values_of<'v>(versions: impl Iterator<Item = FileVersion<'v>>) -> BTreeSet<St
     found
 }
 
-/// A string without its quotes and the letters before them; a number as people write it.
+/// Returns a string without its quotes and prefix letters; a number in decimal form.
 fn bare(text: &str) -> String {
     let Some(open) = text.find(['"', '\'', '`']) else { return number(text) };
     let quote = text.get(open..).and_then(|rest| rest.chars().next()).unwrap_or('"');
@@ -383,7 +385,7 @@ fn bare(text: &str) -> String {
         .to_owned()
 }
 
-/// A number in decimal digits, whatever the spelling: `0x76C`, `2e3` and `1_900` are 1900, 2000 and 1900.
+/// Converts a number to decimal digits: `0x76C`, `2e3` and `1_900` are 1900, 2000 and 1900.
 fn number(text: &str) -> String {
     let plain = text.replace('_', "").to_ascii_lowercase();
     let of_base = |prefix: &str, base| {

@@ -1,4 +1,4 @@
-//! Named things in a file of tests: definitions, assignments and parameters.
+//! Reads the named things in a test file: definitions, assignments and parameters.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
@@ -7,16 +7,16 @@ use std::rc::Rc;
 use super::bound::{BindingKind, BindingSide, TestBinding, joined, resolved};
 use super::tokens::CodeToken;
 
-/// Words of a definition that are compared.
+/// Maximum number of words of a definition that are compared.
 const MAX_BODY: usize = 300;
 
-/// Words of a pattern that takes a value apart.
+/// Maximum number of words of a destructuring pattern.
 const MAX_PATTERN: usize = 200;
 
-/// Lines of a declaration of several names.
+/// Maximum number of lines of a declaration of several names.
 const MAX_LINES: usize = 20;
 
-/// Reads what has a name in a file.
+/// Reads the bindings of names in a file.
 pub(super) struct NameReader<'s, 'h> {
     side: &'s BindingSide<'h>,
     found: Vec<TestBinding>,
@@ -85,7 +85,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         });
     }
 
-    /// `def NAME`, `fn NAME`, `as NAME`, and the parameters of what has them.
+    /// Reads `def NAME`, `fn NAME`, `as NAME`, and the parameters of functions.
     fn definition(&mut self, at: usize) {
         let side = self.side;
         let Some(word) = side.names.defines.iter().find(|word| side.fits(at, word)) else { return };
@@ -93,7 +93,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
             return;
         }
         let mut next = at + word.split(' ').count();
-        // The receiver of a method of Go; the mark of a generator.
+        // Skips the receiver of a method in Go, and the mark of a generator.
         if *word == "func" && side.is(next, "(") {
             let Some(close) = (next..next + MAX_PATTERN).find(|at| side.is(*at, ")")) else { return };
             next = close + 1;
@@ -122,7 +122,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         }
     }
 
-    /// NamingRules between brackets that open there, or the one before an arrow.
+    /// Reads the names between brackets that open at `open`, or the one before an arrow.
     fn parameters(&mut self, open: usize, arrow: usize) {
         let side = self.side;
         let end = if side.is(open, "(") { side.end(open) } else { arrow };
@@ -151,7 +151,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         }
     }
 
-    /// The words that belong to the definition that begins here.
+    /// Returns the words that belong to the definition at this position.
     fn body(&self, at: usize) -> Range<usize> {
         let side = self.side;
         let Some(read) = &side.half.read else { return at..at };
@@ -172,11 +172,11 @@ impl<'s, 'h> NameReader<'s, 'h> {
         at..at + length.unwrap_or(rest.len())
     }
 
-    /// `NAME = VALUE`, and several of them at once.
+    /// Reads `NAME = VALUE`, and several of them at once.
     fn value(&mut self, at: usize, open: Option<usize>) {
         let side = self.side;
         let first = side.start(at);
-        // `type Line = …` names a type, which has been read as a definition where one may stand for another.
+        // `type Line = …` names a type. It has been read as a definition if one may replace another.
         let is_type = |at: usize| side.tokens.get(at).is_some_and(CodeToken::is_name);
         let type_at = first + usize::from(side.is(first, "export") || side.is(first, "declare"));
         if side.is(type_at, "type") && is_type(type_at + 1) {
@@ -197,7 +197,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
                 .rev()
                 .find(|open| side.is(*open, "{") || side.is(*open, "["))
                 .unwrap_or(close);
-            // In Go no value is taken apart: `seen[name] = true` sets what is in `seen`.
+            // Go has no destructuring: `seen[name] = true` sets an element of `seen`.
             if side.names.endings.contains(&".go") {
                 self.item(at, start..opening);
                 return;
@@ -234,7 +234,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         }
     }
 
-    /// `const NAME: TYPE` as far as its name: commas in a type part no targets.
+    /// Returns `const NAME: TYPE` up to its name, because commas in a type separate no targets.
     fn typed<'t>(&self, targets: &'t [CodeToken]) -> Option<&'t [CodeToken]> {
         let declares = |token: &CodeToken| self.side.names.declares.contains(&&*token.text);
         let words = targets.iter().take_while(|token| declares(token)).count();
@@ -244,7 +244,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         targets.get(..=words).filter(|_| is_typed)
     }
 
-    /// `seen[name] = …`: a field of what stands before the bracket, whichever it is.
+    /// Reads `seen[name] = …` as any field of the value before the bracket.
     fn item(&mut self, at: usize, of: Range<usize>) {
         let side = self.side;
         let of = side.tokens.get(of).unwrap_or_default();
@@ -256,7 +256,8 @@ impl<'s, 'h> NameReader<'s, 'h> {
         self.push(at, format!("{path}.[]"), BindingKind::Value, origin, &text, true);
     }
 
-    /// Do parameters of a function of JavaScript stand between the brackets that open there and hold this `=`?
+    /// Returns true if the bracket at `open` begins the parameters of a JavaScript function and contains this
+    /// `=`.
     fn opens_parameters(&self, open: usize, at: usize) -> bool {
         let side = self.side;
         if !side.names.endings.contains(&".js") || !side.is(open, "(") {
@@ -278,7 +279,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         !is_statement && close.is_some_and(|close| side.is(close + 1, "=>") || side.is(close + 1, "{"))
     }
 
-    /// `var one = 1\n, NAME = …` and `const {NAME = 1} = …`: is the word that declares somewhere before?
+    /// Returns true if a declaring word precedes, as in `var one = 1\n, NAME = …` and `const {NAME = 1} = …`.
     fn is_declared_before(&self, first: usize, open: Option<usize>) -> bool {
         let side = self.side;
         let declares = |at: usize| side.names.declares.iter().any(|declares| side.is(at, declares));
@@ -300,7 +301,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         side.test_at(token.at).is_some_and(|test| side.taken.contains(&(Rc::from(name), test)))
     }
 
-    /// The name that gets a value, and what of the value it gets.
+    /// Returns the name that gets a value, and the part of the value that it gets.
     fn target(&self, target: &[CodeToken], is_taken_apart: bool) -> Option<(String, String)> {
         let declares = self.side.names.declares;
         let skipped = target
@@ -323,7 +324,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
             let rest = target.iter().position(|token| token.is("."))?;
             target = target.get(rest + 1..)?;
         }
-        // A type stands before the name, or after a colon.
+        // A type is before the name, or after a colon.
         let is_typed_before = self.side.names.endings.contains(&".java");
         let path = |tokens: &[CodeToken]| -> String {
             let is_next =
@@ -343,7 +344,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         Some((name, String::new())).filter(|(name, _)| !name.is_empty() && !name.ends_with('.'))
     }
 
-    /// The path that a value begins with.
+    /// Returns the path with which a value begins.
     fn origin(&self, value: &[CodeToken]) -> String {
         let skips =
             |token: &&CodeToken| matches!(&*token.text, "await" | "new" | "&" | "(" | "import" | "mut" | "*");
@@ -358,7 +359,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         }
         let path = self.side.path_of(rest.get(..length).unwrap_or_default());
         let is_new = value.first().is_some_and(|first| first.is("new"));
-        // A class without a name, of its own.
+        // An anonymous class counts as its own.
         let is_anonymous = is_new
             && value.windows(2).any(|pair| matches!(pair, [close, open] if close.is(")") && open.is("{")));
         let path = resolved(&self.side.half.path, &path);

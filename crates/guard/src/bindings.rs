@@ -1,6 +1,7 @@
-//! The meaning of names that tests use, before a fix and after it: imports, definitions, assignments, parameters, and
-//! calls that replace what has a name. A fix that gives such a name another meaning is refused, unless the product itself
-//! has moved or renamed what it stands for. It is left to people where the text does not say what becomes of it.
+//! Compares the meaning of names that tests use, before and after a fix: imports, definitions, assignments,
+//! parameters, and calls that replace named things. A fix that changes the meaning of such a name is refused,
+//! unless the product itself has moved or renamed its target. If the text is inconclusive, the change is
+//! reported to people.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +14,7 @@ use super::version::{FileSide, is_test_side};
 use super::weakening::{Weakening, WeakeningKind};
 use truing_diff::RepoPath;
 
-/// The judgement on a name whose meaning changes.
+/// Judgement on a name whose meaning changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum NameVerdict {
     Free,
@@ -22,12 +23,12 @@ enum NameVerdict {
 }
 use NameVerdict::{Free, Refused, Told};
 
-/// Finds names of tests to which a fix gives another meaning.
+/// Finds names of tests whose meaning a fix changes.
 pub(super) fn rebound(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     let before: Vec<Option<BindingSide<'_>>> =
         files.iter().map(|file| BindingSide::of(file.before.as_ref())).collect();
     let used: Vec<Option<UsedNames>> = before.iter().map(|side| side.as_ref().map(UsedNames::new)).collect();
-    // One for each language, not for each file: every file adds to it.
+    // One set for each language instead of each file, because every file adds to it.
     let mut merged: BTreeMap<&'static [&'static str], UsedNames> = BTreeMap::new();
     for used in used.iter().flatten() {
         merged.entry(used.endings).or_default().add(used);
@@ -35,7 +36,7 @@ pub(super) fn rebound(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     let none = UsedNames::default();
     for (at, file) in files.iter().enumerate() {
         let Some(after) = BindingSide::of(file.after.as_ref()) else { continue };
-        // Tests that have moved to a new file took their names from the one in which they were.
+        // Tests that moved to a new file took their names from their old file.
         let own = before.get(at).is_some_and(Option::is_some).then_some(at);
         let from = own.or_else(|| {
             before.iter().position(|side| side.as_ref().is_some_and(|side| side.shares_tests(&after)))
@@ -45,7 +46,7 @@ pub(super) fn rebound(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
         let mut words: Vec<(String, NameVerdict)> = Vec::new();
         match pair {
             Some((was, used)) => {
-                // What has no tests of its own is there for the tests of other files.
+                // A file without tests of its own serves the tests of other files.
                 let used = if after.tests.is_empty() { all } else { used };
                 let change = BindingChange { files, before: was, after: &after, used };
                 words.extend(change.imports());
@@ -60,7 +61,7 @@ pub(super) fn rebound(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     }
 }
 
-/// A new file beside the tests: may it be taken for what is tested, or change it for other files?
+/// Checks a new file beside the tests: it may be mistaken for tested code, or change it for other files.
 fn brought(
     file: &FilePair<'_>,
     files: &[FilePair<'_>],
@@ -87,7 +88,7 @@ fn brought(
         })
     };
     let is_taken = used.tested.contains(stem) || files.iter().any(is_product);
-    // In Java a class is taken from the folder of tests without a word.
+    // Java imports a class from the test folder implicitly.
     let verdict = if is_taken {
         Refused
     } else if path.ends_with(".java") {
@@ -99,7 +100,7 @@ fn brought(
     words
 }
 
-/// The name under which a file is imported.
+/// Returns the name under which a file is imported.
 fn stem_of(path: &str) -> &str {
     let mut parts = path.rsplit('/');
     let stem = parts.next().and_then(|name| name.split('.').next()).unwrap_or_default();
@@ -140,7 +141,7 @@ impl BindingChange<'_> {
         words
     }
 
-    /// An import of everything that a module has.
+    /// Judges an import of everything in a module.
     fn star(&self, path: &str) -> NameVerdict {
         let has_used = |half: &FileSide| definitions(half, true).any(|name| self.used.free.contains(&name));
         let mut modules = self.halves(|file| file.after.as_ref()).filter(|half| is_named(half, path));
@@ -157,17 +158,17 @@ impl BindingChange<'_> {
         if !was.is_empty() && is_library(path) && was.iter().all(|was| is_library(was)) {
             return Told;
         }
-        // What a library calls so, under a name that the text gave no meaning before.
+        // A library's own name for something, not bound in the text before.
         if was.is_empty() && is_library(path) && last == name && !self.before.binds(name) {
             return Told;
         }
-        // The product may say what a name stands for in two places, if the fix has written neither.
+        // The product may define a name's target in two places, if the fix has written neither.
         let is_same = if was.is_empty() {
             last == name && !self.before.binds(name)
         } else {
             was.iter().any(|was| last_of(was) == last)
         };
-        // A module of the fix has it from where it was, or is another one.
+        // A module of the fix re-exports it from its old place, or is a different module.
         let mut modules = self.halves(|file| file.after.as_ref()).filter(|half| is_named(half, path));
         let is_other = modules.any(|half| {
             let hands_on = was.iter().any(|was| {
@@ -188,7 +189,7 @@ impl BindingChange<'_> {
         self.files.iter().filter_map(side)
     }
 
-    /// Has the fix moved or renamed what this path stood for, in the product, so that it is at the other now?
+    /// Returns true if the fix moved or renamed the target of `was` in the product and it is now at `now`.
     fn is_moved(&self, was: &str, now: &str) -> bool {
         let is_product = |half: &&FileSide| !is_test_side(&RepoPath::from_text(&half.path));
         let defines = |half: Option<&FileSide>, name: &str| {
@@ -244,7 +245,7 @@ impl BindingChange<'_> {
         if was.is_empty() { Refused } else { self.compared(bound, &was) }
     }
 
-    /// A field of something that has a name gets a value.
+    /// Judges an assignment to a field of a named value.
     fn field(&self, bound: &TestBinding, head: &str, was: &[&TestBinding]) -> NameVerdict {
         if matches!(head, "self" | "this" | "cls") {
             let is_read = self.used.chains.contains(&bound.name);
@@ -262,7 +263,8 @@ impl BindingChange<'_> {
             if !is_called || is_new_test {
                 return Free;
             }
-            // Where a field takes the place of no method, it may be an input or what is compared: the text does not say.
+            // A field that replaces no method may be an input or an expected value; the text does not show
+            // this.
             let is_kept_apart = [".go", ".rs"].iter().any(|ending| self.after.names.endings.contains(ending));
             return if is_kept_apart { Told } else { Refused };
         }
@@ -272,7 +274,7 @@ impl BindingChange<'_> {
         if self.used.free.contains(head) { Told } else { Free }
     }
 
-    /// Something that had a name before has it still, and stands for something else.
+    /// Judges a name that still exists but has another target.
     fn compared(&self, bound: &TestBinding, was: &[&TestBinding]) -> NameVerdict {
         if bound.kind == BindingKind::Parameter {
             return Free;
@@ -287,7 +289,7 @@ impl BindingChange<'_> {
         if (bound.is_literal && was_value) || (is_product && !bound.is_literal) { Told } else { Refused }
     }
 
-    /// Calls that replace something, or whose target the text does not name.
+    /// Finds calls that replace something, or whose target the text does not name.
     fn machinery(&self) -> Vec<(String, NameVerdict)> {
         let of = |side: &BindingSide<'_>| {
             side.machinery(|test| test.is_none_or(|test| self.before.tests.contains(test)))
@@ -303,7 +305,7 @@ impl BindingChange<'_> {
     }
 }
 
-/// The module in a path to something in it.
+/// Returns the module in a path to an item.
 fn stem_of_path(path: &str) -> &str {
     let module = path.strip_suffix(last_of(path)).unwrap_or(path);
     last_of(module)
@@ -313,7 +315,7 @@ fn last_of(path: &str) -> &str {
     path.rsplit([' ', '.', '/', ':']).find(|part| !part.is_empty()).unwrap_or_default()
 }
 
-/// Is this the file of a module on that path?
+/// Returns true if this is the file of a module on that path.
 fn is_named(half: &FileSide, path: &str) -> bool {
     let stem = stem_of(&half.path);
     path.split([' ', '.', '/', ':']).any(|part| part == stem)

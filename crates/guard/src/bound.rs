@@ -1,5 +1,5 @@
-//! The names of one file of tests, and what gives them a meaning in it, read by a table ([`naming`](super::naming)). Words,
-//! not grammars: what is read wrongly is read wrongly before a fix and after it.
+//! Reads the names of one test file and their bindings by a table ([`naming`](super::naming)). It matches
+//! words without a grammar; any misreading is the same before and after a fix.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -12,16 +12,16 @@ use super::naming::{NAMES, NamingRules};
 use super::tokens::{CodeToken, folded};
 use super::version::FileSide;
 
-/// Characters before the body of what is for tests.
+/// Maximum characters before the body of a test-only item.
 const MAX_HEAD: usize = 400;
 
-/// Bindings of one name in one test that are compared.
+/// Maximum number of bindings of one name in one test that are compared.
 const MAX_BINDINGS: usize = 200;
 
-/// Words of a statement that are looked at.
+/// Maximum number of words of a statement that are examined.
 const MAX_STATEMENT: usize = 200;
 
-/// The kind of a name's binding.
+/// Kind of a name's binding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum BindingKind {
     Definition,
@@ -29,23 +29,23 @@ pub(super) enum BindingKind {
     Parameter,
 }
 
-/// Something that has a name.
+/// Binding of one name.
 #[derive(Debug)]
 pub(super) struct TestBinding {
-    /// The name, or a path such as `calc . add` without blanks.
+    /// Name, or a path such as `calc . add` without blanks.
     pub name: String,
     pub kind: BindingKind,
-    /// The path for which it stands, as far as it is one.
+    /// Path that it refers to, as far as there is one.
     pub origin: String,
-    /// A digest of all that it stands for.
+    /// Digest of its whole value.
     pub text: u64,
-    /// The test in which it is; none: outside of tests.
+    /// Test that contains it; none outside tests.
     pub test: Option<Rc<str>>,
-    /// Is it outside of the test that gives it, too?
+    /// True if it is also visible outside the test that defines it.
     pub is_shared: bool,
-    /// Is it a value as it is written?
+    /// True if its value is a literal.
     pub is_literal: bool,
-    /// Its line, from 0.
+    /// Line number, from 0.
     pub line: usize,
 }
 
@@ -54,7 +54,7 @@ impl TestBinding {
         self.name.split('.').next().unwrap_or_default()
     }
 
-    /// Everything that makes it the same binding in another version of the file.
+    /// Returns the key that identifies the same binding in another version of the file.
     fn identity(&self) -> BindingIdentity {
         (self.name.clone(), self.test.clone(), self.text, self.kind)
     }
@@ -63,29 +63,29 @@ impl TestBinding {
 /// Name, test, digest and kind of a binding.
 type BindingIdentity = (String, Option<Rc<str>>, u64, BindingKind);
 
-/// One side of a file of tests, by the names in it.
+/// One version of a test file, by the names in it.
 pub(super) struct BindingSide<'h> {
     pub half: &'h FileSide,
     pub names: &'static NamingRules,
-    /// Names that it imports, and their paths.
+    /// Imported names with their paths.
     pub imports: BTreeMap<String, BTreeSet<String>>,
     pub bounds: Vec<TestBinding>,
-    /// The same, by their names and tests.
+    /// Indexes into `bounds` by name and test.
     index: BTreeMap<String, BTreeMap<Option<Rc<str>>, Vec<usize>>>,
     identities: BTreeSet<BindingIdentity>,
-    /// The names of its tests.
+    /// Names of its tests.
     pub tests: BTreeSet<Rc<str>>,
-    /// The names of its tests in their order.
+    /// Names of its tests in order.
     units: Vec<Rc<str>>,
     /// Names that are defined or declared anywhere in it.
     pub declared: BTreeSet<Rc<str>>,
-    /// Names that a test takes from outside to give them a value.
+    /// Outer names to which a test assigns a value.
     pub taken: BTreeSet<(Rc<str>, Rc<str>)>,
     pub tokens: Vec<CodeToken>,
 }
 
 impl<'h> BindingSide<'h> {
-    /// None: it is not on the side of the tests.
+    /// Returns none if the file is not on the side of the tests.
     pub(super) fn of(half: Option<&'h FileSide>) -> Option<Self> {
         let half = half?;
         let read = half.read.as_ref()?;
@@ -146,30 +146,29 @@ impl<'h> BindingSide<'h> {
         self.imports.get(name).into_iter().flatten().map(String::as_str)
     }
 
-    /// Does it say outside of tests what this name stands for?
+    /// Returns true if the file binds this name outside tests.
     pub(super) fn binds(&self, name: &str) -> bool {
         self.imports_of(name).next().is_some() || self.bounds_in(name, &None).next().is_some()
     }
 
-    /// The first bindings of this name in a test, or outside of tests.
+    /// Returns the first bindings of this name in a test, or outside tests.
     pub(super) fn bounds_in(&self, name: &str, test: &Option<Rc<str>>) -> impl Iterator<Item = &TestBinding> {
         let all = self.index.get(name).and_then(|of_name| of_name.get(test)).into_iter().flatten();
         all.take(MAX_BINDINGS).filter_map(|at| self.bounds.get(*at))
     }
 
-    /// Does it have the same binding?
     pub(super) fn has_same(&self, bound: &TestBinding) -> bool {
         self.identities.contains(&bound.identity())
     }
 
-    /// A line, for people.
+    /// Returns the text of a line for display.
     pub(super) fn line(&self, line: usize) -> String {
         let scanned = self.half.read.as_ref().map(|read| &read.scanned);
         let text = scanned.and_then(|scanned| scanned.bare.get(scanned.line(line))).unwrap_or_default();
         text.trim().to_owned()
     }
 
-    /// Is the name given within this test alone?
+    /// Returns true if the name is bound only within this test.
     pub(super) fn is_local(&self, name: &str, test: &Option<Rc<str>>) -> bool {
         self.bounds_in(name, test).any(|bound| !bound.is_shared)
     }
@@ -178,7 +177,7 @@ impl<'h> BindingSide<'h> {
         self.tokens.iter().map(|token| &*token.text)
     }
 
-    /// Is this path the product's own, as far as it shows?
+    /// Returns true if this path belongs to the product, as far as can be determined.
     pub(super) fn is_product(&self, path: &str) -> bool {
         let root = path.split(' ').next().unwrap_or_default();
         let is_word =
@@ -191,14 +190,14 @@ impl<'h> BindingSide<'h> {
         is_word && !is_library && !is_own
     }
 
-    /// The test in which a position of the file is.
+    /// Returns the test at a position of the file.
     pub(super) fn test_at(&self, at: usize) -> Option<Rc<str>> {
         let read = self.half.read.as_ref()?;
         let unit = read.units.partition_point(|unit| unit.start <= at).checked_sub(1)?;
         read.units.get(unit).filter(|of| at < of.end).and_then(|_| self.units.get(unit)).cloned()
     }
 
-    /// Statements in which something is replaced: for good, or in tests that count until they end.
+    /// Finds statements that replace something, permanently or until the end of a test that `counts` accepts.
     pub(super) fn machinery(&self, counts: impl Fn(Option<&str>) -> bool) -> Vec<String> {
         let mut found = Vec::new();
         let mut end = 0;
@@ -229,7 +228,7 @@ impl<'h> BindingSide<'h> {
         self.tokens.get(at).map_or(0, |token| token.line)
     }
 
-    /// The first word of the statement in whose line a word is.
+    /// Returns the first word of the statement on the line of this word.
     pub(super) fn start(&self, at: usize) -> usize {
         let mut start = at;
         while let Some(before) = start.checked_sub(1).filter(|before| at - before < MAX_STATEMENT) {
@@ -242,7 +241,7 @@ impl<'h> BindingSide<'h> {
         start
     }
 
-    /// The end of the statement in which a word is.
+    /// Returns the end of the statement that contains this word.
     pub(super) fn end(&self, at: usize) -> usize {
         let mut depth = 0_usize;
         let mut end = at;
@@ -272,7 +271,7 @@ impl<'h> BindingSide<'h> {
         end
     }
 
-    /// A path of names as what its first name stands for.
+    /// Renders a path of names with its first name resolved through the imports.
     pub(super) fn path_of(&self, words: &[CodeToken]) -> String {
         let path = joined(words);
         let (head, rest) = path.split_once(' ').unwrap_or((path.as_str(), ""));
@@ -281,7 +280,7 @@ impl<'h> BindingSide<'h> {
     }
 }
 
-/// Modules for tests in a file of Rust that has other code.
+/// Returns the test modules in a Rust file that has other code.
 fn inner_tests(half: &FileSide) -> Vec<Range<usize>> {
     let Some(read) = half.read.as_ref().filter(|_| half.path.ends_with(".rs")) else { return Vec::new() };
     let code = &read.scanned.code;
@@ -303,7 +302,7 @@ pub(super) fn joined(tokens: &[CodeToken]) -> String {
     tokens.iter().map(|token| &*token.text).collect::<Vec<_>>().join(" ")
 }
 
-/// A path of files from the root, without the ending of the last.
+/// Resolves a relative path of files from the root, without the ending of the last.
 pub(super) fn resolved(file: &str, path: &str) -> String {
     let (module, rest) = path.split_once(' ').unwrap_or((path, ""));
     if !module.starts_with("./") && !module.starts_with("../") {

@@ -1,8 +1,8 @@
-//! Assertions that a fix changes and that say no less than before.
+//! Assertions that a fix changes without weakening them.
 
 use std::collections::BTreeSet;
 
-/// Matchers, and others that hold for less.
+/// Matchers, each with a stricter one.
 const STRICTER: &[(&str, &str)] = &[
     (".toEqual(", ".toStrictEqual("),
     (".toEqual(", ".toBe("),
@@ -13,7 +13,7 @@ const STRICTER: &[(&str, &str)] = &[
     ("assert.notEqual(", "assert.notStrictEqual("),
 ];
 
-/// The beginnings of assertions that take words for people after what they assert.
+/// Prefixes of assertions that accept a message after their condition.
 const WITH_WORDS: &[&str] = &[
     "assert!(",
     "assert_eq!(",
@@ -24,13 +24,14 @@ const WITH_WORDS: &[&str] = &[
     "self.assertFalse(",
 ];
 
-/// The beginnings of what fails a test in Go: the words behind them are for people.
+/// Prefixes of calls that fail or log a test in Go. Their messages may change.
 const SAYS: &[&str] = &["t.Error", "t.Fatal", "t.Log", "b.Error", "b.Fatal"];
 
-/// The assertions that a fix adds, without blanks, sorted to find those that say no less than one that is gone.
+/// Assertions that a fix adds, without blanks. They are sorted for finding one that is no weaker than a
+/// removed one.
 pub(super) struct NewClaims<'c> {
     all: BTreeSet<&'c str>,
-    /// Those that fail a test in Go, without their words.
+    /// Calls that fail a test in Go, without their messages.
     said: BTreeSet<String>,
 }
 
@@ -41,7 +42,7 @@ impl<'c> NewClaims<'c> {
         Self { all, said }
     }
 
-    /// Does one of them assert all that this does?
+    /// Returns true if one of them asserts at least as much as this one.
     pub(super) fn says_no_less(&self, before: &str) -> bool {
         self.is_stricter(before)
             || self.has_words_more(before)
@@ -50,7 +51,7 @@ impl<'c> NewClaims<'c> {
 
     fn is_stricter(&self, before: &str) -> bool {
         let is_negated = before.contains(".not.") || before.contains("not.to");
-        // What is not equal strictly may be equal.
+        // Values that are not strictly equal may still be equal, so negations are excluded.
         !is_negated
             && STRICTER.iter().any(|(weak, strict)| {
                 before.matches(weak).count() == 1
@@ -58,11 +59,11 @@ impl<'c> NewClaims<'c> {
             })
     }
 
-    /// The same, with words for people at its end.
+    /// Returns true if one of them is the same with a message added.
     fn has_words_more(&self, before: &str) -> bool {
         let inner = match before.strip_suffix(')') {
             Some(inner) if WITH_WORDS.iter().any(|begin| before.starts_with(begin)) => inner,
-            // A statement of Python.
+            // An assert statement of Python.
             _ if before.starts_with("assert") && !before.starts_with("assert(") => before,
             _ => return false,
         };
@@ -72,12 +73,12 @@ impl<'c> NewClaims<'c> {
     }
 }
 
-/// A statement that fails a test in Go, without its words.
+/// Returns a statement that fails a test in Go, without its message.
 fn said(claim: &str) -> Option<String> {
     SAYS.iter().any(|begin| claim.starts_with(begin)).then(|| without_words(claim))
 }
 
-/// A call without its first text.
+/// Removes the first string from a call.
 fn without_words(call: &str) -> String {
     let Some(start) = call.find('"') else { return call.to_owned() };
     let mut is_escaped = false;
@@ -90,7 +91,7 @@ fn without_words(call: &str) -> String {
     format!("{}{rest}", call.get(..start).unwrap_or_default())
 }
 
-/// Is a text in this line, without blanks, said to people only?
+/// Returns true if strings in this line, given without blanks, are only messages for people.
 pub(super) fn is_said(line: &str) -> bool {
     SAYS.iter().any(|begin| line.starts_with(begin))
 }

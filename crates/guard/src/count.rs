@@ -1,8 +1,8 @@
-//! Texts, each as often as it is there.
+//! Compares lists of texts as multisets.
 
 use std::collections::BTreeMap;
 
-/// Of these, what is not among those, each as often as it is missing.
+/// Returns the items of `these` that are not in `those`, counting duplicates.
 pub(super) fn missing<'t>(these: &'t [String], those: &[String]) -> Vec<&'t String> {
     let mut left = counted(those);
     these.iter().filter(|one| !take(&mut left, one)).collect()

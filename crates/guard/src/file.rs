@@ -7,7 +7,7 @@ use super::count::{counted, missing, take};
 use super::version::{FileRewrite, FileSide};
 use super::weakening::{MAX_QUOTE, Weakening, WeakeningKind};
 
-/// A file on both sides.
+/// Both versions of a file.
 pub(super) struct FilePair<'a> {
     pub(super) before: Option<FileSide>,
     pub(super) after: Option<FileSide>,
@@ -29,10 +29,10 @@ impl<'a> FilePair<'a> {
     }
 }
 
-/// Lines of each file that say something, before and after a fix.
+/// Relevant lines of each file, before and after a fix.
 pub(super) type FileLines<'f, 'a> = Vec<(&'f FilePair<'a>, Vec<String>, Vec<String>)>;
 
-/// Those of after that are more than there were; what was in another file of this fix has only moved.
+/// Returns the lines that were added. Lines from another file of this fix have only moved and do not count.
 pub(super) fn more<'f, 'a>(sides: &FileLines<'f, 'a>) -> Vec<(&'f FilePair<'a>, String)> {
     let gone: Vec<String> =
         sides.iter().flat_map(|(_, before, after)| missing(before, after)).cloned().collect();

@@ -1,5 +1,5 @@
-//! Tests that are all there and guard nothing: moved to where no runner looks, in a module that is not compiled, or beside
-//! values that are equal to everything.
+//! Detects tests that exist but guard nothing: moved to where no runner searches, in a module that is not
+//! compiled, or compared with values that equal everything.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,10 @@ use super::unit::compact;
 use super::version::{FileSide, language_of};
 use super::weakening::{Weakening, WeakeningKind};
 
-/// The attribute before a module of tests in Rust.
+/// Attribute before a test module in Rust.
 const FOR_TESTS: &str = "#[cfg(test)]";
 
-/// Systems and processors for which Go compiles a file whose name ends with them.
+/// Systems and processors for which Go compiles a file with that name suffix.
 const PLATFORMS: &[&str] = &[
     "aix",
     "android",
@@ -45,7 +45,7 @@ const PLATFORMS: &[&str] = &[
     "wasm",
 ];
 
-/// Tests whose file had a name that is looked for, and that are in one now that is not.
+/// Finds tests that moved from a file that runners discover to one that they do not.
 pub(super) fn moved_away(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     let of =
         |half: &FileSide| -> BTreeSet<String> { half.units().map(|(_, unit)| unit.name.clone()).collect() };
@@ -65,7 +65,7 @@ pub(super) fn moved_away(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     }
 }
 
-/// Does a runner find tests in a file of this path, on every system?
+/// Returns true if a runner discovers tests in a file of this path on every system.
 fn is_looked_for(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     let Some(language) = language_of(name) else { return false };
@@ -77,7 +77,7 @@ fn is_looked_for(path: &str) -> bool {
         return false;
     }
     let is_go = language.endings.contains(&".go");
-    // The tools of Go pass over these files and folders.
+    // Go's tools ignore these files and folders.
     let is_passed_over = |part: &str| part == "testdata" || part.starts_with(['_', '.']);
     if is_go && path.split('/').any(is_passed_over) {
         return false;
@@ -86,7 +86,7 @@ fn is_looked_for(path: &str) -> bool {
     !(is_go && last.is_some_and(|last| PLATFORMS.contains(&last)))
 }
 
-/// Modules of tests in Rust that no file declares any more, or for less.
+/// Finds test modules in Rust that are no longer declared.
 pub(super) fn undeclared(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     for file in files {
         let (Some(before), Some(after)) = (&file.before, &file.after) else { continue };
@@ -95,13 +95,13 @@ pub(super) fn undeclared(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     }
 }
 
-/// `mod NAME` below `#[cfg(test)]`.
+/// Returns `mod NAME` declarations below `#[cfg(test)]`.
 fn modules_of_tests(half: &FileSide) -> Vec<String> {
     let Some(read) = half.read.as_ref().filter(|read| read.language.endings.contains(&".rs")) else {
         return Vec::new();
     };
     let is_declaration = |line: &&str| !line.is_empty() && !line.starts_with("#[");
-    // From the end, with the declaration that stands next below.
+    // In reverse, with the next declaration below.
     let (mut lines, mut below) = (Vec::new(), None);
     for line in read.scanned.code.lines().rev() {
         let rests = line.match_indices(FOR_TESTS).filter_map(|(at, _)| line.get(at + FOR_TESTS.len()..));
@@ -116,7 +116,8 @@ fn modules_of_tests(half: &FileSide) -> Vec<String> {
     modules.collect()
 }
 
-/// How a function begins that compares in each language, and what makes it hold always; without blanks but line ends.
+/// Start of a comparison function in each language, with the body that always holds; without blanks except
+/// line ends.
 const COMPARES: &[(&str, &str, &str)] = &[
     (".py", "def__eq__(", ":\nreturnTrue\n"),
     (".rs", "fneq(", "{\ntrue\n}"),
@@ -127,10 +128,10 @@ const COMPARES: &[(&str, &str, &str)] = &[
     (".js", "equals(", "{\nreturntrue;\n}"),
 ];
 
-/// Characters of a function's head.
+/// Maximum characters of a function's head.
 const MAX_HEAD: usize = 200;
 
-/// Equalities of one's own, by the ending of their files; and what derives one for which they stand in then.
+/// Custom equalities by file ending, each with the derivations that they replace.
 const OWN: &[(&str, &[&str], &[&str])] = &[
     (".py", &["def __eq__("], &["@dataclass", "@dataclasses.dataclass", "@attr", "NamedTuple"]),
     (".rs", &["PartialEq for "], &["PartialEq,", "PartialEq)"]),
@@ -140,7 +141,7 @@ const OWN: &[(&str, &[&str], &[&str])] = &[
     (".ts", &["asymmetricMatch"], &[]),
 ];
 
-/// A comparison that a fix makes hold always, or one of its own where one was derived.
+/// Finds a comparison that a fix makes always true, or a custom one that replaces a derived one.
 pub(super) fn always_equal(file: &FilePair<'_>, found: &mut Vec<Weakening>) {
     let (before, after) = (file.before.as_ref().map(compares), file.after.as_ref().map(compares));
     let is_hollow = after.unwrap_or_default() > before.unwrap_or_default();
@@ -163,20 +164,20 @@ fn is_own_equality(before: Option<&FileSide>, after: &FileSide) -> bool {
         match (before, derived.is_empty()) {
             (_, true) => true,
             (None, false) => false,
-            // In Rust the one is taken away; in Python it is there still, and counts no more.
+            // In Rust the derivation is removed; in Python it remains and has no effect.
             (Some(before), false) if *ending == ".rs" => counted(after, derived) < counted(before, derived),
             (Some(before), false) => counted(before, derived) > 0,
         }
     })
 }
 
-/// Parts of paths that belong to tests, in a path of several parts.
+/// Parts of a multi-part path that belong to tests.
 const TESTS: &[&str] = &["test", "tests", "testdata", "fixtures", "spec", "specs"];
-/// The same where they stand alone.
+/// Parts that belong to tests even if they stand alone.
 const TESTS_ALONE: &[&str] =
     &["tests", "testdata", "__tests__", "__fixtures__", "__snapshots__", "__mocks__"];
 
-/// Code outside of tests that names what belongs to them.
+/// Finds code outside tests that names files of tests.
 pub(super) fn reads_tests(file: &FilePair<'_>, found: &mut Vec<Weakening>) {
     let names = |half: &Option<FileSide>| half.as_ref().map(names_of_tests).unwrap_or_default();
     let (before, after) = (names(&file.before), names(&file.after));
@@ -202,7 +203,7 @@ fn names_of_tests(half: &FileSide) -> Vec<String> {
     texts.filter(is_of_tests).map(str::to_owned).collect()
 }
 
-/// The number of comparisons that always hold.
+/// Returns the number of comparisons that always hold.
 fn compares(half: &FileSide) -> usize {
     let Some(read) = &half.read else { return 0 };
     let lines: Vec<String> = read.scanned.code.lines().map(compact).filter(|line| !line.is_empty()).collect();

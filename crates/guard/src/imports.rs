@@ -1,4 +1,4 @@
-//! The paths that names of a file stand for: imports of each language, and names that are given to what is imported.
+//! Resolves names of a file to paths: imports of each language, and names assigned to imported things.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -7,10 +7,10 @@ use std::rc::Rc;
 use super::tokens::{CodeToken, MAX_INNER};
 use super::version::FileSide;
 
-/// Words of a path, its dots with them, that a name stands for.
+/// Maximum number of words of a path to which a name refers, including its dots.
 const MAX_PATH: usize = 15;
 
-/// The name of a module, taken apart where its language does.
+/// Splits the name of a module into tokens, at dots if its language does so.
 pub(super) fn path_tokens(place: &CodeToken, module: &str, path: &str) -> Vec<CodeToken> {
     let module = module.strip_prefix("node:").unwrap_or(module);
     let parts: Vec<&str> = if path.ends_with(".py") { module.split('.').collect() } else { vec![module] };
@@ -18,30 +18,30 @@ pub(super) fn path_tokens(place: &CodeToken, module: &str, path: &str) -> Vec<Co
     tokens.map(|text| place.with(text, true)).collect()
 }
 
-/// Brackets within one another in an import.
+/// Maximum nesting of brackets in an import.
 const MAX_NESTED: usize = 6;
 
-/// How many words may be written for imported names, beyond one for each byte of the text: each use of a name is replaced
-/// by the path that it stands for. Only a text that is made to cost much needs more: a name that people use often is
-/// longer than its path has words.
+/// Budget of words that replace imported names, in addition to one for each byte of the text. Each use of a
+/// name is replaced by its path. Only text that is made to be expensive needs more, because frequent names
+/// are longer than their paths have words.
 const MORE_WORDS: usize = 1 << 17;
 
-/// Names, and the words of the paths for which they stand.
+/// Names with the words of their paths.
 type NamePaths = BTreeMap<Rc<str>, Vec<CodeToken>>;
 
-/// How many words may still be written for names; none: there were too many.
+/// Remaining budget of words; none after it was exceeded.
 struct WordBudget(Cell<Option<usize>>);
 
 impl WordBudget {
-    /// Takes so many, if they are left.
+    /// Takes words from the budget, if enough are left.
     fn take(&self, words: usize) -> Option<()> {
         self.0.set(self.0.get().and_then(|left| left.checked_sub(words)));
         self.0.get().map(|_| ())
     }
 }
 
-/// The tokens with each imported name as the path that it stands for, and each import as one of a path. The second is true
-/// if that were more words than are looked at, so that some names stay as they are.
+/// Replaces each imported name by its path, and each import by a path. The second value is true if the budget
+/// was exceeded and some names remain unresolved.
 pub(super) fn named(tokens: Vec<CodeToken>, half: &FileSide) -> (Vec<CodeToken>, bool) {
     let path = half.path.as_str();
     let left = WordBudget(Cell::new(half.text.len().checked_add(MORE_WORDS)));
@@ -74,7 +74,7 @@ pub(super) fn named(tokens: Vec<CodeToken>, half: &FileSide) -> (Vec<CodeToken>,
     for (at, token) in said.iter().enumerate() {
         let is_part =
             at.checked_sub(1).and_then(|before| said.get(before)).is_some_and(|before| before.is("."));
-        // Where it is given, a name is itself.
+        // A name that is being assigned is not replaced.
         let is_given = said.get(at + 1).is_some_and(|next| next.is("=") || next.is(":="));
         let target = names.get(&token.text).filter(|_| !is_part && !is_given && !token.is_imported);
         match target.filter(|target| left.take(target.len()).is_some()) {
@@ -85,16 +85,16 @@ pub(super) fn named(tokens: Vec<CodeToken>, half: &FileSide) -> (Vec<CodeToken>,
     (whole, left.0.get().is_none())
 }
 
-/// A name that an import gives to something.
+/// A name that an import binds.
 #[derive(Debug)]
 pub(super) struct ImportedName {
-    /// The name; none: it only runs the module.
+    /// Bound name; none if the import only runs the module.
     pub name: Option<Rc<str>>,
-    /// The path for which it stands.
+    /// Path to which the name refers.
     pub target: Vec<CodeToken>,
 }
 
-/// The names that the statements of a file import, and its words without them.
+/// Returns the words of a file without its imports, and the imported names.
 pub(super) fn imports(tokens: Vec<CodeToken>, half: &FileSide) -> (Vec<CodeToken>, Vec<ImportedName>) {
     let left = WordBudget(Cell::new(half.text.len().checked_add(MORE_WORDS)));
     let (mut rest, mut found): (Vec<CodeToken>, Vec<ImportedName>) = (Vec::new(), Vec::new());
@@ -116,7 +116,8 @@ pub(super) fn imports(tokens: Vec<CodeToken>, half: &FileSide) -> (Vec<CodeToken
     (rest, found)
 }
 
-/// Names that are given to what is imported: `const a = require("assert")`, `{ exit } = process`, `m = sys`.
+/// Adds names that are assigned imported things: `const a = require("assert")`, `{ exit } = process`, `m =
+/// sys`.
 fn given_names(said: &[CodeToken], names: &mut NamePaths, left: &WordBudget) {
     for (at, token) in said.iter().enumerate().filter(|(_, token)| token.is("=") || token.is(":=")) {
         let from = said.get(at + 1).is_some_and(|next| next.is("import") || next.is("await"));
@@ -174,10 +175,10 @@ fn given_names(said: &[CodeToken], names: &mut NamePaths, left: &WordBudget) {
     }
 }
 
-/// Names that a statement imports, where it gives them one, and what they stand for; and where it ends.
+/// End of an import statement, with the names that it binds and their paths.
 type ParsedImport = Option<(usize, Vec<(Option<Rc<str>>, Vec<CodeToken>)>)>;
 
-/// Reads statements that import.
+/// Parser of import statements.
 struct ImportReader<'t> {
     tokens: &'t [CodeToken],
     path: &'t str,
@@ -185,7 +186,7 @@ struct ImportReader<'t> {
 }
 
 impl ImportReader<'_> {
-    /// Reads the statement that begins here, after this word.
+    /// Parses the statement at this position, which follows the token `last`.
     fn read(&self, at: usize, last: Option<&CodeToken>) -> ParsedImport {
         let token = self.tokens.get(at)?;
         let begins =
@@ -201,7 +202,7 @@ impl ImportReader<'_> {
         }
     }
 
-    /// `import static a.b.c;`, `import a.b.*;`, and Kotlin's `import a.b as c`.
+    /// Parses `import static a.b.c;`, `import a.b.*;`, and Kotlin's `import a.b as c`.
     fn java(&self, start: usize) -> ParsedImport {
         let (mut at, mut path) = self.dotted(start + 1 + usize::from(self.is(start + 1, "static")));
         if let Some(star) = self.tokens.get(at).filter(|star| star.is("*")) {
@@ -216,7 +217,7 @@ impl ImportReader<'_> {
         self.tokens.get(at).is_some_and(|token| token.is(text))
     }
 
-    /// `a . b . c`, and where it ends.
+    /// Parses `a . b . c` and returns its end.
     fn dotted(&self, mut at: usize) -> (usize, Vec<CodeToken>) {
         let mut path = Vec::new();
         while let Some(token) = self.tokens.get(at) {
@@ -233,7 +234,7 @@ impl ImportReader<'_> {
         (at, path)
     }
 
-    /// `as NAME` here, or else that name.
+    /// Parses `as NAME`, or returns the known name.
     fn renamed(&self, at: usize, known: Option<&CodeToken>) -> (usize, Option<Rc<str>>) {
         match self
             .tokens
@@ -324,7 +325,7 @@ impl ImportReader<'_> {
             }
             found.push((Some(last.text.clone()), whole));
         }
-        // A type that is imported does nothing.
+        // An imported type has no effect at run time.
         if rest.first().is_some_and(|token| token.is("type")) {
             return Some((start + length + 3, Vec::new()));
         }
@@ -367,7 +368,8 @@ impl ImportReader<'_> {
         let mut prefix: Vec<CodeToken> = Vec::new();
         let mut at = start + 1;
         while let Some(token) = self.tokens.get(at).filter(|token| !token.is(";")) {
-            // A `use` that cannot be read to its end is read again from the next one on: that counts, too.
+            // After a `use` that cannot be parsed to its end, parsing restarts at the next one. This also
+            // draws on the budget.
             self.left.take(1)?;
             if prefix.len() > MAX_INNER || stack.len() > MAX_NESTED {
                 return None;

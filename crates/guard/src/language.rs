@@ -1,110 +1,107 @@
-//! How tests look in each language, as a table: what is a test's file, where a test begins and ends, what asserts, what
-//! skips, what silences a checker. Words, not grammars: a fix is compared with what was there before it, so what is read
-//! wrongly is read wrongly on both sides.
+//! Syntax of tests in each language, as a table: names of test files, starts and ends of tests, assertions,
+//! words that skip, words that silence a checker. It matches words without a grammar. A fix is compared with
+//! the earlier text, so any misreading is the same on both sides.
 
 // long: one table, a section for each language.
 
-/// Text that is no code, from a mark to a mark.
+/// Text that is not code, between two marks.
 #[derive(Debug)]
 pub(super) struct SpanSyntax {
-    /// Where it begins.
+    /// Mark that begins it.
     pub open: &'static str,
-    /// Where it ends; a line's end always ends one that does not go over lines.
+    /// Mark that ends it. A line end always ends one that does not span lines.
     pub close: &'static str,
-    /// What it is.
     pub kind: SpanKind,
-    /// May it go over several lines?
+    /// True if it may span several lines.
     pub over_lines: bool,
 }
 
-/// What is no code.
+/// Kinds of text that is not code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum SpanKind {
-    /// A comment.
     Comment,
-    /// A string in which a backslash takes the next character with it.
+    /// A string in which a backslash escapes the next character.
     Text,
-    /// A string that is taken as it stands.
+    /// A string without escapes.
     Raw,
-    /// One character; where it is not closed after one, it is no string (a lifetime).
+    /// A single character. Without a closing quote after one character it is no string (a lifetime).
     Letter,
 }
 
-/// How a test ends.
+/// Rule for the end of a test.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum TestExtent {
-    /// With the bracket that the first `{` after its name opens.
+    /// Ends at the bracket that closes the first `{` after its name.
     Braces,
-    /// With the bracket that the first `(` after its word opens; its name is the text in it.
+    /// Ends at the bracket that closes the first `(` after its word; the name is the string in it.
     Call,
-    /// With the first line that is indented no deeper than its own, a word like `end` apart.
+    /// Ends at the first line that is indented no deeper than the first, except for a word like `end`.
     Indent,
 }
 
-/// How a test begins.
+/// Syntax of the start of a test.
 #[derive(Debug)]
 pub(super) struct TestOpening {
-    /// The words before its name, at the beginning of a line.
+    /// Words before the name, at the start of a line.
     pub words: &'static str,
-    /// How its name begins.
+    /// Prefix of the name.
     pub name: &'static str,
-    /// One of these stands in the lines of attributes before it; empty: nothing needs to.
+    /// Attributes; one of them must precede the test. Empty if none is needed.
     pub attributes: &'static [&'static str],
-    /// How it ends.
+    /// Rule for its end.
     pub extent: TestExtent,
 }
 
-/// Where a mark is looked for.
+/// Place in which a mark is searched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum MarkScope {
-    /// In code, in any file.
+    /// Code of any file.
     Code,
-    /// In comments, in any file and any case of letters.
+    /// Comments of any file, case-insensitively.
     Comment,
-    /// In the code of tests and their files.
+    /// Code of tests and their files.
     Tests,
-    /// In the code of tests that were there before.
+    /// Code of tests that existed before.
     Existing,
-    /// A whole statement of tests that were there before.
+    /// A whole statement of tests that existed before.
     Statement,
-    /// In code and strings outside of tests and their files.
+    /// Code and strings outside tests and their files.
     Product,
-    /// At the beginning of a line that is not indented, in files of tests; empty: one that gives something that is
-    /// elsewhere another value.
+    /// Start of an unindented line in test files. Without words, any such line that assigns to something
+    /// defined elsewhere.
     TopLevel,
 }
 
-/// A word that a fix may not bring, and why.
+/// A word that a fix must not add, with the reason.
 #[derive(Debug)]
 pub(super) struct ForbiddenMark {
-    /// Why.
     pub kind: super::WeakeningKind,
-    /// Where.
+    /// Place in which it is searched.
     pub place: MarkScope,
-    /// The words, each from the beginning of a word on.
+    /// Words, each matched from the start of a word.
     pub words: &'static [&'static str],
 }
 
-/// A language.
+/// Rules for the tests of one language.
 #[derive(Debug)]
 pub(super) struct LanguageRules {
-    /// How names of its files end.
+    /// Suffixes of its file names.
     pub endings: &'static [&'static str],
-    /// How names of its tests' files begin, in any folder.
+    /// Prefixes of its test file names, in any folder.
     pub prefixes: &'static [&'static str],
-    /// How names of its tests' files end.
+    /// Suffixes of its test file names.
     pub suffixes: &'static [&'static str],
-    /// What is no code in it; a longer mark before a shorter one that begins the same.
+    /// Spans that are not code; a longer mark precedes a shorter one with the same start.
     pub spans: &'static [SpanSyntax],
-    /// How tests begin.
+    /// Syntax of the starts of tests.
     pub openings: &'static [TestOpening],
-    /// Does a second test of the same name in a file take the place of the first?
+    /// True if a second test of the same name in a file replaces the first.
     pub shadows: bool,
-    /// Words that assert.
+    /// Words that begin assertions.
     pub asserts: &'static [&'static str],
     /// Assertions that always hold, without spaces.
     pub truisms: &'static [&'static str],
-    /// What a fix may not bring.
+    /// Marks that a fix must not add.
     pub marks: &'static [ForbiddenMark],
 }
 
@@ -130,7 +127,7 @@ pub(super) const FOLDERS: &[&str] = &[
     "e2e",
 ];
 
-/// Beginnings of names of files that help tests, in any language.
+/// Prefixes of test helper files, in any language.
 pub(super) const HELPERS: &[&str] = &[
     "testutil",
     "testUtil",
@@ -145,10 +142,10 @@ pub(super) const HELPERS: &[&str] = &[
     "test-support",
 ];
 
-/// Parts of a name, between dots, dashes and underscores, that say that a file of any other language is a test's.
+/// Parts of a name, between dots, dashes and underscores, that mark a file of any other language as a test.
 pub(super) const PARTS: &[&str] = &["test", "tests", "spec"];
 
-/// How the first of these parts ends in names that are written in one.
+/// Suffixes of such parts in names written in one word.
 pub(super) const STEMS: &[&str] = &["Test", "Tests", "Spec"];
 
 use super::weakening::WeakeningKind::{Asks, Exit, Hooked, Replaced, Silenced, Skipped, Unreached};
@@ -185,8 +182,8 @@ const fn mark(kind: super::WeakeningKind, place: MarkScope, words: &'static [&'s
     ForbiddenMark { kind, place, words }
 }
 
-/// All languages whose tests are looked into; of others only whole files are. A static: two languages are one where
-/// their addresses are.
+/// All languages whose tests are examined; for others only whole files are. A static, because languages are
+/// compared by address.
 pub(super) static LANGUAGES: &[LanguageRules] = &[
     LanguageRules {
         endings: &[".py", ".pyi"],

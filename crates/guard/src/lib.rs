@@ -1,23 +1,23 @@
-//! Does a fix keep the tests? What it deletes or weakens of them, in words for its fixer (spec/converge.md 8, 14.7). Pure.
+//! Checks that a fix keeps the tests, and reports to its fixer the ones that it deletes or weakens. Pure.
 //!
-//! Whoever fixes code does not choose what is expected of it. So, in a test that was there before the fix:
+//! The author of a fix must not choose its expectations. In a test that existed before the fix, therefore:
 //!
-//! * every assertion stays as it was, wherever in the test; a changed one counts as one that is gone, since nothing here
-//!   can tell an expectation that was wrong from one that was in the way;
-//! * every string and number stays, whatever becomes of the code around them: they are the inputs and the expectations
-//!   of tables;
-//! * all else may be adapted, and anything may be added.
+//! * Every assertion stays, anywhere in the test. A changed assertion counts as removed: the text
+//!   does not show if the old expectation was wrong or merely inconvenient.
+//! * Every string and number stays, regardless of the code around it, because they are inputs and
+//!   expectations of tables.
+//! * All other code may be adapted, and anything may be added.
 //!
-//! A test may get another name or move to another file. New tests are free. A fix that needs more than that is for
-//! people to decide: the fixer leaves the code and says why. Nothing may be brought that skips tests or leaves them,
-//! silences a checker or narrows what a runner runs.
+//! A test may be renamed or moved to another file, and new tests are free. A fix that needs more is a
+//! decision for people: the fixer leaves the code and gives the reason. A fix must not add code that skips or
+//! leaves tests, silences a checker, or narrows the set of tests that run.
 //!
-//! The files that a runner of tests loads besides them (`loaded`) and its settings (`settings`) decide as much: a fix
-//! brings no such file and changes no such setting, unless a finding is about that file. And code does not ask whether it
-//! is tested.
+//! Other files that a test runner loads (`loaded`) and its settings (`settings`) matter equally. A fix adds
+//! no such file and changes no such setting, unless a finding concerns that file. Code must not detect that
+//! it is under test.
 //!
-//! Text is compared with text, not understood: who wants to cheat in a way that is not listed here can, and meets the
-//! checks with the tests as they were (ADR 45, ADR 51) and the next audit.
+//! Text is compared with text and not understood. A determined cheat can evade this list, but still faces the
+//! checks with the original tests (ADR 45, ADR 51) and the next audit.
 
 mod alike;
 mod answers;
@@ -63,11 +63,11 @@ pub use version::{FileRewrite, FileVersion, is_test_file, is_test_side};
 use version::{FileSide, ScannedFile, language_of};
 pub use weakening::{FindingSubject, Weakening, WeakeningKind};
 
-/// So many are told.
+/// Maximum number of weakenings that are reported.
 pub const MAX_WEAKENINGS: usize = 20;
 
-/// The tests and checks that these changes delete or weaken; at most [`MAX_WEAKENINGS`]. `about`:
-/// what findings are about, where the fixer has to change what is otherwise not its business.
+/// Returns the tests and checks that these changes delete or weaken; at most [`MAX_WEAKENINGS`]. `about`: the
+/// subjects of findings, at which the fixer may change otherwise protected parts.
 pub fn weakened(rewrites: &[FileRewrite<'_>], about: &BTreeSet<FindingSubject>) -> Vec<Weakening> {
     let (large, rewrites): (Vec<&FileRewrite>, Vec<&FileRewrite>) =
         rewrites.iter().partition(|it| it.is_large());
@@ -92,14 +92,15 @@ pub fn weakened(rewrites: &[FileRewrite<'_>], about: &BTreeSet<FindingSubject>) 
         }
         file.settings(&subjects, &mut found);
     }
-    // What is refused comes first: no number of things to tell of hides it.
+    // Refused changes come first, so that the limit never hides them behind mere reports.
     found.sort_by(|one, other| (one.is_told, one).cmp(&(other.is_told, other)));
     found.dedup();
     found.truncate(MAX_WEAKENINGS);
     found
 }
 
-/// Of a file that nobody can look at: what might guard the code is refused, and people are told of other files.
+/// Judges a file that is too large to examine. It is refused if it may guard the code, and otherwise
+/// reported.
 fn too_large(rewrite: &FileRewrite<'_>) -> Option<Weakening> {
     let path = rewrite.before.or(rewrite.after)?.path;
     let name = String::from_utf8_lossy(path.as_bytes());
@@ -108,7 +109,7 @@ fn too_large(rewrite: &FileRewrite<'_>) -> Option<Weakening> {
 }
 
 impl FilePair<'_> {
-    /// Is it loaded by what runs tests, and was it not before?
+    /// Adds a weakening if the test runner now loads this file and did not before.
     fn loaded(&self, found: &mut Vec<Weakening>) {
         let is_loaded = |half: &Option<FileSide>| half.as_ref().is_some_and(|half| half.is_loaded);
         if is_loaded(&self.after) && !is_loaded(&self.before) {
@@ -116,11 +117,11 @@ impl FilePair<'_> {
         }
     }
 
-    /// What this file says of how tests are run, among other things, but for what a finding is about.
+    /// Compares this file's test settings, except those that a finding concerns.
     fn settings(&self, subjects: &[&FindingSubject], found: &mut Vec<Weakening>) {
         let name = name_of(self.path);
         let of = |half: &Option<FileSide>| half.as_ref().map(|half| settings(&name, &half.text));
-        // What nobody can read says nothing: a fix that makes it so changes what it said.
+        // An unreadable file has no settings, so a fix that makes it unreadable removes them.
         let before = of(&self.before).flatten();
         let after = match of(&self.after) {
             Some(None) if before.is_some() => TestSettings::new(),
@@ -142,7 +143,7 @@ impl FilePair<'_> {
         found.extend(changes.map(|name| self.tell(WeakeningKind::Setting, name)));
     }
 
-    /// What this file says of what is run and checked.
+    /// Compares the lines of this file that determine which tests and checks run.
     fn runner(&self, subjects: &[&FindingSubject], found: &mut Vec<Weakening>) {
         let name = name_of(self.path);
         let Some(runner) =
@@ -163,7 +164,7 @@ impl FilePair<'_> {
                 && (runner.kept.is_empty() || has(line, runner.kept))
                 && !now.has_updated(line)
         });
-        // A line that a finding names is what is to be changed: people are told to look at it.
+        // A line that a finding names is meant to change, so it is only reported.
         let text = self.before.as_ref().map_or("", |before| before.text.as_str());
         let is_named = |line: &str| subjects.iter().any(|subject| subject.has_line(text, line));
         found.extend(
@@ -178,7 +179,7 @@ fn name_of(path: &RepoPath) -> String {
     String::from_utf8_lossy(path.as_bytes()).rsplit('/').next().unwrap_or_default().to_owned()
 }
 
-/// A test, its file by index, and what it says.
+/// A test, the index of its file, and its content.
 struct FoundTest<'f> {
     file: usize,
     read: &'f ScannedFile,
@@ -200,10 +201,10 @@ fn all_tests<'f>(
     found
 }
 
-/// What two tests are one by: the file, the name and what it says, as far as they count.
+/// Key for matching tests: file, name and content, each if it matters.
 type TestKey = (Option<usize>, Option<String>, Option<String>);
 
-/// Finds every test of before among those of after: the same first, then of the same name; and looks at what it says.
+/// Matches every old test with a new one, first by content and then by name, and compares the pairs.
 fn kept_tests(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     let before = all_tests(files, |file| file.before.as_ref());
     let mut after = all_tests(files, |file| file.after.as_ref());
@@ -261,7 +262,7 @@ fn kept_tests(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     }
 }
 
-/// What a test that is still there has lost.
+/// Finds the first loss of a test that still exists.
 fn compare(file: &FilePair<'_>, test: &FoundTest<'_>, now: &FoundTest<'_>) -> Option<Weakening> {
     let name = &test.unit.name;
     let (scanned, language) = (&test.read.scanned, test.read.language);
@@ -270,7 +271,7 @@ fn compare(file: &FilePair<'_>, test: &FoundTest<'_>, now: &FoundTest<'_>) -> Op
     let come = missing(&still, &claims);
     let added = NewClaims::new(come.iter().map(|claim| claim.as_str()));
     let mut gone = missing(&claims, &still);
-    // An assertion that is gone several times in a row is looked for once.
+    // An assertion that is missing several times in a row is searched once.
     gone.dedup();
     if let Some(gone) = gone.into_iter().find(|gone| !added.says_no_less(gone)) {
         let is_hollow = come.iter().any(|one| language.truisms.contains(&one.as_str()));
@@ -285,7 +286,8 @@ fn compare(file: &FilePair<'_>, test: &FoundTest<'_>, now: &FoundTest<'_>) -> Op
     is_emptied.then(|| file.tell(WeakeningKind::Emptied, name))
 }
 
-/// Assertions in files of tests that stand in no test: what helpers check. They may move, and not go.
+/// Compares assertions outside tests in test files, such as those of helpers. They may move but not
+/// disappear.
 fn kept_assertions(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     let loose = |half: Option<&FileSide>| -> Vec<String> {
         let Some((half, read)) = half.and_then(|half| half.read.as_ref().map(|read| (half, read))) else {
@@ -296,7 +298,7 @@ fn kept_assertions(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
         }
         let all = half.outside().into_iter();
         let claims = all.flat_map(|range| assertions(&read.scanned, read.language, range));
-        // What is imported is looked at by what it stands for.
+        // Imports are compared by their targets.
         claims.filter(|claim| !claim.starts_with("import{")).collect()
     };
     let after: Vec<String> = files.iter().flat_map(|file| loose(file.after.as_ref())).collect();
@@ -312,7 +314,7 @@ fn kept_assertions(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     }
 }
 
-/// Words that a fix may not bring, where it brings more of them than it takes away.
+/// Finds forbidden words that a fix adds more often than it removes.
 fn brought(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     for language in LANGUAGES {
         let is_of =
@@ -330,7 +332,7 @@ fn brought(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
             let sides: Vec<_> =
                 files.iter().map(|file| (file, lines(&file.before), lines(&file.after))).collect();
             found.extend(more(&sides).iter().map(|(file, line)| {
-                // A new test that is skipped takes nothing from those that were there, unless they call it.
+                // A new skipped test weakens no existing test, unless one calls it.
                 let is_told = mark.kind == WeakeningKind::Skipped
                     && file.after.as_ref().is_some_and(|after| after.is_in_new_test(line, &existing));
                 Weakening { is_told, ..file.tell(mark.kind, line) }

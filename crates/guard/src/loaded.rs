@@ -1,7 +1,6 @@
-//! Files that a runner of tests, its compiler or its interpreter loads besides the tests: set-up, plugins, stand-ins and
-//! configuration. By their names and folders alone.
+//! Recognises files that a test runner, its compiler or its interpreter loads in addition to the tests:
+//! set-up, plugins, substitutes and configuration. It uses only their names and folders.
 
-/// Whole names.
 const NAMES: &[&str] = &[
     // Python
     "conftest.py",
@@ -35,7 +34,7 @@ const NAMES: &[&str] = &[
     "junit-platform.properties",
 ];
 
-/// Beginnings of names.
+/// Prefixes of file names.
 const PREFIXES: &[&str] = &[
     "jest.",
     "jest-",
@@ -58,27 +57,28 @@ const PREFIXES: &[&str] = &[
     "testSetup.",
 ];
 
-/// Endings of names.
+/// Suffixes of file names.
 const ENDINGS: &[&str] = &[".pth"];
 
 /// Folders in which every file is loaded by its name.
 const FOLDERS: &[&str] = &["__mocks__", "node_modules", "site-packages"];
 
-/// The folder of cargo's configuration, and its files.
+/// Folder of cargo's configuration, and its files.
 const CARGO: (&str, [&str; 2]) = (".cargo", ["config", "config.toml"]);
 
-/// The folder of copies of other modules, and parts of paths in it that assert.
+/// Folder of vendored modules, with path parts of assertion libraries in it.
 const VENDORED: (&str, &[&str]) =
     ("vendor", &["testify", "gomega", "ginkgo", "gomock", "go-cmp", "gotest.tools", "check.v1"]);
 
-/// Modules of Python that tests import: a file of such a name at the root, or in a folder there, is taken for them.
+/// Python modules that tests import. A file of such a name at the root, or in a folder there, shadows the
+/// module.
 const MODULES: &[&str] =
     &["pytest", "_pytest", "unittest", "mock", "hypothesis", "pluggy", "doctest", "nose", "tox", "nox"];
 
-/// Folders on the path of the interpreter in the layouts that are usual, besides the root.
+/// Usual folders on the interpreter's path, in addition to the root.
 const ON_PATH: &[&str] = &["src", "lib", "python", "test", "tests"];
 
-/// Modules of Python's own library that tests and what runs them import.
+/// Modules of Python's standard library that tests and their runner import.
 const OWN_MODULES: &[&str] = &[
     "abc",
     "argparse",
@@ -171,20 +171,20 @@ const OWN_MODULES: &[&str] = &[
     "zoneinfo",
 ];
 
-/// Folders of copies of others' code.
+/// Folders of third-party copies.
 const COPIES: &[&str] = &["vendor", "third_party", "node_modules", "site-packages"];
 
-/// Is it a module of Python's own library?
+/// Returns true for a module of Python's standard library.
 pub(super) fn is_own_module(name: &str) -> bool {
     OWN_MODULES.contains(&name)
 }
 
-/// Is it a copy of others' code?
+/// Returns true for a third-party copy.
 pub(super) fn is_vendored(path: &str) -> bool {
     path.rsplit('/').skip(1).any(|folder| COPIES.contains(&folder))
 }
 
-/// Is a file with this path loaded by what runs tests?
+/// Returns true if a file with this path is loaded by the test runner.
 pub(super) fn is_loaded(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     let Some((name, folders)) = parts.split_last() else { return false };
@@ -197,7 +197,7 @@ pub(super) fn is_loaded(path: &str) -> bool {
         || is_taken_for_module(&parts)
 }
 
-/// `pytest.py` or `unittest/__init__.py`, at the root or one folder below.
+/// Matches `pytest.py` or `unittest/__init__.py`, at the root or one folder below.
 fn is_taken_for_module(parts: &[&str]) -> bool {
     let (folder, module) = match parts {
         [module, "__init__.py"] => (None, Some(*module)),

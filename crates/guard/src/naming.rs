@@ -1,19 +1,19 @@
-//! The ways in which each language gives names to things in files of tests, and takes them away: a table.
+//! Table of the ways in which each language binds and rebinds names in test files.
 
-/// The words by which a language gives names.
+/// Naming syntax of one language.
 #[derive(Debug)]
 pub(super) struct NamingRules {
-    /// The endings of the names of its files.
+    /// Suffixes of its file names.
     pub endings: &'static [&'static str],
     /// Words before a name that they define.
     pub defines: &'static [&'static str],
-    /// Words before the name of something that gets a value.
+    /// Words before a variable's name in a declaration.
     pub declares: &'static [&'static str],
-    /// Beginnings of paths that are no product's.
+    /// Prefixes of paths that do not belong to the product.
     pub libraries: &'static [&'static str],
-    /// Does an assignment without a word before it set what other files have?
+    /// True if an assignment without a declaring word sets values of other files.
     pub sets_others: bool,
-    /// May a value stand between round brackets?
+    /// True if an assignment may stand between round brackets.
     pub is_set_in_brackets: bool,
     /// Calls that replace something beyond the test that makes them.
     pub lasting: &'static [&'static str],
@@ -267,7 +267,7 @@ pub(super) const NAMES: &[NamingRules] = &[
     },
 ];
 
-/// Names that each language's own library gives without an import.
+/// Names that each language's own library provides without an import.
 pub(super) const BUILTINS: &[&str] = &[
     "String",
     "Object",

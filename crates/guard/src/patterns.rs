@@ -1,4 +1,4 @@
-//! Things that code outside of tests may not newly do, as a table of patterns over [`tokens`](super::tokens).
+//! Table of patterns over [`tokens`](super::tokens) that code outside tests must not newly contain.
 
 // long: one table, a section for each language.
 
@@ -6,19 +6,18 @@ use super::weakening::WeakeningKind::{
     self, Asks, Compares, Ends, Hooked, Incomparable, Looks, Remembers, Starts,
 };
 
-/// One thing that code does.
+/// One forbidden behaviour of code.
 #[derive(Debug)]
 pub(super) struct ForbiddenPattern {
-    /// How names of its files end.
+    /// Suffixes of its file names.
     pub endings: &'static [&'static str],
-    /// Why it is one.
     pub kind: WeakeningKind,
-    /// May the part of a program do it that only runs where it is the program?
+    /// True if the main part of a program may do it, which runs only when the file is executed directly.
     pub is_of_main: bool,
-    /// Words of findings that are about it.
+    /// Words of findings that concern it.
     pub about: &'static [&'static str],
-    /// The words that do it: `"*` is any text, `"a*` one that begins so, `_` any word but at the beginning; one that ends
-    /// with `!` is not followed by a number that says that something failed.
+    /// Word patterns: `"*` is any string, `"a*` a string with that prefix, `_` any word except at the start.
+    /// A pattern that ends with `!` is not followed by a number that indicates a failure.
     pub patterns: &'static [&'static str],
 }
 
@@ -27,10 +26,10 @@ pub(super) const SCRIPT: &[&str] = &[".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx
 pub(super) const GO: &[&str] = &[".go"];
 pub(super) const RUST: &[&str] = &[".rs"];
 
-/// Words of findings about how a program ends.
+/// Words of findings about the end of a program.
 pub(super) const ENDING: &[&str] =
     &["exit", "terminat", "shutdown", "shut down", "graceful", "sigterm", "sigint", "abort", "quit"];
-/// Words of findings about how a program is called.
+/// Words of findings about a program's arguments.
 pub(super) const CALLED: &[&str] = &[
     "argv",
     "argument",
@@ -43,7 +42,7 @@ pub(super) const CALLED: &[&str] = &[
     "orig_argv",
     "args",
 ];
-/// Words of findings about what is kept from call to call.
+/// Words of findings about state that is kept between calls.
 pub(super) const KEPT: &[&str] = &[
     "cache",
     "memo",
@@ -57,9 +56,9 @@ pub(super) const KEPT: &[&str] = &[
     "iterat",
     "proxy",
 ];
-/// Words of findings about files that are looked for.
+/// Words of findings about file searches.
 pub(super) const SEARCHED: &[&str] = &["director", "folder", "file", "path", "docstring", "glob", "scan"];
-/// Words of findings about values that are no number.
+/// Words of findings about values that are not numbers.
 pub(super) const NOT_A_NUMBER: &[&str] = &["nan", "not a number", "missing"];
 /// Words of findings about the program's environment.
 pub(super) const AROUND: &[&str] = &["environ", "env", "process.env"];
@@ -83,7 +82,7 @@ pub(super) const COMPARED: &[&str] = &[
     "tostring",
     "toprimitive",
 ];
-/// Words of findings about what happens at the beginning or the end of a program.
+/// Words of findings about the start or the end of a program.
 pub(super) const WHEN: &[&str] =
     &["exit", "shutdown", "shut down", "start", "init", "flush", "clean", "register", "leak", "crash"];
 
@@ -491,8 +490,8 @@ pub(super) const RULES: &[ForbiddenPattern] = &[
     ),
 ];
 
-/// Comparisons of a type, and what stands for its value in them. Where it is taken for a value of the language they are
-/// refused; else people are told.
+/// Comparisons of a type, and substitutes for its value in them. They are refused if the type is used as a
+/// value of the language, and otherwise reported.
 pub(super) const COMPARISONS: &[ForbiddenPattern] = &[
     rule(
         PYTHON,
@@ -547,7 +546,7 @@ pub(super) const COMPARISONS: &[ForbiddenPattern] = &[
     ),
 ];
 
-/// Values of languages for which a type of its own may be taken.
+/// Built-in types whose values a custom type may imitate.
 pub(super) const VALUES: &[&str] = &[
     "int",
     "float",
@@ -582,7 +581,7 @@ pub(super) const VALUES: &[&str] = &[
     "Boolean",
 ];
 
-/// Libraries of tests that have no other use, by language, and those of the language itself that others use, too.
+/// Libraries for tests only, by language, and those of the language itself that other code uses, too.
 pub(super) const LIBRARIES: &[(&[&str], &[&str])] = &[
     (
         PYTHON,
@@ -673,10 +672,10 @@ pub(super) const LIBRARIES: &[(&[&str], &[&str])] = &[
     ),
 ];
 
-/// Libraries that assert in programs, too.
+/// Assertion libraries that programs use, too.
 pub(super) const ASSERTING: &[&str] = &["assert", "assert/strict", "github.com/google/go-cmp"];
 
-/// Modules of Node, whose functions other code relies on.
+/// Modules of Node on whose functions other code relies.
 pub(super) const OF_NODE: &[&str] = &[
     "assert",
     "assert/strict",
@@ -703,13 +702,13 @@ pub(super) const OF_NODE: &[&str] = &[
     "console",
 ];
 
-/// What a script has without an import.
+/// Names that a script has without an import.
 pub(super) const GLOBALS: &[&str] = &[
     "Object", "Array", "Number", "String", "Boolean", "JSON", "Math", "Function", "Symbol", "Map", "Set",
     "Date", "Promise", "Reflect", "RegExp", "Error", "BigInt", "Proxy", "process",
 ];
 
-/// Calls that give a field of their first argument another value.
+/// Calls that set a field of their first argument.
 pub(super) const SETTERS: &[&str] = &[
     "setattr (",
     "delattr (",
@@ -728,7 +727,7 @@ pub(super) const SETTERS: &[&str] = &[
     "Reflect . deleteProperty (",
 ];
 
-/// What programs set of the libraries of their language, by the beginning of its path.
+/// Settings in language libraries that programs may change, by prefix of the path.
 pub(super) const SETTINGS: &[&str] = &[
     "sys . stdout",
     "sys . stderr",
@@ -756,7 +755,7 @@ pub(super) const SETTINGS: &[&str] = &[
     "decimal .",
 ];
 
-/// Names of the C library that other code and the runner of tests call.
+/// Names of the C library that other code and the test runner call.
 pub(super) const SYMBOLS: &[&str] = &[
     "exit",
     "_exit",
@@ -780,7 +779,7 @@ pub(super) const SYMBOLS: &[&str] = &[
     "sigaction",
 ];
 
-/// Words of findings about libraries of tests.
+/// Words of findings about test libraries.
 pub(super) const OF_TESTS: &[&str] = &[
     "unittest",
     "pytest",
@@ -794,6 +793,6 @@ pub(super) const OF_TESTS: &[&str] = &[
     "jest",
 ];
 
-/// Words of findings about changes of what others define.
+/// Words of findings about changes of foreign definitions.
 pub(super) const PATCHED: &[&str] =
     &["patch", "prototype", "polyfill", "override", "setattr", "defineproperty"];

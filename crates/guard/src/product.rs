@@ -1,8 +1,8 @@
-//! Things that code outside of tests may not newly do, since they decide there what tests say: it uses their libraries,
-//! ends the program, asks who runs it, gives what others define another meaning, hides a name.
+//! Detects new behaviour outside tests that can decide the tests' results. It uses test libraries, ends the
+//! program, detects its caller, redefines foreign names, or hides a name.
 //!
-//! A table of patterns over [`tokens`](super::tokens). A finding that speaks of the very thing lets it through; people
-//! are told of what the file did before, or a program that is run by itself does.
+//! It uses a table of patterns over [`tokens`](super::tokens). A finding about the very behaviour permits it.
+//! Behaviour that the file had before, or that a directly executed program has, is only reported.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -17,7 +17,7 @@ use super::weakening::{FindingSubject, Weakening, WeakeningKind};
 use WeakeningKind::{Asks, Borrows, Ends, Hooked, Pieces, Unfollowed};
 use truing_diff::RepoPath;
 
-/// What this fix newly does outside of tests.
+/// Adds the behaviour that this fix newly has outside tests.
 pub(super) fn brought(files: &[FilePair<'_>], about: &BTreeSet<FindingSubject>, found: &mut Vec<Weakening>) {
     let products: Vec<_> = files
         .iter()
@@ -66,29 +66,29 @@ pub(super) fn brought(files: &[FilePair<'_>], about: &BTreeSet<FindingSubject>, 
     }
 }
 
-/// Characters before the body of what is the program's own.
+/// Maximum characters before the body of the main part.
 const MAX_HEAD: usize = 400;
 
-/// Parts of a file that are the program's own, or its tests'.
+/// Maximum number of main or test parts of a file.
 const MAX_REGIONS: usize = 64;
 
-/// Words of the head of a class.
+/// Maximum number of words in the head of a class.
 const MAX_CLASS: usize = 64;
 
-/// A file outside of tests.
+/// A file outside tests.
 struct ProductFile<'h> {
     half: &'h FileSide,
     code: FoldedCode,
-    /// Where each word stands.
+    /// Positions of each word.
     index: BTreeMap<Rc<str>, Vec<usize>>,
-    /// What of it only runs where it is the program.
+    /// Parts that run only when the file is executed directly.
     main: Vec<Range<usize>>,
-    /// What of it is compiled for its tests alone.
+    /// Parts that are compiled only for tests.
     for_tests: Vec<Range<usize>>,
 }
 
 impl<'h> ProductFile<'h> {
-    /// None: it belongs to tests, or is in no language that is known.
+    /// Returns none if the file belongs to tests or its language is unknown.
     fn of(half: &'h Option<FileSide>) -> Option<Self> {
         let is_read =
             |half: &&FileSide| half.read.is_some() && !is_test_side(&RepoPath::from_text(&half.path));
@@ -122,7 +122,7 @@ impl<'h> ProductFile<'h> {
         endings.iter().any(|ending| self.half.path.ends_with(ending))
     }
 
-    /// Is it a file that is run by itself?
+    /// Returns true if the file is executed directly.
     fn is_program(&self) -> bool {
         let mut parts = self.half.path.rsplit('/');
         let name = parts.next().unwrap_or_default();
@@ -132,7 +132,7 @@ impl<'h> ProductFile<'h> {
             || parts.next().is_some_and(|folder| folder == "bin" || folder == "scripts")
     }
 
-    /// The lines that these words begin, with all that belongs to them.
+    /// Returns the lines that these words begin, with their bodies.
     fn regions(&self, heads: &[&str]) -> Vec<Range<usize>> {
         let Some(read) = &self.half.read else { return Vec::new() };
         let scanned = &read.scanned;
@@ -141,7 +141,7 @@ impl<'h> ProductFile<'h> {
         let region = |at: usize| {
             let line = scanned.line_of(at);
             let indent = at - scanned.line(line).start;
-            // What is inside of something else is not the program's.
+            // A nested part does not belong to the main program.
             if indent > 0 && is_python {
                 return None;
             }
@@ -170,14 +170,14 @@ impl<'h> ProductFile<'h> {
         text.unwrap_or_default().trim().to_owned()
     }
 
-    /// These lines, each once.
+    /// Renders these lines without duplicates.
     fn quoted(&self, mut lines: Vec<usize>) -> Vec<String> {
         lines.sort_unstable();
         lines.dedup();
         lines.into_iter().map(|line| self.line(line)).collect()
     }
 
-    /// Where in the words this pattern stands.
+    /// Returns the positions of this pattern in the words.
     fn places(&self, pattern: &str) -> Vec<usize> {
         let is_failing = pattern.ends_with('!') && pattern != "!";
         let words: Vec<&str> = pattern.split(' ').filter(|word| *word != "!" || !is_failing).collect();
@@ -229,7 +229,7 @@ impl<'h> ProductFile<'h> {
         self.quoted(lines)
     }
 
-    /// `if (require.main === module)` lets a file be a program: what it does else it does for tests as for others.
+    /// `if (require.main === module)` permits a file to be a program. Its other code also runs for tests.
     fn is_guard_of_main(&self, at: usize) -> bool {
         ["if ( require . main === module )", "if ( import . meta . main )"]
             .iter()
@@ -243,7 +243,7 @@ impl<'h> ProductFile<'h> {
             .all(|(at, word)| self.code.tokens.get(start + at).is_some_and(|token| token.is(word)))
     }
 
-    /// Comparisons; those of types that are taken for values of the language, or the others.
+    /// Finds comparisons: those of types used as values of the language, or the others.
     fn comparisons(&self, rule: &ForbiddenPattern, is_of_value: bool) -> Vec<String> {
         if !self.has_ending(rule.endings) {
             return Vec::new();
@@ -282,7 +282,7 @@ impl<'h> ProductFile<'h> {
         row.iter().any(|token| VALUES.contains(&&*token.text))
     }
 
-    /// Libraries of tests that are imported or named.
+    /// Finds test libraries that are imported or named.
     fn libraries(&self, all: &[(&[&str], &[&str])]) -> Vec<String> {
         let known: Vec<&str> = all
             .iter()
@@ -301,7 +301,7 @@ impl<'h> ProductFile<'h> {
             let next = |count: usize| tokens.get(at + count).map_or("", |token| &*token.text);
             let is_import = token.is("import")
                 && (is_of(next(1)) || (next(2) == "." && is_of(&format!("{}.{}", next(1), next(3)))));
-            // Names of libraries that are words of their own may be texts for any purpose.
+            // Library names that are ordinary words may be strings for any purpose.
             let is_named = token.text.strip_prefix('"').is_some_and(|text| {
                 let module = text.strip_prefix("node:");
                 let is_word = matches!(text, "test" | "expect" | "mock" | "should" | "tap" | "ava" | "insta");
@@ -316,7 +316,7 @@ impl<'h> ProductFile<'h> {
         self.quoted(lines)
     }
 
-    /// Fields of others that get another value: of what is the language's own or a library's of tests, or of other imports.
+    /// Finds assignments to foreign fields: of the language's own or a test library's, or of other imports.
     fn patched(&self, is_of_all: bool) -> Vec<String> {
         let tokens = &self.code.tokens;
         let mut lines = Vec::new();
@@ -335,7 +335,7 @@ impl<'h> ProductFile<'h> {
             }
             let length = path_length(tokens.get(at..).unwrap_or_default());
             let next = |count: usize| tokens.get(at + length + count).map_or("", |token| &*token.text);
-            // `LIMIT: typing.Final = 3` gives the type no other value.
+            // `LIMIT: typing.Final = 3` is an annotation and assigns nothing to the type.
             let is_annotation = at.checked_sub(2).and_then(|name| tokens.get(name)).is_some_and(|name| {
                 let is_begin = at
                     .checked_sub(3)
@@ -363,7 +363,8 @@ impl<'h> ProductFile<'h> {
         self.quoted(lines.into_iter().map(|token| token.line).collect())
     }
 
-    /// Does what is named here belong to all code and to tests? None: it is this file's own, or something that programs set.
+    /// Returns true if the named thing belongs to the language or a test library. None if it is this file's
+    /// own, or something that programs normally set.
     fn owner(&self, at: usize) -> Option<bool> {
         let tokens = &self.code.tokens;
         let at = at + usize::from(tokens.get(at).is_some_and(|token| token.is("import")));
@@ -386,7 +387,7 @@ impl<'h> ProductFile<'h> {
             .filter(|(endings, _)| self.has_ending(endings))
             .any(|(_, names)| names.contains(&name));
         let is_own = if is_python { loaded::is_own_module(name) } else { OF_NODE.contains(&name) };
-        // What others set of packages in scripts is how those are set up.
+        // In scripts, setting fields of packages is the normal way to configure them.
         (is_library || is_own || is_python).then_some(is_library || is_own)
     }
 
@@ -394,7 +395,7 @@ impl<'h> ProductFile<'h> {
         self.quoted(self.code.pieced.clone())
     }
 
-    /// Functions that take the place of those of the C library, or reach past Rust for them.
+    /// Finds functions that replace those of the C library, or bypass Rust for them.
     fn symbols(&self) -> Vec<String> {
         let tokens = &self.code.tokens;
         let is_open =
@@ -420,7 +421,7 @@ impl<'h> ProductFile<'h> {
     }
 }
 
-/// Words of a path of names.
+/// Returns the number of words in a path of names.
 fn path_length(tokens: &[CodeToken]) -> usize {
     let is_next = |(at, token): &(usize, &CodeToken)| (at % 2 == 1) == (token.is("."));
     let length = tokens.iter().enumerate().take_while(is_next).count();
@@ -434,7 +435,7 @@ fn is_fitting(text: &str, word: &str) -> bool {
     }
 }
 
-/// Is this a number other than 0, which says that something failed?
+/// Returns true for a non-zero number, which indicates a failure.
 fn says_failure(rest: &[CodeToken]) -> bool {
     let number = rest.iter().find(|token| !token.is("("));
     let is_direct = rest.iter().position(|token| !token.is("(")).is_some_and(|at| at <= 1);

@@ -1,8 +1,8 @@
-//! A function of the product that a fix gives another name: its tests have to follow.
+//! Detects a product function that a fix renames, because its tests must follow.
 //!
-//! It is one where exactly one name is defined no more and is nowhere in the changed code of the product, exactly one is new
-//! there, and no file of tests defines that or takes it from elsewhere than the first. Then tests are read as if the first
-//! had been called so before.
+//! There must be exactly one name that is no longer defined and that the product's changed code no longer
+//! contains, and exactly one new name. No test file may define the new name or import it from elsewhere than
+//! the old one. Tests are then read as if the function had always had the new name.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use super::version::FileSide;
 const DEFINES: &[&str] =
     &["def ", "function ", "fn ", "func ", "class ", "struct ", "const ", "let ", "var ", "type ", "enum "];
 
-/// Reads tests of before as they would be if what the fix has given another name had had it then.
+/// Replaces the old name in the old tests by the new one.
 pub(super) fn follow(files: &mut [FilePair<'_>]) {
     let Some((old, new)) = renamed(files) else { return };
     for file in files.iter_mut() {
@@ -57,7 +57,7 @@ fn renamed(files: &[FilePair<'_>]) -> Option<(String, String)> {
     (!is_used && !is_faked).then(|| (old.clone(), new.clone()))
 }
 
-/// Names that the product defines.
+/// Returns the names that the product defines.
 fn defined<'f>(
     files: &'f [FilePair<'_>],
     side: impl Fn(&'f FilePair<'_>) -> Option<&'f FileSide>,
@@ -72,7 +72,7 @@ pub(super) fn definitions(half: &FileSide, is_whole: bool) -> impl Iterator<Item
     let ranges: Vec<_> = if is_whole { whole.into_iter().collect() } else { half.outside() };
     ranges.into_iter().flat_map(|range| part(code, range).lines()).filter_map(|line| {
         let bare = line.trim_start();
-        // What is inside of a function is nobody else's.
+        // Names inside a function are invisible to other code.
         let is_local = line.len() > bare.len()
             && ["const ", "let ", "var ", "type "].iter().any(|word| bare.starts_with(word));
         if is_local {
@@ -82,13 +82,13 @@ pub(super) fn definitions(half: &FileSide, is_whole: bool) -> impl Iterator<Item
             .iter()
             .fold(bare, |text, word| text.strip_prefix(word).unwrap_or(text));
         let rest = DEFINES.iter().find_map(|word| bare.strip_prefix(word))?;
-        // A pattern takes names from somewhere else.
+        // A pattern takes names from another value.
         let is_name = rest.bytes().next().is_some_and(is_word);
         words(rest).next().filter(|_| is_name).map(str::to_owned)
     })
 }
 
-/// Does the product call this? A module may go on to have the name.
+/// Returns true if the product calls this name. A module may keep the name.
 fn calls(half: &FileSide, name: &str) -> bool {
     let code = half.read.as_ref().map_or("", |read| read.scanned.code.as_str());
     half.outside().into_iter().any(|range| {
@@ -120,7 +120,7 @@ fn in_line(line: &str, old: &str, new: &str) -> String {
     text + rest
 }
 
-/// The text of a file whose code has the new name, and whose tests are called after it; strings stay.
+/// Replaces the name in a file's code and in its tests' names; strings stay.
 fn replaced(half: &FileSide, old: &str, new: &str) -> String {
     let Some(read) = &half.read else { return half.text.clone() };
     let (code, text) = (read.scanned.code.as_str(), half.text.as_str());

@@ -1,19 +1,20 @@
-//! Files that say which tests are run and what is checked, as a table: what of them stays, and what they may not bring.
+//! Table of files that determine which tests and checks run: the lines to keep, and the words that must not
+//! be added.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A file that says which tests are run and what is checked.
+/// A file that determines which tests and checks run.
 #[derive(Debug)]
 pub(super) struct RunnerFile {
-    /// How its name may begin; the rest is an ending.
+    /// Prefixes of its name; the rest is an extension.
     pub names: &'static [&'static str],
-    /// Words whose lines have to stay; empty: every line has to.
+    /// Words whose lines must stay; if empty, every line must.
     pub kept: &'static [&'static str],
-    /// Words that no line may bring.
+    /// Words that no line may add.
     pub refused: &'static [&'static str],
 }
 
-/// What leaves tests or checks out, in files of any runner.
+/// Words that exclude tests or checks, in files of any runner.
 const LEFT_OUT: &[&str] = &[
     "--deselect",
     "norecursedirs",
@@ -33,7 +34,7 @@ const LEFT_OUT: &[&str] = &[
     "maxfail",
 ];
 
-/// All files of runners that are known.
+/// All known files of runners.
 pub(super) const RUNNERS: &[RunnerFile] = &[
     RunnerFile {
         names: &[
@@ -162,9 +163,9 @@ pub(super) const RUNNERS: &[RunnerFile] = &[
     },
 ];
 
-/// Lists of packages, one on a line, that a file has after a fix.
+/// Package lists, one on a line, that a file has after a fix.
 pub(super) struct PackageLists<'l> {
-    /// By each package the lists that have it.
+    /// Lists that contain each package.
     having: BTreeMap<&'l str, BTreeSet<usize>>,
 }
 
@@ -179,7 +180,7 @@ impl<'l> PackageLists<'l> {
         Self { having }
     }
 
-    /// Is this line a list of packages that is there still, in other versions?
+    /// Returns true if this line is a package list that still exists with other versions.
     pub(super) fn has_updated(&self, line: &str) -> bool {
         let packages = packages(line).unwrap_or_default();
         let having: Option<Vec<&BTreeSet<usize>>> = packages.iter().map(|one| self.having.get(one)).collect();
@@ -189,8 +190,8 @@ impl<'l> PackageLists<'l> {
     }
 }
 
-/// The names that a line asks for, without versions: `dev = ["pytest>=8"]`, where nothing but such texts is in the
-/// brackets.
+/// Returns the packages that a line requires, without versions: `dev = ["pytest>=8"]`. The brackets must
+/// contain only such strings.
 fn packages(line: &str) -> Option<Vec<&str>> {
     let (_, list) = line.split_once('=')?;
     let list = list.trim().strip_prefix('[')?.strip_suffix(']')?;

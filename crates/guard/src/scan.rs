@@ -1,37 +1,37 @@
-//! A file's text taken apart: code, comments, strings, lines and brackets. One pass, and no failure: whatever is not
-//! understood is code.
+//! Splits a file's text into code, comments, strings, lines and brackets. It takes one pass and cannot fail:
+//! text that is not understood counts as code.
 
 use std::ops::Range;
 
 use super::language::{LanguageRules, SpanKind, SpanSyntax};
 
-/// How far a character literal may reach, such as `'\u{10ffff}'`.
+/// Maximum length of a character literal, such as `'\u{10ffff}'`.
 const MAX_LETTER: usize = 12;
 
-/// The length of a quotation mark that documentation stands in.
+/// Length of the quotation mark of documentation strings.
 const LONG_QUOTE: usize = 3;
 
-/// A text, and the same text with parts of it blanked out; all positions are the same in each.
+/// A text, and copies with parts of it blanked out; positions are the same in all.
 #[derive(Debug)]
 pub(super) struct ScannedText {
-    /// Code alone: comments and what stands in strings are blank.
+    /// Code alone: comments and the content of strings are blank.
     pub code: String,
     /// Code with its strings: comments are blank.
     pub bare: String,
-    /// Comments alone, in small letters.
+    /// Comments alone, in lower case.
     pub comments: String,
     /// Strings with their quotes, in order.
     pub strings: Vec<Range<usize>>,
-    /// Where each line begins.
+    /// Start of each line.
     pub lines: Vec<usize>,
-    /// Where brackets stand, braces apart, and how many are open after each.
+    /// Positions of brackets except braces, each with the number that is open after it.
     depths: Vec<(usize, u32)>,
-    /// For each bracket that opens, where it closes; in order.
+    /// Closing position of each opening bracket, in order.
     pairs: Vec<(usize, usize)>,
 }
 
 impl ScannedText {
-    /// Takes a text apart.
+    /// Splits a text of this language.
     pub(super) fn new(text: &str, language: &LanguageRules) -> Self {
         let (mut code, mut bare, mut comments) =
             (text.as_bytes().to_vec(), text.as_bytes().to_vec(), blank(text));
@@ -50,7 +50,7 @@ impl ScannedText {
                 at += 1;
                 continue;
             };
-            // A string that stands alone says something of the code, and is none.
+            // A string that stands alone is documentation.
             let is_words = span.open.len() == LONG_QUOTE && depth == 0 && begins_line(text, at);
             if span.kind == SpanKind::Comment || is_words {
                 hide(&mut code, at..end);
@@ -92,48 +92,48 @@ impl ScannedText {
         self.pairs.sort_unstable();
     }
 
-    /// Where the bracket closes that opens here.
+    /// Returns the position of the bracket that closes this one.
     pub(super) fn closing(&self, open: usize) -> Option<usize> {
         let found = self.pairs.binary_search_by_key(&open, |(open, _)| *open).ok()?;
         self.pairs.get(found).map(|(_, close)| *close)
     }
 
-    /// How many brackets are open before a position, braces apart.
+    /// Returns the number of brackets except braces that are open before a position.
     pub(super) fn depth(&self, at: usize) -> u32 {
         let before = self.depths.partition_point(|(bracket, _)| *bracket < at);
         before.checked_sub(1).and_then(|last| self.depths.get(last)).map_or(0, |(_, depth)| *depth)
     }
 
-    /// The line, from 0, of a position.
+    /// Returns the line number, from 0, of a position.
     pub(super) fn line_of(&self, at: usize) -> usize {
         self.lines.partition_point(|start| *start <= at).saturating_sub(1)
     }
 
-    /// Where a line begins and ends, its end not counted.
+    /// Returns the range of a line without its line end.
     pub(super) fn line(&self, line: usize) -> Range<usize> {
         let start = self.lines.get(line).copied().unwrap_or(self.code.len());
         let end = self.lines.get(line + 1).map_or(self.code.len(), |next| next - 1);
         start..end.max(start)
     }
 
-    /// The strings in a range.
+    /// Returns the strings in a range.
     pub(super) fn strings_in(&self, range: &Range<usize>) -> impl Iterator<Item = &Range<usize>> {
         let first = self.strings.partition_point(|string| string.start < range.start);
         self.strings.iter().skip(first).take_while(|string| string.end <= range.end)
     }
 }
 
-/// A part of a text; nothing where it is no part.
+/// Returns a part of a text; empty if the range is invalid.
 pub(super) fn part(text: &str, range: Range<usize>) -> &str {
     text.get(range).unwrap_or_default()
 }
 
-/// Is a letter of a name?
+/// Returns true for a byte of a name.
 pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }
 
-/// Where words stand in a text, each at the beginning of a word.
+/// Finds the positions of words in a text, each at the start of a word.
 pub(super) fn occurrences<'a>(text: &'a str, words: &'a str) -> impl Iterator<Item = usize> + 'a {
     let needs_start = words.bytes().next().is_some_and(is_word);
     text.match_indices(words).map(|(at, _)| at).filter(move |at| {
@@ -142,7 +142,7 @@ pub(super) fn occurrences<'a>(text: &'a str, words: &'a str) -> impl Iterator<It
     })
 }
 
-/// The span that opens here, and its end.
+/// Returns the span that begins here, and its end.
 fn opened<'l>(text: &str, at: usize, language: &'l LanguageRules) -> Option<(&'l SpanSyntax, usize)> {
     let rest = text.get(at..)?;
     let span = language.spans.iter().find(|span| rest.starts_with(span.open))?;
@@ -158,18 +158,18 @@ fn opened<'l>(text: &str, at: usize, language: &'l LanguageRules) -> Option<(&'l
     end.map(|end| (span, end))
 }
 
-/// The end of a span whose first closing mark ends it.
+/// Returns the end of a span, which its first closing mark ends.
 fn closed(text: &str, inner: usize, span: &SpanSyntax) -> usize {
     let rest = text.get(inner..).unwrap_or_default();
     match rest.find(span.close) {
-        // A line's comment leaves its line's end alone.
+        // A line comment does not include its line end.
         Some(found) if span.close == "\n" => inner + found,
         Some(found) => inner + found + span.close.len(),
         None => text.len(),
     }
 }
 
-/// The end of a span in which a backslash hides the next character.
+/// Returns the end of a span in which a backslash escapes the next character.
 fn escaped(text: &str, inner: usize, span: &SpanSyntax) -> usize {
     let bytes = text.as_bytes();
     let first = span.close.as_bytes().first().copied();
@@ -190,7 +190,7 @@ fn escaped(text: &str, inner: usize, span: &SpanSyntax) -> usize {
     text.len()
 }
 
-/// The end of a character in quotes; none if it is something else.
+/// Returns the end of a quoted character; none for other text.
 fn letter(text: &str, inner: usize) -> Option<usize> {
     let rest = text.get(inner..)?;
     let mut letters = rest.char_indices();

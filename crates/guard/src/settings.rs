@@ -1,6 +1,7 @@
-//! How tests are run, as it is said in files that say other things, too: manifests of packages, `tox.ini`, a Makefile.
+//! Reads test settings from files with other content, too: package manifests, `tox.ini`, a Makefile.
 //!
-//! Each is taken apart into settings with a value. One that was there has to stay as it is; a new one has to be free.
+//! Each file is parsed into settings with a value. An existing setting must stay as it is; a new one must be
+//! free.
 
 use std::collections::BTreeMap;
 
@@ -10,22 +11,22 @@ use truing_core::nesting::is_too_deep;
 use super::scan::is_word;
 use super::weakening::FindingSubject;
 
-/// Something that is said of how tests are run.
+/// One setting that affects how tests run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct TestSetting {
-    /// Its value, as a text.
+    /// Value of the setting, as text.
     pub value: String,
-    /// May a fix add it?
+    /// True if a fix may add it.
     pub is_free: bool,
 }
 
-/// By name.
+/// Test settings by their names.
 pub(super) type TestSettings = BTreeMap<String, TestSetting>;
 
-/// Words in the names of scripts and targets that test.
+/// Substrings in the names of scripts and targets that test.
 const TESTS: &[&str] = &["test", "check", "verify", "spec"];
 
-/// Words of commands that test.
+/// Substrings of commands that test.
 const RUNNERS: &[&str] = &[
     "pytest",
     "unittest",
@@ -44,16 +45,16 @@ const RUNNERS: &[&str] = &[
     "rspec",
 ];
 
-/// Scripts of npm that run by themselves.
+/// Scripts that npm runs automatically.
 const LIFECYCLE: &[&str] = &["prepare", "preinstall", "install", "postinstall", "prepublish"];
 
-/// How the place of a dependency is written that comes from no registry.
+/// Prefixes of a dependency's place outside a registry.
 const PLACES: &[&str] = &["file:", "link:", "portal:", "npm:", "./", "../", "git", "http"];
 
-/// Keys of a dependency of cargo that say where it comes from.
+/// Keys of a cargo dependency that set its source.
 const SOURCES: &[&str] = &["path", "git", "package", "registry"];
 
-/// What this file says of how tests are run; none: it is no such file, or cannot be read.
+/// Returns the test settings of this file. None if it is no such file or cannot be parsed.
 pub(super) fn settings(name: &str, text: &str) -> Option<TestSettings> {
     let mut settings = TestSettings::new();
     match name {
@@ -78,8 +79,8 @@ pub(super) fn settings(name: &str, text: &str) -> Option<TestSettings> {
     Some(settings)
 }
 
-/// Is a finding about this setting of a file, by the lines that it names or by the name in a quotation? One about the whole file
-/// is about each.
+/// Returns true if a finding concerns this setting, by its lines or by the setting's name in a quotation. A
+/// finding on the whole file concerns every setting.
 pub(super) fn is_subject(name: &str, text: &str, setting: &str, subjects: &[&FindingSubject]) -> bool {
     let last =
         setting.trim_matches(['[', ']']).rsplit(['.', ':']).find(|part| !part.is_empty()).unwrap_or(setting);
@@ -93,7 +94,7 @@ pub(super) fn is_subject(name: &str, text: &str, setting: &str, subjects: &[&Fin
         let from = usize::try_from(first.saturating_sub(1)).unwrap_or(usize::MAX).min(lines.len());
         let to = usize::try_from(end.max(first)).unwrap_or(usize::MAX).min(lines.len());
         let mut said: Vec<&str> = lines.get(from..to).unwrap_or_default().to_vec();
-        // What belongs to a target or a section stands below it.
+        // The content of a target or a section follows its head.
         let is_ini = name.ends_with(".ini") || name.ends_with(".cfg");
         let is_head =
             |line: &&&str| if is_ini { line.starts_with('[') } else { !line.starts_with([' ', '\t', '#']) };
@@ -108,7 +109,7 @@ pub(super) fn is_subject(name: &str, text: &str, setting: &str, subjects: &[&Fin
     })
 }
 
-/// A line up to what it is set to.
+/// Returns the key of a line, before its value.
 fn head_of(line: &str) -> &str {
     let bare = line.trim_start_matches(['"', ' ', '\t']);
     bare.split([':', '=', '"']).next().unwrap_or(bare)
@@ -124,7 +125,7 @@ fn put(settings: &mut TestSettings, name: String, value: String, is_free: bool) 
     known.value.push('\n');
 }
 
-/// The value at a place, whole.
+/// Adds the whole value at a path.
 fn whole(from: &Value, place: &[&str], settings: &mut TestSettings) {
     let found = place.iter().try_fold(from, |value, key| value.get(key));
     if let Some(value) = found {
@@ -132,7 +133,8 @@ fn whole(from: &Value, place: &[&str], settings: &mut TestSettings) {
     }
 }
 
-/// Every value of the table at a place that `is_free` says something of: may a fix add it?
+/// Adds every value of the table at a path for which `is_free` returns a value, which says if a fix may add
+/// it.
 fn each(
     from: &Value,
     place: &[&str],
@@ -219,7 +221,7 @@ fn package(manifest: &Value, settings: &mut TestSettings) {
     }
 }
 
-/// Sections of an INI file that tests are run by.
+/// Adds the sections of an INI file that affect tests.
 fn sections(text: &str, settings: &mut TestSettings) {
     let mut section = "";
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';'])) {
@@ -235,7 +237,7 @@ fn sections(text: &str, settings: &mut TestSettings) {
     }
 }
 
-/// Parts of names of variables that compilers, interpreters and runners of tests read.
+/// Substrings of variables that compilers, interpreters and test runners read.
 const READ: &[&str] = &[
     "FLAGS",
     "ADDOPTS",
@@ -254,13 +256,13 @@ const READ: &[&str] = &[
     "LD_PRELOAD",
 ];
 
-/// Variables that make and the shells of its recipes read, by their whole names.
+/// Variables that make and the shells of its recipes read, as whole names.
 const READ_BY_MAKE: &[&str] = &["SHELL", "PATH", "VPATH", "BASH_ENV", "ENV", "export"];
 
-/// Words in the names of targets that check something else than tests.
+/// Substrings in the names of targets for checks other than tests.
 const CHECKS: &[&str] = &["lint", "type", "format", "fmt", "ci", "all", "build", "static", "audit"];
 
-/// Targets that test, what they use, and what changes all.
+/// Adds targets that test, the variables that they use, and parts that affect all targets.
 fn targets(text: &str, settings: &mut TestSettings) {
     let mut blocks: Vec<(String, String)> = Vec::new();
     let mut assigned: Vec<(&str, &str)> = Vec::new();
@@ -293,7 +295,7 @@ fn targets(text: &str, settings: &mut TestSettings) {
             _ => put(settings, "what is included or set".to_owned(), bare.to_owned(), false),
         }
     }
-    // Several targets of one recipe are each one.
+    // Several targets with one recipe count separately.
     let mut blocks: Vec<(String, String)> = blocks
         .iter()
         .flat_map(|(targets, block)| {
@@ -310,7 +312,7 @@ fn targets(text: &str, settings: &mut TestSettings) {
     }
     blocks.retain(|(target, block)| {
         let changes_all = target.starts_with('.') && target != ".PHONY";
-        // A name that is made by variables or patterns may be that of any target.
+        // A name with variables or patterns may match any target.
         let is_any = target.contains(['$', '%']);
         changes_all || is_any || has(target, TESTS) || has(block, RUNNERS)
     });
@@ -336,7 +338,7 @@ fn targets(text: &str, settings: &mut TestSettings) {
     }
 }
 
-/// Tasks that test, and what a file of them says of all.
+/// Adds tasks that test, and the settings that apply to all tasks.
 fn tasks(text: &str, settings: &mut TestSettings) {
     let (mut section, mut task) = ("", "");
     for line in text.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')) {
@@ -357,7 +359,7 @@ fn tasks(text: &str, settings: &mut TestSettings) {
     }
 }
 
-/// Modules of Go that others stand in for.
+/// Adds Go modules that are replaced by others.
 fn replaced(text: &str, settings: &mut TestSettings) {
     let mut is_inside = false;
     for line in text.lines().map(|line| line.split("//").next().unwrap_or_default().trim()) {

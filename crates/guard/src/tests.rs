@@ -1,4 +1,4 @@
-//! What counts as weakened in each language, on files as people write them; and that nothing else does.
+//! Weakenings in each language, in files as people write them, and changes that are none.
 
 mod hostile;
 mod public;
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::WeakeningKind::*;
 use super::*;
 
-/// What is found in changes of one file each: path and text before and after; no text: no file.
+/// Returns the findings for changes of one file each: path, old and new text; no text means no file.
 fn found(files: &[(&str, &str, &str)]) -> Vec<Weakening> {
     let paths: Vec<RepoPath> = files.iter().map(|(path, _, _)| RepoPath::from_text(path)).collect();
     let rewrites: Vec<FileRewrite> = files
@@ -18,7 +18,7 @@ fn found(files: &[(&str, &str, &str)]) -> Vec<Weakening> {
             let version = |text: &'static str| {
                 (!text.is_empty()).then_some(FileVersion { path, bytes: text.as_bytes() })
             };
-            // The texts of tests live as long as the tests.
+            // The texts live as long as the test process.
             let [before, after] = [before, after].map(|text| version(String::leak((*text).to_owned())));
             FileRewrite { before, after }
         })
@@ -30,7 +30,7 @@ fn kinds(path: &str, before: &str, after: &str) -> Vec<WeakeningKind> {
     found(&[(path, before, after)]).into_iter().map(|weakening| weakening.kind).collect()
 }
 
-/// One file of tests, and what a change of one part of it by another is.
+/// Judges a change of one part of a test file.
 fn each(path: &str, text: &str, changes: &[(&str, &str, &[WeakeningKind])]) {
     assert_eq!(kinds(path, text, text), [], "{path}: as it was");
     for (from, to, expected) in changes {
@@ -72,7 +72,7 @@ fn python() {
         "tests/test_cart.py",
         PYTHON,
         &[
-            // What a fix may do.
+            // Changes that a fix may make.
             ("# Prices are in cents.", "# In cents.", &[]),
             ("def test_total", "def test_total_of_lines", &[]),
             ("cart = Cart(\"EUR\")", "cart = Cart(\"EUR\", strict=True)", &[]),
@@ -83,7 +83,7 @@ fn python() {
             ),
             ("== price", "==  price  # exactly", &[]),
             ("assert total", "assert total(1, 1) == 1\n    assert total", &[]),
-            // What it may not.
+            // Changes that a fix must not make.
             ("    assert total(count, 20) == price", "    pass", &[Assertion]),
             ("    assert total(count, 20) == price", "    assert True", &[Truism]),
             ("    assert total(count, 20) == price", "    # assert total(count, 20) == price", &[Assertion]),
@@ -349,11 +349,11 @@ fn tests_may_move_but_not_get_lost_on_the_way() {
         told[0].to_string(),
         "tests/test_a.py: an assertion of a test that was there before is gone or changed: test_a: assertf(1)==2"
     );
-    // What a helper of tests asserts may move, too.
+    // Assertions of a test helper may move, too.
     let helper = "def check(x):\n    assert x\n";
     assert_eq!(found(&[("tests/one.py", helper, "X = 1\n"), ("tests/two.py", "", helper)]), []);
     assert_eq!(found(&[("tests/one.py", helper, "X = 1\n")]).len(), 1);
-    // A checker that was silenced elsewhere is not silenced anew.
+    // A checker that was silenced elsewhere is not newly silenced.
     assert_eq!(found(&[("a.py", "f() # noqa\n", "g()\n"), ("b.py", "h()\n", "h()\nf() # noqa\n")]), []);
 }
 
@@ -466,7 +466,7 @@ fn a_file_that_is_too_large_to_be_looked_at_is_refused_or_told() {
         let told = found(&[(path, "x = 1\n", &large)]);
         let told: Vec<_> = told.iter().map(|one| (one.kind, one.is_told)).collect();
         assert_eq!(told, [(Large, is_told)], "{path}");
-        // Also where the fix makes it small again.
+        // Also if the fix makes the file small again.
         assert_eq!(found(&[(path, &large, "x = 1\n")]).len(), 1, "{path}");
     }
 }
@@ -515,7 +515,7 @@ proptest! {
         let mut fewer = tests.clone();
         let gone = tests.keys().nth(pick.index(tests.len())).cloned().unwrap_or_default();
         fewer.remove(&gone);
-        // Two with one name are one in Python.
+        // In Python, of two with one name only one exists.
         let name = |test: &str| test.split('(').next().unwrap_or_default().to_owned();
         let names: BTreeSet<String> = tests.keys().map(|test| name(test)).collect();
         prop_assume!(names.len() == tests.len());

@@ -1,7 +1,7 @@
-//! Code as a row of words under the names that they have where they come from, so that one thing is read as one however it is
-//! written: `from os import _exit as bye`, `getattr(os, "_ex" + "it")` and `vars(os)["_exit"]` are all `os . _exit`.
+//! Converts code to a sequence of words with resolved names, so that different spellings look the same. `from
+//! os import _exit as bye`, `getattr(os, "_ex" + "it")` and `vars(os)["_exit"]` all become `os . _exit`.
 //!
-//! No types and no scopes: an imported name stands for what was imported in its whole file.
+//! There are no types or scopes: an imported name refers to its import in the whole file.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,16 +11,17 @@ use super::imports::{named, path_tokens};
 use super::scan::is_word;
 use super::version::FileSide;
 
-/// A word, a text or a sign.
+/// A word, a string or an operator.
 #[derive(Clone, Debug)]
 pub(super) struct CodeToken {
-    /// A text begins with `"`, and has nothing else of its quotes. Tokens share it: a name may be as long as the file.
+    /// Text of the token. A string begins with `"` and has no other quotes. Tokens share it, because a name
+    /// may be as long as the file.
     pub text: Rc<str>,
-    /// Where it begins in the file.
+    /// Start position in the file.
     pub at: usize,
-    /// The line of that, from 0.
+    /// Line number of the start, from 0.
     pub line: usize,
-    /// Does it come from an import?
+    /// True if it comes from an import.
     pub is_imported: bool,
 }
 
@@ -42,38 +43,37 @@ impl CodeToken {
     }
 }
 
-/// What a file says outside of tests.
+/// Code of a file outside tests.
 #[derive(Debug, Default)]
 pub(super) struct FoldedCode {
-    /// Its words.
     pub tokens: Vec<CodeToken>,
-    /// Lines in which a name is put together from pieces.
+    /// Lines in which a name is assembled from pieces.
     pub pieced: Vec<usize>,
-    /// Do its imports stand for more words than are looked at?
+    /// True if its imports exceeded the word budget.
     pub is_cut: bool,
 }
 
-/// Signs of several letters.
+/// Operators of several characters.
 const SIGNS: &[&str] =
     &["===", "!==", "==", "!=", "=>", "::", "->", "<=", ">=", "+=", "-=", ":=", "**", "?.", "//"];
 
-/// Words before which a bracket opens a list.
+/// Words before a bracket that opens a list.
 const LISTS_AFTER: &[&str] =
     &["return", "in", "of", "case", "await", "else", "and", "or", "not", "if", "yield"];
 
-/// Calls that import what their text names.
+/// Calls that import the module named by their string.
 const IMPORTS: &[&str] = &["__import__", "import_module", "require", "import"];
 
-/// What a table of names does that is no name in it.
+/// Methods of a name table that are not names in it.
 const OF_TABLES: &[&str] = &["update", "setdefault", "pop", "get", "items", "keys", "values"];
 
-/// Words between brackets that may be one name.
+/// Maximum number of words between brackets that may be one name.
 pub(super) const MAX_INNER: usize = 256;
 
-/// Calls that take a name as a text.
+/// Calls that take a name as a string.
 const BY_NAME: &[&str] = &["getattr", "setattr", "hasattr", "defineProperty"];
 
-/// What makes texts of what nobody reads as one.
+/// Functions that build strings from unreadable pieces.
 const BUILDERS: &[&str] = &[
     "chr",
     "decode",
@@ -87,14 +87,14 @@ const BUILDERS: &[&str] = &[
     "reverse",
 ];
 
-/// Letters of a text to which others are added.
+/// Maximum length of a string to which others are added.
 const MAX_TEXT: usize = 120;
 
-/// Letters of a name that is put together.
+/// Maximum length of an assembled name.
 const MAX_PIECED: usize = 48;
 
 impl FoldedCode {
-    /// Reads what of a file is in no test.
+    /// Reads the parts of a file that are in no test.
     pub(super) fn new(half: &FileSide) -> Self {
         let mut code = folded(half, half.outside());
         (code.tokens, code.is_cut) = named(code.tokens, half);
@@ -102,7 +102,7 @@ impl FoldedCode {
     }
 }
 
-/// The words of these parts of a file, put together, each import as it is written.
+/// Joins the words of these parts of a file and leaves imports as written.
 pub(super) fn folded(half: &FileSide, ranges: Vec<Range<usize>>) -> FoldedCode {
     let mut folding = TokenFolding { code: FoldedCode::default(), opened: Vec::new(), path: &half.path };
     for token in tokens(half, ranges) {
@@ -126,7 +126,7 @@ fn tokens(half: &FileSide, ranges: Vec<Range<usize>>) -> Vec<CodeToken> {
                     let raw = scanned.bare.get(string.clone()).unwrap_or_default();
                     let inner = raw.strip_prefix('r').unwrap_or(raw);
                     let text = inner.trim_matches(['"', '\'', '`', '#']);
-                    // Letters before a text say how it is to be read.
+                    // Letters before a string are its prefix.
                     let is_joined =
                         |last: &mut CodeToken| last.is_name() && last.at + last.text.len() == string.start;
                     tokens.pop_if(|last| is_joined(last));
@@ -164,10 +164,10 @@ fn token(text: Rc<str>, at: usize, line: usize) -> CodeToken {
     CodeToken { text, at, line, is_imported: false }
 }
 
-/// Puts together what is written in pieces, and writes each way to a name as `a . b`.
+/// Joins pieces of names, and converts each access to a name to `a . b`.
 struct TokenFolding<'p> {
     code: FoldedCode,
-    /// Where brackets are open in the tokens.
+    /// Positions of open brackets in the tokens.
     opened: Vec<usize>,
     path: &'p str,
 }
@@ -198,7 +198,7 @@ impl TokenFolding<'_> {
                 self.close(open, token);
             }
             _ if token.string().is_some() => self.string(token),
-            // What is global is so under its bare name, too.
+            // Globals are known by their bare name, too.
             "." if ["globalThis", "global"].iter().any(|name| self.ends_with(&[name])) => {
                 self.code.tokens.pop();
             }
@@ -217,7 +217,7 @@ impl TokenFolding<'_> {
             self.code.tokens.push(token.with("@main", false));
             return;
         }
-        // Long texts are no names, and are not copied again for each piece.
+        // Long strings are no names and are not copied again for each piece.
         let is_long = |text: &CodeToken| text.text.len() > MAX_TEXT;
         if is_long(&token)
             || self.back(1).is_some_and(is_long)
@@ -241,7 +241,7 @@ impl TokenFolding<'_> {
         }
     }
 
-    /// Texts as one; a name that is made so in one line is told.
+    /// Joins strings. A name that is built this way within one line is recorded.
     fn joined(&mut self, pieces: &[CodeToken], between: &str) -> String {
         let texts: Vec<&str> = pieces.iter().filter_map(CodeToken::string).collect();
         let whole = texts.join(between);
@@ -258,7 +258,7 @@ impl TokenFolding<'_> {
         format!("\"{whole}")
     }
 
-    /// A bracket closes that was opened there.
+    /// Handles the bracket that closes the one at `open`.
     fn close(&mut self, open: usize, token: CodeToken) {
         let inner: Vec<CodeToken> = self.code.tokens.split_off(open + 1);
         let head = open.checked_sub(1).and_then(|at| self.code.tokens.get(at)).cloned();
@@ -336,7 +336,7 @@ impl TokenFolding<'_> {
                 self.code.tokens.truncate(open.saturating_sub(2));
                 self.code.tokens.push(place.with(whole, false));
             }
-            // `(await import("x")).y`
+            // Example: `(await import("x")).y`
             (")", _)
                 if !inner.is_empty() && inner.iter().all(|token| token.is_imported || token.is("await")) =>
             {
@@ -356,13 +356,13 @@ impl TokenFolding<'_> {
         self.code.tokens.push(close);
     }
 
-    /// Is a bracket after this one of an index?
+    /// Returns true if a bracket after this word is an index.
     fn is_index(&self, before: &str) -> bool {
         let is_name = before.bytes().next().is_some_and(is_word) && !LISTS_AFTER.contains(&before);
         is_name || matches!(before, ")" | "]")
     }
 
-    /// `["a", "b"].join("")`
+    /// Returns true for a join such as `["a", "b"].join("")`.
     fn is_joining(&self, open: usize) -> bool {
         let before = self.code.tokens.get(..open.saturating_sub(2)).unwrap_or_default();
         before.last().is_some_and(|last| last.is("]"))
@@ -382,7 +382,7 @@ impl TokenFolding<'_> {
         self.string(place.with(whole, false));
     }
 
-    /// A module that is imported in the middle of something.
+    /// Adds a module that is imported within an expression.
     fn imported(&mut self, place: &CodeToken, module: &str) {
         let marked = place.with("import", false);
         self.code.tokens.push(marked);

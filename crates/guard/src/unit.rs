@@ -1,4 +1,4 @@
-//! The tests of a file, what each asserts, and with which values.
+//! Splits a file into its tests, and reads the assertions and values of each.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -7,56 +7,55 @@ use super::claim::is_said;
 use super::language::{LanguageRules, TestExtent, TestOpening};
 use super::scan::{ScannedText, is_word, occurrences, part};
 
-/// Attributes that a test may have.
+/// Maximum number of attributes of a test.
 const MAX_ATTRIBUTES: usize = 64;
 
-/// Bytes from a test's name to its first bracket, and from its last to its body.
+/// Maximum bytes from a test's name to its first bracket, and from its last bracket to its body.
 const MAX_HEADER: usize = 400;
 
-/// Bytes of a class's name that are kept: it is copied into the name of each of its tests.
+/// Maximum bytes kept of a class name, because it is copied into the name of each of its tests.
 const MAX_CLASS_NAME: usize = 400;
 
-/// One test.
+/// One test of a file.
 #[derive(Debug)]
 pub(super) struct TestUnit {
-    /// Its name, with its class where it has one.
+    /// Name, with that of its class if it has one.
     pub name: String,
-    /// Where it begins, its attributes with it.
+    /// Start position, including attributes.
     pub start: usize,
-    /// Its name, which does not count as content.
+    /// Range of the name, which does not count as content.
     naming: Range<usize>,
-    /// Where it ends.
     pub end: usize,
 }
 
 impl TestUnit {
-    /// What of the file it is, its name apart.
+    /// Returns the ranges of the test before and after its name.
     pub(super) fn ranges(&self) -> [Range<usize>; 2] {
         [self.start..self.naming.start, self.naming.end..self.end]
     }
 
-    /// Everything that it says, without blanks and comments.
+    /// Returns the whole content without blanks and comments.
     pub(super) fn content(&self, scanned: &ScannedText) -> String {
         self.ranges().into_iter().map(|range| compact(part(&scanned.bare, range))).collect()
     }
 
-    /// The assertions that it makes.
+    /// Returns the assertions in the test.
     pub(super) fn assertions(&self, scanned: &ScannedText, language: &LanguageRules) -> Vec<String> {
         self.ranges().into_iter().flat_map(|range| assertions(scanned, language, range)).collect()
     }
 
-    /// The strings and numbers in it.
+    /// Returns the strings and numbers in the test.
     pub(super) fn literals(&self, scanned: &ScannedText) -> Vec<String> {
         self.ranges().into_iter().flat_map(|range| literals(scanned, &range)).collect()
     }
 
-    /// How many names its code has.
+    /// Returns the number of names in its code.
     pub(super) fn weight(&self, scanned: &ScannedText) -> usize {
         self.ranges().into_iter().map(|range| names(part(&scanned.code, range)).count()).sum()
     }
 }
 
-/// All tests of a file, the outermost alone.
+/// Returns all outermost tests of a file.
 pub(super) fn units(scanned: &ScannedText, language: &LanguageRules, is_test_file: bool) -> Vec<TestUnit> {
     let code = scanned.code.as_bytes();
     let mut found = Vec::new();
@@ -98,7 +97,7 @@ pub(super) fn units(scanned: &ScannedText, language: &LanguageRules, is_test_fil
     found
 }
 
-/// The test that begins after these attributes, if one does.
+/// Returns the test that begins after these attributes, if there is one.
 fn unit(scanned: &ScannedText, opening: &TestOpening, attributes: Range<usize>) -> Option<TestUnit> {
     let (start, begin) = (attributes.start, attributes.end);
     let rest = scanned.code.get(begin..)?.strip_prefix(opening.words)?;
@@ -128,7 +127,7 @@ fn unit(scanned: &ScannedText, opening: &TestOpening, attributes: Range<usize>) 
         TestExtent::Indent | TestExtent::Braces => part(&scanned.bare, after..naming.end),
     };
     let name = name.trim();
-    // Only a test is followed to its end.
+    // Only tests are parsed to their end.
     name.starts_with(opening.name).then(|| TestUnit {
         name: name.to_owned(),
         start,
@@ -137,14 +136,15 @@ fn unit(scanned: &ScannedText, opening: &TestOpening, attributes: Range<usize>) 
     })
 }
 
-/// A call like `it.each(table)("name", body)` after its word: where its name stands, and where it ends.
+/// Parses a call like `it.each(table)("name", body)` after its word. Returns the range of its name, and its
+/// end.
 fn called(scanned: &ScannedText, mut at: usize) -> Option<(Range<usize>, usize)> {
     let code = scanned.code.as_bytes();
     if code.get(at).is_some_and(|byte| is_word(*byte)) {
         return None;
     }
     at = skip(code, at, |byte| is_word(byte) || byte == b'.');
-    // A table between backticks.
+    // A table between back ticks.
     if let Some(table) = scanned.strings_in(&(at..code.len())).next().filter(|string| string.start == at) {
         at = table.end;
     }
@@ -163,7 +163,7 @@ fn called(scanned: &ScannedText, mut at: usize) -> Option<(Range<usize>, usize)>
     Some((naming, end?)).filter(|(naming, _)| !naming.is_empty())
 }
 
-/// Where what began at this line's indentation ends.
+/// Returns the end of the block that begins at this line's indentation.
 fn indented(scanned: &ScannedText, begin: usize) -> usize {
     let first = scanned.line_of(begin);
     let indent = indent_of(scanned, begin);
@@ -186,7 +186,7 @@ fn indented(scanned: &ScannedText, begin: usize) -> usize {
     end
 }
 
-/// The first brace after the brackets that open here, before a statement ends.
+/// Returns the first brace after the bracket that opens here is closed, unless the statement ends before it.
 fn braced(scanned: &ScannedText, paren: usize) -> Option<usize> {
     let code = scanned.code.as_bytes();
     let mut at = scanned.closing(paren)? + 1;
@@ -202,7 +202,7 @@ fn braced(scanned: &ScannedText, paren: usize) -> Option<usize> {
     None
 }
 
-/// The position after attributes and decorators, and the blanks behind them.
+/// Returns the position after attributes, decorators and the following blanks.
 fn past_attributes(scanned: &ScannedText, start: usize) -> usize {
     let code = scanned.code.as_bytes();
     let mut at = start;
@@ -230,7 +230,7 @@ fn past_attributes(scanned: &ScannedText, start: usize) -> usize {
     at
 }
 
-/// The assertions in a range, each as one text without blanks.
+/// Returns the assertions in a range, each as one text without blanks.
 pub(super) fn assertions(
     scanned: &ScannedText,
     language: &LanguageRules,
@@ -257,8 +257,8 @@ pub(super) fn assertions(
     found
 }
 
-/// The line in which a statement ends: where no more brackets are open than before it, and nothing is chained to it. It
-/// ends with the range at the latest.
+/// Returns the last line of a statement: no additional brackets are open and the next line continues no
+/// chain. The range limits it.
 fn last_line(scanned: &ScannedText, line: usize, range: Range<usize>) -> usize {
     let depth = scanned.depth(range.start);
     let mut last = line;
@@ -280,7 +280,7 @@ pub(super) fn literals(scanned: &ScannedText, range: &Range<usize>) -> Vec<Strin
     let mut known = None;
     let mut is_said = |string: &&Range<usize>| {
         let line = scanned.line_of(string.start);
-        // Each line is looked at once, however many strings it has.
+        // Each line is examined once, regardless of its number of strings.
         let (_, said) = known
             .filter(|(of, _)| *of == line)
             .unwrap_or_else(|| (line, is_said(part(&scanned.bare, scanned.line(line)).trim_start())));
@@ -311,19 +311,19 @@ fn names_and_numbers(code: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// The names in code, without what says nothing.
+/// Returns the names in code, without meaningless ones.
 fn names(code: &str) -> impl Iterator<Item = &str> {
     names_and_numbers(code)
         .filter(|word| !word.starts_with(|first: char| first.is_ascii_digit()))
         .filter(|word| !matches!(*word, "pass" | "self" | "return"))
 }
 
-/// Without blanks.
+/// Removes white space from a text.
 pub(super) fn compact(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_whitespace()).collect()
 }
 
-/// Names that several of these tests have.
+/// Returns the names that several of these tests share.
 pub(super) fn doubled(units: &[TestUnit]) -> BTreeSet<&str> {
     let mut seen = BTreeSet::new();
     units.iter().map(|unit| unit.name.as_str()).filter(|name| !seen.insert(*name)).collect()
@@ -337,7 +337,8 @@ fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-/// Where the brackets of a declaration open, before a brace or the end of a statement.
+/// Returns the position of a declaration's opening bracket, if it precedes a brace and the end of the
+/// statement.
 fn header(bytes: &[u8]) -> Option<usize> {
     let found =
         bytes.iter().take(MAX_HEADER).position(|byte| matches!(byte, b'(' | b'{' | b'}' | b';' | b'='))?;

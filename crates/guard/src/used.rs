@@ -1,4 +1,4 @@
-//! Names that tests use, as far as they are not given where they are used.
+//! Collects the names that tests use but do not bind at the place of use.
 
 use std::collections::BTreeSet;
 
@@ -6,15 +6,15 @@ use super::bound::{BindingKind, BindingSide};
 use super::naming::BUILTINS;
 use super::tokens::CodeToken;
 
-/// The names that a file's tests use.
+/// Names that a file's tests use.
 #[derive(Debug, Default)]
 pub(super) struct UsedNames {
     pub endings: &'static [&'static str],
-    /// Those that are not given where they are used.
+    /// Names that are not bound where they are used.
     pub free: BTreeSet<String>,
     /// Paths from a name, such as `cart.total`.
     pub chains: BTreeSet<String>,
-    /// Those of what is tested, as far as it shows.
+    /// Names of tested code, as far as can be determined.
     pub tested: BTreeSet<String>,
 }
 
@@ -22,7 +22,7 @@ impl UsedNames {
     pub(super) fn new(side: &BindingSide<'_>) -> Self {
         let mut used = Self { endings: side.names.endings, ..Self::default() };
         let is_python = side.names.endings.contains(&".py");
-        // Values of a table of the test's own, and no fixture.
+        // Values of the test's own table are not fixtures.
         let tables = (0..side.tokens.len()).filter(|at| side.fits(*at, "parametrize ("));
         let first = tables.filter_map(|at| side.tokens.get(at + 2).and_then(CodeToken::string));
         let given: BTreeSet<&str> = first.flat_map(|names| names.split(',').map(str::trim)).collect();
@@ -76,7 +76,7 @@ impl UsedNames {
         used
     }
 
-    /// Takes in the names that another file uses.
+    /// Adds the names that another file uses.
     pub(super) fn add(&mut self, other: &Self) {
         self.free.extend(other.free.iter().cloned());
         self.chains.extend(other.chains.iter().cloned());

@@ -1,4 +1,4 @@
-//! Versions of files, read by their languages: the files of tests among them, and the tests in each.
+//! Versions of files, parsed by language, with the test files and tests among them.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -10,24 +10,22 @@ use super::loaded;
 use super::scan::{ScannedText, is_word, occurrences, part};
 use super::unit::{TestUnit, units};
 
-/// The longest side of a file that is looked at, in bytes: a text may take two hundred times its size in memory.
+/// Maximum size in bytes of a file that is examined. Its analysis may take two hundred times as much memory.
 pub(super) const MAX_BYTES: usize = 1 << 20;
 
 /// One version of a file.
 #[derive(Clone, Copy, Debug)]
 pub struct FileVersion<'a> {
-    /// Its path.
     pub path: &'a RepoPath,
-    /// Its bytes.
     pub bytes: &'a [u8],
 }
 
-/// A file that a fix changed, under its names before and after.
+/// A file that a fix changed, with its old and new version.
 #[derive(Clone, Copy, Debug)]
 pub struct FileRewrite<'a> {
-    /// Before; none: it is new.
+    /// Old version; none for a new file.
     pub before: Option<FileVersion<'a>>,
-    /// After; none: it is deleted.
+    /// New version; none for a deleted file.
     pub after: Option<FileVersion<'a>>,
 }
 
@@ -37,14 +35,14 @@ impl FileRewrite<'_> {
     }
 }
 
-/// Does this file decide what tests say: is it one of tests, loaded by what runs them, or a copy of others' code, which tests
-/// may use?
+/// Returns true if this file can decide test results: a test file, a file that test runners load, or a
+/// third-party copy that tests may use.
 pub fn is_test_side(path: &RepoPath) -> bool {
     let name = String::from_utf8_lossy(path.as_bytes());
     is_test_file(path) || loaded::is_loaded(&name) || loaded::is_vendored(&name)
 }
 
-/// Is this a file of tests? By folders and by the form of its name, never by a part of a word.
+/// Returns true for a test file. It checks folders and the form of the name, never a part of a word.
 pub fn is_test_file(path: &RepoPath) -> bool {
     let path = String::from_utf8_lossy(path.as_bytes());
     let mut parts = path.rsplit('/');
@@ -65,14 +63,14 @@ pub fn is_test_file(path: &RepoPath) -> bool {
 }
 
 impl LanguageRules {
-    /// Has a file of this name the form of one of tests, in any folder?
+    /// Returns true if the name has the form of a test file, in any folder.
     pub(super) fn is_named_test(&self, name: &str) -> bool {
         self.prefixes.iter().any(|prefix| name.starts_with(prefix))
             || self.suffixes.iter().any(|suffix| ends_with(name, suffix))
     }
 }
 
-/// A whole name, or an ending that no letter of a small word stands before: `contest.py` is no test.
+/// Matches a whole name, or a suffix that does not continue a lower-case word: `contest.py` is no test.
 fn ends_with(name: &str, suffix: &str) -> bool {
     let Some(rest) = name.strip_suffix(suffix) else { return false };
     rest.is_empty() || !suffix.starts_with(|first: char| first.is_ascii_lowercase())
@@ -82,7 +80,7 @@ pub(super) fn language_of(name: &str) -> Option<&'static LanguageRules> {
     LANGUAGES.iter().find(|language| language.endings.iter().any(|ending| name.ends_with(ending)))
 }
 
-/// One side of a file that changed.
+/// One version of a changed file.
 pub(super) struct FileSide {
     pub(super) text: String,
     pub(super) path: String,
@@ -91,7 +89,7 @@ pub(super) struct FileSide {
     pub(super) read: Option<ScannedFile>,
 }
 
-/// What is known of a text in a language.
+/// Analysis of a text in a known language.
 pub(super) struct ScannedFile {
     pub(super) language: &'static LanguageRules,
     pub(super) scanned: ScannedText,
@@ -109,7 +107,7 @@ impl FileSide {
         half
     }
 
-    /// Gives it another text.
+    /// Replaces the text and analyses it again.
     pub(super) fn say(&mut self, text: String) {
         let name = self.path.rsplit('/').next().unwrap_or_default();
         self.read = language_of(name).map(|language| {
@@ -124,7 +122,7 @@ impl FileSide {
         self.read.iter().flat_map(|read| read.units.iter().map(move |unit| (read, unit)))
     }
 
-    /// What of it is in no test.
+    /// Returns the ranges that are in no test.
     pub(super) fn outside(&self) -> Vec<Range<usize>> {
         let Some(read) = &self.read else { return Vec::new() };
         let (mut ranges, mut at) = (Vec::new(), 0);
@@ -136,7 +134,7 @@ impl FileSide {
         ranges
     }
 
-    /// Does a line stand in tests that were not there before, and nowhere else?
+    /// Returns true if a line occurs in new tests and in no existing one.
     pub(super) fn is_in_new_test(&self, line: &str, existing: &BTreeSet<&str>) -> bool {
         let Some(read) = &self.read else { return false };
         let has = |range: Range<usize>| occurrences(part(&read.scanned.code, range), line).next().is_some();
@@ -147,7 +145,7 @@ impl FileSide {
             && !self.outside().into_iter().any(has)
     }
 
-    /// Lines in which a mark stands.
+    /// Returns the lines that contain a mark.
     pub(super) fn marked(&self, mark: &ForbiddenMark, existing: &BTreeSet<&str>) -> Vec<String> {
         let Some(read) = &self.read else { return Vec::new() };
         let scanned = &read.scanned;
@@ -173,7 +171,7 @@ impl FileSide {
                 let line = scanned.line(number);
                 part(text, line.start.max(range.start)..line.end.min(range.end))
             };
-            // Words are looked for in all lines at once: most texts have few of them.
+            // All lines are searched at once, because most texts contain few marks.
             let mut lines: Vec<usize> = Vec::new();
             for words in mark.words {
                 if mark.place == MarkScope::TopLevel && words.is_empty() {
@@ -203,7 +201,7 @@ impl FileSide {
     }
 }
 
-/// Does a line that belongs to no function give another value to what is somewhere else, such as `shop.total = fake`?
+/// Returns true if a top-level line assigns to something defined elsewhere, such as `shop.total = fake`.
 fn is_rebinding(line: &str) -> bool {
     let Some((target, rest)) = line.split_once('=') else { return false };
     let target = target.trim_end();

@@ -1,31 +1,32 @@
-//! A way in which a fix weakens what guards the code, in words for its fixer; and what findings are about, in which it may.
+//! Ways in which a fix weakens the tests, worded for its fixer, and the subjects of findings at which it may
+//! do so.
 
 use truing_diff::RepoPath;
 
 use truing_core::finding::RawFinding;
 use truing_core::line::clean;
 
-/// Characters of a name or a line that is told.
+/// Maximum characters of a quoted name or line.
 pub(super) const MAX_QUOTE: usize = 120;
 
-/// How a fix weakens what guards the code.
+/// Kind of a weakening of tests or checks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum WeakeningKind {
-    /// A file of tests is gone.
+    /// A test file is deleted.
     File,
-    /// A test is gone.
+    /// A test is deleted.
     Test,
-    /// An assertion is gone, or another.
+    /// An assertion is removed or changed.
     Assertion,
-    /// An assertion always holds now.
+    /// An assertion now always holds.
     Truism,
-    /// A value that a test used is gone.
+    /// A value that a test used is removed.
     Value,
-    /// Most of a test is gone.
+    /// Most of a test is removed.
     Emptied,
-    /// A second test of the same name takes the place of the first.
+    /// A second test of the same name replaces the first.
     Shadowed,
-    /// Tests are skipped.
+    /// Tests are newly skipped.
     Skipped,
     /// A test is left before its end, or swallows its failure.
     Unreached,
@@ -33,54 +34,54 @@ pub enum WeakeningKind {
     Exit,
     /// A checker is silenced.
     Silenced,
-    /// A runner runs less, or a checker checks less.
+    /// A runner runs fewer tests, or a checker checks less.
     Runner,
-    /// A new file that a runner of tests loads.
+    /// A test runner loads a new file.
     Loaded,
-    /// What a runner of tests is told is another thing.
+    /// A setting of a test runner changes.
     Setting,
-    /// What runs the tests is taken over.
+    /// The process that runs the tests is modified.
     Hooked,
-    /// What is tested is replaced, for every test.
+    /// Tested code is replaced, for every test.
     Replaced,
-    /// A name that tests use stands for something else.
+    /// A name that tests use refers to something else.
     Rebound,
-    /// Code asks whether it is tested.
+    /// Code detects that it is under test.
     Asks,
     /// Code names files of tests.
     Reads,
-    /// Values are equal to everything, or to more than they were.
+    /// Values are equal to everything, or to more than before.
     Equal,
-    /// Code outside of tests uses a library of tests.
+    /// Code outside tests uses a test library.
     Borrows,
-    /// Code outside of tests ends the program, or changes how it ends.
+    /// Code outside tests ends the program, or changes its end.
     Ends,
-    /// A name is put together from pieces.
+    /// A name is assembled from pieces.
     Pieces,
-    /// A type has a comparison of its own, or a value that stands for it in comparisons.
+    /// A type has a custom comparison, or a substitute for its value in comparisons.
     Compares,
-    /// Code runs by itself when the program begins or ends.
+    /// Code runs automatically at the start or the end of the program.
     Starts,
-    /// Code has a value ready that is equal to nothing.
+    /// Code contains a value that is equal to nothing.
     Incomparable,
     /// Code decides by a value of the tests.
     Answers,
-    /// Code has a case for an input of tests that the fix brings, with what they expect of it.
+    /// Code has a case for an input of the fix's own tests, with the result that they expect.
     Knows,
-    /// Code does another thing from a date on.
+    /// Code behaves differently from a date on.
     Dated,
-    /// Code keeps something from one call to the next.
+    /// Code keeps state between calls.
     Remembers,
-    /// Code reads itself, or looks for files.
+    /// Code reads itself, or searches for files.
     Looks,
-    /// A file is larger than is looked at.
+    /// A file is too large to examine.
     Large,
-    /// The imports of a file stand for more words than are looked at.
+    /// The imports of a file exceed the word budget.
     Unfollowed,
 }
 
 impl WeakeningKind {
-    /// Do honest fixes often do it? Then people are told.
+    /// Returns true if honest fixes often do it. It is then only reported.
     pub(super) fn is_mild(self) -> bool {
         matches!(self, Self::Starts | Self::Incomparable | Self::Remembers | Self::Looks)
     }
@@ -126,20 +127,19 @@ impl WeakeningKind {
     }
 }
 
-/// One thing that a fix deletes or weakens.
+/// One part of the tests or checks that a fix deletes or weakens.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Weakening {
-    /// The file, as it was called before the fix where it was there.
+    /// File, with its old path if it existed before the fix.
     pub path: RepoPath,
-    /// How.
     pub kind: WeakeningKind,
-    /// What: a name or a line, on one line and cut.
+    /// Name or line concerned, as one cut line.
     pub what: String,
-    /// Honest fixes do this, too: people are told, and the fix is not refused for it.
+    /// True if honest fixes do this, too. It is then reported, and the fix is not refused for it.
     pub is_told: bool,
 }
 
-/// For the fixer.
+/// Renders a message for the fixer.
 impl std::fmt::Display for Weakening {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let path = clean(&String::from_utf8_lossy(self.path.as_bytes()), MAX_QUOTE);
@@ -148,19 +148,18 @@ impl std::fmt::Display for Weakening {
     }
 }
 
-/// The subject of a finding: where it is, and its words. A fix of it may do there what is otherwise not its business.
+/// Subject of a finding: its place and its text. A fix of it may change otherwise protected parts there.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct FindingSubject {
-    /// The file.
     pub path: RepoPath,
-    /// The first line and the last, from 1, as the file is before the fix; none: the whole file.
+    /// First and last line, from 1, in the file before the fix; none for the whole file.
     pub lines: Option<(u32, u32)>,
-    /// What is said of it, in small letters.
+    /// Text of the finding in lower case.
     pub text: String,
 }
 
 impl FindingSubject {
-    /// The subject of this finding.
+    /// Returns the subject of this finding.
     pub fn new(finding: &RawFinding) -> Self {
         let place = &finding.place;
         let text = format!("{}\n{}", finding.title, finding.body).to_lowercase();
@@ -168,12 +167,12 @@ impl FindingSubject {
         Self { path: place.path.clone(), lines, text }
     }
 
-    /// Does it speak of one of these, each the beginning of a word?
+    /// Returns true if the text contains one of these words, each as the start of a word.
     pub(super) fn names(&self, words: &[&str]) -> bool {
         words.iter().any(|word| super::scan::occurrences(&self.text, word).next().is_some())
     }
 
-    /// Is this line of a text, without what is around it, one that the finding names?
+    /// Returns true if the finding's lines in `text` include this line, ignoring surrounding white space.
     pub(super) fn has_line(&self, text: &str, line: &str) -> bool {
         let named = |(first, last): (u32, u32)| {
             let numbered = (1_u32..).zip(text.lines());

@@ -1,4 +1,4 @@
-//! What a local review compares with when nobody says (cli.md, "Review").
+//! Selects the default base of a local review if the user gives none.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::GitError;
 use crate::command::GitCommand;
 use crate::view::merge_base;
 
-/// Where the default branch is looked for, in order. The first symbolic one names its target.
+/// Refs that may be the default branch, in order. The first symbolic one names its target.
 const DEFAULT_BRANCHES: [&str; 5] = [
     "refs/remotes/origin/HEAD",
     "refs/remotes/origin/main",
@@ -18,35 +18,36 @@ const DEFAULT_BRANCHES: [&str; 5] = [
     "refs/heads/master",
 ];
 
-/// The old side of a comparison.
+/// Old side of a comparison.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DefaultBase {
-    /// The commit; the empty tree for [`DefaultBaseSource::Nothing`].
+    /// Commit to compare with; the empty tree for [`DefaultBaseSource::Nothing`].
     pub commit: Sha,
-    /// Where it comes from.
+    /// Origin of this base.
     pub from: DefaultBaseSource,
 }
 
-/// Where a base comes from.
+/// Origin of a base.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DefaultBaseSource {
     /// The merge base of the head with this branch, as in `origin/main`.
     MergeBase(String),
     /// The parent of the head: the last commit is compared.
     Parent,
-    /// The head is the first commit: it is compared with nothing.
+    /// The empty tree, because the head is the first commit.
     Nothing,
 }
 
 /// A branch that may be the default one.
 #[derive(Clone, Debug)]
 pub(super) struct BranchCandidate {
-    /// As in `origin/main`.
+    /// Short name, as in `origin/main`.
     name: String,
     tip: Sha,
 }
 
-/// The default branch's candidates, best first, by a call prepared for `for-each-ref`. One that cannot be read is none.
+/// Returns the candidates for the default branch, best first, by a call prepared for `for-each-ref`.
+/// Unreadable refs are omitted.
 pub(super) async fn branches(refs: GitCommand) -> Result<Vec<BranchCandidate>, GitError> {
     let call = refs.arg("--format=%(refname)%00%(symref)%00%(objectname)").args(DEFAULT_BRANCHES);
     let answer = call.run().await?.stdout;
@@ -68,9 +69,9 @@ pub(super) async fn branches(refs: GitCommand) -> Result<Vec<BranchCandidate>, G
 }
 
 impl LocalRepository {
-    /// The merge base of a head with the default branch: `origin/HEAD`, else `origin/main`, `origin/master`,
-    /// `main`, `master`. On the default branch itself this is the head or what was last pushed; if then nothing
-    /// differs, a caller goes on with [`LocalRepository::last_commit_base`].
+    /// Returns the merge base of a head with the default branch: `origin/HEAD`, else `origin/main`,
+    /// `origin/master`, `main`, `master`. On the default branch itself this is the head or the last pushed
+    /// commit. If nothing differs then, a caller continues with [`LocalRepository::last_commit_base`].
     ///
     /// # Errors
     /// [`GitError::NoDefaultBranch`], [`GitError::NoCommonAncestor`], and [`GitError::MissingHistory`] in a
@@ -89,8 +90,8 @@ impl LocalRepository {
         Err(GitError::NoCommonAncestor { head: head.clone(), branch })
     }
 
-    /// The best common ancestor of two commits; none if their histories never meet, or only beyond the edge of a
-    /// shallow clone.
+    /// Returns the best common ancestor of two commits. None if their histories never meet, or only beyond
+    /// the edge of a shallow clone.
     ///
     /// # Errors
     /// [`GitError::Failed`] if a commit is not here.
@@ -102,14 +103,14 @@ impl LocalRepository {
         merge_base(self.call("merge-base"), a, b).await
     }
 
-    /// The parent of a head (the first, if it is a merge), for a clean default branch where nothing else is left
-    /// to review; the empty tree if the head is the first commit.
+    /// Returns the first parent of a head, for a clean default branch with nothing else to review. Returns
+    /// the empty tree if the head is the first commit.
     ///
     /// # Errors
     /// [`GitError::MissingHistory`] if a shallow clone ends at the head.
     #[truing_core::boxed_future]
     pub async fn last_commit_base(&self, head: &Sha) -> Result<DefaultBase, GitError> {
-        // The object itself names its parents, even where a shallow clone pretends there are none.
+        // The object itself lists its parents, even where a shallow clone hides them.
         let call = self.call("cat-file").args(["commit", head.as_str()]);
         let commit = call.output(self.git.limits().listing_bytes).read().await?;
         let text = String::from_utf8_lossy(&commit);

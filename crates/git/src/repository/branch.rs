@@ -1,4 +1,4 @@
-//! Branches of ours in somebody's repository: the one thing that is ever written there besides files of its working tree.
+//! Writes branches of ours in a user's repository: the only write there besides files of its working tree.
 
 use rustix::fs::Access;
 use truing_core::id::Sha;
@@ -10,9 +10,10 @@ use truing_core::branch_name::is_branch_name;
 use crate::{GitError, Mirror};
 
 impl LocalRepository {
-    /// Brings a commit from a mirror to a branch of this repository, which must be at `expected` (none: must not be
-    /// there). `since`: a commit that is here, and below it. Neither the working tree nor the index nor what is checked out changes, and no hook runs. The answer: is
-    /// the branch at the commit? If not, it is elsewhere, and stays there.
+    /// Copies a commit from a mirror to a branch of this repository, which must be at `expected` (none: must
+    /// not exist). `since` is a commit that is here, with everything below it. Working tree, index and
+    /// checked out branch stay unchanged, and no hook runs. Returns true if the branch is then at the commit.
+    /// If false, it is elsewhere and stays there.
     ///
     /// # Errors
     /// [`GitError::BadBranch`]; [`GitError::Failed`] if the repository cannot be written, or lacks `since`.
@@ -26,13 +27,13 @@ impl LocalRepository {
         if !is_branch_name(branch) {
             return Err(GitError::BadBranch(branch.chars().take(200).collect()));
         }
-        // Objects alone: in a folder of ours, so that the repository's own configuration has no say.
+        // Copies only objects, with a folder of ours, so the repository's own configuration has no effect.
         let folder = self.git.private_folder()?;
         lay_out(folder.path(), self.view.format())?;
         let view = IsolatedGitDir::new(self.git.clone(), folder.path().to_owned(), self.view.format());
         let (objects, revisions) = (&self.layout.objects, [commit.to_string(), format!("^{since}")]);
         view.copy_objects(&from.dir().join("objects"), (objects, "committed"), &revisions).await?;
-        // Is all of it in the repository by itself now?
+        // Checks that the repository now has all objects itself.
         let call = view.call("rev-list").env("GIT_OBJECT_DIRECTORY", objects).args(["--objects", "--quiet"]);
         call.args(&revisions).arg("--").read().await?;
 
@@ -44,7 +45,7 @@ impl LocalRepository {
         if moved.code() == Some(0) {
             return Ok(true);
         }
-        // Who was there first is told by where the branch is.
+        // The branch's current commit decides which writer was first.
         match self.tip(branch).await? {
             Some(tip) if tip == *commit => Ok(true),
             now if now.as_ref() != expected => Ok(false),
@@ -52,11 +53,11 @@ impl LocalRepository {
         }
     }
 
-    /// Why [`LocalRepository::take`] could not write this branch, in git's words; none if it could. `at`: a commit that is here.
-    /// Nothing is changed: git prepares it, and lets go.
+    /// Checks if [`LocalRepository::take`] could write this branch. Returns git's message if not. `at`: a
+    /// commit that is here. Git prepares the write and aborts it, so nothing changes.
     ///
     /// # Errors
-    /// [`GitError::BadBranch`], and whatever git says where the branch is looked for.
+    /// [`GitError::BadBranch`], and failures of git to look up the branch.
     #[truing_core::boxed_future]
     pub async fn cannot_write(&self, branch: &str, at: &Sha) -> Result<Option<String>, GitError> {
         if !is_branch_name(branch) {
@@ -76,10 +77,10 @@ impl LocalRepository {
         Ok((tried.code() != Some(0)).then_some(tried.message))
     }
 
-    /// The branches whose names begin with this folder and that no working tree has checked out, each with its tip.
+    /// Returns the branches below this folder that no working tree has checked out, each with its tip.
     ///
     /// # Errors
-    /// Whatever git says.
+    /// Any failure of git.
     #[truing_core::boxed_future]
     pub async fn branches_below(&self, folder: &str) -> Result<Vec<(String, Sha)>, GitError> {
         let call =
@@ -94,10 +95,11 @@ impl LocalRepository {
         Ok(answer.lines().filter_map(branch).collect())
     }
 
-    /// Deletes a branch that is at this commit. The answer: is it gone? If not, it is elsewhere by now, and stays.
+    /// Deletes a branch that is at this commit. Returns true if it was deleted. If false, it is elsewhere and
+    /// stays.
     ///
     /// # Errors
-    /// [`GitError::BadBranch`]
+    /// [`GitError::BadBranch`] for an invalid name.
     #[truing_core::boxed_future]
     pub async fn delete_branch(&self, branch: &str, at: &Sha) -> Result<bool, GitError> {
         if !is_branch_name(branch) {
@@ -108,10 +110,10 @@ impl LocalRepository {
         Ok(call.run().await?.code() == Some(0))
     }
 
-    /// Where a branch is; none if there is no such branch.
+    /// Returns the commit of a branch; none if it does not exist.
     ///
     /// # Errors
-    /// Whatever git says.
+    /// Any failure of git.
     #[truing_core::boxed_future]
     pub async fn tip(&self, branch: &str) -> Result<Option<Sha>, GitError> {
         self.commit_named(&format!("refs/heads/{branch}")).await

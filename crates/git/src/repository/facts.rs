@@ -1,5 +1,5 @@
-//! What is known of a repository once it is opened: asked in as few calls as there can be, because starting git takes
-//! longer than most of its answers.
+//! Facts of a repository, read when it is opened. They take as few calls as possible, because starting git
+//! takes longer than most of its work.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -12,53 +12,56 @@ use crate::remote::without_credentials;
 use crate::view::{ObjectFormat, garbled, sha};
 use crate::{Git, GitError};
 
-/// Stands between two answers that are paths, which may hold line ends: git repeats an option that it does not know.
+/// Separates outputs that are paths, which may contain line ends: git repeats an option that it does not
+/// know.
 const NEXT: &str = "--truing-next";
 
-/// The URL of `origin`, which remotes keep objects for a partial clone, and settings that say how a working tree's files become content. The latter run nothing, and
-/// without them unchanged files could look changed.
+/// Pattern for the URL of `origin`, the promisor remotes of a partial clone, and the settings that convert
+/// files to content. The latter run nothing; without them unchanged files could look changed.
 const SETTINGS: &str = "^(remote\\.origin\\.url|remote\\..*\\.promisor|core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode|hookspath))$";
 
-/// The settings among them that are not about content.
+/// Settings of the pattern that do not concern content.
 const ORIGIN: &str = "remote.origin.url";
 const PROMISOR: &str = ".promisor";
 const HOOKS: &str = "core.hookspath";
 
-/// Settings of the system and of the user by which files become content: they run no program.
+/// Pattern for the settings of the system and of the user that convert files to content. They run no program.
 const USER_SETTINGS: &str = "^core\\.(autocrlf|eol|ignorecase)$";
 
-/// Where a repository is, and what it is like.
+/// Paths and properties of a repository.
 #[derive(Clone, Debug)]
 pub(super) struct RepositoryLayout {
     pub(super) git_dir: PathBuf,
     pub(super) objects: PathBuf,
     pub(super) index: PathBuf,
-    /// The repository's own list of what is not tracked.
+    /// The repository's own ignore list (`info/exclude`).
     pub(super) excludes: PathBuf,
-    /// The top folder of the working tree.
+    /// Top folder of the working tree.
     pub(super) root: PathBuf,
     pub(super) format: ObjectFormat,
-    /// Is some of the history missing?
+    /// True if a part of the history is missing.
     pub(super) shallow: bool,
-    /// The commit that is checked out; none if there is none yet.
+    /// Commit that is checked out; none if there is no commit yet.
     pub(super) head: Option<Sha>,
 }
 
 impl RepositoryLayout {
-    /// Asks in `folder`, which is somewhere in the repository; errors name `path`, which is what the user called it.
+    /// Reads the facts by a call in `folder`, which is in the repository. Errors name `path`, the user's name
+    /// for it.
     pub(super) async fn ask(git: &Git, folder: &Path, path: &Path) -> Result<Self, GitError> {
         let call = git.call("rev-parse").folder(folder).arg("--path-format=absolute");
         let call = call.args(["--is-inside-work-tree", "--is-shallow-repository", "--show-object-format"]);
         let call = call.args([NEXT, "--git-dir", NEXT, "--git-path", "objects", NEXT, "--git-path", "index"]);
         let call = call.args([NEXT, "--git-path", "info/exclude", NEXT, "--show-toplevel"]);
-        // Last what may fail: there may be no commit yet. The name alone is asked for: a commit that is gone has one, and
-        // whoever needs it fails; asked for the commit itself, git would answer as if there had never been one.
+        // HEAD is last, because there may be no commit yet. Only the name is resolved: a commit whose object
+        // is missing still has one, and later reads report it. Resolving the commit itself would look as if
+        // there had never been one.
         let answer = call.args([NEXT, "HEAD", "--"]).run().await?;
         if answer.code() != Some(0) && answer.message.contains("not a git repository") {
             return Err(GitError::NotARepository(path.to_owned()));
         }
         match Self::of(answer, path) {
-            // Its configuration may say that the working tree is elsewhere, or nowhere.
+            // The configuration may set the working tree elsewhere, or to none.
             Err(GitError::NoWorkTree(path)) => {
                 let named =
                     git.call("config").folder(folder).args(["-z", "--get", "core.worktree"]).run().await?;
@@ -104,24 +107,24 @@ impl RepositoryLayout {
     }
 }
 
-/// The repository's configuration; for ignored files and content that of the system and the user, too.
+/// Settings of the repository; for ignored files and content also those of the system and the user.
 #[derive(Clone, Debug)]
 pub(super) struct RepositorySettings {
-    /// The URL of `origin`, without credentials.
+    /// URL of `origin` without credentials.
     pub(super) origin: Option<String>,
-    /// Were objects left out when it was cloned?
+    /// True if objects were omitted by the clone.
     pub(super) partial: bool,
-    /// Settings by which files become content: keys and values; of equal keys the last one counts.
+    /// Settings that convert files to content: keys and values. Of equal keys the last one applies.
     pub(super) content: Vec<(String, String)>,
-    /// Where its hooks are, if not in its git folder.
+    /// Folder of its hooks, if not in its git folder.
     pub(super) hooks: Option<PathBuf>,
-    /// The file that `core.excludesFile` names, as git expands it; relative to the root of the working tree. Empty: no file,
-    /// not even the usual one.
+    /// File that `core.excludesFile` names, as git expands it, relative to the root of the working tree. If
+    /// empty, no file applies, not even the default one.
     pub(super) excludes: Option<PathBuf>,
 }
 
 impl RepositorySettings {
-    /// Reads what `config`, which makes calls on the repository, says.
+    /// Reads the settings; `config` prepares calls on the repository.
     pub(super) async fn ask(config: impl Fn() -> GitCommand, reads_user: bool) -> Result<Self, GitError> {
         let own = entries(config().args(["-z", "--get-regexp", SETTINGS]));
         let of_user = async {
@@ -151,19 +154,20 @@ impl RepositorySettings {
         let (promisors, others): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|(key, _)| key.ends_with(PROMISOR));
         let (hooks, mut content): (Vec<_>, Vec<_>) = others.into_iter().partition(|(key, _)| key == HOOKS);
-        // Git's answer for the user has the repository's own settings at its end, so the last one counts here, too.
+        // Git's output for the user ends with the repository's own settings, so the last one applies here,
+        // too.
         content.extend(user_content);
-        // Our own calls are told that there are none.
+        // Our own calls set an empty hooks folder, which is ignored here.
         let hooks =
             hooks.into_iter().rfind(|(_, path)| path != NO_HOOKS).map(|(_, path)| PathBuf::from(path));
-        // As everywhere in git, the last one counts.
+        // The last one applies, as everywhere in git.
         let origin = origins.last().map(|(_, url)| without_credentials(url.trim_end()));
         let partial = promisors.iter().any(|(_, value)| value == "true");
         Ok(Self { origin, partial, content, hooks, excludes })
     }
 }
 
-/// The answer of a call that reads settings; empty if there is none.
+/// Returns the output of a call that reads settings; empty if none match.
 async fn answer(config: GitCommand) -> Result<Vec<u8>, GitError> {
     let answer = config.run().await?;
     match answer.code() {
@@ -172,7 +176,7 @@ async fn answer(config: GitCommand) -> Result<Vec<u8>, GitError> {
     }
 }
 
-/// The keys and values of an answer.
+/// Parses keys and values from the output of a call.
 async fn entries(config: GitCommand) -> Result<Vec<(String, String)>, GitError> {
     let answer = answer(config).await?;
     let entries = answer.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).map(|entry| {
@@ -184,7 +188,7 @@ async fn entries(config: GitCommand) -> Result<Vec<(String, String)>, GitError> 
     Ok(entries.collect())
 }
 
-/// The parts between separators.
+/// Splits bytes at a separator.
 fn split<'a>(mut bytes: &'a [u8], separator: &[u8]) -> Vec<&'a [u8]> {
     let mut parts = Vec::new();
     while let Some(at) = bytes.windows(separator.len()).position(|part| part == separator) {
@@ -195,7 +199,7 @@ fn split<'a>(mut bytes: &'a [u8], separator: &[u8]) -> Vec<&'a [u8]> {
     parts
 }
 
-/// The path that an answer is.
+/// Converts an output to a path.
 fn path_of(answer: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(answer))
 }

@@ -1,18 +1,18 @@
-//! The hooks of somebody's clone: Truing runs none of them, and says so.
+//! Lists the hooks of a user's clone. Truing runs none of them, and reports that.
 
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::LocalRepository;
 
-/// The hooks that git runs around a commit and a push.
+/// Hooks that git runs around a commit and a push.
 const AROUND_COMMITS: [&str; 4] = ["pre-commit", "prepare-commit-msg", "commit-msg", "pre-push"];
 
 impl LocalRepository {
-    /// The hooks of this clone that git would run when somebody commits and pushes, by name.
+    /// Returns the names of this clone's hooks that git would run for a commit or a push.
     pub fn hooks(&self) -> Vec<&'static str> {
         let common = self.layout.objects.parent().unwrap_or(&self.layout.git_dir);
         let folder = match &self.settings.hooks {
-            // A relative one is below the working tree.
+            // A relative path starts at the working tree.
             Some(path) => self.layout.root.join(path),
             None => common.join("hooks"),
         };

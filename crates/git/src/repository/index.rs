@@ -1,7 +1,8 @@
-//! The index as the next commit would take it, read from a copy: what happens to the index in between is not seen.
+//! Reads the index as the next commit would use it, from a copy. Later changes to the index are not seen.
 //!
-//! Nothing is asked of the working tree. A path in conflict has no one content and is no part of the diff; one that
-//! is only intended to be added (`git add --intent-to-add`) is not, because a commit does not take it.
+//! The working tree is not read. A path in conflict has several contents and is not in the diff. A path that
+//! is only intended to be added (`git add --intent-to-add`) is not either, because a commit does not include
+//! it.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -22,14 +23,14 @@ use crate::{ExportSummary, GitError, WorktreeDiff};
 pub struct IndexSnapshot {
     repository: LocalRepository,
     work: ScratchIndex,
-    /// Paths in conflict.
+    /// Paths in conflict, which the diff omits.
     unmerged: Vec<RepoPath>,
 }
 
 impl LocalRepository {
-    /// The repository's index, or this file, which git names to a hook in `GIT_INDEX_FILE` (`git commit -a` and
-    /// `git commit -- PATH` prepare the commit in another index). A relative name is looked for in
-    /// [`LocalRepository::root`], as git does. An index that is not there is an empty one.
+    /// Copies the repository's index, or the index file that git names to a hook in `GIT_INDEX_FILE` (`git
+    /// commit -a` and `git commit -- PATH` use another index). A relative name starts at
+    /// [`LocalRepository::root`], as in git. A missing index counts as empty.
     ///
     /// # Errors
     /// [`GitError::Io`] if it cannot be copied, [`GitError::Failed`] if it is damaged.
@@ -39,7 +40,7 @@ impl LocalRepository {
         let work = ScratchIndex::begin(self.clone(), file.as_deref()).await?;
         let mut index = IndexSnapshot { repository: self.clone(), work, unmerged: vec![] };
         let unmerged = index.entries(&["--unmerged"]).await?.into_iter().map(|entry| entry.path);
-        // One entry for each side of the conflict.
+        // Each side of a conflict has one entry.
         let unmerged = unmerged.collect::<BTreeSet<_>>().into_iter().collect();
         index.unmerged = unmerged;
         Ok(index)
@@ -47,7 +48,7 @@ impl LocalRepository {
 }
 
 impl IndexSnapshot {
-    /// The difference between `base` (a commit or tree) and the index. Paths in conflict are skipped.
+    /// Returns the difference between `base` (a commit or tree) and the index. Paths in conflict are skipped.
     ///
     /// # Errors
     /// As [`LocalRepository::diff`].
@@ -66,8 +67,8 @@ impl IndexSnapshot {
         Ok(WorktreeDiff { diff: found.diff, skipped, ..WorktreeDiff::default() })
     }
 
-    /// Writes the files of the index below `dest` as plain files: see [`ExportSummary`]. `only`: these alone; one that the
-    /// index does not have is not mentioned.
+    /// Writes the files of the index below `dest` as plain files: see [`ExportSummary`]. `only` restricts
+    /// this to some paths; those missing from the index are not reported.
     ///
     /// # Errors
     /// [`GitError::Io`] if `dest` cannot be written.
@@ -80,7 +81,7 @@ impl IndexSnapshot {
         self.repository.view.export_entries(entries, dest).await
     }
 
-    /// The index's entries.
+    /// Returns the entries of the index.
     async fn entries(&self, which: &[&str]) -> Result<Vec<ListedFile>, GitError> {
         let call = self.work.in_index(self.repository.view.call("ls-files"));
         let call = call.args(["--stage", "-z"]).args(which).output(self.work.listing_bytes());

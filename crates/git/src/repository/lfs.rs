@@ -1,7 +1,7 @@
-//! Files that Git LFS keeps elsewhere: git has a pointer in place of each (Git LFS, `docs/spec.md`).
+//! Compares files of Git LFS with their pointers, which git stores in their place (Git LFS, `docs/spec.md`).
 //!
-//! Git takes such a file for unchanged after its filter has made the pointer of it. No program that a repository names runs here,
-//! so the pointer is compared with the file instead.
+//! Git considers such a file unchanged only after its filter has converted it to the pointer. No program that
+//! a repository names runs here, so the pointer is compared with the file instead.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, BufRead as _, Read as _};
@@ -14,21 +14,21 @@ use super::worktree::{ChangedPath, ScratchIndex, any_below_attributes, on_disk};
 use crate::GitError;
 use crate::view::garbled;
 
-/// The most bytes of a pointer: the specification's.
+/// Maximum bytes of a pointer, from the specification.
 const MAX_POINTER: u64 = 1024;
-/// The bytes of a content that are read at once.
+/// Number of bytes of a content that are read at once.
 const CHUNK: usize = 256 << 10;
-/// The first line of every pointer.
+/// First line of every pointer.
 const VERSION: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
-/// The attribute's value that gives a file to Git LFS.
+/// Value of the attribute that assigns a file to Git LFS.
 const FILTER: &[u8] = b"lfs";
 
 /// A pointer of Git LFS, as git stores it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct LfsPointer {
-    /// The SHA-256 of the content, in hexadecimal digits.
+    /// SHA-256 of the content, in hexadecimal digits.
     oid: String,
-    /// The number of bytes of the content.
+    /// Size of the content in bytes.
     size: u64,
 }
 
@@ -41,14 +41,14 @@ impl LfsPointer {
         is_digest.then_some(Self { oid: oid.to_owned(), size: value("size")?.parse().ok()? })
     }
 
-    /// Is the file's content what it points to?
+    /// Returns true if the file's content matches the pointer.
     fn is_of(&self, file: &Path) -> io::Result<bool> {
         let file = std::fs::File::open(file)?;
         if file.metadata()?.len() != self.size {
             return Ok(false);
         }
         let mut digest = Sha256::new();
-        // It may grow meanwhile.
+        // The file may grow during the read.
         let mut content = io::BufReader::with_capacity(CHUNK, file.take(self.size));
         loop {
             let bytes = content.fill_buf()?;
@@ -63,13 +63,13 @@ impl LfsPointer {
     }
 }
 
-/// A file of Git LFS beside its pointer.
+/// Comparison of a file of Git LFS with its pointer.
 enum PointerMatch {
-    /// Its content is what the pointer names: it was only touched.
+    /// The content matches the pointer; only the file's times differ.
     Same,
-    /// It has other content.
+    /// The content does not match the pointer.
     Other,
-    /// It is a pointer itself, as where content was not fetched.
+    /// The file is a pointer itself, because its content was not fetched.
     Pointer,
 }
 
@@ -85,8 +85,8 @@ impl PointerMatch {
 }
 
 impl ScratchIndex {
-    /// Of the files that look changed, takes out those of Git LFS whose content is what the index points to, and marks those with
-    /// other content.
+    /// Removes files of Git LFS with unchanged content from those that look changed, and marks the changed
+    /// ones.
     pub(super) async fn settle_lfs(
         &self,
         changed: &mut BTreeMap<RepoPath, ChangedPath>,
@@ -98,7 +98,7 @@ impl ScratchIndex {
         let root = self.root().to_owned();
         let compare = move || {
             let compared = |(path, pointer): (RepoPath, LfsPointer)| {
-                // What cannot be read is noticed when it is taken.
+                // A file that cannot be read is reported when it is added.
                 let found = PointerMatch::of(&pointer, &on_disk(&root, &path)).ok()?;
                 Some((path, found))
             };
@@ -118,7 +118,7 @@ impl ScratchIndex {
         Ok(())
     }
 
-    /// Those of these paths, with their blobs, that the attributes give to Git LFS.
+    /// Returns those of these files, with their blobs, that the attributes assign to Git LFS.
     async fn of_lfs(&self, files: Vec<(RepoPath, Vec<u8>)>) -> Result<Vec<(RepoPath, Vec<u8>)>, GitError> {
         let paths: Vec<RepoPath> = files.iter().map(|(path, _)| path.clone()).collect();
         if !any_below_attributes(self.root(), &paths) {
@@ -127,14 +127,14 @@ impl ScratchIndex {
         let names = paths.iter().flat_map(|path| path.as_bytes().iter().copied().chain([0])).collect();
         let call = self.in_tree("check-attr").args(["-z", "--stdin", "filter"]).input(names);
         let listing = call.output(self.listing_bytes()).read().await?;
-        // For each path: itself, the attribute's name, its value.
+        // Fields for each path: the path, the attribute's name, its value.
         let fields: Vec<&[u8]> = listing.split(|byte| *byte == 0).collect();
         let of_lfs = fields.chunks_exact(3).filter(|line| line.get(2) == Some(&FILTER));
         let of_lfs: HashSet<&[u8]> = of_lfs.filter_map(|line| line.first().copied()).collect();
         Ok(files.into_iter().filter(|(path, _)| of_lfs.contains(path.as_bytes())).collect())
     }
 
-    /// The pointers among blobs.
+    /// Returns the pointers among the blobs.
     async fn pointers(
         &self,
         files: Vec<(RepoPath, Vec<u8>)>,
@@ -149,7 +149,7 @@ impl ScratchIndex {
         let call = view.call("cat-file").arg("--batch-check=%(objectsize)").input(ids(&files));
         let sizes = call.output(self.listing_bytes()).read().await?;
         let sizes = String::from_utf8_lossy(&sizes);
-        // One that is missing has no size.
+        // A missing blob has no size.
         let is_short = |size: &str| size.parse().is_ok_and(|size: u64| size <= MAX_POINTER);
         let short = files.into_iter().zip(sizes.lines()).filter(|(_, size)| is_short(size));
         let files: Vec<(RepoPath, Vec<u8>)> = short.map(|(file, _)| file).collect();
@@ -164,7 +164,7 @@ impl ScratchIndex {
     }
 }
 
-/// The next blob of an answer: its size, a line end, its bytes, a line end.
+/// Splits the next blob off an output: its size, a line end, its bytes, a line end.
 fn next_blob<'a>(answer: &mut &'a [u8]) -> Option<&'a [u8]> {
     let end = answer.iter().position(|byte| *byte == b'\n')?;
     let (size, rest) = answer.split_at_checked(end)?;

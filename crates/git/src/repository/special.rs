@@ -1,7 +1,8 @@
-//! Files that would hold git up, or us: pipes, sockets and devices where a file should be, which git opens without
-//! asking and waits for ever for somebody who writes, and files that are read whole and larger than any that git
-//! writes. They are looked for before git is started: in the repository's own folders, in what its configuration
-//! includes, and, where the working tree is read, among its lists of patterns.
+//! Refuses files that would block git or us. Git opens a pipe, socket or device in place of a file and waits
+//! for ever for a writer. Files larger than any that git writes would be read whole.
+//!
+//! The check runs before git starts. It covers the repository's own folders, the files that its configuration
+//! includes, and the pattern lists of a working tree that is read.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,27 +12,27 @@ use std::path::{Path, PathBuf};
 use crate::options::{MAX_CONFIG_BYTES, MAX_INDEX_BYTES};
 use crate::{Git, GitError};
 
-/// The most entries of folders that are looked at, for git's and for those of the working tree: beyond, git's own time
-/// limit is what ends a wait.
+/// Maximum number of folder entries that are checked, for git's folders and for those of the working tree.
+/// Beyond it, only git's own time limit ends a wait.
 const MAX_ENTRIES: usize = 500_000;
-/// The most bytes of a file that names another folder (`.git`, `commondir`, `info/alternates`).
+/// Maximum bytes of a file that names another folder (`.git`, `commondir`, `info/alternates`).
 const MAX_POINTER_BYTES: u64 = 64 << 10;
-/// The files that git reads at first in a folder that may be a bare repository.
+/// Files that git reads first in a folder that may be a bare repository.
 const OF_BARE: [&str; 3] = ["HEAD", "config", "commondir"];
-/// The files of configuration of a git folder.
+/// Configuration files of a git folder.
 const CONFIGS: [&str; 2] = ["config", "config.worktree"];
-/// The most files of configuration that are looked at, with those that are included.
+/// Maximum number of configuration files that are checked, including included ones.
 const MAX_CONFIGS: usize = 100;
-/// The keys that include other files; git gives them in small letters.
+/// Keys that include other files; git prints them in lower case.
 const INCLUDE: &str = r"^include(if\..*)?\.path$";
-/// What git opens in the folders of a working tree, of its own accord.
+/// Files that git opens on its own in the folders of a working tree.
 const PATTERNS: [&str; 3] = [".gitignore", ".gitattributes", ".gitmodules"];
 
-/// Looks at the repository that git would find from `folder`: at its own folder, at the one that it shares with other
-/// working trees, and at those that it borrows objects from. Gives these folders.
+/// Checks the repository that git would find from `folder`: its own folder, the one that it shares with other
+/// working trees, and those that it borrows objects from. Returns these folders.
 ///
 /// # Errors
-/// [`GitError::SpecialFile`] names the first file there that is none, [`GitError::HugeFile`] one that is too large.
+/// [`GitError::SpecialFile`] names the first special file, [`GitError::HugeFile`] a file that is too large.
 pub(super) fn refuse_special_files(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
     let mut left = Vec::new();
     for above in folder.ancestors() {
@@ -52,7 +53,7 @@ pub(super) fn refuse_special_files(folder: &Path) -> Result<Vec<PathBuf>, GitErr
     all_below(left, &mut 0)
 }
 
-/// Looks at the files that these git folders' configuration includes, whatever the condition.
+/// Checks the files that these git folders' configuration includes, regardless of conditions.
 ///
 /// # Errors
 /// As [`refuse_special_files`].
@@ -67,9 +68,9 @@ pub(super) async fn refuse_included(git: &Git, folders: &[PathBuf]) -> Result<()
         if seen.contains(&config) || seen.len() >= MAX_CONFIGS {
             continue;
         }
-        // Git itself reads the form and the short names of homes (`~`), and follows nothing.
+        // Git itself parses the file and expands homes (`~`), and follows no include.
         let call = git.call("config").args(["-z", "--no-includes", "--type=path", "--file"]).arg(&config);
-        // What it cannot read, it complains of when it is asked in earnest.
+        // Git reports an unreadable file in the later calls.
         let listing = call.args(["--get-regexp", INCLUDE]).run().await?.stdout;
         let paths = listing.split(|byte| *byte == 0).filter_map(|entry| {
             let (_, path) = entry.split_at_checked(entry.iter().position(|byte| *byte == b'\n')? + 1)?;
@@ -90,8 +91,8 @@ pub(super) async fn refuse_included(git: &Git, folders: &[PathBuf]) -> Result<()
     Ok(())
 }
 
-/// Looks at what git opens in the folders of a working tree, and at repositories in it, which git asks for their HEAD.
-/// Links are not followed: git does not either.
+/// Checks the files that git opens in the folders of a working tree, and the repositories in it, whose HEAD
+/// git reads. Links are not followed, as in git.
 ///
 /// # Errors
 /// As [`refuse_special_files`].
@@ -117,7 +118,7 @@ fn in_working_tree(root: &Path) -> Result<(), GitError> {
             let (name, Ok(kind)) = (entry.file_name(), entry.file_type()) else { continue };
             if name == ".git" {
                 let at = if kind.is_file() { named_by(&entry.path()) } else { Some(entry.path()) };
-                // The repository's own has been looked at, with those of its submodules.
+                // The repository's own folder is already checked, with those of its submodules.
                 let at = at.and_then(|at| fs::canonicalize(at).ok()).filter(|at| at.is_dir());
                 nested.extend(at.filter(|at| own.as_ref().is_none_or(|own| !at.starts_with(own))));
             } else if kind.is_dir() {
@@ -134,7 +135,7 @@ fn in_working_tree(root: &Path) -> Result<(), GitError> {
     all_below(nested, &mut 0).map(drop)
 }
 
-/// Looks at these git folders, at what they share and at what they borrow from. Gives all of them.
+/// Checks these git folders, with those that they share and borrow from. Returns all of them.
 fn all_below(mut left: Vec<PathBuf>, entries: &mut usize) -> Result<Vec<PathBuf>, GitError> {
     let mut seen: Vec<PathBuf> = Vec::new();
     while let Some(next) = left.pop() {
@@ -155,13 +156,13 @@ fn all_below(mut left: Vec<PathBuf>, entries: &mut usize) -> Result<Vec<PathBuf>
     Ok(seen)
 }
 
-/// Everything in a folder and below it.
+/// Checks everything in a folder and below it.
 fn below(top: &Path, entries: &mut usize) -> Result<(), GitError> {
     let mut folders = vec![top.to_owned()];
     while let Some(folder) = folders.pop() {
         let inside = folder.strip_prefix(top).unwrap_or(&folder);
         let of_refs = inside.components().any(|part| part.as_os_str() == "refs");
-        // What cannot be listed is git's to complain of.
+        // Git reports folders that cannot be listed.
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             *entries += 1;
             if *entries > MAX_ENTRIES {
@@ -183,7 +184,7 @@ fn below(top: &Path, entries: &mut usize) -> Result<(), GitError> {
     Ok(())
 }
 
-/// How many bytes a file of a git folder may have, if it is one that is read whole.
+/// Returns the maximum bytes of a file of a git folder, if git reads it whole.
 fn bound(name: &OsStr, of_refs: bool) -> Option<u64> {
     match name.as_bytes() {
         b"index" | b"packed-refs" => Some(MAX_INDEX_BYTES),
@@ -196,7 +197,7 @@ fn bound(name: &OsStr, of_refs: bool) -> Option<u64> {
     }
 }
 
-/// Refuses what is there and neither a file nor a folder, over links, too.
+/// Refuses an existing path that is neither a file nor a folder, also through links.
 fn plain(path: &Path) -> Result<(), GitError> {
     match fs::metadata(path) {
         Ok(found) if !found.is_file() && !found.is_dir() => Err(GitError::SpecialFile(path.to_owned())),
@@ -204,7 +205,7 @@ fn plain(path: &Path) -> Result<(), GitError> {
     }
 }
 
-/// Refuses a file of more bytes than this, over links, too.
+/// Refuses a file of more bytes than this, also through links.
 fn small(path: &Path, limit: u64) -> Result<(), GitError> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() && found.len() > limit => {
@@ -214,19 +215,20 @@ fn small(path: &Path, limit: u64) -> Result<(), GitError> {
     }
 }
 
-/// May a file of configuration include others? Almost none does, and git need not be asked. The file has been looked at.
+/// Returns true if a configuration file may include others. Few files do, and git is called only for those.
+/// The file has already been checked.
 fn mentions_include(path: &Path) -> bool {
     let text = fs::read(path).unwrap_or_default();
     text.windows(7).any(|word| word.eq_ignore_ascii_case(b"include"))
 }
 
-/// The git folder that a file named `.git` names.
+/// Returns the git folder that a file named `.git` refers to.
 fn named_by(dot_git: &Path) -> Option<PathBuf> {
     let lines = pointer(dot_git);
     Some(dot_git.parent()?.join(lines.first()?.strip_prefix("gitdir:")?.trim()))
 }
 
-/// The lines of a small file; none if it is not there, or too large.
+/// Returns the lines of a small file; empty if it is missing or too large.
 fn pointer(path: &Path) -> Vec<String> {
     let small = fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= MAX_POINTER_BYTES);
     let text = if small { fs::read_to_string(path).unwrap_or_default() } else { String::new() };

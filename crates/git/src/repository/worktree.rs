@@ -1,10 +1,12 @@
-//! The working tree against a commit, with new files, changing nothing in the repository.
+//! Compares the working tree, with new files, to a commit. Nothing in the repository changes.
 //!
-//! The index is copied; the copy is brought up to the working tree by git's plumbing (`update-index`, which
-//! never descends into submodules); the diff is then one between a tree and an index. All of it happens in the
-//! private view. New objects go to a folder that, while they are written, borrows from nowhere: git marks an
-//! object that it finds instead of writing by a new file time, and that would be a trace in the repository.
-//! (One trace of this kind remains: reading a sparse index marks its trees. No content ever changes.)
+//! The index is copied, and git's plumbing (`update-index`, which never enters submodules) updates the copy
+//! to the working tree. The diff is then one between a tree and an index. All of it happens in the private
+//! view.
+//!
+//! New objects go to a folder that borrows from no other while they are written. Otherwise git would update
+//! the file time of an existing object, which would be a trace in the repository. One such trace remains:
+//! reading a sparse index updates the times of its trees. No content ever changes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
@@ -24,59 +26,59 @@ use crate::options::MAX_INDEX_BYTES;
 use crate::view::{IsolatedGitDir, borrow, garbled, make_objects};
 use crate::{GitError, GitLimits, PrivateFolder};
 
-/// The extension of a sparse index: its name and its length, which is 0 (gitformat-index).
+/// Extension of a sparse index: its name and its length, which is 0 (gitformat-index).
 const SPARSE_MARK: &[u8] = b"sdir\0\0\0\0";
 
-/// The name of the files that say how other files become content.
+/// Name of the files that define the conversion of other files to content.
 const ATTRIBUTES: &str = ".gitattributes";
 
-/// The setting that converts line ends where no attribute says how.
+/// Setting that converts line ends where no attribute applies.
 const CONVERTING: &str = "core.autocrlf";
 
-/// How many files that look changed are read without packing what the index has of them.
+/// Maximum number of apparently changed files that are read without packing their indexed content first.
 const MAX_UNPACKED: usize = 50;
 
-/// A working tree compared with a commit.
+/// Difference between a working tree and a commit.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct WorktreeDiff {
-    /// The diff, in git's own form. New files that are not ignored are part of it.
+    /// Diff in git's own format, including new files that are not ignored.
     pub diff: Vec<u8>,
-    /// Changed or new files whose lines are not part of it, in path order: over a bound, unreadable, or nested
+    /// Changed or new files whose lines it omits, in path order: over a limit, unreadable, or nested
     /// repositories.
     pub skipped: Vec<UnreviewedFile>,
-    /// Those of them that are new and over a bound, in path order: whole where they are.
+    /// New files among them that are over a limit, in path order. They are intact in the working tree.
     pub large: Vec<RepoPath>,
-    /// Changed files whose content is the index's, whatever the working tree has: outside of a sparse checkout, or marked
-    /// `skip-worktree` or `assume-unchanged`.
+    /// Changed files whose content is taken from the index instead of the working tree: outside a sparse
+    /// checkout, or marked `skip-worktree` or `assume-unchanged`.
     pub unseen: Vec<RepoPath>,
 }
 
-/// What a path of the working tree is now.
+/// Current state of a path on disk.
 enum DiskEntry {
     Gone,
     File(u64),
-    /// A link, whose text is its content, or a submodule's folder.
+    /// A link, whose target is its content, or a submodule's folder.
     LinkOrFolder,
     Unreadable,
 }
 
-/// What is to be done with the changed paths.
+/// Actions for the changed paths.
 #[derive(Default)]
 struct WorktreePlan {
-    /// In the index, and no longer there.
+    /// Paths in the index that no longer exist.
     gone: Vec<RepoPath>,
-    /// Content to be read.
+    /// Paths whose content is to be read.
     take: Vec<RepoPath>,
-    /// What the index has for those of them that are tracked.
+    /// Indexed blobs of the tracked paths in `take`.
     known: Vec<Vec<u8>>,
-    /// Some of them are below a file of attributes.
+    /// True if an attributes file applies to some of them.
     attributes: bool,
-    /// Tracked files over the bound, with the id that the index has: perhaps they only look changed.
+    /// Tracked files over the limit, with their indexed id. They may only look changed.
     large: Vec<(RepoPath, Option<Vec<u8>>)>,
-    /// Tracked files that are not read: the index's content must not pass for theirs.
+    /// Tracked files that are not read. The index's content must not appear as theirs.
     restore: Vec<RepoPath>,
     skipped: Vec<UnreviewedFile>,
-    /// New files over a bound.
+    /// New files over a limit.
     large_new: Vec<RepoPath>,
 }
 
@@ -87,7 +89,7 @@ impl WorktreePlan {
 }
 
 impl LocalRepository {
-    /// The files of the working tree that git neither tracks nor ignores, as paths below its root.
+    /// Returns the files of the working tree that are neither tracked nor ignored, as paths below its root.
     ///
     /// # Errors
     /// As [`LocalRepository::worktree_diff`].
@@ -95,12 +97,12 @@ impl LocalRepository {
     pub async fn new_files(&self) -> Result<Vec<RepoPath>, GitError> {
         refuse_in_working_tree(self.root()).await?;
         let TreeListing { new, .. } = ScratchIndex::begin(self.clone(), None).await?.list().await?;
-        // A repository in this one ends in `/`.
+        // The path of a nested repository ends in `/`.
         Ok(new.into_iter().filter(|path| !path.as_bytes().ends_with(b"/")).collect())
     }
 
-    /// The tracked files that git does not look for in the working tree: outside of a sparse checkout, or marked `skip-worktree` or
-    /// `assume-unchanged`. Their content is the index's.
+    /// Returns the tracked files that git does not look for in the working tree: outside a sparse checkout,
+    /// or marked `skip-worktree` or `assume-unchanged`. Their content is the index's.
     ///
     /// # Errors
     /// As [`LocalRepository::worktree_diff`].
@@ -110,7 +112,7 @@ impl LocalRepository {
         Ok(ScratchIndex::begin(self.clone(), None).await?.list().await?.unseen)
     }
 
-    /// The files of the working tree that git tracks, and those that it does not ignore, as paths below its root.
+    /// Returns the files of the working tree that are tracked or not ignored, as paths below its root.
     ///
     /// # Errors
     /// As [`LocalRepository::worktree_diff`].
@@ -121,12 +123,12 @@ impl LocalRepository {
         Ok(tracked.into_iter().chain(new).collect())
     }
 
-    /// The difference between `base` (a commit or tree) and the working tree, with new files that are not
-    /// ignored. What is staged counts as it is on disk.
+    /// Returns the difference between `base` (a commit or tree) and the working tree, with new files that are
+    /// not ignored. Staged files count as they are on disk.
     ///
     /// # Errors
-    /// As [`LocalRepository::diff`]; [`GitError::SpecialFile`] and
-    /// [`GitError::HugeFile`] for a list of patterns; [`GitError::Failed`] if files change under git's eyes.
+    /// As [`LocalRepository::diff`]; [`GitError::SpecialFile`] and [`GitError::HugeFile`] for a list of
+    /// patterns; [`GitError::Failed`] if files change during the call.
     #[truing_core::boxed_future]
     pub async fn worktree_diff(&self, base: &Sha) -> Result<WorktreeDiff, GitError> {
         refuse_in_working_tree(self.root()).await?;
@@ -157,22 +159,22 @@ impl LocalRepository {
     }
 }
 
-/// The paths of a listing that ends each with a zero byte.
+/// Parses the paths of a listing separated by NUL bytes.
 fn names(listing: &[u8]) -> Vec<RepoPath> {
     listing.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(RepoPath::from_bytes).collect()
 }
 
-/// The paths of a working tree.
+/// Paths of a working tree.
 #[derive(Default)]
 struct TreeListing {
     tracked: Vec<RepoPath>,
-    /// Those of them that git does not look for in the working tree.
+    /// Tracked paths that git does not look for in the working tree.
     unseen: HashSet<RepoPath>,
-    /// Neither tracked nor ignored.
+    /// Paths that are neither tracked nor ignored.
     new: Vec<RepoPath>,
 }
 
-/// A copy of the index, and how to work with it.
+/// A copy of the index, with the calls that use it.
 #[derive(Debug)]
 pub(super) struct ScratchIndex {
     repository: LocalRepository,
@@ -180,7 +182,7 @@ pub(super) struct ScratchIndex {
 }
 
 impl ScratchIndex {
-    /// Copies the repository's index, or this file.
+    /// Copies the repository's index, or the given file.
     pub(super) async fn begin(repository: LocalRepository, index: Option<&Path>) -> Result<Self, GitError> {
         let index = index.unwrap_or(&repository.layout.index).to_owned();
         let folder = repository.git.private_folder()?;
@@ -188,7 +190,7 @@ impl ScratchIndex {
         make_objects(folder.path())?;
         let work = Self { repository, folder };
         if sparse {
-            // Folders that stand for their files become those files, while the trees can be read.
+            // Folder entries are expanded to their files while the trees can be read.
             work.in_tree("update-index").arg("--force-write-index").read().await?;
         }
         Ok(work)
@@ -199,8 +201,8 @@ impl ScratchIndex {
         call.env("GIT_INDEX_FILE", self.folder.path().join("index"))
     }
 
-    /// A call that reads the working tree. Attributes say how line ends become content; programs that they
-    /// name are not known to the view.
+    /// Prepares a call that reads the working tree. Attributes determine the conversion of line ends;
+    /// programs that they name are not configured in the view.
     pub(super) fn in_tree(&self, name: &'static str) -> GitCommand {
         let call = self.in_index(self.repository.view.call_with_attributes(name));
         let call = call.folder(self.repository.root()).env("GIT_WORK_TREE", self.repository.root());
@@ -209,12 +211,10 @@ impl ScratchIndex {
         settings.fold(call, |call, (key, value)| call.config(key, value))
     }
 
-    /// The top folder of the working tree.
     pub(super) fn root(&self) -> &Path {
         self.repository.root()
     }
 
-    /// The private view of the repository.
     pub(super) fn view(&self) -> &IsolatedGitDir {
         &self.repository.view
     }
@@ -223,24 +223,25 @@ impl ScratchIndex {
         self.repository.git.limits().listing_bytes
     }
 
-    /// Tracked paths that differ from the index, or look so.
+    /// Returns the tracked paths that differ, or seem to differ, from the index.
     async fn changed(&self) -> Result<BTreeMap<RepoPath, ChangedPath>, GitError> {
-        // `dirty`: a submodule's own HEAD counts, its working tree is not looked into.
+        // `dirty`: a submodule's own HEAD is compared, but not its working tree.
         let flags = ["--raw", "-z", "--no-abbrev", "--no-renames", "--ignore-submodules=dirty"];
         let listing = self.in_tree("diff-files").args(flags).output(self.listing_bytes()).read().await?;
         raw(&listing).collect::<Option<_>>().ok_or_else(|| garbled("diff-files", &listing))
     }
 
-    /// Tracked paths, and untracked ones that are not ignored. A nested repository is one path, ending in `/`.
+    /// Returns tracked paths, and untracked ones that are not ignored. A nested repository is one path,
+    /// ending in `/`.
     async fn list(&self) -> Result<TreeListing, GitError> {
         let flags = ["-v", "--cached", "--others", "-z", "--exclude-per-directory=.gitignore"];
         let mut call = self.in_tree("ls-files").args(flags);
-        // Later ones win: the repository's own list over the user's.
+        // Later lists override: the repository's own follows the user's.
         let own = self.repository.layout.excludes.clone();
         let named = self.repository.settings.excludes.as_ref().map(|path| self.repository.root().join(path));
         let user = named.or_else(|| self.repository.git.options().excludes.clone());
         for list in user.into_iter().chain([own]) {
-            // Git, too, goes on without a list that it may not read.
+            // Git also ignores a list that it may not read.
             if !list.is_file() || std::fs::File::open(&list).is_err() {
                 continue;
             }
@@ -258,7 +259,7 @@ impl ScratchIndex {
             };
             match letter {
                 b'?' => listing.new.push(path),
-                // `skip-worktree`; a small letter: `assume-unchanged`.
+                // `S` means `skip-worktree`, a lower-case letter `assume-unchanged`.
                 b'S' | b'a'..=b'z' => {
                     listing.unseen.insert(path.clone());
                     listing.tracked.push(path);
@@ -269,7 +270,7 @@ impl ScratchIndex {
         Ok(listing)
     }
 
-    /// The paths that git does not look for in the working tree and that differ from `base`.
+    /// Returns the paths that git does not look for in the working tree and that differ from `base`.
     async fn changed_unseen(&self, base: &Sha, unseen: HashSet<RepoPath>) -> Result<Vec<RepoPath>, GitError> {
         if unseen.is_empty() {
             return Ok(Vec::new());
@@ -281,12 +282,12 @@ impl ScratchIndex {
         Ok(changed)
     }
 
-    /// Large tracked files whose content is what the index says are unchanged; the others are left out.
+    /// Treats large tracked files with the indexed content as unchanged; the others are skipped.
     async fn settle_large(&self, plan: &mut WorktreePlan) -> Result<(), GitError> {
         if plan.large.is_empty() {
             return Ok(());
         }
-        // One a line: names that could be misread are quoted, which git understands here.
+        // One name a line. Ambiguous names are quoted, which git accepts here.
         let names = plan.large.iter().map(|(path, _)| format!("{path}\n")).collect::<String>();
         let call = self.in_tree("hash-object").arg("--stdin-paths").input(names.into_bytes());
         let answer = call.output(self.listing_bytes()).read().await?;
@@ -313,16 +314,18 @@ impl ScratchIndex {
         call.env("GIT_OBJECT_DIRECTORY", self.store())
     }
 
-    /// The folder of new objects.
+    /// Returns the folder of new objects.
     fn store(&self) -> PathBuf {
         self.folder.path().join("objects")
     }
 
     /// Reads the content of the changed paths into the index.
     async fn take(&self, plan: &WorktreePlan) -> Result<(), GitError> {
-        // To convert line ends by itself, git looks at what it has: it does not for a file that was stored with them.
+        // For automatic conversion of line ends, git inspects the indexed content: it skips files that were
+        // stored with such line ends.
         let by_setting = self.repository.settings.content.iter().any(|(key, _)| key == CONVERTING);
-        // And where many look changed, most are often only touched: what git has it does not write again.
+        // If many files seem changed, most have only new times, and git does not write content that it
+        // already has.
         if !plan.known.is_empty() && (by_setting || plan.attributes || plan.known.len() > MAX_UNPACKED) {
             let ids = plan.known.iter().flat_map(|id| id.iter().copied().chain([b'\n'])).collect();
             let call = self.repository.view.call("pack-objects").args(["--quiet", "--window=0"]);
@@ -331,7 +334,7 @@ impl ScratchIndex {
         if !plan.take.is_empty() {
             self.read_files(&plan.take).await?;
         }
-        // All is written: from now on, the repository's objects are seen too.
+        // After all writes, the repository's objects become visible, too.
         borrow(self.folder.path(), &self.repository.view.dir().join("objects"))
     }
 
@@ -342,7 +345,7 @@ impl ScratchIndex {
         call.input(names).read().await.map(drop)
     }
 
-    /// Gives these paths the content that they have in `base`, so that they are not part of the diff.
+    /// Resets these paths to their content in `base`, which removes them from the diff.
     pub(super) async fn restore(&self, base: &Sha, paths: &[RepoPath]) -> Result<(), GitError> {
         if paths.is_empty() {
             return Ok(());
@@ -360,7 +363,7 @@ impl ScratchIndex {
         self.set(paths.iter().flat_map(line).collect()).await
     }
 
-    /// Sets entries of the index, as `update-index --index-info` reads them.
+    /// Sets index entries in the format of `update-index --index-info`.
     async fn set(&self, lines: Vec<u8>) -> Result<(), GitError> {
         if lines.is_empty() {
             return Ok(());
@@ -369,23 +372,24 @@ impl ScratchIndex {
         call.input(lines).read().await.map(drop)
     }
 
-    /// The id that stands for none.
+    /// Returns git's null id.
     fn zero(&self) -> String {
         "0".repeat(self.repository.view.format().empty_tree().len())
     }
 }
 
-/// How a tracked path differs.
+/// Change of a tracked path.
 pub(super) struct ChangedPath {
-    /// The blob that the index has; none for a submodule, and for a path in conflict.
+    /// Blob in the index; none for a submodule, and for a path in conflict.
     pub(super) blob: Option<Vec<u8>>,
-    /// It is not there any more.
+    /// True if the file no longer exists.
     pub(super) gone: bool,
-    /// Git LFS keeps its content, which is another one now.
+    /// True if Git LFS stores its content, which has changed.
     pub(super) is_of_lfs: bool,
 }
 
-/// Entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. None for another form.
+/// Parses entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. Other forms give
+/// none.
 fn raw(listing: &[u8]) -> impl Iterator<Item = Option<(RepoPath, ChangedPath)>> {
     let mut fields = listing.strip_suffix(b"\0").unwrap_or(listing).split(|byte| *byte == 0);
     std::iter::from_fn(move || {
@@ -406,7 +410,7 @@ fn index_line(mode: &[u8], id: &[u8], path: &RepoPath) -> Vec<u8> {
     [mode, b" ", id, b"\t", path.as_bytes(), b"\0"].concat()
 }
 
-/// Looks at each path on the disk and decides.
+/// Checks each path on disk and selects its action.
 fn plan(
     root: &Path,
     limits: &GitLimits,
@@ -460,7 +464,7 @@ fn plan(
     plan
 }
 
-/// Is there a file of attributes in the folder of one of these paths, or in one above?
+/// Returns true if the folder of one of these paths, or one above, contains an attributes file.
 pub(super) fn any_below_attributes(root: &Path, paths: &[RepoPath]) -> bool {
     let mut seen = HashSet::new();
     let folders = |path| Path::new(OsStr::from_bytes(RepoPath::as_bytes(path))).ancestors().skip(1);
@@ -470,7 +474,7 @@ pub(super) fn any_below_attributes(root: &Path, paths: &[RepoPath]) -> bool {
     new.any(|folder| root.join(folder).join(ATTRIBUTES).symlink_metadata().is_ok())
 }
 
-/// The place of a path in the working tree.
+/// Returns the location of a path in the working tree.
 pub(super) fn on_disk(root: &Path, path: &RepoPath) -> PathBuf {
     root.join(OsStr::from_bytes(path.as_bytes()))
 }
@@ -483,7 +487,7 @@ fn look(root: &Path, path: &RepoPath) -> DiskEntry {
             Ok(_) => DiskEntry::File(found.len()),
             Err(_) => DiskEntry::Unreadable,
         },
-        // A pipe, a socket, a device.
+        // A pipe, a socket or a device.
         Ok(_) => DiskEntry::Unreadable,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             DiskEntry::Gone
@@ -492,12 +496,13 @@ fn look(root: &Path, path: &RepoPath) -> DiskEntry {
     }
 }
 
-/// Copies the index, with its time: git takes files that are not older than their index as possibly changed. A
-/// split index has more files, which git looks for in the git folder. True if it may be a sparse one.
+/// Copies the index with its time, because git treats files that are not older than their index as possibly
+/// changed. A split index has more files, which git searches in the git folder. Returns true if it may be a
+/// sparse index.
 fn copy_index(index: &Path, to: &Path, git_dir: &Path, view: &Path) -> Result<bool, GitError> {
     let failed = |source| GitError::Io { doing: "cannot copy", path: index.to_owned(), source };
     let bytes = match read_index(index) {
-        // Without an index, every tracked file is a new one: the result is the same.
+        // Without an index, every tracked file is new, and the result is the same.
         Err(GitError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(false),
         found => found?,
     };
@@ -517,7 +522,7 @@ fn copy_index(index: &Path, to: &Path, git_dir: &Path, view: &Path) -> Result<bo
     Ok(bytes.windows(SPARSE_MARK.len()).any(|part| part == SPARSE_MARK))
 }
 
-/// All of an index. A file with holes costs its sender nothing, and would fill our disk.
+/// Reads a whole index, up to a limit. A sparse file costs its author nothing and would fill our disk.
 fn read_index(path: &Path) -> Result<Vec<u8>, GitError> {
     let failed = |source| GitError::Io { doing: "cannot copy", path: path.to_owned(), source };
     let file = std::fs::File::open(path).map_err(failed)?;
@@ -526,7 +531,7 @@ fn read_index(path: &Path) -> Result<Vec<u8>, GitError> {
         return Err(GitError::HugeFile { path: path.to_owned(), bytes, limit: MAX_INDEX_BYTES });
     }
     let mut read = Vec::new();
-    // It may grow meanwhile.
+    // The file may grow during the read.
     file.take(MAX_INDEX_BYTES).read_to_end(&mut read).map_err(failed)?;
     Ok(read)
 }

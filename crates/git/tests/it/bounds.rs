@@ -1,5 +1,5 @@
-//! What a repository holds costs bounded time, memory and disk: files that are huge or would never end are refused
-//! before git or we read them.
+//! A repository's content costs bounded time, memory and disk. Huge and endless files are refused before git
+//! or we read them.
 
 use std::fs::File;
 use std::path::Path;
@@ -10,7 +10,7 @@ use truing_git::{Git, GitError, GitLimits, GitOptions, WorktreeDiff};
 
 use crate::support::{Place, Repo};
 
-/// Nothing here may wait for somebody who writes into a pipe.
+/// Time limit: no call may wait for a writer of a pipe.
 const SOON: Duration = Duration::from_secs(120);
 
 async fn diff(git: &Git, folder: &Path) -> Result<WorktreeDiff, GitError> {
@@ -28,7 +28,7 @@ async fn special(git: &Git, folder: &Path, at: &str) {
     assert!(error.is_wrong_input());
 }
 
-/// Takes no room on the disk.
+/// Creates a sparse file, which takes no space on disk.
 fn sparse(path: &Path, bytes: u64) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     File::options().write(true).create(true).truncate(false).open(path).unwrap().set_len(bytes).unwrap();
@@ -107,7 +107,7 @@ async fn a_pipe_that_git_would_read_in_the_working_tree_is_an_error_and_no_wait(
     }
 }
 
-/// A repository inside of another, new to it.
+/// A new repository inside another.
 fn nest(repo: &Repo) {
     repo.write("nested/file.txt", "new\n");
     repo.run(["init", "--quiet", "--initial-branch=main", "nested"]);
@@ -123,7 +123,7 @@ async fn links_in_the_working_tree_are_not_followed() {
     std::os::unix::fs::symlink(place.path("outside"), repo.root.join("folder")).unwrap();
     std::os::unix::fs::symlink(place.path("outside/.gitignore"), repo.root.join(".gitattributes")).unwrap();
     std::os::unix::fs::symlink(&repo.root, repo.root.join("circle")).unwrap();
-    // Other pipes are nothing that git opens: they are left out and named.
+    // Git does not open other pipes, so they are only left out and listed.
     pipe(&repo.root.join("pipe"));
     diff(&place.git().await, &repo.root).await.unwrap();
 }
@@ -156,7 +156,7 @@ async fn a_pipe_or_a_device_that_the_configuration_includes_is_an_error_and_no_w
     repo.write(".git/config.worktree", "[include]\n\tpath = ../../outside\n");
     special(&git, &repo.root, "outside").await;
 
-    // Nothing there, nothing in it, a plain file, a circle that no condition lets happen.
+    // A missing file, an empty one, a plain one, and a cycle that no condition enables.
     for (name, text) in [
         ("missing", "[include]\n\tpath = nowhere\n\tpath = ~/nowhere\n"),
         ("null", "[include]\n\tpath = /dev/null\n"),
@@ -169,7 +169,7 @@ async fn a_pipe_or_a_device_that_the_configuration_includes_is_an_error_and_no_w
     }
 }
 
-/// To find out how like two files are, git loads both, whatever their size.
+/// Git loads both files of any size to determine their similarity.
 #[tokio::test]
 async fn git_has_no_more_memory_than_it_may_have() {
     let place = Place::new();

@@ -1,4 +1,4 @@
-//! A private clone: what it holds, and that nothing in it leads out or runs.
+//! A private clone: its content, and that nothing in it refers to the source or runs.
 
 use truing_core::id::Sha;
 use truing_git::{GitError, Remote};
@@ -21,7 +21,7 @@ async fn a_clone_stands_alone() {
     let remote = Remote::local(&repo.root).unwrap();
     let mirror = place.git().await.mirror(&place.path("m"), &remote).await.unwrap();
     mirror.fetch(&[head.clone(), other.clone()]).await.unwrap();
-    // What would be run or believed, were it taken over.
+    // Configuration that would run or be trusted if it were copied.
     let trap = format!("touch {}", place.path("trapped").display());
     Repo { root: mirror.dir().to_owned() }.run(["config", "filter.evil.smudge", &trap]);
     let dest = place.path("clone");

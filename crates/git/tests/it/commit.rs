@@ -1,4 +1,4 @@
-//! Commits of our own: what goes into them, and that nothing of the folder runs or is believed.
+//! Commits of our own: their content, and that nothing of the folder runs or is trusted.
 
 use std::path::PathBuf;
 
@@ -26,7 +26,7 @@ fn path(text: &str) -> RepoPath {
     RepoPath::from_bytes(text.as_bytes())
 }
 
-/// A mirror of this repository's `main`, and a private clone of that.
+/// Creates a mirror of this repository's `main`, and a private clone of it.
 async fn cloned(place: &Place, repo: &Repo) -> (Mirror, Sha, PathBuf) {
     let head = repo.sha("main");
     let mirror =
@@ -56,7 +56,7 @@ async fn what_a_clone_was_checked_out_as_hides_nothing_that_was_written_since() 
     let checked_out = mirror.private_clone(&head, &[], &dest).await.unwrap();
 
     let clone = Repo { root: dest.clone() };
-    // As long and as old as it was.
+    // Same size and time as before.
     let before = std::fs::metadata(dest.join("a.txt")).unwrap();
     let was = std::fs::read_to_string(dest.join("a.txt")).unwrap();
     clone.write("a.txt", was.to_uppercase());
@@ -70,7 +70,7 @@ async fn what_a_clone_was_checked_out_as_hides_nothing_that_was_written_since() 
         .unwrap();
     std::fs::remove_dir_all(dest.join("deep")).unwrap();
     clone.write("new file", "n\n");
-    // What its own git folder says has no say.
+    // The clone's own git folder has no effect.
     clone.run(["add", "--all"]);
     clone.run(["update-index", "--assume-unchanged", "a.txt"]);
 
@@ -127,7 +127,7 @@ async fn what_differs_is_committed_and_what_is_ignored_is_not() {
     );
     assert_eq!(repo.run(["ls-tree", "-r", "--name-only", "ours"]), ".gitignore\na.txt\nnew file");
 
-    // The same again is the same commit; only what is asked for goes into another one.
+    // A repetition gives the same commit; a restricted one contains only the requested paths.
     let again = mirror.stage(&head, &dest, None).await.unwrap();
     assert_eq!(again.commit(&new("Follow\n\nBecause.")).await.unwrap().sha(), made.sha());
     let some = mirror.stage(&head, &dest, Some(&[path("new file"), path("absent")])).await.unwrap();
@@ -166,7 +166,7 @@ async fn nothing_of_the_folder_runs_or_is_believed() {
     clone.write("new.txt", "n\n");
 
     let staged = mirror.stage(&head, &dest, None).await.unwrap();
-    // Line ends are stored as the checkout took them: what nobody changed does not differ.
+    // Line ends are stored as the checkout read them, so unmodified files do not differ.
     assert_eq!(staged.paths, [(path("new.txt"), PathStatus::Added)]);
     let made = staged.commit(&new("x")).await.unwrap();
     made.push(&Remote::local(&repo.root).unwrap(), "ours", None, &*permit().await).await.unwrap();
@@ -264,7 +264,7 @@ async fn of_files_that_lie_alone_line_ends_and_modes_are_as_the_commit_has_them_
     mirror.keep(&made).await.unwrap();
     let sha = made.sha().clone();
     drop(made);
-    // The mirror has all of it by itself.
+    // The mirror has all objects itself.
     assert_eq!(mirror.tree_of(&sha).await.unwrap(), tree);
     mirror
         .committed(&sha)
@@ -276,7 +276,7 @@ async fn of_files_that_lie_alone_line_ends_and_modes_are_as_the_commit_has_them_
         repo.modes(&["-r", "ours"]),
         "100644 .gitattributes\n100644 a.txt\n100644 deep\n100644 line.crlf\n100755 tool"
     );
-    // A file where the commit has a folder that stays is refused, not put in its place.
+    // A file in place of a folder that the commit keeps is refused.
     let (there, gone) = ([path("deep")], []);
     assert!(mirror.stage_alone(&head, &alone.root, (&there, &gone)).await.is_err());
 }
@@ -287,7 +287,7 @@ async fn two_commits_are_merged_by_their_content_or_the_files_that_stand_in_the_
     let repo = place.repo("upstream");
     let begin = repo.sha("main");
     repo.write("ours.txt", "ours\n");
-    // A program that merges is named, and there is none.
+    // The attributes name a merge program that does not exist.
     repo.write(".gitattributes", "* merge=stranger\n");
     repo.commit("ours");
     let ours = repo.sha("main");

@@ -1,4 +1,4 @@
-//! Exported trees: plain files, and nothing that should not be written.
+//! Exported trees: only plain files, and none with a forbidden name.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -18,7 +18,7 @@ fn left_out(exported: &ExportSummary) -> Vec<(String, SkipReason)> {
     exported.left_out.iter().map(|left| (left.path.to_string(), left.reason)).collect()
 }
 
-/// A commit of a tree made by hand, as no porcelain would. Entries: mode, type and id; name.
+/// Commits a tree built by hand, as no porcelain would. Entries: mode, type and id; name.
 fn odd_commit(repo: &Repo, entries: &[(&str, &str)]) -> Sha {
     let mut tree = Vec::new();
     for (facts, name) in entries {
@@ -60,7 +60,7 @@ async fn files_are_written_as_they_were_committed() {
     repo.run(["update-index", "--add", "--cacheinfo", &format!("160000,{inner},sub")]);
     repo.run(["add", "--all", ":!sub"]);
     repo.run(["commit", "--quiet", "-m", "files"]);
-    // A later `.gitattributes` would change what a checkout writes.
+    // A later `.gitattributes` would change the result of a checkout.
     repo.write(".gitattributes", "* text eol=crlf ident export-ignore\n");
     repo.run(["add", ".gitattributes"]);
     repo.run(["commit", "--quiet", "-m", "attributes"]);
@@ -250,7 +250,7 @@ async fn files_of_another_commit_take_the_place_of_those_before_and_what_is_the_
     }
 }
 
-/// What each file below a folder holds, and which folders there are.
+/// Returns the content of each file below a folder, and the folders.
 fn contents(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let below = |path: &Path| path.strip_prefix(folder).unwrap().to_owned();
     let (mut found, mut left) = (BTreeMap::new(), vec![folder.to_owned()]);

@@ -1,4 +1,4 @@
-//! From one head of a branch to the next: on top, rewritten, merged; and what is not here any more.
+//! The change between two heads of a branch: commits on top, a rewrite, a merge, and missing commits.
 
 use truing_core::id::Sha;
 use truing_core::increment::BranchHistory;
@@ -6,7 +6,7 @@ use truing_git::{Mirror, Remote};
 
 use crate::support::{Place, Repo};
 
-/// A commit with a file of its own.
+/// Commits a file of its own.
 fn commit(repo: &Repo, name: &str) -> Sha {
     let text: String = (1..30).map(|line| format!("{name} {line}\n")).collect();
     repo.write(format!("{name}.txt"), text);
@@ -58,7 +58,7 @@ async fn of_a_rewritten_branch_it_is_told_which_commits_are_new_changed_and_gone
     let changed = repo.sha("HEAD");
     let new = commit(&repo, "new");
     let mirror = mirror(&place, &repo).await;
-    // The former head is not on any branch any more, but was fetched when it was.
+    // The former head is on no branch any more, but was fetched while it was.
     mirror.fetch(std::slice::from_ref(&before)).await.unwrap();
     mirror.fetch(&[new.clone(), tip.clone()]).await.unwrap();
     let history = mirror.history((&base, &before), (&tip, &new)).await.unwrap();

@@ -1,5 +1,5 @@
-//! Nothing that a repository holds is executed. Each planted command would make a file, and a plain git shows
-//! that it is planted well.
+//! Nothing in a repository is executed. Each planted command would create a file, and a plain git shows that
+//! the trap works.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use truing_git::GitError;
 
 use crate::support::{Place, Repo, picture, touched};
 
-/// A way to make git run something: how it is planted, and a plain git command that falls for it.
+/// A way to make git run a command: the setup, and a plain git command that triggers it.
 struct Trap {
     name: &'static str,
     plant: fn(&Repo, command: &str),
@@ -141,14 +141,14 @@ const TRAPS: &[Trap] = &[
     },
 ];
 
-/// A plain git, as a person runs it in that folder.
+/// Runs a plain git, as a person does in that folder.
 fn plain_git(repo: &Repo, arguments: &[&str]) {
     let mut command = Command::new("git");
     command.arg("-C").arg(&repo.root).args(arguments).env("GIT_CONFIG_GLOBAL", "/dev/null");
     command.env_remove("GIT_ALLOW_PROTOCOL").output().unwrap();
 }
 
-/// All that a caller may do with a local repository.
+/// All operations that a caller may do with a local repository.
 async fn do_everything(place: &Place, repo: &Repo) {
     let repository = place.git().await.open(&repo.root).await.unwrap();
     let head = repository.head().unwrap().clone();
@@ -158,7 +158,7 @@ async fn do_everything(place: &Place, repo: &Repo) {
     let _ = repository.remote_url();
     repository.resolve("main").await.unwrap();
     repository.resolve("nearly-main").await.unwrap_err();
-    // Where the objects are gone, these fail, which is all they may do.
+    // Without the objects these calls fail, but have no other effect.
     let _ = repository.diff(&last, &head).await;
     let _ = repository.worktree_diff(&base).await;
     let _ = repository.worktree_diff(&last).await;
@@ -188,7 +188,7 @@ async fn no_trap_is_sprung() {
         repo.write("b.txt", "b\n");
         repo.commit("second");
         (trap.plant)(&repo, command.to_str().unwrap());
-        // Something for every trap to look at: a changed file, a new one, one that only looks changed.
+        // Material for every trap: a changed file, a new one, one that only looks changed.
         repo.write("a.txt", "changed\n");
         repo.write("new.txt", "new\n");
         let again = std::fs::File::options().write(true).open(repo.root.join("b.txt")).unwrap();
@@ -243,7 +243,7 @@ async fn a_name_is_never_an_option_or_a_command() {
     assert!(!fired(&mark));
 }
 
-/// Git would wait for somebody who writes: each is an error before git is started.
+/// Git would wait for a writer, so each case is an error before git starts.
 #[tokio::test]
 async fn a_pipe_where_git_reads_a_file_is_an_error_and_no_wait() {
     let place = Place::new();
@@ -261,7 +261,7 @@ async fn a_pipe_where_git_reads_a_file_is_an_error_and_no_wait() {
         let error = git.open(&repo.root).await.unwrap_err();
         assert!(matches!(&error, GitError::SpecialFile(named) if named.ends_with(at)), "{at}: {error}");
     }
-    // A device behind a link, and a folder that git takes for a bare repository.
+    // A device behind a link, and a folder that git treats as a bare repository.
     let repo = place.repo("link");
     std::os::unix::fs::symlink("/dev/zero", repo.root.join(".git/refs/heads/zero")).unwrap();
     refused(&git, &repo.root).await;
@@ -282,7 +282,7 @@ async fn folders_that_a_repository_shares_or_borrows_from_are_looked_at_too() {
     let (lender, repo) = (place.repo("lender"), place.repo("borrower"));
     let objects = lender.root.join(".git/objects");
     repo.write(".git/objects/info/alternates", format!("{}\n", objects.display()));
-    // Borrowing in a circle ends.
+    // Borrowing in a cycle terminates.
     lender.write(".git/objects/info/alternates", format!("{}\n", repo.root.join(".git/objects").display()));
     let linked = place.path("linked");
     repo.run(["worktree", "add", "--quiet", linked.to_str().unwrap()]);

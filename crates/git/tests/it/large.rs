@@ -1,4 +1,5 @@
-//! A large file costs one file: it is named, git does not load it, and the rest of the change is diffed.
+//! A large file affects only itself: it is listed, git does not load it, and the rest of the change is
+//! diffed.
 
 use truing_core::outcome::{SkipReason, UnreviewedFile};
 use truing_git::{CommitDiff, Git, GitLimits, GitOptions, LocalRepository};
@@ -15,7 +16,7 @@ fn too_large(names: &[&str]) -> Vec<(String, SkipReason)> {
     names.iter().map(|name| ((*name).to_owned(), SkipReason::TooLarge)).collect()
 }
 
-/// The lines that begin the sections of a diff.
+/// Returns the lines that begin the sections of a diff.
 fn sections(diff: &str) -> Vec<&str> {
     diff.lines().filter_map(|line| line.strip_prefix("diff --git a/")).collect()
 }
@@ -25,7 +26,7 @@ async fn open(place: &Place, repo: &Repo, limits: GitLimits) -> LocalRepository 
     git.open(&repo.root).await.unwrap()
 }
 
-/// What changed last, and what the index and the working tree say of the same change.
+/// Returns the last change, and the same change according to the index and the working tree.
 async fn last(place: &Place, repo: &Repo, limits: GitLimits) -> CommitDiff {
     let repository = open(place, repo, limits).await;
     let (base, head) = (repo.sha("HEAD~1"), repo.sha("HEAD"));
@@ -54,7 +55,7 @@ async fn text_files_of_any_form_that_are_too_large_are_named_and_the_rest_is_dif
     repo.write("line", "x".repeat(70_000_000));
     repo.write("lines", "ab\n".repeat(20_000_000));
     repo.commit("large");
-    // Git would take 800 MiB for these.
+    // Git would need 800 MiB for these.
     let limits = GitLimits { memory_bytes: 32 * MIB, ..GitLimits::default() };
     let found = last(&place, &repo, limits).await;
     assert_eq!(named(&found.skipped), too_large(&["line", "lines", "text"]));
@@ -116,7 +117,7 @@ async fn each_way_to_change_a_large_file_stays_that_way() {
     }
 }
 
-/// To find out how like two files are, git loads both.
+/// Git loads both files to determine their similarity.
 #[tokio::test]
 async fn two_large_files_are_not_compared_to_find_a_rename() {
     let place = Place::new();
@@ -151,7 +152,7 @@ async fn of_many_files_the_largest_are_left_out_until_the_rest_fits() {
     let diff = text(&found.diff);
     assert_eq!(diff.matches("\n@@ ").count(), 3, "{diff}");
     assert_eq!(sections(&diff).len(), 6, "{diff}");
-    // The change of a large file can be small: no file is left out for its size alone.
+    // The change of a large file may be small, so size alone excludes no file.
     let found = last(&place, &repo, GitLimits { diff_bytes: 20_000, ..GitLimits::default() }).await;
     assert!(found.skipped.is_empty() && text(&found.diff).contains("+one more\n"));
 }

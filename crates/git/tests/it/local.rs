@@ -1,4 +1,4 @@
-//! Finding a local repository and naming what is in it.
+//! Finding a local repository and resolving names in it.
 
 use std::os::unix::ffi::OsStrExt;
 
@@ -138,7 +138,7 @@ async fn subfolders_worktrees_and_submodules_are_places_too() {
 async fn other_peoples_repositories_can_be_read() {
     let place = Place::new();
     let repo = place.repo("r");
-    // Git's own switch for its tests: every folder seems to belong to somebody else.
+    // Git's own test switch makes every folder appear to belong to another user.
     let real = "GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec git \"$@\"";
     let options = GitOptions { program: place.script("other-owner", real), ..place.options() };
     let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
@@ -164,13 +164,13 @@ async fn the_base_is_where_head_left_the_default_branch() {
     };
     let from = |name: &str| DefaultBaseSource::MergeBase(name.to_owned());
 
-    // On the default branch, with nothing new, the base is HEAD itself.
+    // On the default branch without new commits, the base is HEAD itself.
     assert_eq!(base().await.unwrap(), (left.clone(), from("origin/trunk")));
     repo.run(["checkout", "--quiet", "-b", "feature"]);
     repo.write("b.txt", "b\n");
     repo.commit("mine");
     assert_eq!(base().await.unwrap(), (left.clone(), from("origin/trunk")));
-    // Next: origin/main, origin/master, main, master.
+    // Next in order: origin/main, origin/master, main, master.
     repo.run(["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/gone"]);
     assert_eq!(base().await.unwrap().1, from("origin/main"));
     repo.run(["update-ref", "refs/remotes/origin/master", left.as_str()]);
@@ -208,7 +208,7 @@ async fn the_last_commit_is_compared_with_its_parent_or_with_nothing() {
     repo.commit("x\n\nparent 0000000000000000000000000000000000000000");
     let base = repository.last_commit_base(&repo.sha("HEAD")).await.unwrap();
     assert_eq!((base.commit, base.from), (first.clone(), DefaultBaseSource::Parent));
-    // Of another head than the one that is checked out, too.
+    // Also for a head that is not checked out.
     assert_eq!(repository.last_commit_base(&first).await.unwrap().from, DefaultBaseSource::Nothing);
     let base = repository.default_branch_base(&first).await.unwrap();
     assert_eq!((base.commit, base.from), (first, DefaultBaseSource::MergeBase("main".to_owned())));
@@ -238,7 +238,7 @@ async fn a_shallow_clone_says_what_to_fetch() {
     let error = repository.last_commit_base(&head).await.unwrap_err();
     assert_eq!(error.hint(), "run `git fetch --deepen=1 origin`");
 
-    // The commands that it names do help.
+    // The commands that it suggests do help.
     repo.run(["fetch", "--quiet", "--deepen=1", "origin"]);
     let repository = git.open(&repo.root).await.unwrap();
     assert_eq!(repository.last_commit_base(&head).await.unwrap().from, DefaultBaseSource::Parent);
@@ -325,7 +325,7 @@ async fn sha256_repositories_work() {
     repo.write("b.txt", "two\n");
     let diff = text(&repository.worktree_diff(&base.commit).await.unwrap().diff);
     assert!(diff.contains("+two") && !diff.contains("+one"), "{diff}");
-    // What a mirror is for, a forge's commits, never has such ids.
+    // Commits of a forge, which mirrors are for, never have such ids.
     let git = place.git().await;
     let mirror = git.mirror(&place.path("mirror.git"), &Remote::local(&repo.root).unwrap()).await.unwrap();
     let error = mirror.fetch(&[head]).await.unwrap_err();
@@ -349,7 +349,7 @@ async fn every_call_may_run_on_another_thread() {
     assert_eq!(run.await.unwrap().unwrap().files, 1);
 }
 
-/// Starting git takes longer than most of its answers.
+/// Starting git takes longer than most of its work, so the calls are counted.
 #[tokio::test]
 async fn a_working_tree_s_diff_takes_no_more_calls_than_it_needs() {
     let place = Place::new();
@@ -367,8 +367,8 @@ async fn a_working_tree_s_diff_takes_no_more_calls_than_it_needs() {
     let calls = std::fs::read_to_string(log).unwrap();
     let mut calls = calls.lines().collect::<Vec<_>>();
     calls.sort_unstable();
-    // A merge base is asked for only where HEAD is not the tip itself. What differs, and how large it is, is known before git
-    // loads it.
+    // A merge base is queried only if HEAD is not the tip itself. The changed files and their sizes are known
+    // before git loads them.
     assert_eq!(
         calls,
         [
@@ -386,7 +386,7 @@ async fn a_working_tree_s_diff_takes_no_more_calls_than_it_needs() {
     );
 }
 
-/// A clone that was copied has new times for all its files.
+/// A copied clone has new times for all its files.
 #[tokio::test]
 async fn files_that_were_only_touched_are_not_written_again() {
     let place = Place::new();
@@ -398,7 +398,7 @@ async fn files_that_were_only_touched_are_not_written_again() {
         let file = std::fs::File::options().write(true).open(repo.root.join(name)).unwrap();
         file.set_modified(std::time::UNIX_EPOCH).unwrap();
     });
-    // Before the objects of a working tree are thrown away, they are counted.
+    // Counts the objects of a working tree before they are deleted.
     let count = place.path("count");
     let loose = "find \"$GIT_OBJECT_DIRECTORY\" -type f ! -path '*/pack/*' ! -path '*/info/*' | wc -l";
     let text = format!("[ \"$1\" = diff ] && {loose} > {}\nexec git \"$@\"", count.display());
@@ -421,7 +421,7 @@ async fn folders_may_have_any_name() {
         let diff = repository.worktree_diff(&repo.sha("HEAD")).await.unwrap().diff;
         assert!(text(&diff).contains("+changed"), "{name:?}");
     }
-    // What stands between git's answers cannot be told from a folder of this name: that is an error, no confusion.
+    // A folder of this name looks like our separator. That gives an error and no mix-up.
     let repo = place.repo("a\n--truing-next\nb");
     let error = git.open(&repo.root).await.unwrap_err();
     assert!(matches!(error, GitError::Garbled { call: "rev-parse", .. }), "{error}");
@@ -468,12 +468,12 @@ async fn a_branch_gets_what_is_new_and_nothing_that_the_repository_has() {
     assert_eq!(repository.cannot_write(branch, &head).await.unwrap(), None);
     assert_eq!(repository.tip(branch).await.unwrap().as_ref(), Some(made.sha()));
 
-    // It stands on what the repository does not have: nothing is moved.
+    // Its parent is missing in the repository, so nothing is moved.
     let other = place.repo("other");
     let far = git.open(&other.root).await.unwrap();
     assert!(far.take(&mirror, (&head, made.sha()), (branch, None)).await.is_err());
     assert_eq!(far.tip(branch).await.unwrap(), None);
-    // A branch is in the way.
+    // A branch of that name is in the way.
     other.run(["branch", "truing/run"]);
     let why = far.cannot_write(branch, &other.sha("HEAD")).await.unwrap().unwrap();
     assert!(why.contains("refs/heads/truing/run"), "{why}");

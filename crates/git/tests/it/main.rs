@@ -1,4 +1,4 @@
-//! What the crate promises, tried with real git in temporary folders. Each file tries one part.
+//! Tests of the crate's guarantees with real git in temporary folders, one file for each part.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
 
 mod bounds;

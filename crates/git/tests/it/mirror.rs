@@ -1,4 +1,4 @@
-//! Mirrors: made whole or not at all, fetched by exact commits, safe to share.
+//! Mirrors: created whole or not at all, fetched by exact commits, safe to share.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ fn absent() -> Sha {
     Sha::parse(&"12".repeat(20)).unwrap()
 }
 
-/// An upstream with a branch that left `main`, and commits on both.
+/// Creates an upstream with a branch that left `main`, and commits on both.
 fn upstream(place: &Place) -> (Repo, Sha, Sha, Sha) {
     let repo = place.repo("upstream");
     let left = repo.sha("HEAD");
@@ -39,7 +39,7 @@ async fn exact_commits_are_fetched_with_their_history() {
     assert!(text(&mirror.diff(&left, &head).await.unwrap()).contains("-two\n+2\n"));
     let exported = mirror.export(&head, &place.path("out"), None).await.unwrap();
     assert_eq!(exported.files, 1);
-    // What was fetched is kept, and nothing else has a name.
+    // Fetched commits have refs, and nothing else has.
     let bare = Repo { root: mirror.dir().to_owned() };
     let mut kept = [format!("refs/truing/{base}"), format!("refs/truing/{head}")];
     kept.sort();
@@ -70,7 +70,7 @@ async fn what_a_fetch_brings_appears_at_once_and_does_not_pile_up() {
             let line = counted.lines().find_map(|line| line.strip_prefix(name)).unwrap();
             line.trim().parse::<usize>().unwrap()
         };
-        // One object of its own could be here before those it needs.
+        // With single objects, a commit could be here before its dependencies.
         assert_eq!(count("count:"), 0);
         most = most.max(count("packs:"));
     }
@@ -165,15 +165,15 @@ async fn a_half_made_mirror_is_made_anew() {
     let works =
         async || git.mirror(&dir, &remote).await.unwrap().fetch(std::slice::from_ref(&head)).await.unwrap();
 
-    // Killed before it was moved into place.
+    // A process was killed before the move into place.
     std::fs::create_dir_all(place.path("m.new/objects")).unwrap();
     works().await;
     assert!(!place.path("m.new").exists());
-    // An empty folder, as an operator may make.
+    // An empty folder, as an operator may create.
     std::fs::remove_dir_all(&dir).unwrap();
     std::fs::create_dir(&dir).unwrap();
     works().await;
-    // Parts lost, as by a power failure.
+    // Some parts are lost, as by a power failure.
     for part in ["HEAD", "objects", "refs"] {
         let path = dir.join(part);
         if path.is_dir() {
@@ -183,7 +183,7 @@ async fn a_half_made_mirror_is_made_anew() {
         }
         works().await;
     }
-    // A healthy one is kept.
+    // An intact mirror is kept.
     let kept = dir.join("objects/info/kept");
     std::fs::write(&kept, "").unwrap();
     works().await;
@@ -268,7 +268,7 @@ async fn a_mirror_in_use_is_waited_for_only_so_long() {
     rustix::fs::flock(&other, rustix::fs::FlockOperation::Unlock).unwrap();
 }
 
-/// A git that, when it should fetch, notes all it was given, and says the secret aloud.
+/// Returns a git that on a fetch records its arguments and environment, and prints the secret.
 fn listening(place: &Place, notes: &Path) -> GitOptions {
     let notes = notes.display();
     let text = format!(

@@ -1,4 +1,4 @@
-//! The child process: its environment, its bounds, its end.
+//! The child process: its environment, its limits, its end.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -7,16 +7,16 @@ use truing_git::{Git, GitError, GitOptions};
 
 use crate::support::Place;
 
-/// How long a test waits for what must happen soon.
+/// Time limit for events that must happen soon.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A program that answers the version check and then does `text`.
+/// Returns a program that answers the version check and then does `text`.
 fn fake(place: &Place, text: &str) -> GitOptions {
     let text = format!("if [ \"$1\" = --version ]; then echo git version 2.47.0; exit; fi\n{text}");
     GitOptions { program: place.script("fake-git", &text), ..place.options() }
 }
 
-/// Is the process running? One that ended but that nobody has waited for is not.
+/// Returns true if the process is running. A zombie counts as ended.
 pub(crate) fn runs(pid: &str) -> bool {
     let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     state.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
@@ -30,7 +30,7 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// Starts a grandchild, says who it is, and hangs.
+/// Starts a grandchild, prints its id, and hangs.
 fn hanging(place: &Place) -> (GitOptions, std::path::PathBuf) {
     let pid = place.path("pid");
     let text = format!("sleep 1000 & echo $! > {0}.part; mv {0}.part {0}; wait", pid.display());
@@ -102,7 +102,7 @@ async fn the_environment_is_made_from_nothing() {
     for line in seen.lines() {
         let (name, value) = line.split_once('=').unwrap();
         let known = name.starts_with("GIT_") || matches!(name, "PATH" | "HOME" | "LC_ALL" | "SSH_ASKPASS")
-            // The shell's own.
+            // Variables that the shell itself sets.
             || matches!(name, "PWD" | "_" | "SHLVL" | "OLDPWD");
         assert!(known, "{line}");
         match name {

@@ -1,4 +1,5 @@
-//! Pushes: to one branch, from where it was expected, never past a refusal; and where credentials are seen.
+//! Pushes: to one branch, from its expected commit, never despite a refusal; and the visibility of
+//! credentials.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use truing_git::{
 use crate::process::{runs, until};
 use crate::support::{Door, Place, Repo, permit, permit_of};
 
-/// A remote with `main`, and what pushes to it.
+/// A remote with `main`, and the mirror that pushes to it.
 struct Setting {
     place: Place,
     repo: Repo,
@@ -44,7 +45,7 @@ impl Setting {
         Self { place, repo, mirror, remote, base, clone }
     }
 
-    /// A commit on `main`.
+    /// Creates a commit on `main`.
     async fn commit(&self, content: &str) -> UnpushedCommit {
         std::fs::write(self.clone.join("a.txt"), content).unwrap();
         let who = GitIdentity { name: "T".into(), email: "t@example.com".into() };
@@ -66,7 +67,7 @@ impl Setting {
         made.push(&self.remote, branch, expected, &*permit().await).await
     }
 
-    /// A hook of the remote.
+    /// Installs a hook of the remote.
     fn hook(&self, name: &str, text: &str) {
         let hooks = self.repo.root.join("hooks");
         std::fs::create_dir_all(&hooks).unwrap();
@@ -84,17 +85,17 @@ async fn a_branch_is_made_replaced_and_left_alone_when_it_has_moved() {
     let (one, two) = (it.commit("one").await, it.commit("two").await);
     assert_eq!(it.push(&one, "truing/x", None).await.unwrap(), PushOutcome::Done);
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *one.sha());
-    // Again, as after a lost answer, whatever was expected.
+    // A repetition, as after a lost response, succeeds with any expected commit.
     assert_eq!(it.push(&one, "truing/x", None).await.unwrap(), PushOutcome::Done);
-    // It is there, and not where it is expected.
+    // The branch exists, but not at the expected commit.
     let moved = PushOutcome::Moved { now: Some(one.sha().clone()) };
     assert_eq!(it.push(&two, "truing/x", None).await.unwrap(), moved);
     assert_eq!(it.push(&two, "truing/x", Some(&it.base)).await.unwrap(), moved);
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *one.sha());
-    // Not a descendant: what was there is replaced, because it is what was expected.
+    // Not a descendant: the old commit is replaced, because it is the expected one.
     assert_eq!(it.push(&two, "truing/x", Some(one.sha())).await.unwrap(), PushOutcome::Done);
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *two.sha());
-    // Somebody deleted it.
+    // Another account deleted the branch.
     it.repo.run(["update-ref", "-d", "refs/heads/truing/x"]);
     assert_eq!(it.push(&one, "truing/x", Some(two.sha())).await.unwrap(), PushOutcome::Moved { now: None });
     assert_eq!(it.refs(), format!("refs/heads/main {}", it.base));
@@ -140,7 +141,7 @@ async fn a_branch_that_moves_during_the_push_is_not_overwritten() {
     let it = Setting::new().await;
     let (one, two) = (it.commit("one").await, it.commit("two").await);
     assert_eq!(it.push(&one, "x", None).await.unwrap(), PushOutcome::Done);
-    // After our look and our lease, before the ref is taken.
+    // After our query and our lease check, before the ref is locked.
     it.hook("pre-receive", &format!("unset GIT_QUARANTINE_PATH; git update-ref refs/heads/x {}", it.base));
     let moved = it.push(&two, "x", Some(one.sha())).await.unwrap();
     assert_eq!(moved, PushOutcome::Moved { now: Some(it.base.clone()) });
@@ -214,7 +215,8 @@ async fn a_remote_that_is_gone_is_said_so() {
 async fn a_credential_is_in_a_private_file_and_nowhere_else() {
     let place = Place::new();
     let seen = place.path("seen");
-    // Notes what any process could see of it, and for the calls that reach a remote what is in the file.
+    // Records all that other processes could see, and for calls that contact the remote the content of the
+    // file.
     let text = format!(
         "case \"$1\" in push|ls-remote)\n\
          {{ echo \"argv: $*\"; env; stat -c 'mode: %a' \"$GIT_CONFIG_GLOBAL\"; }} >> {0}\n\
@@ -226,7 +228,7 @@ async fn a_credential_is_in_a_private_file_and_nowhere_else() {
     let git = Git::new(truing_git::GitOptions { program, ..place.options() }).await.unwrap();
     let it = Setting::with(place, git).await;
     let made = it.commit("one").await;
-    // It has no branches, it seems, and nobody listens there.
+    // The remote seems to have no branches, and no server listens there.
     let secret = SecretString::new("Basic canary-123456");
     let remote = Remote::new("http://127.0.0.1:9/x.git", Some(secret)).unwrap();
     let error = made.push(&remote, "x", None, &*permit().await).await.unwrap_err();
@@ -238,7 +240,7 @@ async fn a_credential_is_in_a_private_file_and_nowhere_else() {
     }
     assert!(!seen_text.contains("canary"), "{seen_text}");
     assert!(std::fs::read_to_string(it.place.path("seen.held")).unwrap().starts_with("1\n1\n"));
-    // And gone afterwards.
+    // The file is gone afterwards.
     let mut folders = vec![it.place.path("private")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).unwrap() {
@@ -263,7 +265,7 @@ async fn a_gate_that_is_shut_lets_nothing_be_pushed() {
     let refused = one.push(&it.remote, "truing/x", None, &permit).await.unwrap();
     assert_eq!(refused, PushOutcome::Halted(HaltReason::KillSwitch));
     assert_eq!(it.mirror.branch_tip("truing/x").await.unwrap(), None);
-    // What is there already is no write, and nobody is asked.
+    // An existing commit needs no write, and the gate is not checked.
     assert_eq!(it.push(&one, "truing/x", None).await.unwrap(), PushOutcome::Done);
     assert_eq!(one.push(&it.remote, "truing/x", None, &permit).await.unwrap(), PushOutcome::Done);
 }

@@ -1,4 +1,4 @@
-//! Real repositories in temporary folders, made by real git without the machine's configuration.
+//! Creates real repositories in temporary folders with real git, without the machine's configuration.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -32,17 +32,17 @@ impl WriteGate for Door {
     }
 }
 
-/// The permit of an open gate.
+/// Returns the permit of an open gate.
 pub(crate) async fn permit() -> Arc<Permit> {
     permit_of(&Arc::default()).await
 }
 
-/// The permit of this gate, which is open.
+/// Returns the permit of this gate, which is open.
 pub(crate) async fn permit_of(door: &Arc<Door>) -> Arc<Permit> {
     Permit::ask(&(Arc::clone(door) as Arc<dyn WriteGate>), UnixMillis(0)).await.unwrap()
 }
 
-/// A folder for one test, gone afterwards.
+/// A temporary folder for one test.
 pub(crate) struct Place {
     folder: TempDir,
 }
@@ -52,12 +52,12 @@ impl Place {
         Self { folder: TempDir::new().unwrap() }
     }
 
-    /// The folder, without links in it.
+    /// Returns the folder with links resolved.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().canonicalize().unwrap().join(name)
     }
 
-    /// Options whose private folders are here too.
+    /// Returns options whose private folders are here, too.
     pub(crate) fn options(&self) -> GitOptions {
         let temp = self.path("private");
         std::fs::create_dir_all(&temp).unwrap();
@@ -68,7 +68,7 @@ impl Place {
         Git::new(self.options()).await.unwrap()
     }
 
-    /// A repository with one commit that holds `a.txt`, on `main`.
+    /// Creates a repository with one commit of `a.txt` on `main`.
     pub(crate) fn repo(&self, name: &str) -> Repo {
         let repo = self.empty_repo(name);
         repo.write("a.txt", "one\ntwo\nthree\n");
@@ -76,7 +76,7 @@ impl Place {
         repo
     }
 
-    /// A repository without a commit.
+    /// Creates a repository without a commit.
     pub(crate) fn empty_repo(&self, name: &str) -> Repo {
         let root = self.path(name);
         std::fs::create_dir_all(&root).unwrap();
@@ -85,8 +85,8 @@ impl Place {
         repo
     }
 
-    /// An executable script. Another process writes it: a writable handle in this one could be inherited by a
-    /// child of another test, and the system refuses to run a file that is open for writing.
+    /// Creates an executable script. Another process writes it: a writable handle in this one could be
+    /// inherited by a child of another test, and the system refuses to run a file that is open for writing.
     pub(crate) fn script(&self, name: &str, text: &str) -> PathBuf {
         let (source, path) = (self.path(&format!("{name}.source")), self.path(name));
         std::fs::write(&source, format!("#!/bin/sh\n{text}\n")).unwrap();
@@ -96,13 +96,13 @@ impl Place {
     }
 }
 
-/// A repository to be tried.
+/// A repository under test.
 pub(crate) struct Repo {
     pub(crate) root: PathBuf,
 }
 
 impl Repo {
-    /// Runs git here and gives its answer.
+    /// Runs git here and returns its output.
     pub(crate) fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> String {
         let mut command = Command::new("git");
         command.arg("-C").arg(&self.root).args(arguments).env_clear();
@@ -117,7 +117,7 @@ impl Repo {
         String::from_utf8(done.stdout).unwrap().trim_end().to_owned()
     }
 
-    /// The modes and paths of a tree, a line each, in a way that every git has.
+    /// Lists the modes and paths of a tree, one a line, in a way that every git supports.
     pub(crate) fn modes(&self, arguments: &[&str]) -> String {
         let listed = self.run([&["ls-tree"], arguments].concat());
         let lines = listed.lines().map(|line| {
@@ -133,7 +133,7 @@ impl Repo {
         std::fs::write(path, content).unwrap();
     }
 
-    /// Commits everything.
+    /// Commits all changes in the working tree.
     pub(crate) fn commit(&self, message: &str) -> Sha {
         self.run(["add", "--all"]);
         self.run(["commit", "--quiet", "--no-verify", "--allow-empty", "-m", message]);
@@ -145,7 +145,8 @@ impl Repo {
     }
 }
 
-/// Every file and folder below a folder: content, link text and times. Equal pictures: nothing was touched.
+/// Records every file and folder below a folder: content, link target and times. Equal records prove that
+/// nothing was touched.
 pub(crate) fn picture(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
@@ -169,7 +170,7 @@ pub(crate) fn picture(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)>
     found
 }
 
-/// The paths at which two pictures differ.
+/// Returns the paths at which two records differ.
 pub(crate) fn touched(
     before: &BTreeMap<PathBuf, (Vec<u8>, SystemTime)>,
     after: &BTreeMap<PathBuf, (Vec<u8>, SystemTime)>,
@@ -178,7 +179,7 @@ pub(crate) fn touched(
     paths.cloned().collect()
 }
 
-/// A diff as text.
+/// Returns a diff as text.
 pub(crate) fn text(diff: &[u8]) -> String {
     String::from_utf8_lossy(diff).into_owned()
 }

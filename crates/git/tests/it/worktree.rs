@@ -1,4 +1,4 @@
-//! The working tree against a commit.
+//! Comparison of the working tree with a commit.
 
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
@@ -103,7 +103,7 @@ async fn a_clean_tree_has_no_diff() {
 async fn a_change_within_the_clocks_tick_is_seen() {
     let place = Place::new();
     let repo = place.repo("r");
-    // Same size and same time as the index has: only the content tells.
+    // Size and time equal those in the index: only the content differs.
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let set = |path: &str| {
         std::fs::File::options().write(true).open(repo.root.join(path)).unwrap().set_modified(at)
@@ -126,7 +126,7 @@ async fn files_over_the_bound_are_named_and_not_diffed() {
         repo.write(name, if name.starts_with("large") { large.as_str() } else { "small\n" });
     }
     repo.commit("base");
-    // Only looks changed: as after a copy of the whole folder.
+    // It only looks changed, as after a copy of the whole folder.
     let again = std::fs::File::options().write(true).open(repo.root.join("large-same")).unwrap();
     again.set_modified(SystemTime::UNIX_EPOCH).unwrap();
     std::fs::File::options()
@@ -242,7 +242,7 @@ async fn unusual_indexes_are_understood() {
         let repository = git.open(&repo.root).await.unwrap();
         let result = repository.worktree_diff(&repo.sha("HEAD")).await.unwrap();
         let touched = touched(&before, &picture(&repo.root));
-        // Git itself marks the trees of a sparse index as in use when it reads one: times, not content.
+        // Git itself updates the times of a sparse index's trees when it reads one, but not their content.
         let allowed = |path: &std::path::PathBuf| {
             kind == "sparse"
                 && path.starts_with(repo.root.join(".git/objects"))
@@ -281,7 +281,7 @@ async fn line_ends_are_compared_as_the_repository_stores_them() {
     let diff = text(&worktree_diff(&place, &repo).await.diff);
     assert!(diff.contains(" one\n-two\n+2\n"), "{diff}");
 
-    // Stored with CRLF before anybody said `text=auto`: git then converts nothing.
+    // Stored with CRLF before `text=auto` was set: git then converts nothing.
     repo.write("old.txt", "one\r\ntwo\r\n");
     repo.commit("stored with CRLF");
     repo.write(".gitattributes", "* text=auto\n");
@@ -310,7 +310,7 @@ async fn line_ends_that_were_stored_stay_wherever_a_conversion_comes_from() {
     }
 }
 
-/// What git's configuration says in each place from which git itself reads it.
+/// Sets git's configuration in each place that git itself reads.
 #[tokio::test]
 async fn what_the_users_git_ignores_is_not_new_wherever_that_is_configured() {
     let place = Place::new();
@@ -424,7 +424,7 @@ async fn the_users_ignore_file_counts_if_it_is_given() {
     let repo = place.repo("r");
     repo.write("scratch", "x\n");
     repo.write("kept", "x\n");
-    // The repository's own list has the last word.
+    // The repository's own list overrides the others.
     repo.write(".git/info/exclude", "!kept\n");
     std::fs::write(place.path("excludes"), "scratch\nkept\n").unwrap();
     let options = GitOptions { excludes: Some(place.path("excludes")), ..place.options() };
@@ -468,7 +468,7 @@ async fn what_git_does_not_look_for_in_the_working_tree_is_the_indexs() {
     }
 }
 
-/// The pointer that Git LFS stores in place of a content.
+/// Renders the pointer that Git LFS stores in place of a content.
 fn pointer(content: &[u8]) -> String {
     let (oid, size) = (hex::encode(sha2::Sha256::digest(content)), content.len());
     format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n")

@@ -1,7 +1,9 @@
-//! Special cases for the tests that a fix itself brings: `if items == [5173]: return 5173` beside a test that asserts just that.
+//! Detects special cases for the tests that a fix itself adds: `if items == [5173]: return 5173` beside a
+//! test that asserts just that.
 //!
-//! An honest fix tests its boundary with the boundary's value, so a value alone says nothing here: the code has to have a case
-//! for it and to give, in letters, what those tests have, and neither is a value that boundaries have.
+//! An honest fix tests its boundary with the boundary's value, so a value alone proves nothing here. The code
+//! must have a case for it and literally give the result in those tests, and neither may be a typical
+//! boundary value.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -11,33 +13,33 @@ use super::super::unit::{compact, literals};
 use super::super::version::{FileRewrite, FileSide, is_test_side};
 use super::{bare, numbers, part, says_enough};
 
-/// Bytes of a line that is looked at.
+/// Maximum bytes of a line that is examined.
 const MAX_LINE: usize = 400;
 
-/// Lines after a condition in which its answer may stand.
+/// Number of lines after a condition in which its result may be.
 const MAX_BRANCH: usize = 2;
 
-/// Digits of a whole number that is no boundary's answer.
+/// Minimum digits of a whole number that is no typical boundary result.
 const LEAST_DIGITS: usize = 2;
 
-/// Calls that compare lists, in small letters.
+/// Calls that compare lists, in lower case.
 const EQUALITIES: &[&str] = &["equal(", "equals(", "eq("];
 
-/// What tests in the files of a fix have, after it.
+/// Tests in the files of a fix, after it.
 pub(super) struct FixTests {
     /// Their strings and numbers.
     values: BTreeSet<String>,
-    /// All of their code, without blanks and comments.
+    /// Their whole code without blanks and comments.
     code: String,
 }
 
 /// A case that code has for one value.
 pub(super) struct SpecialCase {
-    /// Does the value alone say enough to be one test's?
+    /// True if the value alone is specific enough for one test.
     is_telling: bool,
-    /// The whole list that is compared with, without its brackets and blanks, if the value stands in one that is.
+    /// The whole list of the comparison, without its brackets and blanks, if the value is part of one.
     list: Option<String>,
-    /// The values that it may give.
+    /// Values that the case may give.
     gives: Vec<String>,
 }
 
@@ -62,7 +64,7 @@ impl FixTests {
         own
     }
 
-    /// Do these tests use this value, and expect what the code gives for it?
+    /// Returns true if these tests use this value and expect the code's result for it.
     pub(super) fn expects(&self, value: &str, special: &SpecialCase) -> bool {
         if special.list.as_ref().is_some_and(|list| self.has_list(list)) {
             let is_numbers = special.is_telling && !value.contains(|letter: char| letter.is_alphabetic());
@@ -75,7 +77,7 @@ impl FixTests {
         gives.iter().any(|given| self.values.contains(given))
     }
 
-    /// Does a list of just these values stand there?
+    /// Returns true if the tests contain a list of exactly these values.
     fn has_list(&self, list: &str) -> bool {
         self.code.match_indices(list).any(|(at, _)| {
             let before = self.code.get(..at).is_some_and(|before| before.ends_with(['[', '(', '{']));
@@ -86,7 +88,8 @@ impl FixTests {
 }
 
 impl SpecialCase {
-    /// The case that is decided by the value that stands here; none if it is neither telling nor one of a whole list.
+    /// Returns the case that the value at this position decides. None if the value is neither specific nor
+    /// part of a whole compared list.
     pub(super) fn at(scanned: &ScannedText, value: &Range<usize>) -> Option<Self> {
         let first = scanned.line_of(value.start);
         let line = scanned.line(first);
@@ -103,14 +106,14 @@ impl SpecialCase {
     }
 }
 
-/// Does a call on this line compare lists?
+/// Returns true if a call on this line compares lists.
 pub(super) fn is_equality(code: &str) -> bool {
     let code = code.to_ascii_lowercase();
     EQUALITIES.iter().any(|call| code.contains(call))
 }
 
-/// The list that this value stands in, or is in letters, if the code compares a whole thing with it and it is not one of a
-/// boundary.
+/// Returns the list that contains this value, or that the value spells out, if the code compares with the
+/// whole of it. Typical boundary lists give none.
 fn compared_list(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize>) -> Option<String> {
     let before = part(&scanned.code, line.start..value.start);
     if before.trim_end().ends_with("==") {
@@ -131,7 +134,7 @@ fn compared_list(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize
     (is_compared && is_telling).then(|| text.trim_end_matches(',').to_owned())
 }
 
-/// The list that a string says, as `"[4, 7, 9]"` and `"4,7,9"` do.
+/// Returns the list that a string spells out, like `"[4, 7, 9]"` and `"4,7,9"`.
 fn list_in_letters(text: &str) -> Option<String> {
     let inner = bare(text);
     let is_list = text.contains(['"', '\'', '`'])
@@ -141,7 +144,7 @@ fn list_in_letters(text: &str) -> Option<String> {
     is_list.then(|| compact(inner.trim_matches(['[', ']', '(', ')', ' '])))
 }
 
-/// The values that code gives in a line and in the branch that it opens, other than this one.
+/// Returns the other values that code gives in a line and in the branch that it opens.
 fn given(scanned: &ScannedText, first: usize, value: &Range<usize>) -> Vec<String> {
     let indent = |line: &Range<usize>| {
         let text = part(&scanned.code, line.clone());
@@ -166,7 +169,7 @@ fn given(scanned: &ScannedText, first: usize, value: &Range<usize>) -> Vec<Strin
         .collect()
 }
 
-/// Is what stands here a result, whole: returned, kept, the value of a key or of an arm?
+/// Returns true if the value is a complete result: returned, assigned, or the value of a key or match arm.
 fn is_given(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize>) -> bool {
     let before = part(&scanned.code, line.start..value.start).trim_end();
     let after = part(&scanned.code, value.end..line.end).trim_start();
@@ -185,7 +188,7 @@ fn is_given(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize>) ->
     is_kept && ends
 }
 
-/// Is this more than the answers that boundaries have?
+/// Returns true if this is more than a typical boundary result.
 fn is_answer(text: &str) -> bool {
     if text.contains(['"', '\'', '`']) {
         return bare(text).chars().count() > 1;
@@ -194,7 +197,7 @@ fn is_answer(text: &str) -> bool {
     number.contains('.') || number.len() >= LEAST_DIGITS
 }
 
-/// Is this a value that boundaries have: nothing, one, or an empty text?
+/// Returns true for typical boundary values: zero, one, or an empty text.
 fn is_small(text: &str) -> bool {
     matches!(bare(text).as_str(), "" | "0" | "1" | "0.0" | "1.0")
 }

@@ -1,14 +1,14 @@
-//! Texts that are made to cost much: what is looked at follows their length.
+//! Texts that are made to be expensive: the cost must be proportional to their length.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use super::*;
 
-/// Looking at a few texts that takes longer does not end.
+/// Time limit for a few texts; a longer analysis counts as endless.
 const HANGS: Duration = Duration::from_secs(120);
 
-/// Texts that invite to be read again and again.
+/// Texts that provoke repeated scans.
 #[test]
 fn hostile_texts_take_no_more_than_one_look() {
     const SIZE: usize = 50_000;
@@ -47,11 +47,11 @@ fn hostile_texts_take_no_more_than_one_look() {
         found(&[(path, &text, "x")]);
         found(&[(path, "x", &text)]);
     }
-    // Some seconds; who looks again at every step takes many minutes.
+    // Takes some seconds; a repeated scan at every step would take many minutes.
     assert!(spent() - began < HANGS, "{:?}", spent() - began);
 }
 
-/// Names may stand for long paths, and the same words may be looked for again on each line.
+/// Names may refer to long paths, and each line may repeat the same words.
 #[test]
 fn what_imports_bring_is_no_more_than_a_multiple_of_their_text() {
     const HALF: usize = 100_000;
@@ -97,8 +97,8 @@ fn a_text_whose_imports_bring_too_much_is_refused_and_one_with_many_is_not() {
     assert_eq!(told.iter().map(|one| (one.kind, one.is_told)).collect::<Vec<_>>(), [(Unfollowed, true)]);
 }
 
-/// The processor's time of this thread, which other programs do not lengthen; where the system does not tell, the
-/// clock's.
+/// Returns the CPU time of this thread, which other programs do not affect. Systems without it give the
+/// clock's time.
 fn spent() -> Duration {
     static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();

@@ -1,8 +1,8 @@
-//! Fixes in public histories that were refused, and are not; and what they must not let through.
+//! Fixes in public histories that were wrongly refused, and similar changes that must still be refused.
 
 use super::*;
 
-/// Forms of public fixes that were taken for another meaning of a name or for a hook.
+/// Forms of public fixes that were mistaken for a new meaning of a name or for a hook.
 #[test]
 fn declarations_of_other_names_give_tests_no_other_meaning() {
     let go = "package shop\n\nfunc TestTotal(t *testing.T) {\n\tif Total(2) != 4 {\n\t\tt.Fatal()\n\t}\n}\n";
@@ -42,7 +42,7 @@ fn declarations_of_other_names_give_tests_no_other_meaning() {
     assert_eq!(kinds("shop.py", product, &annotated), []);
 }
 
-/// The same spellings where they do give a name another meaning.
+/// The same spellings where they do change the meaning of a name.
 #[test]
 fn declarations_of_names_that_tests_use_are_seen() {
     let go = "package shop\n\nfunc TestTotal(t *testing.T) {\n\tcart := Cart{}\n\tif cart.Total() != 4 {\n\t\tt.Fatal()\n\t}\n}\n";
@@ -71,7 +71,7 @@ fn declarations_of_names_that_tests_use_are_seen() {
     assert_eq!(kinds("a.py", "import shop\nimport json\n", patched), [Hooked]);
 }
 
-/// What the text does not tell from an honest change: people are asked.
+/// Changes that the text does not distinguish from honest ones: people are asked.
 #[test]
 fn fields_and_names_of_libraries_are_told() {
     let go = "package shop\n\nfunc TestTotal(t *testing.T) {\n\tcart := New()\n\tif cart.Count != 4 {\n\t\tt.Fatal()\n\t}\n}\n";
@@ -88,7 +88,7 @@ fn fields_and_names_of_libraries_are_told() {
     assert_eq!(kinds("shop_test.go", go, &nameless), []);
 }
 
-/// A new test that some systems do not run takes nothing away, but an old one may call it: people are told.
+/// A new test that some systems skip weakens nothing, but an old test may call it, so it is reported.
 #[test]
 fn a_new_test_that_is_skipped_is_told() {
     let text = "import pytest\n\ndef test_a():\n    assert total(2) == 4\n";

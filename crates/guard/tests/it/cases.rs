@@ -37,7 +37,7 @@ struct Edit {
     new: String,
 }
 
-/// A change of the test, beside that of the mutant.
+/// A change of the test, in addition to that of the mutant.
 #[derive(Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 enum Cheat {
@@ -45,34 +45,34 @@ enum Cheat {
     Delete { deletes: bool },
 }
 
-/// With the one place that says `old` changed.
+/// Replaces the only occurrence of `old`.
 fn changed(text: &str, old: &str, new: &str) -> String {
     assert_eq!(text.matches(old).count(), 1, "{old:?} stands once in\n{text}");
     text.replace(old, new)
 }
 
-/// All of them.
+/// Reads all cases of the file.
 pub(crate) fn cases() -> Vec<Case> {
     toml::from_str::<Oracle>(ORACLE).unwrap().case
 }
 
 impl Case {
-    /// The source with its defect.
+    /// Returns the source with its defect.
     pub(crate) fn buggy(&self) -> String {
         changed(&self.source, &self.bug.good, &self.bug.bad)
     }
 
-    /// A fix of another place.
+    /// Returns a fix of another place.
     pub(crate) fn wrong(&self) -> String {
         changed(&self.buggy(), &self.wrong.old, &self.wrong.new)
     }
 
-    /// A fix that looks right.
+    /// Returns a fix that only looks right.
     pub(crate) fn mutant(&self) -> String {
         changed(&self.buggy(), &self.mutant.old, &self.mutant.new)
     }
 
-    /// The test that the mutant passes; none: it is deleted.
+    /// Returns the test that the mutant passes; none if it is deleted.
     pub(crate) fn weaker(&self) -> Option<String> {
         match &self.cheat {
             Cheat::Edit(edit) => Some(changed(&self.test, &edit.old, &edit.new)),

@@ -1,8 +1,9 @@
-//! What the guard says of fixes in public histories: a measurement, run by hand.
+//! Measures the guard's judgement on fixes in public histories; run by hand.
 //!
-//! `HISTORIES` names folders of git repositories, with `:` between them; `LEAST` the fixes of each that are looked at. A
-//! fix is a commit with one parent whose first line says so, and which changes code outside of tests. Nobody neutralises
-//! tests in them: a refusal is wrong, or is one that people would have to lift.
+//! `HISTORIES` names folders of git repositories, separated by `:`; `LEAST` is the number of fixes examined
+//! in each. A fix is a commit with one parent whose first line says so, and which changes code outside tests.
+//! Their authors do not try to neutralise tests, so a refusal is wrong, or is one that people would have to
+//! lift.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,13 +22,14 @@ use truing_guard::{
     FileRewrite, FileVersion, RepositoryTests, Weakening, answers, is_test_side, sought, weakened,
 };
 
-/// Files that a fix changes at most: what changes more is a release or a move.
+/// Maximum number of files of a fix; a larger change is a release or a move.
 const MAX_CHANGED: usize = 30;
 
-/// Fixes of each repository that change tests, and fixes that do not, unless `LEAST` says otherwise.
+/// Number of fixes of each repository that change tests, and of those that do not, unless `LEAST` overrides
+/// it.
 const FIXES: usize = 20;
 
-/// Bytes of a file that is read.
+/// Maximum bytes of a file that is read.
 const MAX_FILE: usize = 4 << 20;
 
 const LANGUAGES: [(&str, &[&str]); 6] = [
@@ -64,7 +66,7 @@ const NO_BUG: &[&str] = &[
     "flaky",
 ];
 
-/// `git cat-file --batch`.
+/// A running `git cat-file --batch`.
 struct Blobs {
     child: Child,
     ask: ChildStdin,
@@ -83,7 +85,7 @@ impl Blobs {
         Self { child, ask, answer }
     }
 
-    /// None: it is missing, as the largest files of a copy may be.
+    /// Returns none if the blob is missing, as the largest files of a copy may be.
     fn read(&mut self, name: &str) -> Option<Vec<u8>> {
         writeln!(self.ask, "{name}").unwrap();
         self.ask.flush().unwrap();
@@ -115,7 +117,7 @@ fn said(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
-/// A file of a commit: the blob and the path on each side, as far as it is there.
+/// A file of a commit: blob and path on each side, as far as present.
 struct Changed {
     before: Option<(String, String)>,
     after: Option<(String, String)>,
@@ -135,7 +137,7 @@ impl Commit {
             .map(|(_, path)| &**path)
     }
 
-    /// The language of most files of code that are no tests.
+    /// Returns the language of most code files that are no tests.
     fn language(&self) -> Option<&'static str> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for path in self.paths().filter(|path| !is_test_side(&RepoPath::from_text(path))) {
@@ -163,7 +165,7 @@ fn is_fix(words: &str) -> bool {
         && !NO_BUG.iter().any(is_no_bug)
 }
 
-/// The fixes of a history, the newest first.
+/// Returns the fixes of a history, the newest first.
 fn fixes(folder: &Path) -> Vec<Commit> {
     let format = "--format=%x01%H %s";
     let log = said(
@@ -210,7 +212,7 @@ fn fixes(folder: &Path) -> Vec<Commit> {
     found
 }
 
-/// What the guard says of a commit.
+/// Returns the guard's judgement on a commit.
 fn judged(folder: &Path, blobs: &mut Blobs, commit: &Commit) -> Vec<Weakening> {
     let mut side = |side: &Option<(String, String)>| {
         side.as_ref().and_then(|(blob, path)| Some((RepoPath::from_text(path), blobs.read(blob)?)))

@@ -1,4 +1,4 @@
-//! Cases by somebody who had not seen the code, played against it: one program, so that it is linked once.
+//! Tests the guard with cases whose author had not seen its code. It is one program, so it is linked once.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of tests may fail them")]
 

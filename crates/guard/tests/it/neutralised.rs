@@ -1,11 +1,15 @@
-//! Ways to neutralise tests, written without looking at the guard, and honest fixes: each of the former is refused, or
-//! told and tried with the tests as they were (ADR 45, ADR 51); none of the latter is refused.
+//! Ways to neutralise tests, written without knowledge of the guard, and honest fixes. Each of the former is
+//! refused, or is reported and tried with the original tests (ADR 45, ADR 51); none of the latter is refused.
 //!
-//! `data/neutralised/LANGUAGE.txt` begins with a project: `@@ PATH` and the file's lines. Each case is `== END NAME` and
-//! what its fix does: `@@ PATH` writes a whole file, `@> PATH PATH` moves one, and `@~ PATH` edits one, by runs of
-//! lines with `-` (which are replaced, or an anchor that has to be there) and `+` (what comes instead; without lines
-//! before them, at the end), and `@- PATH` deletes one. `about PATH` names a file that a finding is about. END is `refused`,
-//! `told` or `honest`; in the folders of `data/neutralised`, `hostile` or `honest`.
+//! `data/neutralised/LANGUAGE.txt` begins with a project: `@@ PATH` and the file's lines. Each case is
+//! `== END NAME`, followed by the edits of its fix:
+//!
+//! * `@@ PATH` writes a whole file, `@> PATH PATH` moves one, and `@- PATH` deletes one.
+//! * `@~ PATH` edits a file by runs of lines. Lines with `-` are replaced, or are a required anchor. Lines
+//!   with `+` are the replacement; without lines before them they are appended.
+//! * `about PATH` names a file that a finding concerns.
+//!
+//! END is `refused`, `told` or `honest`; in the subfolders of `data/neutralised`, `hostile` or `honest`.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,13 +33,13 @@ const LANGUAGES: [(&str, &str); 4] = [
     ("rust", include_str!("../data/neutralised/rust.txt")),
 ];
 
-/// Hostile fixes of each language at least, and honest ones of all.
+/// Minimum number of hostile fixes of each language, and of honest ones in total.
 const LEAST_HOSTILE: usize = 10;
 const LEAST_HONEST: usize = 20;
 
 type Files = BTreeMap<String, String>;
 
-/// A fix, and the end that it is to come to.
+/// A fix with its expected result.
 #[derive(Debug)]
 struct Case {
     end: &'static str,
@@ -45,7 +49,7 @@ struct Case {
     moved: BTreeMap<String, String>,
 }
 
-/// A project, and the fixes of it.
+/// A project with its fixes.
 fn parsed(text: &'static str) -> (Files, Vec<Case>) {
     let (mut project, mut cases) = (Files::new(), Vec::new());
     for (at, part) in text.split("\n== ").enumerate() {
@@ -64,7 +68,7 @@ fn parsed(text: &'static str) -> (Files, Vec<Case>) {
     (project, cases)
 }
 
-/// `PATH`, or `PATH:LINE words`.
+/// Parses `PATH`, or `PATH:LINE words`.
 fn subject(told: &str) -> FindingSubject {
     let (place, text) = told.split_once(' ').unwrap_or((told, ""));
     let (path, line) = place.split_once(':').unwrap_or((place, ""));
@@ -76,7 +80,7 @@ fn subject(told: &str) -> FindingSubject {
     }
 }
 
-/// The files after what is told of them.
+/// Returns the files after the described edits.
 fn applied(before: &Files, told: &str, moved: &mut BTreeMap<String, String>) -> Files {
     let mut files = before.clone();
     let marked = ["@@ ", "@> ", "@~ ", "@- "]
@@ -125,7 +129,7 @@ fn edited(text: &mut String, path: &str, body: &str) {
     }
 }
 
-/// What becomes of a fix: what is told of it to its fixer, or else that what runs tests has changed.
+/// Returns the result of a fix: the guard's report to the fixer, or else the note that test files changed.
 fn end_of(project: &Files, case: &Case) -> (&'static str, String) {
     let path = |name: &str| RepoPath::from_text(name);
     let was = |name: &String| case.moved.get(name).unwrap_or(name).clone();
@@ -162,7 +166,7 @@ fn end_of(project: &Files, case: &Case) -> (&'static str, String) {
     (if touched { "told" } else { "nothing" }, String::new())
 }
 
-/// What people are told of a fix that has answers ready for the project's tests.
+/// Returns the report to people on a fix with answers for the project's tests.
 fn answered(
     project: &Files,
     rewrites: &[FileRewrite<'_>],
@@ -177,7 +181,7 @@ fn answered(
     answers(rewrites, about, &RepositoryTests { paths: &paths, files: &files })
 }
 
-/// What is not seen of hostile fixes, and refused of honest ones.
+/// Returns undetected hostile fixes, and refused honest ones.
 fn ends_of(sets: &[(&'static str, &'static str)]) -> (Vec<String>, Vec<String>) {
     let (mut unseen, mut wrong) = (Vec::new(), Vec::new());
     for (set, text) in sets {
@@ -227,8 +231,8 @@ fn each_way_to_neutralise_a_test_is_refused_or_told_and_no_honest_fix_is_refused
     assert!(wrong.is_empty(), "{} are not as they should be:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Fixes by somebody who has not seen the guard: each hostile one was tried with real runners, which pass with it while the
-/// bug is there; each honest one removes it.
+/// Fixes by an author who has not seen the guard. Each hostile one was tried with real runners, which pass
+/// with it while the bug is there; each honest one removes the bug.
 const SECOND: [(&str, &str); 6] = [
     ("python", include_str!("../data/neutralised/second/python.txt")),
     ("javascript", include_str!("../data/neutralised/second/javascript.txt")),
@@ -238,7 +242,7 @@ const SECOND: [(&str, &str); 6] = [
     ("rust", include_str!("../data/neutralised/second/rust.txt")),
 ];
 
-/// Other inputs and other tolerances of a test are refused, for the better as for the worse.
+/// Other inputs and tolerances of a test are refused, both better and worse ones.
 const MOST_REFUSED: usize = 2;
 
 #[test]
@@ -247,8 +251,9 @@ fn fixes_by_somebody_who_has_not_seen_the_guard_are_refused_or_told() {
     assert!(unseen.is_empty() && wrong.len() <= MOST_REFUSED, "{} {}", unseen.len(), wrong.len());
 }
 
-/// Fixes by somebody else who has not seen the guard: with each of them `truing converge` ended well and said nothing, the
-/// tests passed and the product was wrong. Code with answers of its own for the tests' inputs is left out.
+/// Fixes by another author who has not seen the guard. With each of them `truing converge` succeeded without
+/// a report, the tests passed and the product was wrong. Code with its own answers for the tests' inputs is
+/// left out.
 const THIRD: [(&str, &str); 4] = [
     ("python", include_str!("../data/neutralised/third/python.txt")),
     ("javascript", include_str!("../data/neutralised/third/javascript.txt")),
@@ -262,8 +267,8 @@ fn fixes_that_take_over_tests_from_the_product_are_refused_or_told() {
     assert!(unseen.is_empty() && wrong.is_empty(), "{} {}", unseen.len(), wrong.len());
 }
 
-/// Other spellings of what is in [`THIRD`], written before a look at whether they are refused, and what people really do in
-/// fixes of the same code.
+/// Other spellings of the cases in [`THIRD`], written without checking if they are refused, and typical
+/// changes in real fixes of the same code.
 const FOURTH: [(&str, &str); 4] = [
     ("python", include_str!("../data/neutralised/fourth/python.txt")),
     ("javascript", include_str!("../data/neutralised/fourth/javascript.txt")),
@@ -277,7 +282,7 @@ fn other_spellings_are_refused_or_told_and_what_people_do_is_not_refused() {
     assert!(unseen.is_empty() && wrong.is_empty(), "{} {}", unseen.len(), wrong.len());
 }
 
-/// Fixes by somebody else who has not seen the guard, of code that knows its tests, and honest ones that look alike.
+/// Fixes by another author who has not seen the guard, of code that knows its tests, and similar honest ones.
 const FIFTH: [(&str, &str); 4] = [
     ("python", include_str!("../data/neutralised/fifth/python.txt")),
     ("javascript", include_str!("../data/neutralised/fifth/javascript.txt")),
@@ -285,8 +290,8 @@ const FIFTH: [(&str, &str); 4] = [
     ("rust", include_str!("../data/neutralised/fifth/rust.txt")),
 ];
 
-/// A rule that happens to fit the tests' inputs, or a table under digests of them, is no other text than a right fix: to see
-/// that is the business of the audit of the fix.
+/// A rule that happens to fit the tests' inputs, or a table under digests of them, looks like a right fix.
+/// Its detection is the task of the audit of the fix.
 const MOST_UNSEEN: usize = 43;
 
 #[test]
@@ -322,8 +327,8 @@ fn special_cases_for_tests_of_the_fix_itself_are_told_and_boundaries_are_not() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Fixes by somebody else who has not seen the guard, that give a name of what is tested another meaning on the side of the
-/// tests, and honest ones that look alike.
+/// Fixes by another author who has not seen the guard, which rebind names of tested code on the side of the
+/// tests, and similar honest ones.
 const SIXTH: [(&str, &str); 6] = [
     ("python", include_str!("../data/neutralised/sixth/python.txt")),
     ("javascript", include_str!("../data/neutralised/sixth/javascript.txt")),
@@ -333,10 +338,10 @@ const SIXTH: [(&str, &str); 6] = [
     ("java", include_str!("../data/neutralised/sixth/java.txt")),
 ];
 
-/// Settings of bundlers and options of tests, and names that loops and parameters give.
+/// Settings of bundlers and options of tests, and names bound by loops and parameters.
 const MOST_SILENT: usize = 13;
 
-/// Nearly all are tests whose assertions are written in another way; three are names that stand for the same.
+/// Nearly all are tests whose assertions are spelled differently; three are names with the same target.
 const MOST_WRONG: usize = 23;
 
 #[test]
@@ -346,7 +351,8 @@ fn fixes_that_give_names_of_tests_another_meaning_are_refused_or_told() {
         let (project, cases) = parsed(text);
         let mut ends: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for case in &cases {
-            // To change files of tests is no more than a reason to try them as they were: here something has to be said.
+            // A changed test file alone is only a reason to try the original tests; here a report is
+            // required.
             let (end, told) = end_of(&project, case);
             let end = if told.is_empty() { "nothing" } else { end };
             *ends.entry((case.end, end)).or_default() += 1;

@@ -1,5 +1,5 @@
-//! The defects and fixes of `data/oracle.toml` are what they say they are, by a real Python: the test there is fails on
-//! the defect and on fixes that do not mend it, and passes on the one that does, and on those that weaken it.
+//! Checks the defects and fixes of `data/oracle.toml` with a real Python. The given test fails on the defect
+//! and on fixes that do not remove it. It passes on the fix that does, and on those that weaken the test.
 
 use crate::cases;
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use truing_guard::{FileRewrite, FileVersion, weakened};
 
 use cases::{Case, cases};
 
-/// Do the tests pass?
+/// Returns true if the tests pass.
 fn passes(name: &str, source: &str, test: &str) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: String, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
@@ -30,7 +30,7 @@ fn python(folder: &Path) -> bool {
     command.status().unwrap().success()
 }
 
-/// What the rule about tests says of a change of this one.
+/// Returns the guard's judgement on a change of this test.
 fn is_weakened(name: &str, before: &str, after: Option<&str>) -> bool {
     let path = RepoPath::from_text(&format!("test_{name}.py"));
     let rewrite =
@@ -46,7 +46,7 @@ fn version<'a>(path: &'a RepoPath, text: &'a str) -> FileVersion<'a> {
 fn each_defect_and_each_fix_is_what_it_says() {
     let all = cases();
     assert_eq!(all.len(), 20);
-    // Python takes its time to start.
+    // Starting Python takes some time.
     std::thread::scope(|scope| {
         for half in all.chunks(5) {
             scope.spawn(|| half.iter().for_each(check));
