@@ -80,7 +80,8 @@ impl std::fmt::Debug for FakeAws {
 }
 
 impl FakeAws {
-    /// Starts the services on one free port of 127.0.0.1, inside the running tokio runtime. Their keys last an hour.
+    /// Starts the services on one free port of 127.0.0.1, inside the running tokio runtime. Their keys last
+    /// an hour.
     ///
     /// # Errors
     /// There is no port.

@@ -1,4 +1,5 @@
-//! What a developer has: a clone with a remote and a branch that is checked out, and git's own words on its commits.
+//! What a developer has: a clone with a remote and a branch that is checked out, and git's own words on its
+//! commits.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! States that processes keep in common, in memory: for tests in which several clients of one process stand for processes of their own.
+//! States that processes keep in common, in memory: for tests in which several clients of one process stand
+//! for processes of their own.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,8 @@
-//! [`FakeForge`]: a forge on loopback, of one of the kinds of [`ForgeFlavour`]. `state` is what it holds, and knows nothing above it;
-//! `operations` change it; `http` takes calls; `github` and `bitbucket` answer them in their ways, and tell of changes in their
-//! form. `people` is what tests do, `view` what they see.
-//! `shared` is what the server and its handles share, `diff` what a diff contains, `webhook` how deliveries are sent, `fault`
-//! how it all misbehaves, `witness` who looks at each exchange.
+//! [`FakeForge`]: a forge on loopback, of one of the kinds of [`ForgeFlavour`]. `state` is what it holds, and
+//! knows nothing above it; `operations` change it; `http` takes calls; `github` and `bitbucket` answer them
+//! in their ways, and tell of changes in their form. `people` is what tests do, `view` what they see.
+//! `shared` is what the server and its handles share, `diff` what a diff contains, `webhook` how deliveries
+//! are sent, `fault` how it all misbehaves, `witness` who looks at each exchange.
 
 mod bitbucket;
 mod diff;
@@ -188,29 +188,29 @@ impl FakeForge {
         self.flavour
     }
 
-    /// Lets a Data Center say that it has this version, as `8.9.0`, and behave so: drafts are from 8.18 on, comments on
-    /// several lines from 9.3 on.
+    /// Lets a Data Center say that it has this version, as `8.9.0`, and behave so: drafts are from 8.18 on,
+    /// comments on several lines from 9.3 on.
     pub fn version(&self, version: &str) {
         self.shared.lock().world.version = version.to_owned();
     }
 
-    /// The id of an account as the forge shows it: `{uuid}` at Bitbucket Cloud, else digits. The account is made if there is
-    /// none.
+    /// The id of an account as the forge shows it: `{uuid}` at Bitbucket Cloud, else digits. The account is
+    /// made if there is none.
     pub fn account_id(&self, login: &str) -> String {
         let world = &mut self.shared.lock().world;
         world.account(login);
         self.flavour.account_id(world.accounts.get(login).copied().unwrap_or_default())
     }
 
-    /// The server's address, without a slash at its end. GitHub's calls begin there, those of Bitbucket Cloud at
-    /// `{base_url}/2.0`, those of a Data Center at `{base_url}/rest`; `{base_url}/{owner}/{repo}.git` is a repository's, at a
-    /// Data Center `{base_url}/scm/{owner}/{repo}.git`.
+    /// The server's address, without a slash at its end. GitHub's calls begin there, those of Bitbucket Cloud
+    /// at `{base_url}/2.0`, those of a Data Center at `{base_url}/rest`; `{base_url}/{owner}/{repo}.git` is a
+    /// repository's, at a Data Center `{base_url}/scm/{owner}/{repo}.git`.
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    /// Makes a token known as somebody's. A login ending in `[bot]` is an app's; at Bitbucket Cloud it has the type of access
-    /// tokens' accounts, at a Data Center that of services.
+    /// Makes a token known as somebody's. A login ending in `[bot]` is an app's; at Bitbucket Cloud it has
+    /// the type of access tokens' accounts, at a Data Center that of services.
     pub fn token(&self, token: &str, login: &str) {
         let mut state = self.shared.lock();
         state.world.account(login);
@@ -278,7 +278,8 @@ impl FakeForge {
         self.shared.lock().world.queued.drain(..).collect()
     }
 
-    /// Sends one delivery, for the first time or again; the answer's status, at Cloud that of the last attempt.
+    /// Sends one delivery, for the first time or again; the answer's status, at Cloud that of the last
+    /// attempt.
     ///
     /// # Errors
     /// [`FakeError::Refused`]: a Data Center leaves the hook out, because it has failed five times or more.
@@ -322,8 +323,8 @@ impl FakeForge {
         self.shared.lock().world.calls.clone()
     }
 
-    /// What nobody of ours may do and somebody did: approvals, merges, pushes without the right to or to the default
-    /// branch, others' comments, issues and pull requests, unknown calls.
+    /// What nobody of ours may do and somebody did: approvals, merges, pushes without the right to or to the
+    /// default branch, others' comments, issues and pull requests, unknown calls.
     pub fn violations(&self) -> Vec<String> {
         self.shared.lock().world.violations.clone()
     }

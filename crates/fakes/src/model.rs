@@ -1,6 +1,7 @@
-//! [`FakeModel`]: a provider of models on loopback that says what a [`ModelScript`] says, by the Messages API, as Amazon
-//! Bedrock (`bedrock`) or as a server of Chat Completions (`chat`), as it is asked. `serve` receives the requests, `signature` checks those that are signed, `state` remembers them, `events` streams the answers, `obedient` is a model that was taken over,
-//! `play` one that acts by what it is shown.
+//! [`FakeModel`]: a provider of models on loopback that says what a [`ModelScript`] says, by the Messages
+//! API, as Amazon Bedrock (`bedrock`) or as a server of Chat Completions (`chat`), as it is asked. `serve`
+//! receives the requests, `signature` checks those that are signed, `state` remembers them, `events` streams
+//! the answers, `obedient` is a model that was taken over, `play` one that acts by what it is shown.
 
 pub mod bedrock;
 mod chat;
@@ -68,7 +69,8 @@ impl FakeModel {
         &self.url
     }
 
-    /// Plays another script, from its beginning, for what arrives from now on; what has arrived gets its answer by the former.
+    /// Plays another script, from its beginning, for what arrives from now on; what has arrived gets its
+    /// answer by the former.
     pub fn play(&self, script: ModelScript) {
         self.shared.play(script);
     }
@@ -98,14 +100,14 @@ impl FakeModel {
         self.shared.bills()
     }
 
-    /// How many answers have stopped in their middle by now ([`ModelFault::Stall`]), with all that they say before on its way
-    /// to the client.
+    /// How many answers have stopped in their middle by now ([`ModelFault::Stall`]), with all that they say
+    /// before on its way to the client.
     pub fn hung(&self) -> u64 {
         self.shared.hung()
     }
 
-    /// What no client may do and somebody did: no credential or two of them, requests that the API refuses, requests
-    /// that the script has no answer for.
+    /// What no client may do and somebody did: no credential or two of them, requests that the API refuses,
+    /// requests that the script has no answer for.
     pub fn violations(&self) -> Vec<String> {
         self.shared.violations()
     }

@@ -1,4 +1,5 @@
-//! Registries of packages: PyPI, npm and crates.io on loopback, with archives that are made here of files and texts.
+//! Registries of packages: PyPI, npm and crates.io on loopback, with archives that are made here of files and
+//! texts.
 
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Write as _};

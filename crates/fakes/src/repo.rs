@@ -223,8 +223,8 @@ impl RepoBuilder {
         made.pop().ok_or_else(ended)
     }
 
-    /// Makes commits, none on another of them, as [`RepoBuilder::commit`] does each; much cheaper than one by one. Their
-    /// ids, in order.
+    /// Makes commits, none on another of them, as [`RepoBuilder::commit`] does each; much cheaper than one by
+    /// one. Their ids, in order.
     pub fn commits(&mut self, all: &[CommitRequest<'_>]) -> Result<Vec<String>, FakeGitError> {
         let mut script = Vec::new();
         for (at, CommitRequest { refs, parent, commit }) in all.iter().enumerate() {
@@ -284,7 +284,8 @@ impl RepoBuilder {
         Ok(())
     }
 
-    /// Lets `git receive-pack` take a push: what it answers. Refs that it moved are learnt by [`Self::learn`].
+    /// Lets `git receive-pack` take a push: what it answers. Refs that it moved are learnt by
+    /// [`Self::learn`].
     pub(crate) fn receive(&self, more: &[&str], input: &[u8]) -> Result<Vec<u8>, FakeGitError> {
         let what = "git receive-pack";
         let io = |error| FakeGitError::Io { what: what.into(), error };
@@ -341,8 +342,8 @@ impl RepoBuilder {
         std::iter::successors(first, |sha| self.commits.get(*sha)?.as_deref())
     }
 
-    /// Runs commands with so many `get-mark` in them, and waits until their objects are in the repository. The answer
-    /// is what those printed.
+    /// Runs commands with so many `get-mark` in them, and waits until their objects are in the repository.
+    /// The answer is what those printed.
     fn import(&mut self, script: &[u8], marks: usize) -> Result<Vec<String>, FakeGitError> {
         let io = |error| FakeGitError::Io { what: "git fast-import".into(), error };
         let (_, input, output) = self.import.as_mut().ok_or_else(ended)?;
@@ -388,8 +389,8 @@ pub(crate) fn git(dir: &Path) -> Command {
     command
 }
 
-/// Where git is. By its name alone, with a search path of its own, it could not be spawned without a copy of this
-/// process's page tables, which costs milliseconds.
+/// Where git is. By its name alone, with a search path of its own, it could not be spawned without a copy of
+/// this process's page tables, which costs milliseconds.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {

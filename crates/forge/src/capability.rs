@@ -1,5 +1,5 @@
-//! What each forge takes, as data: limits, places of comments, markers, suggestions, statuses. The code takes its
-//! constants from here, and `docs/reference/forges.md` is made of it.
+//! What each forge takes, as data: limits, places of comments, markers, suggestions, statuses. The code takes
+//! its constants from here, and `docs/reference/forges.md` is made of it.
 
 use truing_core::id::TimeSpan;
 use truing_core::port::ForgeKind;
@@ -35,8 +35,8 @@ pub struct ForgeCapability {
     pub batch: usize,
     /// The commit that a comment on lines is placed on. For the publisher.
     pub anchored: AnchorCommit,
-    /// True where people can apply a replacement of lines: a code block of the language `suggestion`, in a comment on
-    /// exactly those lines.
+    /// True where people can apply a replacement of lines: a code block of the language `suggestion`, in a
+    /// comment on exactly those lines.
     pub suggestions: bool,
     /// False where anybody may choose the name of somebody else. Read by converge and by the
     /// client, which knows our former accounts.
@@ -53,9 +53,11 @@ pub struct ForgeCapability {
     pub reactions: bool,
     /// True where the forge merges a base into a branch; elsewhere git does, and it is pushed. For converge.
     pub update_branch: bool,
-    /// True where the repository that a pull request goes to has the commits of forks, too. For whoever fetches the head.
+    /// True where the repository that a pull request goes to has the commits of forks, too. For whoever
+    /// fetches the head.
     pub fork_heads: bool,
-    /// The right that our token needs to find out who may write; without it no command in a comment is obeyed. Read by the demo.
+    /// The right that our token needs to find out who may write; without it no command in a comment is
+    /// obeyed. Read by the demo.
     pub permission: LookupPermission,
     /// What is set on a commit, in order of preference.
     pub statuses: &'static [StatusKind],
@@ -67,15 +69,15 @@ pub struct ForgeCapability {
     pub report_annotations: usize,
     /// How many calls that create something it takes in a span of time.
     pub creations: &'static [(usize, TimeSpan)],
-    /// The calls that it takes in an hour, where it does not tell what is left of them; 0 where it tells, or takes any. Read
-    /// by the sweep.
+    /// The calls that it takes in an hour, where it does not tell what is left of them; 0 where it tells, or
+    /// takes any. Read by the sweep.
     pub calls_an_hour: u64,
     /// The most items a page of a list.
     pub page: usize,
     /// Files of a pull request that it lists at most; 0 where that is not published.
     pub files: usize,
-    /// Files whose diff it gives in one answer at most; more are read with git, as we always do. 0 where that is not
-    /// published.
+    /// Files whose diff it gives in one answer at most; more are read with git, as we always do. 0 where that
+    /// is not published.
     pub diff_files: usize,
     /// Lines likewise.
     pub diff_lines: usize,
@@ -99,7 +101,8 @@ pub enum UpsertRule {
 pub enum MarkerForm {
     /// An HTML comment.
     HtmlComment,
-    /// A link reference that nothing refers to, `[//]: # (…)`, where HTML is shown as text. CommonMark shows nothing of it.
+    /// A link reference that nothing refers to, `[//]: # (…)`, where HTML is shown as text. CommonMark shows
+    /// nothing of it.
     LinkReference,
 }
 
@@ -277,8 +280,8 @@ pub const BITBUCKET_DC: ForgeCapability = ForgeCapability {
     settle: TimeSpan::seconds(30),
 };
 
-/// Bitbucket Data Center from 8.18 to 9.2: a comment is on one line. A replacement of several lines is none of one line, so
-/// none is offered.
+/// Bitbucket Data Center from 8.18 to 9.2: a comment is on one line. A replacement of several lines is none
+/// of one line, so none is offered.
 pub const BITBUCKET_DC_8_18: ForgeCapability = ForgeCapability {
     name: "Bitbucket Data Center 8.18 to 9.2",
     lines: CommentableLines::OneLine,

@@ -1,4 +1,5 @@
-//! Reads a delivery of a webhook with the parser of its kind of forge, which the route tells and never a header.
+//! Reads a delivery of a webhook with the parser of its kind of forge, which the route tells and never a
+//! header.
 
 use reqwest::header::HeaderMap;
 use truing_core::port::ForgeKind;

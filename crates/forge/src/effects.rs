@@ -1,6 +1,7 @@
-//! Performs every effect, by one path: asks the gate, records the intent under the lease's token, makes the call, records its
-//! end. If an answer was lost or the process died, the effect settles first: when the forge is sure to show it, it is looked
-//! for, and adopted or made again. Nothing here waits: [`EffectError::Settling`] holds the time to come back.
+//! Performs every effect, by one path: asks the gate, records the intent under the lease's token, makes the
+//! call, records its end. If an answer was lost or the process died, the effect settles first: when the forge
+//! is sure to show it, it is looked for, and adopted or made again. Nothing here waits:
+//! [`EffectError::Settling`] holds the time to come back.
 
 use std::fmt;
 use std::future::Future;
@@ -53,7 +54,8 @@ pub enum EffectError {
     Unanswered {
         /// The error that was seen instead of an answer.
         error: ForgeError,
-        /// True after the most answers that may be lost ([`MAX_LOST`]), if no other effect can replace this one.
+        /// True after the most answers that may be lost ([`MAX_LOST`]), if no other effect can replace this
+        /// one.
         is_last: bool,
     },
     /// Something on its topic was written, or begun, and the forge may still come to show it.
@@ -111,12 +113,14 @@ enum PartState {
 }
 
 impl EffectExecutor<'_> {
-    /// The reason why effects of this kind are not made, if the forge is known to refuse them and a run goes on without them.
+    /// The reason why effects of this kind are not made, if the forge is known to refuse them and a run goes
+    /// on without them.
     pub fn denied(&self, kind: EffectKind) -> Option<&'static str> {
         self.forge.denied(kind)
     }
 
-    /// Makes an effect, once. Where the forge refuses it, or loses too many answers, the one that replaces it is made.
+    /// Makes an effect, once. Where the forge refuses it, or loses too many answers, the one that replaces it
+    /// is made.
     ///
     /// # Errors
     /// [`EffectError`]
@@ -165,8 +169,8 @@ impl EffectExecutor<'_> {
         answer
     }
 
-    /// Looks for an effect on this topic that was begun and whose end is not known, and records the end. None: there is no
-    /// such effect, or it was not made. Nothing is made.
+    /// Looks for an effect on this topic that was begun and whose end is not known, and records the end.
+    /// None: there is no such effect, or it was not made. Nothing is made.
     ///
     /// # Errors
     /// [`EffectError`]
@@ -187,8 +191,8 @@ impl EffectExecutor<'_> {
         }
     }
 
-    /// The comments of items that may have been made, and are not known to be. The delay of what was announced by a clock
-    /// that was ahead counts from now on.
+    /// The comments of items that may have been made, and are not known to be. The delay of what was
+    /// announced by a clock that was ahead counts from now on.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -254,7 +258,8 @@ impl EffectExecutor<'_> {
         Ok(pushed?)
     }
 
-    /// Asks the gate, then finds out by the record whether the effect is there, and by the forge if the record does not say.
+    /// Asks the gate, then finds out by the record whether the effect is there, and by the forge if the
+    /// record does not say.
     async fn before<F>(
         &self,
         intended: &EffectIntent,
@@ -343,8 +348,8 @@ impl EffectExecutor<'_> {
         Err(EffectError::Settling { until, what: intended.what.clone() })
     }
 
-    /// Records how a call ended. A comment that a plan has made stays open until `Runs::shown` remembers it: one that
-    /// no row knows is pending.
+    /// Records how a call ended. A comment that a plan has made stays open until `Runs::shown` remembers it:
+    /// one that no row knows is pending.
     async fn ended(
         &self,
         intended: &EffectIntent,
@@ -371,8 +376,8 @@ impl EffectExecutor<'_> {
         answer.map_err(|error| failed(error, is_last))
     }
 
-    /// Records these ends of its parts as of now, in place of what is `known`; none: the part is not there, and nothing is
-    /// open. A process that has replaced an entry records the end as well.
+    /// Records these ends of its parts as of now, in place of what is `known`; none: the part is not there,
+    /// and nothing is open. A process that has replaced an entry records the end as well.
     async fn record(
         &self,
         intended: &EffectIntent,

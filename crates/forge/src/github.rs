@@ -1,8 +1,8 @@
 //! GitHub: what one review needs of its REST and GraphQL APIs (facts/forges.md 4.1).
 //!
-//! [`GitHub`] is one server with one login; [`GitHubClient`] one repository of it, and one pull request of that, for one
-//! producer: it reads, and performs effects. Nothing here approves, merges or changes code, or closes what others opened:
-//! those calls do not exist.
+//! [`GitHub`] is one server with one login; [`GitHubClient`] one repository of it, and one pull request of
+//! that, for one producer: it reads, and performs effects. Nothing here approves, merges or changes code, or
+//! closes what others opened: those calls do not exist.
 
 use std::sync::Arc;
 
@@ -49,12 +49,12 @@ pub use client::GitHubClient;
 const STATUS_CONTEXT: &str = "truing/review";
 /// The longest description of a commit status, in characters.
 const MAX_STATUS_CHARS: usize = GITHUB.status_text;
-/// The hosts of GitHub's own service, each with all below it. Other servers have no limit of calls that create something
-/// unless they say so.
+/// The hosts of GitHub's own service, each with all below it. Other servers have no limit of calls that
+/// create something unless they say so.
 const OWN_SERVICE: [&str; 2] = ["github.com", "ghe.com"];
 
-/// What GitHub has of its own on the wire, at this server. What people create in the web interface counts, too.
-/// <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
+/// What GitHub has of its own on the wire, at this server. What people create in the web interface counts,
+/// too. <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
 pub(crate) fn wire_of(api: &Url) -> HttpDialect {
     let host = api.host_str().unwrap_or_default();
     let is_own = OWN_SERVICE
@@ -165,8 +165,8 @@ impl GitHub {
         Ok(Self { inner: Arc::new(GitHubInner { options, http, auth: Arc::new(auth) }) })
     }
 
-    /// The same, with limits that all processes of this login keep together. To be called before anything is sent: what was
-    /// learnt of limits is forgotten.
+    /// The same, with limits that all processes of this login keep together. To be called before anything is
+    /// sent: what was learnt of limits is forgotten.
     #[must_use]
     pub fn sharing(&self, common: Arc<dyn SharedStateStore>) -> Self {
         let GitHubInner { options, http, .. } = &*self.inner;
@@ -187,8 +187,8 @@ impl GitHub {
         Self { inner: Arc::new(GitHubInner { options: options.clone(), http, auth: auth.clone() }) }
     }
 
-    /// The id of the GitHub App that it logs in as, if it does. Only those may create check runs, whatever a token's
-    /// permissions are.
+    /// The id of the GitHub App that it logs in as, if it does. Only those may create check runs, whatever a
+    /// token's permissions are.
     fn app(&self) -> Option<u64> {
         self.inner.auth.app()
     }

@@ -1,8 +1,8 @@
-//! One way to call a forge's HTTP API: bounded in time and size, repeated only where repeating is harmless, and
-//! with every answer sorted into [`ForgeError`] by status, headers and words.
+//! One way to call a forge's HTTP API: bounded in time and size, repeated only where repeating is harmless,
+//! and with every answer sorted into [`ForgeError`] by status, headers and words.
 //!
-//! What creates something is sent once: a create whose answer was lost may have worked, and only looking for its
-//! marker tells (design.md section 4). Credentials never follow a redirect and never stand in an error.
+//! What creates something is sent once: a create whose answer was lost may have worked, and only looking for
+//! its marker tells (design.md section 4). Credentials never follow a redirect and never stand in an error.
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,7 +34,8 @@ mod text;
 pub(crate) use limits::QuotaPayer;
 pub use limits::RateQuota;
 
-/// The largest answer that is read, decompressed: 100 comments of 65,536 characters of four bytes, and change.
+/// The largest answer that is read, decompressed: 100 comments of 65,536 characters of four bytes, and
+/// change.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 /// How much of a refusal's body is read; what it says fits easily.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
@@ -52,8 +53,8 @@ pub(crate) struct HttpDialect {
     pub(crate) version: Option<(&'static str, &'static str)>,
     /// The header of a refusal that wants the token authorized for single sign-on, where it has one.
     pub(crate) sign_on: Option<&'static str>,
-    /// True where a 409 says that nothing was done, because what was to be changed is another by now, and a 413 that
-    /// the content is too long.
+    /// True where a 409 says that nothing was done, because what was to be changed is another by now, and a
+    /// 413 that the content is too long.
     pub(crate) tells_conflicts: bool,
     /// How many calls that create something it takes in a span of time.
     pub(crate) creations: &'static [(usize, TimeSpan)],
@@ -105,7 +106,8 @@ pub(crate) struct ForgeRequest {
     writes: bool,
     /// What is known already, and need not be sent again.
     etag: Option<HeaderValue>,
-    /// Is a redirect to another address of the same server an answer ([`ForgeResponse::location`]), and no error?
+    /// Is a redirect to another address of the same server an answer ([`ForgeResponse::location`]), and no
+    /// error?
     redirected: bool,
     /// Does it comment on places of a diff, which the forge may refuse?
     comments_on_diff: bool,
@@ -149,7 +151,8 @@ impl ForgeRequest {
         }
     }
 
-    /// The same for a comment on places of a diff: a refusal that may be one of a place is [`ForgeError::Rejected`].
+    /// The same for a comment on places of a diff: a refusal that may be one of a place is
+    /// [`ForgeError::Rejected`].
     pub(crate) fn on_diff(self) -> Self {
         Self { comments_on_diff: true, ..self }
     }
@@ -232,7 +235,8 @@ impl RequestAuthorization {
         Ok(Self { header, clean: TextCleaner::new(&secret), secret, payer })
     }
 
-    /// A name and a credential in their header. Neither of the credential's two spellings appears in an error.
+    /// A name and a credential in their header. Neither of the credential's two spellings appears in an
+    /// error.
     pub(crate) fn basic(
         name: &str,
         secret: SecretString,
@@ -310,7 +314,8 @@ impl ForgeHttpClient {
         Self { permit: Some(permit), ..self.again() }
     }
 
-    /// The same, with limits that other processes of this login keep, too. `login`: its name, without anything secret.
+    /// The same, with limits that other processes of this login keep, too. `login`: its name, without
+    /// anything secret.
     pub(crate) fn sharing(&self, common: Arc<dyn SharedStateStore>, api: &Url, login: &str) -> Self {
         let limits = RateLimits::of(self.wire.creations, self.clock.clone());
         let limits = limits.sharing(common, format!("limits:{api}:{login}"));
@@ -330,7 +335,8 @@ impl ForgeHttpClient {
         }
     }
 
-    /// The primary rate limit as of the last answer that told, of whoever has the fewest calls left; none before one.
+    /// The primary rate limit as of the last answer that told, of whoever has the fewest calls left; none
+    /// before one.
     pub(crate) fn quota(&self) -> Option<RateQuota> {
         self.limits.quota()
     }
@@ -484,13 +490,15 @@ impl ForgeResponse {
         classify::text(&self.headers, name)
     }
 
-    /// The address of the same server that it leads to, in place of an answer; for calls that are [`ForgeRequest::redirected`].
+    /// The address of the same server that it leads to, in place of an answer; for calls that are
+    /// [`ForgeRequest::redirected`].
     pub(crate) fn location(&self) -> Option<Url> {
         let to = self.url.join(self.header(header::LOCATION.as_str())?).ok()?;
         (to.origin() == self.url.origin()).then_some(to)
     }
 
-    /// An address of this server that an answer names. Credentials go to it, so one of another server is an error.
+    /// An address of this server that an answer names. Credentials go to it, so one of another server is an
+    /// error.
     pub(crate) fn address(&self, text: &str) -> Result<Url, ForgeError> {
         match self.url.join(text) {
             Ok(url) if url.origin() == self.url.origin() => Ok(url),
@@ -520,8 +528,8 @@ impl ForgeResponse {
         Err(unavailable(&self.what, &message))
     }
 
-    /// Nothing of the answer is needed but that it comes from the forge: it has no body, or a JSON object. The
-    /// page of a proxy has status 200, too.
+    /// Nothing of the answer is needed but that it comes from the forge: it has no body, or a JSON object.
+    /// The page of a proxy has status 200, too.
     pub(crate) fn done(&self) -> Result<(), ForgeError> {
         if self.body.is_empty() { Ok(()) } else { self.json::<serde_json::Map<_, _>>().map(drop) }
     }
@@ -537,8 +545,8 @@ impl ForgeResponse {
         date(&self.headers)
     }
 
-    /// How long until there are calls again, if this answer says that none is left. `now` is only used if it has no
-    /// date of its own.
+    /// How long until there are calls again, if this answer says that none is left. `now` is only used if it
+    /// has no date of its own.
     pub(crate) fn spent(&self, now: UnixMillis) -> Option<TimeSpan> {
         limits::told(&self.headers, now).filter(|told| told.quota.remaining == 0).map(|told| told.wait)
     }

@@ -1,5 +1,5 @@
-//! The forges: the enums that everything above names ([`AnyForgeServer`], [`RepositoryClient`]), the client of each kind, the one
-//! path of writes, the markers by which our comments are known again, and webhooks.
+//! The forges: the enums that everything above names ([`AnyForgeServer`], [`RepositoryClient`]), the client
+//! of each kind, the one path of writes, the markers by which our comments are known again, and webhooks.
 
 pub mod bitbucket;
 pub mod capability;

@@ -1,4 +1,5 @@
-//! Lists that are read again and again: what has not changed is not sent again, and costs nothing of the rate limit.
+//! Lists that are read again and again: what has not changed is not sent again, and costs nothing of the rate
+//! limit.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -69,15 +70,15 @@ impl<T> CachedListing<T> {
         self.complete
     }
 
-    /// Does the whole list have the order in which it was asked for? Then a cut has left out what comes after all that is
-    /// there; of a list that was put together of parts it may have left out anything.
+    /// Does the whole list have the order in which it was asked for? Then a cut has left out what comes after
+    /// all that is there; of a list that was put together of parts it may have left out anything.
     pub fn is_in_order(&self) -> bool {
         self.in_order
     }
 
-    /// Reads the list again from `first` on, at most so many pages and, of those that have changed, at most as
-    /// many as `calls` allows, which is lowered. On an error the pages before it are new and the others old.
-    /// `send` sends a call.
+    /// Reads the list again from `first` on, at most so many pages and, of those that have changed, at most
+    /// as many as `calls` allows, which is lowered. On an error the pages before it are new and the others
+    /// old. `send` sends a call.
     pub(crate) async fn refresh<F>(
         &mut self,
         send: impl Fn(ForgeRequest) -> F,

@@ -1,20 +1,20 @@
 //! Markers: the last line of each comment of ours, which says what it is about and proves that we wrote it.
 //!
-//! A marker is a hidden HTML comment or, where a forge shows HTML as text, a link reference that nothing refers to
-//! ([`MarkerForm`]),
+//! A marker is a hidden HTML comment or, where a forge shows HTML as text, a link reference that nothing
+//! refers to ([`MarkerForm`]),
 //!
 //! ```text
 //! <!-- truing:1 producer=review item=1:0f3a…-0 key=9c56cc51 mac=<64 hexadecimal digits> -->
 //! [//]: # (truing:1 producer=review item=1:0f3a…-0 key=9c56cc51 mac=<64 hexadecimal digits>)
 //! ```
 //!
-//! with the finding's id in clear and an HMAC-SHA-256 over forge, repository, pull request, producer and item.
-//! It is the way back when records are lost (design.md section 4), so it must hold against text that anybody
-//! can write: only the last line counts, it has exactly one spelling, and it verifies on its own pull request
-//! only. [`strip`] takes marker syntax out of text that is not ours.
+//! with the finding's id in clear and an HMAC-SHA-256 over forge, repository, pull request, producer and
+//! item. It is the way back when records are lost (design.md section 4), so it must hold against text that
+//! anybody can write: only the last line counts, it has exactly one spelling, and it verifies on its own pull
+//! request only. [`strip`] takes marker syntax out of text that is not ours.
 //!
-//! A pull request or an issue of ours, and a comment of a loop that opens them, has a marker with a topic in place of
-//! the item (`topic.rs`).
+//! A pull request or an issue of ours, and a comment of a loop that opens them, has a marker with a topic in
+//! place of the item (`topic.rs`).
 
 use std::fmt;
 use std::io::{Read as _, Write as _};
@@ -58,8 +58,8 @@ const MAX_KEY_FILE_BYTES: u64 = 8 * 1024;
 struct MarkerKind {
     /// What the field is called that says what a marker is about.
     field: &'static str,
-    /// What the HMAC begins with, so that neither a key that is used elsewhere too nor a marker of another kind makes
-    /// one of this kind.
+    /// What the HMAC begins with, so that neither a key that is used elsewhere too nor a marker of another
+    /// kind makes one of this kind.
     domain: &'static [u8],
 }
 
@@ -90,8 +90,8 @@ pub enum MarkerMatch {
         /// The text above the marker, line ends and trailing white space normalised ([`normal`]).
         body: String,
     },
-    /// A marker under a key that is not ours (any more): it cannot be told whether it is genuine. What it says
-    /// stands in clear.
+    /// A marker under a key that is not ours (any more): it cannot be told whether it is genuine. What it
+    /// says stands in clear.
     UnknownKey {
         /// The id of that key.
         key: String,
@@ -229,8 +229,8 @@ fn is_marker(line: &str) -> bool {
     OPENINGS.iter().any(|opening| line.starts_with(opening))
 }
 
-/// The text of an inline comment of the tool that Truing replaces, without its marker, which is the first or the last line;
-/// none: it has no such marker. The marker proves nothing, and is never written.
+/// The text of an inline comment of the tool that Truing replaces, without its marker, which is the first or
+/// the last line; none: it has no such marker. The marker proves nothing, and is never written.
 pub fn without_seed(text: &str) -> Option<String> {
     let is_hash = |hash: &str| {
         !hash.is_empty() && hash.len() <= 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -339,9 +339,9 @@ pub fn normal(text: &str) -> String {
     out
 }
 
-/// Takes the sting out of marker syntax in text that is not ours: the `<` or `[` of anything that begins like a marker,
-/// in whatever case or spacing, becomes `&lt;` or `&#91;`, so it is shown instead of hidden and nothing takes it for a
-/// marker. All other text is unchanged.
+/// Takes the sting out of marker syntax in text that is not ours: the `<` or `[` of anything that begins like
+/// a marker, in whatever case or spacing, becomes `&lt;` or `&#91;`, so it is shown instead of hidden and
+/// nothing takes it for a marker. All other text is unchanged.
 pub fn strip(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -399,12 +399,13 @@ pub enum KeyFileError {
 }
 
 impl MarkerKeys {
-    /// The keys in a file: one of 64 hexadecimal digits a line, the one that signs first. Made with one random
-    /// key, readable by its owner alone, if there is no such file; of processes that start at once, all end with
-    /// the same key.
+    /// The keys in a file: one of 64 hexadecimal digits a line, the one that signs first. Made with one
+    /// random key, readable by its owner alone, if there is no such file; of processes that start at once,
+    /// all end with the same key.
     ///
     /// # Errors
-    /// [`KeyFileError`] if the file cannot be read or made, or holds anything but keys; it is never overwritten.
+    /// [`KeyFileError`] if the file cannot be read or made, or holds anything but keys; it is never
+    /// overwritten.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyFileError> {
         let failed = |doing| move |cause| KeyFileError::Io { path: path.to_owned(), doing, cause };
         match read_bounded(path) {
@@ -443,8 +444,8 @@ impl MarkerKeys {
         Self::from_lines(path, &text)
     }
 
-    /// A key that was given as text: its bytes, and those that it spells if it is a line of a key file. Both are
-    /// recognised, and it signs with its bytes.
+    /// A key that was given as text: its bytes, and those that it spells if it is a line of a key file. Both
+    /// are recognised, and it signs with its bytes.
     pub fn of_text(text: &str) -> Self {
         let spelled = hex::decode(text).ok().filter(|bytes| bytes.len() == KEY_BYTES);
         Self::new(text.as_bytes(), spelled.as_deref().as_slice())

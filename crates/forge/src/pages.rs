@@ -1,4 +1,5 @@
-//! The addresses at which people see repositories and pull requests: what a page names, read from its address.
+//! The addresses at which people see repositories and pull requests: what a page names, read from its
+//! address.
 
 /// The form of a forge's pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,8 +14,8 @@ pub enum PageLayout {
 }
 
 impl PageLayout {
-    /// The pull request that a page shows, by `owner/name` and number; `path` are the parts below the root. A page below it
-    /// shows the same one.
+    /// The pull request that a page shows, by `owner/name` and number; `path` are the parts below the root. A
+    /// page below it shows the same one.
     pub fn pull(self, path: &[&str]) -> Option<(String, u64)> {
         let (owner, name, number) = match (self, path) {
             (Self::OfOwners, [owner, name, "pull", number, ..])
@@ -48,7 +49,8 @@ impl PageLayout {
         }
     }
 
-    /// The addresses of the API and of git of a server of this form, given the address below which its pages are.
+    /// The addresses of the API and of git of a server of this form, given the address below which its pages
+    /// are.
     pub fn addresses(self, root: &str) -> (String, String) {
         match self {
             Self::OfOwners => (format!("{root}/api/v3"), root.to_owned()),

@@ -1,7 +1,8 @@
 //! The publisher: makes a pull request show what records say it should (design.md section 4).
 //!
-//! It observes, plans ([`truing_core::publish::plan`]) and performs each step as an effect ([`EffectExecutor`]). After a crash or a
-//! lost answer, the next reconcile adopts what became visible and makes the rest again; nothing is shown twice.
+//! It observes, plans ([`truing_core::publish::plan`]) and performs each step as an effect
+//! ([`EffectExecutor`]). After a crash or a lost answer, the next reconcile adopts what became visible and
+//! makes the rest again; nothing is shown twice.
 
 use truing_core::effect::{Effect, EffectKind};
 use truing_core::finding::AnchorKind;
@@ -20,8 +21,9 @@ use crate::effects::{EffectError, EffectExecutor};
 use crate::marker::{normal, strip};
 use bisect::Bisection;
 
-/// The most rounds of a reconcile. A round follows each refusal of a place, which lowers a row (inline, file, summary), and
-/// the first of what the login may not do, which the summary says; the last one checks the result.
+/// The most rounds of a reconcile. A round follows each refusal of a place, which lowers a row (inline, file,
+/// summary), and the first of what the login may not do, which the summary says; the last one checks the
+/// result.
 const MAX_ROUNDS: u32 = 6;
 
 /// The end of a reconcile.
@@ -88,7 +90,8 @@ pub struct CommentPublisher<'a> {
 enum CreationOutcome {
     /// Everything is known to be there.
     All,
-    /// The forge refused something, and the plan is another one now: a row was lowered, or the login may not do it.
+    /// The forge refused something, and the plan is another one now: a row was lowered, or the login may not
+    /// do it.
     Replan,
     /// The forge did not name everything: the rest is found by its marker later.
     Part,
@@ -294,8 +297,8 @@ impl CommentPublisher<'_> {
         Ok(CreationOutcome::All)
     }
 
-    /// Posts inline comments in one call; if the forge refuses them, in halves, until the refused one is alone
-    /// and goes to its file instead.
+    /// Posts inline comments in one call; if the forge refuses them, in halves, until the refused one is
+    /// alone and goes to its file instead.
     async fn create_review(
         &self,
         rows: &[DesiredComment],
@@ -327,7 +330,8 @@ impl CommentPublisher<'_> {
         Some(InlineDraft { place, item: item.clone(), body: row.new_body(&self.forge.bounds()) })
     }
 
-    /// Fails with [`PublishError::Moved`] if the head has moved: places on an old head say nothing about the new one.
+    /// Fails with [`PublishError::Moved`] if the head has moved: places on an old head say nothing about the
+    /// new one.
     async fn same_head(&self) -> Result<(), ReconcileStop> {
         let head = self.forge.pull_request().await?.revision.head;
         if head == *self.head { Ok(()) } else { Err(PublishError::Moved.into()) }
@@ -345,8 +349,8 @@ impl CommentPublisher<'_> {
         Ok(CreationOutcome::Replan)
     }
 
-    /// Makes the comments of these items, and remembers those that the forge has named: at once, or when it is known on
-    /// which commit they are.
+    /// Makes the comments of these items, and remembers those that the forge has named: at once, or when it
+    /// is known on which commit they are.
     async fn create(
         &self,
         effect: &Effect,
@@ -364,8 +368,8 @@ impl CommentPublisher<'_> {
         Ok(if all { CreationOutcome::All } else { CreationOutcome::Part })
     }
 
-    /// Remembers the comments that were placed while the head stayed. If it has moved, they may be on lines of another
-    /// commit: they are deleted, and the review of the new head makes them again.
+    /// Remembers the comments that were placed while the head stayed. If it has moved, they may be on lines
+    /// of another commit: they are deleted, and the review of the new head makes them again.
     async fn keep(&self, placed: RoundComments) -> Result<(), ReconcileStop> {
         let moved = match self.same_head().await {
             Ok(()) => return self.shown(&placed.comments).await,
@@ -383,8 +387,8 @@ impl CommentPublisher<'_> {
         Ok(self.records.shown(self.run, self.effects.writer.producer, comments).await?)
     }
 
-    /// Resolves or reopens a thread. One that the login may not change stays as it is: its comment says what became of its
-    /// finding.
+    /// Resolves or reopens a thread. One that the login may not change stays as it is: its comment says what
+    /// became of its finding.
     async fn settle_thread(&self, effect: &Effect) -> Result<CreationOutcome, ReconcileStop> {
         let was_known = self.effects.denied(effect.kind()).is_some();
         match self.change(effect).await {

@@ -1,5 +1,6 @@
-//! The forges by their kinds, as the loops and the service name them: a server, and a repository of it with one pull request.
-//! The set is closed, so each is an enum with a variant for every kind, and hands its calls on.
+//! The forges by their kinds, as the loops and the service name them: a server, and a repository of it with
+//! one pull request. The set is closed, so each is an enum with a variant for every kind, and hands its calls
+//! on.
 
 use std::sync::Arc;
 
@@ -77,8 +78,8 @@ pub enum RepositoryClient {
 }
 
 impl AnyForgeServer {
-    /// The same, with limits that all processes of this login keep together, if they keep anything so. To be called before
-    /// anything is sent.
+    /// The same, with limits that all processes of this login keep together, if they keep anything so. To be
+    /// called before anything is sent.
     #[must_use]
     pub fn sharing(self, common: Option<Arc<dyn SharedStateStore>>) -> Self {
         let Some(common) = common else { return self };

@@ -1,5 +1,5 @@
-//! The writes of [`crate::effects`] as others see them: spans in traces, a list, and a dry run, in which no write reaches
-//! the forge.
+//! The writes of [`crate::effects`] as others see them: spans in traces, a list, and a dry run, in which no
+//! write reaches the forge.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,8 +36,8 @@ impl EffectRecording {
 /// Reports the writes of effects, and makes none of them in a dry run.
 #[derive(Clone, Default)]
 pub struct WriteMonitor {
-    /// In a dry run nothing is written; each effect has the outcome that the forge would have given. Records must be a
-    /// copy, since they show the effects as made.
+    /// In a dry run nothing is written; each effect has the outcome that the forge would have given. Records
+    /// must be a copy, since they show the effects as made.
     pub dry_run: bool,
     /// Collects the effects.
     pub made: Option<EffectRecording>,

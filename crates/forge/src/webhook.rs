@@ -1,8 +1,9 @@
 //! Webhooks: is this delivery signed by someone who has the secret, and what does it say?
 //!
-//! Each kind of forge has its own parser (`github/webhook.rs`, `bitbucket/*/webhook.rs`); all are pure. A delivery only marks a slot
-//! (design.md section 2), so little of it is read, and all of that is data from people: names are checked for their form,
-//! unknown events, actions and fields are let pass, and nothing in a body can do more than cause one look at the forge.
+//! Each kind of forge has its own parser (`github/webhook.rs`, `bitbucket/*/webhook.rs`); all are pure. A
+//! delivery only marks a slot (design.md section 2), so little of it is read, and all of that is data from
+//! people: names are checked for their form, unknown events, actions and fields are let pass, and nothing in
+//! a body can do more than cause one look at the forge.
 //!
 //! | Body | Answer |
 //! |---|---|
@@ -140,7 +141,8 @@ pub struct DeliveryHeaders<'a> {
     pub id: &'a str,
     /// The signature over the body.
     pub signature: Result<DeliverySignature, SignatureError>,
-    /// The number of the try, from 1; 1 where the forge does not count. A later try has the body of the first.
+    /// The number of the try, from 1; 1 where the forge does not count. A later try has the body of the
+    /// first.
     pub attempt: u32,
 }
 

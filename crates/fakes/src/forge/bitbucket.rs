@@ -1,6 +1,6 @@
-//! Both Bitbuckets: `cloud` and `data_center` share no address and no body. What they share is the state of it all: `talk` are
-//! the comments of a pull request, `participants` who reviews it and how, `edits` how it is changed, `commits` what hangs on
-//! commits.
+//! Both Bitbuckets: `cloud` and `data_center` share no address and no body. What they share is the state of
+//! it all: `talk` are the comments of a pull request, `participants` who reviews it and how, `edits` how it
+//! is changed, `commits` what hangs on commits.
 
 pub(crate) mod cloud;
 mod commits;

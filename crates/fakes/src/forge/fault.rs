@@ -26,13 +26,14 @@ pub struct ForgeFault {
 pub enum ForgeFaultKind {
     /// Not done: this status with the forge's error form, and `retry-after` in seconds if given.
     Status(u16, Option<u64>),
-    /// Not done: 403 with the words of a secondary rate limit (Bitbucket: 429), and `retry-after` in seconds if given.
+    /// Not done: 403 with the words of a secondary rate limit (Bitbucket: 429), and `retry-after` in seconds
+    /// if given.
     SecondaryLimit(Option<u64>),
-    /// Not done: 403, `x-ratelimit-remaining: 0`, reset in so many seconds. Bitbucket Cloud: 429 that does not say until
-    /// when; Data Center: 429 and `retry-after`.
+    /// Not done: 403, `x-ratelimit-remaining: 0`, reset in so many seconds. Bitbucket Cloud: 429 that does
+    /// not say until when; Data Center: 429 and `retry-after`.
     PrimaryLimit(u64),
-    /// Not done: 403, because the organisation wants single sign-on for the token. Bitbucket Cloud: 403 without words; Data
-    /// Center: the 401 of a login that holds and may not.
+    /// Not done: 403, because the organisation wants single sign-on for the token. Bitbucket Cloud: 403
+    /// without words; Data Center: the 401 of a login that holds and may not.
     SingleSignOn,
     /// Not done: 422, with what is wrong in this form; 400 in their one form at both Bitbuckets.
     Invalid(ReasonForm),

@@ -21,7 +21,8 @@ impl ForgeFlavour {
         }
     }
 
-    /// The full name of the ref at the head of a pull request. Cloud has no such ref: git does not show it there.
+    /// The full name of the ref at the head of a pull request. Cloud has no such ref: git does not show it
+    /// there.
     pub(crate) fn pull_ref(self, number: u64) -> String {
         match self {
             Self::GitHub | Self::Cloud => format!("refs/pull/{number}/head"),

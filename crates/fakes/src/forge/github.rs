@@ -1,6 +1,7 @@
-//! GitHub's semantics: `routes` has every call and GitHub's ways with it, `call` is one with its answer, `admission` and
-//! `permissions` say what it may do; `calls`, `conversation`, `pulls`, `issues`, `checks`, `merging`, `reviewers`, `estate`, `app` and `graphql` answer
-//! it; `json` is GitHub's form of it all, `events` that of webhooks.
+//! GitHub's semantics: `routes` has every call and GitHub's ways with it, `call` is one with its answer,
+//! `admission` and `permissions` say what it may do; `calls`, `conversation`, `pulls`, `issues`, `checks`,
+//! `merging`, `reviewers`, `estate`, `app` and `graphql` answer it; `json` is GitHub's form of it all,
+//! `events` that of webhooks.
 
 mod admission;
 mod app;

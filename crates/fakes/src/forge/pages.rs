@@ -1,4 +1,5 @@
-//! Pages for people: what a browser shows of a repository's pull requests, as plain text. No token is needed to look.
+//! Pages for people: what a browser shows of a repository's pull requests, as plain text. No token is needed
+//! to look.
 
 use std::fmt::Write as _;
 
@@ -8,7 +9,8 @@ use crate::forge::view::{PullView, view};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Every pull request, newest first. Each has its page below this one; at GitHub the list alone is called `pulls`.
+/// Every pull request, newest first. Each has its page below this one; at GitHub the list alone is called
+/// `pulls`.
 pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let list = format!("{}{}", state.world.base_url, call.path);
     let below = list.strip_suffix("/pulls").map(|above| format!("{above}/pull")).unwrap_or(list);

@@ -1,4 +1,5 @@
-//! Refusals of places: in which words each forge refuses a comment on a diff, and places that it always refuses.
+//! Refusals of places: in which words each forge refuses a comment on a diff, and places that it always
+//! refuses.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! The state of the forge: accounts, repositories, pull requests, comments. It knows no call, and no form in which a forge
-//! shows something; [`ForgeInstance::form`] makes its deliveries.
+//! The state of the forge: accounts, repositories, pull requests, comments. It knows no call, and no form in
+//! which a forge shows something; [`ForgeInstance::form`] makes its deliveries.
 
 pub(crate) mod access;
 pub(crate) mod apps;
@@ -154,7 +154,8 @@ pub(crate) struct StoredRepository {
     pub(crate) forks: BTreeMap<String, Option<u64>>,
     /// Owners of forks that nobody else may see.
     pub(crate) hidden_forks: BTreeSet<String>,
-    /// Commits that were pushed to forks, with the fork's owner. Cloud shows them at the fork's address alone.
+    /// Commits that were pushed to forks, with the fork's owner. Cloud shows them at the fork's address
+    /// alone.
     pub(crate) fork_commits: BTreeMap<String, String>,
     /// Those that review when they are asked.
     pub(crate) bots: Vec<FakeBot>,
@@ -172,7 +173,8 @@ pub struct CommitStatus {
     pub id: u64,
     /// The commit.
     pub sha: String,
-    /// `error`, `failure`, `pending` or `success`: Bitbucket's STOPPED or CANCELLED, FAILED, INPROGRESS, SUCCESSFUL.
+    /// `error`, `failure`, `pending` or `success`: Bitbucket's STOPPED or CANCELLED, FAILED, INPROGRESS,
+    /// SUCCESSFUL.
     pub state: String,
     /// One line.
     pub description: Option<String>,
@@ -276,8 +278,8 @@ impl ForgeInstance {
         Ok(())
     }
 
-    /// Counts a call that makes comments against the secondary limit on that; the seconds to wait if there were
-    /// too many in the last minute.
+    /// Counts a call that makes comments against the secondary limit on that; the seconds to wait if there
+    /// were too many in the last minute.
     pub(crate) fn crowded(&mut self, method: &str, route: &str) -> Option<u64> {
         let now = self.now();
         let makes = ["/comments", "/replies", "/reviews"].iter().any(|end| route.ends_with(end));

@@ -28,8 +28,8 @@ const PULLS: &str = "/repos/acme/shop/pulls";
 /// What GitHub publishes.
 static GITHUB: LazyLock<ForgeContract> = LazyLock::new(|| ForgeContract::github().unwrap());
 
-/// Compares every exchange with what GitHub publishes. What is refused is wrong on purpose: then only the answer's
-/// JSON counts.
+/// Compares every exchange with what GitHub publishes. What is refused is wrong on purpose: then only the
+/// answer's JSON counts.
 struct Published;
 
 impl ExchangeObserver for Published {

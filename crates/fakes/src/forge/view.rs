@@ -1,4 +1,5 @@
-//! Pull requests and issues for assertions: everything that was ever posted, also what the API no longer shows.
+//! Pull requests and issues for assertions: everything that was ever posted, also what the API no longer
+//! shows.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,4 +1,5 @@
-//! Deliveries: what a forge would post about a change, signed; sent when a test says so, in the order it says, or at once.
+//! Deliveries: what a forge would post about a change, signed; sent when a test says so, in the order it
+//! says, or at once.
 
 use std::time::Duration;
 
@@ -43,7 +44,8 @@ impl FakeDelivery {
         Self { flavour, ..Self::new(serial, event, action, number, payload) }
     }
 
-    /// The headers that the forge sends at first, signed with this key; an empty key does not sign at Bitbucket.
+    /// The headers that the forge sends at first, signed with this key; an empty key does not sign at
+    /// Bitbucket.
     pub fn headers(&self, secret: &str) -> Vec<(&'static str, String)> {
         self.headers_of(secret, 1)
     }
@@ -88,7 +90,8 @@ impl FakeDelivery {
         headers
     }
 
-    /// Posts it, at Cloud again as long as it is answered by 5xx, three times at most; the last answer's status.
+    /// Posts it, at Cloud again as long as it is answered by 5xx, three times at most; the last answer's
+    /// status.
     pub async fn send(&self, client: &reqwest::Client, hook: &DeliveryHook) -> Result<u16, reqwest::Error> {
         let attempts = if self.flavour == ForgeFlavour::Cloud { CLOUD_ATTEMPTS } else { 1 };
         let mut attempt = 1;

@@ -1,6 +1,6 @@
 //! The same scripts in the form of Amazon Bedrock: the model in the address, frames of
-//! `application/vnd.amazon.eventstream` with both checksums, errors named by a header. Written from the description of the
-//! format, without the code that reads it.
+//! `application/vnd.amazon.eventstream` with both checksums, errors named by a header. Written from the
+//! description of the format, without the code that reads it.
 
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};

@@ -1,5 +1,5 @@
-//! The same scripts in the form of Chat Completions. Written from OpenAI's published description of the API, without the code
-//! that speaks it; what the description requires of a request is required here.
+//! The same scripts in the form of Chat Completions. Written from OpenAI's published description of the API,
+//! without the code that speaks it; what the description requires of a request is required here.
 
 use axum::http::StatusCode;
 use axum::http::request::Parts;

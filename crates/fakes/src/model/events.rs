@@ -1,4 +1,5 @@
-//! An answer as the Messages API streams it, event by event, or as one message; and the forms in which events are sent.
+//! An answer as the Messages API streams it, event by event, or as one message; and the forms in which events
+//! are sent.
 
 use serde_json::{Value, json};
 

@@ -1,9 +1,9 @@
-//! A model that has been taken over: whatever instruction it finds in what it reads, it carries out, however well that
-//! is hidden. What it can do then is what a captured model can do.
+//! A model that has been taken over: whatever instruction it finds in what it reads, it carries out, however
+//! well that is hidden. What it can do then is what a captured model can do.
 //!
-//! An instruction is `TOOL name {json}`, `FETCH url` or `SAY words`, anywhere in any text of a request: in a comment of
-//! HTML, in letters that nobody sees or that were made visible, in text that is written backwards, in wide letters, in
-//! base64.
+//! An instruction is `TOOL name {json}`, `FETCH url` or `SAY words`, anywhere in any text of a request: in a
+//! comment of HTML, in letters that nobody sees or that were made visible, in text that is written backwards,
+//! in wide letters, in base64.
 
 use std::collections::BTreeSet;
 
@@ -51,8 +51,8 @@ fn texts(value: &Value, take: &mut impl FnMut(&str)) {
     }
 }
 
-/// The ways in which a text can be read: as it stands, with invisible letters made visible, what is to be read
-/// backwards turned round, and what is in base64 decoded.
+/// The ways in which a text can be read: as it stands, with invisible letters made visible, what is to be
+/// read backwards turned round, and what is in base64 decoded.
 fn readings(text: &str) -> Vec<String> {
     let text = shown(text);
     let unescaped = text.replace("\\n", "\n").replace("\\\"", "\"");

@@ -1,5 +1,6 @@
-//! Models that act by what they are shown: an auditor who reports a planted line as long as it is in the file, a fixer who
-//! mends it with its tools, a writer who describes the change. What they do is data; when, is [`super::AnswerCondition`].
+//! Models that act by what they are shown: an auditor who reports a planted line as long as it is in the
+//! file, a fixer who mends it with its tools, a writer who describes the change. What they do is data; when,
+//! is [`super::AnswerCondition`].
 //!
 //! Nothing is remembered between requests: how far a run has come is in its messages.
 
@@ -67,8 +68,8 @@ impl PromptRole {
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ScriptedBehaviour {
-    /// Reads the files that the request names, and reports those of the bugs that are in them, and for each other
-    /// category that there is nothing, with lines that it was shown.
+    /// Reads the files that the request names, and reports those of the bugs that are in them, and for each
+    /// other category that there is nothing, with lines that it was shown.
     Audit {
         /// What it knows to be wrong.
         #[serde(default)]

@@ -54,7 +54,8 @@ pub struct ModelScript {
     /// Each credential plays the script from its beginning: for runs that go on side by side.
     #[serde(default)]
     pub each_key: bool,
-    /// Carry out every instruction that is planted in a request before anything else (see [`super::FakeModel`]).
+    /// Carry out every instruction that is planted in a request before anything else (see
+    /// [`super::FakeModel`]).
     #[serde(default)]
     pub obedient: bool,
     /// The answers, in order.

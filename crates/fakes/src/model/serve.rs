@@ -180,7 +180,8 @@ async fn by_chat(
     }
 }
 
-/// The one credential of a request to Amazon Bedrock: a signature by the key that is known, or a bearer token.
+/// The one credential of a request to Amazon Bedrock: a signature by the key that is known, or a bearer
+/// token.
 fn credential_of_bedrock(head: &axum::http::request::Parts, body: &[u8]) -> Result<String, &'static str> {
     if head.headers.contains_key("x-api-key") || head.headers.contains_key("anthropic-workspace-id") {
         return Err("a header of another service");
@@ -355,7 +356,8 @@ impl hyper::body::Body for StreamBody {
         let polled = self.receiver.poll_recv(cx);
         match &polled {
             Poll::Ready(_) => self.taken += 1,
-            // A connection writes what it has before it asks again: after two questions in vain, all is written.
+            // A connection writes what it has before it asks again: after two questions in vain, all is
+            // written.
             Poll::Pending if self.in_vain == Some(self.taken) => {
                 self.written.send_replace(self.in_vain);
             }

@@ -1,5 +1,5 @@
-//! Requests that are signed instead of holding a key, as on AWS: checked by the rules of AWS Signature Version 4, from what
-//! arrived, without the library that signs.
+//! Requests that are signed instead of holding a key, as on AWS: checked by the rules of AWS Signature
+//! Version 4, from what arrived, without the library that signs.
 
 use axum::http::request::Parts;
 use hmac::{Hmac, KeyInit as _, Mac as _};

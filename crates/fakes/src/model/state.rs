@@ -69,8 +69,8 @@ struct FakeModelState {
     script: ModelScript,
     /// How often each answer was given, by whose turn it is.
     given: BTreeMap<String, Vec<u32>>,
-    /// The script before, how often its answers were given, and the last request that had arrived by then: who is killed
-    /// before it is answered takes no answer from those who come after it.
+    /// The script before, how often its answers were given, and the last request that had arrived by then:
+    /// who is killed before it is answered takes no answer from those who come after it.
     before: Option<(ModelScript, BTreeMap<String, Vec<u32>>, u64)>,
     requests: u64,
     log: std::collections::VecDeque<LoggedModelCall>,
@@ -266,7 +266,8 @@ fn meets(when: &AnswerCondition, key: &str, headers: &HeaderMap, body: &Value) -
         && says(&body["messages"][0]["content"], first)
 }
 
-/// Do all these texts stand in a prompt, whose blocks are read as one text with a space wherever it has white space?
+/// Do all these texts stand in a prompt, whose blocks are read as one text with a space wherever it has white
+/// space?
 fn says(content: &Value, wanted: &[String]) -> bool {
     let blocks = content.as_array().into_iter().flatten().filter_map(|block| block["text"].as_str());
     let text = folded(&content.as_str().into_iter().chain(blocks).collect::<Vec<_>>().join(" "));

@@ -12,10 +12,11 @@ use crate::marker::MarkerKeys;
 pub struct BitbucketOptions {
     /// The `NAME` of `[forge.NAME]`: part of every marker.
     pub name: String,
-    /// The root of the REST API. Cloud: `https://api.bitbucket.org/2.0`. Data Center: the server's own address, which may
-    /// have a path.
+    /// The root of the REST API. Cloud: `https://api.bitbucket.org/2.0`. Data Center: the server's own
+    /// address, which may have a path.
     pub api_url: Url,
-    /// The root of git over HTTP. Cloud: `https://bitbucket.org`. Data Center: the server's address and `/scm`.
+    /// The root of git over HTTP. Cloud: `https://bitbucket.org`. Data Center: the server's address and
+    /// `/scm`.
     pub git_url: Url,
     /// The token that is logged in with.
     pub token: SecretString,

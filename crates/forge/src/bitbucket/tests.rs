@@ -1,5 +1,5 @@
-//! The calls that both Bitbuckets' clients make, and what becomes of the answers, with bodies as the servers give them. The
-//! behaviour of a whole forge is tested elsewhere, against a stateful one.
+//! The calls that both Bitbuckets' clients make, and what becomes of the answers, with bodies as the servers
+//! give them. The behaviour of a whole forge is tested elsewhere, against a stateful one.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! What the webhooks of both Bitbuckets have in common: the names of headers, and reading of numbers in them. Each has its
-//! own parser.
+//! What the webhooks of both Bitbuckets have in common: the names of headers, and reading of numbers in them.
+//! Each has its own parser.
 
 use reqwest::header::HeaderMap;
 

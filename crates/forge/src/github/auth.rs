@@ -1,5 +1,5 @@
-//! Who we are at GitHub: a token as it was given, or a GitHub App, which gets a token for one repository and one hour
-//! at a time, with what the review loop needs and no more.
+//! Who we are at GitHub: a token as it was given, or a GitHub App, which gets a token for one repository and
+//! one hour at a time, with what the review loop needs and no more.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -64,8 +64,8 @@ pub(super) enum TokenScope<'a> {
     Repository(&'a str, &'a str),
     /// The same, to push to it.
     Pushing(&'a str, &'a str),
-    /// The same, for what GitHub lets only writers of the repository change: whether a pull request is a draft, and
-    /// whether a thread is resolved.
+    /// The same, for what GitHub lets only writers of the repository change: whether a pull request is a
+    /// draft, and whether a thread is resolved.
     Changing(&'a str, &'a str),
     /// The list of an installation's repositories.
     Installation(u64),

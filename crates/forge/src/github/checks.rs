@@ -1,8 +1,8 @@
 //! Check runs: what a GitHub App shows beside a commit (facts/forges.md 4.1).
 //!
 //! Making one is not idempotent, and annotations are only ever added, 50 a call. So a check run says in its
-//! `external_id` whose it is and which annotations it is to hold: one that is there is continued from those that it
-//! has, and an answer that was lost is made up for by looking.
+//! `external_id` whose it is and which annotations it is to hold: one that is there is continued from those
+//! that it has, and an answer that was lost is made up for by looking.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -49,8 +49,8 @@ pub(super) fn pull_of_check(external_id: &str) -> Option<PrId> {
 }
 
 impl GitHubClient {
-    /// Lets the commit have this check run, under our name: the one that holds these very annotations, or the first of
-    /// them; else one that holds none yet; else a new one, which is shown instead.
+    /// Lets the commit have this check run, under our name: the one that holds these very annotations, or the
+    /// first of them; else one that holds none yet; else a new one, which is shown instead.
     pub(super) async fn set_check(&self, app: u64, status: &DesiredStatus) -> Result<(), ForgeError> {
         let what = self.what(&format!("setting the check of {}", status.sha.short()));
         let all: Vec<Value> = status.check.annotations.iter().filter_map(annotation).collect();

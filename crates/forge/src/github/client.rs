@@ -1,6 +1,6 @@
-//! One repository at GitHub and one pull request of it: [`ForgeRead`]; its writes, `ForgeWrite`, are in `effects`. What the
-//! pull request says now is in `looking`, reviews in `reviewing`, what else is said in `saying`, what changes the pull
-//! request itself in `changing`; the repository in [`super::repository`].
+//! One repository at GitHub and one pull request of it: [`ForgeRead`]; its writes, `ForgeWrite`, are in
+//! `effects`. What the pull request says now is in `looking`, reviews in `reviewing`, what else is said in
+//! `saying`, what changes the pull request itself in `changing`; the repository in [`super::repository`].
 //!
 //! Whatever is believed of a text has a marker that verifies, in a text by one of our accounts.
 
@@ -260,8 +260,8 @@ impl GitHubClient {
     }
 }
 
-/// Does GitHub refuse it for what the login may do? Other refusals (single sign-on, an address that is not allowed, an
-/// archived repository) are of all calls, and pass.
+/// Does GitHub refuse it for what the login may do? Other refusals (single sign-on, an address that is not
+/// allowed, an archived repository) are of all calls, and pass.
 fn lacks_permission(message: &str) -> bool {
     let words = [
         "Resource not accessible by",

@@ -1,5 +1,5 @@
-//! The comments of ours on a pull request at GitHub, and the status of its head: each call that makes or changes one,
-//! and whether it was made.
+//! The comments of ours on a pull request at GitHub, and the status of its head: each call that makes or
+//! changes one, and whether it was made.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -41,8 +41,8 @@ fn told(status: &DesiredStatus) -> (&'static str, String) {
 }
 
 impl GitHubClient {
-    /// Posts inline comments in one call, on `commit`: all or none. The answer holds the comments that the forge named at
-    /// once; the others are found by their markers later.
+    /// Posts inline comments in one call, on `commit`: all or none. The answer holds the comments that the
+    /// forge named at once; the others are found by their markers later.
     pub(super) async fn create_review(
         &self,
         commit: &Sha,
@@ -136,8 +136,8 @@ impl GitHubClient {
         self.noted(ExtraWrite::Statuses, set)?.done()
     }
 
-    /// Has the commit this status under our context? As a check it is not looked for: to set one again changes the one
-    /// that is there.
+    /// Has the commit this status under our context? As a check it is not looked for: to set one again
+    /// changes the one that is there.
     pub(super) async fn has_status(&self, status: &DesiredStatus) -> Result<bool, ForgeError> {
         if self.github.app().is_some() && !self.is_refused(ExtraWrite::Checks) {
             return Ok(false);
@@ -195,8 +195,8 @@ impl GitHubClient {
         with_marker(text, &self.markers().sign(&self.id, self.producer, item))
     }
 
-    /// The ids of the comments that a new review made, by their markers. What cannot be learnt now is found by
-    /// its marker later, so this has no error.
+    /// The ids of the comments that a new review made, by their markers. What cannot be learnt now is found
+    /// by its marker later, so this has no error.
     async fn comments_of_review(&self, review: u64) -> Vec<(CommentSubject, CommentId)> {
         let what = self.what("listing the comments of a new review");
         let mut known = Vec::new();

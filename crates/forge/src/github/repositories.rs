@@ -30,15 +30,16 @@ struct ListedInstallation {
     suspended_at: Option<String>,
 }
 
-/// The name of an installation's list: its number, with zeros before it, so that lists stand in the order of the numbers.
+/// The name of an installation's list: its number, with zeros before it, so that lists stand in the order of
+/// the numbers.
 fn name_of(installation: u64) -> String {
     format!("{installation:020}")
 }
 
 impl GitHub {
-    /// The repositories that we may see: of a GitHub App those it is installed for, of an installation's token those of
-    /// the installation, of a person's those they own, collaborate on or reach through an organization. Of a person's
-    /// those pushed to last come first. At most `calls` calls, which is lowered.
+    /// The repositories that we may see: of a GitHub App those it is installed for, of an installation's
+    /// token those of the installation, of a person's those they own, collaborate on or reach through an
+    /// organization. Of a person's those pushed to last come first. At most `calls` calls, which is lowered.
     ///
     /// # Errors
     /// [`ForgeError`]; what could be listed is new and the rest old.

@@ -1,8 +1,9 @@
-//! A repository at GitHub, for loops that bring changes to it: its side of [`super::GitHubClient`]. Its branches are pushed
-//! with git, to where [`crate::ForgeServer::remote`] says.
+//! A repository at GitHub, for loops that bring changes to it: its side of [`super::GitHubClient`]. Its
+//! branches are pushed with git, to where [`crate::ForgeServer::remote`] says.
 //!
-//! Pull requests, issues and comments are changed only if one of our accounts wrote them and our marker is in their
-//! text: both are looked at before each change. Closing a pull request of ours is the only end that is made of one.
+//! Pull requests, issues and comments are changed only if one of our accounts wrote them and our marker is in
+//! their text: both are looked at before each change. Closing a pull request of ours is the only end that is
+//! made of one.
 
 pub(super) mod bodies;
 mod issues;
@@ -31,8 +32,8 @@ impl GitHubClient {
         PrId { number, ..self.id.clone() }
     }
 
-    /// A text as it is posted: with the marker as its last line. `number`: of the conversation that a comment is in;
-    /// 0 for the text of a pull request or an issue itself.
+    /// A text as it is posted: with the marker as its last line. `number`: of the conversation that a comment
+    /// is in; 0 for the text of a pull request or an issue itself.
     pub(super) fn marked(&self, number: u64, topic: &Topic, text: &str) -> String {
         with_marker(text, &self.markers().sign_topic(&self.place(number), self.producer, topic))
     }

@@ -1,5 +1,5 @@
-//! GitHub beyond one pull request: which repositories there are, what is open in them, what people comment, and what
-//! those people may do. All of it reads.
+//! GitHub beyond one pull request: which repositories there are, what is open in them, what people comment,
+//! and what those people may do. All of it reads.
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -268,7 +268,8 @@ impl ForgeServer for GitHub {
             Err(ForgeError::NotFound { .. }) => return Ok(false),
             Err(error) => return Err(error),
         };
-        // `maintain` is told as `write`, `triage` as `read`, a role of an organization as what it is based on.
+        // `maintain` is told as `write`, `triage` as `read`, a role of an organization as what it is based
+        // on.
         let may = matches!(answer.permission.as_str(), "write" | "admin");
         Ok(may && answer.user.is_some_and(|user| account(user.id) == author.id))
     }
@@ -304,7 +305,8 @@ impl GitHub {
         seen.ok_or_else(|| unavailable(&what, "the repository's name is not as expected"))
     }
 
-    /// The comments of a kind on a repository's pull requests that were written or changed since then, oldest change first.
+    /// The comments of a kind on a repository's pull requests that were written or changed since then, oldest
+    /// change first.
     async fn list_comments(
         &self,
         repo: &str,

@@ -21,7 +21,8 @@ pub(super) fn paged(mut url: Url, query: &[(&str, &str)]) -> Url {
 }
 
 impl GitHub {
-    /// Sends a call. A token that ended in the meantime is replaced, once: what was refused for it was surely not done.
+    /// Sends a call. A token that ended in the meantime is replaced, once: what was refused for it was surely
+    /// not done.
     pub(super) async fn send(
         &self,
         scope: TokenScope<'_>,

@@ -136,8 +136,8 @@ pub(crate) fn delivery(headers: &HeaderMap) -> DeliveryHeaders<'_> {
 
 /// Reads a delivery whose signature was verified.
 ///
-/// A Gitea server signs like GitHub and sends GitHub's headers too; its deliveries are read as far as they look
-/// the same (its word for a push differs and is ignored).
+/// A Gitea server signs like GitHub and sends GitHub's headers too; its deliveries are read as far as they
+/// look the same (its word for a push differs and is ignored).
 pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     match event {
         "ping" => Ok(WebhookEvent::Ping),

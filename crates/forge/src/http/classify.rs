@@ -1,4 +1,5 @@
-//! What a forge's refusal means. Status first; where one status has several meanings (403), headers and words.
+//! What a forge's refusal means. Status first; where one status has several meanings (403), headers and
+//! words.
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
@@ -28,8 +29,8 @@ impl ClassifiedError {
     }
 }
 
-/// Sorts an answer that is no success; of a secondary limit it says so beside. `now` is only used if the answer has
-/// no date of its own.
+/// Sorts an answer that is no success; of a secondary limit it says so beside. `now` is only used if the
+/// answer has no date of its own.
 pub(super) fn classify(
     call: &ForgeRequest,
     (status, headers, body): (StatusCode, &HeaderMap, &[u8]),
@@ -56,7 +57,8 @@ pub(super) fn classify(
             ForgeError::Forbidden { what, message }
         }
         403 => ForgeError::Forbidden { what, message: with_accepted(message, headers, body, clean) },
-        // A repository that the forge itself has blocked, for legal reasons: no fault of the forge's, and lasting.
+        // A repository that the forge itself has blocked, for legal reasons: no fault of the forge's, and
+        // lasting.
         451 => ForgeError::Forbidden { what, message: format!("status 451: {message}") },
         404 | 410 => ForgeError::NotFound { what },
         // The server gave up waiting for us.
@@ -86,13 +88,15 @@ pub(super) fn classify(
     (ClassifiedError::lasting(error), None)
 }
 
-/// May this status of a comment on a diff be a refusal of its place? Forges differ, and one has several: GitHub 422, Cloud 400,
-/// Data Center 400, 404 and 409. Others are of the login, of its permissions, of payment, of a slow client and of limits.
+/// May this status of a comment on a diff be a refusal of its place? Forges differ, and one has several:
+/// GitHub 422, Cloud 400, Data Center 400, 404 and 409. Others are of the login, of its permissions, of
+/// payment, of a slow client and of limits.
 fn refuses_place(status: u16) -> bool {
     matches!(status, 400..500) && !matches!(status, 401..=403 | 407 | 408 | 425 | 429 | 451)
 }
 
-/// A refusal's words with what the call asks for, where the forge names it: GitHub in a header, Bitbucket Cloud in the body.
+/// A refusal's words with what the call asks for, where the forge names it: GitHub in a header, Bitbucket
+/// Cloud in the body.
 fn with_accepted(message: String, headers: &HeaderMap, body: &[u8], clean: &TextCleaner) -> String {
     if let Some(accepted) =
         text(headers, "x-accepted-github-permissions").filter(|accepted| !accepted.is_empty())
@@ -113,8 +117,8 @@ fn required_scopes(body: &[u8]) -> Option<String> {
     (!scopes.is_empty()).then(|| scopes.join(", "))
 }
 
-/// How long to wait, if this is a rate limit: by what the answer asks for, else until the primary limit's window
-/// ends, else for the minimum.
+/// How long to wait, if this is a rate limit: by what the answer asks for, else until the primary limit's
+/// window ends, else for the minimum.
 fn rate_limit(
     status: StatusCode,
     headers: &HeaderMap,
@@ -185,9 +189,10 @@ fn lacks_permission(body: &[u8]) -> bool {
     errors.iter().filter_map(name).any(|name| name.ends_with("AuthorisationException"))
 }
 
-/// The message and the reasons of an error body, joined. Reasons come as strings, as objects (resource, field,
-/// code, message; at Data Center context and message), or as one string (facts/forges.md 4.1, 4.3); at Bitbucket Cloud
-/// they are in an object `error` with `message` and `fields` (4.2). What is not JSON gives nothing.
+/// The message and the reasons of an error body, joined. Reasons come as strings, as objects (resource,
+/// field, code, message; at Data Center context and message), or as one string (facts/forges.md 4.1, 4.3); at
+/// Bitbucket Cloud they are in an object `error` with `message` and `fields` (4.2). What is not JSON gives
+/// nothing.
 fn reasons(body: &[u8]) -> String {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return String::new();

@@ -1,10 +1,11 @@
-//! The forge's limits, kept by all calls of one client together, and by those of other processes if there are any: what would be
-//! refused is not sent, and whoever wants it is told how long to wait. Nothing here sleeps; waiting is the slot's business.
+//! The forge's limits, kept by all calls of one client together, and by those of other processes if there are
+//! any: what would be refused is not sent, and whoever wants it is told how long to wait. Nothing here
+//! sleeps; waiting is the slot's business.
 //! <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 //!
-//! A process asks its own knowledge first. Where processes keep something in common ([`SharedStateStore`]), each call that
-//! creates something is counted there, too, and others ask there once a second for how long nobody calls. While that cannot be
-//! reached, what this process knows is all that counts.
+//! A process asks its own knowledge first. Where processes keep something in common ([`SharedStateStore`]),
+//! each call that creates something is counted there, too, and others ask there once a second for how long
+//! nobody calls. While that cannot be reached, what this process knows is all that counts.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -29,7 +30,8 @@ pub(super) use self::account::{DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, SecondaryLimit}
 const MAX_CONCURRENT: usize = 24;
 /// Limits that are kept at once: one for each installation and kind of call.
 const MAX_WINDOWS: usize = 4096;
-/// The time for which it is believed that other processes have met no limit. What creates something asks each time.
+/// The time for which it is believed that other processes have met no limit. What creates something asks each
+/// time.
 const ASK_AGAIN: TimeSpan = TimeSpan::seconds(1);
 /// The life of a state in common after its last change: longer than any wait in it.
 const KEEP: TimeSpan = TimeSpan::minutes(120);
@@ -203,8 +205,8 @@ impl RateLimits {
         decide(state.payers.entry(payer).or_default(), now)
     }
 
-    /// The same with what processes keep in common, from which this one learns. None: there is no such thing, or it cannot be
-    /// reached.
+    /// The same with what processes keep in common, from which this one learns. None: there is no such thing,
+    /// or it cannot be reached.
     async fn all<T>(
         &self,
         payer: QuotaPayer,

@@ -1,7 +1,7 @@
 //! Markers of what loops open: `topic=` in place of `item=`, and a word of the loop's choice.
 //!
-//! A pull request or an issue has no number yet when its text is written, so its own marker is for the repository (the
-//! number 0); a comment's is for the conversation that it is in.
+//! A pull request or an issue has no number yet when its text is written, so its own marker is for the
+//! repository (the number 0); a comment's is for the conversation that it is in.
 
 use truing_core::id::{PrId, Topic};
 use truing_core::publish::Producer;
@@ -17,9 +17,9 @@ impl MarkerKeys {
         self.line(&TOPICS, place, producer, &escape(topic.as_str()))
     }
 
-    /// What a text of one of our accounts is about by this producer, and the text above its marker, of whatever kind
-    /// that is, line ends and trailing white space normalised ([`normal`]). A marker under a key that is not ours
-    /// (any more) counts.
+    /// What a text of one of our accounts is about by this producer, and the text above its marker, of
+    /// whatever kind that is, line ends and trailing white space normalised ([`normal`]). A marker under a
+    /// key that is not ours (any more) counts.
     pub fn find_topic(&self, place: &PrId, producer: Producer, text: &str) -> (Option<Topic>, String) {
         self.topic_of(place, producer, text, true)
     }

@@ -1,4 +1,5 @@
-//! Finding the comments that a forge refuses: it refuses all of a call for one of them, and does not say which.
+//! Finding the comments that a forge refuses: it refuses all of a call for one of them, and does not say
+//! which.
 
 use truing_core::publish::CommentSubject;
 

@@ -60,8 +60,8 @@ pub struct DeliverySignature([u8; 32]);
 impl DeliverySignature {
     /// Reads the values of the header, of which there must be one.
     ///
-    /// The algorithm is fixed by the route, never chosen by the header. Hexadecimal digits may be of either case:
-    /// they stand for the same bytes.
+    /// The algorithm is fixed by the route, never chosen by the header. Hexadecimal digits may be of either
+    /// case: they stand for the same bytes.
     ///
     /// # Errors
     /// [`SignatureError`]

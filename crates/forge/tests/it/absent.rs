@@ -1,6 +1,6 @@
-//! What the clients cannot do. A call that is not written down cannot be made by mistake, nor by a text that was
-//! believed: this looks for its words in the source of each kind of forge, and for its methods and addresses in a list of
-//! those that each may have.
+//! What the clients cannot do. A call that is not written down cannot be made by mistake, nor by a text that
+//! was believed: this looks for its words in the source of each kind of forge, and for its methods and
+//! addresses in a list of those that each may have.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
@@ -35,7 +35,8 @@ const ABSENT: &[&str] = &[
 /// The words of one folder that it may not have, although others do.
 const ABSENT_IN: &[(&str, &[&str])] = &[
     ("github", &["\"merge\""]),
-    // Their verdicts and the ends of their addresses. Answers that tell of an approval are read, in the files `wire.rs`.
+    // Their verdicts and the ends of their addresses. Answers that tell of an approval are read, in the files
+    // `wire.rs`.
     (
         "bitbucket",
         &[
@@ -53,7 +54,8 @@ const ABSENT_IN: &[(&str, &[&str])] = &[
 /// The words of a verdict that only the readers of answers may have.
 const READ_ALONE: &[(&str, &[&str])] = &[("\"APPROVED\"", &["wire.rs"]), ("\"approved\"", &["wire.rs"])];
 
-/// Each write of a Bitbucket: the method, and the end of its address as the source has it. Whatever writes is in this list.
+/// Each write of a Bitbucket: the method, and the end of its address as the source has it. Whatever writes is
+/// in this list.
 const WRITES: &[(&str, &str, usize)] = &[
     // The file, what sends, and how often.
     ("cloud/calls.rs", "ForgeRequest::create(", 3), // a comment, a pull request, declining
@@ -138,7 +140,8 @@ fn github_asks_for_changes_and_puts_in_one_place_each() {
     }
     // A review may ask for changes, in one place; nothing else decides.
     assert_eq!(text.matches("REQUEST_CHANGES").count(), 1, "what asks for changes");
-    // `PUT` merges, changes files and dismisses: but in one place, where a base comes into a branch that wants it.
+    // `PUT` merges, changes files and dismisses: but in one place, where a base comes into a branch that
+    // wants it.
     let puts: Vec<_> = text.match_indices("Method::PUT").collect();
     let updates: Vec<_> = text.match_indices("\"update-branch\"").collect();
     let ([(put, _)], [(update, _)]) = (&puts[..], &updates[..]) else {

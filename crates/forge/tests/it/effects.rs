@@ -1,6 +1,6 @@
-//! Every kind of effect, and everything that may happen while it is performed, at every kind of forge: one cell, one test,
-//! one end. What a forge cannot make ends in a refusal before any call. The table is `truing_core::effect`'s;
-//! `docs/reference/effects.md` is generated from it and names these tests.
+//! Every kind of effect, and everything that may happen while it is performed, at every kind of forge: one
+//! cell, one test, one end. What a forge cannot make ends in a refusal before any call. The table is
+//! `truing_core::effect`'s; `docs/reference/effects.md` is generated from it and names these tests.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
@@ -268,7 +268,8 @@ impl Scene {
         }
     }
 
-    /// Calls of the API that wrote. Reads by GraphQL are none; what changes something by it is in [`Self::count`].
+    /// Calls of the API that wrote. Reads by GraphQL are none; what changes something by it is in
+    /// [`Self::count`].
     fn writes(&self) -> usize {
         let log = self.site.forge.log();
         let is_write = |method: &str, path: &str| {
@@ -304,7 +305,8 @@ fn forge_of(flavour: ForgeFlavour) -> ForgeKind {
     }
 }
 
-/// The refusal of an effect that the forge cannot make: nothing is announced and no call is made, whatever the case is.
+/// The refusal of an effect that the forge cannot make: nothing is announced and no call is made, whatever
+/// the case is.
 async fn refused(scene: &mut Scene, case: EffectCase, why: &str) {
     let parts = scene.intended().parts;
     let calls = scene.site.forge.log().len();
@@ -444,7 +446,8 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectCase) {
             assert!(done.len() == parts.len() && done.iter().all(is_done), "{done:?}");
             // Whoever performs it another time changes nothing.
             for _ in 0..2 {
-                // At another head a merge of the base is another effect; and a plan that sees it performs nothing.
+                // At another head a merge of the base is another effect; and a plan that sees it performs
+                // nothing.
                 if kind != EffectKind::UpdateBranch && !kind.is_planned() {
                     scene.perform().await.unwrap();
                 }

@@ -1,4 +1,5 @@
-//! The clients of forges against forges of tests, and what they cannot do: one program, so that it is linked once.
+//! The clients of forges against forges of tests, and what they cannot do: one program, so that it is linked
+//! once.
 
 mod absent;
 mod bitbucket;

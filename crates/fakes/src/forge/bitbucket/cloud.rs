@@ -1,6 +1,6 @@
-//! Bitbucket Cloud's semantics: `routes` has every call and Cloud's ways with it, `admission` says who may make it, `errors`
-//! how it is refused; `estate`, `pulls`, `comments` and `commits` answer it, `page` cuts lists by `query`; `json` is Cloud's form
-//! of it all, `events` that of webhooks.
+//! Bitbucket Cloud's semantics: `routes` has every call and Cloud's ways with it, `admission` says who may
+//! make it, `errors` how it is refused; `estate`, `pulls`, `comments` and `commits` answer it, `page` cuts
+//! lists by `query`; `json` is Cloud's form of it all, `events` that of webhooks.
 
 mod admission;
 mod comments;

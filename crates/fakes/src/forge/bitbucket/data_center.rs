@@ -1,6 +1,7 @@
-//! Bitbucket Data Center's semantics: `routes` has every call and its ways with it, `admission` says who may make it, `errors`
-//! how it is refused; `estate`, `pulls`, `comments` (on the lines of an `anchor`), `activities`, `diff` and `commits` answer it, `page`
-//! cuts lists; `json` is its form of it all, `events` that of webhooks.
+//! Bitbucket Data Center's semantics: `routes` has every call and its ways with it, `admission` says who may
+//! make it, `errors` how it is refused; `estate`, `pulls`, `comments` (on the lines of an `anchor`),
+//! `activities`, `diff` and `commits` answer it, `page` cuts lists; `json` is its form of it all, `events`
+//! that of webhooks.
 
 mod activities;
 mod admission;

@@ -1,4 +1,5 @@
-//! Changes of a pull request by its description, title, branch, reviewers or state of a draft, and who may make them.
+//! Changes of a pull request by its description, title, branch, reviewers or state of a draft, and who may
+//! make them.
 
 use crate::forge::operations::branches::tip;
 use crate::forge::operations::reviewers::wake;
@@ -33,8 +34,8 @@ pub(super) enum EditRefusal {
     Script(String),
 }
 
-/// May whoever asks make this change? The author may, and who may write; nobody of ours changes the title of somebody else's
-/// pull request, nor makes it a draft.
+/// May whoever asks make this change? The author may, and who may write; nobody of ours changes the title of
+/// somebody else's pull request, nor makes it a draft.
 pub(super) fn check(
     world: &mut ForgeInstance,
     repo: &StoredRepository,
@@ -79,7 +80,8 @@ pub(super) fn admissible(
     Ok(())
 }
 
-/// Makes the change, and tells of each part of it that is one. Bots that are asked for a review take their next step.
+/// Makes the change, and tells of each part of it that is one. Bots that are asked for a review take their
+/// next step.
 pub(super) fn make(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

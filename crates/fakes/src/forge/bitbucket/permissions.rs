@@ -1,5 +1,5 @@
-//! The scopes and permissions that each call asks for, by kind of token: the tables that the documentation and the clients are
-//! checked against, too.
+//! The scopes and permissions that each call asks for, by kind of token: the tables that the documentation
+//! and the clients are checked against, too.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

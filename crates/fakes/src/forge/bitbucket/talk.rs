@@ -59,7 +59,8 @@ pub(super) fn is_answered(pull: &StoredPull, id: u64) -> bool {
     all(pull).into_iter().any(|comment| !comment.note.deleted && parent(comment) == Some(id))
 }
 
-/// The numbers of the comments that a list shows, oldest first; the list counts for those that are to come late.
+/// The numbers of the comments that a list shows, oldest first; the list counts for those that are to come
+/// late.
 pub(super) fn shown(pull: &mut StoredPull) -> Vec<u64> {
     let inline = pull.inline.iter_mut().map(|comment| &mut comment.note);
     let mut ids = visible(pull.summary.iter_mut().chain(inline));
@@ -67,8 +68,8 @@ pub(super) fn shown(pull: &mut StoredPull) -> Vec<u64> {
     ids
 }
 
-/// Comments on the pull request itself, or answers a comment there or on code; the comment's number. The error says what
-/// is wrong with a bot's script; none: there is no comment to answer.
+/// Comments on the pull request itself, or answers a comment there or on code; the comment's number. The
+/// error says what is wrong with a bot's script; none: there is no comment to answer.
 pub(super) fn say(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

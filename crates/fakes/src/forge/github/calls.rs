@@ -1,4 +1,5 @@
-//! The REST calls. Each reads top to bottom as GitHub decides it: is it there, is it allowed, is it valid, do it.
+//! The REST calls. Each reads top to bottom as GitHub decides it: is it there, is it allowed, is it valid, do
+//! it.
 
 use serde_json::Value;
 
@@ -123,7 +124,8 @@ pub(crate) fn statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
 
 // ------------------------------------------------------------------------------------------------ reviews
 
-/// `POST …/pulls/{number}/reviews`: all of it or nothing, and the refusal does not say which comment was wrong.
+/// `POST …/pulls/{number}/reviews`: all of it or nothing, and the refusal does not say which comment was
+/// wrong.
 pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     match call.body["event"].as_str() {

@@ -79,7 +79,8 @@ pub(crate) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::done())
 }
 
-/// The number of the conversation, and the id of the comment that the path names. Only its author may touch it.
+/// The number of the conversation, and the id of the comment that the path names. Only its author may touch
+/// it.
 fn find(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64), ApiReply> {
     let id = call.number("id")?;
     let (world, repo) = state.repo(call)?;

@@ -43,7 +43,8 @@ fn listed(state: &FakeForgeState, call: &ApiCall) -> (PageRequest, usize, Vec<Va
     (page, all.len(), shown)
 }
 
-/// `GET …/issues/comments`: those on all pull requests and issues, by `since`, `sort` created or updated, `direction`.
+/// `GET …/issues/comments`: those on all pull requests and issues, by `since`, `sort` created or updated,
+/// `direction`.
 pub(crate) fn repository_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let order = CommentListQuery::of(call, "IssueComment")?;

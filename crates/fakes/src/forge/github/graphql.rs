@@ -1,6 +1,6 @@
-//! The operations that only GraphQL has: review threads, resolving them, what a merge would be, and making a pull
-//! request a draft or ready. A query is not parsed but
-//! searched, for the operation's name and its arguments, literal or by variable.
+//! The operations that only GraphQL has: review threads, resolving them, what a merge would be, and making a
+//! pull request a draft or ready. A query is not parsed but searched, for the operation's name and its
+//! arguments, literal or by variable.
 
 mod select;
 

@@ -126,7 +126,8 @@ impl ForgeInstance {
         with(self.user_json(login), more)
     }
 
-    /// A repository that was asked for by itself (`full-repository`). `push`: may an account that asks push to it?
+    /// A repository that was asked for by itself (`full-repository`). `push`: may an account that asks push
+    /// to it?
     pub(crate) fn full_repository_json(&self, repo: &StoredRepository, push: bool) -> Value {
         // An installation's permissions are not those of an account: nothing is said of them here.
         let permissions =

@@ -1,4 +1,5 @@
-//! The permissions that each call asks for, by kind of token: the table that docs/github.md and the client are checked against, too.
+//! The permissions that each call asks for, by kind of token: the table that docs/github.md and the client
+//! are checked against, too.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -39,8 +40,8 @@ impl GitHubCallRow {
     }
 }
 
-/// The row of a call: `GET` and a path, `git` and what it does, `query` or `mutation` and the field that is asked. Of
-/// several that fit, the one that names most parts.
+/// The row of a call: `GET` and a path, `git` and what it does, `query` or `mutation` and the field that is
+/// asked. Of several that fit, the one that names most parts.
 fn row(verb: &str, path: &str) -> Option<&'static GitHubCallRow> {
     let parts: Vec<&str> = path.split('/').collect();
     let named = |row: &GitHubCallRow| {

@@ -20,8 +20,8 @@ pub(crate) fn failed(error: &FakeError) -> ApiReply {
     ApiReply::error(500, &format!("the fake forge failed: {error}"), Value::Null)
 }
 
-/// The pull request that the path names, if whoever calls opened it. Of those of others nobody changes more than the
-/// description, here, and only who may write.
+/// The pull request that the path names, if whoever calls opened it. Of those of others nobody changes more
+/// than the description, here, and only who may write.
 fn own<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
@@ -124,9 +124,9 @@ pub(crate) fn reviews(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     Ok(page.reply(world, call, pull.reviews.len(), shown))
 }
 
-/// Makes a pull request a draft, or ready, by its id at GraphQL; false: there is none that whoever calls may change.
-/// Its author may, and who may write; nobody of ours makes somebody else's a draft. An installation needs
-/// `contents: write` for it (<https://github.com/cli/cli/issues/8910>).
+/// Makes a pull request a draft, or ready, by its id at GraphQL; false: there is none that whoever calls may
+/// change. Its author may, and who may write; nobody of ours makes somebody else's a draft. An installation
+/// needs `contents: write` for it (<https://github.com/cli/cli/issues/8910>).
 pub(crate) fn set_draft(
     state: &mut FakeForgeState,
     call: &ApiCall,

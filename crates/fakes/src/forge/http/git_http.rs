@@ -1,7 +1,9 @@
-//! Git over HTTP: `git upload-pack` itself behind the two calls of the smart protocol. What git brings is in `push`.
+//! Git over HTTP: `git upload-pack` itself behind the two calls of the smart protocol. What git brings is in
+//! `push`.
 //!
-//! A fork has no folder of its own: its branches are hidden refs of the repository that it is a fork of, and any commit is
-//! served by its id. Cloud alone has an address for each fork, and serves what was pushed to a fork there alone.
+//! A fork has no folder of its own: its branches are hidden refs of the repository that it is a fork of, and
+//! any commit is served by its id. Cloud alone has an address for each fork, and serves what was pushed to a
+//! fork there alone.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -136,8 +138,8 @@ fn fork_of<'a>(state: &'a FakeForgeState, key: &str) -> Option<(&'a StoredReposi
     })
 }
 
-/// The first commit that a request wants and that is at another address alone: no branch that this one shows has it. Git
-/// itself serves any object by its id, hidden or not.
+/// The first commit that a request wants and that is at another address alone: no branch that this one shows
+/// has it. Git itself serves any object by its id, hidden or not.
 async fn not_here(served: &ServedRepository, request: &[u8]) -> std::io::Result<Option<String>> {
     for want in wants(request).into_iter().filter(|want| served.elsewhere.contains(want)) {
         let mut command = git(&served.dir);

@@ -1,5 +1,5 @@
-//! Pushes over HTTP: `git receive-pack` itself, behind a forge's rules of who may push where. What was pushed moves the
-//! pull requests of the branch, and is told as they are told of a person's push.
+//! Pushes over HTTP: `git receive-pack` itself, behind a forge's rules of who may push where. What was pushed
+//! moves the pull requests of the branch, and is told as they are told of a person's push.
 
 use std::sync::Arc;
 
@@ -116,7 +116,8 @@ fn receive(state: &mut FakeForgeState, call: &ApiCall, body: &[u8]) -> Result<Ve
     Ok(answer)
 }
 
-/// Why this may not be: the word of the report, what people read, and whether nobody of ours should have tried.
+/// Why this may not be: the word of the report, what people read, and whether nobody of ours should have
+/// tried.
 fn refusal(repo: &StoredRepository, command: &RefUpdate) -> Option<(&'static str, String, bool)> {
     let Some(branch) = command.name.strip_prefix("refs/heads/") else {
         return Some(("deny updating a hidden ref", format!("{} is no branch", command.name), true));

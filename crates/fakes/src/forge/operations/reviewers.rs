@@ -71,7 +71,8 @@ pub(crate) fn react(
     }
 }
 
-/// Posts a review by `by`, whose comments on lines are by the second name; on the head unless told otherwise. Its id.
+/// Posts a review by `by`, whose comments on lines are by the second name; on the head unless told otherwise.
+/// Its id.
 pub(crate) fn post(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

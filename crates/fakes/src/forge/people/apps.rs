@@ -73,8 +73,8 @@ impl FakeForge {
         }
     }
 
-    /// Gives out a token of this text, with these permissions alone, for the repositories of an owner. Again: it has these
-    /// from now on.
+    /// Gives out a token of this text, with these permissions alone, for the repositories of an owner. Again:
+    /// it has these from now on.
     pub fn limit_token(
         &self,
         token: &str,

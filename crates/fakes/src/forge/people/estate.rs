@@ -6,30 +6,33 @@ use crate::forge::people::{FakeRepo, run};
 use crate::forge::state::access::RepositoryAccess;
 
 impl FakeForge {
-    /// Lets the primary rate limit be this, from now on and really: what is above it in an hour of the forge's
-    /// clock is refused.
+    /// Lets the primary rate limit be this, from now on and really: what is above it in an hour of the
+    /// forge's clock is refused.
     pub fn rate_limit(&self, calls: u64) {
         let world = &mut self.shared.lock().world;
         world.limit = Some(calls);
         world.spent = (world.now().div_euclid(3600), 0);
     }
 
-    /// Closes somebody's account. Bitbucket Cloud says so where it is asked for, and takes no list of reviewers with it.
+    /// Closes somebody's account. Bitbucket Cloud says so where it is asked for, and takes no list of
+    /// reviewers with it.
     pub fn close_account(&self, login: &str) {
         let world = &mut self.shared.lock().world;
         world.account(login);
         world.closed_accounts.insert(login.to_owned());
     }
 
-    /// Lets the secondary limit on making comments and reviews be this in a minute of the forge's clock, from now
-    /// on: what is above it is refused with the time to wait. GitHub's is 80; there is none unless it is set.
+    /// Lets the secondary limit on making comments and reviews be this in a minute of the forge's clock, from
+    /// now on: what is above it is refused with the time to wait. GitHub's is 80; there is none unless it is
+    /// set.
     pub fn creation_limit(&self, a_minute: usize) {
         self.shared.lock().world.creations = Some((a_minute, Default::default()));
     }
 }
 
 impl FakeRepo {
-    /// Gives the repository another name, or another owner too; the old name redirects until somebody takes it.
+    /// Gives the repository another name, or another owner too; the old name redirects until somebody takes
+    /// it.
     pub async fn rename(&self, owner: &str, name: &str) -> Result<Self, FakeError> {
         let new = self.called(owner, name);
         let (from, to) = (self.key.clone(), new.key.clone());

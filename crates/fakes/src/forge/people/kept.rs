@@ -11,8 +11,8 @@ use crate::forge::state::issues::StoredIssue;
 use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::reports::CommitReport;
 
-/// Branches, pull requests with all that was said on them, issues, labels, statuses, check runs and what bots have
-/// still to say.
+/// Branches, pull requests with all that was said on them, issues, labels, statuses, check runs and what bots
+/// have still to say.
 #[derive(Clone, Debug)]
 pub struct FakeRepoSnapshot {
     refs: BTreeMap<String, String>,
@@ -46,8 +46,8 @@ impl FakeRepo {
         .await
     }
 
-    /// Makes it hold that again, and tells nobody. Ids, commits and the log of calls go on: what comes gets no id that
-    /// anything had.
+    /// Makes it hold that again, and tells nobody. Ids, commits and the log of calls go on: what comes gets
+    /// no id that anything had.
     ///
     /// # Errors
     /// There is no such repository, or it cannot write its branches.

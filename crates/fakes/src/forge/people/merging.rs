@@ -7,8 +7,8 @@ use crate::forge::state::CommitStatus;
 use crate::forge::state::merging::{MergeState, ReviewDecision};
 
 impl FakeRepo {
-    /// Says what a pull request's merge would be: one for each time that GraphQL is asked, the last for ever. None: as
-    /// things are.
+    /// Says what a pull request's merge would be: one for each time that GraphQL is asked, the last for ever.
+    /// None: as things are.
     pub async fn set_merge(&self, number: u64, states: &[MergeState]) -> Result<(), FakeError> {
         let states = states.iter().copied().collect();
         self.with(move |_, repo| {

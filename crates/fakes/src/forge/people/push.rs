@@ -14,7 +14,8 @@ impl FakeRepo {
         .await
     }
 
-    /// Lets a ruleset have a rule of this kind for a branch, such as `required_signatures`. Pushes are let through.
+    /// Lets a ruleset have a rule of this kind for a branch, such as `required_signatures`. Pushes are let
+    /// through.
     pub async fn rule(&self, branch: &str, kind: &str) -> Result<(), FakeError> {
         let (branch, kind) = (branch.to_owned(), kind.to_owned());
         self.with(move |_, repo| {

@@ -18,7 +18,8 @@ impl FakeRepo {
         .await
     }
 
-    /// Reviews a pull request as somebody, on this commit or on the head, with comments on its lines; the review's id.
+    /// Reviews a pull request as somebody, on this commit or on the head, with comments on its lines; the
+    /// review's id.
     pub async fn review_lines(
         &self,
         number: u64,

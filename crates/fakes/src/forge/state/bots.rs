@@ -9,8 +9,8 @@ use crate::forge::state::pulls::FakeReviewVerdict;
 pub struct FakeBot {
     /// Its account, `…[bot]`.
     pub login: String,
-    /// The author of its comments on lines, where that is another one, as Copilot's is. Asking this name for a review is
-    /// answered with success and does nothing.
+    /// The author of its comments on lines, where that is another one, as Copilot's is. Asking this name for
+    /// a review is answered with success and does nothing.
     pub alias: Option<String>,
     /// The whole text of a comment that wakes it. Nothing else in the comment.
     pub trigger: Option<String>,

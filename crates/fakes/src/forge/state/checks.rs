@@ -27,7 +27,8 @@ pub struct FakeCheckRun {
     pub creator: String,
     /// The time at which it was made, seconds since 1970.
     pub created: i64,
-    /// Has somebody asked for it again, and its App not updated it since? Its suite is shown as queued until then.
+    /// Has somebody asked for it again, and its App not updated it since? Its suite is shown as queued until
+    /// then.
     pub asked: bool,
 }
 

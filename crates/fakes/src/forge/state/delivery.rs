@@ -37,7 +37,8 @@ pub struct FakeDelivery {
 
 /// Failures of a hook, one after another, from which on a Data Center leaves it out (facts: 5).
 const MAX_FAILURES: u32 = 5;
-/// Seconds for which it is left out at first, and at most; each further failure doubles them (facts: 10 s to 10 h).
+/// Seconds for which it is left out at first, and at most; each further failure doubles them (facts: 10 s to
+/// 10 h).
 const LEFT_OUT: (i64, i64) = (10, 36_000);
 
 /// What a Data Center remembers of the deliveries of its hook.

@@ -41,7 +41,8 @@ pub(crate) struct MergeConditions {
     pub(crate) requested: Vec<String>,
     /// Those whose review is wanted, whether they have reviewed or not; at Bitbucket alone.
     pub(crate) reviewers: Vec<String>,
-    /// The results that its merge would have: one for each time that it is asked, the last for ever. Empty: as things are.
+    /// The results that its merge would have: one for each time that it is asked, the last for ever. Empty:
+    /// as things are.
     pub(crate) merge: VecDeque<MergeState>,
     pub(crate) decision: Option<ReviewDecision>,
     /// May those who may write to the repository push to a fork's branch?

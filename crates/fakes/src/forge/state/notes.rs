@@ -15,7 +15,8 @@ pub(crate) struct StoredComment {
     pub(crate) parent: Option<u64>,
     /// The number of its changes, at Data Center.
     pub(crate) version: u64,
-    /// Who resolved the thread that it began in the conversation, at Data Center. Threads on code have theirs.
+    /// Who resolved the thread that it began in the conversation, at Data Center. Threads on code have
+    /// theirs.
     pub(crate) resolved_by: Option<String>,
     pub(crate) reactions: Vec<FakeReaction>,
 }

@@ -1,4 +1,5 @@
-//! Both Bitbuckets as their callers meet them: over HTTP, with plain JSON and with git, compared with what Atlassian publishes.
+//! Both Bitbuckets as their callers meet them: over HTTP, with plain JSON and with git, compared with what
+//! Atlassian publishes.
 
 mod cloud;
 mod cloud_commits;
@@ -37,8 +38,8 @@ fn told(name: &str, contract: Option<ForgeContract>) -> Option<ForgeContract> {
     contract
 }
 
-/// Compares every exchange with what Atlassian publishes. What is refused is wrong on purpose: then only the answer's JSON
-/// counts.
+/// Compares every exchange with what Atlassian publishes. What is refused is wrong on purpose: then only the
+/// answer's JSON counts.
 struct Published(ForgeFlavour);
 
 impl ExchangeObserver for Published {
@@ -61,8 +62,8 @@ impl ExchangeObserver for Published {
     }
 }
 
-/// A forge with the repository `acme/shop` and pull request 1: `src/a.py` has 40 lines, of which line 10 is changed and
-/// line 30 is new. The caller may write.
+/// A forge with the repository `acme/shop` and pull request 1: `src/a.py` has 40 lines, of which line 10 is
+/// changed and line 30 is new. The caller may write.
 pub(super) struct Site {
     pub(super) forge: FakeForge,
     pub(super) shop: FakeRepo,

@@ -195,7 +195,8 @@ async fn a_writer_keeps_what_it_is_shown_or_loses_it() {
     }
 }
 
-/// One script: the first auditor dies, the second says nothing that counts, the third does its work; fixers have another.
+/// One script: the first auditor dies, the second says nothing that counts, the third does its work; fixers
+/// have another.
 #[tokio::test]
 async fn who_is_asked_and_how_often_decides_what_is_said() {
     let script = r#"

@@ -1,5 +1,6 @@
-//! Webhooks as a Data Center sends them: the fields that are read. Repositories are known by their number, which lasts
-//! through renames. <https://confluence.atlassian.com/bitbucketserver/event-payload-938025882.html>
+//! Webhooks as a Data Center sends them: the fields that are read. Repositories are known by their number,
+//! which lasts through renames.
+//! <https://confluence.atlassian.com/bitbucketserver/event-payload-938025882.html>
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;

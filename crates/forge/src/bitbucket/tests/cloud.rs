@@ -450,7 +450,8 @@ async fn open_pull_requests_are_listed_with_drafts_and_as_many_calls_as_there_ar
     let more = page(&json!([]), Some("/base/more"));
     let server = Server::new([more, listed(), listed(), commit(BASE), newest(HEAD), listed()]).await;
     let (cloud, mut list) = (cloud(&server), CachedListing::default());
-    // Without a call for the second page; without those for both hashes; with them; and with both hashes known.
+    // Without a call for the second page; without those for both hashes; with them; and with both hashes
+    // known.
     let rounds = [(1, 0, false, 0), (2, 1, false, 0), (3, 0, true, 1), (1, 0, true, 1)];
     for (mut calls, left, is_complete, many) in rounds {
         cloud.open_pulls("acme/demo", &mut list, &mut calls).await.unwrap();

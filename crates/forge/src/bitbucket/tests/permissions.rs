@@ -1,4 +1,5 @@
-//! The tables of what each call asks for: their sources, the pages that show them, and the names that errors have.
+//! The tables of what each call asks for: their sources, the pages that show them, and the names that errors
+//! have.
 
 use std::collections::{BTreeSet, HashMap};
 

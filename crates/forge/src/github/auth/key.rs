@@ -1,4 +1,5 @@
-//! A GitHub App's private key, and the short-lived login that it signs (a JSON Web Token, RFC 7519, with RS256).
+//! A GitHub App's private key, and the short-lived login that it signs (a JSON Web Token, RFC 7519, with
+//! RS256).
 
 use std::fmt;
 use std::sync::Arc;
@@ -38,8 +39,8 @@ pub enum AppKeyError {
 }
 
 impl AppKey {
-    /// Reads the file that GitHub gives out (PKCS #1), or one in PKCS #8. `\n` written as two characters counts as a
-    /// line end, for variables that cannot hold one.
+    /// Reads the file that GitHub gives out (PKCS #1), or one in PKCS #8. `\n` written as two characters
+    /// counts as a line end, for variables that cannot hold one.
     ///
     /// # Errors
     /// [`AppKeyError`]

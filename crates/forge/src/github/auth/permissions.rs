@@ -33,12 +33,13 @@ pub const fn permissions(of: LoopKind) -> &'static [AppPermission] {
     }
 }
 
-/// What pushes a branch, and no more of what the loops that push need: all else they do as reviews do. A push can
-/// change no workflow without a permission of its own.
+/// What pushes a branch, and no more of what the loops that push need: all else they do as reviews do. A push
+/// can change no workflow without a permission of its own.
 pub(super) const PUSHING: &[AppPermission] = &[("contents", "write"), ("metadata", "read")];
 
-/// The permissions that make a pull request a draft or ready, and a thread resolved or open: with less GitHub refuses that to an
-/// installation (<https://github.com/cli/cli/issues/8910>, <https://github.com/github/gh-aw/issues/35726>).
+/// The permissions that make a pull request a draft or ready, and a thread resolved or open: with less GitHub
+/// refuses that to an installation (<https://github.com/cli/cli/issues/8910>,
+/// <https://github.com/github/gh-aw/issues/35726>).
 pub(super) const CHANGING: &[AppPermission] =
     &[("contents", "write"), ("metadata", "read"), ("pull_requests", "write")];
 
@@ -49,8 +50,8 @@ pub(super) const EXTRA: &[(ExtraWrite, &[AppPermission])] = &[
     (ExtraWrite::Statuses, &[("statuses", "write")]),
 ];
 
-/// Permissions that are asked for where they are granted: `pull_requests` is enough for comments, and what `checks` and
-/// `statuses` are for is in [`EXTRA`].
+/// Permissions that are asked for where they are granted: `pull_requests` is enough for comments, and what
+/// `checks` and `statuses` are for is in [`EXTRA`].
 const OPTIONAL: [&str; 3] = ["checks", "issues", "statuses"];
 
 /// Is it among what an installation grants?
@@ -58,7 +59,8 @@ pub(super) fn is_granted((name, level): &(&str, &str), granted: &HashMap<String,
     granted.get(*name).is_some_and(|has| has == "write" || has == level)
 }
 
-/// Those of these permissions that an installation grants. Nothing is known of an installation that names none.
+/// Those of these permissions that an installation grants. Nothing is known of an installation that names
+/// none.
 ///
 /// # Errors
 /// The first that is missing and cannot be done without.

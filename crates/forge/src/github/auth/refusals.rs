@@ -1,5 +1,5 @@
-//! The effects that a review goes on without and that the forge refuses to our login, by repository; and when they are tried
-//! again.
+//! The effects that a review goes on without and that the forge refuses to our login, by repository; and when
+//! they are tried again.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! What changes the pull request itself: who is asked to review, its description, that it is ready, and that it holds
-//! what is new in its base.
+//! What changes the pull request itself: who is asked to review, its description, that it is ready, and that
+//! it holds what is new in its base.
 
 use reqwest::Method;
 use serde_json::json;
@@ -53,7 +53,8 @@ impl GitHubClient {
         if now != normal(read) {
             return Ok(EffectOutcome::Superseded);
         }
-        // A loop of ours that opened it knows it by its marker. In anybody else's text a marker means nothing.
+        // A loop of ours that opened it knows it by its marker. In anybody else's text a marker means
+        // nothing.
         let is_ours = pull.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
         let new = match marker.filter(|_| is_ours) {
             Some(marker) => with_marker(body, &marker),

@@ -49,8 +49,8 @@ fn is_open(thread: &ReviewThread) -> bool {
     thread.thread.as_ref().is_none_or(|known| known.state == ThreadState::Open)
 }
 
-/// The page of an open thread in which a review of ours shows the finding, at its lines. The same words may stand in a
-/// file twice: elsewhere it is another one.
+/// The page of an open thread in which a review of ours shows the finding, at its lines. The same words may
+/// stand in a file twice: elsewhere it is another one.
 fn shown<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
     let LineDraft { place, topic, .. } = finding;
     let is_here = |first: &&LineComment| {
@@ -89,8 +89,8 @@ impl GitHubClient {
         if new.is_empty() {
             return Err(refused);
         }
-        // One bad place loses the review, and GitHub does not say which: each finding goes by itself, and the review
-        // tells of those that are refused. Who is stopped in between finds what is there already.
+        // One bad place loses the review, and GitHub does not say which: each finding goes by itself, and the
+        // review tells of those that are refused. Who is stopped in between finds what is there already.
         let mut bad = Vec::new();
         for finding in new {
             match self.create_line(&what, &draft.mark.commit, of_draft(finding)).await {

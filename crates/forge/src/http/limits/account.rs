@@ -1,5 +1,5 @@
-//! The limits of one payer as far as they are known: pure, instants are arguments. Each process has one for itself, and all
-//! processes have one in common, as text.
+//! The limits of one payer as far as they are known: pure, instants are arguments. Each process has one for
+//! itself, and all processes have one in common, as text.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -55,8 +55,8 @@ pub(super) struct PayerLimits {
 }
 
 impl PayerLimits {
-    /// The wait of a call, if it is not to be sent now. One that creates something (then there are `creations`) is
-    /// counted if it is.
+    /// The wait of a call, if it is not to be sent now. One that creates something (then there are
+    /// `creations`) is counted if it is.
     pub(super) fn admit(
         &mut self,
         resource: RateResource,

@@ -192,7 +192,8 @@ async fn no_more_calls_are_under_way_than_there_are_places() {
     assert!(matches!(next.await, Err(ForgeError::RateLimited { .. })));
 }
 
-/// Two processes with one login, what they keep in common by a clock that is an hour ahead of theirs, and both clocks.
+/// Two processes with one login, what they keep in common by a clock that is an hour ahead of theirs, and
+/// both clocks.
 fn two() -> (RateLimits, RateLimits, FakeSharedState, [Hand; 2]) {
     let (ours, theirs) = (Hand::at(NOW), Hand::at(NOW + TimeSpan::minutes(60)));
     let common = FakeSharedState::new(Arc::new(theirs.clone()));

@@ -45,13 +45,13 @@ async fn a_first_review_takes_a_call_for_each_finding_and_a_few_more() {
         let rest = calls(&site);
         set_status(&site, &open).await;
         let status = calls(&site) - rest;
-        // Cloud: the pull request and both hashes, ourselves, the comments. Data Center: the pull request, the version and
-        // ourselves, what was done.
+        // Cloud: the pull request and both hashes, ourselves, the comments. Data Center: the pull request,
+        // the version and ourselves, what was done.
         assert_eq!(read, if site.is_cloud() { 5 } else { 4 });
         // Data Center wants to be told the kind of each line, which its own diff says.
         assert_eq!(placed, if site.is_cloud() { 30 } else { 31 });
-        // The old report goes, the new one comes with its notes, and the build status. Data Center: before, the build statuses of
-        // other pull requests with this commit.
+        // The old report goes, the new one comes with its notes, and the build status. Data Center: before,
+        // the build statuses of other pull requests with this commit.
         assert_eq!(status, if site.is_cloud() { 4 } else { 5 });
         assert_eq!(calls(&site) - before, if site.is_cloud() { 40 } else { 41 });
         let view = site.shop.pull(number).await.unwrap();

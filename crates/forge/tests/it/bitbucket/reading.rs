@@ -217,8 +217,8 @@ async fn a_status_is_a_check_of_its_commit_with_a_report_beside_it() {
     }
 }
 
-/// Two pull requests with one head, the second onto a branch of its own, and their results in turn: the report of the head has
-/// the worst of both, whichever came last.
+/// Two pull requests with one head, the second onto a branch of its own, and their results in turn: the
+/// report of the head has the worst of both, whichever came last.
 #[tokio::test]
 async fn a_report_at_a_data_center_is_as_bad_as_the_worst_pull_request_of_its_commit() {
     use CheckConclusion::{Failure, Neutral, Success};

@@ -1,5 +1,5 @@
-//! A reviewer who has left a workspace of Bitbucket Cloud: the pull request can be changed all the same, and every other
-//! reviewer stays.
+//! A reviewer who has left a workspace of Bitbucket Cloud: the pull request can be changed all the same, and
+//! every other reviewer stays.
 
 use truing_core::id::PrId;
 use truing_core::port::ForgeError;

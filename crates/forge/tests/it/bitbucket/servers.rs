@@ -1,4 +1,5 @@
-//! What each Bitbucket tells beyond one pull request: repositories, open pull requests, comments, and what people may do.
+//! What each Bitbucket tells beyond one pull request: repositories, open pull requests, comments, and what
+//! people may do.
 
 use truing_core::effect::Effect;
 use truing_core::id::{AccountId, PrId, UnixMillis};
@@ -174,7 +175,8 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     // Nobody whose comment has our marker, too, is us.
     let other = with_access_token(&site.forge, Some(site.forge.account_id("ada")), &["acme"]);
     assert_eq!(open_of(&other).comments(&[]).await.unwrap(), []);
-    // One that is not the token's is seen by the first comment, which does not stay, and nothing more is written.
+    // One that is not the token's is seen by the first comment, which does not stay, and nothing more is
+    // written.
     let client = open_of(&other);
     let effect = |id: &str| Effect::Findings { commit: head.clone(), comments: vec![finding(id, 2)] };
     let refused = client.make(&effect("b")).await.unwrap_err().to_string();

@@ -1,4 +1,5 @@
-//! Our verdict on a pull request of somebody else: it is given with a review, taken back by a later one, and never approves.
+//! Our verdict on a pull request of somebody else: it is given with a review, taken back by a later one, and
+//! never approves.
 
 use truing_core::port::ReviewEvent;
 use truing_fakes::forge::{FakeReviewVerdict, ForgeFaultKind};

@@ -6,7 +6,8 @@ use truing_fakes::forge::ForgeFlavour;
 /// As often as a call that may be repeated is sent.
 const SENT: u32 = 3;
 
-/// Method, beginning or whole of the path, and how often it is sent. A forge that cannot make it has no call for it.
+/// Method, beginning or whole of the path, and how often it is sent. A forge that cannot make it has no call
+/// for it.
 pub(super) fn call(flavour: ForgeFlavour, kind: EffectKind) -> (&'static str, String, u32) {
     match flavour {
         ForgeFlavour::GitHub => github(kind),
@@ -80,8 +81,8 @@ fn github(kind: EffectKind) -> (&'static str, String, u32) {
     }
 }
 
-/// What both Bitbuckets make alike below the address of pull requests; and resolving, reopening, asking for a review, a
-/// status and a push, which they do not.
+/// What both Bitbuckets make alike below the address of pull requests; and resolving, reopening, asking for a
+/// review, a status and a push, which they do not.
 fn bitbucket(
     kind: EffectKind,
     pulls: &str,

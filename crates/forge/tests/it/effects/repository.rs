@@ -1,4 +1,5 @@
-//! The kinds of effects on a repository: what is there before each, the call that makes it, and what is there after.
+//! The kinds of effects on a repository: what is there before each, the call that makes it, and what is there
+//! after.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "the other kinds are effects on one pull request")]
 
@@ -35,12 +36,14 @@ async fn issue(open: &RepositoryClient) -> OwnIssue {
     *issue
 }
 
-/// The number of a conversation on the repository: of an issue of ours, or, where there are none, of that pull request.
+/// The number of a conversation on the repository: of an issue of ours, or, where there are none, of that
+/// pull request.
 async fn conversation(site: &Site, open: &RepositoryClient, somebodys: u64) -> u64 {
     if site.row().issues { issue(open).await.number } else { somebodys }
 }
 
-/// One of this kind, and the number of what it changes; `somebodys`: the number of a pull request that is not ours.
+/// One of this kind, and the number of what it changes; `somebodys`: the number of a pull request that is not
+/// ours.
 pub(super) async fn effect(
     kind: EffectKind,
     site: &Site,

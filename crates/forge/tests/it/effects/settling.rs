@@ -1,4 +1,5 @@
-//! The time that an effect is waited for: clocks that were ahead, answers that were lost, another text on one topic, limits.
+//! The time that an effect is waited for: clocks that were ahead, answers that were lost, another text on one
+//! topic, limits.
 
 use truing_core::effect::{Effect, EffectKind, IntentPart};
 use truing_core::id::{TimeSpan, UnixMillis};

@@ -1,5 +1,5 @@
-//! The gate that is asked right before each write: behind a shut one nothing is written, whichever call is made; and one
-//! that shuts between two writes of one call lets no second one pass.
+//! The gate that is asked right before each write: behind a shut one nothing is written, whichever call is
+//! made; and one that shuts between two writes of one call lets no second one pass.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

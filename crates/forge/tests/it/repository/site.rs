@@ -39,8 +39,8 @@ static CLOUD: LazyLock<Option<ForgeContract>> = LazyLock::new(|| ForgeContract::
 static DATA_CENTER: LazyLock<Option<ForgeContract>> =
     LazyLock::new(|| ForgeContract::bitbucket_data_center().unwrap());
 
-/// Compares every exchange with what is published of this kind of forge. Both Bitbuckets' documents are not part of the
-/// checkout: without them nothing is compared there.
+/// Compares every exchange with what is published of this kind of forge. Both Bitbuckets' documents are not
+/// part of the checkout: without them nothing is compared there.
 struct Published(ForgeFlavour);
 
 impl ExchangeObserver for Published {
@@ -54,8 +54,8 @@ impl ExchangeObserver for Published {
         let Some(contract) = contract else { return Vec::new() };
         let found =
             contract.check(&truing_contract::WireExchange { method, target, request, answer }).into_iter();
-        // What a Bitbucket refuses in a body or a status that is not described is right as it is: of those, only what we send
-        // counts.
+        // What a Bitbucket refuses in a body or a status that is not described is right as it is: of those,
+        // only what we send counts.
         let is_refused = answer.is_some_and(|(status, _)| status >= 300) && self.0 != ForgeFlavour::GitHub;
         let counts = |violation: &truing_contract::ContractViolation| {
             !is_refused || matches!(violation.part, truing_contract::ExchangePart::Request)
@@ -154,7 +154,8 @@ impl Site {
         site
     }
 
-    /// The same with a pull request of `author` that adds 40 lines in `a.txt`, as `feature`, and our side of it.
+    /// The same with a pull request of `author` that adds 40 lines in `a.txt`, as `feature`, and our side of
+    /// it.
     pub(crate) async fn with_pull() -> (Self, u64, RepositoryClient) {
         Self::with_pull_at(ForgeFlavour::GitHub).await
     }

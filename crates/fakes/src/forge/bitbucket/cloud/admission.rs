@@ -17,8 +17,8 @@ use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 /// The users that git has with a token: an access token's and an API token's.
 const GIT_USERS: &[&str] = &["x-token-auth", "x-bitbucket-api-token-auth"];
 
-/// The account of a request: an access token alone, or an API token with its account's e-mail address. App passwords, which
-/// went with a user's name, are refused (facts: gone since July 2026).
+/// The account of a request: an access token alone, or an API token with its account's e-mail address. App
+/// passwords, which went with a user's name, are refused (facts: gone since July 2026).
 pub(super) fn bearer(
     world: &mut ForgeInstance,
     headers: &HeaderMap,

@@ -101,7 +101,8 @@ fn place(body: &Value) -> Result<Option<InlinePlace>, ApiReply> {
     }))
 }
 
-/// `POST …/comments`: in the conversation, on a file, on lines, or an answer. A line outside the diff is taken.
+/// `POST …/comments`: in the conversation, on a file, on lines, or an answer. A line outside the diff is
+/// taken.
 pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     let text = text(call)?;

@@ -152,7 +152,8 @@ fn wrong(annotation: &Value) -> Option<&'static str> {
     (!severities.contains(&text("severity"))).then_some("The annotation's severity is not a known one")
 }
 
-/// `POST …/reports/{key}/annotations`, a list: those with the `external_id` of one that is there take its place.
+/// `POST …/reports/{key}/annotations`, a list: those with the `external_id` of one that is there take its
+/// place.
 pub(super) fn annotate(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let (sha, key) = (commit(repo, call)?, call.param("key"));

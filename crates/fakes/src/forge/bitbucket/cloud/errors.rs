@@ -13,7 +13,8 @@ pub(super) fn refused(status: u16, message: &str) -> ApiReply {
     ApiReply::json(status, json!({"type": "error", "error": {"message": message}}))
 }
 
-/// 403: the token's scopes are not enough. <https://github.com/backstage/backstage/issues/22383> has such an answer.
+/// 403: the token's scopes are not enough. <https://github.com/backstage/backstage/issues/22383> has such an
+/// answer.
 pub(super) fn lacks_scope(required: &[&str], granted: &[String]) -> ApiReply {
     let error = json!({
         "message": "Your credentials lack one or more required privilege scopes.",

@@ -115,7 +115,8 @@ pub(super) fn permissions(state: &mut FakeForgeState, call: &ApiCall) -> CallRes
     page::reply(world, call, shown, page::MOST)
 }
 
-/// `GET …/branch-restrictions`, by `pattern` and `kind`: for administrators. The default branch is always restricted.
+/// `GET …/branch-restrictions`, by `pattern` and `kind`: for administrators. The default branch is always
+/// restricted.
 pub(super) fn restrictions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = administered(state, call)?;
     let own = json::api(world, repo);

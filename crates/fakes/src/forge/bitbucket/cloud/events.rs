@@ -13,7 +13,8 @@ use crate::repo::FakeGitError;
 /// Largest delivery that is sent, in bytes (facts: above 256 KB nothing is).
 const MAX_DELIVERY: usize = 256 * 1024;
 
-/// The delivery of an event; none if what it is about is not there, if it is too large, or if Cloud has no such event.
+/// The delivery of an event; none if what it is about is not there, if it is too large, or if Cloud has no
+/// such event.
 pub(crate) fn delivery(
     world: &ForgeInstance,
     repo: &mut StoredRepository,

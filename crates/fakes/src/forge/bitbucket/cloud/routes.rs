@@ -108,7 +108,8 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     finished,
 };
 
-/// Cloud's headers: of its limit it tells no remaining calls and no end, and nothing at all to logins by `Basic`.
+/// Cloud's headers: of its limit it tells no remaining calls and no end, and nothing at all to logins by
+/// `Basic`.
 fn finished(world: &mut ForgeInstance, reply: ApiReply, asked: &HeaderContext<'_>) -> ApiReply {
     let now = world.now();
     let mut general = vec![

@@ -1,4 +1,5 @@
-//! Who calls, and the repository and pull request that a call names, if they may see it. Whoever may not gets 401.
+//! Who calls, and the repository and pull request that a call names, if they may see it. Whoever may not gets
+//! 401.
 
 use axum::http::{HeaderMap, header};
 use base64::Engine;

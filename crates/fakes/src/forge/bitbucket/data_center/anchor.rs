@@ -22,11 +22,11 @@ pub(super) fn word(kind: HunkLineKind) -> &'static str {
     }
 }
 
-/// The place that an anchor names, where it is, and the hunk there. Names that this version does not know are passed over,
-/// without a word.
+/// The place that an anchor names, where it is, and the hunk there. Names that this version does not know are
+/// passed over, without a word.
 ///
-/// It is stricter than a real server about lines without a change, and about the former path of a renamed file: lines that the
-/// diff does not show, and a path that is missing, are refused.
+/// It is stricter than a real server about lines without a change, and about the former path of a renamed
+/// file: lines that the diff does not show, and a path that is missing, are refused.
 pub(super) fn read(
     repo: &mut StoredRepository,
     number: u64,

@@ -102,7 +102,8 @@ fn text(body: &Value) -> Result<&str, ApiReply> {
     }
 }
 
-/// `POST …/comments`: in the conversation, at an anchor, or an answer. Fields that are not known are passed over.
+/// `POST …/comments`: in the conversation, at an anchor, or an answer. Fields that are not known are passed
+/// over.
 pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     let text = text(&call.body)?;

@@ -15,7 +15,8 @@ use crate::forge::state::{CommitStatus, FakeForgeState, StoredRepository};
 const MAX_NAME: usize = 255;
 const MAX_URL: usize = 450;
 const MAX_PARENT: usize = 1_024;
-/// Longest title, details, and message of an annotation, in characters; fields of a report; annotations of a report (facts).
+/// Longest title, details, and message of an annotation, in characters; fields of a report; annotations of a
+/// report (facts).
 const MAX_TITLE: usize = 450;
 const MAX_DETAILS: usize = 2_000;
 const MAX_MESSAGE: usize = 2_000;
@@ -47,7 +48,8 @@ pub(super) fn build(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, json::build(found.ok_or_else(missing)?)))
 }
 
-/// `GET /rest/build-status/latest/commits/{sha}`: of all keys, newest first, in every repository that has the commit.
+/// `GET /rest/build-status/latest/commits/{sha}`: of all keys, newest first, in every repository that has the
+/// commit.
 pub(super) fn builds(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let seen = state.repos.values().filter(|repo| may_read(repo, &call.login));
     let of = seen.flat_map(|repo| &repo.statuses).filter(|status| status.sha == call.param("sha"));

@@ -15,8 +15,8 @@ pub(super) fn whole(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     shown(state, call, |diff| Ok(diff.files().map(|file| section(file, file.path())).collect()))
 }
 
-/// `GET …/diff/{path}`: of one file. A file that the pull request leaves alone has no diffs. One that was renamed is found by
-/// both its paths alone.
+/// `GET …/diff/{path}`: of one file. A file that the pull request leaves alone has no diffs. One that was
+/// renamed is found by both its paths alone.
 pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let path = call.param("path");
     let source = call.asked("srcPath").unwrap_or(path);

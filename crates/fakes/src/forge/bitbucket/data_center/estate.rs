@@ -32,7 +32,8 @@ fn holds(repo: &StoredRepository, login: &str, permission: &str) -> Option<bool>
     }
 }
 
-/// `GET /rest/api/latest/users`, by `filter` and `permission.1`, `.2`, … with `projectKey` and `repositorySlug` of each.
+/// `GET /rest/api/latest/users`, by `filter` and `permission.1`, `.2`, … with `projectKey` and
+/// `repositorySlug` of each.
 pub(super) fn users(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let FakeForgeState { world, repos, moved: _ } = state;
     let filter = call.asked("filter").unwrap_or_default().to_lowercase();
@@ -92,8 +93,8 @@ pub(super) fn default_branch(state: &mut FakeForgeState, call: &ApiCall) -> Call
     Ok(ApiReply::json(200, json!({"id": format!("refs/heads/{name}"), "displayId": name, "type": "BRANCH"})))
 }
 
-/// `GET /rest/branch-permissions/latest/…/restrictions`, by `matcherId` and `type`: for administrators. The default branch is
-/// always restricted.
+/// `GET /rest/branch-permissions/latest/…/restrictions`, by `matcherId` and `type`: for administrators. The
+/// default branch is always restricted.
 pub(super) fn restrictions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = administered(state, call)?;
     let protected = std::iter::once(repo.default_branch.as_str())

@@ -17,7 +17,8 @@ use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 /// Longest description, in characters.
 const MAX_DESCRIPTION: usize = 32_768;
 
-/// `GET …/pull-requests`: by `state` (OPEN unless told), by the branch `at` in its `direction` (INCOMING unless told).
+/// `GET …/pull-requests`: by `state` (OPEN unless told), by the branch `at` in its `direction` (INCOMING
+/// unless told).
 pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let wanted = call.asked("state").unwrap_or("OPEN").to_ascii_uppercase();
@@ -122,7 +123,8 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     shown(world, repo, number, 201)
 }
 
-/// `PUT …/pull-requests/{number}`: description and reviewers that are left out are emptied; title and draft stay.
+/// `PUT …/pull-requests/{number}`: description and reviewers that are left out are emptied; title and draft
+/// stay.
 pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     is_current(world, repo, number, call)?;
@@ -227,7 +229,8 @@ pub(super) fn add(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     participant(world, repo, number, &who)
 }
 
-/// `PUT …/pull-requests/{number}/participants/{slug}`: one's own verdict, on the head alone. Nobody of ours approves.
+/// `PUT …/pull-requests/{number}/participants/{slug}`: one's own verdict, on the head alone. Nobody of ours
+/// approves.
 pub(super) fn judge(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     if json::slug(&call.login) != call.param("slug") {

@@ -1,5 +1,5 @@
-//! Cuts an answer down to what its query selects, as every GraphQL server does: whoever reads a field that was not
-//! asked for must not find it.
+//! Cuts an answer down to what its query selects, as every GraphQL server does: whoever reads a field that
+//! was not asked for must not find it.
 
 use serde_json::Value;
 

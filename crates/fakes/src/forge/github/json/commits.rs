@@ -38,8 +38,8 @@ impl ForgeInstance {
         })
     }
 
-    /// The account with an address: `LOGIN@…`, or `ID+LOGIN@…` as GitHub gives out; null if there is none, as of
-    /// somebody whose name has a space.
+    /// The account with an address: `LOGIN@…`, or `ID+LOGIN@…` as GitHub gives out; null if there is none, as
+    /// of somebody whose name has a space.
     fn account_of(&self, who: &FakeCommitIdentity) -> Value {
         let login = who.email.split('@').next().unwrap_or_default();
         let login = login.split_once('+').map_or(login, |(_, login)| login);
