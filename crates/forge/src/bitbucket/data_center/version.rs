@@ -99,8 +99,8 @@ fn decoded(value: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.into_owned())
 }
 
-/// The slug that a server makes of a name: in small letters, with `_` for every sign that an address does not
-/// take.
+/// Returns the slug that a server derives from a name: lower case, with `_` for every character that an
+/// address cannot contain.
 fn slug_of(name: &str) -> String {
     let keeps = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.');
     name.to_lowercase().chars().map(|letter| if keeps(letter) { letter } else { '_' }).collect()
