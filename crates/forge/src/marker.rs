@@ -377,7 +377,7 @@ pub enum KeyFileError {
     Io {
         /// Path of the key file.
         path: PathBuf,
-        /// Operation that failed.
+        /// Operation on the file that failed.
         doing: &'static str,
         /// Error of the file system.
         cause: std::io::Error,

@@ -155,7 +155,7 @@ pub struct NewBitbucketComment<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PullRequestEdit<'a> {
     pub(super) title: Option<&'a str>,
-    /// New description, complete.
+    /// New description of the pull request, complete.
     pub(super) text: Option<&'a str>,
     pub(super) draft: Option<bool>,
 }
@@ -319,7 +319,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         status: &DesiredStatus,
     ) -> Result<(), ForgeError>;
 
-    /// Returns true if the commit has this build status of ours. The status is set after the report.
+    /// Removes the body from the call.
     async fn has_status(
         &self,
         what: &str,

@@ -42,7 +42,7 @@ pub enum BitbucketError {
     Url {
         /// Name of the forge in the configuration.
         name: String,
-        /// Address without credentials.
+        /// Address of the server, without credentials.
         url: Url,
     },
     /// The HTTP client could not be built.

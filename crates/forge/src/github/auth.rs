@@ -69,7 +69,7 @@ pub(super) enum TokenScope<'a> {
     Changing(&'a str, &'a str),
     /// The list of an installation's repositories.
     Installation(u64),
-    /// The App itself.
+    /// The App itself, not an installation.
     App,
 }
 

@@ -229,7 +229,7 @@ impl GitHubClient {
         })
     }
 
-    /// Lists our comments.
+    /// Lists our comments on the pull request.
     pub(super) async fn list_observed(
         &self,
         known: &[(CommentSubject, CommentId)],

@@ -100,7 +100,8 @@ impl GitHubClient {
         Ok(RepositoryDetails { name, default_branch, writable, is_fork: body.fork })
     }
 
-    /// Returns true if we may push. `told` is the repository's own statement about the requesting account.
+    /// Returns true if we may push. The argument is the repository's own statement about the requesting
+    /// account.
     async fn may_push(&self, told: Option<bool>) -> Result<Option<bool>, ForgeError> {
         if self.github.app().is_none() {
             // A repository's statement is about an account; for the token of an installation it has none.

@@ -43,7 +43,7 @@ impl GitHub {
         answer
     }
 
-    /// Sends a call from `self` by value, for a list that is kept between calls.
+    /// Sends a call that is passed by value, for a list that is kept between calls.
     pub(super) async fn send_owned(
         &self,
         scope: TokenScope<'_>,

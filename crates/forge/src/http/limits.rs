@@ -39,7 +39,7 @@ const KEEP: TimeSpan = TimeSpan::minutes(120);
 pub(crate) enum QuotaPayer {
     /// The token of the login.
     Token,
-    /// The App itself.
+    /// The App itself, not an installation.
     App,
     /// An installation of the App.
     Installation(u64),

@@ -60,14 +60,14 @@ fn caller(call: &ApiCall) -> Result<u64, ApiReply> {
     }
 }
 
-/// `GET /app`.
+/// Handles the call `GET /app`.
 pub(crate) fn app(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (id, world) = (caller(call)?, &state.world);
     let app = world.apps.registered.get(&id).ok_or_else(ApiReply::not_found)?;
     Ok(ApiReply::json(200, world.one_app_json(id, app)))
 }
 
-/// `GET /app/installations`.
+/// Handles the call `GET /app/installations`.
 pub(crate) fn installations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (app, world) = (caller(call)?, &state.world);
     let all: Vec<_> = world.apps.installations.iter().filter(|(_, one)| one.app == app).collect();
@@ -168,7 +168,7 @@ fn token_text(app: u64, count: u64) -> String {
     format!("ghs_{app}_{}", words.join("."))
 }
 
-/// `GET /users/{login}`.
+/// Handles the call `GET /users/{login}`.
 pub(crate) fn account(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let login = call.param("login");
     if !state.world.accounts.contains_key(login) {

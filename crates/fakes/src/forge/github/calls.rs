@@ -24,12 +24,12 @@ pub(crate) const TOO_LONG: &str = "Body is too long (maximum is 65536 characters
 
 // ------------------------------------------------------------------------------------------------ reading
 
-/// `GET /user`.
+/// Handles the call `GET /user`.
 pub(crate) fn user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, state.world.viewer_json(&call.login)))
 }
 
-/// `GET /repos/{owner}/{repo}`.
+/// Handles the call `GET /repos/{owner}/{repo}`.
 pub(crate) fn repository(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     Ok(ApiReply::json(200, world.full_repository_json(repo, call.is_pusher(repo))))
@@ -68,7 +68,7 @@ pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(page.reply(world, call, numbers.len(), shown))
 }
 
-/// `GET /repos/{owner}/{repo}/pulls/{number}`.
+/// Handles the call `GET /repos/{owner}/{repo}/pulls/{number}`.
 pub(crate) fn pull(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     let head = repo.pulls.get_mut(&number).map(StoredPull::read_head).unwrap_or_default();
@@ -301,7 +301,7 @@ fn refused(errors: Vec<String>) -> ApiReply {
 
 // ----------------------------------------------------------------------------------- comments, statuses
 
-/// `PATCH …/pulls/comments/{id}`.
+/// Handles the call `PATCH …/pulls/comments/{id}`.
 pub(crate) fn update_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (number, id) = find(state, call)?;
     let (world, repo) = state.repo(call)?;
@@ -317,7 +317,7 @@ pub(crate) fn update_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     Ok(reply)
 }
 
-/// `GET …/pulls/comments/{id}`.
+/// Handles the call `GET …/pulls/comments/{id}`.
 pub(crate) fn inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.number("id")?;
     let (world, repo) = state.repo(call)?;
@@ -355,7 +355,7 @@ fn find(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64), ApiRep
     }
 }
 
-/// `POST …/statuses/{sha}`.
+/// Handles the call `POST …/statuses/{sha}`.
 pub(crate) fn create_status(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let sha = call.param("sha");

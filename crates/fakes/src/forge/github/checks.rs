@@ -15,7 +15,7 @@ pub const MAX_TEXT: usize = 65_535;
 const CONCLUSIONS: &[&str] =
     &["action_required", "cancelled", "failure", "neutral", "skipped", "success", "timed_out"];
 
-/// `POST …/check-runs`.
+/// Handles the call `POST …/check-runs`.
 pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = of_an_app(state, call)?;
     let text = |field: &str| call.body[field].as_str().map(str::to_owned);
@@ -42,7 +42,7 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(reply)
 }
 
-/// `PATCH …/check-runs/{id}`.
+/// Handles the call `PATCH …/check-runs/{id}`.
 pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.number("id")?;
     let (world, repo) = of_an_app(state, call)?;

@@ -33,7 +33,7 @@ pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(page.reply(world, call, ids.len(), shown))
 }
 
-/// `POST …/issues/{number}/comments`.
+/// Handles the call `POST …/issues/{number}/comments`.
 pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.conversation(call)?;
     let body = text(call)?;
@@ -57,7 +57,7 @@ fn text(call: &ApiCall) -> Result<&str, ApiReply> {
     })
 }
 
-/// `PATCH …/issues/comments/{id}`.
+/// Handles the call `PATCH …/issues/comments/{id}`.
 pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (number, id) = find(state, call)?;
     let (world, repo) = state.repo(call)?;
@@ -70,7 +70,7 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, world.summary_json(repo, number, &comment)))
 }
 
-/// `DELETE …/issues/comments/{id}`.
+/// Handles the call `DELETE …/issues/comments/{id}`.
 pub(crate) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (number, id) = find(state, call)?;
     let (_, repo) = state.repo(call)?;

@@ -15,7 +15,7 @@ pub(crate) fn repository_by_id(state: &mut FakeForgeState, call: &ApiCall) -> Ca
     Ok(ApiReply::json(200, state.world.full_repository_json(repo, call.is_pusher(repo))))
 }
 
-/// `GET /user/repos`.
+/// Handles the call `GET /user/repos`.
 pub(crate) fn user_repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (page, total, shown) = listed(state, call);
     Ok(page.reply(&state.world, call, total, shown))
@@ -128,7 +128,7 @@ impl CommentListQuery {
     }
 }
 
-/// `GET …/issues/comments/{id}`.
+/// Handles the call `GET …/issues/comments/{id}`.
 pub(crate) fn summary_comment(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.number("id")?;
     let (world, repo) = state.repo(call)?;
@@ -140,7 +140,7 @@ pub(crate) fn summary_comment(state: &mut FakeForgeState, call: &ApiCall) -> Cal
     Ok(ApiReply::json(200, world.summary_json(repo, number, comment)))
 }
 
-/// `GET …/collaborators/{login}/permission`.
+/// Handles the call `GET …/collaborators/{login}/permission`.
 pub(crate) fn permission(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let login = call.param("login");
@@ -162,7 +162,7 @@ pub(crate) fn permission(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
     Ok(ApiReply::json(200, json!({"permission": word, "role_name": role, "user": user})))
 }
 
-/// `GET …/branches/{branch}`.
+/// Handles the call `GET …/branches/{branch}`.
 pub(crate) fn branch(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let name = call.param("branch");
@@ -184,7 +184,7 @@ pub(crate) fn branch(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     ))
 }
 
-/// `GET …/rules/branches/{branch}`.
+/// Handles the call `GET …/rules/branches/{branch}`.
 pub(crate) fn rules(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = state.repo(call)?;
     let name = repo.full_name();

@@ -27,7 +27,7 @@ pub(crate) fn reactions(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
     Ok(page.reply(world, call, all.len(), shown))
 }
 
-/// `POST …/pulls/{number}/requested_reviewers`.
+/// Handles the call `POST …/pulls/{number}/requested_reviewers`.
 pub(crate) fn request(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     let none = Vec::new();

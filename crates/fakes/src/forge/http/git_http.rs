@@ -33,7 +33,7 @@ struct ServedRepository {
     elsewhere: BTreeSet<String>,
 }
 
-/// `GET /{owner}/{repo}.git/info/refs`.
+/// Handles the call `GET /{owner}/{repo}.git/info/refs`.
 pub(crate) async fn refs(shared: &Arc<FakeForgeShared>, headers: &HeaderMap, call: &ApiCall) -> ApiReply {
     match call.query.get("service").map(String::as_str) {
         Some(SERVICE) => {}
@@ -60,7 +60,7 @@ pub(crate) async fn refs(shared: &Arc<FakeForgeShared>, headers: &HeaderMap, cal
     }
 }
 
-/// `POST /{owner}/{repo}.git/git-upload-pack`.
+/// Handles the call `POST /{owner}/{repo}.git/git-upload-pack`.
 pub(crate) async fn pack(
     shared: &Arc<FakeForgeShared>,
     headers: &HeaderMap,

@@ -27,7 +27,7 @@ struct RefUpdate {
     name: String,
 }
 
-/// `GET /{owner}/{repo}.git/info/refs?service=git-receive-pack`.
+/// Handles the call `GET /{owner}/{repo}.git/info/refs?service=git-receive-pack`.
 pub(crate) fn refs(shared: &FakeForgeShared, call: &ApiCall) -> ApiReply {
     let state = &mut *shared.lock();
     let advertised =
@@ -43,7 +43,7 @@ pub(crate) fn refs(shared: &FakeForgeShared, call: &ApiCall) -> ApiReply {
     }
 }
 
-/// `POST /{owner}/{repo}.git/git-receive-pack`.
+/// Handles the call `POST /{owner}/{repo}.git/git-receive-pack`.
 pub(crate) async fn pack(
     shared: &Arc<FakeForgeShared>,
     headers: &HeaderMap,
