@@ -12,7 +12,7 @@ pub(super) struct GitHubUser {
     pub(super) id: u64,
     /// Current login name of the account.
     pub(super) login: Option<String>,
-    /// `GitHubUser` for the account of a person.
+    /// `User` for the account of a person.
     #[serde(rename = "type", default)]
     pub(super) kind: String,
 }

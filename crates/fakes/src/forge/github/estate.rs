@@ -1,4 +1,4 @@
-//! Whole repositories: the list of them, all their comments, and who may do what in them.
+//! Calls about whole repositories: lists of them, all their comments, and permissions.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::forge::operations::branches::tip;
 use crate::forge::state::notes::{StoredComment, visible};
 use crate::forge::state::{FakeForgeState, StoredRepository};
 
-/// `GET /repositories/{id}`: where every redirect leads.
+/// Handles `GET /repositories/{id}`, the target of every redirect.
 pub(crate) fn repository_by_id(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.number("id")?;
     let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(ApiReply::not_found)?;
@@ -21,7 +21,7 @@ pub(crate) fn user_repositories(state: &mut FakeForgeState, call: &ApiCall) -> C
     Ok(page.reply(&state.world, call, total, shown))
 }
 
-/// `GET /installation/repositories`: for apps alone.
+/// Handles `GET /installation/repositories`: for apps only.
 pub(crate) fn installed_repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if !call.login.ends_with("[bot]") {
         let words = "You must authenticate with an installation access token in order to list repositories for an installation.";
@@ -33,7 +33,7 @@ pub(crate) fn installed_repositories(state: &mut FakeForgeState, call: &ApiCall)
     Ok(reply)
 }
 
-/// One page of the repositories that tokens show, those pushed to last first.
+/// Returns one page of the repositories that the token lists, most recently pushed first.
 fn listed(state: &FakeForgeState, call: &ApiCall) -> (PageRequest, usize, Vec<Value>) {
     let mut all: Vec<&StoredRepository> =
         state.repos.values().filter(|repo| repo.listed && call.pass.sees(repo)).collect();
@@ -43,8 +43,8 @@ fn listed(state: &FakeForgeState, call: &ApiCall) -> (PageRequest, usize, Vec<Va
     (page, all.len(), shown)
 }
 
-/// `GET …/issues/comments`: those on all pull requests and issues, by `since`, `sort` created or updated,
-/// `direction`.
+/// Handles `GET …/issues/comments`: those on all pull requests and issues, by `since`, `sort` created or
+/// updated, `direction`.
 pub(crate) fn repository_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let order = CommentListQuery::of(call, "IssueComment")?;
@@ -62,7 +62,7 @@ pub(crate) fn repository_comments(state: &mut FakeForgeState, call: &ApiCall) ->
     Ok(page.reply(world, call, found.len(), shown))
 }
 
-/// `GET …/pulls/comments`: those on the diffs of all pull requests, in the same way.
+/// Handles `GET …/pulls/comments`: those on the diffs of all pull requests, with the same parameters.
 pub(crate) fn repository_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let order = CommentListQuery::of(call, "PullRequestReviewComment")?;
@@ -83,7 +83,7 @@ pub(crate) fn repository_inline(state: &mut FakeForgeState, call: &ApiCall) -> C
     Ok(page.reply(world, call, found.len(), shown))
 }
 
-/// What a list of a repository's comments is asked for.
+/// The parameters of a list of a repository's comments.
 struct CommentListQuery {
     since: i64,
     by_update: bool,
@@ -101,7 +101,7 @@ impl CommentListQuery {
         Ok(Self {
             since,
             by_update: asked("sort") == Some("updated"),
-            // Without a sort order the direction says nothing.
+            // Without a sort order the direction is ignored.
             newest_first: asked("sort").is_some() && asked("direction") != Some("asc"),
         })
     }

@@ -12,7 +12,7 @@ use crate::forge::state::{CommitStatus, FakeForgeState, StoredRepository};
 
 /// Minimum length of an abbreviated commit id.
 const MIN_DIGITS: usize = 7;
-/// Maximum number of fields of a report.
+/// Maximum number of fields of a report, and of annotations in one call.
 const MAX_DATA: usize = 10;
 const MAX_CALL: usize = 100;
 /// Maximum number of annotations of a report.

@@ -11,11 +11,12 @@ use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::http::serve::CallRefusal;
 use crate::forge::state::{CommitStatus, FakeForgeState, StoredRepository};
 
-/// Maximum length of the key, name and parent of a build, in characters.
+/// Maximum lengths of the key and name, the address, and the parent of a build, in characters.
 const MAX_NAME: usize = 255;
 const MAX_URL: usize = 450;
 const MAX_PARENT: usize = 1_024;
-/// Maximum length of a title, in characters.
+/// Maximum lengths of a title, the details, and the message of an annotation, in characters. The last two are
+/// maximum numbers of fields and annotations of a report.
 const MAX_TITLE: usize = 450;
 const MAX_DETAILS: usize = 2_000;
 const MAX_MESSAGE: usize = 2_000;
