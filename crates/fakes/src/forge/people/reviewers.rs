@@ -46,7 +46,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Makes a check run as an App's account; without a conclusion it is still at work.
+    /// Creates a check run as an App's account; without a conclusion it is still running.
     pub async fn check(
         &self,
         sha: &str,
@@ -75,7 +75,7 @@ impl FakeRepo {
         self.review_lines(number, author, None, review).await.map(drop)
     }
 
-    /// Changes a pull request's description.
+    /// Changes the description of a pull request.
     pub async fn describe(&self, number: u64, body: &str) -> Result<(), FakeError> {
         let body = body.to_owned();
         self.with(move |_, repo| {
