@@ -26,7 +26,7 @@ pub enum FakeGitError {
     /// The program could not be run, or its pipe broke.
     #[error("{what}: {error} (is git installed, and the temporary folder writable?)")]
     Io {
-        /// Operation that failed.
+        /// Git operation that failed.
         what: String,
         /// Error of the system.
         error: std::io::Error,

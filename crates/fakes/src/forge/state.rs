@@ -76,7 +76,7 @@ pub(crate) struct ForgeInstance {
     pub(crate) accounts: BTreeMap<String, u64>,
     /// Logins of closed accounts. Cloud rejects them as reviewers.
     pub(crate) closed_accounts: BTreeSet<String>,
-    /// Logins by token.
+    /// Logins of accounts by token.
     pub(crate) tokens: HashMap<String, String>,
     pub(crate) apps: AppRegistry,
     pub(crate) private_git: bool,
@@ -116,7 +116,7 @@ impl std::fmt::Debug for ForgeInstance {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LoggedCall {
     pub method: String,
-    /// Path and query.
+    /// Path and query of the request.
     pub path: String,
     /// Login of the caller; `None` without a known token.
     pub login: Option<String>,
@@ -159,7 +159,7 @@ pub(crate) struct StoredRepository {
     pub(crate) fork_commits: BTreeMap<String, String>,
     /// Bots that review when they are requested.
     pub(crate) bots: Vec<FakeBot>,
-    /// Roles by login.
+    /// Roles of accounts by login.
     pub(crate) permissions: BTreeMap<String, String>,
     pub(crate) access: RepositoryAccess,
     /// True if tokens list the repository.

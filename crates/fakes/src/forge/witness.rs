@@ -7,7 +7,7 @@ use serde_json::Value;
 pub struct ApiExchange<'a> {
     /// HTTP method: `GET`, …
     pub method: &'a str,
-    /// Path and query.
+    /// Path and query of the call.
     pub target: &'a str,
     /// JSON of the request.
     pub request: Option<&'a Value>,

@@ -135,7 +135,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// Of the published test vectors of the format: an empty message, and one with a header of text.
+    /// The vectors are the published ones of the format: an empty message, and one with a text header.
     #[test]
     fn frames_are_those_of_the_description() {
         assert_eq!(hex::encode(frame(&[], b"")), "000000100000000005c248eb7d98c8ff");

@@ -262,12 +262,12 @@ pub enum ModelFault {
     Html,
     /// The answer with this delay.
     Slow {
-        /// Delay in milliseconds.
+        /// Delay of the answer in milliseconds.
         millis: u64,
     },
     /// The answer with a delay before each event.
     Drip {
-        /// Delay in milliseconds.
+        /// Delay of each event in milliseconds.
         millis: u64,
     },
     /// Nothing is sent after this place, and the connection stays open.
@@ -275,7 +275,7 @@ pub enum ModelFault {
         /// Place of the fault in the stream.
         after: StreamPlace,
     },
-    /// Text without end.
+    /// Text that never ends.
     Endless,
     /// Pings without end, after the start.
     Pings {

@@ -23,7 +23,7 @@ const BYTES_PER_TOKEN: usize = 4;
 pub struct LoggedModelCall {
     /// Position in the order of arrival, from 1.
     pub number: u64,
-    /// HTTP method: `POST`.
+    /// HTTP method; always `POST`.
     pub method: String,
     /// Path without the query.
     pub path: String,
@@ -44,7 +44,7 @@ pub struct LoggedModelCall {
 pub struct RequestBill {
     /// Number of the request.
     pub number: u64,
-    /// Model that answered.
+    /// Name of the model that answered.
     pub model: String,
     /// Counted tokens, up to the end of the sent part.
     pub usage: ScriptedUsage,
@@ -67,7 +67,8 @@ pub(super) struct FakeModelShared {
 
 struct FakeModelState {
     script: ModelScript,
-    /// Number of times that each answer was given, by script position key.
+    /// Number of times that each answer was given, by credential, or under an empty key if all share the
+    /// script.
     given: BTreeMap<String, Vec<u32>>,
     /// Former script, the number of times its answers were given, and the last request that had arrived by
     /// then. A request that is aborted before its answer then takes no answer from later ones.

@@ -10,7 +10,7 @@ use crate::repo::FakeGitError;
 
 pub(crate) type CallResult = Result<ApiReply, ApiReply>;
 
-/// One call, parsed.
+/// One call, with its path, query and body parsed.
 pub(crate) struct ApiCall {
     pub(crate) login: String,
     pub(crate) pass: FakeTokenScope,

@@ -27,7 +27,7 @@ struct RefUpdate {
     name: String,
 }
 
-/// Handles `GET /{owner}/{repo}.git/info/refs?service=git-receive-pack`.
+/// Handles the call `GET /{owner}/{repo}.git/info/refs?service=git-receive-pack`.
 pub(crate) fn refs(shared: &FakeForgeShared, call: &ApiCall) -> ApiReply {
     let state = &mut *shared.lock();
     let advertised =

@@ -257,7 +257,7 @@ fn is_ours(headers: &HeaderMap) -> bool {
         .is_some_and(|agent| agent.starts_with("truing/"))
 }
 
-/// Performs the call.
+/// Performs the call and returns its reply.
 async fn carry_out(
     shared: &Arc<FakeForgeShared>,
     protocol: &'static ForgeProtocol,

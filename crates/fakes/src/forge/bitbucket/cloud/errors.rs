@@ -1,4 +1,4 @@
-//! Cloud's error responses.
+//! Cloud's error responses, each in the form of its call.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};

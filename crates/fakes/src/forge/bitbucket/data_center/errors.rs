@@ -1,4 +1,4 @@
-//! Data Center's error responses.
+//! Data Center's error responses, each in the form of its call.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
