@@ -76,8 +76,9 @@ impl<T> CachedListing<T> {
         self.in_order
     }
 
-    /// Reads the list again from `first` on, at most `most` pages. Changed pages count against `calls`, which
-    /// is lowered. On an error the pages before it are updated and the others stay. `send` sends a call.
+    /// Reads the list again from `first` on, at most `pages` pages. Changed pages count against `calls`,
+    /// which is lowered. On an error the pages before it are updated and the others stay. `send` sends a
+    /// call.
     pub(crate) async fn refresh<F>(
         &mut self,
         send: impl Fn(ForgeRequest) -> F,

@@ -341,7 +341,7 @@ impl DiffCache {
         Ok(PullSizes { commits, ..self.of_pull(repo, base, head)?.stats() })
     }
 
-    /// Returns the diff that moves the lines of `from` to `to`.
+    /// Returns the diff without context lines that maps lines of `from` to `to`.
     pub(crate) fn moves(
         &mut self,
         repo: &RepoBuilder,

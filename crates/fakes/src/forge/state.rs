@@ -265,7 +265,7 @@ impl ForgeInstance {
         let Some(delivery) = form(self, repo, event, self.events + 1)? else { return Ok(()) };
         self.events += 1;
         let automatic = self.hook.as_ref().filter(|hook| hook.automatic);
-        // If the outbox is full because its receiver hangs, the delivery is queued and can be taken by hand.
+        // If the outbox is full because its receiver hangs, the delivery is queued and a test can take it.
         let sent =
             automatic.is_some_and(|hook| self.outbox.try_send((delivery.clone(), hook.clone())).is_ok());
         if !sent {

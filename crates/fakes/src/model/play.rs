@@ -1,5 +1,5 @@
-//! Models whose answers depend on the request: an auditor who reports a planted line as long as it is in the
-//! file, a fixer who fixes it with its tools, a writer who describes the change. Their knowledge is data;
+//! Models whose answers depend on the request. An auditor reports a planted line as long as it is in the
+//! file, a fixer fixes it with its tools, a writer describes the change. Their knowledge is data;
 //! [`super::AnswerCondition`] selects the requests.
 //!
 //! Nothing is stored between requests: the messages of a request show the progress of its run.

@@ -319,7 +319,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         status: &DesiredStatus,
     ) -> Result<(), ForgeError>;
 
-    /// Removes the body from the call.
+    /// Returns true if the commit has this build status of ours. The status is set after the report.
     async fn has_status(
         &self,
         what: &str,

@@ -64,7 +64,7 @@ pub(super) fn new_comments(
     comments
 }
 
-/// Replaces the cached lists of comments of both kinds with these, by pull request.
+/// Makes these comments the complete cached list of both kinds, by pull request.
 pub(super) fn know_comments(
     [all, none]: &mut [CachedListing<PullComment>; 2],
     parts: Vec<(Url, Vec<PullComment>)>,

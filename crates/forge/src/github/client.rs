@@ -252,7 +252,7 @@ impl GitHubClient {
             let url = self.comment_url(&what, &comment.text())?;
             match self.send(&ForgeRequest::get(what.as_str(), url)).await {
                 Ok(answer) => listed.see(|_| comment, answer.json()?),
-                Err(ForgeError::NotFound { .. }) => {} // a person deleted it
+                Err(ForgeError::NotFound { .. }) => {} // A person deleted it.
                 Err(error) => return Err(error),
             }
         }

@@ -59,7 +59,7 @@ impl fmt::Debug for HookSecret {
 pub struct DeliverySignature([u8; 32]);
 
 impl DeliverySignature {
-    /// Reads the values of the header, of which there must be exactly one.
+    /// Reads the values of the header. There must be exactly one.
     ///
     /// The algorithm is fixed by the route, never chosen by the header. Hexadecimal digits may be of either
     /// case: they stand for the same bytes.

@@ -403,7 +403,7 @@ fn bytes_that_json_cannot_be_are_told_where() {
     let bom = format!("\u{feff}{sound}");
     let mut latin = sound.clone().into_bytes();
     let at = sound.find("something_new").unwrap();
-    latin[at] = 0xe9; // in a field that is not read
+    latin[at] = 0xe9; // inside a field that is not read
     let trailing = format!("{sound} x");
     for (body, told) in [
         (bom.as_bytes(), "expected value"),

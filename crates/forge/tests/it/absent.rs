@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Words of approving, merging, and changing code and branches, by REST and by GraphQL, for every kind.
 const ABSENT: &[&str] = &[
-    // Verdicts of reviews.
+    // Verdicts in reviews of pull requests.
     "\"APPROVE\"",
     "dismissals",
     "submitPullRequestReview",
@@ -18,7 +18,7 @@ const ABSENT: &[&str] = &[
     "enablePullRequestAutoMerge",
     "enqueuePullRequest",
     "auto-merge",
-    // Branches and files.
+    // Changes of branches and files.
     "\"refs\"",
     "deleteRef",
     "updateRef",
@@ -60,15 +60,15 @@ const WRITES: &[(&str, &str, usize)] = &[
     ("cloud/calls.rs", "ForgeRequest::create(", 3), // a comment, a pull request, declining
     ("cloud/calls.rs", "Method::PUT", 1),           // a comment's text
     ("cloud/calls.rs", "Method::POST", 2),          // resolving, requesting changes
-    ("cloud/calls.rs", "Method::DELETE", 3), // a comment, opening a thread again, our request for changes
+    ("cloud/calls.rs", "Method::DELETE", 3), // a comment, reopening a thread, our request for changes
     ("cloud/reviewers.rs", "Method::PUT", 1), // a pull request
     ("cloud/status.rs", "ForgeRequest::create(", 0),
     ("cloud/status.rs", "Method::PUT", 1),    // the report
     ("cloud/status.rs", "Method::POST", 2),   // its notes, the build status
-    ("cloud/status.rs", "Method::DELETE", 1), // the report of before
+    ("cloud/status.rs", "Method::DELETE", 1), // the earlier report
     ("data_center/calls.rs", "ForgeRequest::create(", 3),
     ("data_center/calls.rs", "Method::PUT", 4), // a comment's text, a thread, a pull request, our verdict
-    ("data_center/calls.rs", "Method::POST", 1), // asking for a review
+    ("data_center/calls.rs", "Method::POST", 1), // requesting a review
     ("data_center/calls.rs", "Method::DELETE", 1),
     ("data_center/status.rs", "ForgeRequest::create(", 1), // notes
     ("data_center/status.rs", "Method::PUT", 1),

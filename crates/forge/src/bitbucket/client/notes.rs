@@ -89,7 +89,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             let what = self.what(&format!("reading comment {id}"));
             match self.calls.note(&what, &self.repo, (self.id.number, *id)).await {
                 Ok(note) => notes.push(note),
-                Err(ForgeError::NotFound { .. }) => {} // a person deleted it
+                Err(ForgeError::NotFound { .. }) => {} // A person deleted it.
                 Err(error) => return Err(error),
             }
         }

@@ -188,8 +188,8 @@ async fn only_who_may_write_may_command_whatever_the_name() {
         (told("write", 4), true),
         (told("read", 4), false),
         (told("none", 4), false),
-        (told("maintain", 4), false), // never told so: GitHub says `write` and names the role beside it
-        (told("admin", 5), false),    // somebody else has the name by now
+        (told("maintain", 4), false), // GitHub never returns this: it has `write` and the role
+        (told("admin", 5), false),    // another account has the name now
         (ok(&json!({"permission": "admin", "user": null})), false),
         (Reply::new(404, ""), false),
     ] {

@@ -109,7 +109,7 @@ async fn a_secondary_limit_stops_all_calls_of_its_payer_and_the_wait_grows_until
         // Two calls that were in progress at the same time.
         let hit = limits.hit(one, SecondaryLimit::Unasked, DEFAULT_WAIT).await;
         assert_eq!(limits.hit(one, SecondaryLimit::Unasked, DEFAULT_WAIT).await, hit);
-        limits.went_well(one).await; // a third one, sent before
+        limits.went_well(one).await; // a third call, sent earlier
         waits.push(hit.0 / 60_000);
         clock.pass(hit);
     }
@@ -242,7 +242,7 @@ async fn a_secondary_limit_that_one_process_met_stops_the_others_for_the_same_ti
     // A shorter wait changes nothing.
     other.hit(QuotaPayer::Token, SecondaryLimit::Asked, TimeSpan::seconds(5)).await;
     assert_eq!(wait(&one, QuotaPayer::Token, &read()).await, Some(TimeSpan::seconds(90)));
-    // The first process knows the limit by now.
+    // The other process knows the limit by now.
     common.set_gone(true);
     pass(&clocks, TimeSpan::seconds(30));
     assert_eq!(wait(&other, QuotaPayer::Token, &read()).await, Some(TimeSpan::seconds(60)));
