@@ -109,7 +109,7 @@ enum PartState {
 
 impl EffectExecutor<'_> {
     /// Returns the reason why effects of this kind are not made, if the forge is known to reject them and a
-    /// run goes on without them.
+    /// run continues without them.
     pub fn denied(&self, kind: EffectKind) -> Option<&'static str> {
         self.forge.denied(kind)
     }

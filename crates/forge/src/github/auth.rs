@@ -107,7 +107,7 @@ pub(super) struct GitHubAuth {
     tokens: Mutex<TokenCache>,
     /// Our own account, after it was requested.
     identity: tokio::sync::OnceCell<GitHubIdentity>,
-    /// Rejected writes that a review goes on without.
+    /// Rejected writes that a review continues without.
     pub(super) refusals: KnownRefusals,
 }
 

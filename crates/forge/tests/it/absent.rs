@@ -12,6 +12,7 @@ const ABSENT: &[&str] = &[
     "\"APPROVE\"",
     "dismissals",
     "submitPullRequestReview",
+    // Merges of pull requests.
     "\"merges\"",
     "mergePullRequest",
     "closePullRequest",
@@ -60,7 +61,7 @@ const WRITES: &[(&str, &str, usize)] = &[
     ("cloud/calls.rs", "ForgeRequest::create(", 3), // a comment, a pull request, declining
     ("cloud/calls.rs", "Method::PUT", 1),           // a comment's text
     ("cloud/calls.rs", "Method::POST", 2),          // resolving, requesting changes
-    ("cloud/calls.rs", "Method::DELETE", 3), // a comment, reopening a thread, our request for changes
+    ("cloud/calls.rs", "Method::DELETE", 3), // a comment, reopening a thread, withdrawing our request for changes
     ("cloud/reviewers.rs", "Method::PUT", 1), // a pull request
     ("cloud/status.rs", "ForgeRequest::create(", 0),
     ("cloud/status.rs", "Method::PUT", 1),    // the report

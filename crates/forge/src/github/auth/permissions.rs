@@ -43,7 +43,7 @@ pub(super) const PUSHING: &[AppPermission] = &[("contents", "write"), ("metadata
 pub(super) const CHANGING: &[AppPermission] =
     &[("contents", "write"), ("metadata", "read"), ("pull_requests", "write")];
 
-/// Writes that a review goes on without, each with the permissions that it needs.
+/// Writes that a review continues without, each with the permissions that it needs.
 pub(super) const EXTRA: &[(ExtraWrite, &[AppPermission])] = &[
     (ExtraWrite::Threads, CHANGING),
     (ExtraWrite::Checks, &[("checks", "write")]),

@@ -1,4 +1,4 @@
-//! Remembers, by repository, the effects that the forge rejects for our login and that a review goes on
+//! Remembers, by repository, the effects that the forge rejects for our login and that a review continues
 //! without, and when each is tried again.
 
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ const MAX_HELD: usize = 1024;
 /// changed.
 const TRY_AGAIN: TimeSpan = TimeSpan::minutes(24 * 60);
 
-/// A kind of write that a review goes on without.
+/// A kind of write that a review continues without.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(in crate::github) enum ExtraWrite {
     /// Resolving and reopening threads.

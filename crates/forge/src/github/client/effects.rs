@@ -177,7 +177,7 @@ impl ForgeWrite for GitHubClient {
 }
 
 impl GitHubClient {
-    /// Returns the writes that make effects of this kind, if a review goes on without them. One of them is
+    /// Returns the writes that make effects of this kind, if a review continues without them. One of them is
     /// enough.
     fn extras(&self, kind: EffectKind) -> &'static [ExtraWrite] {
         if matches!(kind, EffectKind::Resolve | EffectKind::Reopen) {
