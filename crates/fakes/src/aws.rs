@@ -1,5 +1,5 @@
-//! [`FakeAws`] gives keys of AWS on loopback: STS, the credentials service of a container, the metadata of an
-//! instance. Each refuses what the real one refuses.
+//! [`FakeAws`] issues AWS credentials on loopback: STS, the credentials service of a container, and the
+//! metadata of an instance. Each rejects the same requests as the real service.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,37 +22,37 @@ use crate::model::signature::{self, STS};
 use crate::model::{AWS_KEY_ID, aws_secret_key};
 use crate::server;
 
-/// The audience of tokens that STS takes.
+/// Audience of the tokens that STS accepts.
 pub const AUDIENCE: &str = "sts.amazonaws.com";
-/// The path of a container's credentials.
+/// Path of a container's credentials.
 pub const CONTAINER_PATH: &str = "/v1/credentials";
-/// The token of that service.
+/// Token of the container credentials service.
 pub const CONTAINER_TOKEN: &str = "container-canary-7";
-/// The name of an instance's role.
+/// Name of the instance's role.
 const INSTANCE_ROLE: &str = "instance-role";
-/// The largest request that is read.
+/// Maximum size of a request that is read, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 
 /// The behaviour of the services.
 #[derive(Clone, Debug)]
 pub struct AwsBehaviour {
-    /// The time at which the next keys end.
+    /// Time at which the next keys expire.
     pub ends: SystemTime,
     /// Roles that may not be assumed.
     pub denied: Vec<String>,
-    /// An answer to everything instead.
+    /// Status that every request gets instead of its normal response.
     pub status: Option<u16>,
-    /// The lead of the services' clock.
+    /// Time by which the clock of the services is ahead.
     pub ahead: SignedDuration,
-    /// No answer at all, to anything.
+    /// True if no request gets a response.
     pub is_silent: bool,
-    /// The code of an error that metadata services send in place of keys, under the status of a success.
+    /// Code of an error that metadata services send in place of keys, with a success status.
     pub error: Option<String>,
-    /// The beginning of session tokens, before their number.
+    /// Prefix of session tokens, before their number.
     pub session: String,
 }
 
-/// The server. It ends, with all its connections, when this is dropped.
+/// The server. It stops with all its connections when this is dropped.
 pub struct FakeAws {
     shared: Arc<Mutex<AwsServices>>,
     url: String,
@@ -61,7 +61,7 @@ pub struct FakeAws {
 
 struct AwsServices {
     behaviour: AwsBehaviour,
-    /// Method and path, and the action of STS.
+    /// Method and path of each request, and the action of STS.
     log: Vec<String>,
     given: u64,
     metadata_token: Option<String>,
@@ -80,10 +80,11 @@ impl std::fmt::Debug for FakeAws {
 }
 
 impl FakeAws {
-    /// Starts the services on one free port of 127.0.0.1, inside the running tokio runtime. Their keys last an hour.
+    /// Starts the services on one free port of 127.0.0.1, inside the running tokio runtime. Their keys last
+    /// an hour.
     ///
     /// # Errors
-    /// There is no port.
+    /// No port is free.
     pub async fn start() -> std::io::Result<Self> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -103,7 +104,7 @@ impl FakeAws {
         Ok(Self { shared, url, task })
     }
 
-    /// The address of all of them.
+    /// Returns the address of all services.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -113,13 +114,13 @@ impl FakeAws {
         change(&mut lock(&self.shared).behaviour);
     }
 
-    /// All that was asked: method and path, and the action of STS.
+    /// Returns all requests: method and path, and the action of STS.
     pub fn log(&self) -> Vec<String> {
         lock(&self.shared).log.clone()
     }
 }
 
-/// A token that says who its bearer is, for this audience, which ends after so many seconds.
+/// Returns a web identity token of this subject for this audience, which expires after `lasts` seconds.
 pub fn web_identity(subject: &str, audience: &str, lasts: i64) -> String {
     let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
     let head = part(json!({"alg": "RS256", "typ": "JWT"}));
@@ -164,7 +165,7 @@ async fn any(State(shared): State<Arc<Mutex<AwsServices>>>, request: Request) ->
     response
 }
 
-/// The fields of a form.
+/// Parses the fields of a form.
 fn url_fields(body: &[u8]) -> Vec<(String, String)> {
     let url = reqwest::Url::parse(&format!("http://x/?{}", String::from_utf8_lossy(body)));
     url.map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default()
@@ -260,7 +261,8 @@ fn container(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
     give(shared).to_string().into_response()
 }
 
-/// Version 2 of an instance's metadata: nothing without a token, which is made by a `PUT` with its time.
+/// Answers as version 2 of the instance metadata: every request needs a token, which a `PUT` creates with its
+/// lifetime.
 fn metadata(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
     const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
     let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
@@ -284,7 +286,7 @@ fn metadata(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
     }
 }
 
-/// The next keys, which the fake provider of models knows, or an error.
+/// Returns the next keys, which the fake model provider accepts, or an error.
 fn give(shared: &Mutex<AwsServices>) -> Value {
     let mut shared = lock(shared);
     if let Some(code) = &shared.behaviour.error {

@@ -1,4 +1,4 @@
-//! What a developer has: a clone with a remote and a branch that is checked out, and git's own words on its commits.
+//! A developer's checkout: a clone with a remote and a checked-out branch, and the commits as git shows them.
 
 use std::path::Path;
 
@@ -8,22 +8,23 @@ use crate::repo::{FakeGitError, git, run};
 /// A commit as `git log` shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GitLogEntry {
-    /// Its id.
+    /// Full id of the commit.
     pub commit: String,
-    /// The commit it is on.
+    /// Id of the parent commit.
     pub parent: String,
-    /// Who wrote it.
+    /// Author of the commit.
     pub author: String,
-    /// The first line of its message.
+    /// First line of the message.
     pub subject: String,
-    /// The lines it takes away and adds, each with its sign.
+    /// Removed and added lines, each with its sign.
     pub lines: Vec<String>,
 }
 
-/// The commits that `head` has and `base` has not, oldest first: of a repository, bare or checked out.
+/// Lists the commits that `head` has and `base` has not, oldest first. The repository may be bare or checked
+/// out.
 ///
 /// # Errors
-/// Git.
+/// Git failed.
 pub fn log(dir: &Path, base: &str, head: &str) -> Result<Vec<GitLogEntry>, FakeGitError> {
     let format = "--format=%x01%H%x00%P%x00%an%x00%s%x00";
     let range = format!("{base}..{head}");
@@ -43,20 +44,20 @@ pub fn log(dir: &Path, base: &str, head: &str) -> Result<Vec<GitLogEntry>, FakeG
     Ok(entries.map(read).collect())
 }
 
-/// The commit that a name stands for.
+/// Returns the commit of a name.
 ///
 /// # Errors
-/// Git, where there is none.
+/// Git failed because there is none.
 pub fn tip(dir: &Path, name: &str) -> Result<String, FakeGitError> {
     let tip = run(git(dir).args(["rev-parse", "--verify", "--quiet", "--end-of-options", name]))?;
     Ok(String::from_utf8_lossy(&tip).trim().to_owned())
 }
 
 impl FakeRepo {
-    /// Clones it to `dest`, which must not exist, with this branch checked out.
+    /// Clones the repository to `dest`, which must not exist, with this branch checked out.
     ///
     /// # Errors
-    /// Git.
+    /// Git failed.
     pub async fn check_out(&self, branch: &str, dest: &Path) -> Result<(), FakeError> {
         let from = self.dir().await?;
         let mut command = git(&from);

@@ -1,4 +1,5 @@
-//! States that processes keep in common, in memory: for tests in which several clients of one process stand for processes of their own.
+//! State that processes share, in memory: for tests in which several clients of one process stand for
+//! separate processes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +8,7 @@ use async_trait::async_trait;
 use truing_core::id::TimeSpan;
 use truing_core::port::{Clock, SharedStateStore, StateSnapshot, StoreError};
 
-/// States of a clock's time, which last until they are changed.
+/// Shared states with the time of a clock. They last until they are changed.
 #[derive(Clone)]
 pub struct FakeSharedState {
     clock: Arc<dyn Clock>,
@@ -22,24 +23,24 @@ struct SharedTexts {
 }
 
 impl FakeSharedState {
-    /// Nothing yet.
+    /// Returns an empty store.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, within: Arc::default() }
     }
 
-    /// Lets it give no answers from now on, or answers again.
+    /// Makes the store unreachable, or reachable again.
     pub fn set_gone(&self, is_gone: bool) {
         self.within().is_gone = is_gone;
     }
 
-    /// The names of what is kept, in order.
+    /// Returns the names of the stored states, in order.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.within().texts.keys().cloned().collect();
         names.sort();
         names
     }
 
-    /// Times that it was read.
+    /// Returns the number of reads.
     pub fn reads(&self) -> usize {
         self.within().reads
     }

@@ -1,8 +1,8 @@
-//! [`FakeForge`]: a forge on loopback, of one of the kinds of [`ForgeFlavour`]. `state` is what it holds, and knows nothing above it;
-//! `operations` change it; `http` takes calls; `github` and `bitbucket` answer them in their ways, and tell of changes in their
-//! form. `people` is what tests do, `view` what they see.
-//! `shared` is what the server and its handles share, `diff` what a diff contains, `webhook` how deliveries are sent, `fault`
-//! how it all misbehaves, `witness` who looks at each exchange.
+//! [`FakeForge`]: a forge on loopback, of one kind of [`ForgeFlavour`]. `state` holds its data and depends on
+//! no other module; `operations` change it. `http` receives calls; `github` and `bitbucket` answer them and
+//! send webhooks in their own forms. `people` has the actions of tests and `view` their reads. `shared` is
+//! data shared by the server and its handles, `diff` the contents of diffs, `webhook` the delivery of events,
+//! `fault` misbehaviour, and `witness` the observer of each exchange.
 
 mod bitbucket;
 mod diff;
@@ -62,17 +62,17 @@ use refusal::RefusedFile;
 use shared::FakeForgeShared;
 use state::{DeliveryFn, FakeForgeState, ForgeInstance};
 
-/// The version that a Data Center has unless a test says otherwise.
+/// Version of a Data Center unless a test sets another.
 const VERSION: &str = "9.4.2";
 
-/// How a forge begins.
+/// The initial options of a forge.
 #[derive(Clone)]
 pub struct FakeForgeOptions {
-    /// Its clock: the time in every object.
+    /// Clock of the forge, whose time is in every object.
     pub clock: Arc<dyn Clock>,
-    /// Does git over HTTP need a token, as for a private repository? A wrong one is always refused.
+    /// True if git over HTTP needs a token, as for a private repository. A wrong token is always rejected.
     pub private_git: bool,
-    /// Who looks at every exchange of the API.
+    /// Observer of every exchange of the API.
     pub witness: Option<Arc<dyn ExchangeObserver>>,
 }
 
@@ -88,7 +88,7 @@ impl std::fmt::Debug for FakeForgeOptions {
     }
 }
 
-/// The machine's own clock.
+/// The clock of the machine.
 #[derive(Clone, Copy, Debug)]
 struct WallClock;
 
@@ -99,7 +99,7 @@ impl Clock for WallClock {
     }
 }
 
-/// The server. It ends when this is dropped.
+/// The server. It stops when this is dropped.
 #[derive(Debug)]
 pub struct FakeForge {
     shared: Arc<FakeForgeShared>,
@@ -121,7 +121,7 @@ impl FakeForge {
     /// Starts a GitHub on a free port of 127.0.0.1, inside the running tokio runtime.
     ///
     /// # Errors
-    /// There is no port, or no folder for its repositories.
+    /// No port is free, or the folder for its repositories cannot be created.
     pub async fn start(options: FakeForgeOptions) -> Result<Self, FakeError> {
         Self::start_as(ForgeFlavour::GitHub, options).await
     }
@@ -129,7 +129,7 @@ impl FakeForge {
     /// Starts a forge of this kind on a free port of 127.0.0.1, inside the running tokio runtime.
     ///
     /// # Errors
-    /// There is no port, or no folder for its repositories.
+    /// No port is free, or the folder for its repositories cannot be created.
     pub async fn start_as(flavour: ForgeFlavour, options: FakeForgeOptions) -> Result<Self, FakeError> {
         let (protocol, form): (&'static ForgeProtocol, DeliveryFn) = match flavour {
             ForgeFlavour::GitHub => (&github::PROTOCOL, github::delivery),
@@ -183,41 +183,41 @@ impl FakeForge {
         Ok(Self { shared, flavour, base_url, client, tasks })
     }
 
-    /// Its kind.
     pub fn flavour(&self) -> ForgeFlavour {
         self.flavour
     }
 
-    /// Lets a Data Center say that it has this version, as `8.9.0`, and behave so: drafts are from 8.18 on, comments on
-    /// several lines from 9.3 on.
+    /// Sets the version of a Data Center, as `8.9.0`, and its behaviour: drafts exist from 8.18 on, comments
+    /// on several lines from 9.3 on.
     pub fn version(&self, version: &str) {
         self.shared.lock().world.version = version.to_owned();
     }
 
-    /// The id of an account as the forge shows it: `{uuid}` at Bitbucket Cloud, else digits. The account is made if there is
-    /// none.
+    /// Returns the id of an account as the forge shows it: `{uuid}` at Bitbucket Cloud, otherwise digits. A
+    /// missing account is created.
     pub fn account_id(&self, login: &str) -> String {
         let world = &mut self.shared.lock().world;
         world.account(login);
         self.flavour.account_id(world.accounts.get(login).copied().unwrap_or_default())
     }
 
-    /// The server's address, without a slash at its end. GitHub's calls begin there, those of Bitbucket Cloud at
-    /// `{base_url}/2.0`, those of a Data Center at `{base_url}/rest`; `{base_url}/{owner}/{repo}.git` is a repository's, at a
-    /// Data Center `{base_url}/scm/{owner}/{repo}.git`.
+    /// Returns the address of the server, without a slash at its end. GitHub's calls begin there, those of
+    /// Bitbucket Cloud at `{base_url}/2.0`, those of a Data Center at `{base_url}/rest`. Git finds a
+    /// repository at `{base_url}/{owner}/{repo}.git`, at a Data Center at
+    /// `{base_url}/scm/{owner}/{repo}.git`.
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    /// Makes a token known as somebody's. A login ending in `[bot]` is an app's; at Bitbucket Cloud it has the type of access
-    /// tokens' accounts, at a Data Center that of services.
+    /// Registers a token of an account. A login that ends in `[bot]` is an app's; at Bitbucket Cloud it has
+    /// the type of access tokens' accounts, at a Data Center that of services.
     pub fn token(&self, token: &str, login: &str) {
         let mut state = self.shared.lock();
         state.world.account(login);
         state.world.tokens.insert(token.to_owned(), login.to_owned());
     }
 
-    /// Forgets a token: it answers 401 from now on.
+    /// Revokes a token: it gets 401 from now on.
     pub fn revoke(&self, token: &str) {
         self.shared.lock().world.tokens.remove(token);
     }
@@ -229,69 +229,71 @@ impl FakeForge {
         self.shared.lock().world.faults.add(fault);
     }
 
-    /// From now on refuses comments on places of the file with this path, in this way.
+    /// Rejects from now on, in this way, comments on places of the file with this path.
     pub fn refuse_places(&self, path: &str, places: RefusedPlaces, by: PlaceRefusal) {
         let file = RefusedFile { path: path.to_owned(), places, by };
         self.shared.lock().world.refused_files.push(file);
     }
 
-    /// Has every rule of misbehaviour met all its calls?
+    /// Returns true if every rule of misbehaviour has applied to all its calls.
     pub fn is_faultless(&self) -> bool {
         self.shared.lock().world.faults.is_empty()
     }
 
-    /// Ends all rules of misbehaviour.
+    /// Removes all rules of misbehaviour.
     pub fn clear_faults(&self) {
         self.shared.lock().world.faults.clear();
     }
 
-    /// Ends when a call is held (see [`ForgeFaultKind::Held`]).
+    /// Waits until a call is held (see [`ForgeFaultKind::Held`]).
     pub async fn holds(&self) {
-        // The sender lives as long as this.
+        // The sender lives as long as this forge.
         let _ = self.shared.held.subscribe().wait_for(|(held, released)| held > released).await;
     }
 
-    /// Lets go what is held.
+    /// Releases the held calls.
     pub fn release(&self) {
         self.shared.held.send_modify(|(held, released)| *released = *held);
     }
 
-    /// Comments made from now on are left out of the first `calls` lists that should show them.
+    /// Leaves comments created from now on out of the first `calls` lists that should show them.
     pub fn stale_lists(&self, calls: u32) {
         self.shared.lock().world.stale_lists = calls;
     }
 
-    /// After a push from now on, the first `reads` reads of the pull request show the former head.
+    /// After each push from now on, lets the first `reads` reads of the pull request return the former head.
     pub fn stale_heads(&self, reads: u32) {
         self.shared.lock().world.stale_heads = reads;
     }
 
     // ------------------------------------------------------------------------------------------- webhooks
 
-    /// Sets where deliveries go, and whether at once.
+    /// Sets the address of the webhook, and if deliveries are sent at once.
     pub fn hook(&self, hook: DeliveryHook) {
         self.shared.lock().world.hook = Some(hook);
     }
 
-    /// Takes the deliveries that wait, in the order of the changes.
+    /// Takes the waiting deliveries, in the order of the changes.
     pub fn pending(&self) -> Vec<FakeDelivery> {
         self.shared.lock().world.queued.drain(..).collect()
     }
 
-    /// Sends one delivery, for the first time or again; the answer's status, at Cloud that of the last attempt.
+    /// Sends one delivery, for the first time or again. Returns the status of the response, at Cloud that of
+    /// the last attempt.
     ///
     /// # Errors
-    /// [`FakeError::Refused`]: a Data Center leaves the hook out, because it has failed five times or more.
+    /// [`FakeError::Refused`]: a Data Center skips the webhook because it has failed five times or more.
     pub async fn deliver(&self, delivery: &FakeDelivery) -> Result<u16, FakeError> {
         let hook = self.shared.lock().world.hook.clone();
         let hook = hook.ok_or_else(|| FakeError::Missing("hook".into()))?;
         send(&self.shared, &self.client, delivery, &hook).await
     }
 
-    /// Tests the hook as a person does in a Data Center's settings; the answer's status.
+    /// Tests the webhook as a person does in the settings of a Data Center. Returns the status of the
+    /// response.
     ///
     /// # Errors
-    /// There is no hook, or the forge is another one.
+    /// There is no webhook, or the forge is not a Data Center.
     pub async fn ping(&self) -> Result<u16, FakeError> {
         if self.flavour != ForgeFlavour::DataCenter {
             return Err(FakeError::Refused("only a Data Center tests hooks".into()));
@@ -306,7 +308,8 @@ impl FakeForge {
         self.deliver(&delivery).await
     }
 
-    /// Sends what waits through a bad network; the statuses in the order of arrival.
+    /// Sends the waiting deliveries through an unreliable network. Returns the statuses in the order of
+    /// arrival.
     pub async fn deliver_all(&self, chaos: DeliveryChaos) -> Result<Vec<u16>, FakeError> {
         let mut statuses = Vec::new();
         for delivery in chaos.apply(self.pending()) {
@@ -317,18 +320,19 @@ impl FakeForge {
 
     // ----------------------------------------------------------------------------------------- inspection
 
-    /// How often each route was called, by `METHOD /route/{of}/the/{table}`; `METHOD unknown` for the others.
+    /// Returns the number of calls of each route, by `METHOD /route/{of}/the/{table}`; `METHOD unknown` for
+    /// the others.
     pub fn calls(&self) -> BTreeMap<String, u64> {
         self.shared.lock().world.calls.clone()
     }
 
-    /// What nobody of ours may do and somebody did: approvals, merges, pushes without the right to or to the default
-    /// branch, others' comments, issues and pull requests, unknown calls.
+    /// Returns the forbidden actions that Truing took: approvals, merges, pushes without permission or to the
+    /// default branch, changes of others' comments, issues and pull requests, and unknown calls.
     pub fn violations(&self) -> Vec<String> {
         self.shared.lock().world.violations.clone()
     }
 
-    /// The requests, oldest first; at most [`MAX_LOGGED`].
+    /// Returns the requests, oldest first; at most [`MAX_LOGGED`].
     pub fn log(&self) -> Vec<LoggedCall> {
         self.shared.lock().world.log.iter().cloned().collect()
     }
@@ -345,7 +349,7 @@ async fn deliver(
     }
 }
 
-/// Sends one delivery, unless a Data Center leaves its hook out.
+/// Sends one delivery, unless a Data Center skips its webhook.
 async fn send(
     shared: &FakeForgeShared,
     client: &reqwest::Client,

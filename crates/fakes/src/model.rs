@@ -1,6 +1,7 @@
-//! [`FakeModel`]: a provider of models on loopback that says what a [`ModelScript`] says, by the Messages API, as Amazon
-//! Bedrock (`bedrock`) or as a server of Chat Completions (`chat`), as it is asked. `serve` receives the requests, `signature` checks those that are signed, `state` remembers them, `events` streams the answers, `obedient` is a model that was taken over,
-//! `play` one that acts by what it is shown.
+//! [`FakeModel`]: a model provider on loopback that follows a [`ModelScript`], by the Messages API, as Amazon
+//! Bedrock (`bedrock`) or as a server of Chat Completions (`chat`). `serve` receives the requests,
+//! `signature` checks signed ones, `state` records them, `events` streams the answers. `obedient` is a model
+//! that follows injected instructions, `play` one whose answers depend on the request.
 
 pub mod bedrock;
 mod chat;
@@ -31,7 +32,7 @@ pub use state::{LoggedModelCall, MAX_LOGGED, RequestBill};
 use crate::server;
 use state::FakeModelShared;
 
-/// The server. It ends, with all its connections, when this is dropped.
+/// The server. It stops with all its connections when this is dropped.
 pub struct FakeModel {
     shared: Arc<FakeModelShared>,
     url: String,
@@ -54,7 +55,7 @@ impl FakeModel {
     /// Starts a server on a free port of 127.0.0.1, inside the running tokio runtime.
     ///
     /// # Errors
-    /// There is no port.
+    /// No port is free.
     pub async fn start(script: ModelScript) -> std::io::Result<Self> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -63,54 +64,55 @@ impl FakeModel {
         Ok(Self { shared, url, task })
     }
 
-    /// The address, without a slash at its end: what a client has as its base URL.
+    /// Returns the base URL for clients, without a slash at its end.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Plays another script, from its beginning, for what arrives from now on; what has arrived gets its answer by the former.
+    /// Starts another script from its beginning for requests that arrive from now on. Earlier requests are
+    /// answered by the former script.
     pub fn play(&self, script: ModelScript) {
         self.shared.play(script);
     }
 
-    /// The `nth` request, counted from the first of all, never gets an answer.
+    /// Stalls the `nth` request, counted from the first of all: it gets no answer.
     pub fn stall(&self, nth: u64) {
         self.shared.stall(nth);
     }
 
-    /// Lets the request go on that was stalled.
+    /// Resumes the stalled request.
     pub fn resume(&self) {
         self.shared.resume();
     }
 
-    /// Ends when that request is there.
+    /// Waits until the stalled request has arrived.
     pub async fn stalls(&self) {
         self.shared.stalls().await;
     }
 
-    /// Every request, in the order of arrival; the last [`MAX_LOGGED`].
+    /// Returns the requests in the order of arrival; the last [`MAX_LOGGED`].
     pub fn log(&self) -> Vec<LoggedModelCall> {
         self.shared.logged()
     }
 
-    /// What was billed, by request. An answer that was not sent to its end is billed for what was sent.
+    /// Returns the bills by request. An incomplete answer is billed for the part that was sent.
     pub fn bills(&self) -> Vec<RequestBill> {
         self.shared.bills()
     }
 
-    /// How many answers have stopped in their middle by now ([`ModelFault::Stall`]), with all that they say before on its way
-    /// to the client.
+    /// Returns the number of answers that have stopped in their middle ([`ModelFault::Stall`]) after
+    /// everything before that was written to the client.
     pub fn hung(&self) -> u64 {
         self.shared.hung()
     }
 
-    /// What no client may do and somebody did: no credential or two of them, requests that the API refuses, requests
-    /// that the script has no answer for.
+    /// Returns the violations of clients: no credential or two of them, requests that the API rejects,
+    /// requests without an answer in the script.
     pub fn violations(&self) -> Vec<String> {
         self.shared.violations()
     }
 
-    /// Forgets the violations so far: a test meant them.
+    /// Clears the violations so far, which the test has caused on purpose.
     pub fn forgive(&self) {
         self.shared.forgive();
     }

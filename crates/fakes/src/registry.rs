@@ -1,4 +1,5 @@
-//! Registries of packages: PyPI, npm and crates.io on loopback, with archives that are made here of files and texts.
+//! Package registries: PyPI, npm and crates.io on loopback, with archives that are built here from files and
+//! texts.
 
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Write as _};
@@ -21,27 +22,26 @@ use zip::write::SimpleFileOptions;
 
 use crate::server;
 
-/// When every release was published: long enough ago for any minimum age.
+/// Publication time of every release, long enough ago for any minimum age.
 const PUBLISHED: &str = "2024-05-01T00:00:00Z";
 
-/// Whose forms an index and its archives have.
+/// The kind of an index and its archives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FakeRegistryKind {
     /// PyPI: the simple pages, and wheels.
     Pypi,
-    /// npm.
     Npm,
-    /// crates.io: the sparse index.
+    /// The sparse index of crates.io.
     Crates,
 }
 
 /// A release: its version, and its files with their texts.
 pub type FakeRelease<'a> = (&'a str, &'a [(&'a str, &'a str)]);
 
-/// What is served, by path.
+/// Served files by path.
 type ServedFiles = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 
-/// Registries of every kind at one address. They end when this is dropped.
+/// Registries of every kind at one address. They stop when this is dropped.
 pub struct FakeRegistry {
     files: ServedFiles,
     address: SocketAddr,
@@ -61,10 +61,10 @@ impl std::fmt::Debug for FakeRegistry {
 }
 
 impl FakeRegistry {
-    /// Starts it on a free port of 127.0.0.1, inside the running tokio runtime.
+    /// Starts the registries on a free port of 127.0.0.1, inside the running tokio runtime.
     ///
     /// # Errors
-    /// There is no port.
+    /// No port is free.
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let address = listener.local_addr()?;
@@ -74,7 +74,7 @@ impl FakeRegistry {
         Ok(Self { files, address, task })
     }
 
-    /// The variables that lead pip, npm and cargo here.
+    /// Returns the environment variables that make pip, npm and cargo use these registries.
     pub fn variables(&self) -> Vec<(String, String)> {
         let at = |path: &str| format!("http://{}/{path}/", self.address);
         [
@@ -87,10 +87,10 @@ impl FakeRegistry {
         .into()
     }
 
-    /// From now on the package has these releases, oldest first, and no others.
+    /// Sets the releases of the package, oldest first, in place of any earlier ones.
     ///
     /// # Errors
-    /// An archive cannot be made.
+    /// An archive cannot be built.
     pub fn list(
         &self,
         kind: FakeRegistryKind,
@@ -104,7 +104,7 @@ impl FakeRegistry {
         }
     }
 
-    /// Whatever is at this path, it is this from now on.
+    /// Sets or replaces the content at this path.
     pub fn put(&self, path: impl Into<String>, content: impl Into<Vec<u8>>) {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.insert(path.into(), content.into());
@@ -165,7 +165,7 @@ async fn found(State(files): State<ServedFiles>, uri: Uri) -> Response {
     }
 }
 
-/// Where the sparse index has a crate.
+/// Returns the path of a crate in the sparse index.
 fn sparse(package: &str) -> String {
     let (two, four) = (package.get(..2).unwrap_or(package), package.get(2..4).unwrap_or_default());
     match package.len() {
@@ -176,7 +176,7 @@ fn sparse(package: &str) -> String {
     }
 }
 
-/// A wheel, with the metadata that installers want; its folder is called by the stem.
+/// Builds a wheel with the metadata that installers require; its folder is named after the stem.
 fn wheel(package: &str, stem: &str, files: &[(&str, &str)]) -> io::Result<Vec<u8>> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let info = |file: &str| format!("{stem}.dist-info/{file}");
@@ -191,7 +191,7 @@ fn wheel(package: &str, stem: &str, files: &[(&str, &str)]) -> io::Result<Vec<u8
     Ok(zip.finish()?.into_inner())
 }
 
-/// A tar archive with gzip, all in one folder.
+/// Builds a gzipped tar archive with one folder.
 fn tar_gz(folder: &str, files: &[(&str, &str)]) -> io::Result<Vec<u8>> {
     let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     for (path, text) in files {
@@ -203,7 +203,7 @@ fn tar_gz(folder: &str, files: &[(&str, &str)]) -> io::Result<Vec<u8>> {
     tar.into_inner()?.finish()
 }
 
-/// What a manifest pins a definition by: the SHA-1 digest of its lines.
+/// Returns the digest by which a manifest pins a definition: SHA-1 of its lines.
 pub fn digest(lines: &str) -> String {
     hex::encode(sha1::Sha1::digest(lines.as_bytes()))
 }

@@ -1,5 +1,5 @@
-//! Bare repositories made by real git: one long-lived `git fast-import` per repository, so that a push costs
-//! milliseconds; dates are fixed, so that the same commits have the same ids on every machine.
+//! Bare repositories made by real git: one long-lived `git fast-import` per repository, so a push takes
+//! milliseconds. Dates are fixed, so the same commits have the same ids on every machine.
 
 mod history;
 mod merging;
@@ -12,52 +12,50 @@ use std::sync::OnceLock;
 
 pub(crate) use self::history::{CommitObject, FakeCommitIdentity};
 
-/// The first commit's date, seconds since 1970; each later commit of a repository is a minute later.
+/// Date of the first commit, in seconds since 1970. Each later commit of a repository is a minute later.
 const FIRST_COMMIT: i64 = 1_700_000_000;
 /// Seconds between two commits.
 const COMMIT_STEP: i64 = 60;
-/// The ref that fast-import commits to. It rewrites every ref it knows at every checkpoint, so it knows this
-/// one alone; the others are written as loose refs, one small file each, which is a hundred times cheaper.
+/// Ref that fast-import commits to. It rewrites every ref it knows at every checkpoint, so it knows only this
+/// one. The others are written as loose refs, one small file each, which is a hundred times cheaper.
 const SCRATCH: &str = "refs/import/tip";
 
-/// Why git did not do it.
+/// The error of a git operation.
 #[derive(Debug, thiserror::Error)]
 pub enum FakeGitError {
     /// The program could not be run, or its pipe broke.
     #[error("{what}: {error} (is git installed, and the temporary folder writable?)")]
     Io {
-        /// What was tried.
+        /// Git operation that failed.
         what: String,
-        /// What the system says.
+        /// Error of the system.
         error: std::io::Error,
     },
-    /// Git ended with an error.
+    /// Git exited with an error.
     #[error("{what} failed: {message}")]
     Failed {
-        /// The command.
         what: String,
-        /// Git's words.
+        /// Error output of git.
         message: String,
     },
-    /// A name that no ref can have, or a commit this repository has never had.
+    /// A name that no ref can have, or a commit that the repository has never had.
     #[error("`{0}` is neither a usable ref name nor a commit of this repository")]
     BadName(String),
 }
 
-/// What one commit does to one path.
+/// The change of one path in a commit.
 #[derive(Clone, Debug)]
 enum PathChange {
     /// Writes the file with this mode (`100644`, `100755`, `120000`).
     Write(&'static str, Vec<u8>),
     /// Points a submodule at a commit.
     Submodule(String),
-    /// Deletes the file.
     Delete,
-    /// Renames it.
+    /// Renames the file to this path.
     Rename(Vec<u8>),
 }
 
-/// A commit to be made: a message, and changes to its parent's files in the order given.
+/// A commit to be made: a message, and changes to its parent's files in the given order.
 #[derive(Clone, Debug)]
 pub struct CommitBuilder {
     message: String,
@@ -66,7 +64,7 @@ pub struct CommitBuilder {
 }
 
 impl CommitBuilder {
-    /// A commit with this message and no changes yet.
+    /// Begins a commit with this message and no changes.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), author: "author".into(), changes: Vec::new() }
     }
@@ -78,12 +76,12 @@ impl CommitBuilder {
         self
     }
 
-    /// Who made it.
+    /// Returns the author's name.
     pub(crate) fn author(&self) -> &str {
         &self.author
     }
 
-    /// Writes a file, replacing what is there.
+    /// Writes a file, replacing an existing one.
     #[must_use]
     pub fn write(self, path: impl AsRef<[u8]>, content: impl Into<Vec<u8>>) -> Self {
         self.change(path, PathChange::Write("100644", content.into()))
@@ -101,19 +99,17 @@ impl CommitBuilder {
         self.change(path, PathChange::Write("120000", target.into()))
     }
 
-    /// Points a submodule at a commit of some other repository.
+    /// Points a submodule at a commit of another repository.
     #[must_use]
     pub fn submodule(self, path: impl AsRef<[u8]>, commit: impl Into<String>) -> Self {
         self.change(path, PathChange::Submodule(commit.into()))
     }
 
-    /// Deletes a file.
     #[must_use]
     pub fn delete(self, path: impl AsRef<[u8]>) -> Self {
         self.change(path, PathChange::Delete)
     }
 
-    /// Renames a file.
     #[must_use]
     pub fn rename(self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Self {
         let to = to.as_ref().to_vec();
@@ -139,23 +135,24 @@ pub struct RepoBuilder {
 /// A commit to make.
 #[derive(Clone, Copy, Debug)]
 pub struct CommitRequest<'a> {
-    /// The refs (full names) that it is for.
+    /// Full names of the refs to update.
     pub refs: &'a [&'a str],
-    /// What it is on; none: a root commit.
+    /// Parent of the commit; `None` for a root commit.
     pub parent: Option<&'a str>,
-    /// What it brings.
+    /// Content of the commit.
     pub commit: &'a CommitBuilder,
 }
 
 impl RepoBuilder {
-    /// Makes an empty bare repository at `dir`, which must not exist or be empty, with `HEAD` at `branch`.
+    /// Creates an empty bare repository at `dir`, which must not exist or be empty, with `HEAD` at `branch`.
     pub fn create(dir: &Path, branch: &str) -> Result<Self, FakeGitError> {
         check_name(branch)?;
         let io = |error| FakeGitError::Io { what: format!("making {}", dir.display()), error };
         std::fs::create_dir_all(dir).map_err(io)?;
         let head = format!("--initial-branch={branch}");
         run(git(dir).args(["init", "--quiet", "--bare", "--template=", &head, "."]))?;
-        // Like a forge: any commit by its id, forks' branches hidden. No fsync: it is all temporary.
+        // As at a forge, any commit is served by its id, and forks' branches are hidden. Fsync is off because
+        // everything is temporary.
         let config = "[uploadpack]\n\tallowReachableSHA1InWant = true\n\tallowAnySHA1InWant = true\n\tallowFilter = true\n\
             [transfer]\n\thideRefs = refs/forks\n\thideRefs = refs/import\n[core]\n\tfsync = none\n[gc]\n\tauto = 0\n";
         let mut file = std::fs::OpenOptions::new().append(true).open(dir.join("config")).map_err(io)?;
@@ -174,7 +171,7 @@ impl RepoBuilder {
         Ok(Self { dir: dir.to_owned(), import, commits: HashMap::new(), refs: HashMap::new() })
     }
 
-    /// Hides refs whose names begin so from whoever asks over the wire; the commits are there all the same.
+    /// Hides refs with this prefix from clients. Their commits are still served.
     pub(crate) fn hide_refs(&self, prefix: &str) -> Result<(), FakeGitError> {
         let io = |error| FakeGitError::Io {
             what: format!("writing the configuration of {}", self.dir.display()),
@@ -184,7 +181,7 @@ impl RepoBuilder {
         file.write_all(format!("[transfer]\n\thideRefs = {prefix}\n").as_bytes()).map_err(io)
     }
 
-    /// The one commit whose id begins so; none if there is none, or several.
+    /// Returns the one commit whose id begins with this prefix; `None` if there is none or more than one.
     pub(crate) fn expand(&self, prefix: &str) -> Option<&str> {
         if let Some((whole, _)) = self.commits.get_key_value(prefix) {
             return Some(whole);
@@ -193,17 +190,17 @@ impl RepoBuilder {
         fitting.next().filter(|_| fitting.next().is_none()).map(String::as_str)
     }
 
-    /// The folder.
+    /// Returns the folder of the repository.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// The commit a full ref name (`refs/heads/main`) points to.
+    /// Returns the commit that a full ref name (`refs/heads/main`) points to.
     pub fn tip(&self, name: &str) -> Option<&str> {
         self.refs.get(name).map(String::as_str)
     }
 
-    /// Every ref whose name begins with `prefix`, with its commit.
+    /// Returns every ref whose name begins with `prefix`, with its commit.
     pub fn refs<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.refs
             .iter()
@@ -211,8 +208,8 @@ impl RepoBuilder {
             .map(|(n, sha)| (n.as_str(), sha.as_str()))
     }
 
-    /// Makes a commit on `parent` (none: a root commit) and points every ref of `refs` (full names) at it.
-    /// Durable, and seen by other git processes, when this returns.
+    /// Makes a commit on `parent` (`None` for a root commit) and points every ref of `refs` (full names) at
+    /// it. It is durable and visible to other git processes when this returns.
     pub fn commit(
         &mut self,
         refs: &[&str],
@@ -223,8 +220,8 @@ impl RepoBuilder {
         made.pop().ok_or_else(ended)
     }
 
-    /// Makes commits, none on another of them, as [`RepoBuilder::commit`] does each; much cheaper than one by one. Their
-    /// ids, in order.
+    /// Makes several commits as [`RepoBuilder::commit`] does, none on another of them, which is much cheaper
+    /// than one by one. Returns their ids, in order.
     pub fn commits(&mut self, all: &[CommitRequest<'_>]) -> Result<Vec<String>, FakeGitError> {
         let mut script = Vec::new();
         for (at, CommitRequest { refs, parent, commit }) in all.iter().enumerate() {
@@ -233,7 +230,7 @@ impl RepoBuilder {
                 return Err(FakeGitError::BadName(parent.to_owned()));
             }
             let date = FIRST_COMMIT + COMMIT_STEP * i64::try_from(self.commits.len() + at).unwrap_or(0);
-            // A name with these characters would end the line it stands in.
+            // A name with these characters would end its line.
             let author: String = commit.author.chars().filter(|c| !"<>\n\0".contains(*c)).collect();
             let who = format!("{author} <{author}@example.invalid> {date} +0000");
             let head =
@@ -258,7 +255,7 @@ impl RepoBuilder {
         Ok(made)
     }
 
-    /// Points a ref (full name) at a commit that is here already, forwards or not.
+    /// Points a ref (full name) at an existing commit, forwards or not.
     pub fn set_ref(&mut self, name: &str, sha: &str) -> Result<(), FakeGitError> {
         check_name(name)?;
         if !self.contains(sha) {
@@ -268,7 +265,7 @@ impl RepoBuilder {
         let io = |error| FakeGitError::Io { what: format!("writing the ref {name}"), error };
         std::fs::create_dir_all(file.parent().unwrap_or(&self.dir)).map_err(io)?;
         std::fs::write(&fresh, format!("{sha}\n")).map_err(io)?;
-        // Renamed into place: a reader sees the old commit or the new one.
+        // The file is renamed into place, so a reader sees the old commit or the new one.
         std::fs::rename(&fresh, &file).map_err(io)?;
         self.refs.insert(name.to_owned(), sha.to_owned());
         Ok(())
@@ -284,7 +281,8 @@ impl RepoBuilder {
         Ok(())
     }
 
-    /// Lets `git receive-pack` take a push: what it answers. Refs that it moved are learnt by [`Self::learn`].
+    /// Runs `git receive-pack` for a push and returns its output. [`Self::learn`] then reads the refs that it
+    /// moved.
     pub(crate) fn receive(&self, more: &[&str], input: &[u8]) -> Result<Vec<u8>, FakeGitError> {
         let what = "git receive-pack";
         let io = |error| FakeGitError::Io { what: what.into(), error };
@@ -293,13 +291,14 @@ impl RepoBuilder {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(io)?;
         if let Some(mut stdin) = child.stdin.take() {
-            // It may stop reading when it has heard enough; its answer says why.
+            // Git may stop reading when it has read enough; its output gives the reason.
             let _ = stdin.write_all(input);
         }
         Ok(child.wait_with_output().map_err(io)?.stdout)
     }
 
-    /// Learns where git has moved a ref (full name) to, with the commits that it brought; none if it has not.
+    /// Reads the new commit of a ref (full name) after git has moved it, with the commits that it brought;
+    /// `None` if it has not moved.
     pub(crate) fn learn(&mut self, name: &str) -> Result<Option<String>, FakeGitError> {
         check_name(name)?;
         let tip = run(git(&self.dir).args(["rev-parse", "--verify", "--quiet", "--end-of-options", name]))?;
@@ -318,31 +317,31 @@ impl RepoBuilder {
         Ok(Some(tip))
     }
 
-    /// Has this repository ever had the commit?
+    /// Returns true if this repository has ever had the commit.
     pub fn contains(&self, sha: &str) -> bool {
         self.commits.contains_key(sha)
     }
 
-    /// The newest commit that is an ancestor of both, or either itself.
+    /// Returns the newest commit that is an ancestor of both, or one of the two.
     pub fn merge_base(&self, one: &str, other: &str) -> Option<String> {
         let of_one: HashSet<&str> = self.history(one).collect();
         self.history(other).find(|sha| of_one.contains(sha)).map(str::to_owned)
     }
 
-    /// How many commits `head` has that `base` has not.
+    /// Returns the number of commits that `head` has and `base` has not.
     pub fn count(&self, base: &str, head: &str) -> usize {
         let known: HashSet<&str> = self.history(base).collect();
         self.history(head).take_while(|sha| !known.contains(sha)).count()
     }
 
-    /// The commit and its ancestors, newest first.
+    /// Returns the commit and its ancestors, newest first.
     pub fn history<'a>(&'a self, sha: &'a str) -> impl Iterator<Item = &'a str> {
         let first = self.contains(sha).then_some(sha);
         std::iter::successors(first, |sha| self.commits.get(*sha)?.as_deref())
     }
 
-    /// Runs commands with so many `get-mark` in them, and waits until their objects are in the repository. The answer
-    /// is what those printed.
+    /// Runs commands that contain `marks` times `get-mark`, and waits until their objects are in the
+    /// repository. Returns the output of those.
     fn import(&mut self, script: &[u8], marks: usize) -> Result<Vec<String>, FakeGitError> {
         let io = |error| FakeGitError::Io { what: "git fast-import".into(), error };
         let (_, input, output) = self.import.as_mut().ok_or_else(ended)?;
@@ -362,7 +361,7 @@ impl RepoBuilder {
     }
 }
 
-/// What is said when the process is gone.
+/// Returns the error of a process that has exited.
 fn ended() -> FakeGitError {
     let message = "it ended early; a fast_import_crash file in the repository says why".into();
     FakeGitError::Failed { what: "git fast-import".into(), message }
@@ -370,7 +369,7 @@ fn ended() -> FakeGitError {
 
 impl Drop for RepoBuilder {
     fn drop(&mut self) {
-        // The end of its input ends the process; it is waited for, so that it does not outlive its folder.
+        // The end of its input ends the process. Waiting for it makes sure that its folder outlives it.
         if let Some((mut child, input, output)) = self.import.take() {
             drop((input, output));
             let _ = child.wait();
@@ -378,7 +377,7 @@ impl Drop for RepoBuilder {
     }
 }
 
-/// `git` in `dir`, with nothing of the caller's environment but the search path.
+/// Returns a `git` command in `dir`, with only the search path from the caller's environment.
 pub(crate) fn git(dir: &Path) -> Command {
     let mut command = Command::new(program());
     command.current_dir(dir).env_clear();
@@ -388,8 +387,8 @@ pub(crate) fn git(dir: &Path) -> Command {
     command
 }
 
-/// Where git is. By its name alone, with a search path of its own, it could not be spawned without a copy of this
-/// process's page tables, which costs milliseconds.
+/// Returns the full path of git. A spawn by name with a different search path would copy the page tables of
+/// this process, which takes milliseconds.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
@@ -400,7 +399,7 @@ pub fn program() -> &'static Path {
     })
 }
 
-/// The environment of every git process here.
+/// Returns the environment of every git process here.
 pub(crate) fn hermetic(dir: &Path) -> Vec<(&'static str, std::ffi::OsString)> {
     vec![
         ("PATH", std::env::var_os("PATH").unwrap_or_default()),
@@ -416,7 +415,7 @@ pub(crate) fn hermetic(dir: &Path) -> Vec<(&'static str, std::ffi::OsString)> {
     ]
 }
 
-/// Runs a git command to its end; the answer is what it printed.
+/// Runs a git command to its end and returns its output.
 pub(crate) fn run(command: &mut Command) -> Result<Vec<u8>, FakeGitError> {
     let what = || {
         let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
@@ -434,7 +433,7 @@ pub(crate) fn run(command: &mut Command) -> Result<Vec<u8>, FakeGitError> {
     }
 }
 
-/// The rules of `git check-ref-format` that matter here; everything else git itself refuses.
+/// Checks the rules of `git check-ref-format` that matter here; git itself rejects everything else.
 fn check_name(name: &str) -> Result<(), FakeGitError> {
     let bad = name.is_empty()
         || name.starts_with(['-', '/', '.'])
@@ -446,7 +445,7 @@ fn check_name(name: &str) -> Result<(), FakeGitError> {
     if bad { Err(FakeGitError::BadName(name.to_owned())) } else { Ok(()) }
 }
 
-/// One file command of fast-import.
+/// Writes one file command of fast-import.
 fn change_line(script: &mut Vec<u8>, path: &[u8], change: &PathChange) {
     let path = quoted(path);
     match change {
@@ -460,14 +459,14 @@ fn change_line(script: &mut Vec<u8>, path: &[u8], change: &PathChange) {
     }
 }
 
-/// A block of bytes with its length.
+/// Writes a block of bytes with its length.
 fn data(script: &mut Vec<u8>, bytes: &[u8]) {
     script.extend(format!("data {}\n", bytes.len()).bytes());
     script.extend_from_slice(bytes);
     script.push(b'\n');
 }
 
-/// A path in quotes, every byte that is not plain as an octal escape.
+/// Quotes a path, with every byte that is not plain as an octal escape.
 fn quoted(path: &[u8]) -> String {
     let mut text = String::from("\"");
     for byte in path {

@@ -1,4 +1,5 @@
-//! What the fake servers share: connections that end with their server, and answers that are not sent.
+//! Helpers that the fake servers share: connections that end with their server, and responses that are not
+//! sent.
 
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -6,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
-/// Marks an answer that must not be sent: the connection ends instead.
+/// Marks a response that must not be sent: the connection is closed instead.
 #[derive(Clone, Copy)]
 pub(crate) struct HangUp;
 
@@ -23,7 +24,7 @@ pub(crate) async fn serve(listener: TcpListener, router: axum::Router) {
     }
 }
 
-/// Serves one connection. An answer marked [`HangUp`] becomes an error here, which makes hyper end the
+/// Serves one connection. A response marked [`HangUp`] becomes an error here, which makes hyper close the
 /// connection without sending a byte of it.
 async fn connection(stream: TcpStream, router: axum::Router) {
     let _ = stream.set_nodelay(true);
@@ -37,6 +38,6 @@ async fn connection(stream: TcpStream, router: axum::Router) {
             }
         }
     });
-    // Clients come and go; what was answered is in the log.
+    // Errors of connections are ignored; the log has every response.
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }

@@ -1,9 +1,10 @@
-//! Bitbucket: Cloud ([`BitbucketCloud`]) and Data Center ([`BitbucketDataCenter`]), which share words, and neither an
-//! address nor a body (ADR 78).
+//! Clients of Bitbucket Cloud ([`BitbucketCloud`]) and Data Center ([`BitbucketDataCenter`]). The two share
+//! terms, but no address and no request body (ADR 78).
 //!
-//! A server is one login at one of them. [`client::BitbucketClient`] is one repository of it and one pull request of that, for one
-//! producer: it reads, finds what is ours by its marker, and performs effects. It is the same for both, over the calls that
-//! each server makes (`calls::BitbucketApi`). Nothing here approves, merges or changes code: those calls do not exist.
+//! A server is one login at one of them. A [`client::BitbucketClient`] is one repository there and one pull
+//! request of it, for one producer: it reads, finds our texts by their markers, and performs effects. The
+//! client is the same for both, over the calls that each server implements (`calls::BitbucketApi`). It has no
+//! call that approves, merges or changes code.
 
 mod address;
 mod bounds;
@@ -23,7 +24,7 @@ pub use cloud::BitbucketCloud;
 pub use data_center::BitbucketDataCenter;
 pub use options::{BitbucketError, BitbucketOptions};
 
-/// A repository at Bitbucket Cloud, and one pull request of it.
+/// A repository at Bitbucket Cloud and one of its pull requests.
 pub type BitbucketCloudClient = BitbucketClient<BitbucketCloud>;
-/// A repository at a Bitbucket Data Center, and one pull request of it.
+/// A repository at a Bitbucket Data Center and one of its pull requests.
 pub type BitbucketDataCenterClient = BitbucketClient<BitbucketDataCenter>;

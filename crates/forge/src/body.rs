@@ -1,14 +1,15 @@
-//! Texts as they are posted: with a marker as their last line, and cut to what a field takes.
+//! Prepares texts for posting: appends the marker as the last line, and truncates to the maximum length of a
+//! field.
 
 use crate::marker::{normal, strip};
 
-/// A text with the marker as its own last line. The text is the plan's: it fits.
+/// Appends the marker as a line of its own. The plan has made sure that the text fits.
 pub(crate) fn with_marker(body: &str, marker: &str) -> String {
     let body = normal(&strip(body));
     if body.is_empty() { marker.to_owned() } else { format!("{body}\n\n{marker}") }
 }
 
-/// At most `most` characters, ending in `note` if something is missing.
+/// Truncates a text to at most `most` characters. A truncated text ends in `note`.
 pub(crate) fn cut(text: &str, most: usize, note: &str) -> String {
     if text.chars().nth(most).is_none() {
         return text.to_owned();

@@ -1,5 +1,5 @@
-//! What each forge takes, as data: limits, places of comments, markers, suggestions, statuses. The code takes its
-//! constants from here, and `docs/reference/forges.md` is made of it.
+//! The capabilities and limits of each forge as data: limits, places of comments, markers, suggestions,
+//! statuses. The code takes its constants from here, and `docs/reference/forges.md` is generated from it.
 
 use truing_core::id::TimeSpan;
 use truing_core::port::ForgeKind;
@@ -10,160 +10,165 @@ use crate::pages::PageLayout;
 #[cfg(test)]
 mod page;
 
-/// One forge.
+/// The capabilities and limits of a forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ForgeCapability {
-    /// The kind of forge that it is a row of. A kind has several rows where versions differ.
+    /// Kind of forge. A kind has several rows where its versions differ.
     pub kind: ForgeKind,
-    /// Its name, for people.
+    /// Name of the forge, for people.
     pub name: &'static str,
-    /// The beginning of the names of the tools that are served to agents.
+    /// Prefix of the names of the tools that are served to agents.
     pub tool_prefix: &'static str,
-    /// The earlier comment that an agent's comment replaces if it names no key. Read by the tools for agents.
+    /// Rule for the earlier comment that an agent's comment replaces if it names no key. Read by the tools
+    /// for agents.
     pub upserts: UpsertRule,
-    /// The form of the pages that people see.
+    /// Form of the web pages that people see.
     pub pages: PageLayout,
-    /// The longest comment, in UTF-16 units.
+    /// Maximum length of a comment, in UTF-16 code units.
     pub comment: usize,
-    /// What of it is kept for the marker and the blank line above it.
+    /// Part of that length that is reserved for the marker and the blank line above it.
     pub marker_room: usize,
-    /// How a marker is hidden from people.
+    /// Syntax that hides a marker from people.
     pub marker: MarkerForm,
-    /// Which lines a comment may be on.
+    /// Lines that one comment may cover.
     pub lines: CommentableLines,
-    /// The most comments that we post in one call.
+    /// Maximum number of comments that we post in one call.
     pub batch: usize,
-    /// The commit that a comment on lines is placed on. For the publisher.
+    /// Commit that a comment on lines is placed on. Read by the publisher.
     pub anchored: AnchorCommit,
-    /// True where people can apply a replacement of lines: a code block of the language `suggestion`, in a comment on
-    /// exactly those lines.
+    /// True if people can apply a replacement of lines: a code block of the language `suggestion`, in a
+    /// comment on exactly those lines.
     pub suggestions: bool,
-    /// False where anybody may choose the name of somebody else. Read by converge and by the
-    /// client, which knows our former accounts.
+    /// False where any account can take the name of another. Read by converge and by the client, which
+    /// recognises our former accounts.
     pub unique_names: bool,
-    /// The thing that a review of a loop is. Read by the table of effects.
+    /// Form in which a loop posts a review. Read by the table of effects.
     pub reviews: ReviewPosting,
-    /// True where a pull request can be a draft. For converge and sync, before they ask for one.
+    /// True if a pull request can be a draft. Read by converge and sync before they request one.
     pub drafts: bool,
-    /// True where pull requests have labels. Read by sync.
+    /// True if pull requests have labels. Read by sync.
     pub labels: bool,
-    /// True where a repository has issues. For sync, which asks and tracks there.
+    /// True if a repository has issues. Read by sync, which asks questions and tracks work there.
     pub issues: bool,
-    /// True where reactions to a comment can be read. For converge, which waits for reviewers.
+    /// True if reactions to a comment can be read. Read by converge, which waits for reviewers.
     pub reactions: bool,
-    /// True where the forge merges a base into a branch; elsewhere git does, and it is pushed. For converge.
+    /// True if the forge can merge a base into a branch. Elsewhere converge merges with git and pushes the
+    /// result.
     pub update_branch: bool,
-    /// True where the repository that a pull request goes to has the commits of forks, too. For whoever fetches the head.
+    /// True if the base repository also has the commits of forks. Read by the code that fetches the head.
     pub fork_heads: bool,
-    /// The right that our token needs to find out who may write; without it no command in a comment is obeyed. Read by the demo.
+    /// Permission that our token needs to look up who may write. Without it no command in a comment is
+    /// obeyed. Read by the demo.
     pub permission: LookupPermission,
-    /// What is set on a commit, in order of preference.
+    /// Kinds of status that are set on a commit, in order of preference.
     pub statuses: &'static [StatusKind],
-    /// The longest one-line description of a commit status, in characters.
+    /// Maximum length of the one-line description of a commit status, in characters.
     pub status_text: usize,
-    /// Notes on lines of a commit in one call; 0 if there are none.
+    /// Maximum number of notes on lines of a commit in one call; 0 if there are none.
     pub annotations: usize,
-    /// Notes on lines of a report; 0 where a check has no such bound.
+    /// Maximum number of notes on lines in one report; 0 where a check has no such limit.
     pub report_annotations: usize,
-    /// How many calls that create something it takes in a span of time.
+    /// Limits on calls that create something: number of calls and the time span.
     pub creations: &'static [(usize, TimeSpan)],
-    /// The calls that it takes in an hour, where it does not tell what is left of them; 0 where it tells, or takes any. Read
-    /// by the sweep.
+    /// Calls allowed in an hour, where responses do not say how many are left; 0 where they do or there is no
+    /// limit. Read by the sweep.
     pub calls_an_hour: u64,
-    /// The most items a page of a list.
+    /// Maximum number of items on a page of a list.
     pub page: usize,
-    /// Files of a pull request that it lists at most; 0 where that is not published.
+    /// Maximum number of files of a pull request that are listed; 0 where the limit is not published.
     pub files: usize,
-    /// Files whose diff it gives in one answer at most; more are read with git, as we always do. 0 where that is not
-    /// published.
+    /// Maximum number of files whose diff one response contains; 0 where the limit is not published. We
+    /// always read diffs with git, which has no such limit.
     pub diff_files: usize,
-    /// Lines likewise.
+    /// Maximum number of diff lines in one response; 0 where the limit is not published.
     pub diff_lines: usize,
-    /// The consequence of a delivery that is refused. Read by the ingress while the kill switch is on.
+    /// Consequence of a delivery that is rejected. Read by the ingress while the kill switch is on.
     pub refused: RefusalConsequence,
-    /// How long a comment whose creation was not answered may stay unseen, unless an operator says otherwise.
+    /// Time for which a comment may stay invisible after a creation whose response was lost. Operators can
+    /// configure another.
     pub settle: TimeSpan,
 }
 
-/// The earlier comment that an agent's comment on lines replaces if it names no key.
+/// The rule for the earlier comment on lines that an agent's comment replaces if it names no key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum UpsertRule {
-    /// The one on the same lines, whatever it says of them.
+    /// The comment on the same lines, with any text.
     ByPlace,
-    /// The one on the same lines with the same text, white space apart: another text is another comment.
+    /// The comment on the same lines with the same text, ignoring white space. Another text is another
+    /// comment.
     ByText,
 }
 
-/// How a marker is hidden.
+/// The syntax that hides a marker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MarkerForm {
-    /// An HTML comment.
     HtmlComment,
-    /// A link reference that nothing refers to, `[//]: # (…)`, where HTML is shown as text. CommonMark shows nothing of it.
+    /// A link reference that no text refers to, `[//]: # (…)`, where HTML is shown as text. CommonMark does
+    /// not render it.
     LinkReference,
 }
 
-/// Which lines a comment may be on.
+/// The lines that one comment may cover.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CommentableLines {
-    /// One line or several of one hunk, added, removed or around them.
+    /// One or more lines of one hunk: added, removed or context.
     OneHunk,
-    /// One line, added, removed or around those.
+    /// One line: added, removed or context.
     OneLine,
 }
 
 /// The commit that a comment on lines is placed on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AnchorCommit {
-    /// The one that the call names.
+    /// The commit that the call names.
     Commit,
-    /// The head at that moment, whichever it is: the head has to be read before and after.
+    /// The head at the moment of the call. The head has to be read before and after.
     Head,
 }
 
-/// The thing that a review of a loop is.
+/// The form in which a loop posts a review.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReviewPosting {
-    /// One object, with comments on lines, made in one call.
+    /// One review object with its comments on lines, created in one call.
     Object,
-    /// A comment with our marker, and comments on lines beside it.
+    /// A comment with our marker, and separate comments on lines.
     Comment,
 }
 
-/// The right that our token needs to find out who may write.
+/// The permission that our token needs to look up who may write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LookupPermission {
-    /// To write to the repository.
+    /// Write access to the repository.
     Write,
-    /// To administer the repository.
+    /// Administration of the repository.
     Admin,
-    /// To be a user.
+    /// Login as any user of the server.
     User,
 }
 
-/// The consequence of a delivery that is refused.
+/// The consequence of a delivery that is rejected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RefusalConsequence {
-    /// This delivery is lost, or sent again.
+    /// This delivery is lost or sent again.
     LosesIt,
-    /// After several refusals the forge stops calling the webhook, in the end for hours.
+    /// After several rejections the forge suspends the webhook, for hours in the end.
     SilencesTheHook,
 }
 
-/// What is set on a commit.
+/// A kind of status on a commit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StatusKind {
-    /// A check run, by Apps only.
+    /// A check run, which only Apps can create.
     CheckRun,
-    /// A commit status, by everybody who may write.
+    /// A commit status, which every account with write access can set.
     CommitStatus,
     /// A report with notes on lines.
     Report,
-    /// A build status, by everybody who may write.
+    /// A build status, which every account with write access can set.
     BuildStatus,
 }
 
-/// GitHub, at its own service and on other servers.
+/// GitHub, both its own service and other servers.
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 pub const GITHUB: ForgeCapability = ForgeCapability {
     kind: ForgeKind::Github,
@@ -201,7 +206,7 @@ pub const GITHUB: ForgeCapability = ForgeCapability {
     settle: TimeSpan::seconds(30),
 };
 
-/// Bitbucket Cloud. What is not published there is from ADR 78, which says where it was observed.
+/// Bitbucket Cloud. Values that are not published are from ADR 78, which says where each was observed.
 /// <https://developer.atlassian.com/cloud/bitbucket/rest/>
 pub const BITBUCKET_CLOUD: ForgeCapability = ForgeCapability {
     kind: ForgeKind::Bitbucket,
@@ -239,7 +244,7 @@ pub const BITBUCKET_CLOUD: ForgeCapability = ForgeCapability {
     settle: TimeSpan::seconds(30),
 };
 
-/// Bitbucket Data Center from 9.3 on, where a comment may be on several lines.
+/// Bitbucket Data Center from 9.3 on, where a comment may cover several lines.
 /// <https://developer.atlassian.com/server/bitbucket/rest/>
 pub const BITBUCKET_DC: ForgeCapability = ForgeCapability {
     kind: ForgeKind::BitbucketDc,
@@ -277,8 +282,8 @@ pub const BITBUCKET_DC: ForgeCapability = ForgeCapability {
     settle: TimeSpan::seconds(30),
 };
 
-/// Bitbucket Data Center from 8.18 to 9.2: a comment is on one line. A replacement of several lines is none of one line, so
-/// none is offered.
+/// Bitbucket Data Center from 8.18 to 9.2, where a comment covers one line. A replacement of several lines
+/// cannot be applied there, so none is offered.
 pub const BITBUCKET_DC_8_18: ForgeCapability = ForgeCapability {
     name: "Bitbucket Data Center 8.18 to 9.2",
     lines: CommentableLines::OneLine,
@@ -286,15 +291,15 @@ pub const BITBUCKET_DC_8_18: ForgeCapability = ForgeCapability {
     ..BITBUCKET_DC
 };
 
-/// Bitbucket Data Center before 8.18, and of a version that is not known: there are no drafts either.
+/// Bitbucket Data Center before 8.18 or of unknown version: it has no drafts either.
 pub const BITBUCKET_DC_OLD: ForgeCapability =
     ForgeCapability { name: "Bitbucket Data Center before 8.18", drafts: false, ..BITBUCKET_DC_8_18 };
 
-/// All that there are.
+/// The rows of all forges and versions.
 pub const ALL: &[ForgeCapability] =
     &[GITHUB, BITBUCKET_CLOUD, BITBUCKET_DC, BITBUCKET_DC_8_18, BITBUCKET_DC_OLD];
 
-/// The row of a kind of forge, of its newest version.
+/// Returns the row of a kind of forge, for its newest version.
 pub fn of(kind: ForgeKind) -> &'static ForgeCapability {
     match kind {
         ForgeKind::Github => &GITHUB,
@@ -303,7 +308,7 @@ pub fn of(kind: ForgeKind) -> &'static ForgeCapability {
     }
 }
 
-/// The row of a Data Center of this version; the narrowest of one that is not known.
+/// Returns the row of a Data Center of this version, or the narrowest row if the version is not known.
 pub fn data_center(version: Option<(u32, u32)>) -> &'static ForgeCapability {
     match version {
         Some(version) if version >= (9, 3) => &BITBUCKET_DC,
@@ -313,7 +318,7 @@ pub fn data_center(version: Option<(u32, u32)>) -> &'static ForgeCapability {
 }
 
 impl ForgeCapability {
-    /// What a plan must know of it; `settle` as it is configured.
+    /// Returns the limits that a plan needs, with the configured `settle`.
     pub fn bounds(&self, settle: TimeSpan) -> PublishLimits {
         let follows_head = match self.anchored {
             AnchorCommit::Commit => false,

@@ -1,4 +1,5 @@
-//! Reads a delivery of a webhook with the parser of its kind of forge, which the route tells and never a header.
+//! Reads a webhook delivery with the parser of its kind of forge. The kind comes from the route, never from a
+//! header.
 
 use reqwest::header::HeaderMap;
 use truing_core::port::ForgeKind;
@@ -17,11 +18,11 @@ impl<'a> DeliveryHeaders<'a> {
     }
 }
 
-/// Reads the body of a delivery whose signature was verified. `event` is what its headers say that happened,
+/// Parses the body of a delivery whose signature was verified. `event` is the event that its headers name,
 /// `forge_name` the `NAME` of `[forge.NAME]` that the route belongs to.
 ///
 /// # Errors
-/// [`DeliveryError`] if the body is not JSON, or a field that is needed is missing or wrong.
+/// [`DeliveryError`] if the body is not JSON, or a required field is missing or invalid.
 pub fn parse(
     kind: ForgeKind,
     event: &str,

@@ -1,6 +1,7 @@
-//! Performs every effect, by one path: asks the gate, records the intent under the lease's token, makes the call, records its
-//! end. If an answer was lost or the process died, the effect settles first: when the forge is sure to show it, it is looked
-//! for, and adopted or made again. Nothing here waits: [`EffectError::Settling`] holds the time to come back.
+//! Performs every effect in the same steps: asks the gate, records the intent under the lease's token, makes
+//! the call, and records the result. If a response was lost or the process died, the effect settles first:
+//! after the delay, when the forge is sure to show it, it is looked for and adopted, or made again. Nothing
+//! here waits: [`EffectError::Settling`] contains the time at which to return.
 
 use std::fmt;
 use std::future::Future;
@@ -19,17 +20,16 @@ use crate::watch::{WriteMonitor, dry};
 
 /// The effects of one writer on one pull request, or on one repository.
 pub struct EffectExecutor<'a> {
-    /// The side of the forge that writes.
+    /// Write access to the forge.
     pub forge: &'a dyn ForgeWrite,
-    /// The record of intents and ends.
+    /// Record of intents and results.
     pub log: &'a dyn EffectLog,
-    /// Asked before each write.
+    /// Gate that is asked before each write.
     pub gate: &'a Arc<dyn WriteGate>,
-    /// The wall clock.
     pub clock: &'a dyn Clock,
-    /// Who writes.
+    /// Owner of the recorded effects.
     pub writer: EffectOwner,
-    /// Reports the writes; in a dry run none is made.
+    /// Monitor that reports the writes. In a dry run no write is made.
     pub watch: &'a WriteMonitor,
 }
 
@@ -39,35 +39,35 @@ impl fmt::Debug for EffectExecutor<'_> {
     }
 }
 
-/// The reason why an effect is not known to be there. Performing it again is always safe.
+/// The reason why an effect is not known to exist. Performing it again is always safe.
 #[derive(Debug, thiserror::Error)]
 pub enum EffectError {
-    /// The gate is shut, or the lease is lost: nothing more is written.
+    /// The gate is closed or the lease is lost: nothing more is written.
     #[error(transparent)]
     Halted(GateHalt),
-    /// The forge did not do it, for certain.
+    /// The forge surely did not perform the effect.
     #[error(transparent)]
     Refused(ForgeError),
-    /// The forge gave no answer: it may be there.
+    /// No response came: the effect may exist.
     #[error("{error}")]
     Unanswered {
-        /// The error that was seen instead of an answer.
+        /// Error that occurred instead of a response.
         error: ForgeError,
-        /// True after the most answers that may be lost ([`MAX_LOST`]), if no other effect can replace this one.
+        /// True after [`MAX_LOST`] lost responses, if no other effect can replace this one.
         is_last: bool,
     },
-    /// Something on its topic was written, or begun, and the forge may still come to show it.
+    /// A write on the same topic was made or begun, and the forge may not show it yet.
     #[error("{what}: waiting until the forge shows an earlier write")]
     Settling {
-        /// The time to perform it again.
+        /// Time at which to perform the effect again.
         until: UnixMillis,
-        /// The write.
+        /// Description of the write.
         what: String,
     },
     /// The store cannot be read or written.
     #[error(transparent)]
     Store(StoreError),
-    /// Git gave no answer that is known.
+    /// Git failed, and the result of the push is not known.
     #[error(transparent)]
     Git(#[from] GitError),
 }
@@ -80,43 +80,42 @@ impl From<ForgeError> for EffectError {
 
 /// The state of an effect before it is made.
 enum EffectPresence {
-    /// It is there.
     There(EffectOutcome),
-    /// It has to be made.
     Missing(MissingEffect),
 }
 
 /// An effect that has to be made.
 struct MissingEffect {
-    /// The gate's permission.
     permit: Arc<Permit>,
-    /// The entries of its parts.
+    /// Recorded entries of the effect's parts.
     known: Vec<Option<EffectEntry>>,
-    /// Answers lost since the first intent.
+    /// Responses lost since the first intent.
     lost: u32,
 }
 
-/// The state of one part by its entry.
+/// The state of one part according to its entry.
 enum PartState {
     /// No entry, or one so old that lists show its write.
     Past,
     /// The same content was written just now.
     Made(Option<CommentId>),
-    /// The forge may not show its write before then.
+    /// The forge may not show the write before this time.
     Settling(UnixMillis),
-    /// The same, but the entry's time is in the future: a clock was ahead.
+    /// As `Settling`, but the time of the entry is in the future because a clock was ahead.
     Ahead,
-    /// It was begun, and the forge would show it by now. `lost`: answers that were lost.
+    /// The write was begun, and the forge would show it by now. `lost` counts the lost responses.
     Begun { lost: u32 },
 }
 
 impl EffectExecutor<'_> {
-    /// The reason why effects of this kind are not made, if the forge is known to refuse them and a run goes on without them.
+    /// Returns the reason why effects of this kind are not made, if the forge is known to reject them and a
+    /// run continues without them.
     pub fn denied(&self, kind: EffectKind) -> Option<&'static str> {
         self.forge.denied(kind)
     }
 
-    /// Makes an effect, once. Where the forge refuses it, or loses too many answers, the one that replaces it is made.
+    /// Performs an effect once. If the forge rejects it, or too many responses are lost, the effect that
+    /// replaces it is performed.
     ///
     /// # Errors
     /// [`EffectError`]
@@ -141,7 +140,7 @@ impl EffectExecutor<'_> {
             let entries = self.announce(&intended, (known, lost)).await?;
             let answer = self.write(&effect, &permit).await;
             match (self.ended(&intended, (entries, lost), answer).await, effect.instead()) {
-                // The forge's limit says nothing of the content.
+                // A rate limit is not a rejection of the content.
                 (Err(EffectError::Refused(error)), Some(other))
                     if !matches!(error, ForgeError::RateLimited { .. }) =>
                 {
@@ -165,8 +164,8 @@ impl EffectExecutor<'_> {
         answer
     }
 
-    /// Looks for an effect on this topic that was begun and whose end is not known, and records the end. None: there is no
-    /// such effect, or it was not made. Nothing is made.
+    /// Looks for an effect on this topic that was begun and whose result is not known, and records the
+    /// result. `None` if there is no such effect, or it was not made. Makes no write at the forge.
     ///
     /// # Errors
     /// [`EffectError`]
@@ -187,8 +186,8 @@ impl EffectExecutor<'_> {
         }
     }
 
-    /// The comments of items that may have been made, and are not known to be. The delay of what was announced by a clock
-    /// that was ahead counts from now on.
+    /// Returns the comments of items that may have been made but are not confirmed. If an intent was recorded
+    /// by a clock that was ahead, its delay counts from now on.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -224,7 +223,7 @@ impl EffectExecutor<'_> {
         let push =
             BranchPush { branch: branch.into(), commit: commit.sha().clone(), expected: expected.cloned() };
         let intended = push.intended();
-        // A push looks by itself where the branch is.
+        // A push itself checks the current commit of the branch.
         let MissingEffect { permit, known, lost } =
             match self.before(&intended, || std::future::ready(Ok(None))).await? {
                 EffectPresence::There(_) => return Ok(PushOutcome::Done),
@@ -254,7 +253,8 @@ impl EffectExecutor<'_> {
         Ok(pushed?)
     }
 
-    /// Asks the gate, then finds out by the record whether the effect is there, and by the forge if the record does not say.
+    /// Asks the gate, then checks in the record if the effect exists, and at the forge if the record does not
+    /// say.
     async fn before<F>(
         &self,
         intended: &EffectIntent,
@@ -308,7 +308,7 @@ impl EffectExecutor<'_> {
             permit.expire();
             return Ok(EffectPresence::Missing(MissingEffect { permit, known, lost }));
         };
-        // Its text may be another one: the next plan sees it, and adopts it.
+        // The comment's text may differ: the next plan sees the comment and adopts it.
         if intended.kind.is_planned() {
             return settling(now);
         }
@@ -318,13 +318,13 @@ impl EffectExecutor<'_> {
         Ok(EffectPresence::There(found))
     }
 
-    /// The entries of its parts.
+    /// Returns the recorded entries of the effect's parts.
     async fn known(&self, intended: &EffectIntent) -> Result<Vec<Option<EffectEntry>>, EffectError> {
         let topics: Vec<Topic> = intended.parts.iter().map(|part| part.topic.clone()).collect();
         self.log.effects(&self.writer, &topics).await.map_err(|error| stored(intended, error))
     }
 
-    /// Records the intent; of two processes that do, one comes to make the call.
+    /// Records the intent. If two processes do so, only one of them makes the call.
     async fn announce(
         &self,
         intended: &EffectIntent,
@@ -343,8 +343,8 @@ impl EffectExecutor<'_> {
         Err(EffectError::Settling { until, what: intended.what.clone() })
     }
 
-    /// Records how a call ended. A comment that a plan has made stays open until `Runs::shown` remembers it: one that
-    /// no row knows is pending.
+    /// Records the result of a call. A comment of a plan stays open until `Runs::shown` stores it: a comment
+    /// without a row is pending.
     async fn ended(
         &self,
         intended: &EffectIntent,
@@ -357,7 +357,7 @@ impl EffectExecutor<'_> {
             Ok(_) if intended.kind.is_planned() => return Ok(answer?),
             Ok(EffectOutcome::Superseded) => every(None),
             Ok(made) => every(Some(EffectEntryState::Done { comment: made.comment().cloned() })),
-            // Some of it may be there.
+            // Some of the calls may have succeeded.
             Err(ForgeError::RateLimited { .. } | ForgeError::Halted(_))
                 if intended.kind.takes_several_calls() =>
             {
@@ -371,8 +371,8 @@ impl EffectExecutor<'_> {
         answer.map_err(|error| failed(error, is_last))
     }
 
-    /// Records these ends of its parts as of now, in place of what is `known`; none: the part is not there, and nothing is
-    /// open. A process that has replaced an entry records the end as well.
+    /// Records the results of the parts as of now, in place of `known`. `None` means that the part does not
+    /// exist and nothing is open. A process that has replaced an entry also records the result.
     async fn record(
         &self,
         intended: &EffectIntent,
@@ -401,7 +401,7 @@ impl EffectExecutor<'_> {
     }
 }
 
-/// The state of one part by its entry.
+/// Returns the state of one part according to its entry.
 fn part_state(
     part: &IntentPart,
     entry: Option<&EffectEntry>,
@@ -409,14 +409,14 @@ fn part_state(
     settle: TimeSpan,
 ) -> PartState {
     let Some(entry) = entry else { return PartState::Past };
-    // The clock was ahead then: the delay counts from now on.
+    // The clock was ahead at that time: the delay counts from now on.
     if entry.at > now && settle > TimeSpan(0) {
         return PartState::Ahead;
     }
     let shown = entry.at + settle;
     let is_recent = entry.at <= now && now < shown;
     match &entry.state {
-        // Lists may not show yet what was made just now.
+        // Lists may not yet show a write that was just made.
         EffectEntryState::Done { comment } if is_recent => {
             let is_same = entry.content == part.content && !entry.content.is_empty();
             if is_same { PartState::Made(comment.clone()) } else { PartState::Settling(shown) }
@@ -427,7 +427,7 @@ fn part_state(
     }
 }
 
-/// The outcome of an effect whose parts were made just now.
+/// Returns the outcome of an effect whose parts were just made.
 fn performed(made: Vec<(&IntentPart, Option<CommentId>)>) -> EffectOutcome {
     let item = |(part, comment): &(&IntentPart, Option<CommentId>)| {
         Some((CommentSubject::of_topic(&part.topic)?, comment.clone()?))
@@ -439,7 +439,7 @@ fn performed(made: Vec<(&IntentPart, Option<CommentId>)>) -> EffectOutcome {
     made.into_iter().find_map(|(_, comment)| comment).map_or(EffectOutcome::Done, EffectOutcome::Comment)
 }
 
-/// An error of the forge; `is_last`: no other try is of use, if it gave no answer.
+/// Converts an error of the forge. With `is_last` no further try is made after a lost response.
 fn failed(error: ForgeError, is_last: bool) -> EffectError {
     if let ForgeError::Halted(halt) = error {
         return EffectError::Halted(halt);
@@ -451,7 +451,7 @@ fn failed(error: ForgeError, is_last: bool) -> EffectError {
     }
 }
 
-/// An error of the store; if a newer lease is the reason, the lease is lost.
+/// Converts an error of the store. If a newer lease is the reason, the lease is lost.
 fn stored(intended: &EffectIntent, error: StoreError) -> EffectError {
     match error {
         StoreError::Fenced { last, .. } => {

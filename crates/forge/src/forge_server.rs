@@ -1,5 +1,5 @@
-//! The port of a server of a forge, beyond one repository. It is here and not in `core`, as it names lists that are kept
-//! between calls, rows of the capability table and addresses of git. All of it reads; what writes is an effect of a client.
+//! The port of a forge's server, beyond one repository. It is here and not in `core` because it uses cached
+//! lists, rows of the capability table and git addresses. It only reads; writes are effects of a client.
 
 use async_trait::async_trait;
 use truing_core::id::{PrId, UnixMillis};
@@ -15,43 +15,43 @@ use crate::http::RateQuota;
 use crate::listing::{CachedListing, RepositoryListing};
 use crate::remote::{RemoteError, RemotePurpose};
 
-/// One server of a forge with one login. Cheap to clone; clones share connections and what was learnt.
+/// One server of a forge with one login. Cheap to clone; clones share connections and cached facts.
 #[async_trait]
 pub trait ForgeServer: Clone + Send + Sync {
-    /// A repository of it, and one pull request of that.
+    /// Client of one repository and one of its pull requests.
     type Client: ForgeRead + ForgeWrite;
 
-    /// The kind of forge.
     fn kind(&self) -> ForgeKind;
 
-    /// The limits of the forge.
+    /// Returns the capabilities and limits of the forge.
     fn capability(&self) -> &'static ForgeCapability;
 
-    /// The same, for one review: each of its calls names that, in the header `X-Review-Id`. An id that cannot stand in a
-    /// header is not named.
+    /// Returns a copy for one review, whose id each call carries in the header `X-Review-Id`. An id that a
+    /// header cannot contain is left out.
     #[must_use]
     fn for_review(&self, id: &str) -> Self;
 
-    /// A repository and one pull request of it, for this producer; the number 0 is the repository alone. `repo` is
-    /// `owner/name` as it is now; `id` is what markers are made for.
+    /// Returns the client of a repository and one of its pull requests, for this producer. The number 0
+    /// stands for the repository alone. `repo` is the current `owner/name`; markers are made for `id`.
     fn client(&self, id: &PrId, repo: &str, producer: Producer) -> Self::Client;
 
-    /// Where git finds a repository (`id`, which is called `repo` now), and what it logs in with. For a push
-    /// [`ForgeError::Forbidden`] says that the login may not.
+    /// Returns the git address and credential of a repository with this `id` and the current name `repo`. For
+    /// a push, [`ForgeError::Forbidden`] means that the login may not push.
     async fn remote(&self, id: &str, repo: &str, purpose: RemotePurpose) -> Result<Remote, RemoteError>;
 
-    /// The repository that is called `repo` (`owner/name`) now; [`ForgeError::Moved`] if it has another name by now.
+    /// Reads the repository with the current name `repo` (`owner/name`); [`ForgeError::Moved`] if it was
+    /// renamed.
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError>;
 
-    /// The repository with this id, whatever it is called now; [`ForgeError::NotFound`] if it is gone, or hidden from this
-    /// login.
+    /// Reads the repository with this id under any name; [`ForgeError::NotFound`] if it is gone or hidden
+    /// from this login.
     async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError>;
 
-    /// The repositories that we may see. At most `calls` calls, which is lowered. On an error, what could be listed is new
-    /// and the rest old.
+    /// Updates the list of accessible repositories with at most `calls` calls, and subtracts the calls made.
+    /// On an error, the part that could be read is updated and the rest stays.
     async fn repositories(&self, last: &mut RepositoryListing, calls: &mut u64) -> Result<(), ForgeError>;
 
-    /// The open pull requests of a repository, newest activity first.
+    /// Lists the open pull requests of a repository, newest activity first.
     async fn open_pulls(
         &self,
         repo: &str,
@@ -59,16 +59,17 @@ pub trait ForgeServer: Clone + Send + Sync {
         calls: &mut u64,
     ) -> Result<(), ForgeError>;
 
-    /// The open pull requests of a branch of the repository itself: one to each base at most.
+    /// Lists the open pull requests from a branch of the repository itself: one for each base at most.
     async fn open_pulls_of(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError>;
 
-    /// The open pull requests of a repository for people, newest activity first, so many at most; and whether those are
-    /// all.
+    /// Lists up to `most` open pull requests of a repository for people, newest activity first. The flag is
+    /// true if the list is complete.
     async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullListItem>, bool), ForgeError>;
 
-    /// The comments on a repository's pull requests, or on the one with this number, that were written or changed since
-    /// then, in two lists; those of one pull request and one kind oldest change first. A forge that lists those of a whole
-    /// repository alone gives those of its other pull requests, too.
+    /// Lists the comments on a repository's pull requests, or on the one with this number, that were written
+    /// or changed since then, in two lists. Comments of one pull request and one kind come oldest change
+    /// first. A forge that has only lists of a whole repository also returns those of the other pull
+    /// requests.
     async fn comments_since(
         &self,
         of: (&str, Option<u64>),
@@ -77,8 +78,8 @@ pub trait ForgeServer: Clone + Send + Sync {
         calls: &mut u64,
     ) -> Result<(), ForgeError>;
 
-    /// A comment as it is now, which was seen on this pull request; none if it is on no pull request.
-    /// [`ForgeError::NotFound`] if it was deleted, or is not visible yet.
+    /// Reads the current state of a comment that was seen on this pull request; `None` if it is not on a pull
+    /// request. [`ForgeError::NotFound`] if it was deleted or is not visible yet.
     async fn comment(
         &self,
         id: &PrId,
@@ -86,23 +87,23 @@ pub trait ForgeServer: Clone + Send + Sync {
         comment: (CommentKind, u64),
     ) -> Result<Option<PullComment>, ForgeError>;
 
-    /// May this account write to the repository? Asked of the forge, for the account with this id: a name can come to
-    /// mean another.
+    /// Returns true if this account may write to the repository. The forge is asked for the account with this
+    /// id, because a name can pass to another account.
     async fn may_write(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError>;
 
-    /// Is it our own account?
+    /// Returns true if it is our own account.
     async fn is_own(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError>;
 
-    /// The rules that may refuse a push to a branch.
+    /// Reads the rules that may reject a push to a branch.
     async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError>;
 
-    /// The rate limit as of the last answer that told; none before one, and where answers tell no limit with a count and an
-    /// end.
+    /// Returns the rate limit of the last response that contained it. `None` before one, and for forges whose
+    /// responses have no limit with a count and an end.
     fn quota(&self) -> Option<RateQuota> {
         None
     }
 
-    /// The app that we log in as and whose checks can be asked for again, if there is one.
+    /// Returns the id of the App that we log in as and whose checks can be requested again, if there is one.
     fn check_app(&self) -> Option<u64> {
         None
     }

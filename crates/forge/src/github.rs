@@ -1,8 +1,8 @@
-//! GitHub: what one review needs of its REST and GraphQL APIs (facts/forges.md 4.1).
+//! Client of GitHub: the part of its REST and GraphQL APIs that the loops need.
 //!
-//! [`GitHub`] is one server with one login; [`GitHubClient`] one repository of it, and one pull request of that, for one
-//! producer: it reads, and performs effects. Nothing here approves, merges or changes code, or closes what others opened:
-//! those calls do not exist.
+//! [`GitHub`] is one server with one login. [`GitHubClient`] is one repository there and one pull request of
+//! it, for one producer: it reads, and performs effects. It has no call that approves, merges or changes
+//! code, or closes a pull request that another account opened.
 
 use std::sync::Arc;
 
@@ -45,16 +45,16 @@ mod wire;
 pub use auth::{AppKey, AppKeyError, AppPermission, GitHubAccountKind, GitHubCredentials, permissions};
 pub use client::GitHubClient;
 
-/// The context of our commit statuses, and the name of our checks.
+/// Context of our commit statuses, and name of our checks.
 const STATUS_CONTEXT: &str = "truing/review";
-/// The longest description of a commit status, in characters.
+/// Maximum length of the description of a commit status, in characters.
 const MAX_STATUS_CHARS: usize = GITHUB.status_text;
-/// The hosts of GitHub's own service, each with all below it. Other servers have no limit of calls that create something
-/// unless they say so.
+/// Hosts of GitHub's own service, including all subdomains. Other servers have no limit on calls that create
+/// something unless they say so.
 const OWN_SERVICE: [&str; 2] = ["github.com", "ghe.com"];
 
-/// What GitHub has of its own on the wire, at this server. What people create in the web interface counts, too.
-/// <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
+/// Returns GitHub's wire format for this server. Its limit on creations also counts what people create in the
+/// web interface. <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
 pub(crate) fn wire_of(api: &Url) -> HttpDialect {
     let host = api.host_str().unwrap_or_default();
     let is_own = OWN_SERVICE
@@ -69,47 +69,46 @@ pub(crate) fn wire_of(api: &Url) -> HttpDialect {
     }
 }
 
-/// One server and how to speak to it.
+/// The address of one server, and our login and settings there.
 #[derive(Clone, Debug)]
 pub struct GitHubOptions {
-    /// The `NAME` of `[forge.NAME]`: part of every marker.
+    /// `NAME` of `[forge.NAME]`, which is part of every marker.
     pub name: String,
-    /// The root of the REST API: `https://api.github.com`, or `https://HOST/api/v3`.
+    /// Root of the REST API: `https://api.github.com`, or `https://HOST/api/v3`.
     pub api_url: Url,
-    /// The root of git over HTTP: `https://github.com`.
+    /// Root of git over HTTP: `https://github.com`.
     pub git_url: Url,
-    /// What to log in with.
+    /// Credentials to log in with.
     pub credentials: GitHubCredentials,
-    /// Accounts that we wrote as before: names, or ids, which nobody else can take over.
+    /// Former accounts of ours: names, or ids, which no other account can take over.
     pub accounts: Vec<String>,
-    /// What signs markers.
+    /// Keys that sign the markers.
     pub markers: MarkerKeys,
-    /// How long a comment whose creation was not answered may stay unseen.
+    /// Time for which a comment may stay invisible after a creation whose response was lost.
     pub settle: TimeSpan,
 }
 
-/// Why there is no client.
+/// The error of options from which no client can be built.
 #[derive(Debug, thiserror::Error)]
 pub enum GitHubError {
-    /// An address that requests cannot go to.
+    /// An address that requests cannot be sent to.
     #[error("forge.{name}: {url} is not an http or https address without user name and password")]
     Url {
-        /// The forge.
+        /// Name of the forge in the configuration.
         name: String,
-        /// The address, without credentials.
+        /// Address of the server, without credentials.
         url: Url,
     },
-    /// No HTTP client.
+    /// The HTTP client could not be built.
     #[error("forge.{name}: {cause}")]
     Client {
-        /// The forge.
+        /// Name of the forge in the configuration.
         name: String,
-        /// Why.
         cause: HttpClientError,
     },
 }
 
-/// One GitHub server with one login. Cheap to clone; clones share connections and what was learnt.
+/// One GitHub server with one login. Cheap to clone; clones share connections and cached facts.
 #[derive(Clone, Debug)]
 pub struct GitHub {
     inner: Arc<GitHubInner>,
@@ -122,21 +121,21 @@ struct GitHubInner {
     auth: Arc<GitHubAuth>,
 }
 
-/// The account with this number.
+/// Converts the number of an account to its id.
 fn account(number: u64) -> AccountId {
     AccountId::new(number.to_string())
 }
 
 impl GitHub {
-    /// A client. Sends nothing yet. Tokens and limits end by `clock`.
+    /// Builds a client. Sends no request. Tokens and limits expire by `clock`.
     ///
     /// # Errors
-    /// [`GitHubError`] for addresses and tokens that cannot be sent to or sent.
+    /// [`GitHubError`] for an invalid address, or a token that cannot be sent.
     pub fn new(options: GitHubOptions, clock: Arc<dyn Clock>) -> Result<Self, GitHubError> {
         Self::with_patience(options, HttpTimeouts::default(), clock)
     }
 
-    /// A client that waits as long as it is told.
+    /// Builds a client with these limits on waiting.
     ///
     /// # Errors
     /// As [`GitHub::new`].
@@ -152,7 +151,7 @@ impl GitHub {
                 && url.password().is_none();
             if !right {
                 let mut url = url.clone();
-                // Fails only for addresses that cannot have credentials.
+                // This fails only for addresses that cannot have credentials.
                 let _ = url.set_username("");
                 let _ = url.set_password(None);
                 return Err(GitHubError::Url { name: options.name, url });
@@ -165,8 +164,8 @@ impl GitHub {
         Ok(Self { inner: Arc::new(GitHubInner { options, http, auth: Arc::new(auth) }) })
     }
 
-    /// The same, with limits that all processes of this login keep together. To be called before anything is sent: what was
-    /// learnt of limits is forgotten.
+    /// Returns a client whose rate limits are shared by all processes with this login. It must be called
+    /// before the first request, because it drops the limits recorded so far.
     #[must_use]
     pub fn sharing(&self, common: Arc<dyn SharedStateStore>) -> Self {
         let GitHubInner { options, http, .. } = &*self.inner;
@@ -177,7 +176,7 @@ impl GitHub {
         self.by(http.sharing(common, &options.api_url, &login))
     }
 
-    /// The same; it makes calls that write by this permit.
+    /// Returns a copy of the client that makes its write calls under this permit.
     fn with_permit(&self, permit: &Arc<Permit>) -> Self {
         self.by(self.inner.http.with_permit(permit.clone()))
     }
@@ -187,8 +186,8 @@ impl GitHub {
         Self { inner: Arc::new(GitHubInner { options: options.clone(), http, auth: auth.clone() }) }
     }
 
-    /// The id of the GitHub App that it logs in as, if it does. Only those may create check runs, whatever a token's
-    /// permissions are.
+    /// Returns the id of the GitHub App that the client logs in as, if it does. Only Apps can create check
+    /// runs, even with a token that has every permission.
     fn app(&self) -> Option<u64> {
         self.inner.auth.app()
     }
@@ -201,7 +200,7 @@ impl GitHub {
     }
 }
 
-/// The fields that say where a comment goes. GitHub wants `start_line` for several lines only.
+/// Returns the fields for the place of a comment. GitHub accepts `start_line` only for several lines.
 fn placed(what: &str, place: &CodeLocation) -> Result<Value, ForgeError> {
     let side = match place.side {
         DiffSide::Old => "LEFT",

@@ -1,8 +1,8 @@
-//! One way to call a forge's HTTP API: bounded in time and size, repeated only where repeating is harmless, and
-//! with every answer sorted into [`ForgeError`] by status, headers and words.
+//! Client of a forge's HTTP API with limits on time and size. Only a harmless call is repeated, and every
+//! response is converted to [`ForgeError`] by status, headers and text.
 //!
-//! What creates something is sent once: a create whose answer was lost may have worked, and only looking for its
-//! marker tells (design.md section 4). Credentials never follow a redirect and never stand in an error.
+//! A call that creates something is sent once: if its response was lost, it may have succeeded, and only a
+//! search for its marker finds out. Credentials never follow a redirect and never appear in an error.
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,41 +34,43 @@ mod text;
 pub(crate) use limits::QuotaPayer;
 pub use limits::RateQuota;
 
-/// The largest answer that is read, decompressed: 100 comments of 65,536 characters of four bytes, and change.
+/// Maximum size of a response that is read, decompressed: 100 comments of 65,536 characters of four bytes,
+/// with some reserve.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
-/// How much of a refusal's body is read; what it says fits easily.
+/// Maximum size of the body of an error response that is read.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
-/// How often a harmless call is repeated after its first try.
+/// Maximum number of retries of a harmless call.
 const MAX_RETRIES: u32 = 2;
 const X_REVIEW_ID: HeaderName = HeaderName::from_static("x-review-id");
 const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
 
-/// What a kind of forge has of its own on the way there and back.
+/// The properties of a forge's wire format.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HttpDialect {
-    /// The media type of answers that is asked for.
+    /// Media type that requests accept.
     pub(crate) accept: &'static str,
-    /// The header that names a version of the API, and the version, where it has one.
+    /// Header for the version of the API with its value, if the forge has one.
     pub(crate) version: Option<(&'static str, &'static str)>,
-    /// The header of a refusal that wants the token authorized for single sign-on, where it has one.
+    /// Header of an error response that requires the token to be authorized for single sign-on, if the forge
+    /// has one.
     pub(crate) sign_on: Option<&'static str>,
-    /// True where a 409 says that nothing was done, because what was to be changed is another by now, and a 413 that
-    /// the content is too long.
+    /// True if 409 means that nothing was done because the object has changed, and 413 that the content is
+    /// too long.
     pub(crate) tells_conflicts: bool,
-    /// How many calls that create something it takes in a span of time.
+    /// Limits on calls that create something: number of calls and the time span.
     pub(crate) creations: &'static [(usize, TimeSpan)],
 }
 
-/// How long to wait for a forge.
+/// The timeouts for requests to a forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HttpTimeouts {
-    /// For a connection.
+    /// Timeout of a connection.
     pub connect: Duration,
-    /// Between two pieces of an answer.
+    /// Timeout between two parts of a response.
     pub read: Duration,
-    /// For a whole answer.
+    /// Timeout of a complete response.
     pub total: Duration,
-    /// Before the first repetition of a harmless call; twice that before the second.
+    /// Wait before the first retry of a harmless call; it doubles for the second.
     pub retry_delay: Duration,
 }
 
@@ -83,36 +85,36 @@ impl Default for HttpTimeouts {
     }
 }
 
-/// May a call be sent again when it is not known whether it arrived?
+/// The effect of sending a call again when the first may have arrived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum RetrySafety {
-    /// Once or twice comes to the same.
+    /// A repetition has the same result as one call.
     Harmless,
-    /// Each time makes one more.
+    /// Each repetition creates another object.
     Never,
 }
 
-/// One call.
 #[derive(Debug)]
 pub(crate) struct ForgeRequest {
-    /// What it is for, in words for people: the beginning of every error.
+    /// Purpose of the call, in words for people: the beginning of every error.
     pub(crate) what: String,
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) body: Option<Value>,
     pub(crate) repeat: RetrySafety,
-    /// Does it change anything at the forge?
+    /// True if the call changes something at the forge.
     writes: bool,
-    /// What is known already, and need not be sent again.
+    /// Tag of the version that the caller has, which need not be sent again.
     etag: Option<HeaderValue>,
-    /// Is a redirect to another address of the same server an answer ([`ForgeResponse::location`]), and no error?
+    /// True if a redirect to another address of the same server is a response ([`ForgeResponse::location`])
+    /// and not an error.
     redirected: bool,
-    /// Does it comment on places of a diff, which the forge may refuse?
+    /// True if the call comments on places of a diff, which the forge may reject.
     comments_on_diff: bool,
 }
 
 impl ForgeRequest {
-    /// A read.
+    /// Builds a call that reads.
     pub(crate) fn get(what: impl Into<String>, url: Url) -> Self {
         let (method, repeat) = (Method::GET, RetrySafety::Harmless);
         Self {
@@ -128,12 +130,12 @@ impl ForgeRequest {
         }
     }
 
-    /// A question that is sent as a body.
+    /// Builds a query that is sent as a body.
     pub(crate) fn query(what: impl Into<String>, url: Url, body: Value) -> Self {
         Self { writes: false, ..Self::set(what, Method::POST, url, Some(body)) }
     }
 
-    /// A call that creates something each time.
+    /// Builds a call that creates something each time it is sent.
     pub(crate) fn create(what: impl Into<String>, url: Url, body: Value) -> Self {
         let (method, repeat) = (Method::POST, RetrySafety::Never);
         Self {
@@ -149,22 +151,23 @@ impl ForgeRequest {
         }
     }
 
-    /// The same for a comment on places of a diff: a refusal that may be one of a place is [`ForgeError::Rejected`].
+    /// Marks a call that comments on places of a diff. An error status that may be about a place becomes
+    /// [`ForgeError::Rejected`].
     pub(crate) fn on_diff(self) -> Self {
         Self { comments_on_diff: true, ..self }
     }
 
-    /// The same without a body, for a call that takes none.
+    /// Removes the body, for a call that takes none.
     pub(crate) fn without_body(self) -> Self {
         Self { body: None, ..self }
     }
 
-    /// A call that adds to something each time.
+    /// Builds a call that appends something each time it is sent.
     pub(crate) fn append(what: impl Into<String>, url: Url, body: Value) -> Self {
         Self { method: Method::PATCH, ..Self::create(what, url, body) }
     }
 
-    /// A call that sets something, however often.
+    /// Builds a call that sets a value and can be repeated.
     pub(crate) fn set(what: impl Into<String>, method: Method, url: Url, body: Option<Value>) -> Self {
         let repeat = RetrySafety::Harmless;
         Self {
@@ -180,18 +183,18 @@ impl ForgeRequest {
         }
     }
 
-    /// A redirect to another address of the same server is an answer. Nobody follows it here.
+    /// Accepts a redirect to another address of the same server as a response. The client does not follow it.
     pub(crate) fn redirected(self) -> Self {
         Self { redirected: true, ..self }
     }
 
-    /// Answered by [`ForgeResponse::is_unchanged`] while this is the newest form.
+    /// Makes the call conditional: [`ForgeResponse::is_unchanged`] is true while this is the newest version.
     pub(crate) fn unless(self, etag: Option<HeaderValue>) -> Self {
         Self { etag, ..self }
     }
 }
 
-/// A successful answer, whole.
+/// A successful response, complete.
 pub(crate) struct ForgeResponse {
     unchanged: bool,
     what: String,
@@ -201,20 +204,20 @@ pub(crate) struct ForgeResponse {
     clean: TextCleaner,
 }
 
-/// A client of one forge. Its clones' calls share its limits.
+/// A client of one forge. The calls of its clones share its limits.
 pub(crate) struct ForgeHttpClient {
     client: reqwest::Client,
     wire: HttpDialect,
     patience: HttpTimeouts,
     limits: Arc<RateLimits>,
     clock: Arc<dyn Clock>,
-    /// What its calls are made for.
+    /// Id of the review that the calls are made for.
     review: Option<HeaderValue>,
-    /// The permit of calls that write; none: it only reads.
+    /// Permit for calls that write; `None` for a client that only reads.
     permit: Option<Arc<Permit>>,
 }
 
-/// What a call is allowed by: a credential, and whose rate limit it uses up.
+/// The credential of a call, and the owner of the rate limit that it uses.
 #[derive(Clone)]
 pub(crate) struct RequestAuthorization {
     header: HeaderValue,
@@ -224,7 +227,7 @@ pub(crate) struct RequestAuthorization {
 }
 
 impl RequestAuthorization {
-    /// The credential in its header; it appears in no error.
+    /// Builds a Bearer header. The credential appears in no error.
     pub(crate) fn bearer(secret: SecretString, payer: QuotaPayer) -> Result<Self, HttpClientError> {
         let mut header = HeaderValue::from_str(&format!("Bearer {}", secret.expose()))
             .map_err(|_| HttpClientError::Token)?;
@@ -232,7 +235,8 @@ impl RequestAuthorization {
         Ok(Self { header, clean: TextCleaner::new(&secret), secret, payer })
     }
 
-    /// A name and a credential in their header. Neither of the credential's two spellings appears in an error.
+    /// Builds a Basic header from a name and a credential. Neither the plain nor the encoded credential
+    /// appears in an error.
     pub(crate) fn basic(
         name: &str,
         secret: SecretString,
@@ -246,26 +250,25 @@ impl RequestAuthorization {
         Ok(Self { header, clean, secret, payer })
     }
 
-    /// The credential itself.
     pub(crate) fn secret(&self) -> &SecretString {
         &self.secret
     }
 }
 
-// No derived Debug: it is a credential.
+// Debug is not derived because this is a credential.
 impl fmt::Debug for RequestAuthorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestAuthorization").field("payer", &self.payer).finish_non_exhaustive()
     }
 }
 
-/// Why there is no client.
+/// The error of a client that cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpClientError {
-    /// It cannot stand in a header.
+    /// The token cannot be part of a header.
     #[error("the forge token holds characters that no token has (a line end?): check where it is read from")]
     Token,
-    /// The TLS stack could not be set up.
+    /// The TLS library could not be set up.
     #[error("cannot set up the HTTP client: {0}")]
     Client(String),
 }
@@ -277,7 +280,7 @@ impl fmt::Debug for ForgeHttpClient {
 }
 
 impl ForgeHttpClient {
-    /// A client for `api`.
+    /// Builds a client for `api`.
     pub(crate) fn new(
         api: &Url,
         wire: HttpDialect,
@@ -291,7 +294,8 @@ impl ForgeHttpClient {
             .connect_timeout(patience.connect)
             .read_timeout(patience.read)
             .timeout(patience.total);
-        // The environment's proxy is for the way out; a forge on this machine is not on it.
+        // The proxy of the environment is for outgoing traffic, so a forge on this machine is reached without
+        // it.
         if api.host_str().is_some_and(is_loopback) {
             client = client.no_proxy();
         }
@@ -300,17 +304,18 @@ impl ForgeHttpClient {
         Ok(Self { client, wire, patience, limits, clock, review: None, permit: None })
     }
 
-    /// The same, with the same limits; each call names this review.
+    /// Returns a client with the same limits whose calls name this review.
     pub(crate) fn for_review(&self, id: &str) -> Self {
         Self { review: HeaderValue::from_str(id).ok(), ..self.again() }
     }
 
-    /// The same, with the same limits; it makes calls that write by this permit.
+    /// Returns a client with the same limits that makes its write calls under this permit.
     pub(crate) fn with_permit(&self, permit: Arc<Permit>) -> Self {
         Self { permit: Some(permit), ..self.again() }
     }
 
-    /// The same, with limits that other processes of this login keep, too. `login`: its name, without anything secret.
+    /// Returns a client whose limits are shared with other processes of this login. `login` is its name,
+    /// without any secret.
     pub(crate) fn sharing(&self, common: Arc<dyn SharedStateStore>, api: &Url, login: &str) -> Self {
         let limits = RateLimits::of(self.wire.creations, self.clock.clone());
         let limits = limits.sharing(common, format!("limits:{api}:{login}"));
@@ -330,17 +335,17 @@ impl ForgeHttpClient {
         }
     }
 
-    /// The primary rate limit as of the last answer that told, of whoever has the fewest calls left; none before one.
+    /// Returns the primary rate limit of the last response that contained one, for the payer with the fewest
+    /// calls left. `None` before such a response.
     pub(crate) fn quota(&self) -> Option<RateQuota> {
         self.limits.quota()
     }
 
-    /// The wall clock.
     pub(crate) fn now(&self) -> UnixMillis {
         self.clock.now()
     }
 
-    /// Sends a call, again if that is harmless and what went wrong may pass at once.
+    /// Sends a call. Retries it if that is harmless and the error may be temporary.
     pub(crate) async fn send(
         &self,
         by: &RequestAuthorization,
@@ -351,7 +356,7 @@ impl ForgeHttpClient {
         loop {
             let refusal = match self.send_once(by, call).await {
                 Ok(answer) => return Ok(answer),
-                // A try before it may have been carried out: what is known is what that one came to.
+                // An earlier try may have been performed, so its error is returned.
                 Err(ClassifiedError { error: ForgeError::Halted(_), .. }) if let Some(error) = before => {
                     return Err(error);
                 }
@@ -371,10 +376,10 @@ impl ForgeHttpClient {
         by: &RequestAuthorization,
         call: &ForgeRequest,
     ) -> Result<ForgeResponse, ClassifiedError> {
-        // Until the answer is read.
+        // The place is kept until the response is read.
         let _place = self.limits.admit(by.payer, call).await.map_err(ClassifiedError::lasting)?;
         if call.writes {
-            // Each try is a write: the gate's answer to the one that failed says nothing of this one.
+            // Each try is a write, so the gate is asked again before each one.
             let confirmed = match &self.permit {
                 Some(permit) => permit.confirm(self.clock.now()).await,
                 None => Err(HaltReason::ReadOnly),
@@ -412,7 +417,7 @@ impl ForgeHttpClient {
             match response.chunk().await {
                 Ok(Some(piece)) if body.len() + piece.len() <= limit => body.extend_from_slice(&piece),
                 Ok(None) => break,
-                // A refusal is one by its status, whatever becomes of its body.
+                // An error status is final, even if reading its body fails.
                 Ok(Some(_)) | Err(_) if !status.is_success() => break,
                 Ok(Some(_)) => {
                     let message = format!("the answer is larger than {MAX_ANSWER_BYTES} bytes");
@@ -455,7 +460,7 @@ impl ForgeHttpClient {
     }
 }
 
-/// No answer, or not all of it. Whether the call arrived is unknown.
+/// Returns the error for a missing or incomplete response. The call may have arrived.
 fn unanswered(by: &RequestAuthorization, call: &ForgeRequest, error: reqwest::Error) -> ClassifiedError {
     let (timeout, connect) = (error.is_timeout(), error.is_connect());
     let cause = by.clean.text(&text::chain(&error.without_url()));
@@ -464,33 +469,35 @@ fn unanswered(by: &RequestAuthorization, call: &ForgeRequest, error: reqwest::Er
         (false, true) => "no answer in time".to_owned(),
         (false, false) => format!("the connection broke before the answer was complete: {cause}"),
     };
-    // A second wait as long as the first would not be short.
+    // Waiting for a second timeout would take too long.
     ClassifiedError { error: unavailable(&call.what, &message), passing: connect || !timeout }
 }
 
 impl ForgeResponse {
-    /// Is what the caller knows the newest form? Then there is nothing else in here.
+    /// Returns true if the caller has the newest version. The response is then empty.
     pub(crate) fn is_unchanged(&self) -> bool {
         self.unchanged
     }
 
-    /// The name of this form.
+    /// Returns the tag of this version.
     pub(crate) fn etag(&self) -> Option<HeaderValue> {
         self.headers.get(header::ETAG).cloned()
     }
 
-    /// The text of a header.
+    /// Returns the text of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         classify::text(&self.headers, name)
     }
 
-    /// The address of the same server that it leads to, in place of an answer; for calls that are [`ForgeRequest::redirected`].
+    /// Returns the address of the same server that the response redirects to, for calls that are
+    /// [`ForgeRequest::redirected`].
     pub(crate) fn location(&self) -> Option<Url> {
         let to = self.url.join(self.header(header::LOCATION.as_str())?).ok()?;
         (to.origin() == self.url.origin()).then_some(to)
     }
 
-    /// An address of this server that an answer names. Credentials go to it, so one of another server is an error.
+    /// Parses an address of this server in a response. Credentials are sent to it, so an address of another
+    /// server is an error.
     pub(crate) fn address(&self, text: &str) -> Result<Url, ForgeError> {
         match self.url.join(text) {
             Ok(url) if url.origin() == self.url.origin() => Ok(url),
@@ -503,7 +510,7 @@ impl ForgeResponse {
         }
     }
 
-    /// The answer's JSON.
+    /// Parses the JSON of the response.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, ForgeError> {
         let problem = match serde_json::from_slice(&self.body) {
             Ok(value) => return Ok(value),
@@ -520,35 +527,36 @@ impl ForgeResponse {
         Err(unavailable(&self.what, &message))
     }
 
-    /// Nothing of the answer is needed but that it comes from the forge: it has no body, or a JSON object. The
-    /// page of a proxy has status 200, too.
+    /// Checks only that the response comes from the forge: its body is empty or a JSON object. A proxy's page
+    /// may have status 200 too.
     pub(crate) fn done(&self) -> Result<(), ForgeError> {
         if self.body.is_empty() { Ok(()) } else { self.json::<serde_json::Map<_, _>>().map(drop) }
     }
 
-    /// As [`ForgeResponse::json`], of an answer that holds a secret: an error repeats nothing of it.
+    /// Parses the JSON as [`ForgeResponse::json`] does, for a response with a secret: an error repeats
+    /// nothing of it.
     pub(crate) fn secret_json<T: DeserializeOwned>(&self) -> Result<T, ForgeError> {
         serde_json::from_slice(&self.body)
             .map_err(|_| unavailable(&self.what, "the answer's JSON is cut off, or not as expected"))
     }
 
-    /// The forge's own time.
+    /// Returns the time by the forge's own clock.
     pub(crate) fn date(&self) -> Option<UnixMillis> {
         date(&self.headers)
     }
 
-    /// How long until there are calls again, if this answer says that none is left. `now` is only used if it has no
-    /// date of its own.
+    /// Returns the time until calls are available again, if this response says that none is left. `now` is
+    /// used only if it has no date of its own.
     pub(crate) fn spent(&self, now: UnixMillis) -> Option<TimeSpan> {
         limits::told(&self.headers, now).filter(|told| told.quota.remaining == 0).map(|told| told.wait)
     }
 
-    /// Words of this answer, for an error.
+    /// Cleans text of this response for an error.
     pub(crate) fn clean(&self, words: &str) -> String {
         self.clean.text(words)
     }
 
-    /// The list's next page. Credentials go to it, so it must be at the same origin.
+    /// Returns the next page of a list. Credentials are sent to it, so it must have the same origin.
     pub(crate) fn next(&self) -> Result<Option<Url>, ForgeError> {
         let links = self.headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
         let Some(next) = links.flat_map(link::next).next() else {
@@ -558,12 +566,12 @@ impl ForgeResponse {
     }
 }
 
-/// The error for what may or may not have been done.
+/// Returns the error for a call that may have been performed.
 pub(crate) fn unavailable(what: &str, message: &str) -> ForgeError {
     ForgeError::Unavailable { what: what.to_owned(), message: message.to_owned() }
 }
 
-/// Scheme, host and port, for people.
+/// Returns scheme, host and port, for people.
 fn host(url: &Url) -> String {
     url.origin().ascii_serialization()
 }

@@ -1,5 +1,5 @@
-//! The forges: the enums that everything above names ([`AnyForgeServer`], [`RepositoryClient`]), the client of each kind, the one
-//! path of writes, the markers by which our comments are known again, and webhooks.
+//! The forges: the enums that the loops and the service use ([`AnyForgeServer`], [`RepositoryClient`]), the
+//! client of each kind, the execution of writes, the markers that identify our comments, and webhooks.
 
 pub mod bitbucket;
 pub mod capability;

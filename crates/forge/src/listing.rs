@@ -1,4 +1,5 @@
-//! Lists that are read again and again: what has not changed is not sent again, and costs nothing of the rate limit.
+//! Lists that are read repeatedly. A list that has not changed is not sent again, and does not count against
+//! the rate limit.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -9,7 +10,7 @@ use url::Url;
 
 use crate::http::{ForgeRequest, ForgeResponse};
 
-/// A list as it was read last.
+/// A list as it was last read.
 #[derive(Clone, Debug)]
 pub struct CachedListing<T> {
     pages: Vec<ListingPage<T>>,
@@ -32,52 +33,52 @@ impl<T> Default for CachedListing<T> {
 }
 
 impl<T> CachedListing<T> {
-    /// What there is where there is no list: nothing, all of which was read.
+    /// Returns an empty list that counts as complete, for a forge without such a list.
     pub fn nothing() -> Self {
         Self { complete: true, ..Self::default() }
     }
 
-    /// The items, in the forge's order.
+    /// Returns the items, in the forge's order.
     pub fn items(&self) -> impl Iterator<Item = &T> {
         self.pages.iter().flat_map(|page| &page.items)
     }
 
-    /// Lets these be all that is known, as they were read from this address.
+    /// Replaces the cache by these items, which were read from this address.
     pub(crate) fn replace(&mut self, url: Url, items: Vec<T>, complete: bool) {
         self.replace_parts(vec![(url, items)], complete);
     }
 
-    /// Lets these be all that is known, part by part, each as it was read from its address.
+    /// Replaces the cache by these parts, each read from its own address.
     pub(crate) fn replace_parts(&mut self, parts: Vec<(Url, Vec<T>)>, complete: bool) {
         let page = |(url, items): (Url, Vec<T>)| ListingPage { url, etag: None, items, next: None };
         self.pages = parts.into_iter().map(page).collect();
         (self.complete, self.in_order) = (complete, false);
     }
 
-    /// The part that was read from this address, if it is known.
+    /// Returns the part that was read from this address, if it is cached.
     pub(crate) fn part(&self, url: &Url) -> Option<&[T]> {
         self.pages.iter().find(|page| page.url == *url).map(|page| page.items.as_slice())
     }
 
-    /// What is known may be old: it is read anew.
+    /// Marks the cached items as possibly stale, so they are read again.
     pub(crate) fn begin(&mut self) {
         self.complete = false;
     }
 
-    /// Was it read to its end? Otherwise there may be more.
+    /// Returns true if the list was read to its end. Otherwise there may be more items.
     pub fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// Does the whole list have the order in which it was asked for? Then a cut has left out what comes after all that is
-    /// there; of a list that was put together of parts it may have left out anything.
+    /// Returns true if the whole list is in the requested order. A truncated list then lacks only items after
+    /// the last one; a list joined from parts may lack any.
     pub fn is_in_order(&self) -> bool {
         self.in_order
     }
 
-    /// Reads the list again from `first` on, at most so many pages and, of those that have changed, at most as
-    /// many as `calls` allows, which is lowered. On an error the pages before it are new and the others old.
-    /// `send` sends a call.
+    /// Reads the list again from `first` on, at most `pages` pages. Changed pages count against `calls`,
+    /// which is lowered. On an error the pages before it are updated and the others stay. `send` sends a
+    /// call.
     pub(crate) async fn refresh<F>(
         &mut self,
         send: impl Fn(ForgeRequest) -> F,
@@ -93,7 +94,8 @@ impl<T> CachedListing<T> {
         self.refresh_by(send, (what, first), pages, calls, read).await
     }
 
-    /// The same, where an answer's body names the next page: `read` gives it beside the items.
+    /// Reads the list as `refresh` does, for responses whose body names the next page: `read` returns it with
+    /// the items.
     pub(crate) async fn refresh_by<F>(
         &mut self,
         send: impl Fn(ForgeRequest) -> F,
@@ -114,7 +116,7 @@ impl<T> CachedListing<T> {
             }
             let known = self.pages.get(at).filter(|page| page.url == url);
             let call = ForgeRequest::get(what, url.clone()).unless(known.and_then(|page| page.etag.clone()));
-            // Paid before it is sent: a call without an answer counts too.
+            // Counted before it is sent: a call without a response counts too.
             *calls -= 1;
             let answer = send(call).await?;
             if answer.is_unchanged() {
@@ -135,22 +137,22 @@ impl<T> CachedListing<T> {
     }
 }
 
-/// The repositories as they were listed last: one list, or several that the forge keeps apart.
+/// The repositories as they were last listed: one list, or several that the forge keeps separately.
 #[derive(Clone, Debug, Default)]
 pub struct RepositoryListing {
-    /// The names of the lists, where the forge has several.
+    /// Names of the lists, where the forge has several.
     pub(crate) groups: CachedListing<String>,
-    /// By the name of the list.
+    /// Lists of repositories by name of the list.
     pub(crate) lists: BTreeMap<String, CachedListing<ForgeRepository>>,
 }
 
 impl RepositoryListing {
-    /// All that were listed, list by list in the forge's order.
+    /// Returns all listed repositories, list by list in the forge's order.
     pub fn items(&self) -> impl Iterator<Item = &ForgeRepository> {
         self.lists.values().flat_map(CachedListing::items)
     }
 
-    /// Was each list read to its end? Otherwise there may be more.
+    /// Returns true if each list was read to its end. Otherwise there may be more repositories.
     pub fn is_complete(&self) -> bool {
         self.lists.values().all(CachedListing::is_complete)
     }

@@ -1,20 +1,20 @@
-//! Markers: the last line of each comment of ours, which says what it is about and proves that we wrote it.
+//! Markers: the last line of each comment of ours, which names its subject and proves that we wrote it.
 //!
-//! A marker is a hidden HTML comment or, where a forge shows HTML as text, a link reference that nothing refers to
-//! ([`MarkerForm`]),
+//! A marker is a hidden HTML comment or, where a forge shows HTML as text, a link reference that no text
+//! refers to ([`MarkerForm`]),
 //!
 //! ```text
 //! <!-- truing:1 producer=review item=1:0f3a…-0 key=9c56cc51 mac=<64 hexadecimal digits> -->
 //! [//]: # (truing:1 producer=review item=1:0f3a…-0 key=9c56cc51 mac=<64 hexadecimal digits>)
 //! ```
 //!
-//! with the finding's id in clear and an HMAC-SHA-256 over forge, repository, pull request, producer and item.
-//! It is the way back when records are lost (design.md section 4), so it must hold against text that anybody
-//! can write: only the last line counts, it has exactly one spelling, and it verifies on its own pull request
-//! only. [`strip`] takes marker syntax out of text that is not ours.
+//! with the finding's id in clear and an HMAC-SHA-256 over forge, repository, pull request, producer and
+//! item. Lost records are recovered from markers, so they must resist text that anyone can write. Only the
+//! last line counts, it has exactly one spelling, and it verifies only on its own pull request. [`strip`]
+//! disables marker syntax in text that is not ours.
 //!
-//! A pull request or an issue of ours, and a comment of a loop that opens them, has a marker with a topic in place of
-//! the item (`topic.rs`).
+//! A pull request or an issue of ours, and a comment of a loop that opens them, has a marker with a topic in
+//! place of the item (`topic.rs`).
 
 use std::fmt;
 use std::io::{Read as _, Write as _};
@@ -35,31 +35,30 @@ mod topic;
 
 pub use topic::split;
 
-/// The beginning of every marker of every version, in each form.
+/// Prefixes of the markers of every version, in each form.
 const OPENINGS: [&str; 2] = ["<!-- truing:", "[//]: # (truing:"];
-/// The beginning of a marker of this version, in each form.
+/// Prefixes of the markers of this version, in each form.
 const OPENING_1: [&str; 2] = ["<!-- truing:1 ", "[//]: # (truing:1 "];
-/// The end of it.
+/// Suffixes of markers, in each form.
 const CLOSING: [&str; 2] = [" -->", ")"];
-/// The seed's marker of an inline comment, before and after its hash.
+/// Marker of an inline comment of the tool that Truing replaces, before and after its hash.
 const SEED: (&str, &str) = ("<!-- claude-reviewer:inline:", " -->");
-/// The summary's word. A finding with this very id is written with an escape, so words stay unique.
+/// Word of the summary. A finding with this id is written with an escape, so words stay unique.
 const SUMMARY: &str = "summary";
 /// Markers of comments, each of one item of a pull request.
 const ITEMS: MarkerKind = MarkerKind { field: "item", domain: b"truing marker 1" };
-/// Bytes of a new key.
+/// Length of a new key, in bytes.
 const KEY_BYTES: usize = 32;
-/// Hexadecimal digits of a key's id.
+/// Number of hexadecimal digits of a key's id.
 const KEY_ID_DIGITS: usize = 8;
-/// The longest key file that is read: some hundred keys.
+/// Maximum size of a key file, enough for about a hundred keys.
 const MAX_KEY_FILE_BYTES: u64 = 8 * 1024;
 
-/// A kind of markers.
 struct MarkerKind {
-    /// What the field is called that says what a marker is about.
+    /// Name of the field that holds the subject of a marker.
     field: &'static str,
-    /// What the HMAC begins with, so that neither a key that is used elsewhere too nor a marker of another kind makes
-    /// one of this kind.
+    /// First input of the HMAC. It separates the kinds: a key that is also used elsewhere, or a marker of
+    /// another kind, never gives a marker of this kind.
     domain: &'static [u8],
 }
 
@@ -68,7 +67,7 @@ struct MarkerKind {
 pub struct MarkerKeys {
     current: MarkerKey,
     previous: Vec<MarkerKey>,
-    /// The form of what is signed. Every form is read.
+    /// Form of new markers. Every form is read.
     form: MarkerForm,
 }
 
@@ -78,37 +77,36 @@ struct MarkerKey {
     bytes: Vec<u8>,
 }
 
-/// What the last line of a comment turned out to be.
+/// The result of reading the last line of a comment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum MarkerMatch {
     /// One of our markers, for this pull request.
     Verified {
-        /// Who wanted the comment.
+        /// Producer that requested the comment.
         producer: Producer,
-        /// What it is about.
+        /// Subject of the comment.
         item: CommentSubject,
-        /// The text above the marker, line ends and trailing white space normalised ([`normal`]).
+        /// Text above the marker, with normalised line ends and trailing white space ([`normal`]).
         body: String,
     },
-    /// A marker under a key that is not ours (any more): it cannot be told whether it is genuine. What it says
-    /// stands in clear.
+    /// A marker under a key that is not ours, or no longer ours. It cannot be verified, but its content is in
+    /// clear.
     UnknownKey {
-        /// The id of that key.
+        /// Id of that key.
         key: String,
-        /// Who wanted the comment.
+        /// Producer that requested the comment, as the marker says.
         producer: Producer,
-        /// What it is about.
+        /// Subject of the comment, as the marker says.
         item: CommentSubject,
-        /// The text above the marker, as of a verified one.
+        /// Text above the marker, as in a verified one.
         body: String,
     },
-    /// A marker's beginning, but not one that we wrote for this pull request.
+    /// A line that begins like a marker but was not written by us for this pull request.
     Forged,
-    /// No marker.
     None,
 }
 
-// Key ids alone: the keys are secrets.
+// Only key ids are shown, because the keys are secrets.
 impl fmt::Debug for MarkerKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MarkerKeys")
@@ -131,8 +129,8 @@ impl MarkerKey {
         Self { id, bytes: bytes.to_vec() }
     }
 
-    /// The HMAC over everything a marker stands for; each part is preceded by its length, so no two different
-    /// sets of parts give the same input.
+    /// Computes the HMAC over everything a marker stands for. Each part is preceded by its length, so no two
+    /// different sets of parts give the same input.
     fn mac(&self, domain: &[u8], pr: &PrId, producer: &str, word: &str) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.bytes).ok()?;
         let number = pr.number.to_string();
@@ -153,7 +151,7 @@ impl MarkerKey {
 }
 
 impl MarkerKeys {
-    /// Keys from their bytes: the one that signs, and former ones.
+    /// Builds keys from their bytes: the one that signs, and former ones.
     pub fn new(current: &[u8], previous: &[&[u8]]) -> Self {
         Self {
             current: MarkerKey::new(current),
@@ -162,25 +160,25 @@ impl MarkerKeys {
         }
     }
 
-    /// The key of digests of lines in the records that these markers belong to.
+    /// Returns the key of the line digests in the records that belong to these markers.
     pub fn lines_key(&self) -> LinesKey {
         LinesKey::derive(&self.current.bytes)
     }
 
-    /// The same keys, which sign in this form.
+    /// Returns the same keys, which sign in this form.
     #[must_use]
     pub fn written_as(self, form: MarkerForm) -> Self {
         Self { form, ..self }
     }
 
-    /// The marker line of an item of a pull request, without a line end.
+    /// Returns the marker line of an item of a pull request, without a line end.
     pub fn sign(&self, pr: &PrId, producer: Producer, item: &CommentSubject) -> String {
         self.line(&ITEMS, pr, producer, &word_of(item))
     }
 
     fn line(&self, kind: &MarkerKind, pr: &PrId, producer: Producer, word: &str) -> String {
         let producer = producer.as_str();
-        // HMAC takes keys of any length; were there none, the marker would only never verify.
+        // HMAC accepts keys of any length. Without a result, the marker would only fail to verify.
         let mac = self
             .current
             .mac(kind.domain, pr, producer, word)
@@ -195,7 +193,7 @@ impl MarkerKeys {
         format!("{opening}producer={producer} {field}={word} key={} mac={mac}{closing}", self.current.id)
     }
 
-    /// Does a marker's HMAC verify? None: it is under a key that is not ours.
+    /// Returns true if the HMAC of a marker verifies; `None` if its key is not ours.
     fn verifies(&self, kind: &MarkerKind, pr: &PrId, parts: &MarkerParts<'_>) -> Option<bool> {
         let key = std::iter::once(&self.current).chain(&self.previous).find(|key| key.id == parts.key)?;
         let mac = key.mac(kind.domain, pr, parts.producer.as_str(), parts.word);
@@ -224,13 +222,13 @@ impl MarkerKeys {
     }
 }
 
-/// Does a line begin like a marker, in whatever form?
+/// Returns true if a line begins like a marker of any form.
 fn is_marker(line: &str) -> bool {
     OPENINGS.iter().any(|opening| line.starts_with(opening))
 }
 
-/// The text of an inline comment of the tool that Truing replaces, without its marker, which is the first or the last line;
-/// none: it has no such marker. The marker proves nothing, and is never written.
+/// Returns the text of an inline comment of the tool that Truing replaces, without its marker, which is the
+/// first or the last line. `None` if it has no such marker. That marker proves nothing, and is never written.
 pub fn without_seed(text: &str) -> Option<String> {
     let is_hash = |hash: &str| {
         !hash.is_empty() && hash.len() <= 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -255,7 +253,7 @@ struct MarkerParts<'a> {
 }
 
 impl<'a> MarkerParts<'a> {
-    /// Takes a line apart; none if it is spelled in any way but ours.
+    /// Parses a line; `None` if its spelling differs from ours in any way.
     fn read(kind: &MarkerKind, line: &'a str) -> Option<Self> {
         let mut forms = OPENING_1.iter().zip(CLOSING);
         let inside =
@@ -279,13 +277,13 @@ impl<'a> MarkerParts<'a> {
     }
 }
 
-/// Bytes that may stand in a marker as they are. `-` may not: two of them end or upset an HTML comment, so
-/// [`escape`] keeps it only between other bytes.
+/// Returns true for bytes that a marker contains unescaped. `-` is not one: two of them end or break an HTML
+/// comment, so [`escape`] keeps it only between other bytes.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.' | b'_' | b'/')
 }
 
-/// The item's word as markers spell it.
+/// Returns the item's word as markers spell it.
 fn word_of(item: &CommentSubject) -> String {
     match item {
         CommentSubject::Summary => SUMMARY.to_owned(),
@@ -294,7 +292,7 @@ fn word_of(item: &CommentSubject) -> String {
     }
 }
 
-/// Ordinary text in clear, everything else as `%` and two digits.
+/// Escapes a text: ordinary characters stay, every other byte becomes `%` and two digits.
 fn escape(text: &str) -> String {
     let mut word = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -308,7 +306,7 @@ fn escape(text: &str) -> String {
     word
 }
 
-/// The item that a word spells; none for words that [`word_of`] never makes.
+/// Returns the item that a word spells; `None` for words that [`word_of`] never makes.
 fn item_of(word: &str) -> Option<CommentSubject> {
     if word == SUMMARY {
         return Some(CommentSubject::Summary);
@@ -331,17 +329,17 @@ fn unescape(word: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// A text with `\n` as its only line end and nothing blank at its end: the form in which texts are posted and
-/// compared, because forges change line ends and trailing white space.
+/// Normalises a text: `\n` is the only line end, and nothing blank stands at the end. Texts are posted and
+/// compared in this form, because forges change line ends and trailing white space.
 pub fn normal(text: &str) -> String {
     let mut out = text.replace("\r\n", "\n").replace('\r', "\n");
     out.truncate(out.trim_end().len());
     out
 }
 
-/// Takes the sting out of marker syntax in text that is not ours: the `<` or `[` of anything that begins like a marker,
-/// in whatever case or spacing, becomes `&lt;` or `&#91;`, so it is shown instead of hidden and nothing takes it for a
-/// marker. All other text is unchanged.
+/// Disables marker syntax in text that is not ours. The `<` or `[` of anything that begins like a marker, in
+/// any case or spacing, becomes `&lt;` or `&#91;`. It is then shown instead of hidden, and is not recognised
+/// as a marker. All other text is unchanged.
 pub fn strip(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -360,7 +358,7 @@ pub fn strip(text: &str) -> String {
     out
 }
 
-/// Does a text begin with a marker's opening, in whatever case or spacing?
+/// Returns true if a text begins with the opening of a marker, in any case or spacing.
 fn begins_like_a_marker(text: &str) -> bool {
     let is_ours = |word: &str| word.get(..7).is_some_and(|word| word.eq_ignore_ascii_case("truing:"));
     if let Some(inside) = text.strip_prefix("<!--") {
@@ -371,40 +369,41 @@ fn begins_like_a_marker(text: &str) -> bool {
     word.is_some_and(|word| is_ours(word.trim_start()))
 }
 
-/// Why there are no keys.
+/// The error of a key file.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// The file system refused.
+    /// The file system returned an error.
     #[error("marker key file {}: cannot {doing}: {cause}", path.display())]
     Io {
-        /// The file.
+        /// Path of the key file.
         path: PathBuf,
-        /// What was tried.
+        /// Operation on the file that failed.
         doing: &'static str,
-        /// What it answered.
+        /// Error of the file system.
         cause: std::io::Error,
     },
-    /// The file holds something else.
+    /// The file contains something other than keys.
     #[error(
         "marker key file {}: line {line} is not a key (64 hexadecimal digits). Restore the file from a backup; \
          without it, comments posted so far are not recognised",
         path.display()
     )]
     NotAKey {
-        /// The file.
+        /// Path of the key file.
         path: PathBuf,
-        /// 1-based; 1 for an empty file.
+        /// Line number from 1; 1 for an empty file.
         line: usize,
     },
 }
 
 impl MarkerKeys {
-    /// The keys in a file: one of 64 hexadecimal digits a line, the one that signs first. Made with one random
-    /// key, readable by its owner alone, if there is no such file; of processes that start at once, all end with
-    /// the same key.
+    /// Reads the keys in a file: one of 64 hexadecimal digits a line, the signing one first. If the file is
+    /// missing, it is created with one random key, readable only by its owner. Processes that start at the
+    /// same time all get the same key.
     ///
     /// # Errors
-    /// [`KeyFileError`] if the file cannot be read or made, or holds anything but keys; it is never overwritten.
+    /// [`KeyFileError`] if the file cannot be read or created, or contains anything but keys; it is never
+    /// overwritten.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyFileError> {
         let failed = |doing| move |cause| KeyFileError::Io { path: path.to_owned(), doing, cause };
         match read_bounded(path) {
@@ -413,8 +412,8 @@ impl MarkerKeys {
             Err(cause) => return Err(failed("read it")(cause)),
         }
 
-        // Written beside its place under a name of its own, then linked into place, which succeeds for one
-        // process only and never shows a half-written file.
+        // The file is written beside its place under a unique name and then linked. That succeeds for one
+        // process only and never shows a partial file.
         let key = random::<KEY_BYTES>().map_err(failed("get random bytes for it"))?;
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{}", hex::encode(random::<8>().map_err(failed("get random bytes for it"))?)));
@@ -422,7 +421,7 @@ impl MarkerKeys {
         let linked = write_private(&draft, &format!("{}\n", hex::encode(key)))
             .and_then(|()| std::fs::hard_link(&draft, path))
             .and_then(|()| sync_folder(path));
-        // The draft has served; if it cannot be removed it is only litter with the right mode.
+        // The draft is no longer needed. If it cannot be removed, it stays with the correct mode.
         let _ = std::fs::remove_file(&draft);
         match linked {
             Ok(()) => {}
@@ -432,10 +431,10 @@ impl MarkerKeys {
         Self::from_lines(path, &read_bounded(path).map_err(failed("read it"))?)
     }
 
-    /// The keys in a file that has to be there.
+    /// Reads the keys in an existing file.
     ///
     /// # Errors
-    /// [`KeyFileError`] if the file cannot be read, or holds anything but keys.
+    /// [`KeyFileError`] if the file cannot be read, or contains anything but keys.
     pub fn load(path: &Path) -> Result<Self, KeyFileError> {
         let text = read_bounded(path);
         let text =
@@ -443,14 +442,14 @@ impl MarkerKeys {
         Self::from_lines(path, &text)
     }
 
-    /// A key that was given as text: its bytes, and those that it spells if it is a line of a key file. Both are
-    /// recognised, and it signs with its bytes.
+    /// Builds keys from a text: its bytes, and the bytes that it spells if it is a line of a key file. Both
+    /// are recognised; its own bytes sign.
     pub fn of_text(text: &str) -> Self {
         let spelled = hex::decode(text).ok().filter(|bytes| bytes.len() == KEY_BYTES);
         Self::new(text.as_bytes(), spelled.as_deref().as_slice())
     }
 
-    /// The same, which recognises also what those sign.
+    /// Adds former keys, whose signatures are also recognised.
     #[must_use]
     pub fn after(mut self, former: impl IntoIterator<Item = Self>) -> Self {
         for Self { current, previous, .. } in former {
@@ -495,7 +494,8 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// Makes a new name durable: comments signed with a key that a power failure takes are not recognised.
+/// Makes a new file name durable. Comments signed with a key that is lost in a power failure are not
+/// recognised.
 fn sync_folder(path: &Path) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()

@@ -1,20 +1,20 @@
-//! The addresses at which people see repositories and pull requests: what a page names, read from its address.
+//! Addresses of the web pages of repositories and pull requests: finds the pull request that a page shows.
 
-/// The form of a forge's pages.
+/// The form of the addresses of a forge's pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PageLayout {
     /// `OWNER/NAME/pull/NUMBER`, below the address of git.
     OfOwners,
     /// `WORKSPACE/SLUG/pull-requests/NUMBER`, below the address of git.
     OfWorkspaces,
-    /// `projects/KEY/repos/SLUG/pull-requests/NUMBER`, below the address of the API; of a person's repository
-    /// `users/SLUG/repos/…`.
+    /// `projects/KEY/repos/SLUG/pull-requests/NUMBER`, below the address of the API; for a person's
+    /// repository `users/SLUG/repos/…`.
     OfProjects,
 }
 
 impl PageLayout {
-    /// The pull request that a page shows, by `owner/name` and number; `path` are the parts below the root. A page below it
-    /// shows the same one.
+    /// Returns the pull request that a page shows, as `owner/name` and number. `path` contains the segments
+    /// below the root. A page below that of a pull request shows the same one.
     pub fn pull(self, path: &[&str]) -> Option<(String, u64)> {
         let (owner, name, number) = match (self, path) {
             (Self::OfOwners, [owner, name, "pull", number, ..])
@@ -31,7 +31,7 @@ impl PageLayout {
         (!owner.is_empty() && !name.is_empty()).then(|| (format!("{owner}/{name}"), number))
     }
 
-    /// The form, for people.
+    /// Returns the form, for people.
     pub fn form(self) -> &'static str {
         match self {
             Self::OfOwners => "https://HOST/OWNER/NAME/pull/NUMBER",
@@ -40,7 +40,7 @@ impl PageLayout {
         }
     }
 
-    /// Are pages below the address of the API, and not below that of git?
+    /// Returns true if pages are below the address of the API, and not below that of git.
     pub fn are_at_api(self) -> bool {
         match self {
             Self::OfOwners | Self::OfWorkspaces => false,
@@ -48,7 +48,7 @@ impl PageLayout {
         }
     }
 
-    /// The addresses of the API and of git of a server of this form, given the address below which its pages are.
+    /// Returns the API and git addresses of a server of this form, from the root of its pages.
     pub fn addresses(self, root: &str) -> (String, String) {
         match self {
             Self::OfOwners => (format!("{root}/api/v3"), root.to_owned()),

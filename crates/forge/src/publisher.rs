@@ -1,7 +1,8 @@
-//! The publisher: makes a pull request show what records say it should (design.md section 4).
+//! The publisher: updates a pull request to show the state that the records require.
 //!
-//! It observes, plans ([`truing_core::publish::plan`]) and performs each step as an effect ([`EffectExecutor`]). After a crash or a
-//! lost answer, the next reconcile adopts what became visible and makes the rest again; nothing is shown twice.
+//! It observes, plans ([`truing_core::publish::plan`]) and performs each step as an effect
+//! ([`EffectExecutor`]). After a crash or a lost response, the next reconcile adopts the comments that became
+//! visible and creates the rest; nothing is shown twice.
 
 use truing_core::effect::{Effect, EffectKind};
 use truing_core::finding::AnchorKind;
@@ -20,44 +21,45 @@ use crate::effects::{EffectError, EffectExecutor};
 use crate::marker::{normal, strip};
 use bisect::Bisection;
 
-/// The most rounds of a reconcile. A round follows each refusal of a place, which lowers a row (inline, file, summary), and
-/// the first of what the login may not do, which the summary says; the last one checks the result.
+/// Maximum number of rounds of a reconcile. A new round follows each rejected place, which lowers a row
+/// (inline, file, summary), and the first missing permission, which the summary reports. The last round
+/// checks the result.
 const MAX_ROUNDS: u32 = 6;
 
-/// The end of a reconcile.
+/// The result of a reconcile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReconcileOutcome {
-    /// The pull request shows what it should.
+    /// The pull request shows the required state.
     Done,
-    /// A comment may still become visible: reconcile again then.
+    /// A comment may still become visible: reconcile again after that.
     Settling {
-        /// The time by which it is visible.
+        /// Time by which the comment is visible.
         until: UnixMillis,
     },
 }
 
-/// Why a reconcile stopped. Running it again is always safe.
+/// The error that stopped a reconcile. Running it again is always safe.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// The records refused or failed.
+    /// The store of the records failed or rejected a call.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The forge refused or failed.
+    /// The forge failed or rejected a call.
     #[error(transparent)]
     Forge(#[from] ForgeError),
-    /// The head has moved on since the review: its comments have no place any more.
+    /// The head has changed since the review, so its comments have no place.
     #[error("the head has moved on")]
     Moved,
-    /// The gate is shut: nothing was written after that.
+    /// The gate is closed: nothing was written after that.
     #[error(transparent)]
     Halted(#[from] GateHalt),
 }
 
-/// The reason why a reconcile did not come to its end.
+/// The reason why a reconcile did not complete.
 enum ReconcileStop {
-    /// Something that was written before may still come to show.
+    /// An earlier write may still become visible.
     Settling { until: UnixMillis },
-    /// It stopped.
+    /// An error stopped the reconcile.
     Stopped(PublishError),
 }
 
@@ -69,36 +71,37 @@ impl<E: Into<PublishError>> From<E> for ReconcileStop {
 
 /// One reconcile of one pull request for one producer.
 pub struct CommentPublisher<'a> {
-    /// The path of every write. The comments of its producer are touched, and no others.
+    /// Executor of every write. Only comments of its producer are changed.
     pub effects: EffectExecutor<'a>,
-    /// The pull request as it is read.
+    /// Read access to the pull request.
     pub forge: &'a dyn ForgeRead,
-    /// The records, which hold the desired state.
+    /// Records with the desired state.
     pub records: &'a dyn RunStore,
-    /// The run whose token fences every write.
+    /// Run whose token fences every write.
     pub run: &'a RunRef,
-    /// The commit that new inline comments are placed on.
+    /// Commit that new inline comments are placed on.
     pub head: &'a Sha,
-    /// May it post comments? Otherwise it changes those that are there.
+    /// True if new comments may be posted. Otherwise only existing ones are changed.
     pub may_create: bool,
 }
 
 /// The result of creating calls; of several, the greatest counts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum CreationOutcome {
-    /// Everything is known to be there.
+    /// Every comment is known to exist.
     All,
-    /// The forge refused something, and the plan is another one now: a row was lowered, or the login may not do it.
+    /// The forge rejected something, and the plan has changed: a row was lowered, or the login lacks the
+    /// permission.
     Replan,
-    /// The forge did not name everything: the rest is found by its marker later.
+    /// The forge did not name every comment: the rest is found by its marker later.
     Part,
 }
 
 /// The comments on code of one round.
 struct RoundComments {
-    /// True where the forge places comments on its current head: the head is read before and after.
+    /// True if the forge places comments on its current head: the head is read before and after.
     is_watched: bool,
-    /// Created, not recorded yet.
+    /// Comments that were created and are not recorded yet.
     comments: Vec<(CommentSubject, CommentId)>,
 }
 
@@ -111,19 +114,19 @@ impl RoundComments {
     }
 }
 
-/// The comment that a step deletes.
+/// Returns the comment that a step deletes.
 fn deletes(step: &PublishStep) -> Option<&CommentId> {
     if let PublishStep::Delete { comment, .. } = step { Some(comment) } else { None }
 }
 
-/// Lists a row that has no comment in the summary.
+/// Lists a row in the summary if it has no comment.
 fn list_in_summary(row: &mut DesiredComment) {
     if let (None, Some((kind, _))) = (&row.comment, &mut row.place) {
         *kind = AnchorKind::Summary;
     }
 }
 
-/// Has a finding that is fixed an open thread?
+/// Returns true if a fixed finding has an open thread.
 fn has_open_fixed(rows: &[DesiredComment], observed: &[ObservedComment]) -> bool {
     let is_open = |item: &CommentSubject| {
         let state = |seen: &ObservedComment| seen.thread.as_ref().map(|thread| thread.state);
@@ -132,14 +135,14 @@ fn has_open_fixed(rows: &[DesiredComment], observed: &[ObservedComment]) -> bool
     rows.iter().any(|row| row.resolved && is_open(&row.item))
 }
 
-/// Adds to the summary why something is not done.
+/// Adds to the summary the reason why something is not done.
 fn say(rows: &mut [DesiredComment], why: &str) {
     if let Some(summary) = rows.iter_mut().find(|row| row.item == CommentSubject::Summary) {
         summary.body = format!("{}\n\n{why}", summary.body.trim_end());
     }
 }
 
-/// Logs how many comments of ours are signed with a key that is not configured.
+/// Logs the number of our comments that are signed with a key that is not configured.
 fn warn_of_unknown_keys(observed: &[ObservedComment]) {
     let comments = observed.iter().filter(|seen| seen.hold == CommentRights::UnknownKey).count();
     if comments > 0 {
@@ -152,10 +155,10 @@ fn warn_of_unknown_keys(observed: &[ObservedComment]) {
 }
 
 impl CommentPublisher<'_> {
-    /// Makes the pull request show what it should, then sets the head's status.
+    /// Updates the pull request to the desired state, then sets the status of the head.
     ///
     /// # Errors
-    /// [`PublishError`]; whatever was done stays done, and the next reconcile goes on from there.
+    /// [`PublishError`]; completed steps stay, and the next reconcile continues from there.
     #[truing_core::boxed_future]
     pub async fn reconcile(&self) -> Result<ReconcileOutcome, PublishError> {
         match self.rounds().await {
@@ -169,7 +172,8 @@ impl CommentPublisher<'_> {
         let producer = self.effects.writer.producer;
         for _ in 0..MAX_ROUNDS {
             let (mut rows, status) = self.records.desired(&self.run.key, producer).await?;
-            // As they are posted, so that they compare equal with what is read back.
+            // Rows get the form in which they are posted, so they compare equal with the texts that are read
+            // back.
             rows.iter_mut().for_each(|row| row.body = normal(&strip(&row.body)));
             if !self.may_create {
                 rows.iter_mut().for_each(list_in_summary);
@@ -226,7 +230,7 @@ impl CommentPublisher<'_> {
         Err(ForgeError::Rejected { what, message }.into())
     }
 
-    /// Forgets the comments of retracted rows that are not there any more.
+    /// Removes from the records the comments of retracted rows that no longer exist.
     async fn forget(
         &self,
         rows: &[DesiredComment],
@@ -294,8 +298,8 @@ impl CommentPublisher<'_> {
         Ok(CreationOutcome::All)
     }
 
-    /// Posts inline comments in one call; if the forge refuses them, in halves, until the refused one is alone
-    /// and goes to its file instead.
+    /// Posts inline comments in one call. If the forge rejects them, they are posted in halves until the
+    /// rejected one is alone; that one goes to its file instead.
     async fn create_review(
         &self,
         rows: &[DesiredComment],
@@ -320,20 +324,21 @@ impl CommentPublisher<'_> {
         Ok(outcome)
     }
 
-    /// The comment for a row; none for a row without a place.
+    /// Returns the comment for a row; `None` for a row without a place.
     fn draft(&self, rows: &[DesiredComment], item: &CommentSubject) -> Option<InlineDraft> {
         let row = rows.iter().find(|row| row.item == *item)?;
         let (_, place) = row.place.clone()?;
         Some(InlineDraft { place, item: item.clone(), body: row.new_body(&self.forge.bounds()) })
     }
 
-    /// Fails with [`PublishError::Moved`] if the head has moved: places on an old head say nothing about the new one.
+    /// Fails with [`PublishError::Moved`] if the head has changed: places on an old head say nothing about
+    /// the new one.
     async fn same_head(&self) -> Result<(), ReconcileStop> {
         let head = self.forge.pull_request().await?.revision.head;
         if head == *self.head { Ok(()) } else { Err(PublishError::Moved.into()) }
     }
 
-    /// These items get another place, unless the head has moved on.
+    /// Lowers the place of these items, unless the head has changed.
     async fn lower(
         &self,
         items: &[CommentSubject],
@@ -345,8 +350,8 @@ impl CommentPublisher<'_> {
         Ok(CreationOutcome::Replan)
     }
 
-    /// Makes the comments of these items, and remembers those that the forge has named: at once, or when it is known on
-    /// which commit they are.
+    /// Creates the comments of these items and records those that the response names: at once, or after the
+    /// check which commit they are on.
     async fn create(
         &self,
         effect: &Effect,
@@ -364,8 +369,8 @@ impl CommentPublisher<'_> {
         Ok(if all { CreationOutcome::All } else { CreationOutcome::Part })
     }
 
-    /// Remembers the comments that were placed while the head stayed. If it has moved, they may be on lines of another
-    /// commit: they are deleted, and the review of the new head makes them again.
+    /// Records the comments that were placed while the head stayed the same. If it has changed, they may be
+    /// on lines of another commit: they are deleted, and the review of the new head creates them again.
     async fn keep(&self, placed: RoundComments) -> Result<(), ReconcileStop> {
         let moved = match self.same_head().await {
             Ok(()) => return self.shown(&placed.comments).await,
@@ -383,8 +388,8 @@ impl CommentPublisher<'_> {
         Ok(self.records.shown(self.run, self.effects.writer.producer, comments).await?)
     }
 
-    /// Resolves or reopens a thread. One that the login may not change stays as it is: its comment says what became of its
-    /// finding.
+    /// Resolves or reopens a thread. A thread that the login may not change stays as it is: its comment shows
+    /// the state of its finding.
     async fn settle_thread(&self, effect: &Effect) -> Result<CreationOutcome, ReconcileStop> {
         let was_known = self.effects.denied(effect.kind()).is_some();
         match self.change(effect).await {
@@ -396,7 +401,7 @@ impl CommentPublisher<'_> {
         }
     }
 
-    /// Did the forge refuse it because our login may not do such things here?
+    /// Returns true if the forge rejected it because our login lacks the permission here.
     fn is_denied(&self, error: &ReconcileStop, kind: EffectKind) -> bool {
         let refused = matches!(
             error,
@@ -407,7 +412,7 @@ impl CommentPublisher<'_> {
         refused && self.effects.denied(kind).is_some()
     }
 
-    /// Changes what is there. A comment that a person deleted needs no more care.
+    /// Changes an existing comment. One that a person deleted is ignored.
     async fn change(&self, effect: &Effect) -> Result<(), ReconcileStop> {
         match self.perform(effect).await {
             Err(ReconcileStop::Stopped(PublishError::Forge(ForgeError::NotFound { .. }))) => Ok(()),
@@ -431,7 +436,7 @@ impl CommentPublisher<'_> {
     }
 }
 
-/// Did the forge refuse the place or the content?
+/// Returns true if the forge rejected the place or the content.
 fn is_rejected(error: &ReconcileStop) -> bool {
     matches!(error, ReconcileStop::Stopped(PublishError::Forge(ForgeError::Rejected { .. })))
 }

@@ -1,21 +1,22 @@
-//! Where git reads a repository from and pushes to, and why it cannot.
+//! Git remotes of repositories, and the errors of finding one.
 
 use truing_core::port::ForgeError;
 use truing_git::GitError;
 
-/// The purpose of an address of git.
+/// The purpose of a git remote.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RemotePurpose {
-    /// To fetch from it.
+    /// Fetch from the repository.
     Fetch,
-    /// To push branches to it: where a forge can, with a credential that is good for that alone.
+    /// Push branches to the repository: where the forge supports it, with a credential that is valid for
+    /// nothing else.
     Push,
 }
 
 /// The error of a repository that git cannot reach.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
-    /// There is no token for it.
+    /// The forge issued no token for it.
     #[error(transparent)]
     Forge(#[from] ForgeError),
     /// `git_url` is plain http to another machine.

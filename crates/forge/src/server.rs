@@ -1,5 +1,5 @@
-//! The forges by their kinds, as the loops and the service name them: a server, and a repository of it with one pull request.
-//! The set is closed, so each is an enum with a variant for every kind, and hands its calls on.
+//! The forges by kind, as the loops and the service use them: a server, and a repository there with one pull
+//! request. The set is closed, so each is an enum with a variant for every kind, and delegates its calls.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::http::RateQuota;
 use crate::listing::{CachedListing, RepositoryListing};
 use crate::remote::{RemoteError, RemotePurpose};
 
-/// The same call, whatever the kind is.
+/// Makes the same call for every kind.
 macro_rules! each {
     ($of:expr, $it:ident => $call:expr) => {
         match $of {
@@ -36,14 +36,12 @@ macro_rules! each {
     };
 }
 
-/// One server of a forge with one login. Cheap to clone; clones share connections and what was learnt.
+/// One server of a forge with one login. Cheap to clone; clones share connections and cached facts.
 #[derive(Clone, Debug)]
 pub enum AnyForgeServer {
-    /// GitHub, also GitHub Enterprise Server.
+    /// GitHub, including GitHub Enterprise Server.
     GitHub(GitHub),
-    /// Bitbucket Cloud.
     BitbucketCloud(BitbucketCloud),
-    /// A Bitbucket Data Center.
     BitbucketDataCenter(BitbucketDataCenter),
 }
 
@@ -65,20 +63,17 @@ impl From<BitbucketDataCenter> for AnyForgeServer {
     }
 }
 
-/// A repository of a forge and one pull request of it, for one producer.
+/// A repository of a forge and one of its pull requests, for one producer.
 #[derive(Clone, Debug)]
 pub enum RepositoryClient {
-    /// At GitHub.
     GitHub(GitHubClient),
-    /// At Bitbucket Cloud.
     BitbucketCloud(BitbucketCloudClient),
-    /// At a Bitbucket Data Center.
     BitbucketDataCenter(BitbucketDataCenterClient),
 }
 
 impl AnyForgeServer {
-    /// The same, with limits that all processes of this login keep together, if they keep anything so. To be called before
-    /// anything is sent.
+    /// Returns a server whose rate limits are shared by all processes with this login, if they share state.
+    /// It must be called before the first request.
     #[must_use]
     pub fn sharing(self, common: Option<Arc<dyn SharedStateStore>>) -> Self {
         let Some(common) = common else { return self };

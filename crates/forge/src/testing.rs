@@ -1,4 +1,4 @@
-//! A server for tests, on loopback: it gives its replies in order and remembers the requests.
+//! A server for tests, on loopback: it sends its replies in order and records the requests.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -19,21 +19,21 @@ use url::Url;
 
 use crate::HttpTimeouts;
 
-/// A token that must not be seen anywhere.
+/// Token that must not appear in any output.
 pub(crate) const CANARY: &str = "canary-8f14e45f";
 
-/// Without any delay before a repetition.
+/// Timeouts without any delay before a retry.
 pub(crate) fn patience() -> HttpTimeouts {
     let long = Duration::from_secs(60);
     HttpTimeouts { connect: long, read: long, total: long, retry_delay: Duration::ZERO }
 }
 
-/// For replies that never come.
+/// Timeouts for replies that never come.
 pub(crate) fn brief() -> HttpTimeouts {
     HttpTimeouts { read: Duration::from_millis(400), ..patience() }
 }
 
-/// The permit of a gate that is always open.
+/// Returns the permit of a gate that is always open.
 pub(crate) fn permit() -> Arc<Permit> {
     let gate: Arc<dyn WriteGate> = Arc::new(Open);
     let asked = pin!(Permit::ask(&gate, UnixMillis(0)));
@@ -73,7 +73,7 @@ impl Clock for Hand {
     }
 }
 
-/// What the server does with one request.
+/// The server's reaction to one request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Reply {
     status: u16,
@@ -96,22 +96,22 @@ impl Reply {
         Self { status, headers: Vec::new(), body: body.into(), kind: Kind::Whole, always: false }
     }
 
-    /// No answer: the connection ends.
+    /// Sends no response and closes the connection.
     pub(crate) fn hang_up() -> Self {
         Self { kind: Kind::HangUp, ..Self::new(200, "") }
     }
 
-    /// No answer: the connection stays.
+    /// Sends no response and keeps the connection open.
     pub(crate) fn never() -> Self {
         Self { kind: Kind::Never, ..Self::new(200, "") }
     }
 
-    /// The connection ends within the body.
+    /// Closes the connection within the body.
     pub(crate) fn broken_off(self) -> Self {
         Self { kind: Kind::BrokenOff, ..self }
     }
 
-    /// Again for all further requests.
+    /// Repeats the reply for all further requests.
     pub(crate) fn always(self) -> Self {
         Self { always: true, ..self }
     }
@@ -147,7 +147,7 @@ struct Shared {
     requests: Vec<Request>,
 }
 
-/// The server. Ends with its value.
+/// The test server, which stops when it is dropped.
 pub(crate) struct Server {
     root: Url,
     shared: Arc<Mutex<Shared>>,
@@ -178,7 +178,6 @@ impl Server {
         self.shared.lock().unwrap().requests.clone()
     }
 
-    /// Stops listening.
     pub(crate) async fn stop(mut self) {
         self.task.abort();
         let _ = (&mut self.task).await;
@@ -191,7 +190,7 @@ impl Drop for Server {
     }
 }
 
-/// Reads requests of one connection and gives each the next reply, until a reply ends the connection.
+/// Reads requests of one connection and answers each with the next reply, until a reply ends the connection.
 async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     loop {
@@ -211,7 +210,7 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std::io::Result
         for (name, value) in &reply.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        // One byte more than there is, if the answer is to break off.
+        // If the response is to break off, its length is announced one byte too long.
         let missing = usize::from(reply.kind == Kind::BrokenOff);
         if reply.status != 304 {
             head.push_str(&format!("content-length: {}\r\n", reply.body.len() + missing));
@@ -220,7 +219,7 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std::io::Result
             Kind::HangUp => return Ok(()),
             Kind::Never => std::future::pending().await,
             Kind::Whole | Kind::BrokenOff => {
-                // In one piece: two small ones would wait for each other's acknowledgement.
+                // Sent in one write: two small ones would wait for each other's acknowledgement.
                 stream.write_all(&[head.as_bytes(), b"\r\n", &reply.body].concat()).await?;
                 stream.flush().await?;
             }
@@ -231,7 +230,7 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std::io::Result
     }
 }
 
-/// One request with a body of known length; none at the connection's end.
+/// Reads one request with a body of known length; `None` at the end of the connection.
 async fn read_request(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
     let mut lines = Vec::new();
     loop {

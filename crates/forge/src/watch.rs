@@ -1,5 +1,5 @@
-//! The writes of [`crate::effects`] as others see them: spans in traces, a list, and a dry run, in which no write reaches
-//! the forge.
+//! Monitoring of the writes of [`crate::effects`]: trace spans, a recording, and a dry run, in which no write
+//! reaches the forge.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,12 +9,12 @@ use truing_core::id::CommentId;
 use truing_core::port::EffectOutcome;
 use truing_core::publish::CommentSubject;
 
-/// Begins the span of a write. Its name and the number of comments in it are given.
+/// A function that begins the span of a write, from its name and its number of comments.
 pub type BeginSpan = fn(&'static str, usize) -> Box<dyn WriteSpan>;
 
 /// The span of a write in a trace. It ends when it is dropped.
 pub trait WriteSpan: Send {
-    /// The write failed.
+    /// Records that the write failed.
     fn failed(&self, why: &str);
 }
 
@@ -23,7 +23,7 @@ pub trait WriteSpan: Send {
 pub struct EffectRecording(Arc<Mutex<Vec<Effect>>>);
 
 impl EffectRecording {
-    /// All so far.
+    /// Returns all recorded effects.
     pub fn list(&self) -> Vec<Effect> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -36,12 +36,12 @@ impl EffectRecording {
 /// Reports the writes of effects, and makes none of them in a dry run.
 #[derive(Clone, Default)]
 pub struct WriteMonitor {
-    /// In a dry run nothing is written; each effect has the outcome that the forge would have given. Records must be a
-    /// copy, since they show the effects as made.
+    /// True for a dry run: nothing is written, and each effect has the outcome that the forge would have
+    /// given. The records must be a copy, because they show the effects as made.
     pub dry_run: bool,
-    /// Collects the effects.
+    /// Recording that collects the effects.
     pub made: Option<EffectRecording>,
-    /// Traces them.
+    /// Function that traces the effects.
     pub span: Option<BeginSpan>,
 }
 
@@ -52,18 +52,18 @@ impl fmt::Debug for WriteMonitor {
 }
 
 impl WriteMonitor {
-    /// Begins the span of an effect, where runs are traced.
+    /// Begins the span of an effect, if runs are traced.
     pub(crate) fn begin(&self, effect: &Effect) -> Option<Box<dyn WriteSpan>> {
         let (action, comments) = action(effect);
         self.span.map(|begin| begin(action, comments))
     }
 
-    /// Begins the span of a push, where runs are traced.
+    /// Begins the span of a push, if runs are traced.
     pub(crate) fn begin_push(&self) -> Option<Box<dyn WriteSpan>> {
         self.span.map(|begin| begin("push", 1))
     }
 
-    /// The effect was made, or would have been.
+    /// Records an effect that was made, or would have been.
     pub(crate) fn made(&self, effect: &Effect) {
         if let Some(made) = &self.made {
             made.push(effect.clone());
@@ -71,7 +71,7 @@ impl WriteMonitor {
     }
 }
 
-/// The name of an effect in traces, and the number of its comments.
+/// Returns the name of an effect in traces, and the number of its comments.
 fn action(effect: &Effect) -> (&'static str, usize) {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the name of any other effect is that of its kind")]
     match effect {
@@ -85,7 +85,7 @@ fn action(effect: &Effect) -> (&'static str, usize) {
     }
 }
 
-/// The outcome that the forge would have given.
+/// Returns the outcome that the forge would have given.
 pub(crate) fn dry(effect: &Effect) -> EffectOutcome {
     let comment = |item: CommentSubject| {
         let comment = CommentId::new(format!("dry-run/{}", item.as_str()));

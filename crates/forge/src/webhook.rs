@@ -1,15 +1,16 @@
-//! Webhooks: is this delivery signed by someone who has the secret, and what does it say?
+//! Webhook deliveries: checks the signature and parses the event.
 //!
-//! Each kind of forge has its own parser (`github/webhook.rs`, `bitbucket/*/webhook.rs`); all are pure. A delivery only marks a slot
-//! (design.md section 2), so little of it is read, and all of that is data from people: names are checked for their form,
-//! unknown events, actions and fields are let pass, and nothing in a body can do more than cause one look at the forge.
+//! Each kind of forge has its own parser (`github/webhook.rs`, `bitbucket/*/webhook.rs`); all are pure. A
+//! delivery only marks a slot, so few of its fields are read, and all of them are untrusted data. Names are
+//! checked for their form; unknown events, actions and fields are ignored; and nothing in a body can cause
+//! more than one read at the forge.
 //!
-//! | Body | Answer |
+//! | Body | Response |
 //! |---|---|
-//! | not UTF-8, not JSON, a byte order mark, something behind the JSON | [`DeliveryError::NotJson`] |
+//! | not UTF-8, not JSON, a byte order mark, something after the JSON | [`DeliveryError::NotJson`] |
 //! | a field that is read comes twice, or has another type, or a number beyond 64 bits | [`DeliveryError`] |
-//! | anything at all in a field that is not read, however deep or large | let pass |
-//! | an event or action that says nothing to us | [`WebhookEvent::Ignored`], the body is not read |
+//! | anything at all in a field that is not read, however deep or large | ignored |
+//! | an event or action that is not used | [`WebhookEvent::Ignored`], the body is not read |
 
 mod form;
 mod signature;
@@ -25,88 +26,89 @@ use url::Url;
 pub use self::form::json_of_form;
 pub use self::signature::{DeliverySignature, HookSecret, SignatureCheck, SignatureError};
 
-/// The longest page address that is taken over, in bytes.
+/// Maximum length of an accepted page address, in bytes.
 const MAX_URL_BYTES: usize = 2048;
-/// How much of a foreign word (event, action) is repeated, in characters.
+/// Maximum length of an event or action name that is repeated, in characters.
 const MAX_WORD_CHARS: usize = 60;
-/// How much of a parser's complaint is repeated, in characters.
+/// Maximum length of a parser's error that is repeated, in characters.
 const MAX_REASON_CHARS: usize = 200;
 
 /// The content of a delivery, as far as it is read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum WebhookEvent {
-    /// Something about a pull request that may want a review.
+    /// A change of a pull request that may require a review.
     Pull {
-        /// Which.
         pr: PrId,
-        /// `owner/name` at the time.
+        /// `owner/name` at the time of the event.
         repo: String,
-        /// `owner/name#7`, for people.
+        /// Name in the form `owner/name#7`, for people.
         name: String,
-        /// Its page.
+        /// Address of the page of the pull request.
         url: String,
-        /// The head when it happened, if told. Late by nature: good for suppressing work, not for doing it.
+        /// Head at the time of the event, if the delivery has it. It may be stale, so it can only suppress
+        /// work, not start it.
         head: Option<Sha>,
     },
-    /// Somebody wrote a comment on a pull request.
+    /// A new comment on a pull request.
     Comment(WebhookComment),
-    /// Somebody asked for a check again.
+    /// A request to run a check again.
     Rerun(CheckRerun),
-    /// Somebody set a label on a pull request.
+    /// A label that was set on a pull request.
     Label(WebhookLabel),
-    /// The hook was set up.
+    /// The webhook was set up.
     Ping,
-    /// Nothing that concerns us.
+    /// An event that is not used.
     Ignored {
-        /// The event and action, cleaned.
+        /// Event and action, cleaned.
         what: String,
     },
 }
 
-/// A new comment. Who wrote it, and what they may do, is asked of the forge, not read here.
+/// A new comment. Its author and their permissions are requested from the forge, not read here.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WebhookComment {
-    /// On which pull request.
+    /// Pull request that has the comment.
     pub pr: PrId,
-    /// `owner/name` at the time.
+    /// `owner/name` at the time of the event.
     pub repo: String,
-    /// In the conversation or on the diff.
+    /// Kind of the comment: in the conversation or on the diff.
     pub kind: CommentKind,
-    /// The comment's id at the forge.
+    /// Id of the comment at the forge.
     pub id: u64,
-    /// Its text, cut.
+    /// Text of the comment, truncated.
     pub body: String,
 }
 
-/// A label that was set. Who did, and what they may do, is asked of the forge, not read here.
+/// A label that was set. The account that set it and its permissions are requested from the forge, not read
+/// here.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WebhookLabel {
-    /// On which pull request.
+    /// Pull request that has the label.
     pub pr: PrId,
-    /// `owner/name` of the repository at the time.
+    /// `owner/name` of the repository at the time of the event.
     pub repo: String,
-    /// What it is called.
+    /// Name of the label.
     pub name: String,
 }
 
-/// A check of ours that somebody wants to run again. What they may do is asked of the forge.
+/// A check of ours that an account wants to run again. Its permissions are requested from the forge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CheckRerun {
-    /// The repository's id at the forge.
+    /// Id of the repository at the forge.
     pub repository: String,
-    /// `owner/name` at the time.
+    /// `owner/name` at the time of the event.
     pub repo: String,
-    /// The id of the App that made the check.
+    /// Id of the App that made the check.
     pub app: u64,
-    /// Of what.
+    /// Target of the request: one pull request or a commit.
     pub of: RerunTarget,
-    /// The account of whoever asks.
+    /// Account that made the request.
     pub account: AccountId,
-    /// What they are called at the time.
+    /// Login name of the account at the time of the event.
     pub login: String,
 }
 
-/// What is to be checked again.
+/// The checks that are to run again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RerunTarget {
     /// One check, which names its pull request.
@@ -115,38 +117,39 @@ pub enum RerunTarget {
     Head(Sha),
 }
 
-/// Why a signed delivery cannot be understood.
+/// The error of a signed delivery that cannot be parsed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// Not JSON, or nested beyond reason.
+    /// The body is not JSON, or nested too deeply.
     #[error("the delivery is not JSON: {0}")]
     NotJson(String),
     /// A field is missing or has another type or form.
     #[error("the delivery's field `{field}` {problem}")]
     Field {
-        /// Its path.
+        /// Path of the field.
         field: String,
-        /// What is wrong with it.
+        /// Description of the problem.
         problem: String,
     },
 }
 
-/// The headers of a delivery, as its kind of forge writes them. None of it is verified.
+/// The headers of a delivery of one kind of forge. None of them is verified.
 #[derive(Clone)]
 pub struct DeliveryHeaders<'a> {
-    /// The event; empty if it does not say.
+    /// Name of the event; empty if the header is missing.
     pub event: &'a str,
-    /// The id of the delivery; empty if it does not say.
+    /// Id of the delivery; empty if the header is missing.
     pub id: &'a str,
-    /// The signature over the body.
+    /// Signature over the body.
     pub signature: Result<DeliverySignature, SignatureError>,
-    /// The number of the try, from 1; 1 where the forge does not count. A later try has the body of the first.
+    /// Number of the try, from 1; 1 where the forge does not count. A later try has the same body as the
+    /// first.
     pub attempt: u32,
 }
 
-/// Reads the fields, and only if that fails a second time with a record of where it fails.
+/// Parses the fields. If that fails, parses again and records the path of the failure.
 pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, DeliveryError> {
-    // At once for all of it: strings that are not read would be let pass unseen.
+    // The whole body is checked at once, because strings that are not read would otherwise pass unchecked.
     let body = std::str::from_utf8(body)
         .map_err(|error| DeliveryError::NotJson(format!("byte {} is not UTF-8", error.valid_up_to())))?;
     if let Ok(event) = serde_json::from_str(body) {
@@ -179,12 +182,12 @@ pub(crate) fn wrong(field: &str, problem: &str) -> DeliveryError {
     DeliveryError::Field { field: field.to_owned(), problem: problem.to_owned() }
 }
 
-/// A foreign word for a log line: visible ASCII, cut.
+/// Cleans a name from outside for a log line: visible ASCII, truncated.
 pub(crate) fn word(text: &str) -> String {
     text.chars().filter(char::is_ascii_graphic).take(MAX_WORD_CHARS).collect()
 }
 
-/// A parser's complaint, which may quote the body: no control characters, cut.
+/// Cleans a parser's error, which may quote the body: no control characters, truncated.
 fn clean(text: &str) -> String {
     text.chars().filter(|char| !char.is_control()).take(MAX_REASON_CHARS).collect()
 }

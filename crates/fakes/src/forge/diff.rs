@@ -1,24 +1,24 @@
-//! Which lines a diff contains, and where a line went: asked of `git diff`, whose hunk headers are read here.
+//! Lines of a diff and their moves, from the hunk headers of `git diff`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::repo::{FakeGitError, RepoBuilder, git, run};
 
-/// Diffs that are remembered; when there are more, all are forgotten.
+/// Maximum number of diffs that are cached. Above it all are dropped.
 const MAX_CACHED: usize = 256;
 
-/// A side of a diff, in GitHub's words `LEFT` and `RIGHT`.
+/// A side of a diff, named `LEFT` and `RIGHT` by GitHub.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FakeDiffSide {
-    /// Before the change.
+    /// The side before the change.
     Left,
-    /// After it.
+    /// The side after the change.
     Right,
 }
 
 impl FakeDiffSide {
-    /// GitHub's word.
+    /// Returns GitHub's name of the side.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Left => "LEFT",
@@ -26,7 +26,7 @@ impl FakeDiffSide {
         }
     }
 
-    /// The side of GitHub's word.
+    /// Parses GitHub's name of a side.
     pub fn from_word(word: &str) -> Option<Self> {
         match word {
             "LEFT" => Some(Self::Left),
@@ -39,11 +39,9 @@ impl FakeDiffSide {
 /// The change of a line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum HunkLineKind {
-    /// It is new.
     Added,
-    /// It is gone.
     Removed,
-    /// It is as before.
+    /// The line is unchanged.
     Context,
 }
 
@@ -56,7 +54,7 @@ pub(crate) struct FakeHunk {
 }
 
 impl FakeHunk {
-    /// Is the line one of this hunk's?
+    /// Returns true if the line is in this hunk.
     fn contains(&self, side: FakeDiffSide, line: u32) -> bool {
         let (start, count) = match side {
             FakeDiffSide::Left => self.old,
@@ -65,7 +63,7 @@ impl FakeHunk {
         line >= start && line - start < count
     }
 
-    /// The kind of one of its lines.
+    /// Returns the kind of one of its lines.
     fn kind(&self, side: FakeDiffSide, line: u32) -> Option<HunkLineKind> {
         let is_here = |(kind, (old, new), _): &(HunkLineKind, (u32, u32), &str)| match side {
             FakeDiffSide::Left => *kind != HunkLineKind::Added && *old == line,
@@ -74,12 +72,12 @@ impl FakeHunk {
         self.rows().find(is_here).map(|(kind, ..)| kind)
     }
 
-    /// Its ranges before and after, each as start and count.
+    /// Returns its ranges before and after, each as start and count.
     pub(crate) fn ranges(&self) -> ((u32, u32), (u32, u32)) {
         (self.old, self.new)
     }
 
-    /// Its lines: the kind, the number before and after, the text.
+    /// Returns its lines: the kind, the numbers before and after, the text.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (HunkLineKind, (u32, u32), &str)> {
         let (mut old, mut new) = (self.old.0, self.new.0);
         self.lines.iter().skip(1).filter_map(move |row| {
@@ -96,7 +94,7 @@ impl FakeHunk {
         })
     }
 
-    /// The header and the lines down to this one: GitHub's `diff_hunk`.
+    /// Returns the header and the lines down to this one: GitHub's `diff_hunk`.
     fn text_to(&self, side: FakeDiffSide, line: u32) -> String {
         let (mut old, mut new) = (self.old.0, self.new.0);
         let mut text = Vec::new();
@@ -123,7 +121,6 @@ impl FakeHunk {
     }
 }
 
-/// A file of a diff.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct FakeFileDiff {
     old_path: String,
@@ -134,29 +131,28 @@ pub(crate) struct FakeFileDiff {
 }
 
 impl FakeFileDiff {
-    /// Its path.
     pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
-    /// Its path before.
+    /// Returns the path before the change.
     pub(crate) fn old_path(&self) -> &str {
         &self.old_path
     }
 
-    /// Its hunks, in their order.
+    /// Returns the hunks in their order.
     pub(crate) fn hunks(&self) -> &[FakeHunk] {
         &self.hunks
     }
 }
 
-/// A whole diff.
+/// The diff of all files.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct FakeDiff {
     files: Vec<FakeFileDiff>,
 }
 
-/// Sizes, as a pull request shows them.
+/// The sizes of a pull request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct PullSizes {
     pub(crate) commits: u64,
@@ -165,26 +161,26 @@ pub(crate) struct PullSizes {
     pub(crate) changed_files: u64,
 }
 
-/// Why a place is not part of a diff.
+/// The reason why a place is not part of a diff.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum PlaceError {
     /// The diff has no such file.
     Path,
-    /// The file's hunks have no such line.
+    /// The hunks of the file have no such line.
     Line,
     /// The first line is not in the last line's hunk, or not before it.
     Start,
 }
 
 impl FakeDiff {
-    /// Checks a place by GitHub's rules; the answer is its `diff_hunk`.
+    /// Checks a place by GitHub's rules and returns its `diff_hunk`.
     pub(crate) fn place(
         &self,
         path: &str,
         (side, line): (FakeDiffSide, u32),
         start: Option<(FakeDiffSide, u32)>,
     ) -> Result<String, PlaceError> {
-        // A typechange is two sections of one path: a place in either will do.
+        // A typechange is two sections of one path; a place in either is accepted.
         let mut sections = self.files.iter().filter(|file| file.path == path).peekable();
         sections.peek().ok_or(PlaceError::Path)?;
         let hunk = sections
@@ -200,28 +196,29 @@ impl FakeDiff {
         Ok(hunk.text_to(side, line))
     }
 
-    /// The kind of a line that the diff shows.
+    /// Returns the kind of a line that the diff shows.
     pub(crate) fn kind(&self, path: &str, side: FakeDiffSide, line: u32) -> Option<HunkLineKind> {
         let mut hunks = self.files.iter().filter(|file| file.path == path).flat_map(|file| &file.hunks);
         hunks.find(|hunk| hunk.contains(side, line))?.kind(side, line)
     }
 
-    /// The sections of all files.
+    /// Returns the sections of all files.
     pub(crate) fn files(&self) -> impl Iterator<Item = &FakeFileDiff> {
         self.files.iter()
     }
 
-    /// The sections of a file: two of one whose type has changed, else one at most.
+    /// Returns the sections of a file: two for one whose type has changed, otherwise one at most.
     pub(crate) fn sections(&self, path: &str) -> impl Iterator<Item = &FakeFileDiff> {
         self.files.iter().filter(move |file| file.path == path)
     }
 
-    /// Has the diff this file? For comments on a whole file.
+    /// Returns true if the diff has this file. Used for comments on a whole file.
     pub(crate) fn has(&self, path: &str) -> bool {
         self.files.iter().any(|file| file.path == path)
     }
 
-    /// The line's number after this diff (of no context lines); none if it was changed or removed.
+    /// Returns the line's number after this diff (without context lines); `None` if the line was changed or
+    /// removed.
     pub(crate) fn follow(&self, path: &str, line: u32) -> Option<u32> {
         let mut shifted = i64::from(line);
         for hunk in self.files.iter().filter(|file| file.old_path == path).flat_map(|file| &file.hunks) {
@@ -237,7 +234,7 @@ impl FakeDiff {
         u32::try_from(shifted).ok()
     }
 
-    /// Sizes without the number of commits.
+    /// Returns the sizes without the number of commits.
     fn stats(&self) -> PullSizes {
         PullSizes {
             commits: 0,
@@ -247,8 +244,8 @@ impl FakeDiff {
         }
     }
 
-    /// Reads `git diff -z --raw -p`: the raw part names the files (bytes that need no unquoting), the patch
-    /// part has one section a file in the same order, two for a typechange.
+    /// Parses `git diff -z --raw -p`. The raw part names the files (bytes that need no unquoting); the patch
+    /// part has one section for each file in the same order, two for a typechange.
     fn parse(output: &[u8]) -> Self {
         let mut fields = output.split(|byte| *byte == 0);
         let mut names: Vec<(String, String)> = Vec::new();
@@ -262,7 +259,7 @@ impl FakeDiff {
             }
             names.push((old, new));
         }
-        // Past the empty field that ends the raw part; a NUL in the patch would make the file binary.
+        // Skips the empty field that ends the raw part. A NUL in the patch would make the file binary.
         let patch = fields.collect::<Vec<_>>().join(&b"\n"[..]);
         let mut names = names.into_iter();
         let mut files = Vec::new();
@@ -276,7 +273,7 @@ impl FakeDiff {
                 continue;
             };
             let mut hunk = FakeHunk { old, new, lines: vec![String::from_utf8_lossy(line).into_owned()] };
-            // The counts of the header say how far a hunk goes; the look of a line does not.
+            // The counts in the header give the length of a hunk; the text of a line does not.
             let (mut old_left, mut new_left) = (old.1, new.1);
             while old_left > 0 || new_left > 0 || lines.peek().is_some_and(|line| line.starts_with(b"\\")) {
                 let Some(row) = lines.next() else { break };
@@ -303,7 +300,7 @@ impl FakeDiff {
     }
 }
 
-/// The ranges of `@@ -1,2 +3,4 @@`, each as start and count.
+/// Parses the ranges of `@@ -1,2 +3,4 @@`, each as start and count.
 fn hunk_header(line: &[u8]) -> Option<((u32, u32), (u32, u32))> {
     let text = String::from_utf8_lossy(line);
     let (ranges, _) = text.strip_prefix("@@ -")?.split_once(" @@")?;
@@ -315,14 +312,14 @@ fn hunk_header(line: &[u8]) -> Option<((u32, u32), (u32, u32))> {
     Some((range(old)?, range(new)?))
 }
 
-/// The diffs that were asked for lately.
+/// The cache of recent diffs.
 #[derive(Debug, Default)]
 pub(crate) struct DiffCache {
     cached: HashMap<(String, String, u8), Arc<FakeDiff>>,
 }
 
 impl DiffCache {
-    /// The diff a pull request shows: from the merge base to `head`.
+    /// Returns the diff of a pull request: from the merge base to `head`.
     pub(crate) fn of_pull(
         &mut self,
         repo: &RepoBuilder,
@@ -333,7 +330,7 @@ impl DiffCache {
         self.between(repo, &from, head, 3)
     }
 
-    /// The sizes of a pull request.
+    /// Returns the sizes of a pull request.
     pub(crate) fn stats(
         &mut self,
         repo: &RepoBuilder,
@@ -344,7 +341,7 @@ impl DiffCache {
         Ok(PullSizes { commits, ..self.of_pull(repo, base, head)?.stats() })
     }
 
-    /// Where the lines of `from` are in `to`.
+    /// Returns the diff without context lines that maps lines of `from` to `to`.
     pub(crate) fn moves(
         &mut self,
         repo: &RepoBuilder,

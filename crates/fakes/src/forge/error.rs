@@ -2,22 +2,21 @@
 
 use crate::repo::FakeGitError;
 
-/// The reason why the fake could not do it.
+/// The error of an operation of the fake.
 #[derive(Debug, thiserror::Error)]
 pub enum FakeError {
-    /// No port, no folder.
+    /// No port or no folder was available.
     #[error("the fake forge cannot start: {0} (is loopback usable, and the temporary folder writable?)")]
     Start(#[from] std::io::Error),
-    /// Git refused.
     #[error(transparent)]
     Git(#[from] FakeGitError),
-    /// A name nobody has made.
+    /// A name that does not exist.
     #[error("there is no {0} here: make it first")]
     Missing(String),
-    /// GitHub would not allow it.
+    /// GitHub would not allow the operation.
     #[error("refused: {0}")]
     Refused(String),
-    /// A delivery got no answer.
+    /// A delivery got no response.
     #[error("the webhook's receiver does not answer: {0}")]
     Delivery(#[from] reqwest::Error),
 }

@@ -1,96 +1,99 @@
-//! Misbehaviour on demand: a queue of rules, each for some calls, and what becomes of the answer.
+//! Faults on demand: a queue of rules, each for some calls, and their effect on the response.
 
 use std::time::Duration;
 
-/// The method of a rule that meets every call of the API that may write.
+/// Method of a rule that applies to every API call that may write.
 const WRITES: &str = "anything but GET";
 
-/// A rule: which calls it meets, and what happens to them.
+/// A rule: the calls that it applies to, and the fault.
 #[derive(Clone, Debug)]
 pub struct ForgeFault {
-    /// The method; empty meets all.
+    /// HTTP method; an empty one matches all.
     pub method: String,
-    /// The beginning of the path (without query) or of its route (`/repos/{owner}/{repo}/pulls`); a last `$`
-    /// stands for the end.
+    /// Prefix of the path (without query) or of its route (`/repos/{owner}/{repo}/pulls`). A final `$` stands
+    /// for the end.
     pub path: String,
-    /// Which of the calls it meets is the first to suffer, from 1.
+    /// Number of the first matching call that fails, from 1.
     pub nth: u32,
-    /// How many suffer, one after another.
+    /// Number of consecutive calls that fail.
     pub times: u32,
-    /// What happens.
     pub kind: ForgeFaultKind,
 }
 
-/// What happens to a call.
+/// The fault of a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ForgeFaultKind {
-    /// Not done: this status with the forge's error form, and `retry-after` in seconds if given.
+    /// The call is not performed: this status with the forge's error form, and `retry-after` in seconds if
+    /// given.
     Status(u16, Option<u64>),
-    /// Not done: 403 with the words of a secondary rate limit (Bitbucket: 429), and `retry-after` in seconds if given.
+    /// The call is not performed: 403 with the message of a secondary rate limit (Bitbucket: 429), and
+    /// `retry-after` in seconds if given.
     SecondaryLimit(Option<u64>),
-    /// Not done: 403, `x-ratelimit-remaining: 0`, reset in so many seconds. Bitbucket Cloud: 429 that does not say until
-    /// when; Data Center: 429 and `retry-after`.
+    /// The call is not performed: 403, `x-ratelimit-remaining: 0`, and a reset after this many seconds.
+    /// Bitbucket Cloud: 429 without an end; Data Center: 429 and `retry-after`.
     PrimaryLimit(u64),
-    /// Not done: 403, because the organisation wants single sign-on for the token. Bitbucket Cloud: 403 without words; Data
-    /// Center: the 401 of a login that holds and may not.
+    /// The call is not performed: 403, because the organisation requires single sign-on for the token.
+    /// Bitbucket Cloud: 403 without a message; Data Center: the 401 of a valid login without permission.
     SingleSignOn,
-    /// Not done: 422, with what is wrong in this form; 400 in their one form at both Bitbuckets.
+    /// The call is not performed: 422, with the reasons in this form; 400 in the single form of both
+    /// Bitbuckets.
     Invalid(ReasonForm),
-    /// Done, and the answer says that its next page is itself.
+    /// The call is performed, and the response names itself as its next page.
     Circle,
-    /// Not done: an HTML page with this status, as from a proxy in between.
+    /// The call is not performed: an HTML page with this status, as from a proxy.
     Html(u16),
-    /// Not done: a redirect with this status to this address.
+    /// The call is not performed: a redirect with this status to this address.
     Redirect(u16, String),
-    /// Done, but the answer's body ends in the middle.
+    /// The call is performed, but the body of the response is truncated.
     Truncated,
-    /// Done at once, answered after this time: a caller that waits less sees a timeout of a done call.
+    /// The call is performed at once and answered after this time: a caller with a shorter timeout sees a
+    /// timeout of a performed call.
     Delay(Duration),
-    /// Not done: the connection ends without an answer.
+    /// The call is not performed: the connection is closed without a response.
     Drop,
-    /// Done, and then the connection ends without an answer.
+    /// The call is performed, and then the connection is closed without a response.
     LostAnswer,
-    /// Done, and answered with this status all the same, as when a server in front of the forge gives up.
+    /// The call is performed but answered with this status, as when a server in front of the forge times out.
     DoneStatus(u16),
-    /// Not done before [`super::FakeForge::release`]: until then the caller waits.
+    /// The call is not performed before [`super::FakeForge::release`]; the caller waits.
     Held,
-    /// Done at once, and answered after [`super::FakeForge::release`].
+    /// The call is performed at once and answered after [`super::FakeForge::release`].
     HeldAnswer,
 }
 
-/// The forms in which GitHub says what is wrong with a call.
+/// The forms in which GitHub gives the reasons of a rejection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReasonForm {
-    /// A list of strings, as of reviews.
+    /// A list of strings, as for reviews.
     Strings,
-    /// A list of objects, as of most calls.
+    /// A list of objects, as for most calls.
     Objects,
 }
 
 impl ForgeFault {
-    /// The `nth` call suffers, whatever it is, git's too; once.
+    /// Makes the `nth` call of any kind fail once, including calls of git.
     pub fn call(nth: u32, kind: ForgeFaultKind) -> Self {
         Self::once("", "", kind).nth(nth)
     }
 
-    /// The first call of this method whose path or route begins with `path` suffers, once.
+    /// Makes the first call of this method whose path or route begins with `path` fail once.
     pub fn once(method: &str, path: &str, kind: ForgeFaultKind) -> Self {
         Self { method: method.into(), path: path.into(), nth: 1, times: 1, kind }
     }
 
-    /// The `nth` call of the API that may write suffers, once.
+    /// Makes the `nth` API call that may write fail once.
     pub fn write(nth: u32, kind: ForgeFaultKind) -> Self {
         Self::once(WRITES, "", kind).nth(nth)
     }
 
-    /// From the `nth` such call on instead.
+    /// Makes the rule begin at the `nth` matching call.
     #[must_use]
     pub fn nth(mut self, nth: u32) -> Self {
         self.nth = nth.max(1);
         self
     }
 
-    /// So many calls instead of one.
+    /// Makes the rule apply to this many calls instead of one.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = times;
@@ -111,7 +114,7 @@ impl ForgeFault {
     }
 }
 
-/// The rules still in force, oldest first.
+/// The active rules, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct ForgeFaults {
     rules: Vec<ForgeFault>,
@@ -130,7 +133,8 @@ impl ForgeFaults {
         self.rules.clear();
     }
 
-    /// What happens to this call. Every rule that meets it counts it; the oldest that is due decides.
+    /// Returns the fault of this call. Every rule that matches counts it; the oldest rule that is due
+    /// decides.
     pub(crate) fn take(&mut self, method: &str, path: &str, route: &str) -> Option<ForgeFaultKind> {
         let mut taken = None;
         for rule in self.rules.iter_mut().filter(|rule| rule.meets(method, path, route)) {

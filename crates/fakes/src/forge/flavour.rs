@@ -1,9 +1,8 @@
-//! The kinds of forges that the fake can be.
+//! The kinds of forges that the fake can be, and the identifiers that each shows.
 
 /// The kinds of forges that the fake can be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum ForgeFlavour {
-    /// GitHub.
     #[default]
     GitHub,
     /// Bitbucket Cloud: its calls are below `/2.0`.
@@ -13,7 +12,7 @@ pub enum ForgeFlavour {
 }
 
 impl ForgeFlavour {
-    /// Where git finds a repository, below the forge's address.
+    /// Returns the path at which git finds a repository, below the forge's address.
     pub(crate) fn clone_path(self, full_name: &str) -> String {
         match self {
             Self::GitHub | Self::Cloud => format!("/{full_name}.git"),
@@ -21,7 +20,8 @@ impl ForgeFlavour {
         }
     }
 
-    /// The full name of the ref at the head of a pull request. Cloud has no such ref: git does not show it there.
+    /// Returns the full name of the ref at the head of a pull request. Cloud has no such ref, so git does not
+    /// show it there.
     pub(crate) fn pull_ref(self, number: u64) -> String {
         match self {
             Self::GitHub | Self::Cloud => format!("refs/pull/{number}/head"),
@@ -29,7 +29,7 @@ impl ForgeFlavour {
         }
     }
 
-    /// The beginning of refs' names that git does not show, besides forks' branches.
+    /// Returns the prefix of ref names that git does not show, in addition to forks' branches.
     pub(crate) fn hidden_refs(self) -> Option<&'static str> {
         match self {
             Self::Cloud => Some("refs/pull"),
@@ -37,12 +37,12 @@ impl ForgeFlavour {
         }
     }
 
-    /// Does a verdict make somebody a reviewer?
+    /// Returns true if a verdict makes an account a reviewer.
     pub(crate) fn judges_are_reviewers(self) -> bool {
         self == Self::DataCenter
     }
 
-    /// The id of a repository as the forge shows it.
+    /// Returns the id of a repository as the forge shows it.
     pub(crate) fn repository_id(self, id: u64) -> String {
         match self {
             Self::Cloud => uuid(id),
@@ -50,15 +50,15 @@ impl ForgeFlavour {
         }
     }
 
-    /// The id of an account as the forge shows it.
+    /// Returns the id of an account as the forge shows it.
     pub(crate) fn account_id(self, id: u64) -> String {
         self.repository_id(id)
     }
 }
 
-/// The id of Cloud's form with this number in it; the same for the same number.
+/// Returns an id in Cloud's form that contains this number; the same number gives the same id.
 pub(crate) fn uuid(id: u64) -> String {
-    // Twelve digits hold every id that the fake gives out.
+    // Twelve digits are enough for every id that the fake creates.
     format!("{{00000000-0000-4000-8000-{:012x}}}", id & 0xffff_ffff_ffff)
 }
 

@@ -1,6 +1,7 @@
-//! GitHub's semantics: `routes` has every call and GitHub's ways with it, `call` is one with its answer, `admission` and
-//! `permissions` say what it may do; `calls`, `conversation`, `pulls`, `issues`, `checks`, `merging`, `reviewers`, `estate`, `app` and `graphql` answer
-//! it; `json` is GitHub's form of it all, `events` that of webhooks.
+//! The behaviour of GitHub: `routes` has every call, `call` the types of a call and its response, `admission`
+//! and `permissions` check permissions. `calls`, `conversation`, `pulls`, `issues`, `checks`, `merging`,
+//! `reviewers`, `estate`, `app` and `graphql` answer calls; `json` has GitHub's objects, `events` its
+//! webhooks.
 
 mod admission;
 mod app;

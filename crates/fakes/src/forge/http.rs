@@ -1,5 +1,5 @@
-//! HTTP as every kind of forge has it: `serve` takes a call from beginning to end by a forge's `Protocol`, `call` is one with
-//! its answer; `git_http` and `push` answer where git asks (`git_call`).
+//! HTTP for every kind of forge: `serve` processes a call by the forge's `Protocol`, `call` has the types of
+//! a call and its response. `git_http` and `push` answer git's calls (`git_call`).
 
 pub(crate) mod call;
 pub(crate) mod git_call;

@@ -1,4 +1,4 @@
-//! Changes that callers and people make alike. Each changes the state, and has it tell of the change.
+//! Changes that both API callers and people make. Each changes the state and sends its event.
 
 pub(crate) mod branches;
 pub(crate) mod comments;

@@ -1,4 +1,4 @@
-//! Pages for people: what a browser shows of a repository's pull requests, as plain text. No token is needed to look.
+//! Pages for people: a repository's pull requests as a browser shows them, as plain text. No token is needed.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,8 @@ use crate::forge::view::{PullView, view};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Every pull request, newest first. Each has its page below this one; at GitHub the list alone is called `pulls`.
+/// Lists every pull request, newest first. Each has its page below this one; at GitHub only the list is
+/// called `pulls`.
 pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let list = format!("{}{}", state.world.base_url, call.path);
     let below = list.strip_suffix("/pulls").map(|above| format!("{above}/pull")).unwrap_or(list);
@@ -22,7 +23,7 @@ pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::bytes(200, TEXT, text))
 }
 
-/// One pull request with its comments.
+/// Shows one pull request with its comments.
 pub(crate) fn pull(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo, number) = state.pull(call)?;
     let lines = repo.lines_now(number)?;
@@ -64,7 +65,7 @@ fn page(name: &str, pull: &PullView) -> String {
     text
 }
 
-/// Without what a browser does not show.
+/// Removes the parts that a browser does not show.
 fn visible(body: &str) -> String {
     let is_marker = |line: &&str| line.starts_with("<!--") || line.starts_with("[//]: # (");
     body.lines().filter(|line| !is_marker(line)).collect::<Vec<_>>().join("\n")

@@ -1,4 +1,4 @@
-//! What people do to a repository: push, open, close, comment, answer, resolve.
+//! Actions of people in a repository: push, open, close, comment, answer, resolve.
 
 mod apps;
 mod checks;
@@ -31,7 +31,7 @@ use crate::forge::state::{DEFAULT_BRANCH, FakeForgeState, ForgeInstance, StoredR
 use crate::forge::view::{PullView, view};
 use crate::repo::{CommitBuilder, CommitRequest, RepoBuilder};
 
-/// A repository of a forge, in a person's hands. A branch of a fork is named `owner:branch`.
+/// A handle to a repository for the actions of people. A branch of a fork is named `owner:branch`.
 #[derive(Clone, Debug)]
 pub struct FakeRepo {
     pub(crate) shared: Arc<FakeForgeShared>,
@@ -42,7 +42,7 @@ pub struct FakeRepo {
 }
 
 impl FakeForge {
-    /// Makes a repository with `commit` on its branch `main`.
+    /// Creates a repository with `commit` on its branch `main`.
     pub async fn create_repository(
         &self,
         owner: &str,
@@ -100,7 +100,7 @@ impl FakeForge {
         Ok(repo)
     }
 
-    /// A handle to a repository, which need not be there yet.
+    /// Returns a handle to a repository, which need not exist yet.
     pub fn handle(&self, owner: &str, name: &str) -> FakeRepo {
         let full_name = format!("{owner}/{name}");
         let url = format!("{}{}", self.base_url, self.flavour.clone_path(&full_name));
@@ -108,13 +108,13 @@ impl FakeForge {
         FakeRepo { shared, flavour, key: full_name.to_lowercase(), full_name, url }
     }
 
-    /// A pull request with all its comments, reviews and statuses.
+    /// Returns a pull request with all its comments, reviews and statuses.
     pub async fn pull(&self, owner: &str, name: &str, number: u64) -> Result<PullView, FakeError> {
         self.handle(owner, name).pull(number).await
     }
 }
 
-/// Runs work that may wait for git, away from the tasks that serve.
+/// Runs work that may wait for git on a blocking thread, away from the tasks that serve.
 pub(crate) async fn run<T: Send + 'static>(
     shared: &Arc<FakeForgeShared>,
     work: impl FnOnce(&FakeForgeShared) -> Result<T, FakeError> + Send + 'static,
@@ -125,7 +125,7 @@ pub(crate) async fn run<T: Send + 'static>(
 }
 
 impl FakeRepo {
-    /// A handle to the repository under another name.
+    /// Returns a handle to the repository under another name.
     pub(crate) fn called(&self, owner: &str, name: &str) -> Self {
         let full_name = format!("{owner}/{name}");
         let url = self.url.replace(&format!("/{}.git", self.full_name), &format!("/{full_name}.git"));
@@ -133,22 +133,23 @@ impl FakeRepo {
         Self { shared, flavour, key: full_name.to_lowercase(), full_name, url }
     }
 
-    /// `owner/name`.
+    /// Returns the name in the form `owner/name`.
     pub fn full_name(&self) -> &str {
         &self.full_name
     }
 
-    /// Where git clones it from.
+    /// Returns the address from which git clones the repository.
     pub fn clone_url(&self) -> &str {
         &self.url
     }
 
-    /// The id that lasts through renames.
+    /// Returns the id that stays the same through renames.
     pub async fn id(&self) -> Result<u64, FakeError> {
         self.with(|_, repo| Ok(repo.id)).await
     }
 
-    /// The id that lasts through renames, as the forge shows it: `{uuid}` at Bitbucket Cloud, else digits.
+    /// Returns the id that stays the same through renames as the forge shows it: `{uuid}` at Bitbucket Cloud,
+    /// otherwise digits.
     ///
     /// # Errors
     /// There is no such repository.
@@ -157,18 +158,18 @@ impl FakeRepo {
         self.with(move |_, repo| Ok(flavour.repository_id(repo.id))).await
     }
 
-    /// The folder of the bare repository, to look into with git.
+    /// Returns the folder of the bare repository, for reads with git.
     pub async fn dir(&self) -> Result<std::path::PathBuf, FakeError> {
         self.with(|_, repo| Ok(repo.git.dir().to_owned())).await
     }
 
-    /// The newest commit of a branch.
+    /// Returns the newest commit of a branch.
     pub async fn tip(&self, branch: &str) -> Result<String, FakeError> {
         let branch = branch.to_owned();
         self.with(move |_, repo| tip(repo, &branch)).await
     }
 
-    /// Pushes a commit onto a branch; a new branch begins at the default branch's tip. The new commit.
+    /// Pushes a commit onto a branch and returns it. A new branch begins at the tip of the default branch.
     pub async fn push(&self, branch: &str, commit: CommitBuilder) -> Result<String, FakeError> {
         let branch = branch.to_owned();
         self.with(move |world, repo| {
@@ -178,8 +179,8 @@ impl FakeRepo {
         .await
     }
 
-    /// Pushes a commit onto each of these branches, which are of the repository itself and exist: as
-    /// [`FakeRepo::push`], for less.
+    /// Pushes a commit onto each of these branches, which must exist in the repository itself. It works as
+    /// [`FakeRepo::push`] but costs less.
     pub async fn push_all(&self, all: Vec<(String, CommitBuilder)>) -> Result<(), FakeError> {
         self.with(move |world, repo| {
             let tips = all.iter().map(|(branch, _)| tip(repo, branch)).collect::<Result<Vec<_>, _>>()?;
@@ -200,7 +201,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Pushes a branch that is `commit` on top of `onto` (a commit), whatever the branch was: a force push.
+    /// Force-pushes a branch that is `commit` on top of `onto` (a commit), no matter where the branch was.
     pub async fn force_push(
         &self,
         branch: &str,
@@ -211,7 +212,7 @@ impl FakeRepo {
         self.with(move |world, repo| push(world, repo, &branch, &onto, &commit)).await
     }
 
-    /// Moves a branch to a commit that is here already, forwards or back.
+    /// Moves a branch to an existing commit, forwards or back.
     pub async fn reset(&self, branch: &str, commit: &str) -> Result<(), FakeError> {
         let (branch, commit) = (branch.to_owned(), commit.to_owned());
         self.with(move |world, repo| {
@@ -252,7 +253,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Lets nobody but its owner fetch from a fork. Pull requests name it all the same.
+    /// Lets only the owner of a fork fetch from it. Pull requests still name it.
     pub async fn hide_fork(&self, owner: &str) -> Result<(), FakeError> {
         let owner = owner.to_owned();
         self.with(move |_, repo| {
@@ -262,7 +263,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Opens a pull request; its number.
+    /// Opens a pull request and returns its number.
     pub async fn open(&self, new: NewPull) -> Result<u64, FakeError> {
         self.with(move |world, repo| pulls::open(world, repo, new)).await
     }
@@ -272,7 +273,7 @@ impl FakeRepo {
         self.with(move |world, repo| close(world, repo, number, None)).await
     }
 
-    /// Marks a pull request as merged by somebody. The base branch is not moved: push to it for that.
+    /// Marks a pull request as merged by an account. The base branch is not moved: push to it for that.
     pub async fn merge(&self, number: u64, by: &str) -> Result<(), FakeError> {
         let by = by.to_owned();
         self.with(move |world, repo| {
@@ -282,7 +283,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Opens a closed pull request again, at its branch's tip.
+    /// Reopens a closed pull request at the tip of its branch.
     pub async fn reopen(&self, number: u64) -> Result<(), FakeError> {
         self.change(number, |repo, number| {
             let pull = there(repo, number)?;
@@ -308,7 +309,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Lets a pull request go to another branch.
+    /// Changes the base branch of a pull request.
     pub async fn retarget(&self, number: u64, base: &str) -> Result<(), FakeError> {
         let base = base.to_owned();
         self.change(number, move |repo, number| {
@@ -321,7 +322,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Changes a pull request's title.
+    /// Changes the title of a pull request.
     pub async fn retitle(&self, number: u64, title: &str) -> Result<(), FakeError> {
         let title = title.to_owned();
         self.change(number, move |repo, number| {
@@ -332,7 +333,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Comments on a pull request or an issue; the comment's id.
+    /// Comments on a pull request or an issue, and returns the id of the comment.
     pub async fn comment(&self, number: u64, author: &str, body: &str) -> Result<u64, FakeError> {
         let (author, body) = (author.to_owned(), body.to_owned());
         self.with(move |world, repo| {
@@ -366,7 +367,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Comments on a line of the head, which must be part of the diff; the comment's id.
+    /// Comments on a line of the head, which must be part of the diff, and returns the id of the comment.
     pub async fn comment_on(
         &self,
         number: u64,
@@ -387,7 +388,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Answers in the thread that this comment began; the answer's id.
+    /// Answers in the thread that this comment began, and returns the id of the answer.
     pub async fn reply(&self, number: u64, author: &str, first: u64, body: &str) -> Result<u64, FakeError> {
         let (author, body) = (author.to_owned(), body.to_owned());
         self.with(move |world, repo| {
@@ -427,7 +428,7 @@ impl FakeRepo {
         .await
     }
 
-    /// The pull request with all its comments, reviews and statuses.
+    /// Returns the pull request with all its comments, reviews and statuses.
     pub async fn pull(&self, number: u64) -> Result<PullView, FakeError> {
         self.with(move |_, repo| {
             there(repo, number)?;
@@ -439,7 +440,7 @@ impl FakeRepo {
         .await
     }
 
-    /// A change that makes one event, which `work` names.
+    /// Makes a change that causes one event, which `work` returns.
     async fn change(
         &self,
         number: u64,
@@ -466,7 +467,7 @@ impl FakeRepo {
     }
 }
 
-/// The conversation of a pull request or an issue.
+/// Returns the conversation of a pull request or an issue.
 fn notes(repo: &mut StoredRepository, number: u64) -> Result<&mut Vec<StoredComment>, FakeError> {
     repo.notes_mut(number).ok_or_else(|| FakeError::Missing(format!("pull request or issue {number}")))
 }

@@ -1,24 +1,24 @@
-//! Refusals of places: in which words each forge refuses a comment on a diff, and places that it always refuses.
+//! Rejections of places: each forge's error for a comment on a diff, and places that are always rejected.
 
 use serde_json::{Value, json};
 
 use crate::forge::flavour::ForgeFlavour;
 use crate::forge::http::call::{ApiCall, ApiReply};
 
-/// One way of a forge to refuse a comment on a place of a diff.
+/// A forge's response that rejects the place of a comment on a diff.
 #[derive(Clone, Copy, Debug)]
 pub struct PlaceRefusal {
-    /// The forge that refuses so.
+    /// Forge that sends this response.
     pub flavour: ForgeFlavour,
-    /// The status of the answer.
+    /// Status of the response.
     pub status: u16,
-    /// The reason that it gives, in the forge's form.
+    /// Reason in the response, in the forge's form.
     pub words: &'static str,
-    /// The place where it was seen, or the reason to expect it.
+    /// Source of the response, or the reason to expect it.
     pub source: &'static str,
 }
 
-/// The known refusals of places.
+/// Known rejections of places.
 pub const PLACE_REFUSALS: &[PlaceRefusal] = &[
     PlaceRefusal {
         flavour: ForgeFlavour::GitHub,
@@ -83,7 +83,7 @@ pub const PLACE_REFUSALS: &[PlaceRefusal] = &[
 ];
 
 impl PlaceRefusal {
-    /// The body of the answer. GitHub lists texts for a review, and objects for a comment alone.
+    /// Returns the body of the response. GitHub lists strings for a review, and objects for a single comment.
     fn body(&self, call: &ApiCall) -> Value {
         let Self { words, .. } = self;
         let (message, errors) = match self.flavour {
@@ -108,16 +108,16 @@ impl PlaceRefusal {
     }
 }
 
-/// The places of a file that are refused.
+/// The places of a file that are rejected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RefusedPlaces {
-    /// Its lines; a comment on the whole file is taken.
+    /// The lines of the file; a comment on the whole file is accepted.
     Lines,
-    /// Its lines, and the whole file.
+    /// The lines of the file, and the whole file.
     All,
 }
 
-/// A file whose places are refused from now on.
+/// A file whose places are rejected from now on.
 #[derive(Clone, Debug)]
 pub(crate) struct RefusedFile {
     pub(crate) path: String,
@@ -126,7 +126,7 @@ pub(crate) struct RefusedFile {
 }
 
 impl RefusedFile {
-    /// The refusal, if the call comments on such a place.
+    /// Returns the rejection, if the call comments on such a place.
     pub(crate) fn answer(&self, call: &ApiCall) -> Option<ApiReply> {
         let body = &call.body;
         let several = body["comments"].as_array().map(Vec::as_slice).unwrap_or_default();

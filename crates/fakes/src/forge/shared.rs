@@ -11,9 +11,9 @@ use crate::forge::witness::ExchangeObserver;
 pub(crate) struct FakeForgeShared {
     pub(crate) state: Mutex<FakeForgeState>,
     pub(crate) witness: Option<Arc<dyn ExchangeObserver>>,
-    /// Calls that were held, and that were let go.
+    /// Numbers of held calls and of released ones.
     pub(crate) held: watch::Sender<(u32, u32)>,
-    /// The repositories' folder; deleted with the last handle.
+    /// Folder of the repositories; deleted with the last handle.
     pub(crate) dir: tempfile::TempDir,
 }
 
@@ -24,12 +24,12 @@ impl std::fmt::Debug for FakeForgeShared {
 }
 
 impl FakeForgeShared {
-    /// The state. A panic of another thread does not make it unusable.
+    /// Locks the state. A panic of another thread does not make it unusable.
     pub(crate) fn lock(&self) -> MutexGuard<'_, FakeForgeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends when whatever is held is let go.
+    /// Waits until the held calls are released.
     pub(crate) async fn hold(&self) {
         let mut mine = 0;
         self.held.send_modify(|(held, _)| {
@@ -37,7 +37,7 @@ impl FakeForgeShared {
             mine = *held;
         });
         let mut now = self.held.subscribe();
-        // The sender lives as long as this.
+        // The sender lives as long as this state.
         let _ = now.wait_for(|(_, released)| *released >= mine).await;
     }
 }

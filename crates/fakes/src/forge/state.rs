@@ -1,5 +1,5 @@
-//! The state of the forge: accounts, repositories, pull requests, comments. It knows no call, and no form in which a forge
-//! shows something; [`ForgeInstance::form`] makes its deliveries.
+//! The state of the forge: accounts, repositories, pull requests, comments. It depends on no API call and no
+//! form of a forge; [`ForgeInstance::form`] makes its deliveries.
 
 pub(crate) mod access;
 pub(crate) mod apps;
@@ -35,19 +35,19 @@ use crate::forge::state::pulls::{CurrentLines, StoredPull};
 use crate::forge::state::reports::CommitReport;
 use crate::repo::{FakeGitError, RepoBuilder};
 
-/// Requests that the log remembers; the oldest is forgotten for one more.
+/// Maximum number of logged requests. Above it the oldest is dropped.
 pub const MAX_LOGGED: usize = 50_000;
-/// Violations that are remembered, the first ones.
+/// Maximum number of recorded violations. Later ones are dropped.
 const MAX_VIOLATIONS: usize = 1_000;
-/// Seconds that the secondary limit on making comments looks back.
+/// Window of the secondary limit on creating comments, in seconds.
 const MINUTE: i64 = 60;
-/// Ids begin here: above 32 bits, as GitHub's newer ones soon are.
+/// First id: above 32 bits, as GitHub's newer ones soon are.
 const FIRST_ID: u64 = 5_000_000_001;
 
-/// The branch of a new repository.
+/// Name of the branch of a new repository.
 pub(crate) const DEFAULT_BRANCH: &str = "main";
 
-/// Makes the delivery with this serial number of an event; none if there is nothing to tell.
+/// A function that makes the delivery of an event with this serial number; `None` if the forge sends none.
 pub(crate) type DeliveryFn = fn(
     &ForgeInstance,
     &mut StoredRepository,
@@ -55,28 +55,28 @@ pub(crate) type DeliveryFn = fn(
     u64,
 ) -> Result<Option<FakeDelivery>, FakeGitError>;
 
-/// Everything, behind one lock.
+/// The complete state, behind one lock.
 #[derive(Debug)]
 pub(crate) struct FakeForgeState {
     pub(crate) world: ForgeInstance,
-    /// By `owner/name` in lower case.
+    /// Repositories by `owner/name` in lower case.
     pub(crate) repos: BTreeMap<String, StoredRepository>,
-    /// Names that repositories had, and their ids.
+    /// Former names of repositories, and their ids.
     pub(crate) moved: BTreeMap<String, u64>,
 }
 
-/// What is not inside a repository.
+/// The state outside of repositories.
 pub(crate) struct ForgeInstance {
     pub(crate) flavour: ForgeFlavour,
-    /// The version that a Data Center says it has.
+    /// Version that a Data Center reports.
     pub(crate) version: String,
     pub(crate) base_url: String,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Login to id. A login that ends with `[bot]` is an app's, as at GitHub.
+    /// Ids of accounts by login. A login that ends with `[bot]` is an app's, as at GitHub.
     pub(crate) accounts: BTreeMap<String, u64>,
-    /// Logins whose accounts are closed. Cloud takes none of them as a reviewer.
+    /// Logins of closed accounts. Cloud rejects them as reviewers.
     pub(crate) closed_accounts: BTreeSet<String>,
-    /// Token to login.
+    /// Logins of accounts by token.
     pub(crate) tokens: HashMap<String, String>,
     pub(crate) apps: AppRegistry,
     pub(crate) private_git: bool,
@@ -88,16 +88,18 @@ pub(crate) struct ForgeInstance {
     pub(crate) hook: Option<DeliveryHook>,
     pub(crate) queued: VecDeque<FakeDelivery>,
     pub(crate) outbox: Sender<(FakeDelivery, DeliveryHook)>,
-    /// What a Data Center remembers of deliveries that failed.
+    /// Failed deliveries that a Data Center has counted.
     pub(crate) breaker: HookBreaker,
     pub(crate) events: u64,
-    /// Makes the delivery of an event, in the form of this forge.
+    /// Function that makes the delivery of an event, in the form of this forge.
     pub(crate) form: DeliveryFn,
     pub(crate) used: u64,
-    /// The primary rate limit, if it is one; and the hour of the clock with the calls that it counts.
+    /// Primary rate limit, if one is enforced. The next field has the hour of the clock and the calls counted
+    /// in it.
     pub(crate) limit: Option<u64>,
     pub(crate) spent: (i64, u64),
-    /// Comments and reviews that may be made in a minute, if there is such a limit, and when the last were.
+    /// Maximum number of comments and reviews in a minute, if there is such a limit, and the times of the
+    /// last ones.
     pub(crate) creations: Option<(usize, VecDeque<i64>)>,
     pub(crate) calls: BTreeMap<String, u64>,
     pub(crate) log: VecDeque<LoggedCall>,
@@ -110,18 +112,17 @@ impl std::fmt::Debug for ForgeInstance {
     }
 }
 
-/// One request as it was answered.
+/// One request with its response.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LoggedCall {
-    /// The method.
     pub method: String,
-    /// Path and query.
+    /// Path and query of the request.
     pub path: String,
-    /// Who asked; none without a known token.
+    /// Login of the caller; `None` without a known token.
     pub login: Option<String>,
-    /// What it names as the review that it is for.
+    /// Id of the review that the request names.
     pub review: Option<String>,
-    /// The status; none when the connection was ended instead.
+    /// Status of the response; `None` if the connection was closed instead.
     pub status: Option<u16>,
 }
 
@@ -139,72 +140,72 @@ pub(crate) struct StoredRepository {
     pub(crate) diffs: DiffCache,
     pub(crate) pulls: BTreeMap<u64, StoredPull>,
     pub(crate) issues: BTreeMap<u64, StoredIssue>,
-    /// The labels that there are, with their ids.
+    /// Existing labels with their ids.
     pub(crate) labels: BTreeMap<String, u64>,
-    /// Branches that nobody may push to, besides the default branch.
+    /// Branches that reject every push, in addition to the default branch.
     pub(crate) protected: BTreeSet<String>,
-    /// Kinds of rules of a ruleset, by branch.
+    /// Kinds of ruleset rules, by branch.
     pub(crate) rules: BTreeMap<String, BTreeSet<String>>,
-    /// What a hook says to the next pushes.
+    /// Messages with which a hook declines the next pushes.
     pub(crate) declines: VecDeque<String>,
     pub(crate) statuses: Vec<CommitStatus>,
     pub(crate) checks: Vec<FakeCheckRun>,
     pub(crate) reports: Vec<CommitReport>,
-    /// Owners of forks, with the fork's id; none when the fork is gone.
+    /// Owners of forks, with the fork's id; `None` when the fork is gone.
     pub(crate) forks: BTreeMap<String, Option<u64>>,
-    /// Owners of forks that nobody else may see.
+    /// Owners of forks that no other account may see.
     pub(crate) hidden_forks: BTreeSet<String>,
-    /// Commits that were pushed to forks, with the fork's owner. Cloud shows them at the fork's address alone.
+    /// Commits that were pushed to forks, with the fork's owner. Cloud shows them only at the fork's address.
     pub(crate) fork_commits: BTreeMap<String, String>,
-    /// Those that review when they are asked.
+    /// Bots that review when they are requested.
     pub(crate) bots: Vec<FakeBot>,
-    /// Login to role.
+    /// Roles of accounts by login.
     pub(crate) permissions: BTreeMap<String, String>,
     pub(crate) access: RepositoryAccess,
-    /// Do tokens list it?
+    /// True if tokens list the repository.
     pub(crate) listed: bool,
 }
 
-/// A commit's status.
+/// A status of a commit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CommitStatus {
-    /// Its id.
     pub id: u64,
-    /// The commit.
+    /// Commit that has the status.
     pub sha: String,
-    /// `error`, `failure`, `pending` or `success`: Bitbucket's STOPPED or CANCELLED, FAILED, INPROGRESS, SUCCESSFUL.
+    /// State as `error`, `failure`, `pending` or `success`: Bitbucket's STOPPED or CANCELLED, FAILED,
+    /// INPROGRESS, SUCCESSFUL.
     pub state: String,
-    /// One line.
+    /// Description in one line.
     pub description: Option<String>,
-    /// Where it leads.
+    /// Address that the status links to.
     pub target_url: Option<String>,
-    /// Whose it is; Bitbucket's `key`.
+    /// Context of the status; Bitbucket's `key`.
     pub context: String,
-    /// Its name for people, at Bitbucket alone.
+    /// Name for people, only at Bitbucket.
     pub name: Option<String>,
-    /// The branch it was set for, at Bitbucket alone.
+    /// Branch that the status was set for, only at Bitbucket.
     pub refname: Option<String>,
-    /// The key of its parent, which a required build is named by, at Bitbucket Data Center alone.
+    /// Key of the parent, by which a build is required, only at Bitbucket Data Center.
     pub parent: Option<String>,
-    /// Who set it.
+    /// Account that set the status.
     pub creator: String,
-    /// When, seconds since 1970.
+    /// Time of creation, in seconds since 1970.
     pub created: i64,
 }
 
 impl ForgeInstance {
-    /// The next id.
+    /// Returns the next free id.
     pub(crate) fn id(&mut self) -> u64 {
         self.next_id = self.next_id.max(FIRST_ID) + 1;
         self.next_id
     }
 
-    /// Seconds since 1970.
+    /// Returns the time in seconds since 1970.
     pub(crate) fn now(&self) -> i64 {
         self.clock.now().0.div_euclid(1000)
     }
 
-    /// Makes sure that there is such an account.
+    /// Creates the account if it does not exist.
     pub(crate) fn account(&mut self, login: &str) {
         if !self.accounts.contains_key(login) {
             let id = self.id();
@@ -212,7 +213,7 @@ impl ForgeInstance {
         }
     }
 
-    /// A new comment by somebody.
+    /// Returns a new comment by an account.
     pub(crate) fn note(&mut self, author: &str, body: &str) -> StoredComment {
         self.account(author);
         let now = self.now();
@@ -231,14 +232,14 @@ impl ForgeInstance {
         }
     }
 
-    /// Writes down what no reviewer may do.
+    /// Records an action that a reviewer must never take.
     pub(crate) fn violation(&mut self, what: String) {
         if self.violations.len() < MAX_VIOLATIONS {
             self.violations.push(what);
         }
     }
 
-    /// A pull request was changed by somebody.
+    /// Records and sends a change of a pull request by an account.
     pub(crate) fn changed(
         &mut self,
         repo: &mut StoredRepository,
@@ -254,7 +255,7 @@ impl ForgeInstance {
         self.tell(repo, &FakeForgeEvent::Pull { number, change, by: by.to_owned() })
     }
 
-    /// Sends the delivery of an event, or lets it wait.
+    /// Sends the delivery of an event, or queues it.
     pub(crate) fn tell(
         &mut self,
         repo: &mut StoredRepository,
@@ -264,7 +265,7 @@ impl ForgeInstance {
         let Some(delivery) = form(self, repo, event, self.events + 1)? else { return Ok(()) };
         self.events += 1;
         let automatic = self.hook.as_ref().filter(|hook| hook.automatic);
-        // An outbox that is full (its receiver hangs) makes the delivery wait to be taken by hand.
+        // If the outbox is full because its receiver hangs, the delivery is queued and a test can take it.
         let sent =
             automatic.is_some_and(|hook| self.outbox.try_send((delivery.clone(), hook.clone())).is_ok());
         if !sent {
@@ -276,8 +277,8 @@ impl ForgeInstance {
         Ok(())
     }
 
-    /// Counts a call that makes comments against the secondary limit on that; the seconds to wait if there were
-    /// too many in the last minute.
+    /// Counts a call that creates comments against the secondary limit. Returns the seconds to wait if there
+    /// were too many in the last minute.
     pub(crate) fn crowded(&mut self, method: &str, route: &str) -> Option<u64> {
         let now = self.now();
         let makes = ["/comments", "/replies", "/reviews"].iter().any(|end| route.ends_with(end));
@@ -294,7 +295,7 @@ impl ForgeInstance {
         }
     }
 
-    /// Counts a call against the primary rate limit; false: it is spent.
+    /// Counts a call against the primary rate limit. Returns false if no calls are left.
     pub(crate) fn spend(&mut self) -> bool {
         let hour = self.now().div_euclid(3600);
         if self.spent.0 != hour {
@@ -306,12 +307,12 @@ impl ForgeInstance {
 }
 
 impl StoredRepository {
-    /// `owner/name`.
+    /// Returns the name in the form `owner/name`.
     pub(crate) fn full_name(&self) -> String {
         format!("{}/{}", self.owner, self.name)
     }
 
-    /// The role of an account.
+    /// Returns the role of an account.
     pub(crate) fn role(&self, login: &str) -> &str {
         match self.permissions.get(login) {
             Some(role) => role.as_str(),
@@ -320,7 +321,7 @@ impl StoredRepository {
         }
     }
 
-    /// The permission of an account, in GitHub's older words and as the name of a role.
+    /// Returns the permission of an account by GitHub's older names, and the name of its role.
     pub(crate) fn permission(&self, login: &str) -> (&'static str, String) {
         let role = self.role(login);
         let word = match role {
@@ -332,7 +333,7 @@ impl StoredRepository {
         (word, role.to_owned())
     }
 
-    /// The comments in the conversation of a pull request or an issue, deleted ones too.
+    /// Returns the comments in the conversation of a pull request or an issue, including deleted ones.
     pub(crate) fn notes(&self, number: u64) -> &[StoredComment] {
         match (self.pulls.get(&number), self.issues.get(&number)) {
             (Some(pull), _) => &pull.summary,
@@ -341,7 +342,7 @@ impl StoredRepository {
         }
     }
 
-    /// The same, to be changed; none if there is neither.
+    /// Returns the comments of a conversation mutably; `None` if there is no such pull request or issue.
     pub(crate) fn notes_mut(&mut self, number: u64) -> Option<&mut Vec<StoredComment>> {
         match self.pulls.get_mut(&number) {
             Some(pull) => Some(&mut pull.summary),
@@ -349,17 +350,17 @@ impl StoredRepository {
         }
     }
 
-    /// The numbers of all pull requests and issues.
+    /// Returns the numbers of all pull requests and issues.
     pub(crate) fn numbers(&self) -> Vec<u64> {
         self.pulls.keys().chain(self.issues.keys()).copied().collect()
     }
 
-    /// The number of the next pull request or issue.
+    /// Returns the number of the next pull request or issue.
     pub(crate) fn next_number(&self) -> u64 {
         self.numbers().into_iter().max().unwrap_or(0) + 1
     }
 
-    /// The sizes of a pull request at this head.
+    /// Returns the sizes of a pull request at this head.
     pub(crate) fn stats(&mut self, number: u64, head: &str) -> Result<PullSizes, FakeGitError> {
         match self.pulls.get(&number) {
             Some(pull) if self.git.merge_base(&pull.base, head).is_some() => {
@@ -369,7 +370,7 @@ impl StoredRepository {
         }
     }
 
-    /// Where every inline comment's lines are at the pull request's head.
+    /// Returns the current lines of every inline comment at the head of the pull request.
     pub(crate) fn lines_now(&mut self, number: u64) -> Result<HashMap<u64, CurrentLines>, FakeGitError> {
         let Some(pull) = self.pulls.get(&number) else { return Ok(HashMap::new()) };
         let Some(base_now) = self.git.merge_base(&pull.base, &pull.head) else {
@@ -390,7 +391,7 @@ impl StoredRepository {
             };
             let last = comment.place.line.map(&mut follow).transpose()?.flatten();
             let first = comment.place.start.map(&mut follow).transpose()?.flatten();
-            // Outdated when a line has changed or is no longer part of the diff.
+            // A comment is outdated when a line has changed or is no longer part of the diff.
             let now = last
                 .filter(|_| first.is_some() == comment.place.start.is_some())
                 .filter(|last| shown.place(path, *last, first).is_ok())
@@ -402,7 +403,7 @@ impl StoredRepository {
 }
 
 impl FakeTokenScope {
-    /// Does it show this repository?
+    /// Returns true if the scope includes this repository.
     pub(crate) fn sees(&self, repo: &StoredRepository) -> bool {
         match self {
             Self::Account | Self::Access | Self::App(_) => true,
@@ -413,7 +414,7 @@ impl FakeTokenScope {
     }
 }
 
-/// The full name of the ref behind `branch` or `owner:branch`.
+/// Returns the full name of the ref of `branch` or `owner:branch`.
 pub(crate) fn ref_name(branch: &str) -> String {
     match branch.split_once(':') {
         Some((owner, branch)) => format!("refs/forks/{owner}/{branch}"),

@@ -1,4 +1,4 @@
-//! The forge as its callers meet it: over HTTP, with plain JSON and with git.
+//! Tests of the forge as its callers use it: over HTTP, with plain JSON and with git.
 
 mod app;
 mod bitbucket;
@@ -25,11 +25,11 @@ const TOKEN: &str = "ghs_reviewer";
 const BOT: &str = "truing[bot]";
 const PULLS: &str = "/repos/acme/shop/pulls";
 
-/// What GitHub publishes.
+/// GitHub's published description of its API.
 static GITHUB: LazyLock<ForgeContract> = LazyLock::new(|| ForgeContract::github().unwrap());
 
-/// Compares every exchange with what GitHub publishes. What is refused is wrong on purpose: then only the answer's
-/// JSON counts.
+/// Compares every exchange with GitHub's published description. A rejected request is invalid on purpose:
+/// then only the JSON of the response counts.
 struct Published;
 
 impl ExchangeObserver for Published {
@@ -108,7 +108,7 @@ impl Stage {
         request.send().await
     }
 
-    /// Status and body.
+    /// Makes a call and returns its status and body.
     async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let response = self.send(method, path, body).await.unwrap();
         let status = response.status().as_u16();
@@ -126,7 +126,7 @@ impl Stage {
         self.ask("POST", &format!("{PULLS}/1/reviews"), body).await
     }
 
-    /// Posts a good inline comment by a review; its id.
+    /// Posts a valid inline comment by a review and returns its id.
     async fn inline(&self, line: u32) -> u64 {
         let (status, review) =
             self.review(json!([{"path": "src/a.py", "line": line, "side": "RIGHT", "body": "Hm."}])).await;

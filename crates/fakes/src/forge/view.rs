@@ -1,4 +1,5 @@
-//! Pull requests and issues for assertions: everything that was ever posted, also what the API no longer shows.
+//! Pull requests and issues for assertions: everything that was ever posted, including what the API no longer
+//! shows.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,76 +10,68 @@ use crate::forge::state::notes::StoredComment;
 use crate::forge::state::pulls::{CurrentLines, FakeReviewVerdict, InlinePlace, StoredPull, StoredReview};
 use crate::forge::state::reports::CommitReport;
 
-/// A pull request as it is, also where the API would not show it.
+/// A pull request with its actual state, even where the API would not show it.
 #[derive(Clone, Debug)]
 pub struct PullView {
-    /// Its title.
     pub title: String,
-    /// Its description.
+    /// Description of the pull request.
     pub body: String,
-    /// Its labels.
     pub labels: Vec<String>,
-    /// Its newest commit.
+    /// Newest commit of the head.
     pub head: String,
-    /// The tip of its base branch.
+    /// Tip of its base branch.
     pub base: String,
-    /// Open?
     pub open: bool,
-    /// Draft?
     pub draft: bool,
     /// Every comment ever made, by id.
     pub comments: Vec<CommentView>,
-    /// Every review, a lone inline comment's own ones included.
+    /// Every review, including the review of a single inline comment.
     pub reviews: Vec<ReviewView>,
-    /// The repository's statuses by commit, oldest first.
+    /// Statuses of the repository by commit, oldest first.
     pub statuses: BTreeMap<String, Vec<CommitStatus>>,
-    /// The repository's check runs, oldest first.
+    /// Check runs of the repository, oldest first.
     pub checks: Vec<FakeCheckRun>,
-    /// The repository's reports on commits, oldest first.
+    /// Reports on commits of the repository, oldest first.
     pub reports: Vec<CommitReport>,
-    /// Whose review is wanted, at Bitbucket.
+    /// Accounts whose review is wanted, at Bitbucket.
     pub reviewers: Vec<String>,
 }
 
 impl PullView {
-    /// The comments that are there, on the pull request itself.
+    /// Returns the existing comments on the pull request itself.
     pub fn summaries(&self) -> impl Iterator<Item = &CommentView> {
         self.comments.iter().filter(|comment| comment.place.is_none() && !comment.deleted)
     }
 
-    /// The comments that are there, on code.
+    /// Returns the existing comments on code.
     pub fn inline(&self) -> impl Iterator<Item = &CommentView> {
         self.comments.iter().filter(|comment| comment.place.is_some() && !comment.deleted)
     }
 }
 
-/// A comment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CommentView {
-    /// Its id.
     pub id: u64,
-    /// Who made it.
     pub author: String,
-    /// Its text.
     pub body: String,
-    /// Where it was put; none for one on the pull request itself.
+    /// Original place; `None` for a comment on the pull request itself.
     pub place: Option<InlinePlace>,
-    /// Its last line at the head; none if outdated or on no line.
+    /// Current last line at the head; `None` if outdated or not on a line.
     pub line: Option<u32>,
-    /// Is its thread resolved?
+    /// True if its thread is resolved.
     pub resolved: bool,
-    /// The comment it answers.
+    /// Comment that it answers.
     pub in_reply_to: Option<u64>,
-    /// The review it belongs to.
+    /// Review that it belongs to.
     pub review: Option<u64>,
-    /// Deleted since?
+    /// True if the comment was deleted.
     pub deleted: bool,
-    /// When, seconds since 1970.
+    /// Time of creation, in seconds since 1970.
     pub created: i64,
 }
 
 impl CommentView {
-    /// A comment in a conversation.
+    /// Returns the view of a comment in a conversation.
     pub(crate) fn in_conversation(note: &StoredComment) -> Self {
         Self {
             id: note.id,
@@ -95,22 +88,18 @@ impl CommentView {
     }
 }
 
-/// A review.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReviewView {
-    /// Its id.
     pub id: u64,
-    /// Who made it.
     pub author: String,
-    /// Its text.
     pub body: String,
-    /// What it says.
+    /// Verdict of the review.
     pub state: FakeReviewVerdict,
-    /// The commit it is of.
+    /// Commit that was reviewed.
     pub commit: String,
 }
 
-/// The view of a pull request; `lines` says where its comments are now.
+/// Returns the view of a pull request; `lines` has the current lines of its comments.
 pub(crate) fn view(
     pull: &StoredPull,
     lines: &HashMap<u64, CurrentLines>,
@@ -166,25 +155,19 @@ pub(crate) fn view(
 /// An issue for assertions, with every comment ever made.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IssueView {
-    /// Its number.
     pub number: u64,
-    /// Its title.
     pub title: String,
-    /// Its text.
     pub body: String,
-    /// Who opened it.
+    /// Account that opened the issue.
     pub author: String,
-    /// Its labels.
     pub labels: Vec<String>,
-    /// Open?
     pub open: bool,
-    /// Locked?
     pub locked: bool,
-    /// Its comments, deleted ones too.
+    /// Comments of the issue, including deleted ones.
     pub comments: Vec<CommentView>,
 }
 
-/// The view of an issue.
+/// Returns the view of an issue.
 pub(crate) fn issue_view(issue: &StoredIssue) -> IssueView {
     IssueView {
         number: issue.number,

@@ -1,4 +1,5 @@
-//! Deliveries: what a forge would post about a change, signed; sent when a test says so, in the order it says, or at once.
+//! Signed webhook deliveries about changes. They are sent at once, or when a test requests it and in the
+//! order it chooses.
 
 use std::time::Duration;
 
@@ -9,17 +10,17 @@ use sha2::Sha256;
 
 use crate::forge::flavour::{ForgeFlavour, uuid};
 use crate::forge::state::delivery::{DeliveryHook, FakeDelivery};
-/// How long a forge waits for an answer (facts: 10 s).
+/// Time that a forge waits for a response: 10 s.
 pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
-/// The hook's id in headers.
+/// Id of the webhook in headers.
 const HOOK_ID: u64 = 4_200_000_001;
-/// How often Cloud sends a delivery that is answered by 5xx (facts: up to twice more, at once).
+/// Maximum number of times that Cloud sends a delivery that is answered with 5xx: up to two retries, at once.
 const CLOUD_ATTEMPTS: u32 = 3;
-/// The event of a Data Center's test of a hook.
+/// Event of a Data Center's test of a webhook.
 pub(crate) const PING: &str = "diagnostics:ping";
 
 impl FakeDelivery {
-    /// GitHub's of an event.
+    /// Returns GitHub's delivery of an event.
     pub(crate) fn new(serial: u64, event: &str, action: &str, number: u64, payload: &Value) -> Self {
         Self {
             flavour: ForgeFlavour::GitHub,
@@ -31,7 +32,7 @@ impl FakeDelivery {
         }
     }
 
-    /// Bitbucket's of an event, whose name has the action behind its last colon.
+    /// Returns Bitbucket's delivery of an event, whose name has the action after its last colon.
     pub(crate) fn of_bitbucket(
         flavour: ForgeFlavour,
         serial: u64,
@@ -43,12 +44,13 @@ impl FakeDelivery {
         Self { flavour, ..Self::new(serial, event, action, number, payload) }
     }
 
-    /// The headers that the forge sends at first, signed with this key; an empty key does not sign at Bitbucket.
+    /// Returns the headers of the first attempt, signed with this key. With an empty key Bitbucket does not
+    /// sign.
     pub fn headers(&self, secret: &str) -> Vec<(&'static str, String)> {
         self.headers_of(secret, 1)
     }
 
-    /// The headers of this attempt, from 1.
+    /// Returns the headers of this attempt, from 1.
     fn headers_of(&self, secret: &str, attempt: u32) -> Vec<(&'static str, String)> {
         let json = ("content-type", "application/json".to_owned());
         let signed = format!("sha256={}", sign_sha256(secret, &self.body));
@@ -81,14 +83,15 @@ impl FakeDelivery {
                 ("x-request-id", self.id.clone()),
             ],
         };
-        // A test of the hook is sent without a signature.
+        // A test of the webhook is sent without a signature.
         if !secret.is_empty() && self.event != PING {
             headers.push(("x-hub-signature", signed));
         }
         headers
     }
 
-    /// Posts it, at Cloud again as long as it is answered by 5xx, three times at most; the last answer's status.
+    /// Posts the delivery and returns the status of the last response. At Cloud it is repeated after 5xx,
+    /// three attempts at most.
     pub async fn send(&self, client: &reqwest::Client, hook: &DeliveryHook) -> Result<u16, reqwest::Error> {
         let attempts = if self.flavour == ForgeFlavour::Cloud { CLOUD_ATTEMPTS } else { 1 };
         let mut attempt = 1;
@@ -101,7 +104,7 @@ impl FakeDelivery {
         }
     }
 
-    /// Posts it once, as the attempt of this number from 1; the answer.
+    /// Posts the delivery once, as the attempt with this number from 1, and returns the response.
     pub async fn post(
         &self,
         client: &reqwest::Client,
@@ -116,43 +119,43 @@ impl FakeDelivery {
     }
 }
 
-/// HMAC-SHA-256 in hexadecimal.
+/// Computes HMAC-SHA-256 in hexadecimal.
 pub fn sign_sha256(secret: &str, body: &[u8]) -> String {
-    // HMAC takes keys of every length, so there is always a signature.
+    // HMAC accepts keys of every length, so there is always a signature.
     Hmac::<Sha256>::new_from_slice(secret.as_bytes())
         .map(|mac| hex::encode(mac.chain_update(body).finalize().into_bytes()))
         .unwrap_or_default()
 }
 
-/// HMAC-SHA-1 in hexadecimal.
+/// Computes HMAC-SHA-1 in hexadecimal.
 fn sign_sha1(secret: &str, body: &[u8]) -> String {
     Hmac::<Sha1>::new_from_slice(secret.as_bytes())
         .map(|mac| hex::encode(mac.chain_update(body).finalize().into_bytes()))
         .unwrap_or_default()
 }
 
-/// An id of GitHub's form, the same for the same number.
+/// Returns an id in GitHub's form; the same number gives the same id.
 fn guid(serial: u64) -> String {
     let mut random = SplitMix64(serial);
     let (a, b) = (random.next(), random.next());
     format!("{:08x}-{:04x}-11ef-{:04x}-{:012x}", a >> 32, a >> 16 & 0xffff, a & 0xffff, b >> 16)
 }
 
-/// How the network treats deliveries: lost, repeated, out of order; the same for the same seed.
+/// A simulated network that loses, repeats and reorders deliveries; the same seed gives the same result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct DeliveryChaos {
-    /// What the choices depend on.
+    /// Seed of the random choices.
     pub seed: u64,
-    /// How many of a hundred are lost.
+    /// Percentage of deliveries that are lost.
     pub lost: u64,
-    /// How many of a hundred arrive twice.
+    /// Percentage of deliveries that arrive twice.
     pub twice: u64,
-    /// How many places a delivery may be overtaken by.
+    /// Maximum number of places that a delivery is delayed by.
     pub late: u64,
 }
 
 impl DeliveryChaos {
-    /// What arrives, in the order it arrives.
+    /// Returns the deliveries that arrive, in their order of arrival.
     pub fn apply(&self, deliveries: Vec<FakeDelivery>) -> Vec<FakeDelivery> {
         let mut random = SplitMix64(self.seed);
         let mut arriving = Vec::new();
@@ -173,7 +176,7 @@ impl DeliveryChaos {
     }
 }
 
-/// SplitMix64: small, seeded, good enough to choose with.
+/// SplitMix64, a small seeded generator that is sufficient for these choices.
 struct SplitMix64(u64);
 
 impl SplitMix64 {

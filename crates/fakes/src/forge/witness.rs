@@ -1,22 +1,22 @@
-//! Who looks at every exchange: tests, which compare it with what GitHub publishes.
+//! Observers of every exchange: tests compare it with the descriptions that GitHub publishes.
 
 use serde_json::Value;
 
-/// One call of the API as it went over the wire, git's aside.
+/// One call of the API in its wire form, without those of git.
 #[derive(Clone, Copy, Debug)]
 pub struct ApiExchange<'a> {
-    /// `GET`, …
+    /// HTTP method: `GET`, …
     pub method: &'a str,
-    /// Path and query.
+    /// Path and query of the call.
     pub target: &'a str,
-    /// The request's JSON.
+    /// JSON of the request.
     pub request: Option<&'a Value>,
-    /// Status and JSON of the answer, also of one that was lost; none if a fault came in its place.
+    /// Status and JSON of the response, even if it was lost; `None` if a fault replaced it.
     pub answer: Option<(u16, Option<&'a Value>)>,
 }
 
-/// Somebody who looks at every exchange.
+/// An observer of every exchange.
 pub trait ExchangeObserver: Send + Sync {
-    /// Looks at one; what is wrong with it becomes a violation.
+    /// Checks one exchange; each returned problem becomes a violation.
     fn saw(&self, exchange: &ApiExchange<'_>) -> Vec<String>;
 }

@@ -1,6 +1,6 @@
-//! The same scripts in the form of Amazon Bedrock: the model in the address, frames of
-//! `application/vnd.amazon.eventstream` with both checksums, errors named by a header. Written from the description of the
-//! format, without the code that reads it.
+//! The scripts in the form of Amazon Bedrock: the model in the address, frames of
+//! `application/vnd.amazon.eventstream` with both checksums, errors named by a header. Written from the
+//! description of the format, without the code that reads it.
 
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-/// The version that a body names.
+/// Version that a body names.
 const VERSION: &str = "bedrock-2023-05-31";
 
 /// The operation of a request.
@@ -18,7 +18,7 @@ pub(super) enum BedrockOperation {
     Count,
 }
 
-/// The model and what is wanted of it, from the path of a call; none: it is another path.
+/// Returns the model and the operation in the path of a call; `None` for another path.
 pub(super) fn call(path: &str) -> Option<(String, BedrockOperation)> {
     let (id, action) = path.strip_prefix("/model/")?.split_once('/')?;
     let action = match action {
@@ -39,7 +39,7 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// The request as the Messages API would have it, for this model.
+/// Converts the request to the form of the Messages API, for this model.
 pub(super) fn request(body: &Value, id: &str, action: BedrockOperation) -> Result<Value, String> {
     let mut body = match action {
         BedrockOperation::Stream => body.clone(),
@@ -63,7 +63,7 @@ pub(super) fn request(body: &Value, id: &str, action: BedrockOperation) -> Resul
     Ok(body)
 }
 
-/// A refusal.
+/// Returns an error in Bedrock's form.
 pub(super) fn refusal(status: u16, kind: &str, message: &str) -> Response {
     let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (code, axum::Json(json!({ "message": message }))).into_response();
@@ -75,7 +75,7 @@ pub(super) fn refusal(status: u16, kind: &str, message: &str) -> Response {
     response
 }
 
-/// The error that Bedrock sends with a status.
+/// Returns Bedrock's error name for a status.
 fn error(status: u16) -> &'static str {
     match status {
         401 | 403 => "AccessDeniedException",
@@ -89,7 +89,7 @@ fn error(status: u16) -> &'static str {
     }
 }
 
-/// The frame of an event of the Messages API.
+/// Returns the frame of an event of the Messages API.
 pub fn chunk(event: &[u8]) -> Vec<u8> {
     let payload = json!({"bytes": BASE64_STANDARD.encode(event), "p": "abcdefgh"}).to_string();
     let headers =
@@ -97,14 +97,14 @@ pub fn chunk(event: &[u8]) -> Vec<u8> {
     frame(&headers, payload.as_bytes())
 }
 
-/// The frame of an error in an answer that has begun.
+/// Returns the frame of an error in an answer that has begun.
 pub fn exception(kind: &str, message: &str) -> Vec<u8> {
     let headers =
         [(":exception-type", kind), (":content-type", "application/json"), (":message-type", "exception")];
     frame(&headers, json!({ "message": message }).to_string().as_bytes())
 }
 
-/// A frame: two lengths and their checksum, the headers as text, the payload, the checksum of it all.
+/// Builds a frame: two lengths and their checksum, the headers as text, the payload, the checksum of it all.
 fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
     let mut named = Vec::new();
     for (name, value) in headers {
@@ -124,7 +124,7 @@ fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// CRC-32 as of IEEE 802.3, bit by bit.
+/// Computes CRC-32 as in IEEE 802.3, bit by bit.
 fn checksum(bytes: &[u8]) -> u32 {
     let bit = |sum: u32| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 };
     let byte = |sum: u32, byte: &u8| (0..8).fold(sum ^ u32::from(*byte), |sum, _| bit(sum));
@@ -135,7 +135,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// Of the published test vectors of the format: an empty message, and one with a header of text.
+    /// The vectors are the published ones of the format: an empty message, and one with a text header.
     #[test]
     fn frames_are_those_of_the_description() {
         assert_eq!(hex::encode(frame(&[], b"")), "000000100000000005c248eb7d98c8ff");

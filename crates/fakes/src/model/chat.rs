@@ -1,5 +1,5 @@
-//! The same scripts in the form of Chat Completions. Written from OpenAI's published description of the API, without the code
-//! that speaks it; what the description requires of a request is required here.
+//! The scripts in the form of Chat Completions. Written from OpenAI's published description of the API,
+//! without the code that uses it. Whatever the description requires of a request is required here.
 
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -9,17 +9,17 @@ use serde_json::{Map, Value, json};
 use super::events::{AnswerEvent, PreparedAnswer, object, split, tool_id};
 use super::script::{AnswerBlock, ScriptedUsage, StreamPlace};
 
-/// The last data of a stream.
+/// Last data of a stream.
 pub(super) const DONE: &str = "[DONE]";
-/// The longest name of a function.
+/// Maximum length of the name of a function.
 const MAX_NAME: usize = 64;
 
-/// Tells the path of a call from others. What stands before it differs between servers.
+/// Returns true for the path of a call. The part before it differs between servers.
 pub(super) fn is_call(path: &str) -> bool {
     path.ends_with("/chat/completions")
 }
 
-/// The one credential of a request.
+/// Returns the single credential of a request.
 pub(super) fn credential(head: &Parts) -> Result<String, &'static str> {
     let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     if head.headers.contains_key("x-api-key") || head.headers.contains_key("anthropic-version") {
@@ -33,7 +33,7 @@ pub(super) fn credential(head: &Parts) -> Result<String, &'static str> {
     }
 }
 
-/// The request as the Messages API would have it; or what is wrong with it.
+/// Converts the request to the form of the Messages API, or returns the error in it.
 pub(super) fn request(body: &Value) -> Result<Value, String> {
     let wrong = |what: &str| Err(what.to_owned());
     if body["model"].as_str().is_none_or(str::is_empty) {
@@ -149,7 +149,7 @@ pub(super) fn request(body: &Value) -> Result<Value, String> {
     Ok(Value::Object(request))
 }
 
-/// A block of a message by this author, who may have said something just before.
+/// Adds a block to the last message, if that has the same role, or to a new one.
 fn add_block(messages: &mut Vec<Value>, role: &str, block: Value) {
     let last = messages.last_mut().filter(|message| message["role"] == role);
     match last.and_then(|message| message["content"].as_array_mut()) {
@@ -171,13 +171,13 @@ fn checked_tool(tool: &Value) -> Result<Value, String> {
     Ok(json!({"name": name, "description": function["description"], "input_schema": function["parameters"]}))
 }
 
-/// A refusal in the form of this API.
+/// Returns an error response in the form of this API.
 pub(super) fn refusal(status: u16, kind: &str, message: &str) -> Response {
     let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (code, axum::Json(error(status, kind, message))).into_response()
 }
 
-/// The error that is sent with a status, or in a stream.
+/// Returns the error that is sent with a status, or in a stream.
 pub(super) fn error(status: u16, kind: &str, message: &str) -> Value {
     let (usual, code) = match status {
         401 => ("invalid_request_error", Some("invalid_api_key")),
@@ -193,13 +193,13 @@ pub(super) fn error(status: u16, kind: &str, message: &str) -> Value {
     json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
 }
 
-/// The counts of a provider that writes no caches.
+/// Returns the counts of a provider that writes no caches.
 pub(super) fn counted(usage: ScriptedUsage) -> ScriptedUsage {
     let input = usage.input + usage.cache_write_5m + usage.cache_write_1h;
     ScriptedUsage { input, cache_write_5m: 0, cache_write_1h: 0, ..usage }
 }
 
-/// The whole stream of an answer.
+/// Returns the complete stream of an answer.
 pub(super) fn stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
     let event = |choice: Value, place: Option<StreamPlace>, content: usize| AnswerEvent {
         data: chat_chunk(ready, &[choice]),
@@ -238,7 +238,7 @@ pub(super) fn stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
                 calls += 1;
             }
         }
-        // The end of a block is not said: a chunk that brings nothing stands for it.
+        // The API does not mark the end of a block: an empty chunk represents it.
         events.push(event(choice_delta(json!({})), Some(StreamPlace::Block), 0));
     }
     let end = json!({"index": 0, "delta": {}, "logprobs": null, "finish_reason": finish_reason(&ready.stop)});
@@ -250,7 +250,7 @@ pub(super) fn stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
     events
 }
 
-/// More text, of no answer in particular.
+/// Returns more text that belongs to no particular answer.
 pub(super) fn text(text: &str) -> Value {
     json!({"id": "chatcmpl-x", "object": "chat.completion.chunk", "created": 0, "model": "m", "choices": [choice_delta(json!({"content": text}))]})
 }

@@ -1,14 +1,15 @@
-//! An answer as the Messages API streams it, event by event, or as one message; and the forms in which events are sent.
+//! An answer in the stream of the Messages API, event by event, or as one message; and the wire forms of
+//! events.
 
 use serde_json::{Value, json};
 
 use super::script::{AnswerBlock, ScriptedUsage, StreamPlace};
 use super::{bedrock, chat};
 
-/// How many characters of text or JSON one event has.
+/// Number of characters of text or JSON in one event.
 const PIECE: usize = 16;
 
-/// An answer, ready to be sent.
+/// An answer that is ready to be sent.
 #[derive(Clone, Debug)]
 pub(super) struct PreparedAnswer {
     pub(super) id: String,
@@ -18,19 +19,19 @@ pub(super) struct PreparedAnswer {
     pub(super) usage: ScriptedUsage,
 }
 
-/// The form in which a client asked, and is answered.
+/// The API of a request and its answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ModelApi {
-    /// The Messages API: server-sent events.
+    /// The Messages API, with server-sent events.
     Messages,
-    /// Amazon Bedrock: frames of its own.
+    /// Amazon Bedrock, with its own frames.
     Bedrock,
-    /// Chat Completions: server-sent events of its own.
+    /// Chat Completions, with its own server-sent events.
     Chat,
 }
 
 impl ModelApi {
-    /// The whole stream of an answer.
+    /// Returns the complete stream of an answer.
     pub(super) fn stream(self, ready: &PreparedAnswer) -> Vec<AnswerEvent> {
         match self {
             Self::Messages | Self::Bedrock => stream(ready),
@@ -38,7 +39,7 @@ impl ModelApi {
         }
     }
 
-    /// The bytes that begin a text after the start of an answer.
+    /// Returns the bytes that begin a text after the start of an answer.
     pub(super) fn text_block(self) -> Vec<u8> {
         match self {
             Self::Messages | Self::Bedrock => self.event(&text_block()),
@@ -46,7 +47,7 @@ impl ModelApi {
         }
     }
 
-    /// The bytes of more text.
+    /// Returns the bytes of more text.
     pub(super) fn text(self, more: &str) -> Vec<u8> {
         match self {
             Self::Messages | Self::Bedrock => self.event(&text(more)),
@@ -54,7 +55,7 @@ impl ModelApi {
         }
     }
 
-    /// The bytes that keep a connection open.
+    /// Returns the bytes that keep a connection open.
     pub(super) fn ping(self) -> Vec<u8> {
         match self {
             Self::Messages | Self::Bedrock => self.event(&ping()),
@@ -62,13 +63,13 @@ impl ModelApi {
         }
     }
 
-    /// An event's bytes.
+    /// Returns the bytes of an event.
     pub(super) fn event(self, data: &Value) -> Vec<u8> {
         let name = data.get("type").and_then(Value::as_str).unwrap_or("message");
         match self {
             Self::Messages => format!("event: {name}\ndata: {data}\n\n").into_bytes(),
             Self::Bedrock => bedrock::chunk(data.to_string().as_bytes()),
-            // The last data is a word, and no JSON.
+            // The last data is a word, not JSON.
             Self::Chat => match data.as_str() {
                 Some(word) => format!("data: {word}\n\n").into_bytes(),
                 None => format!("data: {data}\n\n").into_bytes(),
@@ -76,7 +77,7 @@ impl ModelApi {
         }
     }
 
-    /// The error of an answer that has begun already.
+    /// Returns the error of an answer that has begun already.
     pub(super) fn error(self, kind: &str, message: &str) -> Vec<u8> {
         match self {
             Self::Messages => {
@@ -87,7 +88,7 @@ impl ModelApi {
         }
     }
 
-    /// An event that is no JSON.
+    /// Returns an event that is not JSON.
     pub(super) fn bad(self) -> Vec<u8> {
         let data = b"{\"type\": \"content_blo";
         match self {
@@ -97,7 +98,7 @@ impl ModelApi {
         }
     }
 
-    /// The media type of an answer.
+    /// Returns the media type of an answer.
     pub(super) fn content_type(self) -> &'static str {
         match self {
             Self::Messages | Self::Chat => "text/event-stream; charset=utf-8",
@@ -106,33 +107,33 @@ impl ModelApi {
     }
 }
 
-/// One event.
+/// One event of a stream.
 #[derive(Clone, Debug)]
 pub(super) struct AnswerEvent {
     pub(super) data: Value,
-    /// What it is the end of.
+    /// Place in the stream that the event completes.
     pub(super) place: Option<StreamPlace>,
-    /// How many bytes of content it brings.
+    /// Number of content bytes in the event.
     pub(super) content: usize,
 }
 
-/// A ping.
+/// Returns a ping event.
 fn ping() -> Value {
     json!({"type": "ping"})
 }
 
-/// More text for block 0.
+/// Returns more text for block 0.
 fn text(text: &str) -> Value {
     delta(0, json!({"type": "text_delta", "text": text}))
 }
 
-/// The start of a text block.
+/// Returns the start of a text block.
 fn text_block() -> Value {
     let block = json!({"type": "text", "text": ""});
     json!({"type": "content_block_start", "index": 0, "content_block": block})
 }
 
-/// The whole stream.
+/// Returns the complete stream.
 fn stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
     let mut events = vec![event(start(ready), Some(StreamPlace::Start), 0), event(ping(), None, 0)];
     for (index, block) in ready.blocks.iter().enumerate() {
@@ -148,7 +149,7 @@ fn stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
             0,
         ));
     }
-    // As the API does it: counts of the prompt may be missing here.
+    // As in the API, counts of the prompt may be missing here.
     let usage = json!({"output_tokens": ready.usage.output, "input_tokens": null, "cache_read_input_tokens": null,
         "cache_creation_input_tokens": null});
     let end = json!({"stop_reason": ready.stop, "stop_sequence": null, "stop_details": details(&ready.stop)});
@@ -161,7 +162,7 @@ fn stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
     events
 }
 
-/// The answer as one message, for who wants no stream.
+/// Returns the answer as one message, for a request without streaming.
 pub(super) fn message(ready: &PreparedAnswer) -> Value {
     let content: Vec<Value> =
         ready.blocks.iter().enumerate().map(|(index, block)| whole(ready, index, block)).collect();
@@ -234,7 +235,7 @@ fn whole(ready: &PreparedAnswer, index: usize, block: &AnswerBlock) -> Value {
     }
 }
 
-/// A name for a call that no other has.
+/// Returns a unique id for a tool call.
 pub(super) fn tool_id(ready: &PreparedAnswer, index: usize) -> String {
     format!("toolu_{}_{index}", ready.id.trim_start_matches("msg_"))
 }
@@ -268,7 +269,7 @@ pub(super) fn object(input: &Value) -> Value {
     if input.is_null() { json!({}) } else { input.clone() }
 }
 
-/// Long texts in fewer pieces: not more than some thousand.
+/// Splits a text into pieces. Long texts get longer pieces, so there are at most a few thousand.
 pub(super) fn split(text: &str) -> impl Iterator<Item = String> {
     let chars: Vec<char> = text.chars().collect();
     let piece = PIECE.max(chars.len() / 2000);

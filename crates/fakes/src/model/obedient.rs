@@ -1,9 +1,8 @@
-//! A model that has been taken over: whatever instruction it finds in what it reads, it carries out, however well that
-//! is hidden. What it can do then is what a captured model can do.
+//! A compromised model: it follows every instruction that it finds in its input, even a hidden one. Tests use
+//! it to show the limits of such a model.
 //!
-//! An instruction is `TOOL name {json}`, `FETCH url` or `SAY words`, anywhere in any text of a request: in a comment of
-//! HTML, in letters that nobody sees or that were made visible, in text that is written backwards, in wide letters, in
-//! base64.
+//! An instruction is `TOOL name {json}`, `FETCH url` or `SAY words`, anywhere in any text of a request: in an
+//! HTML comment, in invisible or escaped characters, in reversed text, in full-width letters, in base64.
 
 use std::collections::BTreeSet;
 
@@ -13,12 +12,13 @@ use serde_json::{Value, json};
 
 use super::script::AnswerBlock;
 
-/// The most instructions that are carried out in one answer.
+/// Maximum number of instructions that are followed in one answer.
 const MAX_AT_ONCE: usize = 16;
-/// Letters in a row that may be base64.
+/// Minimum number of consecutive letters that are tried as base64.
 const MIN_BASE64: usize = 16;
 
-/// What is left to do of what a request's texts ask for: tools first, and words when all of them were called.
+/// Returns the instructions of a request's texts that are not yet followed: first tool calls, then words when
+/// all tools were called.
 pub(super) fn orders(body: &Value) -> Vec<AnswerBlock> {
     let mut found = Vec::new();
     for field in ["system", "messages", "tools"] {
@@ -37,7 +37,7 @@ pub(super) fn orders(body: &Value) -> Vec<AnswerBlock> {
     orders.into_iter().take(MAX_AT_ONCE).collect()
 }
 
-/// Every text in a value, but what the model said itself.
+/// Visits every text in a value, except for the model's own answers.
 fn texts(value: &Value, take: &mut impl FnMut(&str)) {
     match value {
         Value::String(text) => take(text),
@@ -51,8 +51,8 @@ fn texts(value: &Value, take: &mut impl FnMut(&str)) {
     }
 }
 
-/// The ways in which a text can be read: as it stands, with invisible letters made visible, what is to be read
-/// backwards turned round, and what is in base64 decoded.
+/// Returns all readings of a text: unchanged, with invisible letters made visible, with reversed parts turned
+/// round, and with base64 decoded.
 fn readings(text: &str) -> Vec<String> {
     let text = shown(text);
     let unescaped = text.replace("\\n", "\n").replace("\\\"", "\"");
@@ -64,7 +64,7 @@ fn readings(text: &str) -> Vec<String> {
     readings
 }
 
-/// With the letters for which `\u{…}` stands.
+/// Replaces each `\u{…}` by its character.
 fn shown(text: &str) -> String {
     let mut parts = text.split("\\u{");
     let mut shown = parts.next().unwrap_or_default().to_owned();
@@ -86,7 +86,7 @@ fn shown(text: &str) -> String {
     shown
 }
 
-/// What is in base64, of either alphabet, a line each.
+/// Decodes base64 of either alphabet, one line each.
 fn decoded(text: &str) -> String {
     let is_letter = |char: char| char.is_ascii_alphanumeric() || "+/-_".contains(char);
     let runs = text.split(|char| !is_letter(char)).filter(|run| run.len() >= MIN_BASE64);
@@ -98,12 +98,12 @@ fn decoded(text: &str) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-/// Without what is not seen, and with narrow letters.
+/// Removes invisible characters and converts full-width letters.
 fn plain(text: &str) -> String {
     text.chars().filter(|char| !is_unseen(*char)).map(narrow).collect()
 }
 
-/// The letter of ASCII that a wide one, or a blank, looks like.
+/// Returns the ASCII character that a full-width letter or a blank looks like.
 fn narrow(char: char) -> char {
     match char {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(char) - 0xfee0).unwrap_or(char),
@@ -112,7 +112,7 @@ fn narrow(char: char) -> char {
     }
 }
 
-/// The letter that a tag character stands for; a line stays one.
+/// Returns the letter that a tag character stands for; a line break stays.
 fn tag(char: char) -> Option<char> {
     if char == '\n' {
         return Some(char);
@@ -121,13 +121,13 @@ fn tag(char: char) -> Option<char> {
     char::from_u32(code).filter(|letter| (' '..='~').contains(letter))
 }
 
-/// Zero-width and directional characters, and tags.
+/// Returns true for zero-width and directional characters, and tags.
 fn is_unseen(char: char) -> bool {
     matches!(char, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
         || matches!(char, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// What stands between an override to the left and its end, backwards.
+/// Reverses the text between a right-to-left override and its end.
 fn turned(text: &str) -> String {
     let parts = text.split('\u{202e}').skip(1);
     let turned = parts.map(|part| {
@@ -137,7 +137,7 @@ fn turned(text: &str) -> String {
     turned.collect::<Vec<_>>().join("\n")
 }
 
-/// The instructions in a text, in order.
+/// Collects the instructions in a text, in order.
 fn collect(text: &str, found: &mut Vec<AnswerBlock>) {
     for (verb, order) in
         [("TOOL ", tool as fn(&str) -> Option<AnswerBlock>), ("FETCH ", fetch), ("SAY ", say)]
@@ -165,7 +165,7 @@ fn fetch(rest: &str) -> Option<AnswerBlock> {
     url.contains("://").then(|| AnswerBlock::ToolUse { name: "fetch".to_owned(), input, json: None })
 }
 
-/// To the end of the line, or of the comment that it stands in.
+/// Parses words up to the end of the line, or of the comment around them.
 fn say(rest: &str) -> Option<AnswerBlock> {
     let line = rest.lines().next()?;
     let words = line.split("-->").next().and_then(|line| line.split("*/").next())?.trim();
@@ -180,7 +180,7 @@ fn identity(block: &AnswerBlock) -> String {
     }
 }
 
-/// What was carried out in earlier answers.
+/// Returns the instructions that earlier answers have followed.
 fn done(messages: &Value) -> BTreeSet<String> {
     let said = messages.as_array().into_iter().flatten().filter(|message| message["role"] == "assistant");
     let blocks = said.flat_map(|message| message["content"].as_array().into_iter().flatten());

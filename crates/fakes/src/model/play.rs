@@ -1,7 +1,8 @@
-//! Models that act by what they are shown: an auditor who reports a planted line as long as it is in the file, a fixer who
-//! mends it with its tools, a writer who describes the change. What they do is data; when, is [`super::AnswerCondition`].
+//! Models whose answers depend on the request. An auditor reports a planted line as long as it is in the
+//! file, a fixer fixes it with its tools, a writer describes the change. Their knowledge is data;
+//! [`super::AnswerCondition`] selects the requests.
 //!
-//! Nothing is remembered between requests: how far a run has come is in its messages.
+//! Nothing is stored between requests: the messages of a request show the progress of its run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,16 +11,17 @@ use serde_json::{Value, json};
 
 use super::script::AnswerBlock;
 
-/// The tool that ends a run.
+/// Tool that ends a run.
 const REPORT: &str = "report";
-/// The tool that shows a file.
+/// Tool that shows a file.
 const READ: &str = "read";
-/// The most files that an auditor reads.
+/// Maximum number of files that an auditor reads.
 const MAX_READ: usize = 20;
-/// The categories of an audit.
+/// Categories of an audit.
 const CATEGORIES: [&str; 10] = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"];
 
-/// Who is asked, by how the prompts of the converge loop begin: what others wrote comes after that.
+/// The role that a request is for, from the beginning of the converge loop's prompts: text of others comes
+/// after that.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PromptRole {
@@ -29,18 +31,18 @@ pub enum PromptRole {
     Check,
     /// A fixer of findings.
     Fix,
-    /// A fixer of what the gate says.
+    /// A fixer of the gate's failures.
     Gate,
     /// The writer of the description.
     Describe,
 }
 
 impl PromptRole {
-    /// Every one.
+    /// All roles of the converge loop.
     #[cfg(test)]
     pub(super) const ALL: [Self; 5] = [Self::Audit, Self::Check, Self::Fix, Self::Gate, Self::Describe];
 
-    /// How its system prompt and its first message begin.
+    /// Returns the beginnings of its system prompt and of its first message.
     pub(super) fn beginnings(self) -> (&'static str, &'static str) {
         const AUDITOR: &str = "# Your task You audit one change before it is merged";
         const FIXER: &str = "# Your task An audit of a change has found defects.";
@@ -56,37 +58,37 @@ impl PromptRole {
         }
     }
 
-    /// Is this asked of it?
+    /// Returns true if the request is for this role.
     pub(super) fn is_asked(self, body: &Value) -> bool {
         let (system, first) = self.beginnings();
         folded(&text(&body["system"])).starts_with(system) && folded(&first_message(body)).starts_with(first)
     }
 }
 
-/// A way to act.
+/// A behaviour of the model.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ScriptedBehaviour {
-    /// Reads the files that the request names, and reports those of the bugs that are in them, and for each other
-    /// category that there is nothing, with lines that it was shown.
+    /// Reads the files that the request names and reports the bugs that are in them. For each other category
+    /// it reports nothing found, with lines that it was shown.
     Audit {
-        /// What it knows to be wrong.
+        /// Bugs that it knows.
         #[serde(default)]
         bugs: Vec<KnownBug>,
-        /// Categories that it says nothing of: then its report is none.
+        /// Categories that it leaves out, which makes its report invalid.
         #[serde(default)]
         silent: Vec<String>,
     },
-    /// Calls, one after another, what mends the bugs that the request names, and reports.
+    /// Calls, one after another, the tools that fix the named bugs, and reports.
     Fix {
-        /// What it knows to mend.
+        /// Fixes that it knows.
         mends: Vec<ScriptedFix>,
     },
-    /// Describes the change in these words, above what is to be kept.
+    /// Describes the change with these words, above the text that must be kept.
     Describe {
-        /// The words.
+        /// Words of the description.
         summary: String,
-        /// Does it lose what is to be kept?
+        /// True if it loses the text that must be kept.
         #[serde(default)]
         loses: bool,
     },
@@ -96,21 +98,21 @@ pub enum ScriptedBehaviour {
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KnownBug {
-    /// Its file; none: any.
+    /// File of the bug; `None` for any.
     #[serde(default)]
     pub path: Option<String>,
-    /// The line, its indentation apart; none: the first one that is shown, whatever it says.
+    /// Text of the line without its indentation; `None` for the first line that is shown, with any text.
     #[serde(default)]
     pub line: Option<String>,
-    /// What it is reported as.
+    /// Title of the finding.
     pub title: String,
-    /// What it is.
+    /// Category of the finding.
     #[serde(default = "default_category")]
     pub category: String,
-    /// How bad.
+    /// Severity of the finding.
     #[serde(default = "default_severity")]
     pub severity: String,
-    /// What breaks.
+    /// Description of the failure.
     #[serde(default = "default_body")]
     pub body: String,
 }
@@ -128,7 +130,7 @@ fn default_body() -> String {
 }
 
 impl KnownBug {
-    /// A line of a file, reported as P1 of category G.
+    /// Builds a bug of this line of a file, reported as P1 of category G.
     pub fn new(path: &str, line: &str, title: &str) -> Self {
         Self {
             path: Some(path.to_owned()),
@@ -141,17 +143,17 @@ impl KnownBug {
     }
 }
 
-/// What a fixer does about a finding.
+/// A fixer's reaction to a finding.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedFix {
-    /// The finding's title: nothing is done if the request does not say it. None: whatever the request says.
+    /// Title of the finding: nothing is done if the request does not contain it. `None` for every request.
     #[serde(default)]
     pub title: Option<String>,
-    /// The calls, in order.
+    /// Tool calls, in order.
     #[serde(default)]
     pub calls: Vec<ScriptedToolCall>,
-    /// Why it is not mended; none: it says that it is.
+    /// Reason for not fixing it; `None` if it reports the finding as fixed.
     #[serde(default)]
     pub declined: Option<String>,
 }
@@ -160,25 +162,24 @@ pub struct ScriptedFix {
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedToolCall {
-    /// The tool.
+    /// Name of the tool.
     pub tool: String,
-    /// Its input.
     #[serde(default)]
     pub input: Value,
 }
 
 impl ScriptedToolCall {
-    /// One text of a file in place of another.
+    /// Builds a call that replaces one text of a file by another.
     pub fn edit(path: &str, old: &str, new: &str) -> Self {
         Self { tool: "edit".to_owned(), input: json!({ "path": path, "old": old, "new": new }) }
     }
 
-    /// A whole file.
+    /// Builds a call that writes a whole file.
     pub fn write(path: &str, content: &str) -> Self {
         Self { tool: "write".to_owned(), input: json!({ "path": path, "content": content }) }
     }
 
-    /// A command.
+    /// Builds a call that runs a command.
     pub fn run(argv: &[&str]) -> Self {
         Self { tool: "run".to_owned(), input: json!({ "argv": argv }) }
     }
@@ -189,7 +190,7 @@ impl ScriptedToolCall {
 }
 
 impl ScriptedBehaviour {
-    /// What it says to a request.
+    /// Returns the answer to a request.
     pub(super) fn said(&self, body: &Value) -> Vec<AnswerBlock> {
         match self {
             Self::Audit { bugs, silent } => audit(body, bugs, silent),
@@ -206,7 +207,7 @@ fn report(input: Value) -> AnswerBlock {
     AnswerBlock::ToolUse { name: REPORT.to_owned(), input, json: None }
 }
 
-/// Files first, if they can be read; then what is in them.
+/// Reads the files first, if that is possible, and then reports their bugs.
 fn audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<AnswerBlock> {
     let first = first_message(body);
     let diff = datum(&first, "diff").unwrap_or_default();
@@ -222,7 +223,7 @@ fn audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<AnswerBlock>
         };
         return paths.iter().take(MAX_READ).map(read).collect();
     }
-    // A file that was read is what it was read as.
+    // The content that was read replaces the lines in the diff.
     for answer in results(body) {
         let Some((path, read)) = as_read(&answer) else { continue };
         lines.insert(path, read);
@@ -260,7 +261,7 @@ fn audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<AnswerBlock>
     vec![report(json!({ "findings": findings, "absences": absences }))]
 }
 
-/// The next call that is not made yet, or the report.
+/// Returns the next call that was not made yet, or the report.
 fn fix(body: &Value, mends: &[ScriptedFix]) -> Vec<AnswerBlock> {
     let first = first_message(body);
     let asked = |mend: &&ScriptedFix| mend.title.as_ref().is_none_or(|title| first.contains(title));
@@ -281,7 +282,7 @@ fn fix(body: &Value, mends: &[ScriptedFix]) -> Vec<AnswerBlock> {
     vec![report(json!({ "summary": format!("Fix: {summary}"), "findings": findings }))]
 }
 
-/// The name of a finding: what its `id:` before its title says.
+/// Returns the id of a finding from the `id:` before its title.
 fn named(text: &str, title: &str) -> Option<String> {
     let (before, _) = text.split_once(title)?;
     let (_, after) = before.rsplit_once("id: ")?;
@@ -291,7 +292,7 @@ fn named(text: &str, title: &str) -> Option<String> {
 /// Lines by file and number.
 type NumberedLines = BTreeMap<String, Vec<(u64, String)>>;
 
-/// The lines of a change after it, of each file that it names.
+/// Returns the lines after a change, for each file that it names.
 fn changed(diff: &str) -> NumberedLines {
     let mut files = NumberedLines::new();
     let mut path = None;
@@ -316,7 +317,7 @@ fn changed(diff: &str) -> NumberedLines {
     files
 }
 
-/// What an answer of `read` shows.
+/// Parses the file that an answer of `read` shows.
 fn as_read(answer: &str) -> Option<(String, Vec<(u64, String)>)> {
     let (heading, text) = answer.split_once('\n')?;
     let (path, _) = heading.rsplit_once(", lines ")?;
@@ -327,7 +328,7 @@ fn as_read(answer: &str) -> Option<(String, Vec<(u64, String)>)> {
     Some((path.to_owned(), text.lines().filter_map(line).collect()))
 }
 
-/// The content of a datum of a prompt, between its marks.
+/// Returns the content of a named part of a prompt, between its marks.
 fn datum(text: &str, name: &str) -> Option<String> {
     let (before, rest) = text.split_once(&format!(" name=\"{name}\">"))?;
     let (_, word) = before.rsplit_once("<data-")?;
@@ -339,7 +340,7 @@ fn first_message(body: &Value) -> String {
     text(&body["messages"][0]["content"])
 }
 
-/// Blocks of text as one.
+/// Joins blocks of text.
 fn text(content: &Value) -> String {
     let blocks = content.as_array().into_iter().flatten().filter_map(|block| block["text"].as_str());
     content.as_str().into_iter().chain(blocks).collect::<Vec<_>>().join(" ")
@@ -349,7 +350,7 @@ fn folded(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Has nothing been said yet?
+/// Returns true if the run has no answer yet.
 pub(super) fn is_fresh(body: &Value) -> bool {
     said(body).next().is_none()
 }
@@ -358,14 +359,14 @@ fn said(body: &Value) -> impl Iterator<Item = &Value> {
     body["messages"].as_array().into_iter().flatten().filter(|message| message["role"] == "assistant")
 }
 
-/// The calls that were made in this run.
+/// Returns the calls that were made in this run.
 fn calls(body: &Value) -> impl Iterator<Item = (&str, &Value)> {
     said(body)
         .flat_map(|message| message["content"].as_array().into_iter().flatten())
         .filter_map(|block| block["name"].as_str().map(|name| (name, &block["input"])))
 }
 
-/// What tools have answered in this run.
+/// Returns the results of tools in this run.
 fn results(body: &Value) -> impl Iterator<Item = String> {
     let messages = body["messages"].as_array().into_iter().flatten();
     let blocks = messages.flat_map(|message| message["content"].as_array().into_iter().flatten());

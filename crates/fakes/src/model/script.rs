@@ -1,4 +1,4 @@
-//! What the model says, request by request, as a readable file.
+//! Scripts of the fake model: its answers, request by request, as a readable file.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::play::{KnownBug, PromptRole, ScriptedBehaviour, ScriptedFix};
 
-/// The key that is accepted if a script names none.
+/// Key that is accepted if a script names none.
 pub const KEY: &str = "fake-model-key";
 
 /// A script. As TOML:
@@ -26,7 +26,7 @@ pub const KEY: &str = "fake-model-key";
 /// fault = { kind = "status", status = 529, type = "overloaded_error" }
 /// ```
 ///
-/// A model of the converge loop, who finds a planted line as long as it is there:
+/// A model of the converge loop that finds a planted line as long as it is there:
 ///
 /// ```toml
 /// [[answer]]
@@ -44,20 +44,19 @@ pub const KEY: &str = "fake-model-key";
 /// calls = [{ tool = "edit", input = { path = "a.py", old = "a - b", new = "a + b" } }]
 /// ```
 ///
-/// A request gets the first answer that is not used up and that its conditions meet.
+/// A request gets the first answer that is not used up and whose conditions it meets.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelScript {
-    /// The credentials that are accepted, as `x-api-key` or as a bearer token.
+    /// Credentials that are accepted, as `x-api-key` or as a bearer token.
     #[serde(default = "default_keys")]
     pub keys: Vec<String>,
-    /// Each credential plays the script from its beginning: for runs that go on side by side.
+    /// True if each credential plays the script from its beginning, for parallel runs.
     #[serde(default)]
     pub each_key: bool,
-    /// Carry out every instruction that is planted in a request before anything else (see [`super::FakeModel`]).
+    /// True if every instruction that is planted in a request is followed first (see [`super::FakeModel`]).
     #[serde(default)]
     pub obedient: bool,
-    /// The answers, in order.
     #[serde(default, rename = "answer")]
     pub answers: Vec<ScriptedAnswer>,
 }
@@ -72,41 +71,41 @@ impl Default for ModelScript {
     }
 }
 
-/// One answer.
+/// One answer of a script.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedAnswer {
-    /// For which requests.
+    /// Condition that a request must meet.
     #[serde(default)]
     pub when: AnswerCondition,
-    /// For so many of them; 0: for all.
+    /// Number of requests that get this answer; 0 for all.
     #[serde(default = "one")]
     pub times: u32,
-    /// What is said, in order.
+    /// Blocks of the answer, in order.
     #[serde(default)]
     pub blocks: Vec<AnswerBlock>,
     /// More text, after the blocks.
     #[serde(default)]
     pub text: String,
-    /// How often that text is repeated.
+    /// Number of repetitions of that text.
     #[serde(default = "one")]
     pub repeat: u32,
-    /// What it does by what it is shown; the blocks then follow.
+    /// Behaviour that depends on the request; the blocks follow its output.
     #[serde(default)]
     pub play: Option<ScriptedBehaviour>,
-    /// JSON to be said as text, after the blocks and the text.
+    /// JSON to be sent as text, after the blocks and the text.
     #[serde(default)]
     pub json: Option<Value>,
-    /// Why it stops; none: `tool_use` if it calls a tool, else `end_turn`.
+    /// Stop reason; `None` means `tool_use` if it calls a tool, otherwise `end_turn`.
     #[serde(default)]
     pub stop: Option<String>,
-    /// What is counted; none: a token for each four bytes.
+    /// Token counts; `None` means one token for each four bytes.
     #[serde(default)]
     pub usage: Option<ScriptedUsage>,
-    /// Is more counted than the request allows?
+    /// True if more tokens are counted than the request allows.
     #[serde(default)]
     pub overruns: bool,
-    /// What goes wrong.
+    /// Fault of the answer.
     #[serde(default)]
     pub fault: Option<ModelFault>,
 }
@@ -133,14 +132,14 @@ impl Default for ScriptedAnswer {
     }
 }
 
-/// Which requests an answer is for: those that meet all that is given.
+/// The condition of an answer: a request must meet every given field.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerCondition {
-    /// The model that is asked.
+    /// Model that the request names.
     #[serde(default)]
     pub model: Option<String>,
-    /// The credential.
+    /// Credential of the request.
     #[serde(default)]
     pub key: Option<String>,
     /// Headers, by name in lower case.
@@ -149,50 +148,46 @@ pub struct AnswerCondition {
     /// Text anywhere in the body.
     #[serde(default)]
     pub contains: Option<String>,
-    /// Who is asked, in the converge loop.
+    /// Role of the request, in the converge loop.
     #[serde(default)]
     pub role: Option<PromptRole>,
-    /// Is it the first request of its run, or not?
+    /// True for the first request of a run, false for later ones.
     #[serde(default)]
     pub fresh: Option<bool>,
-    /// Texts that all stand in the system prompt, wherever its lines end.
+    /// Texts that must all occur in the system prompt, with any line breaks.
     #[serde(default)]
     pub system: Vec<String>,
-    /// Texts that all stand in the first message, in the same way.
+    /// Texts that must all occur in the first message, with any line breaks.
     #[serde(default)]
     pub first: Vec<String>,
 }
 
-/// A piece of an answer.
+/// A block of an answer.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum AnswerBlock {
-    /// Words.
     Text {
-        /// The words.
         text: String,
     },
-    /// Thinking, with its signature.
+    /// Thinking with its signature.
     Thinking {
-        /// The words.
+        /// Text of the thinking.
         thinking: String,
-        /// What has to go back unchanged.
+        /// Signature that must be sent back unchanged.
         #[serde(default = "default_signature")]
         signature: String,
     },
     /// Thinking that is not shown.
     RedactedThinking {
-        /// What has to go back unchanged.
+        /// Data that must be sent back unchanged.
         data: String,
     },
-    /// A tool is called.
     ToolUse {
-        /// The tool.
+        /// Name of the tool.
         name: String,
-        /// Its input.
         #[serde(default)]
         input: Value,
-        /// Its input as it is written, be it JSON or not; none: `input`.
+        /// Input as literal text, JSON or not; `None` means `input`.
         #[serde(default)]
         json: Option<String>,
     },
@@ -206,88 +201,85 @@ fn default_signature() -> String {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedUsage {
-    /// Of the prompt, beside caches.
+    /// Tokens of the prompt, without caches.
     #[serde(default)]
     pub input: u64,
-    /// Of the answer. Never more than the request allows: then the answer stops there, with `max_tokens`.
+    /// Tokens of the answer. If they exceed the limit of the request, the answer stops there with
+    /// `max_tokens`.
     #[serde(default)]
     pub output: u64,
-    /// Read from a cache.
+    /// Tokens read from a cache.
     #[serde(default)]
     pub cache_read: u64,
-    /// Written to a cache for five minutes.
+    /// Tokens written to a cache for five minutes.
     #[serde(default)]
     pub cache_write_5m: u64,
-    /// Written to a cache for an hour.
+    /// Tokens written to a cache for an hour.
     #[serde(default)]
     pub cache_write_1h: u64,
 }
 
-/// What goes wrong.
+/// A fault of an answer.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ModelFault {
-    /// A refusal.
+    /// An error response with this status.
     Status {
-        /// The HTTP status.
         status: u16,
-        /// The error's type; empty: that of the status.
+        /// Type of the error; if empty, that of the status.
         #[serde(default, rename = "type")]
         error: String,
-        /// Its words.
         #[serde(default)]
         message: String,
-        /// Headers, such as `retry-after`.
+        /// Headers such as `retry-after`.
         #[serde(default)]
         headers: BTreeMap<String, String>,
     },
-    /// The connection ends before any answer.
+    /// The connection is closed before any answer.
     Reset,
-    /// The connection ends in the middle of what follows this place.
+    /// The connection is closed in the middle of the data after this place.
     Cut {
-        /// Where.
+        /// Place of the fault in the stream.
         after: StreamPlace,
     },
-    /// An error is sent after this place, in the stream.
+    /// An error is sent in the stream after this place.
     Error {
-        /// Where.
+        /// Place of the fault in the stream.
         after: StreamPlace,
-        /// The error's type.
         #[serde(rename = "type")]
         error: String,
-        /// Its words.
         #[serde(default)]
         message: String,
     },
-    /// An event that is no JSON follows this place.
+    /// An event that is not JSON follows this place.
     BadJson {
-        /// Where.
+        /// Place of the fault in the stream.
         after: StreamPlace,
     },
-    /// 200 with nothing.
+    /// Status 200 with an empty body.
     Empty,
-    /// 200 with a page for people.
+    /// Status 200 with an HTML page for people.
     Html,
-    /// The answer, this late.
+    /// The answer with this delay.
     Slow {
-        /// In milliseconds.
+        /// Delay of the answer in milliseconds.
         millis: u64,
     },
-    /// The answer, with a wait before each event.
+    /// The answer with a delay before each event.
     Drip {
-        /// In milliseconds.
+        /// Delay of each event in milliseconds.
         millis: u64,
     },
-    /// Nothing more after this place, and the connection stays.
+    /// Nothing is sent after this place, and the connection stays open.
     Stall {
-        /// Where.
+        /// Place of the fault in the stream.
         after: StreamPlace,
     },
-    /// Text without end.
+    /// Text that never ends.
     Endless,
     /// Pings without end, after the start.
     Pings {
-        /// Between two of them, in milliseconds.
+        /// Time between two pings, in milliseconds.
         millis: u64,
     },
 }
@@ -296,7 +288,7 @@ pub enum ModelFault {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamPlace {
-    /// Before anything.
+    /// Before the first event.
     Headers,
     /// The start of the message.
     Start,
@@ -306,17 +298,17 @@ pub enum StreamPlace {
     ToolJson,
     /// The end of a block.
     Block,
-    /// The reason to stop, before the end.
+    /// The stop reason, before the end.
     Stop,
 }
 
-/// Why a script cannot be read.
+/// The error of an invalid script.
 #[derive(Debug, thiserror::Error)]
 #[error("the model's script cannot be read: {0}")]
 pub struct ScriptError(#[from] toml::de::Error);
 
 impl ModelScript {
-    /// Reads a script.
+    /// Parses a script from TOML.
     ///
     /// # Errors
     /// [`ScriptError`], with the line.
@@ -324,101 +316,102 @@ impl ModelScript {
         Ok(toml::from_str(text)?)
     }
 
-    /// A script of these answers.
+    /// Returns a script of these answers.
     pub fn of(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
         Self { answers: answers.into_iter().collect(), ..Self::default() }
     }
 }
 
 impl ScriptedAnswer {
-    /// Words.
+    /// Returns an answer with this text.
     pub fn text(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
     }
 
-    /// One call of a tool.
+    /// Returns an answer with one tool call.
     pub fn tool(name: impl Into<String>, input: Value) -> Self {
         let block = AnswerBlock::ToolUse { name: name.into(), input, json: None };
         Self { blocks: vec![block], ..Self::default() }
     }
 
-    /// Auditors of changes and fixes who know of these bugs, from here on.
+    /// Returns answers of auditors of changes and of fixes that know these bugs, for all requests from here
+    /// on.
     pub fn audits(bugs: impl IntoIterator<Item = KnownBug>) -> [Self; 2] {
         let play = ScriptedBehaviour::Audit { bugs: bugs.into_iter().collect(), silent: Vec::new() };
         [PromptRole::Audit, PromptRole::Check].map(|role| Self::played(play.clone()).by(role).times(0))
     }
 
-    /// A fixer who knows to mend these, from here on.
+    /// Returns the answer of a fixer that knows these fixes, for all requests from here on.
     pub fn fixes(mends: impl IntoIterator<Item = ScriptedFix>) -> Self {
         Self::played(ScriptedBehaviour::Fix { mends: mends.into_iter().collect() })
             .by(PromptRole::Fix)
             .times(0)
     }
 
-    /// A writer of descriptions, from here on.
+    /// Returns the answer of a writer of descriptions, for all requests from here on.
     pub fn describes(summary: impl Into<String>) -> Self {
         let play = ScriptedBehaviour::Describe { summary: summary.into(), loses: false };
         Self::played(play).by(PromptRole::Describe).times(0)
     }
 
-    /// What depends on what the request shows.
+    /// Returns an answer that depends on the request.
     pub fn played(play: ScriptedBehaviour) -> Self {
         Self { play: Some(play), ..Self::default() }
     }
 
-    /// Something that goes wrong.
+    /// Returns an answer with this fault.
     pub fn fault(fault: ModelFault) -> Self {
         Self { text: "some words".to_owned(), fault: Some(fault), ..Self::default() }
     }
 
-    /// A refusal with this status.
+    /// Returns an error response with this status.
     pub fn status(status: u16) -> Self {
         let (error, message, headers) = Default::default();
         Self::fault(ModelFault::Status { status, error, message, headers })
     }
 
-    /// For so many requests; 0: for all.
+    /// Uses the answer for this many requests; 0 for all.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = times;
         self
     }
 
-    /// For these requests alone.
+    /// Limits the answer to these requests.
     #[must_use]
     pub fn when(mut self, when: AnswerCondition) -> Self {
         self.when = when;
         self
     }
 
-    /// For requests to this one alone.
+    /// Limits the answer to requests for this role.
     #[must_use]
     pub fn by(mut self, role: PromptRole) -> Self {
         self.when.role = Some(role);
         self
     }
 
-    /// With so many tokens of the answer, whatever the request allows.
+    /// Sets the number of output tokens, even above the limit of the request.
     #[must_use]
     pub fn overrun(self, output: u64) -> Self {
         Self { overruns: true, ..self.usage(100, output) }
     }
 
-    /// With this count.
+    /// Sets the token counts of the answer.
     #[must_use]
     pub fn usage(mut self, input: u64, output: u64) -> Self {
         self.usage = Some(ScriptedUsage { input, output, ..ScriptedUsage::default() });
         self
     }
 
-    /// With this reason to stop.
+    /// Sets the stop reason.
     #[must_use]
     pub fn stop(mut self, stop: impl Into<String>) -> Self {
         self.stop = Some(stop.into());
         self
     }
 
-    /// Everything that is said to a request, in order.
+    /// Returns all blocks of the answer to a request, in order.
     pub(super) fn said(&self, body: &Value) -> Vec<AnswerBlock> {
         let mut blocks = self.play.as_ref().map(|play| play.said(body)).unwrap_or_default();
         blocks.extend(self.blocks.iter().cloned());

@@ -1,4 +1,4 @@
-//! What becomes of a request: refused, counted, or answered as the script says, faults included.
+//! Handles requests: rejected, counted, or answered from the script, including faults.
 
 use std::io;
 use std::pin::Pin;
@@ -25,15 +25,15 @@ use super::signature::{self, MESSAGES};
 use super::state::{FakeModelShared, PickedAnswer};
 use crate::server::HangUp;
 
-/// The largest request that is read: the API takes 32 MB.
+/// Maximum size of a request that is read: the API accepts 32 MB.
 const MAX_BODY: usize = 32 * 1024 * 1024;
-/// Pieces that wait to be sent.
+/// Maximum number of pieces that wait to be sent.
 const MAX_WAITING: usize = 16;
-/// A page for people, as a proxy sends it.
+/// Page for people, as a proxy sends it.
 const PAGE: &str =
     "<!doctype html>\n<html><head><title>Sign in</title></head><body>Please sign in.</body></html>\n";
 
-/// The routes.
+/// Returns the routes of the server.
 pub(super) fn router(shared: Arc<FakeModelShared>) -> Router {
     Router::new().fallback(any).with_state(shared)
 }
@@ -105,7 +105,7 @@ async fn answer(
     }
 }
 
-/// The same as Amazon Bedrock does it.
+/// Answers a request as Amazon Bedrock does.
 async fn by_bedrock(
     shared: &Arc<FakeModelShared>,
     head: &axum::http::request::Parts,
@@ -144,7 +144,7 @@ async fn by_bedrock(
     }
 }
 
-/// The same as servers of Chat Completions do it.
+/// Answers a request as servers of Chat Completions do.
 async fn by_chat(
     shared: &Arc<FakeModelShared>,
     head: &axum::http::request::Parts,
@@ -180,7 +180,8 @@ async fn by_chat(
     }
 }
 
-/// The one credential of a request to Amazon Bedrock: a signature by the key that is known, or a bearer token.
+/// Returns the single credential of a request to Amazon Bedrock: a signature by the known key, or a bearer
+/// token.
 fn credential_of_bedrock(head: &axum::http::request::Parts, body: &[u8]) -> Result<String, &'static str> {
     if head.headers.contains_key("x-api-key") || head.headers.contains_key("anthropic-workspace-id") {
         return Err("a header of another service");
@@ -193,7 +194,7 @@ fn credential_of_bedrock(head: &axum::http::request::Parts, body: &[u8]) -> Resu
     token.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned).ok_or("no credential")
 }
 
-/// The one credential of a request. A signature by the key that is known counts as [`KEY`].
+/// Returns the single credential of a request. A signature by the known key counts as [`KEY`].
 fn credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<String, &'static str> {
     let headers = &head.headers;
     if signature::is_signed(head) && !headers.contains_key("x-api-key") {
@@ -209,7 +210,7 @@ fn credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<String, 
     }
 }
 
-/// What the API refuses. Unknown keys and betas are taken, as there.
+/// Checks a request as the API does. Unknown keys and betas are accepted, as they are there.
 fn check(body: &Value, is_count: bool) -> Result<(), String> {
     if body["model"].as_str().is_none_or(str::is_empty) {
         return Err("model: Field required".to_owned());
@@ -247,14 +248,14 @@ fn check(body: &Value, is_count: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// An error with the API's body.
+/// Returns an error with the API's body.
 fn refusal(status: u16, kind: &str, message: &str) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = json!({"type": "error", "error": {"type": kind, "message": message}});
     (status, axum::Json(body)).into_response()
 }
 
-/// The type of the error that the API sends with a status.
+/// Returns the error type that the API sends with a status.
 fn kind(status: u16) -> &'static str {
     match status {
         401 => "authentication_error",
@@ -336,14 +337,14 @@ fn hang_up() -> Response {
     response
 }
 
-/// A body that is sent piece by piece; an error ends the connection.
+/// A body that is sent piece by piece; an error closes the connection.
 struct StreamBody {
     receiver: Receiver<io::Result<Bytes>>,
-    /// How many pieces the connection has taken.
+    /// Number of pieces that the connection has taken.
     taken: usize,
-    /// How many it had taken when it last asked for one in vain.
+    /// Number of pieces taken when the connection last requested one and none was ready.
     in_vain: Option<usize>,
-    /// How many it has written; none: it has not even begun.
+    /// Number of pieces written; `None` before the start.
     written: watch::Sender<Option<usize>>,
 }
 
@@ -355,7 +356,8 @@ impl hyper::body::Body for StreamBody {
         let polled = self.receiver.poll_recv(cx);
         match &polled {
             Poll::Ready(_) => self.taken += 1,
-            // A connection writes what it has before it asks again: after two questions in vain, all is written.
+            // A connection writes its data before it requests more: after two requests without a piece, all
+            // is written.
             Poll::Pending if self.in_vain == Some(self.taken) => {
                 self.written.send_replace(self.in_vain);
             }
@@ -368,23 +370,23 @@ impl hyper::body::Body for StreamBody {
     }
 }
 
-/// The client has gone, or the script says that it is over.
+/// The end of a stream: the client is gone, or the script ends it.
 struct StreamEnd;
 
-/// One stream on its way.
+/// A stream that is being sent.
 struct AnswerStream {
     shared: Arc<FakeModelShared>,
     form: ModelApi,
     sender: Sender<io::Result<Bytes>>,
-    /// How many pieces were sent.
+    /// Number of pieces that were sent.
     sent: usize,
-    /// How many of them the connection has written.
+    /// Number of pieces that the connection has written.
     written: watch::Receiver<Option<usize>>,
     number: u64,
 }
 
 impl AnswerStream {
-    /// Sends the events, and what goes wrong at its place. What was sent is billed.
+    /// Sends the events, and the fault at its place. The sent part is billed.
     async fn send(mut self, ready: &PreparedAnswer, fault: Option<ModelFault>) {
         let mut written = 0;
         if self.wrong(&fault, StreamPlace::Headers, &[]).await.is_err() {
@@ -397,7 +399,8 @@ impl AnswerStream {
             }
             written += event.content;
             let is_last = index + 1 == events.len();
-            // Whoever goes away may have got it or not: the provider has written it and bills it.
+            // A client that disconnects may or may not have received it: the provider has written it and
+            // bills it.
             self.bill(ready, written, is_last);
             if self.event(&event.data).await.is_err() {
                 return;
@@ -419,7 +422,7 @@ impl AnswerStream {
         self.shared.bill(self.number, ready, output, is_last);
     }
 
-    /// Ends when the connection has written what was sent, or is gone.
+    /// Waits until the connection has written all sent pieces, or is gone.
     async fn flushed(&mut self) {
         let sent = self.sent;
         let _ = self.written.wait_for(|written| *written >= Some(sent)).await;
@@ -434,7 +437,7 @@ impl AnswerStream {
         self.sender.send(Ok(Bytes::from(bytes))).await.map_err(|_| StreamEnd)
     }
 
-    /// Lets go wrong what is to go wrong here.
+    /// Performs the fault that belongs to this place.
     async fn wrong(
         &mut self,
         fault: &Option<ModelFault>,

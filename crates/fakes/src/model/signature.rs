@@ -1,53 +1,54 @@
-//! Requests that are signed instead of holding a key, as on AWS: checked by the rules of AWS Signature Version 4, from what
-//! arrived, without the library that signs.
+//! Requests that are signed instead of containing a key, as on AWS. They are checked by the rules of AWS
+//! Signature Version 4, without the library that signs.
 
 use axum::http::request::Parts;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-/// The id of the key that is known.
+/// Id of the known key.
 pub const AWS_KEY_ID: &str = "AKIDEXAMPLE";
-/// The region that is asked in.
+/// Region of the signed requests.
 pub const AWS_REGION: &str = "eu-central-1";
-/// The workspace that pays.
+/// Workspace that is billed.
 pub const AWS_WORKSPACE: &str = "wrkspc_example";
-/// The requirements of a service of AWS for a signature.
+/// The requirements of an AWS service for a signature.
 pub(crate) struct SignedService {
     name: &'static str,
-    /// The workspace that it must name; none: it has none.
+    /// Workspace that the request must name; `None` for a service without workspaces.
     workspace: Option<&'static str>,
-    /// The headers that the signature must cover.
+    /// Headers that the signature must cover.
     signed: &'static [&'static str],
 }
 
-/// The Messages API on AWS.
+/// Requirements of the Messages API on AWS.
 pub(super) const MESSAGES: SignedService = SignedService {
     name: "aws-external-anthropic",
     workspace: Some(AWS_WORKSPACE),
     signed: &["host", "x-amz-date", "anthropic-workspace-id", "anthropic-version"],
 };
-/// Amazon Bedrock.
+/// Requirements of Amazon Bedrock.
 pub(super) const BEDROCK: SignedService =
     SignedService { name: "bedrock", workspace: None, signed: &["host", "x-amz-date"] };
-/// The service that gives temporary keys.
+/// Requirements of the service that issues temporary keys.
 pub(crate) const STS: SignedService =
     SignedService { name: "sts", workspace: None, signed: &["host", "x-amz-date"] };
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-/// How old a signature may be, in seconds.
+/// Maximum age of a signature, in seconds.
 const MAX_AGE: i64 = 5 * 60;
 
-/// The key itself: the one of AWS's examples, not in one piece, since it looks like somebody's.
+/// Returns the secret key of AWS's own examples. It is assembled from parts because scanners would report it
+/// as a leaked key.
 pub fn aws_secret_key() -> String {
     ["wJalrXUtnFEMI/K7MDENG", "+bPxRfiCYEXAMPLEKEY"].concat()
 }
 
-/// Is this request signed?
+/// Returns true if this request is signed.
 pub(super) fn is_signed(head: &Parts) -> bool {
     text(head, "authorization").is_some_and(|value| value.starts_with(ALGORITHM))
 }
 
-/// Is the signature by the key that is known?
+/// Returns true if the signature is by the known key.
 pub(crate) fn check(head: &Parts, body: &[u8], service: &SignedService) -> Result<bool, &'static str> {
     if text(head, "anthropic-workspace-id") != service.workspace {
         return Err("anthropic-workspace-id: not the workspace of this key");
@@ -95,7 +96,7 @@ pub(crate) fn check(head: &Parts, body: &[u8], service: &SignedService) -> Resul
     Ok(hex::encode(mac(&key, &to_sign)) == signature)
 }
 
-/// A path as it is signed: what is encoded in it already is encoded once more.
+/// Encodes a path for signing: characters that are percent-encoded already are encoded once more.
 fn encoded(path: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
     path.bytes()
@@ -112,7 +113,7 @@ fn digest(bytes: &[u8]) -> String {
 }
 
 fn mac(key: &[u8], text: &str) -> Vec<u8> {
-    // A key of any length is one.
+    // HMAC accepts keys of any length.
     Hmac::<Sha256>::new_from_slice(key).map_or_else(
         |_| Vec::new(),
         |mut mac| {

@@ -1,4 +1,4 @@
-//! What the server remembers: how far the script is, who asked for what, and what was billed.
+//! The server's state: the position in the script, the log of requests, and the bills.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,70 +13,71 @@ use super::events::PreparedAnswer;
 use super::script::{AnswerBlock, AnswerCondition, ModelFault, ModelScript, ScriptedAnswer, ScriptedUsage};
 use super::{obedient, play};
 
-/// The most requests that the log keeps; the oldest go first.
+/// Maximum number of logged requests. Above it the oldest are dropped.
 pub const MAX_LOGGED: usize = 20_000;
-/// How many bytes are counted as a token.
+/// Number of bytes that count as a token.
 const BYTES_PER_TOKEN: usize = 4;
 
-/// A request that came.
+/// A request that arrived.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LoggedModelCall {
-    /// Its place in the order of arrival, from 1.
+    /// Position in the order of arrival, from 1.
     pub number: u64,
-    /// `POST`.
+    /// HTTP method; always `POST`.
     pub method: String,
-    /// The path, without the query.
+    /// Path without the query.
     pub path: String,
-    /// The query, without its mark.
+    /// Query without the question mark.
     pub query: String,
     /// Every header, by its name in lower case.
     pub headers: BTreeMap<String, String>,
-    /// The body; a string if it is no JSON.
+    /// Body as JSON, or as a string if it is not JSON.
     pub body: Value,
-    /// The status that it was answered with; none yet.
+    /// Status of the response; `None` before it is sent.
     pub status: Option<u16>,
-    /// What the model says to it, as far as nothing goes wrong.
+    /// Blocks of the model's answer, if no fault occurs.
     pub said: Vec<AnswerBlock>,
 }
 
-/// What one request was billed.
+/// The bill of one request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RequestBill {
-    /// The request.
+    /// Number of the request.
     pub number: u64,
-    /// The model that answered.
+    /// Name of the model that answered.
     pub model: String,
-    /// What was counted, up to where the answer came.
+    /// Counted tokens, up to the end of the sent part.
     pub usage: ScriptedUsage,
-    /// Was the answer sent to its end?
+    /// True if the complete answer was sent.
     pub is_complete: bool,
 }
 
-/// What a request gets.
+/// The answer for a request.
 pub(super) struct PickedAnswer {
     pub(super) ready: PreparedAnswer,
     pub(super) fault: Option<ModelFault>,
 }
 
-/// What the server and its handle share.
+/// The state that the server and its handle share.
 pub(super) struct FakeModelShared {
     state: Mutex<FakeModelState>,
-    /// The request that gets no answer, and whether it is there.
+    /// Number of the stalled request, and true if it has arrived.
     stall: watch::Sender<(Option<u64>, bool)>,
 }
 
 struct FakeModelState {
     script: ModelScript,
-    /// How often each answer was given, by whose turn it is.
+    /// Number of times that each answer was given, by credential, or under an empty key if all share the
+    /// script.
     given: BTreeMap<String, Vec<u32>>,
-    /// The script before, how often its answers were given, and the last request that had arrived by then: who is killed
-    /// before it is answered takes no answer from those who come after it.
+    /// Former script, the number of times its answers were given, and the last request that had arrived by
+    /// then. A request that is aborted before its answer then takes no answer from later ones.
     before: Option<(ModelScript, BTreeMap<String, Vec<u32>>, u64)>,
     requests: u64,
     log: std::collections::VecDeque<LoggedModelCall>,
     bills: BTreeMap<u64, RequestBill>,
     violations: Vec<String>,
-    /// Answers that stopped in their middle, when all of them before that was on its way.
+    /// Number of answers that stopped in their middle after everything before that was written.
     hung: u64,
 }
 
@@ -107,18 +108,18 @@ impl FakeModelShared {
         self.stall.send_replace((None, false));
     }
 
-    /// Ends when the stalled request may go on.
+    /// Waits until the stalled request may continue.
     pub(super) async fn resumed(&self, number: u64) {
-        // The sender lives as long as this.
+        // The sender lives as long as this state.
         let _ = self.stall.subscribe().wait_for(|(nth, _)| *nth != Some(number)).await;
     }
 
     pub(super) async fn stalls(&self) {
-        // The sender lives as long as this.
+        // The sender lives as long as this state.
         let _ = self.stall.subscribe().wait_for(|(_, is_there)| *is_there).await;
     }
 
-    /// Is it this one that gets no answer?
+    /// Returns true if this request is stalled.
     pub(super) fn is_stalled(&self, number: u64) -> bool {
         self.stall.send_if_modified(|(nth, is_there)| {
             *is_there |= *nth == Some(number);
@@ -201,19 +202,19 @@ impl FakeModelShared {
         self.state().hung
     }
 
-    /// An answer says nothing more.
+    /// Counts an answer that sends nothing more.
     pub(super) fn hangs(&self) {
         self.state().hung += 1;
     }
 
-    /// Bills a request, for all that was written by now.
+    /// Bills a request for the part that was written so far.
     pub(super) fn bill(&self, number: u64, ready: &PreparedAnswer, output: u64, is_complete: bool) {
         let usage = ScriptedUsage { output, ..ready.usage };
         let bill = RequestBill { number, model: ready.model.clone(), usage, is_complete };
         self.state().bills.insert(number, bill);
     }
 
-    /// The answer that a request gets, which is then given.
+    /// Returns the answer for a request and counts it as given.
     pub(super) fn pick(
         &self,
         key: &str,
@@ -266,7 +267,8 @@ fn meets(when: &AnswerCondition, key: &str, headers: &HeaderMap, body: &Value) -
         && says(&body["messages"][0]["content"], first)
 }
 
-/// Do all these texts stand in a prompt, whose blocks are read as one text with a space wherever it has white space?
+/// Returns true if a prompt contains all these texts. Its blocks are read as one text, with each run of white
+/// space as one space.
 fn says(content: &Value, wanted: &[String]) -> bool {
     let blocks = content.as_array().into_iter().flatten().filter_map(|block| block["text"].as_str());
     let text = folded(&content.as_str().into_iter().chain(blocks).collect::<Vec<_>>().join(" "));
@@ -286,7 +288,7 @@ fn holds(value: &Value, wanted: &str) -> bool {
     }
 }
 
-/// The answer with its counts. No answer is longer than the request allows.
+/// Returns the answer with its counts. No answer is longer than the request allows.
 fn ready(answer: &ScriptedAnswer, body: &Value, number: u64) -> PreparedAnswer {
     let blocks = answer.said(body);
     let calls = blocks.iter().any(|block| matches!(block, AnswerBlock::ToolUse { .. }));

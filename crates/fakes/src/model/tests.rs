@@ -1,4 +1,4 @@
-//! The server as its clients see it.
+//! Tests of the server as its clients use it.
 
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ fn ask(stream: bool) -> Value {
         "messages": [{"role": "user", "content": "hello"}, {"role": "system", "content": "today"}]})
 }
 
-/// The data of every event.
+/// Returns the data of every event.
 fn events(text: &str) -> Vec<Value> {
     let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
     data.map(|data| serde_json::from_str(data).unwrap()).collect()
@@ -202,7 +202,7 @@ async fn faults_are_what_they_say() {
     assert_eq!(kinds(&events).last(), Some(&"error"));
     assert_eq!(post(&model, &ask(true)).await.unwrap().text().await.unwrap(), "");
     assert!(post(&model, &ask(true)).await.unwrap().text().await.unwrap().starts_with("<!doctype"));
-    // What was begun is billed as far as it came.
+    // An incomplete answer is billed for the part that was sent.
     assert!(model.bills().len() == 3 && model.bills().iter().all(|bill| !bill.is_complete));
 }
 

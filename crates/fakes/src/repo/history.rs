@@ -1,8 +1,8 @@
-//! Commits as git shows them.
+//! Commits as git shows them: the log between two commits, and single commits.
 
 use super::{FakeGitError, RepoBuilder, git, run};
 
-/// The fields of a commit that [`CommitObject`] has.
+/// Git format with the fields of [`CommitObject`].
 const LOG_FORMAT: &str = "--format=%H%x00%P%x00%T%x00%an%x00%ae%x00%at%x00%cn%x00%ce%x00%ct%x00%B%x01";
 
 /// A commit as git shows it.
@@ -16,7 +16,7 @@ pub(crate) struct CommitObject {
     pub(crate) message: String,
 }
 
-/// Who wrote or made a commit, and when (seconds since 1970).
+/// The author or committer of a commit, with the time in seconds since 1970.
 #[derive(Clone, Debug)]
 pub(crate) struct FakeCommitIdentity {
     pub(crate) name: String,
@@ -25,13 +25,13 @@ pub(crate) struct FakeCommitIdentity {
 }
 
 impl RepoBuilder {
-    /// The commits that `head` has and `base` has not, oldest first.
+    /// Returns the commits that `head` has and `base` has not, oldest first.
     pub(crate) fn log(&self, base: &str, head: &str) -> Result<Vec<CommitObject>, FakeGitError> {
         let range = format!("{base}..{head}");
         self.logged(&["--reverse", "--topo-order", &range])
     }
 
-    /// A commit; none if it is not here.
+    /// Returns a commit; `None` if it does not exist.
     pub(crate) fn show(&self, sha: &str) -> Result<Option<CommitObject>, FakeGitError> {
         if !self.contains(sha) {
             return Ok(None);
@@ -39,7 +39,7 @@ impl RepoBuilder {
         Ok(self.logged(&["--max-count=1", sha])?.pop())
     }
 
-    /// The commits that `git log` lists for these arguments.
+    /// Returns the commits that `git log` lists for these arguments.
     fn logged(&self, which: &[&str]) -> Result<Vec<CommitObject>, FakeGitError> {
         let log = run(git(&self.dir).args(["log", LOG_FORMAT]).args(which).arg("--"))?;
         let log = String::from_utf8_lossy(&log);

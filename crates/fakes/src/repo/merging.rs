@@ -5,7 +5,7 @@ use std::process::Stdio;
 use super::{COMMIT_STEP, FIRST_COMMIT, FakeGitError, RepoBuilder, git, run};
 
 impl RepoBuilder {
-    /// The files that conflict if `theirs` is merged into `ours`; nothing is made.
+    /// Returns the files that conflict if `theirs` is merged into `ours`. Nothing is committed.
     pub(crate) fn conflicting(&self, ours: &str, theirs: &str) -> Result<Vec<String>, FakeGitError> {
         let what = || "git merge-tree".to_owned();
         let options =
@@ -20,7 +20,7 @@ impl RepoBuilder {
             Some(0) => Ok(Vec::new()),
             Some(1) => {
                 let text = String::from_utf8_lossy(&output.stdout);
-                // The tree comes first.
+                // The first field is the tree.
                 let files = text.split('\0').skip(1).filter(|file| !file.is_empty());
                 Ok(files.map(str::to_owned).collect())
             }
@@ -31,7 +31,7 @@ impl RepoBuilder {
         }
     }
 
-    /// Merges `theirs` into `ours`, and points every ref of `refs` at that; none if they conflict.
+    /// Merges `theirs` into `ours`, and points every ref of `refs` at the result; `None` if they conflict.
     pub(crate) fn merge(
         &mut self,
         refs: &[&str],

@@ -1,4 +1,4 @@
-//! Addresses, names and small things that both Bitbuckets spell alike.
+//! Addresses, names and small helpers that are the same at Bitbucket Cloud and Data Center.
 
 use std::collections::HashMap;
 
@@ -8,12 +8,12 @@ use url::Url;
 
 use crate::http::HttpDialect;
 
-/// The name of our build statuses and reports.
+/// Name of our build statuses and reports.
 pub(super) const STATUS_NAME: &str = "truing/review";
-/// The hashes and lines that are remembered at once, of each kind.
+/// Maximum number of hashes, and of lines, that are remembered at once.
 const MAX_REMEMBERED: usize = 4096;
 
-/// What both have on the wire: JSON, no header of a version, no published limit of calls that create something.
+/// Wire format of both: JSON, no version header, and no published limit for calls that create something.
 pub(super) const WIRE: HttpDialect = HttpDialect {
     accept: "application/json",
     version: None,
@@ -22,36 +22,37 @@ pub(super) const WIRE: HttpDialect = HttpDialect {
     creations: &[],
 };
 
-/// The key of our build status, and at Cloud of our report: two pull requests may have one commit.
+/// Returns the key of our build status, which at Cloud is also the key of our report. It contains the number
+/// of the pull request because two pull requests may have the same commit.
 pub(super) fn status_key(number: u64) -> String {
     format!("truing-review-{number}")
 }
 
-/// The number in the key of a build status.
+/// Returns the number of the pull request in the key of a build status.
 pub(super) fn number_in(key: &str) -> Option<u64> {
     key.strip_prefix("truing-review-")?.parse().ok()
 }
 
-/// An address below another one; each segment is escaped.
+/// Appends the segments to an address, each percent-encoded.
 pub(super) fn append<'a>(root: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
     let mut url = root.clone();
     url.set_query(None);
     url.set_fragment(None);
-    // Http addresses always have a path; `login` lets no others in.
+    // Http addresses always have a path, and `login` accepts no others.
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(segments);
     }
     url
 }
 
-/// The same with this query.
+/// Adds this query to an address.
 pub(super) fn with_query(mut url: Url, query: &[(&str, &str)]) -> Url {
     url.query_pairs_mut().extend_pairs(query);
     url
 }
 
-/// Is this a repository's name in two parts, of characters that may stand in an address? `~` begins a person's project at
-/// Data Center.
+/// Returns true for a repository name in two parts whose characters are allowed in an address. At Data
+/// Center, `~` begins the project of a person.
 pub(super) fn is_repository_name(text: &str) -> bool {
     let is_right = |part: &str| {
         !matches!(part, "" | "." | "..")
@@ -62,7 +63,7 @@ pub(super) fn is_repository_name(text: &str) -> bool {
         .is_some_and(|(owner, name)| is_right(owner.strip_prefix('~').unwrap_or(owner)) && is_right(name))
 }
 
-/// Both parts of a repository's name.
+/// Returns both parts of a repository name.
 pub(super) fn parts<'a>(what: &str, repo: &'a str) -> Result<(&'a str, &'a str), ForgeError> {
     match repo.split_once('/') {
         Some(parts) if is_repository_name(repo) => Ok(parts),
@@ -70,17 +71,17 @@ pub(super) fn parts<'a>(what: &str, repo: &'a str) -> Result<(&'a str, &'a str),
     }
 }
 
-/// The refusal of what this forge has no call for, or of an input that cannot be sent.
+/// Returns the error for an operation that this forge has no call for, or for an input that cannot be sent.
 pub(super) fn rejected(what: &str, message: &str) -> ForgeError {
     ForgeError::Rejected { what: what.to_owned(), message: message.to_owned() }
 }
 
-/// The text in quotes, as queries of both spell it.
+/// Quotes a text in the syntax of the queries of both forges.
 pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// Remembers something for good, up to a bound.
+/// Remembers a value without expiry, up to a maximum number of entries.
 pub(super) fn remember<V>(known: &mut HashMap<String, V>, key: String, value: V) {
     if known.len() >= MAX_REMEMBERED {
         known.clear();
@@ -88,7 +89,6 @@ pub(super) fn remember<V>(known: &mut HashMap<String, V>, key: String, value: V)
     known.insert(key, value);
 }
 
-/// The account with this id.
 pub(super) fn account(id: impl std::fmt::Display) -> AccountId {
     AccountId::new(id.to_string())
 }

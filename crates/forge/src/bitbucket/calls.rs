@@ -1,5 +1,5 @@
-//! The calls that both Bitbuckets have, each with its own addresses and bodies, and the forms in which their answers are
-//! understood. What is decided by them is in [`super::client`].
+//! The calls that both Bitbuckets have, each with its own addresses and bodies, and the types into which
+//! their responses are parsed. [`super::client`] makes the decisions.
 
 use std::sync::Arc;
 
@@ -16,16 +16,16 @@ use super::login::OwnAccount;
 use super::options::BitbucketOptions;
 use crate::capability::ForgeCapability;
 
-/// An account as an answer names it.
+/// An account as a response names it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct BitbucketUser {
-    /// The id that lasts through renames: a UUID with braces at Cloud, a number at Data Center.
+    /// Id that stays the same through renames: a UUID with braces at Cloud, a number at Data Center.
     pub(super) id: AccountId,
-    /// The name now.
+    /// Current login name of the account.
     pub(super) login: String,
-    /// The name in addresses (Data Center); empty where there is none.
+    /// Name in addresses (Data Center); empty where there is none.
     pub(super) slug: String,
-    /// A person's, not a service's or an app's.
+    /// True for the account of a person, not of a service or an app.
     pub(super) is_person: bool,
 }
 
@@ -35,49 +35,49 @@ impl BitbucketUser {
     }
 }
 
-/// One end of a pull request.
+/// The head or the base of a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct PullRequestEnd {
-    /// Its newest commit; [`Sha::none`] if that is gone.
+    /// Newest commit of the branch; [`Sha::none`] if it is gone.
     pub(super) commit: Sha,
-    /// Its branch, without `refs/heads/`.
+    /// Branch name without `refs/heads/`.
     pub(super) branch: String,
-    /// Id and name of its repository; none if that is gone.
+    /// Id and name of the repository; `None` if it is gone.
     pub(super) repository: Option<(String, String)>,
 }
 
-/// Somebody who reviews or has reviewed.
+/// A reviewer, or another participant who has given a verdict.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct BitbucketReviewer {
     pub(super) user: BitbucketUser,
-    /// True: they are asked for a review. Otherwise they took part without.
+    /// True if a review is requested from the account; otherwise it took part without a request.
     pub(super) is_asked: bool,
-    /// Their verdict; none: they have not decided.
+    /// Verdict of the reviewer; `None` while undecided.
     pub(super) state: Option<ReviewState>,
-    /// The commit of that, where it is told.
+    /// Commit that the verdict is about, where the response has it.
     pub(super) commit: Option<Sha>,
-    /// The time of that, where it is told.
+    /// Time of the verdict, where the response has it.
     pub(super) at: Option<UnixMillis>,
 }
 
-/// A pull request.
+/// A pull request at Cloud or Data Center.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BitbucketPullRequest {
     pub(super) number: u64,
-    /// Its version, which a change must name (Data Center).
+    /// Version that a change must name (Data Center).
     pub(super) version: u64,
     pub(super) url: String,
     pub(super) title: String,
-    /// Its description, with our marker.
+    /// Description of the pull request, including our marker.
     pub(super) text: String,
     pub(super) state: PullState,
     pub(super) created: UnixMillis,
     pub(super) author: Option<BitbucketUser>,
     pub(super) head: PullRequestEnd,
     pub(super) base: PullRequestEnd,
-    /// True where it passes all merge checks, as far as the forge says so with it.
+    /// True if the pull request passes all merge checks, as far as its response says.
     pub(super) is_mergeable: Option<bool>,
-    /// At Cloud empty in lists, which do not tell them.
+    /// Reviewers and other participants. Empty in lists at Cloud, which leave them out.
     pub(super) reviewers: Vec<BitbucketReviewer>,
 }
 
@@ -85,83 +85,81 @@ pub struct BitbucketPullRequest {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct CommentLines {
     pub(super) path: String,
-    /// The last line; none on a whole file, and where the lines are gone.
+    /// Last line; `None` for a comment on a whole file and for lines that are gone.
     pub(super) line: Option<u32>,
-    /// The commit that it was made on, where it is told.
+    /// Commit that the comment was made on, where the response has it.
     pub(super) commit: Option<Sha>,
-    /// True where its lines have changed since.
+    /// True if the lines have changed since.
     pub(super) is_outdated: bool,
 }
 
 /// The state of the thread that a comment began.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum ThreadResolution {
-    /// It is open.
     Open,
-    /// It is resolved, by this account if that is told.
+    /// Resolved, by this account if the response names it.
     By(Option<BitbucketUser>),
 }
 
-/// A comment.
+/// A comment on a pull request, in the conversation or on the diff.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BitbucketComment {
     pub(super) id: u64,
-    /// Its version, which a change must name (Data Center).
+    /// Version that a change must name (Data Center).
     pub(super) version: u64,
-    /// The comment that it answers.
+    /// Number of the comment that this one answers.
     pub(super) parent: Option<u64>,
-    /// The comment that began its thread: itself, if it answers none.
+    /// Number of the comment that began the thread; the comment's own if it answers none.
     pub(super) first: u64,
     pub(super) author: Option<BitbucketUser>,
     pub(super) created: UnixMillis,
     pub(super) updated: UnixMillis,
-    /// Its text, with our marker.
+    /// Text of the comment, including our marker.
     pub(super) text: String,
     pub(super) url: String,
-    /// Its lines; none in the conversation. An answer has those of the first.
+    /// Lines of the comment; `None` in the conversation. An answer has the lines of the first comment of its
+    /// thread.
     pub(super) on: Option<CommentLines>,
     pub(super) settled: ThreadResolution,
-    /// True where it was deleted, and is listed because of its answers.
+    /// True if the comment was deleted and is still listed because it has answers.
     pub(super) is_deleted: bool,
 }
 
 impl BitbucketComment {
-    /// Did it begin a thread on the diff?
+    /// Returns true if the comment began a thread on the diff.
     pub(super) fn begins_thread(&self) -> bool {
         self.on.is_some() && self.parent.is_none()
     }
 }
 
-/// The place of a new comment.
+/// The place of a new comment on the diff.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum DiffPlace<'a> {
-    /// On lines of this commit.
     Lines(&'a Sha, &'a CodeLocation),
-    /// On the file of the place, as a whole.
+    /// On the whole file of the location, at this commit.
     File(&'a Sha, &'a CodeLocation),
 }
 
-/// A comment to be made.
+/// A comment to be created.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NewBitbucketComment<'a> {
-    /// The whole text.
+    /// Complete text of the comment.
     pub(super) text: &'a str,
-    /// The comment that it answers.
+    /// Number of the comment that this one answers.
     pub(super) parent: Option<u64>,
-    /// Its place on the diff; none: in the conversation.
+    /// Place on the diff; `None` puts the comment in the conversation.
     pub(super) on: Option<DiffPlace<'a>>,
 }
 
-/// A change of a pull request; what is none stays as it is.
+/// A change of a pull request. A field that is `None` stays as it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PullRequestEdit<'a> {
     pub(super) title: Option<&'a str>,
-    /// The whole description.
+    /// New description of the pull request, complete.
     pub(super) text: Option<&'a str>,
     pub(super) draft: Option<bool>,
 }
 
-/// A commit of a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BitbucketCommit {
     pub(super) sha: Sha,
@@ -171,34 +169,35 @@ pub struct BitbucketCommit {
     pub(super) committed: UnixMillis,
 }
 
-/// What merging would be.
+/// The result that a merge would have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MergePreview {
-    /// None: not known.
+    /// True if the merge conflicts; `None` if not known.
     pub(super) conflicts: Option<bool>,
     pub(super) state: Mergeable,
 }
 
-/// The calls of one server with one login. `what` begins every error; `repo` is the repository's name now.
+/// The calls of one server with one login. `what` is the beginning of every error message; `repo` is the
+/// current name of the repository.
 #[async_trait]
 pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
-    /// The options that it was made with.
+    /// Returns the options that the client was built with.
     fn options(&self) -> &BitbucketOptions;
 
-    /// The limits of the forge, as narrow as its version, where that is known.
+    /// Returns the limits of the forge, narrowed to the version of the server where that is known.
     fn row(&self) -> &'static ForgeCapability;
 
-    /// The same; it makes calls that write by this permit.
+    /// Returns a copy of the client that makes its write calls under this permit.
     #[must_use]
     fn with_permit(&self, permit: &Arc<Permit>) -> Self;
 
-    /// Our own account. Asked for once.
+    /// Returns our own account, which is requested once.
     async fn own(&self) -> Result<OwnAccount, ForgeError>;
 
-    /// A pull request, with full hashes of both ends.
+    /// Reads a pull request, with full hashes of head and base.
     async fn pull(&self, what: &str, repo: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError>;
 
-    /// The pull requests of a branch of the repository, in any state, newest first.
+    /// Lists the pull requests of a branch of the repository, in any state, newest first.
     async fn pulls_of(
         &self,
         what: &str,
@@ -206,13 +205,14 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         branch: &str,
     ) -> Result<Vec<BitbucketPullRequest>, ForgeError>;
 
-    /// All comments of a pull request, oldest first.
+    /// Lists all comments of a pull request, oldest first.
     async fn notes(&self, what: &str, repo: &str, number: u64) -> Result<Vec<BitbucketComment>, ForgeError>;
 
-    /// One comment; [`ForgeError::NotFound`] if it is gone.
+    /// Reads one comment; [`ForgeError::NotFound`] if it is gone.
     async fn note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<BitbucketComment, ForgeError>;
 
-    /// The same with the first comment of its thread: read by itself, an answer to an answer does not name it.
+    /// Reads one comment and finds the first comment of its thread, which the response for an answer to an
+    /// answer does not name.
     async fn in_thread(
         &self,
         what: &str,
@@ -227,7 +227,6 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         Ok(notes.into_iter().find(|note| note.id == id).unwrap_or(note))
     }
 
-    /// Makes a comment.
     async fn create_note(
         &self,
         what: &str,
@@ -236,13 +235,13 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         new: NewBitbucketComment<'_>,
     ) -> Result<BitbucketComment, ForgeError>;
 
-    /// Gives a comment another text.
+    /// Replaces the text of a comment.
     async fn edit_note(&self, what: &str, repo: &str, of: (u64, u64), text: &str) -> Result<(), ForgeError>;
 
-    /// Deletes a comment. One that is gone is no error.
+    /// Deletes a comment. A comment that is gone is not an error.
     async fn delete_note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<(), ForgeError>;
 
-    /// Resolves the thread that a comment began, or opens it again.
+    /// Resolves the thread that a comment began, or reopens it.
     async fn settle_thread(
         &self,
         what: &str,
@@ -251,7 +250,8 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         resolved: bool,
     ) -> Result<(), ForgeError>;
 
-    /// Changes a pull request as it was read. [`ForgeError::Stale`] if it is another by now, where the forge tells.
+    /// Changes a pull request as it was read. [`ForgeError::Stale`] if it was changed since, where the forge
+    /// reports that.
     async fn change_pull(
         &self,
         what: &str,
@@ -260,7 +260,8 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         change: PullRequestEdit<'_>,
     ) -> Result<(), ForgeError>;
 
-    /// Opens a pull request with this whole description. [`ForgeError::Stale`] or [`ForgeError::Rejected`] if there is one.
+    /// Opens a pull request with this complete description. [`ForgeError::Stale`] or [`ForgeError::Rejected`]
+    /// if there is one already.
     async fn create_pull(
         &self,
         what: &str,
@@ -272,7 +273,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     /// Declines a pull request as it was read.
     async fn decline(&self, what: &str, repo: &str, pull: &BitbucketPullRequest) -> Result<(), ForgeError>;
 
-    /// Asks somebody for a review, beside those who are asked already.
+    /// Requests a review from an account, in addition to the existing requests.
     async fn ask(
         &self,
         what: &str,
@@ -281,11 +282,12 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         login: &str,
     ) -> Result<(), ForgeError>;
 
-    /// Says that a pull request needs changes, of this commit.
+    /// Marks a pull request as needing changes, at this commit.
     async fn want_changes(&self, what: &str, repo: &str, number: u64, commit: &Sha)
     -> Result<(), ForgeError>;
 
-    /// Takes back that a pull request needs changes, of this commit. It approves nothing. If it is so already, that is no error.
+    /// Withdraws our request for changes at this commit. That approves nothing. A request that is already
+    /// withdrawn is not an error.
     async fn withdraw_changes(
         &self,
         what: &str,
@@ -294,10 +296,10 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         commit: &Sha,
     ) -> Result<(), ForgeError>;
 
-    /// The commits of a pull request, oldest first.
+    /// Lists the commits of a pull request, oldest first.
     async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<BitbucketCommit>, ForgeError>;
 
-    /// What merging would be.
+    /// Previews the result of a merge.
     async fn merging(
         &self,
         what: &str,
@@ -305,10 +307,10 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         pull: &BitbucketPullRequest,
     ) -> Result<MergePreview, ForgeError>;
 
-    /// The statuses of a commit, the newest of each key.
+    /// Lists the statuses of a commit, the newest of each key.
     async fn checks(&self, what: &str, repo: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError>;
 
-    /// Gives a commit our report and our build status, for this pull request.
+    /// Sets our report and our build status on a commit, for this pull request.
     async fn set_status(
         &self,
         what: &str,
@@ -317,7 +319,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         status: &DesiredStatus,
     ) -> Result<(), ForgeError>;
 
-    /// Has the commit this build status of ours? It is set after the report.
+    /// Returns true if the commit has this build status of ours. The status is set after the report.
     async fn has_status(
         &self,
         what: &str,
@@ -326,9 +328,9 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         status: &DesiredStatus,
     ) -> Result<bool, ForgeError>;
 
-    /// The repository with this id now, which was called `repo` last.
+    /// Reads the repository with this id, whose last known name is `repo`.
     async fn look(&self, what: &str, id: &str, repo: &str) -> Result<RepositoryDetails, ForgeError>;
 
-    /// May this account write to the repository?
+    /// Returns true if this account may write to the repository.
     async fn permits(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError>;
 }

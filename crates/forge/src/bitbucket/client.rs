@@ -1,7 +1,7 @@
-//! One repository at a Bitbucket and one pull request of it: [`ForgeRead`]; its writes, `ForgeWrite`, are in `effects`.
-//! Comments of ours are in `notes`, reviews in `reviewing`, what changes a pull request in `changing`.
+//! One repository at a Bitbucket and one of its pull requests: [`ForgeRead`] is here, `ForgeWrite` in
+//! `effects`. Our comments are in `notes`, reviews in `reviewing`, changes of a pull request in `changing`.
 //!
-//! Whatever is believed of a text has a marker that verifies, in a text by one of our accounts.
+//! A text is trusted only if its marker verifies and one of our accounts wrote it.
 
 mod changing;
 mod effects;
@@ -27,13 +27,13 @@ use super::calls::{BitbucketApi, BitbucketPullRequest};
 use super::login::BitbucketAccounts;
 use crate::marker::MarkerKeys;
 
-/// A repository at a Bitbucket and one pull request of it, for one producer.
+/// A repository at a Bitbucket and one of its pull requests, for one producer.
 #[derive(Clone, Debug)]
 pub struct BitbucketClient<C> {
     calls: C,
-    /// What markers are made for. The number 0 is the repository alone.
+    /// Id for which markers are made. The number 0 stands for the repository alone.
     id: PrId,
-    /// The repository's name now.
+    /// Current name of the repository.
     repo: String,
     producer: Producer,
 }
@@ -43,22 +43,22 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Self { calls: calls.clone(), id: id.clone(), repo: repo.to_owned(), producer }
     }
 
-    /// The same; it makes calls that write by this permit.
+    /// Returns a copy of the client that makes its write calls under this permit.
     pub(super) fn with_permit(&self, permit: &Arc<Permit>) -> Self {
         Self { calls: self.calls.with_permit(permit), ..self.clone() }
     }
 
-    /// The beginning of an error of a call on the pull request: what was tried, and where.
+    /// Returns the beginning of the error message of a call on the pull request: operation and place.
     fn what(&self, doing: &str) -> String {
         format!("{}#{}: {doing}", self.repo, self.id.number)
     }
 
-    /// The beginning of an error of a call on the repository.
+    /// Returns the beginning of the error message of a call on the repository.
     fn what_of_repository(&self, doing: &str) -> String {
         format!("{}: {doing}", self.repo)
     }
 
-    /// Itself, if it is of a pull request, and not of a repository alone.
+    /// Returns the client if it is for a pull request, and an error if it is for a repository alone.
     fn one(&self) -> Result<&Self, ForgeError> {
         if self.id.number != 0 {
             return Ok(self);
@@ -66,7 +66,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Err(rejected(&self.what_of_repository("reading a pull request"), "no pull request is named"))
     }
 
-    /// The place of the marker of something: 0 for the text of a pull request itself.
+    /// Returns the id for which a marker is made. The number 0 stands for the description of a pull request
+    /// itself.
     fn place(&self, number: u64) -> PrId {
         PrId { number, ..self.id.clone() }
     }
@@ -80,7 +81,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(BitbucketAccounts::new(own, &self.calls.options().accounts, self.calls.row().unique_names))
     }
 
-    /// A pull request, if the name still means this repository: a name can come to mean another, the id cannot.
+    /// Reads a pull request and checks that the name still belongs to this repository. A name can pass to
+    /// another repository, an id cannot.
     async fn read_pull(&self, what: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
         parts(what, &self.repo)?;
         let pull = self.calls.pull(what, &self.repo, number).await?;
@@ -93,7 +95,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
     }
 
-    /// The refusal of what this forge does not have, before any call.
+    /// Returns the error for an effect that this forge does not have, before any call.
     fn refuse(&self, effect: &Effect) -> ForgeError {
         let (row, intended) = (self.calls.row(), effect.intended());
         let why = intended.kind.lacking_at(row.kind).unwrap_or("it has no such thing");
@@ -161,7 +163,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
     }
 
     async fn eyes(&self, _: &CommentId) -> Result<Vec<Actor>, ForgeError> {
-        // Cloud has no call for reactions, Data Center none that reads them.
+        // Cloud has no call for reactions, and Data Center has none that reads them.
         self.one().map(|_| Vec::new())
     }
 
@@ -179,7 +181,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
     }
 
     async fn issues(&self, _: &str) -> Result<Vec<OwnIssue>, ForgeError> {
-        // Neither has any: Cloud's were taken away in August 2026.
+        // Neither has any: Cloud removed its own in August 2026.
         Ok(Vec::new())
     }
 
@@ -197,7 +199,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
 }
 
 impl<C: BitbucketApi> BitbucketClient<C> {
-    /// The time that something whose creation was not answered may stay unseen.
+    /// Returns the time for which something may stay invisible after a creation whose response was lost.
     fn settle_delay(&self) -> TimeSpan {
         self.calls.options().settle
     }

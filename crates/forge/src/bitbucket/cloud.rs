@@ -1,4 +1,4 @@
-//! Bitbucket Cloud (facts/forges.md 4.2, ADR 78): one server with one login.
+//! Bitbucket Cloud (ADR 78): one server with one login.
 
 mod calls;
 mod hash;
@@ -24,7 +24,7 @@ use super::login::{OwnAccount, connect};
 use super::options::{BitbucketError, BitbucketOptions};
 use crate::http::{ForgeHttpClient, ForgeRequest, ForgeResponse, HttpTimeouts, RequestAuthorization};
 
-/// Bitbucket Cloud with one login. Cheap to clone; clones share connections and what was learnt.
+/// Bitbucket Cloud with one login. Cheap to clone; clones share connections and cached facts.
 #[derive(Clone, Debug)]
 pub struct BitbucketCloud {
     inner: Arc<CloudInner>,
@@ -38,26 +38,26 @@ struct CloudInner {
     learnt: Arc<CloudFacts>,
 }
 
-/// The facts that all clones share.
+/// The data that all clones share.
 #[derive(Debug, Default)]
 struct CloudFacts {
     own: OnceCell<OwnAccount>,
-    /// The account that the token writes as, where that is not the configured one.
+    /// Account that the token writes as, if it is not the configured one.
     stranger: OnceLock<AccountId>,
-    /// Full hashes, by repository and the digits that answers give.
+    /// Full hashes, by repository and by the abbreviated hash that responses give.
     hashes: Mutex<HashMap<String, Sha>>,
 }
 
 impl BitbucketCloud {
-    /// A client. Sends nothing yet.
+    /// Builds a client. Sends no request.
     ///
     /// # Errors
-    /// [`BitbucketError`] for addresses and tokens that cannot be sent to or sent.
+    /// [`BitbucketError`] for an invalid address, or a token that cannot be sent.
     pub fn new(options: BitbucketOptions, clock: Arc<dyn Clock>) -> Result<Self, BitbucketError> {
         Self::with_patience(options, HttpTimeouts::default(), clock)
     }
 
-    /// A client that waits as long as it is told.
+    /// Builds a client with these limits on waiting.
     ///
     /// # Errors
     /// As [`BitbucketCloud::new`].
@@ -76,8 +76,8 @@ impl BitbucketCloud {
         Self { inner: Arc::new(CloudInner { options, http, login, learnt }) }
     }
 
-    /// The same, with limits that all processes of this login keep together. To be called before anything is sent: what was
-    /// learnt of limits is forgotten.
+    /// Returns a client whose rate limits are shared by all processes with this login. It must be called
+    /// before the first request, because it drops the limits recorded so far.
     #[must_use]
     pub fn sharing(&self, common: Arc<dyn SharedStateStore>) -> Self {
         let CloudInner { options, http, .. } = &*self.inner;
@@ -97,7 +97,8 @@ impl BitbucketCloud {
         self.send(&ForgeRequest::get(what, url)).await?.json()
     }
 
-    /// The error of a question that an access token may not ask: the answer is configured.
+    /// Returns the error for a request that an access token may not make. The missing value has to be
+    /// configured.
     fn of_access_token(&self, error: ForgeError, key: &str, value: &str) -> ForgeError {
         let options = &self.inner.options;
         if options.email.is_some() {
@@ -109,7 +110,7 @@ impl BitbucketCloud {
         ForgeError::Forbidden { what, message }
     }
 
-    /// All items of a list. The next page is the one that the answer names, on this host alone.
+    /// Reads all items of a list. The next page is the one that the response names, on this host only.
     async fn all<T: DeserializeOwned>(&self, what: &str, first: Url) -> Result<Vec<T>, ForgeError> {
         let (mut all, mut url, mut seen) = (Vec::new(), first, Vec::new());
         loop {
@@ -127,31 +128,32 @@ impl BitbucketCloud {
         }
     }
 
-    /// An address below the API's root.
+    /// Returns an address below the root of the API.
     fn root<'a>(&self, tail: impl IntoIterator<Item = &'a str>) -> Url {
         append(&self.inner.options.api_url, tail)
     }
 
-    /// An address below a repository's.
+    /// Returns an address below that of a repository.
     fn url(&self, what: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         let (workspace, slug) = parts(what, repo)?;
         Ok(self.root(["repositories", workspace, slug].into_iter().chain(tail.iter().copied())))
     }
 
-    /// An address below a pull request's.
+    /// Returns an address below that of a pull request.
     fn of_pull(&self, what: &str, repo: &str, number: u64, tail: &[&str]) -> Result<Url, ForgeError> {
         let number = number.to_string();
         let path: Vec<&str> = ["pullrequests", &number].into_iter().chain(tail.iter().copied()).collect();
         self.url(what, repo, &path)
     }
 
-    /// A pull request's page. Made and not asked for: a status needs it, and nothing else of the pull request.
+    /// Returns the page of a pull request. It is built without a request because a status needs nothing else
+    /// of the pull request.
     fn page_of(&self, what: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
         let (workspace, slug) = parts(what, repo)?;
         Ok(append(&self.inner.options.git_url, [workspace, slug, "pull-requests", &number.to_string()]))
     }
 
-    /// The hash that was learnt of these digits.
+    /// Returns the cached full hash for this key.
     fn learnt_hash(&self, key: &str) -> Option<Sha> {
         self.inner.learnt.hashes.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
@@ -161,7 +163,7 @@ impl BitbucketCloud {
     }
 }
 
-/// The items of a page and the address of the next.
+/// Returns the items of a page and the address of the next page.
 fn page<T: DeserializeOwned>(answer: &ForgeResponse) -> Result<(Vec<T>, Option<Url>), ForgeError> {
     let page: wire::CloudPage<T> = answer.json()?;
     let next = page.next.map(|next| answer.address(&next)).transpose()?;

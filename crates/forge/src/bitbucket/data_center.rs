@@ -1,4 +1,4 @@
-//! Bitbucket Data Center (facts/forges.md 4.3, ADR 78): one server with one login.
+//! Bitbucket Data Center (ADR 78): one server with one login.
 
 mod anchor;
 mod calls;
@@ -26,7 +26,7 @@ use crate::http::{ForgeHttpClient, ForgeRequest, ForgeResponse, HttpTimeouts, Re
 use anchor::PullDiff;
 use version::{ACCOUNT, DataCenterVersion};
 
-/// One Bitbucket Data Center with one login. Cheap to clone; clones share connections and what was learnt.
+/// One Bitbucket Data Center with one login. Cheap to clone; clones share connections and cached facts.
 #[derive(Clone, Debug)]
 pub struct BitbucketDataCenter {
     inner: Arc<DataCenterInner>,
@@ -38,32 +38,32 @@ struct DataCenterInner {
     http: ForgeHttpClient,
     login: RequestAuthorization,
     learnt: Arc<DataCenterFacts>,
-    /// The diff of the pull request that was commented on last. A run has a client of its own.
+    /// Diff of the pull request that was commented on last. Each run has its own client.
     diff: Arc<LastDiff>,
 }
 
-/// The number of a pull request, and its diff.
+/// The number of a pull request and its diff.
 type LastDiff = Mutex<Option<(u64, Arc<PullDiff>)>>;
 
-/// The facts that all clones share.
+/// The data that all clones share.
 #[derive(Debug)]
 struct DataCenterFacts {
     own: OnceCell<OwnAccount>,
     version: OnceLock<DataCenterVersion>,
-    /// The names of repositories, by their ids.
+    /// Names of repositories by id.
     names: Mutex<HashMap<String, String>>,
 }
 
 impl BitbucketDataCenter {
-    /// A client. Sends nothing yet.
+    /// Builds a client. Sends no request.
     ///
     /// # Errors
-    /// [`BitbucketError`] for addresses and tokens that cannot be sent to or sent.
+    /// [`BitbucketError`] for an invalid address, or a token that cannot be sent.
     pub fn new(options: BitbucketOptions, clock: Arc<dyn Clock>) -> Result<Self, BitbucketError> {
         Self::with_patience(options, HttpTimeouts::default(), clock)
     }
 
-    /// A client that waits as long as it is told.
+    /// Builds a client with these limits on waiting.
     ///
     /// # Errors
     /// As [`BitbucketDataCenter::new`].
@@ -92,8 +92,8 @@ impl BitbucketDataCenter {
         Self { inner: Arc::new(DataCenterInner { options, http, login, learnt, diff: Arc::default() }) }
     }
 
-    /// The same, with limits that all processes of this login keep together. To be called before anything is sent: what was
-    /// learnt of limits is forgotten.
+    /// Returns a client whose rate limits are shared by all processes with this login. It must be called
+    /// before the first request, because it drops the limits recorded so far.
     #[must_use]
     pub fn sharing(&self, common: Arc<dyn SharedStateStore>) -> Self {
         let DataCenterInner { options, http, .. } = &*self.inner;
@@ -101,8 +101,8 @@ impl BitbucketDataCenter {
         self.by(http.sharing(common, &options.api_url, &login))
     }
 
-    /// Sends a call. Data Center answers 401 where a permission is missing, too: the server is asked then whether it knows the
-    /// token at all.
+    /// Sends a request. Data Center also answers 401 when a permission is missing, so a second request then
+    /// finds out if the token is valid at all.
     async fn send(&self, call: &ForgeRequest) -> Result<ForgeResponse, ForgeError> {
         let DataCenterInner { http, login, .. } = &*self.inner;
         match http.send(login, call).await {
@@ -114,7 +114,8 @@ impl BitbucketDataCenter {
         }
     }
 
-    /// Does the server name the account of our token? Its version is told to everybody, the name to whoever is logged in.
+    /// Returns true if the server names the account of our token. It gives its version to every caller, but
+    /// the account name only to a caller that is logged in.
     async fn is_known(&self) -> bool {
         let DataCenterInner { http, login, .. } = &*self.inner;
         let call = ForgeRequest::get("asking whether the token is known", self.properties());
@@ -122,7 +123,7 @@ impl BitbucketDataCenter {
         answer.is_ok_and(|answer| answer.header(ACCOUNT).is_some_and(|name| !name.is_empty()))
     }
 
-    /// The address of the server's version.
+    /// Returns the address of the server's version.
     fn properties(&self) -> Url {
         self.root(["api", "latest", "application-properties"])
     }
@@ -131,7 +132,8 @@ impl BitbucketDataCenter {
         self.send(&ForgeRequest::get(what, url)).await?.json()
     }
 
-    /// All items of a list. The server says where the next page begins; a page may be shorter than was asked for.
+    /// Reads all items of a list. The server gives the start of the next page; a page may be shorter than
+    /// requested.
     async fn all<T: DeserializeOwned>(&self, what: &str, first: Url) -> Result<Vec<T>, ForgeError> {
         let (mut all, mut start) = (Vec::new(), 0);
         for _ in 0..MAX_PAGES {
@@ -147,31 +149,31 @@ impl BitbucketDataCenter {
         Err(endless(what, MAX_PAGES))
     }
 
-    /// An address below the server's root.
+    /// Returns an address below the root of the server.
     fn root<'a>(&self, tail: impl IntoIterator<Item = &'a str>) -> Url {
         append(&self.inner.options.api_url, ["rest"].into_iter().chain(tail))
     }
 
-    /// An address below a repository's, in one of the server's APIs.
+    /// Returns an address below that of a repository, in one of the server's APIs.
     fn in_api(&self, what: &str, api: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         let (key, slug) = parts(what, repo)?;
         let path = [api, "latest", "projects", key, "repos", slug];
         Ok(self.root(path.into_iter().chain(tail.iter().copied())))
     }
 
-    /// The same in the main one.
+    /// Returns an address below that of a repository in the main API.
     fn url(&self, what: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         self.in_api(what, "api", repo, tail)
     }
 
-    /// An address below a pull request's.
+    /// Returns an address below that of a pull request.
     fn of_pull(&self, what: &str, repo: &str, number: u64, tail: &[&str]) -> Result<Url, ForgeError> {
         let number = number.to_string();
         let path: Vec<&str> = ["pull-requests", &number].into_iter().chain(tail.iter().copied()).collect();
         self.url(what, repo, &path)
     }
 
-    /// A pull request's page.
+    /// Returns the page of a pull request.
     fn page_of(&self, what: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
         let (key, slug) = parts(what, repo)?;
         let path = ["projects", key, "repos", slug, "pull-requests", &number.to_string()];
@@ -188,15 +190,17 @@ impl BitbucketDataCenter {
     }
 }
 
-/// The refusal of a call, with the permission that it asks for, which the server does not name.
+/// Returns the error for a forbidden call, with the permission that the call needs, which the server does not
+/// name.
 fn forbidden(what: String, message: &str, call: &ForgeRequest) -> ForgeError {
     let permission = permission(call.method.as_str(), call.url.path());
     let message = format!("{message} (it asks for the permission {permission})");
     ForgeError::Forbidden { what, message }
 }
 
-/// The permission of an HTTP access token that a call asks for: crates/contract/data/bitbucket-dc-permissions.toml has each with its
-/// source. To see accounts and lists any is enough, but a token has at least one.
+/// Returns the permission of an HTTP access token that a call needs. The file
+/// crates/contract/data/bitbucket-dc-permissions.toml gives the source of each. Any permission is enough to
+/// read accounts and lists, and a token has at least one.
 pub(super) fn permission(method: &str, path: &str) -> &'static str {
     let parent = path.rsplit('/').nth(1).unwrap_or_default();
     let changes = (method == "PUT" && parent == "pull-requests")
@@ -210,7 +214,7 @@ pub(super) fn permission(method: &str, path: &str) -> &'static str {
     }
 }
 
-/// The page of a list that begins at this item, at the most items.
+/// Returns the page of a list that begins at this item, with the maximum page size.
 fn paged(first: &Url, start: u64) -> Url {
     let (start, limit) = (start.to_string(), BITBUCKET_DC.page.to_string());
     with_query(first.clone(), &[("start", &start), ("limit", &limit)])

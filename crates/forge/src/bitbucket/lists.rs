@@ -1,4 +1,4 @@
-//! What both Bitbuckets show in lists, for people and for the sweep.
+//! Lists of both Bitbuckets: pull requests and comments, for people and for the sweep.
 
 use truing_core::id::{CommentId, UnixMillis};
 use truing_core::port::{CommentKind, OpenPull, PullComment, PullListItem, PullRevision, PullState};
@@ -8,7 +8,7 @@ use super::bounds::MAX_COMMENT_CHARS;
 use super::calls::{BitbucketComment, BitbucketPullRequest};
 use crate::listing::CachedListing;
 
-/// Is it from this branch of the very repository that it goes to?
+/// Returns true if the pull request comes from this branch of the repository that it goes to.
 pub(super) fn is_of_here(pull: &BitbucketPullRequest, branch: &str) -> bool {
     let id = |end: &super::calls::PullRequestEnd| end.repository.as_ref().map(|(id, _)| id.clone());
     pull.head.branch == branch && id(&pull.head) == id(&pull.base)
@@ -52,7 +52,7 @@ pub(super) fn pull_comment(number: u64, url: &str, note: BitbucketComment) -> Pu
     }
 }
 
-/// The comments of a pull request that were written or changed since then, oldest change first.
+/// Returns the comments of a pull request that were written or changed since then, oldest change first.
 pub(super) fn new_comments(
     (number, url): (u64, &str),
     notes: Vec<BitbucketComment>,
@@ -64,7 +64,7 @@ pub(super) fn new_comments(
     comments
 }
 
-/// Lets these be all comments that are known, of both kinds, pull request by pull request.
+/// Makes these comments the complete cached list of both kinds, by pull request.
 pub(super) fn know_comments(
     [all, none]: &mut [CachedListing<PullComment>; 2],
     parts: Vec<(Url, Vec<PullComment>)>,

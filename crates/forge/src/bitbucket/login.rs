@@ -1,4 +1,4 @@
-//! Who we are at a Bitbucket: the token in its header, our own account, and those that we wrote as before.
+//! Our login at a Bitbucket: the header with the token, our own account, and our former accounts.
 
 use std::sync::Arc;
 
@@ -14,28 +14,28 @@ use super::options::{BitbucketError, BitbucketOptions};
 use crate::http::{ForgeHttpClient, HttpClientError, HttpTimeouts, QuotaPayer, RequestAuthorization};
 use crate::remote::RemoteError;
 
-/// Our own account.
+/// The account that the token belongs to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OwnAccount {
-    /// The account.
     pub(super) user: BitbucketUser,
 }
 
-/// Which of our accounts something is by.
+/// The one of our accounts that wrote something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum BitbucketAccountKind {
-    /// The one that we write as now.
+    /// The account that we write as now.
     Present,
-    /// One that we wrote as before: what it wrote is ours, and cannot be changed any more.
+    /// A former account of ours: its texts are ours but can no longer be changed.
     Former,
 }
 
-/// All our accounts.
+/// All our accounts, the current one and former ones.
 #[derive(Clone, Debug)]
 pub(super) struct BitbucketAccounts<'a> {
     own: OwnAccount,
     former: &'a [String],
-    /// False where anybody may choose the name of somebody else: former accounts are known by id alone there.
+    /// False where any account can take the name of another. There, former accounts are recognised by id
+    /// only.
     unique_names: bool,
 }
 
@@ -44,12 +44,12 @@ impl<'a> BitbucketAccounts<'a> {
         Self { own, former, unique_names }
     }
 
-    /// The one of our accounts that this is; none if it is not ours.
+    /// Returns which of our accounts this is; `None` if it is not ours.
     pub(super) fn whose(&self, user: &BitbucketUser) -> Option<BitbucketAccountKind> {
         if user.id == self.own.user.id {
             return Some(BitbucketAccountKind::Present);
         }
-        // A text in the form of an id is one, and never the name of somebody.
+        // A text in the form of an id is an id, and never a name.
         let is_id =
             |account: &str| account.starts_with('{') || account.bytes().all(|byte| byte.is_ascii_digit());
         let is = |account: &String| {
@@ -62,19 +62,19 @@ impl<'a> BitbucketAccounts<'a> {
         self.former.iter().any(is).then_some(BitbucketAccountKind::Former)
     }
 
-    /// Is this account one of ours? One that is gone is not.
+    /// Returns true if this account is one of ours. A deleted account is not.
     pub(super) fn is_ours(&self, user: Option<&BitbucketUser>) -> bool {
         user.is_some_and(|user| self.whose(user).is_some())
     }
 
-    /// Somebody, as seen beside our accounts.
+    /// Returns an account as an actor, marked if it is ours.
     pub(super) fn actor(&self, user: &BitbucketUser) -> Actor {
         let (id, login) = (user.id.clone(), user.login.clone());
         Actor { id, login, ours: self.is_ours(Some(user)), person: user.is_person }
     }
 }
 
-/// The HTTP client and the credential of these options. Sends nothing.
+/// Builds the HTTP client and the credential from these options. Sends no request.
 pub(super) fn connect(
     options: &BitbucketOptions,
     patience: HttpTimeouts,
@@ -97,14 +97,14 @@ fn checked(name: &str, url: &Url) -> Result<(), BitbucketError> {
         return Ok(());
     }
     let mut url = url.clone();
-    // Fails only for addresses that cannot have credentials.
+    // This fails only for addresses that cannot have credentials.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     Err(BitbucketError::Url { name: name.to_owned(), url })
 }
 
-/// An API token goes with its account's e-mail address (Basic), every other token by itself (Bearer).
-/// <https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens>
+/// Returns the authorization of a token. An API token is sent with the e-mail address of its account (Basic),
+/// every other token alone (Bearer). <https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens>
 fn authorization(options: &BitbucketOptions) -> Result<RequestAuthorization, HttpClientError> {
     let token = options.token.clone();
     match &options.email {
@@ -113,7 +113,7 @@ fn authorization(options: &BitbucketOptions) -> Result<RequestAuthorization, Htt
     }
 }
 
-/// Where git finds a repository, with a user's name for Basic or, without, the token as Bearer.
+/// Returns the git remote of a repository. With a user name the token is sent as Basic, otherwise as Bearer.
 pub(super) fn remote(url: &Url, user: Option<&str>, token: &SecretString) -> Result<Remote, RemoteError> {
     let header = match user {
         Some(user) => format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{}", token.expose()))),
@@ -122,12 +122,12 @@ pub(super) fn remote(url: &Url, user: Option<&str>, token: &SecretString) -> Res
     Ok(Remote::new(url.as_str(), Some(SecretString::new(header)))?)
 }
 
-/// The actor of an account that may be gone.
+/// Returns the actor of an account, which may be gone.
 pub(super) fn actor(accounts: &BitbucketAccounts<'_>, user: Option<&BitbucketUser>) -> Option<Actor> {
     user.map(|user| accounts.actor(user))
 }
 
-/// The error of an answer that names no account.
+/// Returns the error of a response that names no account.
 pub(super) fn nobody(what: &str) -> ForgeError {
     crate::http::unavailable(what, "the answer names no account")
 }

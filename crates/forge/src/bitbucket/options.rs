@@ -1,4 +1,4 @@
-//! What a client of a Bitbucket is made of, and why there is none.
+//! The options of a client of a Bitbucket, and the errors of invalid ones.
 
 use truing_core::id::TimeSpan;
 use truing_git::SecretString;
@@ -7,49 +7,49 @@ use url::Url;
 use crate::http::HttpClientError;
 use crate::marker::MarkerKeys;
 
-/// One server and how to speak to it.
+/// The address of one server, and our login and settings there.
 #[derive(Clone, Debug)]
 pub struct BitbucketOptions {
-    /// The `NAME` of `[forge.NAME]`: part of every marker.
+    /// `NAME` of `[forge.NAME]`, which is part of every marker.
     pub name: String,
-    /// The root of the REST API. Cloud: `https://api.bitbucket.org/2.0`. Data Center: the server's own address, which may
-    /// have a path.
+    /// Root of the REST API. Cloud: `https://api.bitbucket.org/2.0`. Data Center: the address of the server,
+    /// which may have a path.
     pub api_url: Url,
-    /// The root of git over HTTP. Cloud: `https://bitbucket.org`. Data Center: the server's address and `/scm`.
+    /// Root of git over HTTP. Cloud: `https://bitbucket.org`. Data Center: the address of the server and
+    /// `/scm`.
     pub git_url: Url,
-    /// The token that is logged in with.
+    /// Token to log in with.
     pub token: SecretString,
-    /// The account's e-mail address, for an API token of Bitbucket Cloud; none: an access token.
+    /// E-mail address of the account, for an API token of Bitbucket Cloud; `None` for an access token.
     pub email: Option<String>,
-    /// Cloud: the UUID of our account, for an access token, which may not ask for it.
+    /// UUID of our account at Cloud, for an access token, which cannot request it.
     pub account: Option<String>,
-    /// Cloud: the workspaces of an access token, which may not ask for them either.
+    /// Workspaces of an access token at Cloud, which cannot request them.
     pub workspaces: Vec<String>,
-    /// Accounts that we wrote as before: ids, which nobody else can take over, or, at Data Center, names.
+    /// Former accounts of ours: ids, which no other account can take over, or names (Data Center only).
     pub accounts: Vec<String>,
-    /// What signs markers.
+    /// Keys that sign the markers.
     pub markers: MarkerKeys,
-    /// How long a comment whose creation was not answered may stay unseen.
+    /// Time for which a comment may stay invisible after a creation whose response was lost.
     pub settle: TimeSpan,
 }
 
-/// Why there is no client.
+/// The error of options from which no client can be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BitbucketError {
-    /// An address that requests cannot go to.
+    /// An address that requests cannot be sent to.
     #[error("forge.{name}: {url} is not an http or https address without user name and password")]
     Url {
-        /// The forge.
+        /// Name of the forge in the configuration.
         name: String,
-        /// The address, without credentials.
+        /// Address of the server, without credentials.
         url: Url,
     },
-    /// No HTTP client.
+    /// The HTTP client could not be built.
     #[error("forge.{name}: {cause}")]
     Client {
-        /// The forge.
+        /// Name of the forge in the configuration.
         name: String,
-        /// Why.
         cause: HttpClientError,
     },
 }

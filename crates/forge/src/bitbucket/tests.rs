@@ -1,5 +1,5 @@
-//! The calls that both Bitbuckets' clients make, and what becomes of the answers, with bodies as the servers give them. The
-//! behaviour of a whole forge is tested elsewhere, against a stateful one.
+//! Tests of the calls that both Bitbuckets' clients make and of their handling of responses, with bodies as
+//! the servers send them. Other tests cover whole forges, with a stateful fake.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ const HEAD: &str = "1111111111111111111111111111111111111111";
 const BASE: &str = "2222222222222222222222222222222222222222";
 const UUID: &str = "{0f3a9c56-0000-4000-8000-000000000001}";
 const ME: &str = "{0f3a9c56-0000-4000-8000-00000000000a}";
-/// Our account's number at Data Center.
+/// Number of our account at Data Center.
 const ME_DC: u64 = 42;
 
 fn pr(repository: &str) -> PrId {

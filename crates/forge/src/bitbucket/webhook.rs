@@ -1,18 +1,18 @@
-//! What the webhooks of both Bitbuckets have in common: the names of headers, and reading of numbers in them. Each has its
-//! own parser.
+//! The part of webhook handling that both Bitbuckets share: header names, and parsing of numbers in them.
+//! Each has its own parser of bodies.
 
 use reqwest::header::HeaderMap;
 
 use crate::webhook::{DeliveryHeaders, DeliverySignature};
 
-/// The header that says what happened.
+/// Header that names the event.
 const EVENT: &str = "x-event-key";
-/// The header that holds the signature: HMAC-SHA-256 at both. At GitHub a header of this name has SHA-1.
+/// Header with the signature: HMAC-SHA-256 at both. GitHub's header of this name has SHA-1.
 const SIGNATURE: &str = "x-hub-signature";
-/// The header that counts the tries of a delivery, from 1 (Cloud).
+/// Header that counts the tries of a delivery, from 1 (Cloud).
 const ATTEMPT: &str = "x-attempt-number";
 
-/// The headers of a delivery; `id` is the header that says what the delivery is called.
+/// Reads the headers of a delivery; `id` is the name of the header with the id of the delivery.
 pub(super) fn delivery<'a>(headers: &'a HeaderMap, id: &str) -> DeliveryHeaders<'a> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let signature = DeliverySignature::of(headers.get_all(SIGNATURE).iter().map(|value| value.as_bytes()));
@@ -20,12 +20,12 @@ pub(super) fn delivery<'a>(headers: &'a HeaderMap, id: &str) -> DeliveryHeaders<
     DeliveryHeaders { event: text(EVENT), id: text(id), signature, attempt }
 }
 
-/// The headers of a delivery of Bitbucket Cloud.
+/// Reads the headers of a delivery of Bitbucket Cloud.
 pub(crate) fn cloud(headers: &HeaderMap) -> DeliveryHeaders<'_> {
     delivery(headers, "x-request-uuid")
 }
 
-/// The headers of a delivery of a Data Center.
+/// Reads the headers of a delivery of a Data Center.
 pub(crate) fn data_center(headers: &HeaderMap) -> DeliveryHeaders<'_> {
     delivery(headers, "x-request-id")
 }

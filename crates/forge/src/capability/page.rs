@@ -1,8 +1,8 @@
-//! The page that tells what each forge takes.
+//! Generates the page about the capabilities and limits of each forge.
 
 use super::*;
 
-/// What `loops::desired` sets beside a commit, and tests.
+/// Statuses beside a commit, as `loops::desired` sets and tests them.
 const STATUS: &str = "
 ## Beside the commit
 
@@ -43,7 +43,7 @@ What GitHub does there, and what follows from it (`crates/forge/src/github/clien
 | A description is changed without a condition | it is read right before; a marker of ours in it stays |
 ";
 
-/// The answers to a comment on a diff that refuse its place (`http::classify`).
+/// Responses that reject the place of a comment on a diff (`http::classify`).
 const REFUSALS: &str = "
 ## Refused places
 
@@ -60,7 +60,7 @@ goes to its file, and from there to the summary.
 | 500 to 599 | the forge has failed: the attempt is made again |
 ";
 
-/// docs/reference/forges.md.
+/// Returns the text of docs/reference/forges.md.
 fn page() -> String {
     let mut text = String::from(
         "# What each forge takes\n\n\
@@ -107,7 +107,7 @@ fn rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         StatusKind::BuildStatus => "a build status",
     };
     let statuses: Vec<&str> = forge.statuses.iter().map(status).collect();
-    // A check run is in place of a commit status; a report is beside a build status.
+    // A check run replaces a commit status; a report is set in addition to a build status.
     let statuses =
         statuses.join(if forge.statuses.contains(&StatusKind::Report) { " and " } else { ", else " });
     let upserts = match forge.upserts {

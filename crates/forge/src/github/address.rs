@@ -1,20 +1,20 @@
-//! Addresses of GitHub's, and the names of repositories in them.
+//! Addresses at GitHub, and the names of repositories in them.
 
 use url::Url;
 
-/// An address below another one; each segment is escaped.
+/// Appends the segments to an address, each percent-encoded.
 pub(super) fn append<'a>(root: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
     let mut url = root.clone();
     url.set_query(None);
     url.set_fragment(None);
-    // Http addresses always have a path; `new` lets no others in.
+    // Http addresses always have a path, and `new` accepts no others.
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(segments);
     }
     url
 }
 
-/// True for `owner/name`, of the characters that GitHub allows in both?
+/// Returns true for `owner/name` with the characters that GitHub allows in both.
 pub(super) fn is_repository_name(text: &str) -> bool {
     let right = |part: &str| {
         !matches!(part, "" | "." | "..")

@@ -1,5 +1,5 @@
-//! Who we are at GitHub: a token as it was given, or a GitHub App, which gets a token for one repository and one hour
-//! at a time, with what the review loop needs and no more.
+//! Our login at GitHub: a configured token or a GitHub App. An App requests a token for one repository and
+//! one hour at a time, with only the permissions that the loop needs.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -34,42 +34,42 @@ pub use key::{AppKey, AppKeyError};
 pub use permissions::{AppPermission, permissions};
 pub(super) use refusals::{ExtraWrite, KnownRefusals};
 
-/// A token is replaced so long before it ends, so that what begins with it also ends with it.
+/// Time before its expiry at which a token is replaced. Work that begins with a token can also end with it.
 const RENEW_BEFORE: TimeSpan = TimeSpan::minutes(10);
-/// Tokens that are kept at once; above it those that have ended are forgotten.
+/// Maximum number of tokens that are kept. Above it, expired tokens are dropped.
 const MAX_HELD: usize = 1024;
 
-/// What to log in with.
+/// The credentials to log in with.
 #[derive(Clone, Debug)]
 pub enum GitHubCredentials {
-    /// A token: of a person (fine-grained or classic), or of an installation, as GitHub Actions gives out.
+    /// A token: of a person (fine-grained or classic), or of an installation, as GitHub Actions issues.
     Token(SecretString),
-    /// A GitHub App.
+    /// A GitHub App with its private key.
     App {
-        /// Its number, on its settings page.
+        /// Number of the App, on its settings page.
         id: u64,
-        /// Its private key.
+        /// Private key of the App.
         key: AppKey,
     },
 }
 
-/// What a call is about, which is all that its token is good for.
+/// The subject of a call. Its token is valid for nothing else.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum TokenScope<'a> {
-    /// A repository that is called so.
+    /// The repository with this name.
     Named(&'a str),
     /// The repository with this id.
     Id(&'a str),
-    /// The repository with this id, and what it was called last.
+    /// The repository with this id and this last known name.
     Repository(&'a str, &'a str),
-    /// The same, to push to it.
+    /// The repository with this id and name, for a push.
     Pushing(&'a str, &'a str),
-    /// The same, for what GitHub lets only writers of the repository change: whether a pull request is a draft, and
-    /// whether a thread is resolved.
+    /// The repository with this id and name, for changes that GitHub allows only to its writers: the draft
+    /// state of a pull request and the resolution of threads.
     Changing(&'a str, &'a str),
     /// The list of an installation's repositories.
     Installation(u64),
-    /// The App itself.
+    /// The App itself, not an installation.
     App,
 }
 
@@ -78,7 +78,7 @@ impl<'a> TokenScope<'a> {
         Self::Repository(&id.repository, repo)
     }
 
-    /// For people.
+    /// Returns a description of the scope for people.
     fn shown(self) -> String {
         match self {
             Self::Named(name)
@@ -92,22 +92,22 @@ impl<'a> TokenScope<'a> {
     }
 }
 
-/// Our own account.
+/// The account that the login belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct GitHubIdentity {
     pub(super) id: u64,
-    /// True for the installation of a GitHub App, which is no person.
+    /// True for an installation of a GitHub App, which is not a person.
     pub(super) installation: bool,
 }
 
-/// What gives each call its credential.
+/// The credentials of each call.
 pub(super) struct GitHubAuth {
     api: Url,
     login: GitHubLogin,
     tokens: Mutex<TokenCache>,
-    /// Our own account, once it was asked for.
+    /// Our own account, after it was requested.
     identity: tokio::sync::OnceCell<GitHubIdentity>,
-    /// The writes that are refused and that a review goes on without.
+    /// Rejected writes that a review continues without.
     pub(super) refusals: KnownRefusals,
 }
 
@@ -118,13 +118,13 @@ enum GitHubLogin {
 
 #[derive(Default)]
 struct TokenCache {
-    /// One at a time asks for a token; the others wait for it.
+    /// Cached tokens. One caller at a time requests a token; the others wait for it.
     held: HashMap<TokenPurpose, Arc<AsyncMutex<Option<CachedToken>>>>,
-    /// The ids of repositories that were asked for by name.
+    /// Ids of repositories that were requested by name.
     ids: HashMap<String, String>,
 }
 
-/// What a token is for.
+/// The purpose of a token.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum TokenPurpose {
     Named(String),
@@ -137,7 +137,7 @@ enum TokenPurpose {
 #[derive(Clone)]
 struct CachedToken {
     authorization: RequestAuthorization,
-    /// By our own clock.
+    /// Time at which to replace the token, by our own clock.
     renew: UnixMillis,
 }
 
@@ -183,7 +183,7 @@ impl GitHubAuth {
         self.app().is_some()
     }
 
-    /// The App that it logs in as.
+    /// Returns the App that it logs in as.
     pub(super) fn app(&self) -> Option<u64> {
         match &self.login {
             GitHubLogin::App { id, .. } => Some(*id),
@@ -191,12 +191,12 @@ impl GitHubAuth {
         }
     }
 
-    /// Was our own account asked for?
+    /// Returns true if our own account was requested already.
     pub(super) fn knows_itself(&self) -> bool {
         self.identity.initialized()
     }
 
-    /// What a call of this scope is to be sent with.
+    /// Returns the authorization for a call of this scope.
     pub(super) async fn authorization(
         &self,
         http: &ForgeHttpClient,
@@ -217,7 +217,7 @@ impl GitHubAuth {
         Ok(held.insert(fresh).authorization.clone())
     }
 
-    /// Forgets a token that the forge does not accept any more. True: another try has another one.
+    /// Drops a token that the forge no longer accepts. Returns true if a retry gets another one.
     pub(super) async fn discard(
         &self,
         http: &ForgeHttpClient,
@@ -227,14 +227,15 @@ impl GitHubAuth {
         let Some(holder) = self.holder(scope) else { return false };
         let cell = self.cell(&holder, http.now());
         let mut held = cell.lock().await;
-        // Somebody else who was refused with it may have got the next one by now.
+        // Another caller that was rejected with the token may have got the next one already.
         if held.as_ref().is_some_and(|held| held.authorization.secret() == refused.secret()) {
             *held = None;
         }
         true
     }
 
-    /// Whose token a call of this scope takes; none for the App itself, and where there is only one token.
+    /// Returns the purpose of the token for a call of this scope; `None` for the App itself, and if there is
+    /// only one token.
     fn holder(&self, scope: TokenScope<'_>) -> Option<TokenPurpose> {
         if !self.is_app() {
             return None;
@@ -253,14 +254,14 @@ impl GitHubAuth {
         })
     }
 
-    /// A name led nowhere: it may mean another repository by now.
+    /// Drops the cached id of a name that was not found: the name may belong to another repository by now.
     pub(super) fn forget_name(&self, scope: TokenScope<'_>) {
         if let TokenScope::Named(name) = scope {
             self.tokens().ids.remove(&name.to_lowercase());
         }
     }
 
-    /// As the App itself, for a few minutes; or with the one token that there is.
+    /// Returns the login as the App itself, valid for a few minutes, or the one token that is configured.
     fn as_app(&self, now: UnixMillis) -> Result<RequestAuthorization, ForgeError> {
         let (id, key) = match &self.login {
             GitHubLogin::Token(token) => return Ok(token.clone()),
@@ -273,7 +274,7 @@ impl GitHubAuth {
         RequestAuthorization::bearer(login, QuotaPayer::App).map_err(|error| failed(&error))
     }
 
-    /// A call as the App itself.
+    /// Sends a call as the App itself.
     pub(super) async fn ask_as_app(
         &self,
         http: &ForgeHttpClient,
@@ -288,7 +289,7 @@ impl GitHubAuth {
         })
     }
 
-    /// A new token, and the id of the one repository that it is for.
+    /// Requests a new token, and returns it with the id of the one repository that it is for.
     async fn mint(
         &self,
         http: &ForgeHttpClient,
@@ -328,11 +329,12 @@ impl GitHubAuth {
         body.insert("permissions".into(), wanted.into());
 
         let tail = ["app", "installations", &installation.to_string(), "access_tokens"];
-        // A token that nobody uses does no harm: another try may make another one.
+        // A token that stays unused does no harm, so a retry may create another one.
         let url = append(&self.api, tail);
         let call = ForgeRequest::query(what.as_str(), url, body.into());
         let answer = self.ask_as_app(http, call).await.map_err(|error| {
-            // Refused for what it asks: the App was not granted it, or the repository was taken out.
+            // The requested scope was rejected: the App lacks a permission, or the repository was removed
+            // from it.
             let ForgeError::Rejected { what, message } = error else { return error };
             let all: Vec<String> = narrow.iter().map(|(name, level)| format!("{name}: {level}")).collect();
             ForgeError::Forbidden { what, message: format!("{message} (the App needs {})", all.join(", ")) }
@@ -340,7 +342,7 @@ impl GitHubAuth {
         let minted: MintedToken = answer.secret_json()?;
         let expires = wire::instant(&what, &minted.expires_at)?;
         let now = http.now();
-        // By the forge's own clock, so that ours may be wrong.
+        // The expiry is by the forge's own clock, so an error of our clock does no harm.
         let lasts = expires - answer.date().unwrap_or(now);
         let authorization = RequestAuthorization::bearer(
             SecretString::new(minted.token),
@@ -362,7 +364,7 @@ impl GitHubAuth {
         Ok((held, repository))
     }
 
-    /// Where the App is installed for this repository.
+    /// Finds the installation of the App for this repository.
     async fn installation(
         &self,
         http: &ForgeHttpClient,
@@ -390,7 +392,7 @@ impl GitHubAuth {
         self.ask_as_app(http, call).await?.json()
     }
 
-    /// Remembers which repository a name means, and lets calls that know its id use the same token.
+    /// Caches which repository a name means, and lets calls that know its id use the same token.
     fn learn(&self, name: &str, holder: &TokenPurpose, repository: &str, fresh: &CachedToken) {
         let by_id = TokenPurpose::Id(repository.to_owned());
         let mut tokens = self.tokens();
@@ -408,7 +410,7 @@ impl GitHubAuth {
     fn cell(&self, holder: &TokenPurpose, now: UnixMillis) -> Arc<AsyncMutex<Option<CachedToken>>> {
         let mut tokens = self.tokens();
         if tokens.held.len() >= MAX_HELD {
-            // One that is in use is locked, or held by somebody who waits for it.
+            // A token that is in use is locked, or held by a caller that waits for it.
             tokens.held.retain(|_, cell| {
                 Arc::strong_count(cell) > 1
                     || cell.try_lock().is_ok_and(|held| held.as_ref().is_some_and(|held| now < held.renew))
@@ -422,7 +424,7 @@ impl GitHubAuth {
     }
 }
 
-/// A repository's id as GitHub counts it.
+/// Parses the numeric id of a repository.
 fn number(what: &str, id: &str) -> Result<u64, ForgeError> {
     id.parse().map_err(|_| {
         let message = "the repository id is not a number, so it is not from this forge".to_owned();

@@ -1,8 +1,8 @@
-//! Check runs: what a GitHub App shows beside a commit (facts/forges.md 4.1).
+//! Check runs: the output of a GitHub App beside a commit.
 //!
-//! Making one is not idempotent, and annotations are only ever added, 50 a call. So a check run says in its
-//! `external_id` whose it is and which annotations it is to hold: one that is there is continued from those that it
-//! has, and an answer that was lost is made up for by looking.
+//! Creating one is not idempotent, and annotations can only be added, 50 a call. So the `external_id` of a
+//! check run identifies its pull request and the annotations that it is to have. An existing check run is
+//! continued after the annotations that it has, and after a lost response the check run is looked for.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -18,11 +18,11 @@ use super::{STATUS_CONTEXT, body};
 use crate::capability::GITHUB;
 use crate::http::ForgeRequest;
 
-/// The longest summary that GitHub takes, in characters.
+/// Maximum length of a summary that GitHub accepts, in characters.
 const MAX_SUMMARY_CHARS: usize = 65_535;
-/// The longest title of an annotation, in characters.
+/// Maximum length of the title of an annotation, in characters.
 const MAX_TITLE_CHARS: usize = 255;
-/// Digits of the hash of what a check run holds.
+/// Number of digits of the hash of a check run's annotations.
 const DIGEST_DIGITS: usize = 16;
 
 #[derive(Deserialize)]
@@ -42,15 +42,16 @@ struct CheckRunOutput {
     annotations_count: usize,
 }
 
-/// The pull request that a check run of ours is for, by its `external_id`.
+/// Returns the pull request of a check run of ours, from its `external_id`.
 pub(super) fn pull_of_check(external_id: &str) -> Option<PrId> {
     let (whose, _) = external_id.split_once('#')?;
     PrId::from_key(&SlotKey::new(whose))
 }
 
 impl GitHubClient {
-    /// Lets the commit have this check run, under our name: the one that holds these very annotations, or the first of
-    /// them; else one that holds none yet; else a new one, which is shown instead.
+    /// Sets this check run on the commit, under our name. An existing one with exactly these annotations, or
+    /// the first of them, is continued; otherwise one without annotations; otherwise a new one is created,
+    /// which replaces it in the display.
     pub(super) async fn set_check(&self, app: u64, status: &DesiredStatus) -> Result<(), ForgeError> {
         let what = self.what(&format!("setting the check of {}", status.sha.short()));
         let all: Vec<Value> = status.check.annotations.iter().filter_map(annotation).collect();
@@ -63,7 +64,8 @@ impl GitHubClient {
         let id = match begun.or_else(blank) {
             Some(run) => {
                 rest = rest.get(run.output.annotations_count..).unwrap_or_default();
-                // Also where it says all of this already: somebody who asked for it again waits for its end.
+                // This is sent even if the check run is complete: an account that requested it again waits
+                // for its end.
                 if rest.is_empty() {
                     let url = self.one_check(&what, run.id)?;
                     let wanted = content(status, &name, &[]);
@@ -90,7 +92,8 @@ impl GitHubClient {
         Ok(())
     }
 
-    /// The check runs of this pull request on the commit that we made; another one may have the same commit.
+    /// Lists our check runs for this pull request on the commit. Another pull request may have the same
+    /// commit.
     async fn our_checks(
         &self,
         what: &str,
@@ -115,14 +118,14 @@ impl GitHubClient {
     }
 }
 
-/// Takes as many annotations off as a call may have.
+/// Removes from `rest` as many annotations as one call may contain, and returns them.
 fn take<'a>(rest: &mut &'a [Value]) -> &'a [Value] {
     let (batch, left) = rest.split_at(rest.len().min(GITHUB.annotations));
     *rest = left;
     batch
 }
 
-/// Tells apart what check runs hold and cannot lose.
+/// Returns a hash of the annotations, which a check run cannot remove.
 fn digest(annotations: &[Value]) -> String {
     let mut hash = Sha256::new();
     for annotation in annotations {
@@ -133,7 +136,7 @@ fn digest(annotations: &[Value]) -> String {
     digest
 }
 
-/// What is sent, with these annotations to be added.
+/// Returns the request body with these annotations to add.
 fn content(status: &DesiredStatus, name: &str, annotations: &[Value]) -> Value {
     let conclusion = match status.check.conclusion {
         CheckConclusion::Success => "success",
@@ -152,7 +155,8 @@ fn content(status: &DesiredStatus, name: &str, annotations: &[Value]) -> Value {
     })
 }
 
-/// None for lines that the head does not have, and for a path that JSON cannot hold.
+/// Builds an annotation. `None` for lines that the head does not have, and for a path that JSON cannot
+/// represent.
 fn annotation(annotation: &CheckAnnotation) -> Option<Value> {
     let place = &annotation.place;
     if place.side == DiffSide::Old {

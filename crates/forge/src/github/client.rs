@@ -1,8 +1,8 @@
-//! One repository at GitHub and one pull request of it: [`ForgeRead`]; its writes, `ForgeWrite`, are in `effects`. What the
-//! pull request says now is in `looking`, reviews in `reviewing`, what else is said in `saying`, what changes the pull
-//! request itself in `changing`; the repository in [`super::repository`].
+//! One repository at GitHub and one of its pull requests: [`ForgeRead`] is here, `ForgeWrite` in `effects`.
+//! Reading the pull request is in `looking`, reviews in `reviewing`, other comments in `saying`, changes of
+//! the pull request in `changing`, the repository in [`super::repository`].
 //!
-//! Whatever is believed of a text has a marker that verifies, in a text by one of our accounts.
+//! A text is trusted only if its marker verifies and one of our accounts wrote it.
 
 mod bodies;
 mod changing;
@@ -31,13 +31,13 @@ use super::{GITHUB, GitHub, account, wire};
 use crate::http::{ForgeRequest, ForgeResponse, unavailable};
 use crate::marker::{MarkerKeys, MarkerMatch};
 
-/// A repository and one pull request of it, for one producer.
+/// A repository and one of its pull requests, for one producer.
 #[derive(Clone, Debug)]
 pub struct GitHubClient {
     pub(super) github: GitHub,
-    /// What markers are made for. The number 0 is the repository alone.
+    /// Id for which markers are made. The number 0 stands for the repository alone.
     pub(super) id: PrId,
-    /// `owner/name` now.
+    /// Current `owner/name` of the repository.
     pub(super) repo: String,
     pub(super) producer: Producer,
 }
@@ -47,27 +47,27 @@ impl GitHubClient {
         Self { github: github.clone(), id: id.clone(), repo: repo.to_owned(), producer }
     }
 
-    /// The same; it makes calls that write by this permit.
+    /// Returns a copy of the client that makes its write calls under this permit.
     pub(super) fn with_permit(&self, permit: &Arc<Permit>) -> Self {
         Self { github: self.github.with_permit(permit), ..self.clone() }
     }
 
-    /// `owner/name#7`.
+    /// Returns the name in the form `owner/name#7`.
     fn name(&self) -> String {
         format!("{}#{}", self.repo, self.id.number)
     }
 
-    /// The beginning of an error of a call on the pull request: what was tried, and where.
+    /// Returns the beginning of the error message of a call on the pull request: operation and place.
     pub(super) fn what(&self, doing: &str) -> String {
         format!("{}: {doing}", self.name())
     }
 
-    /// The beginning of an error of a call on the repository.
+    /// Returns the beginning of the error message of a call on the repository.
     pub(super) fn what_of_repository(&self, doing: &str) -> String {
         format!("{}: {doing}", self.repo)
     }
 
-    /// Itself, if it is of a pull request, and not of a repository alone.
+    /// Returns the client if it is for a pull request, and an error if it is for a repository alone.
     fn pull(&self) -> Result<&Self, ForgeError> {
         if self.id.number != 0 {
             return Ok(self);
@@ -76,7 +76,7 @@ impl GitHubClient {
         Err(ForgeError::Rejected { what, message: "no pull request is named".to_owned() })
     }
 
-    /// What its calls are about.
+    /// Returns the scope of its calls.
     pub(super) fn scope(&self) -> TokenScope<'_> {
         TokenScope::pull(&self.id, &self.repo)
     }
@@ -85,12 +85,12 @@ impl GitHubClient {
         self.github.send(self.scope(), call).await
     }
 
-    /// An address below the repository's.
+    /// Returns an address below that of the repository.
     pub(super) fn url(&self, what: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         self.github.below(what, &self.repo, tail)
     }
 
-    /// The same for a list, with this query, at the most items a page.
+    /// Returns the address of a list with this query and the maximum page size.
     pub(super) fn list_url(
         &self,
         what: &str,
@@ -100,7 +100,7 @@ impl GitHubClient {
         Ok(paged(self.url(what, tail)?, query))
     }
 
-    /// The address of one comment, whichever kind it is.
+    /// Returns the address of one comment of either kind.
     pub(super) fn comment_url(&self, what: &str, comment: &CommentId) -> Result<Url, ForgeError> {
         match GitHubCommentId::parse(what, comment)? {
             GitHubCommentId::Issue(number) => self.url(what, &["issues", "comments", &number.to_string()]),
@@ -108,13 +108,13 @@ impl GitHubClient {
         }
     }
 
-    /// The forge says whether it may be done here.
+    /// Records the forge's statement that the write is allowed here or not.
     pub(super) fn heard(&self, extra: ExtraWrite, may: bool) {
         let now = self.github.inner.http.now();
         self.github.inner.auth.refusals.heard(&self.id.repository, extra, may, now);
     }
 
-    /// Remembers whether it was refused.
+    /// Records from a response if the write was rejected.
     pub(super) fn noted<T>(&self, extra: ExtraWrite, answer: Result<T, ForgeError>) -> Result<T, ForgeError> {
         match &answer {
             Ok(_) => self.heard(extra, true),
@@ -127,12 +127,12 @@ impl GitHubClient {
         answer
     }
 
-    /// Is it known to be refused here?
+    /// Returns true if the write is known to be rejected here.
     pub(super) fn is_refused(&self, extra: ExtraWrite) -> bool {
         self.github.inner.auth.refusals.knows(&self.id.repository, extra)
     }
 
-    /// May the forge be asked to do it here?
+    /// Returns true if the write may be tried at the forge here.
     pub(super) fn may_try(&self, extra: ExtraWrite) -> bool {
         self.github.inner.auth.refusals.may_try(&self.id.repository, extra, self.github.inner.http.now())
     }
@@ -145,7 +145,8 @@ impl GitHubClient {
         &self.github.inner.options.markers
     }
 
-    /// What a comment of our account shows, if its marker is one of this producer's for here.
+    /// Returns the item that a comment of our account shows, if its marker is for this place and this
+    /// producer.
     pub(super) fn item_of(&self, comment: &wire::GitHubComment) -> Option<(CommentSubject, String, bool)> {
         match self.markers().find(&self.id, comment.body.as_deref().unwrap_or_default()) {
             MarkerMatch::Verified { producer: whose, item, body } if whose == self.producer => {
@@ -161,7 +162,7 @@ impl GitHubClient {
         }
     }
 
-    /// The item that a comment on the diff shows.
+    /// Finds the item that a comment on the diff shows.
     async fn look_for_item(
         &self,
         known: &[(CommentSubject, CommentId)],
@@ -178,7 +179,7 @@ impl GitHubClient {
         Ok(self.item_of(&read).filter(|_| ours).map(|(item, ..)| item))
     }
 
-    /// The topic of a comment of ours on the diff that began a thread.
+    /// Finds the topic of a comment of ours on the diff that began a thread.
     async fn look_for_topic(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
         let threads = self.list_threads().await?;
         let mut began = threads.iter().filter_map(|thread| thread.comments.first());
@@ -189,12 +190,12 @@ impl GitHubClient {
         self.github.accounts(self.scope()).await
     }
 
-    /// The pull request, by one call.
+    /// Reads the pull request with one call.
     async fn read_pull(&self) -> Result<PullRequest, ForgeError> {
         let what = self.what("reading the pull request");
         let url = self.url(&what, &["pulls", &self.number()])?;
         let pull: wire::GitHubPull = self.send(&ForgeRequest::get(what.as_str(), url)).await?.json()?;
-        // A name can come to mean another repository; the id cannot.
+        // A name can pass to another repository; an id cannot.
         let repository =
             pull.base.repo.map_or_else(|| self.id.repository.clone(), |repo| repo.id.to_string());
         if repository != self.id.repository {
@@ -228,7 +229,7 @@ impl GitHubClient {
         })
     }
 
-    /// The comments of ours.
+    /// Lists our comments on the pull request.
     pub(super) async fn list_observed(
         &self,
         known: &[(CommentSubject, CommentId)],
@@ -251,7 +252,7 @@ impl GitHubClient {
             let url = self.comment_url(&what, &comment.text())?;
             match self.send(&ForgeRequest::get(what.as_str(), url)).await {
                 Ok(answer) => listed.see(|_| comment, answer.json()?),
-                Err(ForgeError::NotFound { .. }) => {} // a person deleted it
+                Err(ForgeError::NotFound { .. }) => {} // A person deleted it.
                 Err(error) => return Err(error),
             }
         }
@@ -260,8 +261,8 @@ impl GitHubClient {
     }
 }
 
-/// Does GitHub refuse it for what the login may do? Other refusals (single sign-on, an address that is not allowed, an
-/// archived repository) are of all calls, and pass.
+/// Returns true if GitHub rejected the call for a missing permission of the login. Other rejections (single
+/// sign-on, a blocked address, an archived repository) affect all calls, and are temporary.
 fn lacks_permission(message: &str) -> bool {
     let words = [
         "Resource not accessible by",

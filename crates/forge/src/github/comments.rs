@@ -1,5 +1,5 @@
-//! The comments of ours on a pull request at GitHub, and the status of its head: each call that makes or changes one,
-//! and whether it was made.
+//! Our comments on a pull request at GitHub and the status of its head: each call that creates or changes
+//! one, and the check that it was made.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -16,13 +16,14 @@ use super::{MAX_STATUS_CHARS, STATUS_CONTEXT, body, path_text, placed, wire};
 use crate::http::ForgeRequest;
 use crate::marker::{normal, split, strip};
 
-/// The body that GitHub demands for a review; all that matters is in the summary and the comments.
+/// Body that GitHub requires for a review. The summary and the comments contain everything that matters.
 pub(super) const REVIEW_BODY: &str =
     "The summary of this review is in Truing's comment on this pull request.";
-/// The word of a review body's marker. No finding has it: their ids begin with a version and a colon.
+/// Id in the marker of a review body. No finding has it: the ids of findings begin with a version and a
+/// colon.
 pub(super) const REVIEW_BODY_WORD: &str = "review-body";
 
-/// A commit's status, as it is listed.
+/// A commit status, as it is listed.
 #[derive(Deserialize)]
 struct ListedCommitStatus {
     context: String,
@@ -30,7 +31,7 @@ struct ListedCommitStatus {
     description: Option<String>,
 }
 
-/// A status in GitHub's words.
+/// Returns the state and description of a status in GitHub's terms.
 fn told(status: &DesiredStatus) -> (&'static str, String) {
     let state = match status.state {
         StatusState::Success => "success",
@@ -41,8 +42,8 @@ fn told(status: &DesiredStatus) -> (&'static str, String) {
 }
 
 impl GitHubClient {
-    /// Posts inline comments in one call, on `commit`: all or none. The answer holds the comments that the forge named at
-    /// once; the others are found by their markers later.
+    /// Posts inline comments on `commit` in one call: all or none. The result holds the comments that the
+    /// response names; the others are found by their markers later.
     pub(super) async fn create_review(
         &self,
         commit: &Sha,
@@ -86,7 +87,6 @@ impl GitHubClient {
         Ok(GitHubCommentId::Review(made.id).text())
     }
 
-    /// Posts the summary.
     pub(super) async fn create_summary(&self, body: &str) -> Result<CommentId, ForgeError> {
         let what = self.what("posting the summary");
         let body = json!({ "body": self.marked_item(&CommentSubject::Summary, body) });
@@ -95,7 +95,7 @@ impl GitHubClient {
         Ok(GitHubCommentId::Issue(made.id).text())
     }
 
-    /// Rewrites a comment of ours.
+    /// Replaces the text of a comment of ours.
     pub(super) async fn update(
         &self,
         item: &CommentSubject,
@@ -113,7 +113,7 @@ impl GitHubClient {
         let what = self.what(&format!("deleting comment {comment}"));
         let url = self.comment_url(&what, comment)?;
         match self.send(&ForgeRequest::set(what, Method::DELETE, url, None)).await {
-            // Gone is what was asked for; a first try without an answer may have done it.
+            // The comment is to be gone. A first try whose response was lost may have deleted it.
             Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -131,13 +131,13 @@ impl GitHubClient {
         let (state, description) = told(status);
         let body = json!({ "state": state, "context": STATUS_CONTEXT, "description": description });
         let url = self.url(&what, &["statuses", status.sha.as_str()])?;
-        // Each call adds a row to the commit's history of statuses, so it is sent once.
+        // Each call adds a row to the status history of the commit, so it is sent once.
         let set = self.send(&ForgeRequest::create(what, url, body)).await;
         self.noted(ExtraWrite::Statuses, set)?.done()
     }
 
-    /// Has the commit this status under our context? As a check it is not looked for: to set one again changes the one
-    /// that is there.
+    /// Returns true if the commit has this status under our context. A check run is not looked for, because
+    /// setting it again changes the existing one.
     pub(super) async fn has_status(&self, status: &DesiredStatus) -> Result<bool, ForgeError> {
         if self.github.app().is_some() && !self.is_refused(ExtraWrite::Checks) {
             return Ok(false);
@@ -151,7 +151,7 @@ impl GitHubClient {
         Ok(ours.is_some_and(|ours| ours.state == state && ours.description == Some(description)))
     }
 
-    /// Those of these items that a comment of ours shows.
+    /// Returns those of these items that a comment of ours shows.
     pub(super) async fn shown_items(
         &self,
         items: &[&CommentSubject],
@@ -161,25 +161,25 @@ impl GitHubClient {
         Ok(ours.map(|seen| (seen.item, seen.id)).collect())
     }
 
-    /// Has this comment of ours this text?
+    /// Returns true if this comment of ours has this text.
     pub(super) async fn says(&self, comment: &CommentId, text: &str) -> Result<bool, ForgeError> {
         let read = self.read_comment(comment).await?;
         Ok(read.is_some_and(|read| split(&read).0 == normal(&strip(text))))
     }
 
-    /// Is this comment gone?
+    /// Returns true if this comment is gone.
     pub(super) async fn is_gone(&self, comment: &CommentId) -> Result<bool, ForgeError> {
         Ok(self.read_comment(comment).await?.is_none())
     }
 
-    /// Is this thread open?
+    /// Returns true if this thread is open.
     pub(super) async fn is_open(&self, thread: &ThreadId) -> Result<bool, ForgeError> {
         let threads = self.thread_states().await?;
         let mut these = threads.iter().filter(|one| one.thread.id == *thread);
         Ok(these.any(|one| one.thread.state == ThreadState::Open))
     }
 
-    /// The text of a comment, with its marker; none: it is gone.
+    /// Reads the text of a comment, including its marker; `None` if the comment is gone.
     async fn read_comment(&self, comment: &CommentId) -> Result<Option<String>, ForgeError> {
         let what = self.what(&format!("reading comment {comment}"));
         let url = self.comment_url(&what, comment)?;
@@ -190,13 +190,13 @@ impl GitHubClient {
         }
     }
 
-    /// A text as it is posted: with the marker as its last line.
+    /// Returns a text with the marker of an item as its last line, ready to post.
     fn marked_item(&self, item: &CommentSubject, text: &str) -> String {
         with_marker(text, &self.markers().sign(&self.id, self.producer, item))
     }
 
-    /// The ids of the comments that a new review made, by their markers. What cannot be learnt now is found by
-    /// its marker later, so this has no error.
+    /// Returns the ids of the comments of a new review, found by their markers. A comment that cannot be
+    /// listed now is found by its marker later, so errors are ignored.
     async fn comments_of_review(&self, review: u64) -> Vec<(CommentSubject, CommentId)> {
         let what = self.what("listing the comments of a new review");
         let mut known = Vec::new();
@@ -208,7 +208,7 @@ impl GitHubClient {
                     known.push((item, GitHubCommentId::Review(comment.id).text()));
                 }
             };
-            // The review is there: an error here would say that it may not be.
+            // The review exists: an error here would say that it may not.
             let _ = self.github.pages(self.scope(), &what, url, each).await;
         }
         known

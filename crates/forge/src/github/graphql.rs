@@ -1,4 +1,4 @@
-//! GraphQL calls: where they go, and what their errors mean.
+//! GraphQL calls: their address, and the meaning of their errors.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use super::GitHub;
 use super::auth::TokenScope;
 use crate::http::{ForgeRequest, unavailable};
 
-/// The wait for a GraphQL rate limit, where the answer names none.
+/// Wait for a GraphQL rate limit if the response names no time.
 const GRAPHQL_WAIT: TimeSpan = TimeSpan::seconds(60);
 
 #[derive(Deserialize)]
@@ -31,7 +31,7 @@ struct GraphQlError {
 }
 
 impl GitHub {
-    /// Asks by a GraphQL document.
+    /// Sends a GraphQL query.
     pub(super) async fn graphql<T: DeserializeOwned>(
         &self,
         scope: TokenScope<'_>,
@@ -44,7 +44,7 @@ impl GitHub {
         self.send_graphql(scope, &call).await
     }
 
-    /// Changes something by a GraphQL document. All of ours set what may be set again.
+    /// Sends a GraphQL mutation. All of ours set a value, so they can be repeated.
     pub(super) async fn mutate<T: DeserializeOwned>(
         &self,
         scope: TokenScope<'_>,
@@ -73,7 +73,7 @@ impl GitHub {
     }
 }
 
-/// What an error of a GraphQL answer means. Its status is 200 whatever it is.
+/// Converts an error in a GraphQL response, whose status is always 200.
 fn failed(what: &str, kind: &str, message: String, wait: TimeSpan) -> ForgeError {
     let what = what.to_owned();
     match kind {
@@ -85,7 +85,8 @@ fn failed(what: &str, kind: &str, message: String, wait: TimeSpan) -> ForgeError
     }
 }
 
-/// Where GraphQL is: beside REST on github.com, in place of its version on other servers.
+/// Returns the address of GraphQL: beside the REST root on github.com, and in place of the REST version on
+/// other servers.
 pub(super) fn graphql_url(api: &Url) -> Url {
     let path = api.path().trim_end_matches('/');
     let root = path.strip_suffix("/api/v3").map_or_else(|| path.to_owned(), |root| format!("{root}/api"));

@@ -1,5 +1,5 @@
-//! Comment ids. GitHub numbers issue comments and review comments apart, so ours say which: `issue:123`,
-//! `review:456`.
+//! Comment ids. GitHub numbers issue comments and review comments separately, so our ids contain the kind:
+//! `issue:123`, `review:456`.
 
 use truing_core::id::CommentId;
 use truing_core::port::ForgeError;
@@ -7,9 +7,9 @@ use truing_core::port::ForgeError;
 /// A comment by its kind and GitHub's number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) enum GitHubCommentId {
-    /// In the conversation: the summary.
+    /// A comment in the conversation: the summary.
     Issue(u64),
-    /// On a line or a file.
+    /// A comment on a line or a file.
     Review(u64),
 }
 
@@ -21,7 +21,7 @@ impl GitHubCommentId {
         })
     }
 
-    /// The comment that a text names; `what` is the call it is needed for.
+    /// Parses the id of a comment; `what` is the call that needs it.
     pub(super) fn parse(what: &str, comment: &CommentId) -> Result<Self, ForgeError> {
         let parsed = comment.as_str().split_once(':').and_then(|(kind, number)| {
             let number = number.parse().ok()?;

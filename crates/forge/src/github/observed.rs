@@ -1,4 +1,4 @@
-//! Which of a pull request's comments are ours, and what they show.
+//! Finds our comments on a pull request and the items they show.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -13,11 +13,11 @@ use super::threads::ListedThread;
 use super::wire;
 use crate::marker::normal;
 
-/// The comments as they are listed.
+/// The listed comments that were recognised as ours.
 pub(super) struct ObservedComments<'a> {
     pull: &'a GitHubClient,
     accounts: GitHubAccounts<'a>,
-    /// What records know.
+    /// Items that the records know, by comment.
     known: BTreeMap<GitHubCommentId, &'a CommentSubject>,
     seen: HashSet<GitHubCommentId>,
     ours: Vec<OwnComment>,
@@ -47,7 +47,7 @@ impl<'a> ObservedComments<'a> {
         Ok(Self { pull, accounts, known: known?, seen, ours, answered })
     }
 
-    /// Looks at a comment.
+    /// Adds a listed comment, if it is ours.
     pub(super) fn see(&mut self, kind: impl Fn(u64) -> GitHubCommentId, comment: wire::GitHubComment) {
         if let Some(first) = comment.in_reply_to_id {
             self.answered.insert(first);
@@ -58,9 +58,9 @@ impl<'a> ObservedComments<'a> {
         let (true, Some(whose)) = (self.seen.insert(id), whose) else { return };
         let known = self.known.get(&id).map(|item| (*item).clone());
         let marked = match (self.pull.item_of(&comment), known) {
-            // Records say what it is about, whatever key has signed it.
+            // The records name the subject, no matter which key has signed the marker.
             (Some((_, body, false)), Some(item)) => Some((item, body, true)),
-            // Somebody may have edited the marker of a known one away.
+            // The marker of a known comment may have been removed by an edit.
             (None, Some(item)) => Some((item, normal(comment.body.as_deref().unwrap_or_default()), true)),
             (marked, _) => marked,
         };
@@ -77,17 +77,17 @@ impl<'a> ObservedComments<'a> {
         }));
     }
 
-    /// The known ones that were not listed.
+    /// Returns the known comments that were not listed.
     pub(super) fn missing(&self) -> Vec<GitHubCommentId> {
         self.known.keys().filter(|id| !self.seen.contains(id)).copied().collect()
     }
 
-    /// Is one of ours in a thread?
+    /// Returns true if one of our comments is in a thread.
     pub(super) fn has_threads(&self) -> bool {
         self.ours.iter().any(|ours| matches!(ours.id, GitHubCommentId::Review(_)))
     }
 
-    /// What there is of ours.
+    /// Returns all comments of ours, with the state of their threads.
     pub(super) fn observed(
         self,
         what: &str,

@@ -1,4 +1,5 @@
-//! The repositories that we may see: a person's, an installation's, or those of all installations of an App.
+//! The repositories that our login can access: a person's, an installation's, or those of all installations
+//! of an App.
 
 use serde::Deserialize;
 use truing_core::port::{ForgeError, ForgeRepository};
@@ -12,9 +13,9 @@ use super::session::paged;
 use crate::http::ForgeResponse;
 use crate::listing::{CachedListing, RepositoryListing};
 
-/// Pages of one list of repositories: 10,000 of them.
+/// Maximum number of pages of one list of repositories: 10,000 repositories.
 const MAX_REPOSITORY_PAGES: usize = 100;
-/// Pages of an App's installations: 10,000 of them.
+/// Maximum number of pages of an App's installations: 10,000 installations.
 const MAX_INSTALLATION_PAGES: usize = 100;
 
 /// The list of an installation, which is inside an object.
@@ -26,22 +27,24 @@ struct InstallationRepositories {
 #[derive(Deserialize)]
 struct ListedInstallation {
     id: u64,
-    /// Not null: it is switched off, and gives out no tokens.
+    /// Time of suspension; null while active. A suspended installation issues no tokens.
     suspended_at: Option<String>,
 }
 
-/// The name of an installation's list: its number, with zeros before it, so that lists stand in the order of the numbers.
+/// Returns the name of an installation's list: its number with leading zeros, which sorts the lists by
+/// number.
 fn name_of(installation: u64) -> String {
     format!("{installation:020}")
 }
 
 impl GitHub {
-    /// The repositories that we may see: of a GitHub App those it is installed for, of an installation's token those of
-    /// the installation, of a person's those they own, collaborate on or reach through an organization. Of a person's
-    /// those pushed to last come first. At most `calls` calls, which is lowered.
+    /// Lists the repositories that our login can access. For a GitHub App these are the ones it is installed
+    /// for, for an installation's token those of the installation. For a person they are those that the
+    /// person owns, collaborates on or reaches through an organization, most recently pushed first. Makes at
+    /// most `calls` calls and subtracts the calls made.
     ///
     /// # Errors
-    /// [`ForgeError`]; what could be listed is new and the rest old.
+    /// [`ForgeError`]; the part that could be read is updated and the rest stays.
     pub(super) async fn list_repositories(
         &self,
         last: &mut RepositoryListing,
@@ -92,7 +95,7 @@ impl GitHub {
             let Ok(id) = name.parse() else { continue };
             let list = last.lists.entry(name).or_default();
             match self.of_installation(TokenScope::Installation(id), list, calls).await {
-                // One that refuses is no reason to leave out the others.
+                // The other installations are still read if one rejects the request.
                 Err(error @ (ForgeError::Forbidden { .. } | ForgeError::NotFound { .. })) => {
                     refused = Err(error);
                 }

@@ -1,8 +1,8 @@
-//! A repository at GitHub, for loops that bring changes to it: its side of [`super::GitHubClient`]. Its branches are pushed
-//! with git, to where [`crate::ForgeServer::remote`] says.
+//! A repository at GitHub, for loops that propose changes to it: its part of [`super::GitHubClient`].
+//! Branches are pushed with git, to the remote of [`crate::ForgeServer::remote`].
 //!
-//! Pull requests, issues and comments are changed only if one of our accounts wrote them and our marker is in their
-//! text: both are looked at before each change. Closing a pull request of ours is the only end that is made of one.
+//! A pull request, issue or comment is changed only if one of our accounts wrote it and its text has our
+//! marker; both are checked before each change. Our pull requests are closed, never merged.
 
 pub(super) mod bodies;
 mod issues;
@@ -26,32 +26,32 @@ use super::{account, wire};
 use crate::http::{ForgeRequest, unavailable};
 
 impl GitHubClient {
-    /// Where the marker of something is for.
+    /// Returns the id for which a marker is made.
     pub(super) fn place(&self, number: u64) -> PrId {
         PrId { number, ..self.id.clone() }
     }
 
-    /// A text as it is posted: with the marker as its last line. `number`: of the conversation that a comment is in;
-    /// 0 for the text of a pull request or an issue itself.
+    /// Returns a text with the marker as its last line, ready to post. `number` is the conversation that a
+    /// comment is in; 0 stands for the text of a pull request or an issue itself.
     pub(super) fn marked(&self, number: u64, topic: &Topic, text: &str) -> String {
         with_marker(text, &self.markers().sign_topic(&self.place(number), self.producer, topic))
     }
 
-    /// What a text is about, if this account is one of ours, and the text without the marker.
+    /// Returns the topic of a text, if one of our accounts wrote it, and the text without the marker.
     fn read(&self, number: u64, is_ours: bool, text: Option<&str>) -> (Option<Topic>, String) {
         let (topic, body) =
             self.markers().find_topic(&self.place(number), self.producer, text.unwrap_or_default());
         (topic.filter(|_| is_ours), body)
     }
 
-    /// The same, but a marker counts only if it verifies.
+    /// Returns the topic and the text as `read` does, but accepts only a marker that verifies.
     pub(super) fn verified(&self, number: u64, is_ours: bool, text: Option<&str>) -> (Option<Topic>, String) {
         let text = text.unwrap_or_default();
         let (topic, body) = self.markers().find_verified_topic(&self.place(number), self.producer, text);
         (topic.filter(|_| is_ours), body)
     }
 
-    /// The one that changes what is there.
+    /// Sends a call that sets a value.
     pub(super) async fn set(
         &self,
         what: String,
@@ -63,7 +63,7 @@ impl GitHubClient {
     }
 }
 
-/// Somebody, as seen beside our accounts.
+/// Returns an account as an actor, marked if it is ours.
 pub(super) fn actor(accounts: &GitHubAccounts<'_>, user: &wire::GitHubUser) -> Actor {
     Actor {
         id: account(user.id),
@@ -73,19 +73,19 @@ pub(super) fn actor(accounts: &GitHubAccounts<'_>, user: &wire::GitHubUser) -> A
     }
 }
 
-/// The refusal of a change of what is not ours.
+/// Returns the error for a change of something that is not ours.
 fn not_ours(what: &str) -> ForgeError {
     let message = "Truing did not write it: it has another author or lacks our marker".to_owned();
     ForgeError::Rejected { what: what.to_owned(), message }
 }
 
 impl GitHubClient {
-    /// The time that something whose creation was not answered may stay unseen.
+    /// Returns the time for which something may stay invisible after a creation whose response was lost.
     pub(super) fn settle_delay(&self) -> TimeSpan {
         self.github.inner.options.settle
     }
 
-    /// The repository now.
+    /// Reads the current state of the repository.
     pub(super) async fn look_at_repository(&self) -> Result<RepositoryDetails, ForgeError> {
         let what = self.what_of_repository("asking for the repository");
         let url = append(&self.github.inner.options.api_url, ["repositories", &self.id.repository]);
@@ -100,10 +100,11 @@ impl GitHubClient {
         Ok(RepositoryDetails { name, default_branch, writable, is_fork: body.fork })
     }
 
-    /// May we push? `told`: what the repository says of the account that asks.
+    /// Returns true if we may push. The argument is the repository's own statement about the requesting
+    /// account.
     async fn may_push(&self, told: Option<bool>) -> Result<Option<bool>, ForgeError> {
         if self.github.app().is_none() {
-            // What a repository says is about an account: of an installation's token it says nothing.
+            // A repository's statement is about an account; for the token of an installation it has none.
             let installation = self.github.identity(self.scope()).await?.installation;
             return Ok(told.filter(|_| !installation));
         }

@@ -1,5 +1,5 @@
-//! GitHub beyond one pull request: which repositories there are, what is open in them, what people comment, and what
-//! those people may do. All of it reads.
+//! GitHub beyond one pull request: lists repositories, open pull requests and comments, and reads the
+//! permissions of their authors. It never writes.
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -27,11 +27,11 @@ use crate::remote::{RemoteError, RemotePurpose};
 #[cfg(test)]
 mod tests;
 
-/// Pages of a repository's open pull requests: the 3,000 with the newest activity.
+/// Maximum number of pages of a repository's open pull requests: the 3,000 with the newest activity.
 const MAX_PULL_PAGES: usize = 30;
-/// Pages of new comments that are read at a time; the rest is read the next time.
+/// Maximum number of pages of new comments that are read at a time. The next read continues after them.
 const MAX_COMMENT_PAGES: usize = 10;
-/// How much of a comment is kept, in characters: commands are its first line.
+/// Maximum length of a comment that is kept, in characters. A command is the first line of a comment.
 const MAX_COMMENT_CHARS: usize = 4096;
 
 #[derive(Deserialize)]
@@ -70,7 +70,7 @@ struct BranchBody {
     branch: String,
 }
 
-/// `repo` is not read: it is null when the fork is gone.
+/// The head of a pull request. `repo` is not read, because it is null when the fork is gone.
 #[derive(Deserialize)]
 struct HeadBody {
     sha: String,
@@ -222,11 +222,11 @@ impl ForgeServer for GitHub {
         let url = paged(self.below(&what, repo, &["pulls"])?, &query);
         let answer = self.send(TokenScope::Named(repo), &ForgeRequest::get(what.as_str(), url)).await?;
         let bodies = answer.json::<Vec<GitHubPullBody>>()?.into_iter();
-        // A filter that a forge does not understand, it leaves out.
+        // A forge ignores a filter that it does not understand.
         bodies.filter(|pull| pull.head.branch == branch).map(|pull| open_pull(&what, pull)).collect()
     }
 
-    /// A repository has two lists of comments, of all its pull requests.
+    /// Lists comments. A repository has two lists of comments, each of all its pull requests.
     async fn comments_since(
         &self,
         (repo, _): (&str, Option<u64>),
@@ -237,7 +237,7 @@ impl ForgeServer for GitHub {
         for (kind, list) in CommentKind::ALL.into_iter().zip(last) {
             match self.list_comments(repo, (kind, since), list, calls).await {
                 Ok(()) => {}
-                // A repository without issues.
+                // The repository has no issues.
                 Err(ForgeError::NotFound { .. }) if kind == CommentKind::Conversation => {
                     *list = CachedListing::nothing();
                 }
@@ -264,11 +264,12 @@ impl ForgeServer for GitHub {
         let url = self.below(&what, repo, &["collaborators", &author.login, "permission"])?;
         let answer = match self.send(TokenScope::Named(repo), &ForgeRequest::get(what, url)).await {
             Ok(answer) => answer.json::<PermissionBody>()?,
-            // Nobody that the repository knows.
+            // The repository does not know this account.
             Err(ForgeError::NotFound { .. }) => return Ok(false),
             Err(error) => return Err(error),
         };
-        // `maintain` is told as `write`, `triage` as `read`, a role of an organization as what it is based on.
+        // The response has `maintain` as `write`, `triage` as `read`, and a role of an organization as the
+        // one it is based on.
         let may = matches!(answer.permission.as_str(), "write" | "admin");
         Ok(may && answer.user.is_some_and(|user| account(user.id) == author.id))
     }
@@ -304,7 +305,8 @@ impl GitHub {
         seen.ok_or_else(|| unavailable(&what, "the repository's name is not as expected"))
     }
 
-    /// The comments of a kind on a repository's pull requests that were written or changed since then, oldest change first.
+    /// Lists the comments of a kind on a repository's pull requests that were written or changed since then,
+    /// oldest change first.
     async fn list_comments(
         &self,
         repo: &str,
@@ -330,7 +332,7 @@ impl GitHub {
         .await
     }
 
-    /// An address below a repository's.
+    /// Returns an address below that of a repository.
     pub(super) fn below(&self, what: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         if !is_repository_name(repo) {
             let message = "the repository is not `owner/name`".to_owned();
@@ -341,7 +343,7 @@ impl GitHub {
     }
 }
 
-/// Repositories whose name cannot be asked for are left out.
+/// Converts repositories, and leaves out those whose name cannot be part of an address.
 pub(super) fn seen(bodies: Vec<GitHubRepositoryBody>) -> Vec<ForgeRepository> {
     let named = bodies.into_iter().filter(|body| is_repository_name(&body.full_name));
     named
@@ -378,7 +380,7 @@ fn pull_line(what: &str, body: PullLineBody) -> Result<PullListItem, ForgeError>
     })
 }
 
-/// The part of the address of comments that says their kind.
+/// Returns the part of the address of comments that names their kind.
 fn segment(kind: CommentKind) -> &'static str {
     match kind {
         CommentKind::Conversation => "issues",
@@ -386,7 +388,7 @@ fn segment(kind: CommentKind) -> &'static str {
     }
 }
 
-/// A comment, if it is on a pull request: its page says so.
+/// Returns a comment if the address of its page shows that it is on a pull request.
 fn pull_comment(
     what: &str,
     kind: CommentKind,

@@ -1,4 +1,4 @@
-//! Sending a call with the credential of what it is about, and reading lists that way.
+//! Sends calls with the credential of their scope, and reads lists with it.
 
 use serde::de::DeserializeOwned;
 use truing_core::port::ForgeError;
@@ -11,17 +11,19 @@ use crate::http::{ForgeRequest, ForgeResponse, unavailable};
 #[cfg(test)]
 mod tests;
 
-/// The most pages of one list that are followed: at 100 items a page more than any pull request shows.
+/// Maximum number of pages of one list that are read. At 100 items a page that is more than any pull request
+/// shows.
 const MAX_PAGES: usize = 100;
 
-/// An address of a list at the most items a page.
+/// Returns the address of a list with the maximum page size.
 pub(super) fn paged(mut url: Url, query: &[(&str, &str)]) -> Url {
     url.query_pairs_mut().extend_pairs(query).append_pair("per_page", &GITHUB.page.to_string());
     url
 }
 
 impl GitHub {
-    /// Sends a call. A token that ended in the meantime is replaced, once: what was refused for it was surely not done.
+    /// Sends a call. An expired token is replaced once: a call that was rejected for its token was surely not
+    /// performed.
     pub(super) async fn send(
         &self,
         scope: TokenScope<'_>,
@@ -41,7 +43,7 @@ impl GitHub {
         answer
     }
 
-    /// The same, for a list that is kept between calls.
+    /// Sends a call that is passed by value, for a list that is kept between calls.
     pub(super) async fn send_owned(
         &self,
         scope: TokenScope<'_>,
@@ -50,8 +52,8 @@ impl GitHub {
         self.send(scope, &call).await
     }
 
-    /// Reads a list page by page and hands over each item, so that a page is dropped before the next is read.
-    /// On an error the items of the pages before it have been handed over.
+    /// Reads a list page by page and passes on each item, so a page is dropped before the next is read. On an
+    /// error the items of the pages before it have been passed on.
     pub(super) async fn pages<T: DeserializeOwned>(
         &self,
         scope: TokenScope<'_>,

@@ -1,4 +1,4 @@
-//! Review threads, which only the GraphQL API knows: which are resolved, and resolving them.
+//! Review threads, which only the GraphQL API has: reads which are resolved, and resolves them.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
@@ -10,10 +10,11 @@ use super::auth::{ExtraWrite, TokenScope};
 use super::client::GitHubClient;
 use crate::http::unavailable;
 
-/// The most pages of threads that are read: at 100 a page more than any pull request shows.
+/// Maximum number of pages of threads that are read. At 100 a page that is more than any pull request shows.
 const MAX_THREAD_PAGES: usize = 100;
 
-/// `fullDatabaseId` is the number that REST calls `id`; the older `databaseId` ends at 31 bits.
+/// Query for threads. `fullDatabaseId` is the number that REST calls `id`; the older `databaseId` is limited
+/// to 31 bits.
 const THREADS: &str = "
 query($owner: String!, $name: String!, $number: Int!, $after: String) {
   viewer { login }
@@ -35,10 +36,10 @@ mutation($thread: ID!) {
   unresolveReviewThread(input: { threadId: $thread }) { thread { id isResolved } }
 }";
 
-/// A thread, and REST's number of the comment that began it.
+/// A thread with REST's number of the comment that began it.
 pub(super) struct ListedThread {
     pub(super) comment: Option<u64>,
-    /// Have its lines changed since?
+    /// True if the lines have changed since.
     pub(super) outdated: bool,
     pub(super) thread: ForgeThread,
 }
@@ -88,9 +89,9 @@ struct ThreadNode {
     is_resolved: bool,
     #[serde(default)]
     is_outdated: bool,
-    /// False where GitHub would refuse it.
+    /// False if GitHub would reject resolving the thread.
     viewer_can_resolve: Option<bool>,
-    /// Null where the account is gone.
+    /// Account that resolved the thread; null if it is gone.
     resolved_by: Option<ThreadAccount>,
     comments: GraphQlConnection<CommentNode>,
 }
@@ -120,7 +121,7 @@ struct ChangedThread {
     is_resolved: bool,
 }
 
-/// GraphQL's `BigInt` is a string; a number is taken too.
+/// Parses GraphQL's `BigInt`, which is a string. A number is accepted too.
 fn big_int<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let value = Option::<Value>::deserialize(deserializer)?;
     Ok(value.and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok())))
@@ -128,7 +129,7 @@ fn big_int<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D:
 
 impl ThreadNode {
     fn state(&self, viewer: Option<&ThreadAccount>) -> ThreadState {
-        // An app's name has a suffix in some answers only.
+        // Only some responses give the name of an App with its suffix.
         let bare = |account: &ThreadAccount| account.login.trim_end_matches("[bot]").to_ascii_lowercase();
         let by = self.resolved_by.as_ref().map(bare);
         match (self.is_resolved, by) {
@@ -140,7 +141,7 @@ impl ThreadNode {
 }
 
 impl GitHubClient {
-    /// Every review thread of the pull request.
+    /// Lists every review thread of the pull request.
     pub(super) async fn thread_states(&self) -> Result<Vec<ListedThread>, ForgeError> {
         let what = self.what("reading its review threads");
         let (owner, name) = self.repo.split_once('/').unwrap_or_default();
@@ -163,7 +164,7 @@ impl GitHubClient {
             }));
             let next = page.page_info.end_cursor.filter(|_| page.page_info.has_next_page);
             if next.is_none() {
-                // An App resolves with another token than it reads with.
+                // An App resolves threads with another token than the one it reads with.
                 if let (Some(may), false) = (may, self.github.inner.auth.is_app()) {
                     self.heard(ExtraWrite::Threads, may);
                 }
@@ -189,7 +190,7 @@ impl GitHubClient {
             (TokenScope::Changing(&self.id.repository, &self.repo), json!({ "thread": thread }));
         let changed = self.github.mutate(scope, &what, mutation, variables).await;
         let data: ChangeData = self.noted(ExtraWrite::Threads, changed)?;
-        // Success is said even where nothing was done (facts/forges.md 4.1, "GraphQL difference").
+        // GitHub reports success even if nothing was changed, so the returned state is checked.
         match data.change.and_then(|change| change.thread) {
             Some(now) if now.id == thread.as_str() && now.is_resolved == resolved => Ok(()),
             Some(_) => Err(unavailable(&what, "the forge reports success, but the thread is as before")),

@@ -1,4 +1,4 @@
-//! Webhooks as GitHub sends them: their headers, and the fields that are read.
+//! Webhook deliveries of GitHub: their headers, and the fields that are read.
 
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
@@ -13,20 +13,21 @@ use crate::webhook::{
     WebhookLabel, is_page, missing, read, word, wrong,
 };
 
-/// The header that says what happened.
+/// Header that names the event.
 const EVENT: &str = "x-github-event";
-/// The header that says what the delivery is called.
+/// Header with the id of the delivery.
 const DELIVERY: &str = "x-github-delivery";
-/// The header that holds the signature. There is an older one with SHA-1, which is not read.
+/// Header with the signature. An older header with SHA-1 is not read.
 const SIGNATURE: &str = "x-hub-signature-256";
-/// How much of a comment is taken over, in characters: commands are its beginning.
+/// Maximum length of a comment that is kept, in characters. Commands stand at the beginning of a comment.
 pub(crate) const MAX_COMMENT_CHARS: usize = 4096;
-/// How much of a label's name is taken over, in characters; GitHub's are shorter.
+/// Maximum length of a label's name that is kept, in characters. GitHub's names are shorter.
 const MAX_LABEL_CHARS: usize = 100;
-/// The longest login that is taken over, in bytes; GitHub's are shorter.
+/// Maximum length of an accepted login, in bytes. GitHub's logins are shorter.
 const MAX_LOGIN_BYTES: usize = 100;
 
-/// The fields that are read. All may be absent: which are needed depends on the action. Unknown fields pass.
+/// The fields that are read. All may be absent: the action decides which are required. Unknown fields are
+/// ignored.
 #[derive(Deserialize)]
 struct PullEvent {
     action: Option<String>,
@@ -48,7 +49,7 @@ struct GitHubPullPayload {
     head: Option<GitHubHeadPayload>,
 }
 
-/// `repo` is not read: it is null when the fork is gone.
+/// The head in a delivery. `repo` is not read, because it is null when the fork is gone.
 #[derive(Deserialize)]
 struct GitHubHeadPayload {
     sha: Option<String>,
@@ -77,7 +78,7 @@ struct CommentEvent {
 #[derive(Deserialize)]
 struct IssueBody {
     number: Option<u64>,
-    /// There only if the issue is a pull request.
+    /// Present only if the issue is a pull request.
     pull_request: Option<serde::de::IgnoredAny>,
 }
 
@@ -127,17 +128,17 @@ struct SenderBody {
     kind: Option<String>,
 }
 
-/// The headers of a delivery.
+/// Reads the headers of a delivery.
 pub(crate) fn delivery(headers: &HeaderMap) -> DeliveryHeaders<'_> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let signature = DeliverySignature::of(headers.get_all(SIGNATURE).iter().map(|value| value.as_bytes()));
     DeliveryHeaders { event: text(EVENT), id: text(DELIVERY), signature, attempt: 1 }
 }
 
-/// Reads a delivery whose signature was verified.
+/// Parses a delivery whose signature was verified.
 ///
-/// A Gitea server signs like GitHub and sends GitHub's headers too; its deliveries are read as far as they look
-/// the same (its word for a push differs and is ignored).
+/// A Gitea server signs like GitHub and also sends GitHub's headers. Its deliveries are read as far as they
+/// have the same form; its event name for a push differs and is ignored.
 pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     match event {
         "ping" => Ok(WebhookEvent::Ping),
@@ -162,7 +163,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
     }
     let wanted = match action.as_str() {
         "opened" | "synchronize" | "reopened" | "ready_for_review" | "converted_to_draft" | "closed" => true,
-        // Of all that can be edited, only the base says something to us.
+        // Of all possible edits, only a change of the base is relevant.
         "edited" => event.changes.is_some_and(|changes| changes.base.is_some()),
         _ => false,
     };
@@ -187,7 +188,8 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
     })
 }
 
-/// Any button of a check asks for the same: ours has no other than those of the forge.
+/// Parses the request to run a check again. Every button of a check means this, because ours has only the
+/// buttons of the forge.
 fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     let event: CheckEvent = read(body)?;
     let action = event.action.ok_or_else(|| missing("action"))?;
@@ -257,7 +259,7 @@ fn parse_comment(forge_name: &str, body: &[u8], kind: CommentKind) -> Result<Web
     Ok(WebhookEvent::Comment(WebhookComment { pr, repo, kind, id, body }))
 }
 
-/// The repository's id and name.
+/// Returns the id and the name of the repository.
 fn repository(body: Option<GitHubRepositoryPayload>) -> Result<(String, String), DeliveryError> {
     let repository = body.ok_or_else(|| missing("repository"))?;
     let id = repository.id.ok_or_else(|| missing("repository.id"))?;

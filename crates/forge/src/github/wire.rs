@@ -1,4 +1,4 @@
-//! The fields of GitHub's answers that are read. Unknown fields pass.
+//! The fields of GitHub's responses that are read. Unknown fields are ignored.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -7,18 +7,16 @@ use truing_core::port::ForgeError;
 
 use crate::http::unavailable;
 
-/// An account.
 #[derive(Deserialize)]
 pub(super) struct GitHubUser {
     pub(super) id: u64,
-    /// Its name now.
+    /// Current login name of the account.
     pub(super) login: Option<String>,
-    /// `GitHubUser` for a person's.
+    /// `User` for the account of a person.
     #[serde(rename = "type", default)]
     pub(super) kind: String,
 }
 
-/// A pull request.
 #[derive(Deserialize)]
 pub(super) struct GitHubPull {
     pub(super) state: String,
@@ -27,21 +25,20 @@ pub(super) struct GitHubPull {
     pub(super) html_url: String,
     pub(super) title: Option<String>,
     pub(super) body: Option<String>,
-    /// Null when the account is gone.
+    /// Author; null when the account is gone.
     pub(super) user: Option<GitHubUser>,
     pub(super) labels: Option<Vec<GitHubLabel>>,
     pub(super) head: GitHubTip,
-    /// Its commit can lag behind the branch.
+    /// Base of the pull request. Its commit can lag behind the branch.
     pub(super) base: GitHubTip,
 }
 
-/// A label.
 #[derive(Deserialize)]
 pub(super) struct GitHubLabel {
     pub(super) name: String,
 }
 
-/// One end of a pull request. The head's repository is null when the fork is gone.
+/// The head or the base of a pull request. The head's repository is null when the fork is gone.
 #[derive(Deserialize)]
 pub(super) struct GitHubTip {
     pub(super) sha: String,
@@ -50,7 +47,6 @@ pub(super) struct GitHubTip {
     pub(super) repo: Option<GitHubRepositoryId>,
 }
 
-/// A repository.
 #[derive(Deserialize)]
 pub(super) struct GitHubRepositoryId {
     pub(super) id: u64,
@@ -60,21 +56,21 @@ pub(super) struct GitHubRepositoryId {
 #[derive(Deserialize)]
 pub(super) struct GitHubComment {
     pub(super) id: u64,
-    /// Null when the account is gone.
+    /// Author; null when the account is gone.
     pub(super) user: Option<GitHubUser>,
     pub(super) body: Option<String>,
     pub(super) created_at: String,
-    /// For replies: the comment that began the thread.
+    /// Comment that began the thread, for replies.
     pub(super) in_reply_to_id: Option<u64>,
 }
 
-/// Something that was just made.
+/// An object that was just created.
 #[derive(Deserialize)]
 pub(super) struct CreatedItem {
     pub(super) id: u64,
 }
 
-/// Reads an instant (RFC 3339).
+/// Parses an instant (RFC 3339).
 pub(super) fn instant(what: &str, text: &str) -> Result<UnixMillis, ForgeError> {
     match text.parse::<Timestamp>() {
         Ok(instant) => Ok(UnixMillis(instant.as_millisecond())),

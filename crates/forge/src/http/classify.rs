@@ -1,4 +1,5 @@
-//! What a forge's refusal means. Status first; where one status has several meanings (403), headers and words.
+//! Converts a forge's error response. The status decides; where one status has several meanings (403),
+//! headers and text decide.
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
@@ -13,10 +14,10 @@ use super::limits::{DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, SecondaryLimit, told};
 use super::text::TextCleaner;
 use super::{ForgeRequest, HttpDialect, host, unavailable};
 
-/// How many of a refusal's reasons are repeated.
+/// Maximum number of reasons that are repeated from an error response.
 const MAX_REASONS: usize = 10;
 
-/// An error, and whether it may pass at once.
+/// An error, with a flag that is true if it may be temporary.
 pub(super) struct ClassifiedError {
     pub(super) error: ForgeError,
     pub(super) passing: bool,
@@ -28,8 +29,8 @@ impl ClassifiedError {
     }
 }
 
-/// Sorts an answer that is no success; of a secondary limit it says so beside. `now` is only used if the answer has
-/// no date of its own.
+/// Converts an unsuccessful response, and reports a secondary limit separately. `now` is used only if the
+/// response has no date of its own.
 pub(super) fn classify(
     call: &ForgeRequest,
     (status, headers, body): (StatusCode, &HeaderMap, &[u8]),
@@ -47,7 +48,7 @@ pub(super) fn classify(
         code if call.comments_on_diff && refuses_place(code) => {
             ForgeError::Rejected { what, message: format!("status {code}: {message}") }
         }
-        // Data Center says so where the login is right and the permission is missing.
+        // Data Center answers this if the login is valid and the permission is missing.
         401 if lacks_permission(body) => ForgeError::Forbidden { what, message },
         401 => ForgeError::Unauthorized { what },
         403 if wire.sign_on.is_some_and(|name| headers.contains_key(name)) => {
@@ -56,17 +57,18 @@ pub(super) fn classify(
             ForgeError::Forbidden { what, message }
         }
         403 => ForgeError::Forbidden { what, message: with_accepted(message, headers, body, clean) },
-        // A repository that the forge itself has blocked, for legal reasons: no fault of the forge's, and lasting.
+        // The forge has blocked the repository for legal reasons. That is permanent, and not a failure of the
+        // forge.
         451 => ForgeError::Forbidden { what, message: format!("status 451: {message}") },
         404 | 410 => ForgeError::NotFound { what },
-        // The server gave up waiting for us.
+        // The server timed out while it waited for our request.
         408 => unavailable(&what, &format!("status 408: {message}")),
         400 | 422 => ForgeError::Rejected { what, message },
         409 if wire.tells_conflicts => ForgeError::Stale { what, message },
         413 if wire.tells_conflicts => {
             ForgeError::Rejected { what, message: format!("too large: {message}") }
         }
-        // Not for its content: another try may do.
+        // The content is not the reason, so a retry may succeed.
         code @ 402..500 => unavailable(&what, &format!("status {code}: {message}")),
         301 | 302 | 307 | 308 if leads_elsewhere_here(call, headers) => ForgeError::Moved { what },
         code @ 300..400 => {
@@ -86,13 +88,15 @@ pub(super) fn classify(
     (ClassifiedError::lasting(error), None)
 }
 
-/// May this status of a comment on a diff be a refusal of its place? Forges differ, and one has several: GitHub 422, Cloud 400,
-/// Data Center 400, 404 and 409. Others are of the login, of its permissions, of payment, of a slow client and of limits.
+/// Returns true if this status of a comment on a diff may reject its place. Forges differ: GitHub has 422,
+/// Cloud 400, Data Center 400, 404 and 409. Other statuses are about login, permissions, payment, a slow
+/// client or limits.
 fn refuses_place(status: u16) -> bool {
     matches!(status, 400..500) && !matches!(status, 401..=403 | 407 | 408 | 425 | 429 | 451)
 }
 
-/// A refusal's words with what the call asks for, where the forge names it: GitHub in a header, Bitbucket Cloud in the body.
+/// Adds to an error message the permission that the call needs, where the forge names it: GitHub in a header,
+/// Bitbucket Cloud in the body.
 fn with_accepted(message: String, headers: &HeaderMap, body: &[u8], clean: &TextCleaner) -> String {
     if let Some(accepted) =
         text(headers, "x-accepted-github-permissions").filter(|accepted| !accepted.is_empty())
@@ -105,7 +109,7 @@ fn with_accepted(message: String, headers: &HeaderMap, body: &[u8], clean: &Text
     }
 }
 
-/// The scopes in `error.detail.required` of a body.
+/// Returns the scopes in `error.detail.required` of a body.
 fn required_scopes(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let required = body.pointer("/error/detail/required")?.as_array()?;
@@ -113,8 +117,8 @@ fn required_scopes(body: &[u8]) -> Option<String> {
     (!scopes.is_empty()).then(|| scopes.join(", "))
 }
 
-/// How long to wait, if this is a rate limit: by what the answer asks for, else until the primary limit's window
-/// ends, else for the minimum.
+/// Returns the wait if this is a rate limit: the one that the response requests, otherwise until the window
+/// of the primary limit ends, otherwise the minimum.
 fn rate_limit(
     status: StatusCode,
     headers: &HeaderMap,
@@ -124,7 +128,7 @@ fn rate_limit(
     if !matches!(status.as_u16(), 403 | 429) {
         return None;
     }
-    // The forge's own clock, so that ours may be wrong.
+    // The forge's own clock is used, so an error of ours does no harm.
     let now = date(headers).unwrap_or(now);
     let asked = text(headers, header::RETRY_AFTER.as_str()).map(|value| match value.parse() {
         Ok(seconds) => TimeSpan::seconds(seconds),
@@ -146,17 +150,17 @@ fn rate_limit(
     Some((wait.clamp(MIN_WAIT, MAX_WAIT), brake))
 }
 
-/// A header's text.
+/// Returns the text of a header.
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
 }
 
-/// When the forge answered, by its own clock.
+/// Returns the time of the response, by the forge's own clock.
 pub(super) fn date(headers: &HeaderMap) -> Option<UnixMillis> {
     text(headers, header::DATE.as_str()).and_then(http_date)
 }
 
-/// GitHub's words for its limits, where headers do not tell.
+/// Returns true for GitHub's messages about its limits, for responses whose headers do not show them.
 fn speaks_of_limits(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
     ["rate limit", "abuse detection"].iter().any(|sign| words.contains(sign))
@@ -172,12 +176,12 @@ fn redirect(call: &ForgeRequest, headers: &HeaderMap) -> Option<Url> {
     call.url.join(to).ok()
 }
 
-/// Does it lead to another address of the same server?
+/// Returns true for a redirect to another address of the same server.
 pub(super) fn leads_elsewhere_here(call: &ForgeRequest, headers: &HeaderMap) -> bool {
     redirect(call, headers).is_some_and(|to| to.origin() == call.url.origin() && to != call.url)
 }
 
-/// Is this Data Center's refusal of a right login without the permission?
+/// Returns true for Data Center's rejection of a valid login without the permission.
 fn lacks_permission(body: &[u8]) -> bool {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
     let errors = body.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -185,9 +189,9 @@ fn lacks_permission(body: &[u8]) -> bool {
     errors.iter().filter_map(name).any(|name| name.ends_with("AuthorisationException"))
 }
 
-/// The message and the reasons of an error body, joined. Reasons come as strings, as objects (resource, field,
-/// code, message; at Data Center context and message), or as one string (facts/forges.md 4.1, 4.3); at Bitbucket Cloud
-/// they are in an object `error` with `message` and `fields` (4.2). What is not JSON gives nothing.
+/// Returns the message and the reasons of an error body, joined. Reasons are strings, objects (resource,
+/// field, code, message; at Data Center context and message), or one string. At Bitbucket Cloud they are in
+/// an object `error` with `message` and `fields`. A body that is not JSON has none.
 fn reasons(body: &[u8]) -> String {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return String::new();

@@ -1,10 +1,10 @@
-//! The forge's limits, kept by all calls of one client together, and by those of other processes if there are any: what would be
-//! refused is not sent, and whoever wants it is told how long to wait. Nothing here sleeps; waiting is the slot's business.
+//! The forge's limits, shared by all calls of one client, and by other processes if there are any. A call
+//! that would be rejected is not sent, and the caller gets the wait. Nothing here sleeps; the slot waits.
 //! <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 //!
-//! A process asks its own knowledge first. Where processes keep something in common ([`SharedStateStore`]), each call that
-//! creates something is counted there, too, and others ask there once a second for how long nobody calls. While that cannot be
-//! reached, what this process knows is all that counts.
+//! A process checks its own state first. If processes share state ([`SharedStateStore`]), each call that
+//! creates something is also counted there, and other calls read the pause there once a second. While the
+//! store is unreachable, only the process's own state counts.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,67 +25,67 @@ mod tests;
 
 pub(super) use self::account::{DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, SecondaryLimit};
 
-/// Calls at once. GitHub allows 100 of all clients of an account together.
+/// Maximum number of concurrent calls. GitHub allows 100 for all clients of an account together.
 const MAX_CONCURRENT: usize = 24;
-/// Limits that are kept at once: one for each installation and kind of call.
+/// Maximum number of limits that are kept: one for each installation and kind of call.
 const MAX_WINDOWS: usize = 4096;
-/// The time for which it is believed that other processes have met no limit. What creates something asks each time.
+/// Time for which a read of the shared state stays valid. A call that creates something reads it each time.
 const ASK_AGAIN: TimeSpan = TimeSpan::seconds(1);
-/// The life of a state in common after its last change: longer than any wait in it.
+/// Lifetime of a shared state after its last change, longer than any wait in it.
 const KEEP: TimeSpan = TimeSpan::minutes(120);
 
-/// Whose rate limit a call uses up.
+/// The owner of the rate limit that a call uses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum QuotaPayer {
-    /// The token's.
+    /// The token of the login.
     Token,
-    /// The App's own.
+    /// The App itself, not an installation.
     App,
-    /// An installation's.
+    /// An installation of the App.
     Installation(u64),
 }
 
-/// What the forge says of the primary rate limit.
+/// The forge's primary rate limit, as a response reports it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RateQuota {
-    /// Calls in a window.
+    /// Number of calls in a window.
     pub limit: u64,
-    /// Calls left in this window.
+    /// Number of calls left in this window.
     pub remaining: u64,
-    /// When the next window begins.
+    /// Time at which the next window begins.
     pub reset: UnixMillis,
 }
 
-/// What an answer's headers say of a primary limit.
+/// The headers of a response about a primary limit.
 pub(super) struct LimitHeaders {
     resource: Option<RateResource>,
     pub(super) quota: RateQuota,
-    /// Until the next window begins.
+    /// Time until the next window begins.
     pub(super) wait: TimeSpan,
 }
 
-/// What all calls of a client keep together.
+/// The limits that all calls of a client share.
 pub(super) struct RateLimits {
     clock: Arc<dyn Clock>,
     places: Semaphore,
     creations: &'static CreationLimits,
     state: Mutex<RateLimitState>,
-    /// The states in common, and the name of the login in it.
+    /// Shared state, and the name of the login in it.
     common: Option<(Arc<dyn SharedStateStore>, String)>,
 }
 
 #[derive(Default)]
 struct RateLimitState {
-    /// The primary limits, each with the instant at which its window ends.
+    /// Primary limits, each with the instant at which its window ends.
     windows: HashMap<(QuotaPayer, RateResource), (RateQuota, UnixMillis)>,
     payers: HashMap<QuotaPayer, PayerEntry>,
 }
 
-/// This process's knowledge of a payer.
+/// The state of a payer in this process.
 #[derive(Default)]
 struct PayerEntry {
     account: PayerLimits,
-    /// The last time that the others were asked.
+    /// Time at which the shared state was last read.
     asked: Option<UnixMillis>,
 }
 
@@ -95,15 +95,15 @@ impl RateLimits {
         Self { clock, places, creations, state, common: None }
     }
 
-    /// The same for a login that other processes have, too.
+    /// Shares the limits with other processes that use this login.
     pub(super) fn sharing(self, common: Arc<dyn SharedStateStore>, login: String) -> Self {
         Self { common: Some((common, login)), ..self }
     }
 
-    /// A place for a call, as soon as there is one, if it may be sent now.
+    /// Waits for a free place for a call, and returns it if the call may be sent now.
     ///
     /// # Errors
-    /// [`ForgeError::RateLimited`] with the wait: it is not to be sent.
+    /// [`ForgeError::RateLimited`] with the wait if the call must not be sent.
     pub(super) async fn admit(
         &self,
         payer: QuotaPayer,
@@ -111,7 +111,7 @@ impl RateLimits {
     ) -> Result<SemaphorePermit<'_>, ForgeError> {
         let place = self.places.acquire().await;
         let place = place.map_err(|_| unavailable(&call.what, "the client is shut"))?;
-        // After the wait for a place: others may have met a limit meanwhile.
+        // Checked after the wait for a place: another call may have met a limit in the meantime.
         let resource = RateResource::of(&call.url);
         let creations = (call.repeat == RetrySafety::Never).then_some(self.creations);
         let wait = match self.own(payer, |own, now| own.account.admit(resource, creations, now)) {
@@ -127,7 +127,7 @@ impl RateLimits {
         }
     }
 
-    /// The same by what processes keep in common, for a call that may be sent by what this one knows.
+    /// Checks the shared state, for a call that this process's own state allows.
     async fn admitted_by_others(
         &self,
         payer: QuotaPayer,
@@ -138,14 +138,14 @@ impl RateLimits {
             return None;
         }
         let wait = self.all(payer, |account, now| account.admit(resource, creations, now)).await.flatten()?;
-        // Counted only if it is sent.
+        // The call is counted only if it is sent.
         if creations.is_some() {
             self.own(payer, |own, _| own.account.not_created());
         }
         Some(wait)
     }
 
-    /// Takes note of what an answer says.
+    /// Records the limits in the headers of a response.
     pub(super) async fn note(&self, payer: QuotaPayer, headers: &HeaderMap) {
         let now = self.clock.now();
         let Some(LimitHeaders { resource: Some(resource), quota, wait }) = told(headers, now) else { return };
@@ -166,7 +166,8 @@ impl RateLimits {
         }
     }
 
-    /// A secondary limit was met: all calls of this payer wait, those of other processes, too. How long.
+    /// Records a secondary limit: all calls of this payer wait, including those of other processes. Returns
+    /// the wait.
     pub(super) async fn hit(&self, payer: QuotaPayer, brake: SecondaryLimit, wait: TimeSpan) -> TimeSpan {
         let hit = |account: &mut PayerLimits, now: UnixMillis| account.hit(brake, wait, now);
         match self.all(payer, hit).await {
@@ -175,25 +176,25 @@ impl RateLimits {
         }
     }
 
-    /// A call was answered as it should.
+    /// Records a successful call.
     pub(super) async fn went_well(&self, payer: QuotaPayer) {
         if self.own(payer, |own, now| own.account.went_well(now)) {
             self.all(payer, PayerLimits::went_well).await;
         }
     }
 
-    /// Of whoever has the fewest REST calls left.
+    /// Returns the limit of the payer with the fewest REST calls left.
     pub(super) fn quota(&self) -> Option<RateQuota> {
         let now = self.clock.now();
         let state = self.state();
         let core = state.windows.iter().filter(|((_, resource), _)| *resource == RateResource::Core);
-        // A window that is over says nothing of the next one.
+        // A window that has ended says nothing about the next one.
         core.map(|(_, (quota, until))| (*until <= now, quota.remaining, quota))
             .min_by_key(|(over, remaining, _)| (*over, *remaining))
             .map(|(_, _, quota)| *quota)
     }
 
-    /// Looks at what this process knows, or changes it.
+    /// Reads or changes the state of this process.
     fn own<T>(&self, payer: QuotaPayer, decide: impl FnOnce(&mut PayerEntry, UnixMillis) -> T) -> T {
         let now = self.clock.now();
         let mut state = self.state();
@@ -203,8 +204,8 @@ impl RateLimits {
         decide(state.payers.entry(payer).or_default(), now)
     }
 
-    /// The same with what processes keep in common, from which this one learns. None: there is no such thing, or it cannot be
-    /// reached.
+    /// Reads or changes the shared state, and copies it to the state of this process. `None` if there is none
+    /// or it is unreachable.
     async fn all<T>(
         &self,
         payer: QuotaPayer,
@@ -229,7 +230,7 @@ impl RateLimits {
 }
 
 impl PayerEntry {
-    /// Is it time to ask the others? Then they are asked.
+    /// Returns true if the shared state has to be read again, and records that it is read now.
     fn asks(&mut self, now: UnixMillis) -> bool {
         let asks = self.asked.is_none_or(|asked| !(0..ASK_AGAIN.0).contains(&(now - asked).0));
         if asks {
@@ -239,7 +240,7 @@ impl PayerEntry {
     }
 }
 
-/// As a part of a name that processes have in common. The one of a token is its login's.
+/// Formats a payer as part of a name that processes share. The name of a token is that of its login.
 impl fmt::Display for QuotaPayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -250,7 +251,7 @@ impl fmt::Display for QuotaPayer {
     }
 }
 
-/// What the headers say. `now` is only used if they have no date.
+/// Parses the limit in the headers. `now` is used only if they have no date.
 pub(super) fn told(headers: &HeaderMap, now: UnixMillis) -> Option<LimitHeaders> {
     let number = |name: &str| text(headers, name)?.parse::<u64>().ok();
     let (limit, remaining, reset) =
@@ -259,10 +260,10 @@ pub(super) fn told(headers: &HeaderMap, now: UnixMillis) -> Option<LimitHeaders>
     let resource = match text(headers, "x-ratelimit-resource") {
         None | Some("core") => Some(RateResource::Core),
         Some("graphql") => Some(RateResource::GraphQl),
-        // Search and the like, which are not used.
+        // Search and similar limits, which are not used.
         Some(_) => None,
     };
-    // By the forge's own clock, so that ours may be wrong.
+    // The forge's own clock is used, so an error of ours does no harm.
     let wait = (reset - date(headers).unwrap_or(now)).clamp(MIN_WAIT, MAX_WAIT);
     Some(LimitHeaders {
         resource,

@@ -1,6 +1,6 @@
 //! The `Link` header (RFC 8288), as far as lists need it: the target of the link whose relation is `next`.
 
-/// The `next` targets of one header value, as written.
+/// Returns the `next` target in a header value, as written.
 pub(super) fn next(value: &str) -> Option<&str> {
     let mut rest = value;
     loop {
@@ -27,7 +27,8 @@ fn split_link(text: &str) -> (&str, &str) {
     (text, "")
 }
 
-/// Is this parameter a `rel` that holds `next`? Several relations may stand in one, parted by spaces.
+/// Returns true if this parameter is a `rel` that contains `next`. One `rel` may hold several relations,
+/// separated by spaces.
 fn is_next(parameter: &str) -> bool {
     let Some((name, value)) = parameter.split_once('=') else {
         return false;

@@ -1,4 +1,4 @@
-//! What each answer comes to, over a real connection to a server that answers as it is told.
+//! Tests of the result of each response, over a real connection to a scripted server.
 
 use std::time::Duration;
 
@@ -36,12 +36,12 @@ fn client(server: &Server) -> Client {
     Client::at(&server.url(""), Arc::new(Hand::at(NOW)))
 }
 
-/// One that does not wait long for an answer.
+/// Returns a client with short timeouts.
 fn impatient(server: &Server) -> Client {
     Client::with(&server.url(""), brief(), Arc::new(Hand::at(NOW)))
 }
 
-/// A quarter of an hour before the window of the tests' answers ends.
+/// Time a quarter of an hour before the window in the tests' responses ends.
 const NOW: UnixMillis = UnixMillis(1_795_161_300_000);
 
 async fn get(reply: Reply) -> ForgeError {
@@ -101,7 +101,7 @@ async fn every_refusal_has_its_meaning() {
                 .header("x-github-sso", "required; url=https://x/?authorization_request=CODE"),
             forbidden("No (the organization wants single sign-on: authorize the token for it)"),
         ),
-        // Calls left and no words: permission, whatever the reset header says.
+        // Calls are left and there is no message: the cause is a permission, with any reset header.
         (
             Reply::new(403, words("No"))
                 .header("x-ratelimit-remaining", "7")
@@ -152,7 +152,7 @@ async fn every_refusal_has_its_meaning() {
 
 #[tokio::test]
 async fn the_wait_counts_from_now_if_the_forge_names_no_date() {
-    // The test server sends no date of its own.
+    // The test server sends no date header.
     let spent = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1795162200")];
     assert_eq!(get(Reply::new(403, "").headers(spent)).await, limited(900));
 }
@@ -171,7 +171,7 @@ async fn an_answer_that_cannot_be_read_may_have_been_done() {
             Reply::new(301, "").header("location", "https://elsewhere.example/a?b"),
             "https://elsewhere.example: ",
         ),
-        // Back to where it comes from.
+        // A redirect back to the same address.
         (Reply::new(301, "").header("location", ""), "127.0.0.1"),
         (Reply::new(302, ""), "leads to nowhere"),
         (Reply::new(304, ""), "leads to nowhere"),
@@ -335,7 +335,7 @@ async fn processes_that_share_limits_send_together_what_one_may() {
     let sent = [send(&one).await, send(&other).await, send(&one).await, send(&other).await, send(&one).await];
     assert_eq!((sent, server.requests().len()), ([true, true, true, false, false], 3));
     assert!(send(&stranger).await, "another login has its own");
-    // The same without others at once: nothing that fails beside it costs a call.
+    // From here on without the shared state: its failure costs no call.
     common.set_gone(true);
     clock.pass(TimeSpan::minutes(1));
     assert!(send(&one).await && send(&one).await && send(&one).await);

@@ -1,4 +1,4 @@
-//! A forge's words for our errors: without the token, without control characters, cut.
+//! Prepares a forge's text for our errors: without the token and control characters, and truncated.
 
 use std::error::Error;
 use std::fmt;
@@ -6,10 +6,10 @@ use std::fmt;
 use truing_core::line;
 use truing_git::SecretString;
 
-/// The most of a forge's message that is repeated, in characters.
+/// Maximum length of a forge's message that is repeated, in characters.
 const MAX_MESSAGE_CHARS: usize = 500;
 
-/// Cleans text that came from outside. Knows the token in order to take it out.
+/// Cleans text from outside. Holds the tokens in order to remove them.
 #[derive(Clone)]
 pub(super) struct TextCleaner(Vec<SecretString>);
 
@@ -18,16 +18,17 @@ impl TextCleaner {
         Self(vec![token.clone()])
     }
 
-    /// The same, which takes this one out, too.
+    /// Adds a secret that is to be removed.
     pub(super) fn and(mut self, other: &SecretString) -> Self {
         self.0.push(other.clone());
         self
     }
 
-    /// One line of visible text, without the token, cut with `…`.
+    /// Returns one line of visible text without the tokens, truncated with `…`.
     pub(super) fn text(&self, text: &str) -> String {
         let mut line = line::visible(text);
-        // After the white space, before the cut: neither may leave a part of it standing.
+        // This comes after the white space is normalised and before the cut: neither may leave a part of a
+        // token.
         for secret in self.0.iter().filter(|secret| !secret.expose().is_empty()) {
             line = line.replace(secret.expose(), "[token]");
         }
@@ -35,7 +36,7 @@ impl TextCleaner {
     }
 }
 
-/// An error with its causes, which say more than itself.
+/// Formats an error with its causes, which say more than the error itself.
 pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

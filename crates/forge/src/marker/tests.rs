@@ -1,4 +1,4 @@
-//! What markers hold against.
+//! Tests of the resistance of markers to forged and damaged text.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -139,7 +139,7 @@ fn keys_are_not_shown() {
 fn a_key_file_is_made_once_and_for_its_owner_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("marker.key");
-    // All at once: each must end with the key that is in the file.
+    // All threads start at once: each must end with the key that is in the file.
     let ids: Vec<String> = std::thread::scope(|scope| {
         let makers: Vec<_> =
             (0..8).map(|_| scope.spawn(|| MarkerKeys::load_or_create(&path).unwrap().current.id)).collect();
@@ -208,7 +208,7 @@ proptest! {
         prop_assert_eq!(keys().find_topic(&pr(number), producer, &text), (Some(topic), normal(&body)));
         let other = if number == 7 { 8 } else { 7 };
         prop_assert_eq!(keys().find_topic(&pr(other), producer, &text), (None, normal(&body)));
-        // Neither kind is taken for the other.
+        // Neither kind verifies as the other.
         prop_assert_eq!(keys().find(&pr(number), &text), MarkerMatch::Forged);
     }
 }
@@ -231,11 +231,11 @@ fn topics_hold_against_what_items_hold_against() {
     ] {
         assert_eq!(found(&wrong), None, "{wrong}");
     }
-    // A key that was rotated away, or lost.
+    // The key was rotated away, or lost.
     for keys in [MarkerKeys::new(b"second", &[b"first key"]), MarkerKeys::new(b"second", &[])] {
         assert_eq!(keys.find_topic(&pr(0), sync, &format!("x\n{marker}")), (Some(topic.clone()), "x".into()));
     }
-    // The text above is shown without the marker, whatever kind that is.
+    // The text above is returned without the marker, for either kind.
     let item = keys().sign(&pr(0), sync, &CommentSubject::Summary);
     assert_eq!(keys().find_topic(&pr(0), sync, &format!("x\n\n{item}")), (None, "x".into()));
     assert_eq!(keys().find_topic(&pr(0), sync, "x\r\ny \n"), (None, "x\ny".into()));

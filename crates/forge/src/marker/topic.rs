@@ -1,7 +1,8 @@
-//! Markers of what loops open: `topic=` in place of `item=`, and a word of the loop's choice.
+//! Markers of pull requests, issues and comments of loops: `topic=` in place of `item=`, and a word that the
+//! loop chooses.
 //!
-//! A pull request or an issue has no number yet when its text is written, so its own marker is for the repository (the
-//! number 0); a comment's is for the conversation that it is in.
+//! A pull request or an issue has no number yet when its text is written, so its own marker is for the
+//! repository (the number 0). The marker of a comment is for its conversation.
 
 use truing_core::id::{PrId, Topic};
 use truing_core::publish::Producer;
@@ -12,19 +13,20 @@ use super::{MarkerKeys, MarkerKind, MarkerParts, escape, is_marker, normal, unes
 const TOPICS: MarkerKind = MarkerKind { field: "topic", domain: b"truing topic 1" };
 
 impl MarkerKeys {
-    /// The marker line of a topic, without a line end.
+    /// Returns the marker line of a topic, without a line end.
     pub fn sign_topic(&self, place: &PrId, producer: Producer, topic: &Topic) -> String {
         self.line(&TOPICS, place, producer, &escape(topic.as_str()))
     }
 
-    /// What a text of one of our accounts is about by this producer, and the text above its marker, of whatever kind
-    /// that is, line ends and trailing white space normalised ([`normal`]). A marker under a key that is not ours
-    /// (any more) counts.
+    /// Returns the topic by this producer of a text of one of our accounts, and the text above its marker.
+    /// The marker may be of any kind; line ends and trailing white space are normalised ([`normal`]). A
+    /// marker under a key that is not ours, or no longer ours, counts.
     pub fn find_topic(&self, place: &PrId, producer: Producer, text: &str) -> (Option<Topic>, String) {
         self.topic_of(place, producer, text, true)
     }
 
-    /// The same, but a marker counts only if it verifies: for what is believed, and not only left alone.
+    /// Returns the topic and the text as `find_topic` does, but accepts only a marker that verifies. It is
+    /// used where a text is trusted, and not only left unchanged.
     pub fn find_verified_topic(
         &self,
         place: &PrId,
@@ -56,7 +58,7 @@ impl MarkerKeys {
     }
 }
 
-/// A text, and its last line if that is a marker, of whatever kind and whether it verifies or not.
+/// Splits a text from its last line, if that is a marker of any kind, verified or not.
 pub fn split(text: &str) -> (String, Option<String>) {
     let text = normal(text);
     let (above, line) = text.rsplit_once('\n').unwrap_or(("", &text));

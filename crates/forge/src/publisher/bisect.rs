@@ -1,10 +1,11 @@
-//! Finding the comments that a forge refuses: it refuses all of a call for one of them, and does not say which.
+//! Finds the comments that a forge rejects. The forge rejects a whole call because of one comment and does
+//! not name it.
 
 use truing_core::publish::CommentSubject;
 
 /// Comments that are still to be posted, in batches.
 pub(super) struct Bisection {
-    /// The next one last.
+    /// Batches to post, the next one last.
     batches: Vec<CommentBatch>,
 }
 
@@ -12,9 +13,9 @@ pub(super) struct Bisection {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct CommentBatch {
     pub(super) items: Vec<CommentSubject>,
-    /// Something in it is known to be refused.
+    /// True if a comment in the batch is known to be rejected.
     refused: bool,
-    /// The next batch is the other half of one that was refused.
+    /// True if the next batch is the other half of a rejected one.
     sibling: bool,
 }
 
@@ -23,7 +24,8 @@ impl Bisection {
         Self { batches: vec![CommentBatch { items, refused: false, sibling: false }] }
     }
 
-    /// The next batch to try. One whose other half was taken is halved first: the refused comment is in it.
+    /// Returns the next batch to try. If its other half was accepted, the batch is halved first, because it
+    /// contains the rejected comment.
     pub(super) fn next(&mut self) -> Option<CommentBatch> {
         loop {
             let batch = self.batches.pop()?;
@@ -34,7 +36,7 @@ impl Bisection {
         }
     }
 
-    /// Takes the forge's answer to a batch. Returns true if its halves are tried next.
+    /// Records the forge's response to a batch. Returns true if its halves are tried next.
     pub(super) fn answered(&mut self, batch: &CommentBatch, refused: bool) -> bool {
         if batch.sibling
             && let Some(other) = self.batches.last_mut()
@@ -49,7 +51,7 @@ impl Bisection {
 }
 
 impl CommentBatch {
-    /// Both halves, the one that is tried first last; none for a single comment.
+    /// Returns both halves, with the one to try first last; `None` for a single comment.
     fn halves(&self) -> Option<[Self; 2]> {
         let (left, right) = self.items.split_at(self.items.len() / 2);
         let half =
@@ -69,7 +71,8 @@ mod tests {
         (0..count).map(|n| CommentSubject::Finding(FindingId::new(n.to_string()))).collect()
     }
 
-    /// Posts all to a forge that refuses some: calls, what was taken, what was refused.
+    /// Posts all comments to a forge that rejects some. Returns the calls, the accepted and the rejected
+    /// comments.
     fn post(
         all: &[CommentSubject],
         bad: &[CommentSubject],

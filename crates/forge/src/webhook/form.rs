@@ -1,4 +1,4 @@
-//! Deliveries as a form: what a hook sends whose content type was left at GitHub's default.
+//! Deliveries sent as a form, which is GitHub's default content type of a webhook.
 
 use std::borrow::Cow;
 
@@ -6,10 +6,10 @@ use url::form_urlencoded;
 
 use super::DeliveryError;
 
-/// The field that holds the JSON.
+/// Name of the field that contains the JSON.
 const FIELD: &str = "payload";
 
-/// The JSON in a form: its one field `payload`.
+/// Returns the JSON in a form, which is in its one field `payload`.
 ///
 /// # Errors
 /// [`DeliveryError::NotJson`] if there is none, or more than one.

@@ -1,38 +1,38 @@
-//! Signatures: HMAC-SHA256 over the raw body, checked while the body arrives.
+//! Signatures of deliveries: HMAC-SHA256 over the raw body, computed while the body arrives.
 
 use std::fmt;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// Why a delivery is not believed.
+/// The reason why the signature of a delivery is not accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SignatureError {
-    /// No secret is configured, so nobody can sign.
+    /// No secret is configured, so no signature can be valid.
     #[error("no webhook secret is configured: no delivery can be accepted")]
     NoSecret,
-    /// There is no signature.
+    /// The signature header is missing.
     #[error("the delivery has no signature header: set the hook's secret at the forge")]
     Missing,
-    /// There are several.
+    /// There is more than one signature header.
     #[error("the delivery has more than one signature header")]
     Repeated,
     /// The header is not `sha256=` and 64 hexadecimal digits.
     #[error("the signature header is not `sha256=` and 64 hexadecimal digits")]
     Malformed,
-    /// It was made with another secret or over another body.
+    /// The signature was made with another secret or over another body.
     #[error(
         "the signature does not match: the hook's secret and the configured one differ, or the body was changed"
     )]
     Wrong,
 }
 
-/// A webhook's secret, ready for use.
+/// The secret of a webhook, ready for use.
 #[derive(Clone)]
 pub struct HookSecret(Option<Hmac<Sha256>>);
 
 impl HookSecret {
-    /// The secret as both sides know it. With an empty one nobody can sign.
+    /// Builds the secret that both sides share. With an empty one no signature is valid.
     pub fn new(secret: &[u8]) -> Self {
         Self(Hmac::new_from_slice(secret).ok().filter(|_| !secret.is_empty()))
     }
@@ -53,15 +53,16 @@ impl fmt::Debug for HookSecret {
     }
 }
 
-/// What a delivery says that its signature is. Not shown: with the body it would be a valid delivery.
+/// The signature that a delivery claims. It has no debug output, because with the body it would be a valid
+/// delivery.
 #[derive(Clone)]
 pub struct DeliverySignature([u8; 32]);
 
 impl DeliverySignature {
-    /// Reads the values of the header, of which there must be one.
+    /// Reads the values of the header. There must be exactly one.
     ///
-    /// The algorithm is fixed by the route, never chosen by the header. Hexadecimal digits may be of either case:
-    /// they stand for the same bytes.
+    /// The algorithm is fixed by the route, never chosen by the header. Hexadecimal digits may be of either
+    /// case: they stand for the same bytes.
     ///
     /// # Errors
     /// [`SignatureError`]
@@ -78,19 +79,19 @@ impl DeliverySignature {
     }
 }
 
-/// A body that is being checked.
+/// A running signature check of a body.
 pub struct SignatureCheck {
     mac: Hmac<Sha256>,
     signature: DeliverySignature,
 }
 
 impl SignatureCheck {
-    /// The next part of the body.
+    /// Adds the next part of the body.
     pub fn update(&mut self, part: &[u8]) {
         self.mac.update(part);
     }
 
-    /// That was all. In constant time.
+    /// Ends the body and compares the signature in constant time.
     ///
     /// # Errors
     /// [`SignatureError::Wrong`]

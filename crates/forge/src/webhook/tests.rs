@@ -1,4 +1,4 @@
-//! What is believed of a delivery, and what becomes of the others.
+//! Tests of the deliveries that are accepted, and of the errors for all others.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use truing_core::id::AccountId;
 use super::*;
 use crate::github::webhook::{MAX_COMMENT_CHARS, parse as parse_github};
 
-/// Checks a body that arrives in two parts.
+/// Checks the signature of a body that arrives in two parts.
 fn verify(secret: &[u8], body: &[u8], header: Option<&str>) -> Result<(), SignatureError> {
     let signature = DeliverySignature::of(header.map(str::as_bytes))?;
     let mut check = HookSecret::new(secret).check(signature)?;
@@ -18,7 +18,7 @@ fn verify(secret: &[u8], body: &[u8], header: Option<&str>) -> Result<(), Signat
 }
 
 const SECRET: &[u8] = b"It's a Secret to Everybody";
-/// GitHub's published example, and the one of another forge with the same algorithm.
+/// GitHub's published example, and that of another forge with the same algorithm.
 const VECTORS: [(&[u8], &str); 2] = [
     (b"Hello, World!", "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"),
     (b"Hello World!", "a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9"),
@@ -98,7 +98,7 @@ fn parse(event: &Value) -> Result<WebhookEvent, DeliveryError> {
     parse_github("pull_request", "github", event.to_string().as_bytes())
 }
 
-/// Does it mark the pull request?
+/// Returns true if the event marks the pull request.
 fn marks(event: &Value) -> bool {
     match parse(event).unwrap() {
         WebhookEvent::Pull { .. } => true,
@@ -310,7 +310,7 @@ fn a_wrong_field_of_a_comment_is_named() {
     }
 }
 
-/// Somebody asks for a check again: of a run, or of a suite.
+/// Returns a request to run a check or a suite again.
 fn rerun(event: &str) -> Value {
     let of = match event {
         "check_run" => json!({
@@ -403,7 +403,7 @@ fn bytes_that_json_cannot_be_are_told_where() {
     let bom = format!("\u{feff}{sound}");
     let mut latin = sound.clone().into_bytes();
     let at = sound.find("something_new").unwrap();
-    latin[at] = 0xe9; // in a field that is not read
+    latin[at] = 0xe9; // inside a field that is not read
     let trailing = format!("{sound} x");
     for (body, told) in [
         (bom.as_bytes(), "expected value"),

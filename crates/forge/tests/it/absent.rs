@@ -1,25 +1,25 @@
-//! What the clients cannot do. A call that is not written down cannot be made by mistake, nor by a text that was
-//! believed: this looks for its words in the source of each kind of forge, and for its methods and addresses in a list of
-//! those that each may have.
+//! Calls that the clients must not contain, so that they cannot be made by mistake or because of a malicious
+//! text. The tests search the source of each kind of forge for their words, and compare its methods and
+//! addresses with a list of allowed ones.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
 use std::path::{Path, PathBuf};
 
-/// The words for approving, merging, changing code and branches, by REST and by GraphQL, of every kind.
+/// Words of approving, merging, and changing code and branches, by REST and by GraphQL, for every kind.
 const ABSENT: &[&str] = &[
-    // Reviews that decide.
+    // Verdicts in reviews of pull requests.
     "\"APPROVE\"",
     "dismissals",
     "submitPullRequestReview",
-    // Merging.
+    // Merges of pull requests.
     "\"merges\"",
     "mergePullRequest",
     "closePullRequest",
     "enablePullRequestAutoMerge",
     "enqueuePullRequest",
     "auto-merge",
-    // Branches and files.
+    // Changes of branches and files.
     "\"refs\"",
     "deleteRef",
     "updateRef",
@@ -32,10 +32,11 @@ const ABSENT: &[&str] = &[
     "apply-suggestion",
 ];
 
-/// The words of one folder that it may not have, although others do.
+/// Words that one folder must not contain although others do.
 const ABSENT_IN: &[(&str, &[&str])] = &[
     ("github", &["\"merge\""]),
-    // Their verdicts and the ends of their addresses. Answers that tell of an approval are read, in the files `wire.rs`.
+    // Their verdicts and the ends of their addresses. Responses about an approval are read, in the files
+    // `wire.rs`.
     (
         "bitbucket",
         &[
@@ -50,24 +51,25 @@ const ABSENT_IN: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The words of a verdict that only the readers of answers may have.
+/// Words of a verdict that only the parsers of responses may contain.
 const READ_ALONE: &[(&str, &[&str])] = &[("\"APPROVED\"", &["wire.rs"]), ("\"approved\"", &["wire.rs"])];
 
-/// Each write of a Bitbucket: the method, and the end of its address as the source has it. Whatever writes is in this list.
+/// Each write of a Bitbucket: the method, and the end of its address in the source. Every write must be in
+/// this list.
 const WRITES: &[(&str, &str, usize)] = &[
-    // The file, what sends, and how often.
+    // File, sending expression, and number of uses.
     ("cloud/calls.rs", "ForgeRequest::create(", 3), // a comment, a pull request, declining
     ("cloud/calls.rs", "Method::PUT", 1),           // a comment's text
     ("cloud/calls.rs", "Method::POST", 2),          // resolving, requesting changes
-    ("cloud/calls.rs", "Method::DELETE", 3), // a comment, opening a thread again, our request for changes
+    ("cloud/calls.rs", "Method::DELETE", 3), // a comment, reopening a thread, withdrawing our request for changes
     ("cloud/reviewers.rs", "Method::PUT", 1), // a pull request
     ("cloud/status.rs", "ForgeRequest::create(", 0),
     ("cloud/status.rs", "Method::PUT", 1),    // the report
     ("cloud/status.rs", "Method::POST", 2),   // its notes, the build status
-    ("cloud/status.rs", "Method::DELETE", 1), // the report of before
+    ("cloud/status.rs", "Method::DELETE", 1), // the earlier report
     ("data_center/calls.rs", "ForgeRequest::create(", 3),
     ("data_center/calls.rs", "Method::PUT", 4), // a comment's text, a thread, a pull request, our verdict
-    ("data_center/calls.rs", "Method::POST", 1), // asking for a review
+    ("data_center/calls.rs", "Method::POST", 1), // requesting a review
     ("data_center/calls.rs", "Method::DELETE", 1),
     ("data_center/status.rs", "ForgeRequest::create(", 1), // notes
     ("data_center/status.rs", "Method::PUT", 1),
@@ -88,7 +90,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Of each file what comes before its tests.
+/// Returns the part of a file before its tests.
 fn code(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap();
     text.split("mod tests {").next().unwrap().to_owned()
@@ -98,7 +100,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// The code of one kind: its folder and the file beside it.
+/// Returns the code of one kind: its folder and the file beside it.
 fn of_kind(kind: &str) -> Vec<(PathBuf, String)> {
     let mut all = vec![root().join(format!("{kind}.rs"))];
     sources(&root().join(kind), &mut all);
@@ -132,13 +134,14 @@ fn no_call_approves_merges_or_changes_code() {
 #[test]
 fn github_asks_for_changes_and_puts_in_one_place_each() {
     let text = joined("github");
-    // The search sees what is there.
+    // Checks that the search finds words that exist.
     for word in ["\"COMMENT\"", "Method::PATCH", "resolveReviewThread", "\"statuses\""] {
         assert!(text.contains(word), "{word}");
     }
-    // A review may ask for changes, in one place; nothing else decides.
+    // A review may request changes, in one place; nothing else decides.
     assert_eq!(text.matches("REQUEST_CHANGES").count(), 1, "what asks for changes");
-    // `PUT` merges, changes files and dismisses: but in one place, where a base comes into a branch that wants it.
+    // `PUT` merges, changes files and dismisses reviews. It is used in one place only, to merge a base into a
+    // branch on request.
     let puts: Vec<_> = text.match_indices("Method::PUT").collect();
     let updates: Vec<_> = text.match_indices("\"update-branch\"").collect();
     let ([(put, _)], [(update, _)]) = (&puts[..], &updates[..]) else {
@@ -187,7 +190,7 @@ fn a_merge_is_read_at_data_center_and_never_sent() {
     let [(path, text)] = &places[..] else { panic!("{places:?}") };
     assert!(path.ends_with("data_center/calls.rs"), "{}", path.display());
     assert_eq!(text.matches("\"merge\"").count(), 1);
-    // What follows it is a read.
+    // The call after it is a read.
     let after = text.split("\"merge\"").nth(1).unwrap();
     let next = after.find("self.get(").unwrap();
     assert!(

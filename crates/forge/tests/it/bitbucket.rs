@@ -1,5 +1,4 @@
-//! The clients of both Bitbuckets against forges of tests that behave as theirs: what is read, what goes wrong, and how many
-//! calls it takes.
+//! Tests of both Bitbuckets' clients against fakes of them: reading, faults, and the number of calls.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 

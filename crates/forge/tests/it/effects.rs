@@ -1,6 +1,6 @@
-//! Every kind of effect, and everything that may happen while it is performed, at every kind of forge: one cell, one test,
-//! one end. What a forge cannot make ends in a refusal before any call. The table is `truing_core::effect`'s;
-//! `docs/reference/effects.md` is generated from it and names these tests.
+//! Tests of every kind of effect and every event during its execution, at every kind of forge: one cell, one
+//! test, one end. An effect that a forge cannot make is rejected before any call. The table is
+//! `truing_core::effect`'s; `docs/reference/effects.md` is generated from it and names these tests.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
@@ -36,7 +36,7 @@ use self::doubles::{Hand, Log, Switch};
 use crate::repository::pushing::Pusher;
 use crate::repository::site::{Calls as _, Site, Wall, topic};
 
-/// The forge's settle delay.
+/// Settle delay of the forge.
 const SETTLE: TimeSpan = TimeSpan::seconds(30);
 
 /// The effect that is performed.
@@ -49,24 +49,24 @@ enum What {
 struct Scene {
     site: Site,
     number: u64,
-    /// The number of what an effect on the repository changes.
+    /// Number of the object that an effect on the repository changes.
     own: u64,
     pull: RepositoryClient,
     log: Log,
     clock: Hand,
     gate: Arc<Switch>,
-    /// The same, as effects ask it.
+    /// The gate in the form that effects take.
     asked: Arc<dyn WriteGate>,
     watch: WriteMonitor,
     what: What,
-    /// The head before.
+    /// Head before the effect.
     head: String,
 }
 
 const BRANCH: &str = "truing/fix";
 
 impl Scene {
-    /// At GitHub.
+    /// Builds the scene at GitHub.
     async fn of(kind: EffectKind) -> Self {
         Self::at(ForgeFlavour::GitHub, kind).await
     }
@@ -113,7 +113,7 @@ impl Scene {
             EffectKind::Trigger => Effect::Trigger { text: "bugbot run".into(), since: UnixMillis(0) },
             EffectKind::RequestReview => {
                 site.shop.permit("ann", "write").await.unwrap();
-                // Cloud tells an account by its id alone.
+                // Cloud identifies an account only by its id.
                 let login = if site.is_cloud() { site.forge.account_id("ann") } else { "ann".into() };
                 Effect::RequestReview { login }
             }
@@ -213,7 +213,7 @@ impl Scene {
         self.clock.0.fetch_add(time.0, Ordering::SeqCst);
     }
 
-    /// Lets the calls that make this go wrong, as often as they are sent.
+    /// Makes every call of this kind of effect fail in this way.
     fn fault(&self, kind: EffectKind, fault: ForgeFaultKind) {
         let (method, path, sent) = calls::call(self.site.forge.flavour(), kind);
         let is_once = matches!(fault, ForgeFaultKind::Invalid(_) | ForgeFaultKind::Status(..));
@@ -221,7 +221,7 @@ impl Scene {
         self.site.forge.fault(ForgeFault::once(method, &path, fault).times(times));
     }
 
-    /// So often this is there.
+    /// Returns how many results of this kind exist.
     async fn count(&self, kind: EffectKind) -> usize {
         let view = self.site.shop.pull(self.number).await.unwrap();
         match kind {
@@ -268,7 +268,8 @@ impl Scene {
         }
     }
 
-    /// Calls of the API that wrote. Reads by GraphQL are none; what changes something by it is in [`Self::count`].
+    /// Returns the number of API calls that wrote. GraphQL calls are left out: their results are in
+    /// [`Self::count`].
     fn writes(&self) -> usize {
         let log = self.site.forge.log();
         let is_write = |method: &str, path: &str| {
@@ -277,7 +278,7 @@ impl Scene {
         log.iter().filter(|call| is_write(&call.method, &call.path)).count()
     }
 
-    /// Performs it again as a loop does: not before the time that it is told.
+    /// Performs it again as a loop does: not before the time in the error.
     async fn performed_later(&self, kind: EffectKind) {
         if kind.settle(SETTLE) > TimeSpan(0) {
             let early = self.perform().await.unwrap_err();
@@ -285,7 +286,7 @@ impl Scene {
             self.pass(until - self.clock.now());
         }
         match (self.perform().await, &self.what) {
-            // The next plan sees it, and adopts it.
+            // The next plan sees the comment and adopts it.
             (Err(EffectError::Settling { .. }), What::Effect(effect)) if kind.is_planned() => {
                 let seen = self.pull.observe(effect).await.unwrap().unwrap();
                 self.log.shown(&seen).unwrap();
@@ -295,7 +296,7 @@ impl Scene {
     }
 }
 
-/// The kind of forge that the fake is.
+/// Returns the kind of forge of the fake.
 fn forge_of(flavour: ForgeFlavour) -> ForgeKind {
     match flavour {
         ForgeFlavour::GitHub => ForgeKind::Github,
@@ -304,7 +305,8 @@ fn forge_of(flavour: ForgeFlavour) -> ForgeKind {
     }
 }
 
-/// The refusal of an effect that the forge cannot make: nothing is announced and no call is made, whatever the case is.
+/// Checks that an effect which the forge cannot make is rejected in every case: no intent is recorded and no
+/// call is made.
 async fn refused(scene: &mut Scene, case: EffectCase, why: &str) {
     let parts = scene.intended().parts;
     let calls = scene.site.forge.log().len();
@@ -325,7 +327,7 @@ async fn refused(scene: &mut Scene, case: EffectCase, why: &str) {
             if refused.surely_undone() && message.ends_with(why)
     );
     assert!(is_typed, "{error:?}");
-    // Nor does the client by itself.
+    // The client rejects it, too, when it is called directly.
     let What::Effect(effect) = &scene.what else { panic!("every forge is pushed to") };
     let refused = scene.pull.make(effect).await.unwrap_err();
     assert!(
@@ -382,7 +384,7 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectCase) {
             let is_done = case == EffectCase::LostDone;
             let fault = match (is_done, kind) {
                 (true, _) => ForgeFaultKind::LostAnswer,
-                // Git sends a push again whose connection ended.
+                // Git repeats a push whose connection was closed.
                 (false, EffectKind::Push) => ForgeFaultKind::Status(502, None),
                 (false, _) => ForgeFaultKind::Drop,
             };
@@ -432,7 +434,7 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectCase) {
         }
         EffectCaseOutcome::Replaced(other) => {
             assert_eq!(scene.count(other).await, 1);
-            // Where a review is a comment, both are the same thing.
+            // Where a review is a comment, both are the same object.
             if scene.site.row().reviews == ReviewPosting::Object {
                 assert_eq!(scene.count(kind).await, 0);
             }
@@ -442,9 +444,10 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectCase) {
             let done = scene.log.entries_of(&parts);
             let is_done = |entry: &EffectEntry| matches!(entry.state, EffectEntryState::Done { .. });
             assert!(done.len() == parts.len() && done.iter().all(is_done), "{done:?}");
-            // Whoever performs it another time changes nothing.
+            // Performing it again changes nothing.
             for _ in 0..2 {
-                // At another head a merge of the base is another effect; and a plan that sees it performs nothing.
+                // At another head a merge of the base is another effect; and a plan that sees it performs
+                // nothing.
                 if kind != EffectKind::UpdateBranch && !kind.is_planned() {
                     scene.perform().await.unwrap();
                 }

@@ -1,4 +1,5 @@
-//! The clients of forges against forges of tests, and what they cannot do: one program, so that it is linked once.
+//! Tests of the forge clients against fakes, and of the calls that they must not contain. One program, so it
+//! is linked once.
 
 mod absent;
 mod bitbucket;

@@ -1,5 +1,5 @@
-//! A repository as loops change it: every call, against a forge that holds to GitHub's rules and whose exchanges are
-//! compared with what GitHub publishes.
+//! Tests of a repository as loops change it: every call, against a fake with GitHub's rules whose exchanges
+//! are compared with GitHub's published descriptions.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 

@@ -1,4 +1,4 @@
-//! The payload examples that GitHub publishes: each is understood or ignored, none is refused.
+//! Tests with the payload examples that GitHub publishes: each is parsed or ignored, none is rejected.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
@@ -24,7 +24,7 @@ fn examples() -> Vec<Event> {
     serde_json::from_str(&json).unwrap()
 }
 
-/// What each example is to us, and how often.
+/// Returns the event that each example is parsed as, and how often.
 fn understood() -> BTreeMap<String, usize> {
     let mut all = BTreeMap::new();
     for event in examples() {

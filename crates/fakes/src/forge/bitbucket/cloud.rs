@@ -1,6 +1,6 @@
-//! Bitbucket Cloud's semantics: `routes` has every call and Cloud's ways with it, `admission` says who may make it, `errors`
-//! how it is refused; `estate`, `pulls`, `comments` and `commits` answer it, `page` cuts lists by `query`; `json` is Cloud's form
-//! of it all, `events` that of webhooks.
+//! The behaviour of Bitbucket Cloud: `routes` has every call, `admission` checks permissions, `errors` has
+//! the error responses. `estate`, `pulls`, `comments` and `commits` answer calls, `page` pages lists filtered
+//! by `query`, `json` has Cloud's objects, `events` its webhooks.
 
 mod admission;
 mod comments;
@@ -17,5 +17,5 @@ mod routes;
 pub(crate) use self::events::delivery;
 pub(crate) use self::routes::PROTOCOL;
 
-/// Digits of a commit's id inside pull requests and deliveries (facts: 12).
+/// Number of digits of a commit's id inside pull requests and deliveries.
 const SHORT: usize = 12;

@@ -1,11 +1,11 @@
-//! What hangs on commits: build statuses, reports, annotations.
+//! Build statuses, reports and annotations of commits.
 
 use serde_json::Value;
 
 use crate::forge::state::reports::{CommitReport, ReportAnnotation};
 use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
 
-/// A state of a build in the words of the fake's state, which are GitHub's; none: no such state.
+/// Converts a build state to the state's GitHub name; `None` for an unknown one.
 pub(super) fn state_of(word: &str) -> Option<&'static str> {
     match word {
         "SUCCESSFUL" => Some("success"),
@@ -16,7 +16,7 @@ pub(super) fn state_of(word: &str) -> Option<&'static str> {
     }
 }
 
-/// Bitbucket's word for a state; `stopped` is the forge's one for a build that somebody ended.
+/// Returns Bitbucket's name of a state. `stopped` is the forge's name for a build that a person ended.
 pub(super) fn word_of(state: &str, stopped: &'static str) -> &'static str {
     match state {
         "success" => "SUCCESSFUL",
@@ -26,7 +26,7 @@ pub(super) fn word_of(state: &str, stopped: &'static str) -> &'static str {
     }
 }
 
-/// Sets a status. One of the same key on the same commit is overwritten, where it stands.
+/// Sets a status. One with the same key on the same commit is overwritten in place.
 pub(super) fn set_status(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -43,12 +43,12 @@ pub(super) fn set_status(
     id
 }
 
-/// The report of this key on a commit.
+/// Returns the report with this key on a commit.
 pub(super) fn report<'a>(repo: &'a StoredRepository, sha: &str, key: &str) -> Option<&'a CommitReport> {
     repo.reports.iter().find(|report| report.sha == sha && report.key == key)
 }
 
-/// The same, to be changed.
+/// Returns the report with this key on a commit, mutably.
 pub(super) fn report_mut<'a>(
     repo: &'a mut StoredRepository,
     sha: &str,
@@ -57,7 +57,7 @@ pub(super) fn report_mut<'a>(
     repo.reports.iter_mut().find(|report| report.sha == sha && report.key == key)
 }
 
-/// Makes a report or puts other fields into one, whose annotations stay.
+/// Creates a report, or replaces the fields of an existing one, whose annotations stay.
 pub(super) fn put_report(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -83,7 +83,7 @@ pub(super) fn put_report(
     repo.reports.push(report);
 }
 
-/// A new annotation.
+/// Creates an annotation with a new id.
 pub(super) fn annotation(world: &mut ForgeInstance, fields: Value) -> ReportAnnotation {
     ReportAnnotation { id: world.id(), fields, created: world.now() }
 }

@@ -1,6 +1,6 @@
-//! Bitbucket Data Center's semantics: `routes` has every call and its ways with it, `admission` says who may make it, `errors`
-//! how it is refused; `estate`, `pulls`, `comments` (on the lines of an `anchor`), `activities`, `diff` and `commits` answer it, `page`
-//! cuts lists; `json` is its form of it all, `events` that of webhooks.
+//! The behaviour of Bitbucket Data Center: `routes` has every call, `admission` checks permissions, `errors`
+//! has the error responses. `estate`, `pulls`, `comments` (on the lines of an `anchor`), `activities`, `diff`
+//! and `commits` answer calls, `page` pages lists, `json` has its objects, `events` its webhooks.
 
 mod activities;
 mod admission;
@@ -19,12 +19,12 @@ mod routes;
 pub(crate) use self::events::delivery;
 pub(crate) use self::routes::PROTOCOL;
 
-/// The first version that has drafts.
+/// First version that has drafts.
 const DRAFTS: (u32, u32) = (8, 18);
-/// The first version that takes comments on several lines.
+/// First version that accepts comments on several lines.
 const SEVERAL_LINES: (u32, u32) = (9, 3);
 
-/// Is a version, as `8.9.0`, at least this one? One that cannot be read is older than all.
+/// Returns true if a version, as `8.9.0`, is at least this one. An invalid version counts as older than all.
 fn is_since(version: &str, since: (u32, u32)) -> bool {
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= since

@@ -1,4 +1,5 @@
-//! Changes of a pull request by its description, title, branch, reviewers or state of a draft, and who may make them.
+//! Changes of a pull request's description, title, branch, reviewers or draft state, and the permission to
+//! make them.
 
 use crate::forge::operations::branches::tip;
 use crate::forge::operations::reviewers::wake;
@@ -6,35 +7,35 @@ use crate::forge::state::event::PullChange;
 use crate::forge::state::{ForgeInstance, StoredRepository};
 use crate::repo::FakeGitError;
 
-/// A change that is wanted; what is none stays.
+/// A requested change. A field that is `None` stays as it is.
 #[derive(Default)]
 pub(super) struct PullEdit {
     pub(super) title: Option<String>,
     pub(super) body: Option<String>,
     pub(super) draft: Option<bool>,
-    /// All reviewers that there are to be.
+    /// Complete list of the new reviewers.
     pub(super) reviewers: Option<Vec<String>>,
-    /// The branch that it is to go to.
+    /// New base branch of the pull request.
     pub(super) base: Option<String>,
 }
 
-/// The reasons against a change.
+/// The reason why a change is rejected.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum EditRefusal {
-    /// Whoever asks may not change what somebody else opened.
+    /// The caller may not change the pull request of another account.
     NotYours,
-    /// The author cannot review.
+    /// The author cannot be a reviewer.
     Author(String),
-    /// This account may not see the repository.
+    /// The account may not see the repository.
     NoMember(String),
-    /// There is no such branch.
+    /// The base branch does not exist.
     NoBranch,
-    /// The script of a bot is wrong.
+    /// The script of a bot is invalid.
     Script(String),
 }
 
-/// May whoever asks make this change? The author may, and who may write; nobody of ours changes the title of somebody else's
-/// pull request, nor makes it a draft.
+/// Checks that the caller may make this change: the author may, and so may accounts with write access. Truing
+/// must never change the title of another account's pull request, nor make it a draft.
 pub(super) fn check(
     world: &mut ForgeInstance,
     repo: &StoredRepository,
@@ -61,7 +62,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Can these review what the author opened?
+/// Checks that these accounts can review what the author opened.
 pub(super) fn admissible(
     repo: &StoredRepository,
     author: &str,
@@ -79,7 +80,8 @@ pub(super) fn admissible(
     Ok(())
 }
 
-/// Makes the change, and tells of each part of it that is one. Bots that are asked for a review take their next step.
+/// Makes the change, and records an event for each part that differs. Bots whose review is requested take
+/// their next step.
 pub(super) fn make(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

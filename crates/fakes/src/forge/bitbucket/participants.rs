@@ -1,24 +1,24 @@
-//! Who takes part in a pull request, and the verdict of each.
+//! The participants of a pull request, and the verdict of each.
 
 use crate::forge::state::event::PullChange;
 use crate::forge::state::pulls::{FakeReviewVerdict, StoredPull, StoredReview};
 use crate::forge::state::{ForgeInstance, StoredRepository};
 use crate::repo::FakeGitError;
 
-/// Somebody who takes part in a pull request.
+/// A participant of a pull request.
 pub(super) struct PullParticipant {
     pub(super) login: String,
     pub(super) is_reviewer: bool,
     pub(super) verdict: Option<FakeReviewVerdict>,
-    /// The commit of the verdict.
+    /// Commit that the verdict is about.
     pub(super) commit: Option<String>,
-    /// When they gave a verdict or commented last, seconds since 1970.
+    /// Time of the last verdict or comment, in seconds since 1970.
     pub(super) at: Option<i64>,
-    /// The time of their last comment, likewise.
+    /// Time of the last comment, in seconds since 1970.
     pub(super) said: Option<i64>,
 }
 
-/// Reviewers first, then whoever gave a verdict or commented; not the author.
+/// Returns reviewers first, then other accounts that gave a verdict or commented. The author is left out.
 pub(super) fn of(pull: &StoredPull) -> Vec<PullParticipant> {
     let mut logins: Vec<&str> = pull.around.reviewers.iter().map(String::as_str).collect();
     let notes = || pull.summary.iter().chain(pull.inline.iter().map(|comment| &comment.note));
@@ -45,7 +45,7 @@ pub(super) fn of(pull: &StoredPull) -> Vec<PullParticipant> {
     logins.into_iter().map(participant).collect()
 }
 
-/// The verdict that somebody gave last.
+/// Returns the last verdict of an account.
 fn verdict<'a>(pull: &'a StoredPull, login: &str) -> Option<&'a StoredReview> {
     pull.reviews
         .iter()
@@ -53,7 +53,7 @@ fn verdict<'a>(pull: &'a StoredPull, login: &str) -> Option<&'a StoredReview> {
         .find(|review| review.author == login && review.state != FakeReviewVerdict::Commented)
 }
 
-/// Asks for changes of the head. At a Data Center whoever does is a reviewer from then on.
+/// Requests changes of the head. At a Data Center the account becomes a reviewer.
 pub(super) fn want_changes(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -71,7 +71,7 @@ pub(super) fn want_changes(
     world.changed(repo, number, by, PullChange::WantsChanges)
 }
 
-/// Takes one's own verdict back. At a Data Center whoever had one stays a reviewer.
+/// Withdraws the account's own verdict. At a Data Center the account stays a reviewer if it had one.
 pub(super) fn withdraw(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

@@ -1,5 +1,5 @@
-//! The scopes and permissions that each call asks for, by kind of token: the tables that the documentation and the clients are
-//! checked against, too.
+//! Scopes and permissions that each call needs, by kind of token: the tables against which the documentation
+//! and the clients are also checked.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -13,7 +13,7 @@ static CLOUD: LazyLock<Vec<BitbucketCallRow>> =
 static DATA_CENTER: LazyLock<Vec<BitbucketCallRow>> =
     LazyLock::new(|| read(include_str!("../../../../contract/data/bitbucket-dc-permissions.toml")));
 
-/// The permissions of HTTP access tokens, each with those that contain it.
+/// Permissions of HTTP access tokens, each contained in the next.
 const LEVELS: [&str; 3] = ["REPO_READ", "REPO_WRITE", "REPO_ADMIN"];
 
 fn read(text: &str) -> Vec<BitbucketCallRow> {
@@ -25,7 +25,7 @@ struct BitbucketPermissions {
     calls: Vec<BitbucketCallRow>,
 }
 
-/// A call, and what it asks for at one of both.
+/// A call with the scope or permission that it needs at one Bitbucket.
 #[derive(Deserialize)]
 struct BitbucketCallRow {
     call: String,
@@ -49,7 +49,8 @@ impl BitbucketCallRow {
     }
 }
 
-/// The scopes or the permission that a call asks such a token for. None: the table does not have the call.
+/// Returns the scopes or the permission that a call needs from such a token; `None` if the table does not
+/// have the call.
 fn need(kind: TokenKind, verb: &str, path: &str) -> Option<&'static str> {
     let of = |table: &'static [BitbucketCallRow], root: &str| {
         let path = path.strip_prefix(root).unwrap_or(path);
@@ -63,7 +64,7 @@ fn need(kind: TokenKind, verb: &str, path: &str) -> Option<&'static str> {
     }
 }
 
-/// Is this scope or permission among those that a token holds, or in one of them?
+/// Returns true if this scope or permission is among those that a token has, or contained in one of them.
 fn holds(kind: TokenKind, permissions: &BTreeMap<String, String>, one: &str) -> bool {
     match kind {
         // "This scope does not imply the read:repository:bitbucket scope".
@@ -77,7 +78,8 @@ fn holds(kind: TokenKind, permissions: &BTreeMap<String, String>, one: &str) -> 
     }
 }
 
-/// May such a token make this call? What the table does not have is no call, which is said elsewhere.
+/// Returns true if such a token may make this call. A call that is missing from the table is allowed here and
+/// reported elsewhere.
 pub(crate) fn may(kind: TokenKind, permissions: &BTreeMap<String, String>, verb: &str, path: &str) -> bool {
     match need(kind, verb, path) {
         None | Some("any" | "open") => true,
@@ -86,7 +88,7 @@ pub(crate) fn may(kind: TokenKind, permissions: &BTreeMap<String, String>, verb:
 }
 
 impl FakeTokenScope {
-    /// The scopes that a call asks this token for, and those that it has, where it lacks one.
+    /// Returns the scopes that a call needs from this token and those that it has, if one is missing.
     pub(crate) fn lacking(&self, verb: &str, path: &str) -> Option<(Vec<&'static str>, Vec<String>)> {
         match self {
             Self::Installation { kind, permissions, .. } if !may(*kind, permissions, verb, path) => {
@@ -106,7 +108,7 @@ mod tests {
     use crate::forge::bitbucket::{cloud, data_center};
     use crate::forge::http::serve::{ForgeProtocol, RouteAction};
 
-    /// The calls of the interface that a forge answers.
+    /// Returns the calls of the interface that a forge answers.
     fn served(protocol: &'static ForgeProtocol) -> Vec<(&'static str, &'static str)> {
         let verb = |filter: MethodFilter| {
             let verbs = [

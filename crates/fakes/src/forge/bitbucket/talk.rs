@@ -1,4 +1,4 @@
-//! The comments of a pull request: in its conversation, on files and on lines, in one row of numbers.
+//! Comments of a pull request: in its conversation, on files and on lines, in one sequence of numbers.
 
 use crate::forge::operations::comments::{CommentCommits, add_reply};
 use crate::forge::operations::reviewers::hear;
@@ -6,15 +6,15 @@ use crate::forge::state::notes::{StoredComment, visible};
 use crate::forge::state::pulls::{StoredInlineComment, StoredPull};
 use crate::forge::state::{ForgeInstance, StoredRepository};
 
-/// A comment, wherever it is.
+/// A comment at any place.
 #[derive(Clone, Copy)]
 pub(super) struct CommentRef<'a> {
     pub(super) note: &'a StoredComment,
-    /// The same with its place; none in the conversation.
+    /// Comment with its place; `None` in the conversation.
     pub(super) inline: Option<&'a StoredInlineComment>,
 }
 
-/// All comments, deleted ones too, oldest first.
+/// Returns all comments, including deleted ones, oldest first.
 pub(super) fn all(pull: &StoredPull) -> Vec<CommentRef<'_>> {
     let summary = pull.summary.iter().map(|note| CommentRef { note, inline: None });
     let inline = pull.inline.iter().map(|inline| CommentRef { note: &inline.note, inline: Some(inline) });
@@ -23,43 +23,44 @@ pub(super) fn all(pull: &StoredPull) -> Vec<CommentRef<'_>> {
     all
 }
 
-/// A comment, deleted or not.
+/// Returns a comment, deleted or not.
 pub(super) fn any(pull: &StoredPull, id: u64) -> Option<CommentRef<'_>> {
     all(pull).into_iter().find(|comment| comment.note.id == id)
 }
 
-/// A comment that is there.
+/// Returns a comment that was not deleted.
 pub(super) fn find(pull: &StoredPull, id: u64) -> Option<CommentRef<'_>> {
     any(pull, id).filter(|comment| !comment.note.deleted)
 }
 
-/// A comment that is there, to be changed.
+/// Returns a comment that was not deleted, mutably.
 pub(super) fn note_mut(pull: &mut StoredPull, id: u64) -> Option<&mut StoredComment> {
     let inline = pull.inline.iter_mut().map(|comment| &mut comment.note);
     pull.summary.iter_mut().chain(inline).find(|note| note.id == id && !note.deleted)
 }
 
-/// The comment that a comment answers.
+/// Returns the comment that a comment answers.
 pub(super) fn parent(comment: CommentRef<'_>) -> Option<u64> {
     comment.note.parent.or_else(|| comment.inline?.in_reply_to)
 }
 
-/// The first comment of a comment's thread.
+/// Returns the first comment of a comment's thread.
 pub(super) fn first(pull: &StoredPull, id: u64) -> u64 {
     let mut at = id;
-    // Numbers grow, so parents come to an end.
+    // Numbers grow, so the chain of parents ends.
     while let Some(before) = any(pull, at).and_then(parent).filter(|before| *before < at) {
         at = before;
     }
     at
 }
 
-/// Has anybody answered a comment? Answers that are deleted do not count.
+/// Returns true if a comment was answered. Deleted answers do not count.
 pub(super) fn is_answered(pull: &StoredPull, id: u64) -> bool {
     all(pull).into_iter().any(|comment| !comment.note.deleted && parent(comment) == Some(id))
 }
 
-/// The numbers of the comments that a list shows, oldest first; the list counts for those that are to come late.
+/// Returns the numbers of the comments that a list shows, oldest first. The list counts for comments whose
+/// appearance is delayed.
 pub(super) fn shown(pull: &mut StoredPull) -> Vec<u64> {
     let inline = pull.inline.iter_mut().map(|comment| &mut comment.note);
     let mut ids = visible(pull.summary.iter_mut().chain(inline));
@@ -67,8 +68,8 @@ pub(super) fn shown(pull: &mut StoredPull) -> Vec<u64> {
     ids
 }
 
-/// Comments on the pull request itself, or answers a comment there or on code; the comment's number. The error says what
-/// is wrong with a bot's script; none: there is no comment to answer.
+/// Comments on the pull request itself, or answers a comment there or on code; returns the number of the
+/// comment. The error is about a bot's script; `None` if there is no comment to answer.
 pub(super) fn say(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -95,7 +96,7 @@ pub(super) fn say(
     Ok(Some(id))
 }
 
-/// Answers in a thread on code; the first comment may be deleted by now.
+/// Answers in a thread on code, whose first comment may be deleted.
 fn answer_on_code(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -106,7 +107,7 @@ fn answer_on_code(
 ) -> Option<u64> {
     let pull = repo.pulls.get_mut(&number)?;
     let began = pull.inline.iter_mut().find(|comment| comment.note.id == first)?;
-    // The operation answers what is there.
+    // The operation answers only comments that were not deleted.
     let was_deleted = std::mem::replace(&mut began.note.deleted, false);
     let id = add_reply(world, repo, number, by, first, text);
     let pull = repo.pulls.get_mut(&number)?;
@@ -119,7 +120,7 @@ fn answer_on_code(
     id
 }
 
-/// The spot of a comment on the head.
+/// Returns the commits of a comment on the head.
 pub(super) fn at_head(repo: &StoredRepository, number: u64) -> Result<CommentCommits, String> {
     CommentCommits::of(repo, number, None)
 }

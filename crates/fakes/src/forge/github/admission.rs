@@ -1,4 +1,4 @@
-//! The repository and pull request that a call names, if its token may see and change them.
+//! Finds the repository and pull request that a call names, if its token may see and change them.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::forge::state::apps::{FakeTokenScope, TokenKind};
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 impl FakeForgeState {
-    /// The repository that the path names, if it answers such a call.
+    /// Returns the repository that the path names, if it answers such a call.
     pub(crate) fn repo(
         &mut self,
         call: &ApiCall,
@@ -22,7 +22,7 @@ impl FakeForgeState {
         Ok((&mut self.world, repo))
     }
 
-    /// The pull request that the path names.
+    /// Returns the pull request that the path names.
     pub(crate) fn pull(
         &mut self,
         call: &ApiCall,
@@ -34,7 +34,7 @@ impl FakeForgeState {
 }
 
 impl ForgeInstance {
-    /// The redirect of a repository that has another name by now.
+    /// Returns the redirect of a repository that was renamed.
     fn moved(&self, id: u64, key: &str, call: &ApiCall) -> ApiReply {
         let rest = call.path.get("/repos/".len() + key.len()..).unwrap_or_default();
         let to = format!("{}/repositories/{id}{rest}", self.base_url);
@@ -60,7 +60,7 @@ impl StoredRepository {
         }
     }
 
-    /// May whoever calls push, and change what others wrote?
+    /// Returns true if the caller may push and change what others wrote.
     pub(crate) fn may_push(&self, call: &ApiCall) -> bool {
         match &call.pass {
             FakeTokenScope::Account | FakeTokenScope::Access => {
@@ -78,7 +78,7 @@ impl StoredRepository {
 }
 
 impl FakeTokenScope {
-    /// Is this call for such a token at all?
+    /// Returns an error if such a token cannot make this call at all.
     pub(crate) fn may_call(&self, path: &str) -> Result<(), ApiReply> {
         let as_app = path == "/app" || path.starts_with("/app/") || path.ends_with("/installation");
         let no_json_web_token = || ApiReply::error(401, "A JSON web token could not be decoded", Value::Null);
@@ -93,7 +93,7 @@ impl FakeTokenScope {
         }
     }
 
-    /// May it make this call of a repository that the path names?
+    /// Returns an error if the token may not make this call for a repository that the path names.
     pub(crate) fn admits(&self, repo: &StoredRepository, call: &ApiCall) -> Result<(), ApiReply> {
         if !self.sees(repo) {
             return Err(ApiReply::not_found());
@@ -107,7 +107,7 @@ impl FakeTokenScope {
 }
 
 impl ApiCall {
-    /// Is it an account's that may push?
+    /// Returns true for the token of an account that may push.
     pub(crate) fn is_pusher(&self, repo: &StoredRepository) -> bool {
         matches!(self.pass, FakeTokenScope::Account) && repo.may_push(self)
     }

@@ -1,4 +1,4 @@
-//! GitHub Apps: their logins, where they are installed, and the tokens of installations, which are for some
+//! GitHub Apps: their logins, their installations, and the tokens of installations, which are limited to some
 //! repositories, some permissions and one hour.
 
 use std::collections::BTreeSet;
@@ -14,13 +14,13 @@ use crate::forge::github::json::time;
 use crate::forge::state::apps::{FakeTokenScope, IssuedToken, TokenKind};
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// The life of a token, in seconds.
+/// Lifetime of a token, in seconds.
 const TOKEN_LIFE: i64 = 3600;
-/// The longest time from now to the end of a login, in seconds.
+/// Maximum time from now to the expiry of a login, in seconds.
 const LOGIN_LIFE: i64 = 600;
 
 impl ForgeInstance {
-    /// Whose token it is, and what it is good for.
+    /// Returns the account and the scope of a token.
     pub(crate) fn bearer(&self, token: &str) -> Option<(String, FakeTokenScope)> {
         if let Some(login) = self.tokens.get(token) {
             return Some((login.clone(), FakeTokenScope::Account));
@@ -32,7 +32,7 @@ impl ForgeInstance {
         Some((format!("{}[bot]", self.apps.registered.get(&app)?.slug), FakeTokenScope::App(app)))
     }
 
-    /// The App that signed this login, if it is one and is valid now.
+    /// Returns the App that signed this login, if the login is valid now.
     fn app_of(&self, login: &str) -> Option<u64> {
         let (signed, signature) = login.rsplit_once('.')?;
         let (header, claims) = signed.split_once('.')?;
@@ -50,7 +50,7 @@ impl ForgeInstance {
     }
 }
 
-/// The App that calls.
+/// Returns the App that makes the call.
 fn caller(call: &ApiCall) -> Result<u64, ApiReply> {
     match call.pass {
         FakeTokenScope::App(app) => Ok(app),
@@ -60,14 +60,14 @@ fn caller(call: &ApiCall) -> Result<u64, ApiReply> {
     }
 }
 
-/// `GET /app`.
+/// Handles the call `GET /app`.
 pub(crate) fn app(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (id, world) = (caller(call)?, &state.world);
     let app = world.apps.registered.get(&id).ok_or_else(ApiReply::not_found)?;
     Ok(ApiReply::json(200, world.one_app_json(id, app)))
 }
 
-/// `GET /app/installations`.
+/// Handles the call `GET /app/installations`.
 pub(crate) fn installations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (app, world) = (caller(call)?, &state.world);
     let all: Vec<_> = world.apps.installations.iter().filter(|(_, one)| one.app == app).collect();
@@ -76,7 +76,7 @@ pub(crate) fn installations(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     Ok(page.reply(world, call, all.len(), shown))
 }
 
-/// `GET /repos/{owner}/{repo}/installation`, and by the repository's id.
+/// Handles `GET /repos/{owner}/{repo}/installation`, also by the id of the repository.
 pub(crate) fn installation(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let app = caller(call)?;
     let owner = match call.params.get("id") {
@@ -93,7 +93,8 @@ pub(crate) fn installation(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     Ok(ApiReply::json(200, world.installation_json(*id, one)))
 }
 
-/// `POST /app/installations/{id}/access_tokens`: for all of it, or for what the body narrows it to.
+/// Handles `POST /app/installations/{id}/access_tokens`: for the whole installation, or the part that the
+/// body names.
 pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (app, id) = (caller(call)?, call.number("id")?);
     let world = &state.world;
@@ -160,7 +161,7 @@ pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     Ok(ApiReply::json(201, body))
 }
 
-/// Long, and each of another length.
+/// Returns a long token text, each of a different length.
 fn token_text(app: u64, count: u64) -> String {
     let pieces = 3 + count % 3;
     let digests = (0..pieces).map(|piece| Sha512::digest(format!("{app} {count} {piece}")));
@@ -168,7 +169,7 @@ fn token_text(app: u64, count: u64) -> String {
     format!("ghs_{app}_{}", words.join("."))
 }
 
-/// `GET /users/{login}`.
+/// Handles the call `GET /users/{login}`.
 pub(crate) fn account(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let login = call.param("login");
     if !state.world.accounts.contains_key(login) {

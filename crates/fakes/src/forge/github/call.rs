@@ -1,25 +1,25 @@
-//! Calls and answers in GitHub's form: its errors, and its pages.
+//! Calls and responses in GitHub's form: its errors and its pages.
 
 use serde_json::{Value, json};
 
 pub(crate) use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::state::ForgeInstance;
 
-/// Where errors say they are explained.
+/// Address of the documentation that errors name.
 pub(crate) const DOCS: &str = "https://docs.github.com/rest";
 
-/// Items of a page when the call does not say, and at most.
+/// Default and maximum number of items on a page.
 const PAGE: (usize, usize) = (30, 100);
 
 impl ApiCall {
-    /// A part of the path that is a number; what is no number is not found.
+    /// Parses a part of the path that is a number. Anything else is answered with 404.
     pub(crate) fn number(&self, name: &str) -> Result<u64, ApiReply> {
         self.digits(name).ok_or_else(ApiReply::not_found)
     }
 }
 
 impl ApiReply {
-    /// GitHub's error form. `errors` null: left out.
+    /// Returns GitHub's error form. `errors` is left out if it is null.
     pub(crate) fn error(status: u16, message: &str, errors: Value) -> Self {
         let mut body = json!({"message": message, "documentation_url": DOCS, "status": status.to_string()});
         if let (false, Some(body)) = (errors.is_null(), body.as_object_mut()) {
@@ -32,14 +32,14 @@ impl ApiReply {
         Self::error(404, "Not Found", Value::Null)
     }
 
-    /// 422 with one error object, as most calls answer.
+    /// Returns 422 with one error object, as most calls do.
     pub(crate) fn invalid(resource: &str, field: &str, code: &str, message: &str) -> Self {
         let error = json!({"resource": resource, "field": field, "code": code, "message": message});
         Self::error(422, "Validation Failed", json!([error]))
     }
 }
 
-/// The part of a list that is asked for.
+/// The part of a list that is requested.
 pub(crate) struct PageRequest {
     number: usize,
     size: usize,
@@ -58,7 +58,7 @@ impl PageRequest {
         all.get(from..from.saturating_add(self.size).min(all.len())).unwrap_or_default()
     }
 
-    /// The list with its `Link` header: other pages at the same address, all other query fields kept.
+    /// Returns the list with its `Link` header: other pages have the same address and all other query fields.
     pub(crate) fn reply(
         &self,
         world: &ForgeInstance,

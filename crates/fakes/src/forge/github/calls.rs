@@ -1,4 +1,5 @@
-//! The REST calls. Each reads top to bottom as GitHub decides it: is it there, is it allowed, is it valid, do it.
+//! The REST calls. Each handler checks in GitHub's order: does the object exist, is the call allowed, is it
+//! valid; then it acts.
 
 use serde_json::Value;
 
@@ -11,31 +12,31 @@ use crate::forge::state::pulls::{
 };
 use crate::forge::state::{CommitStatus, FakeForgeState, ForgeInstance, StoredRepository};
 
-/// Longest comment, in characters (facts: 65,536).
+/// Maximum length of a comment, in characters.
 pub const MAX_COMMENT: usize = 65_536;
-/// Longest description of a status, in characters.
+/// Maximum length of the description of a status, in characters.
 pub const MAX_DESCRIPTION: usize = 140;
-/// Statuses of one context on one commit.
+/// Maximum number of statuses of one context on one commit.
 const MAX_STATUSES: usize = 1_000;
-/// What a comment inside a review may have; file comments are not among them.
+/// Fields that a comment inside a review may have; comments on a file are not possible there.
 const DRAFT_FIELDS: &[&str] = &["path", "position", "body", "line", "side", "start_line", "start_side"];
 pub(crate) const TOO_LONG: &str = "Body is too long (maximum is 65536 characters)";
 
 // ------------------------------------------------------------------------------------------------ reading
 
-/// `GET /user`.
+/// Handles the call `GET /user`.
 pub(crate) fn user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, state.world.viewer_json(&call.login)))
 }
 
-/// `GET /repos/{owner}/{repo}`.
+/// Handles the call `GET /repos/{owner}/{repo}`.
 pub(crate) fn repository(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     Ok(ApiReply::json(200, world.full_repository_json(repo, call.is_pusher(repo))))
 }
 
-/// `GET /repos/{owner}/{repo}/pulls`: by `state`, `head` (`owner:branch`), `base`, `sort` created or updated,
-/// `direction`.
+/// Handles `GET /repos/{owner}/{repo}/pulls`: by `state`, `head` (`owner:branch`), `base`, `sort` created or
+/// updated, `direction`.
 pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let asked = |name: &str| call.query.get(name).map(String::as_str);
@@ -67,7 +68,7 @@ pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(page.reply(world, call, numbers.len(), shown))
 }
 
-/// `GET /repos/{owner}/{repo}/pulls/{number}`.
+/// Handles the call `GET /repos/{owner}/{repo}/pulls/{number}`.
 pub(crate) fn pull(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     let head = repo.pulls.get_mut(&number).map(StoredPull::read_head).unwrap_or_default();
@@ -76,12 +77,12 @@ pub(crate) fn pull(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, world.pull_json(repo, pull, &head, Some(stats))))
 }
 
-/// `GET …/pulls/{number}/comments`, oldest first.
+/// Handles `GET …/pulls/{number}/comments`, oldest first.
 pub(crate) fn inline_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     list_inline(state, call, None)
 }
 
-/// `GET …/pulls/{number}/reviews/{id}/comments`, in the older form, without lines.
+/// Handles `GET …/pulls/{number}/reviews/{id}/comments`, in the older form, without lines.
 pub(crate) fn review_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let review = call.number("id")?;
     let (_, repo, number) = state.pull(call)?;
@@ -111,7 +112,7 @@ fn list_inline(state: &mut FakeForgeState, call: &ApiCall, review: Option<u64>) 
     Ok(page.reply(world, call, ids.len(), shown))
 }
 
-/// `GET …/commits/{sha}/statuses`, newest first.
+/// Handles `GET …/commits/{sha}/statuses`, newest first.
 pub(crate) fn statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let all: Vec<&CommitStatus> =
@@ -123,7 +124,8 @@ pub(crate) fn statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
 
 // ------------------------------------------------------------------------------------------------ reviews
 
-/// `POST …/pulls/{number}/reviews`: all of it or nothing, and the refusal does not say which comment was wrong.
+/// Handles `POST …/pulls/{number}/reviews`: all comments or none are posted, and the error does not say which
+/// comment was invalid.
 pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     match call.body["event"].as_str() {
@@ -196,8 +198,8 @@ pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     Ok(ApiReply::json(200, world.review_json(repo, pull, &review)))
 }
 
-/// `POST …/pulls/{number}/comments`: one comment on lines or, with `subject_type: file`, on a file; or, with
-/// `in_reply_to`, an answer.
+/// Handles `POST …/pulls/{number}/comments`: one comment on lines or, with `subject_type: file`, on a file;
+/// or, with `in_reply_to`, an answer.
 pub(crate) fn create_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if let Some(first) = call.body["in_reply_to"].as_u64() {
         return reply_to(state, call, first);
@@ -228,7 +230,7 @@ pub(crate) fn create_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     created_inline(world, repo, number, comment)
 }
 
-/// `POST …/pulls/{number}/comments/{id}/replies`: only to a thread's first comment.
+/// Handles `POST …/pulls/{number}/comments/{id}/replies`: only to a thread's first comment.
 pub(crate) fn reply(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let first = call.number("id")?;
     reply_to(state, call, first)
@@ -251,13 +253,13 @@ fn created_inline(world: &ForgeInstance, repo: &mut StoredRepository, number: u6
     Ok(ApiReply::json(201, world.inline_json(repo, pull, comment, now)))
 }
 
-/// The commit that a comment names; none: the head. What is no text is no commit.
+/// Returns the commit that a comment names; `None` for the head. A value that is not text names no commit.
 fn commit_of(comment: &Value) -> Option<&str> {
     let commit = &comment["commit_id"];
     (!commit.is_null()).then(|| commit.as_str().unwrap_or_default())
 }
 
-/// The place that a comment's fields name.
+/// Returns the place that a comment's fields name.
 fn place_of(comment: &Value) -> Result<InlinePlace, &'static str> {
     let given = |field: &str| Some(&comment[field]).filter(|value| !value.is_null());
     let number = |field| {
@@ -281,7 +283,7 @@ fn place_of(comment: &Value) -> Result<InlinePlace, &'static str> {
     Ok(InlinePlace { path, line: Some((side("side")?, line)), start })
 }
 
-/// Text must be there, and not too long.
+/// Checks that a text exists and is not too long.
 pub(crate) fn check_body(body: &str) -> Result<(), String> {
     if body.trim().is_empty() {
         Err("Body can't be blank".into())
@@ -292,14 +294,14 @@ pub(crate) fn check_body(body: &str) -> Result<(), String> {
     }
 }
 
-/// 422 in the form reviews have: strings.
+/// Returns 422 in the form of reviews: strings.
 fn refused(errors: Vec<String>) -> ApiReply {
     ApiReply::error(422, "Unprocessable Entity", errors.into())
 }
 
 // ----------------------------------------------------------------------------------- comments, statuses
 
-/// `PATCH …/pulls/comments/{id}`.
+/// Handles the call `PATCH …/pulls/comments/{id}`.
 pub(crate) fn update_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (number, id) = find(state, call)?;
     let (world, repo) = state.repo(call)?;
@@ -315,7 +317,7 @@ pub(crate) fn update_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     Ok(reply)
 }
 
-/// `GET …/pulls/comments/{id}`.
+/// Handles the call `GET …/pulls/comments/{id}`.
 pub(crate) fn inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.number("id")?;
     let (world, repo) = state.repo(call)?;
@@ -327,7 +329,7 @@ pub(crate) fn inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> Call
     Ok(reply)
 }
 
-/// `DELETE …/pulls/comments/{id}`: its answers stay.
+/// Handles `DELETE …/pulls/comments/{id}`: its answers stay.
 pub(crate) fn delete_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (number, id) = find(state, call)?;
     let (_, repo) = state.repo(call)?;
@@ -336,7 +338,7 @@ pub(crate) fn delete_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     Ok(ApiReply::done())
 }
 
-/// The pull request and id of the comment on code that the path names. Only its author may touch it.
+/// Returns the pull request and id of the comment on code that the path names. Only its author may change it.
 fn find(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64), ApiReply> {
     let id = call.number("id")?;
     let (world, repo) = state.repo(call)?;
@@ -353,7 +355,7 @@ fn find(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64), ApiRep
     }
 }
 
-/// `POST …/statuses/{sha}`.
+/// Handles the call `POST …/statuses/{sha}`.
 pub(crate) fn create_status(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let sha = call.param("sha");

@@ -1,4 +1,4 @@
-//! Check runs: made and changed by GitHub Apps alone, with annotations that are only ever added, 50 a call.
+//! Check runs: only GitHub Apps create and change them, and annotations can only be added, 50 a call.
 
 use serde_json::{Value, json};
 
@@ -7,15 +7,15 @@ use crate::forge::state::apps::FakeTokenScope;
 use crate::forge::state::checks::FakeCheckRun;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// Most annotations of one call.
+/// Maximum number of annotations in one call.
 pub const MAX_ANNOTATIONS: usize = 50;
-/// Longest summary or text, in characters.
+/// Maximum length of a summary or text, in characters.
 pub const MAX_TEXT: usize = 65_535;
-/// What a finished check run may have come to.
+/// Conclusions of a finished check run.
 const CONCLUSIONS: &[&str] =
     &["action_required", "cancelled", "failure", "neutral", "skipped", "success", "timed_out"];
 
-/// `POST …/check-runs`.
+/// Handles the call `POST …/check-runs`.
 pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = of_an_app(state, call)?;
     let text = |field: &str| call.body[field].as_str().map(str::to_owned);
@@ -42,7 +42,7 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(reply)
 }
 
-/// `PATCH …/check-runs/{id}`.
+/// Handles the call `PATCH …/check-runs/{id}`.
 pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.number("id")?;
     let (world, repo) = of_an_app(state, call)?;
@@ -53,7 +53,7 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, world.check_json(repo, &run)))
 }
 
-/// `GET …/commits/{sha}/check-runs`, newest first.
+/// Handles `GET …/commits/{sha}/check-runs`, newest first.
 pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let wanted = |run: &&FakeCheckRun| {
@@ -73,7 +73,7 @@ pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, json!({"total_count": all, "check_runs": shown})))
 }
 
-/// The repository, for the token of an App's installation.
+/// Returns the repository, if the token is of an App's installation.
 fn of_an_app<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
@@ -91,7 +91,7 @@ fn invalid(message: &str) -> ApiReply {
 }
 
 impl FakeCheckRun {
-    /// Sets what the body says, and adds its annotations; all of it or nothing.
+    /// Sets the fields in the body and adds its annotations; all of it or nothing.
     fn change(&mut self, body: &Value) -> Result<(), ApiReply> {
         let mut next = self.clone();
         let text = |value: &Value| value.as_str().map(str::to_owned);

@@ -8,7 +8,7 @@ use crate::forge::state::notes::visible;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 impl FakeForgeState {
-    /// The pull request or issue that the path names.
+    /// Returns the pull request or issue that the path names.
     fn conversation(
         &mut self,
         call: &ApiCall,
@@ -20,7 +20,7 @@ impl FakeForgeState {
     }
 }
 
-/// `GET …/issues/{number}/comments`, oldest first.
+/// Handles `GET …/issues/{number}/comments`, oldest first.
 pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.conversation(call)?;
     let ids = visible(repo.notes_mut(number).into_iter().flatten());
@@ -33,7 +33,7 @@ pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(page.reply(world, call, ids.len(), shown))
 }
 
-/// `POST …/issues/{number}/comments`.
+/// Handles the call `POST …/issues/{number}/comments`.
 pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.conversation(call)?;
     let body = text(call)?;
@@ -57,7 +57,7 @@ fn text(call: &ApiCall) -> Result<&str, ApiReply> {
     })
 }
 
-/// `PATCH …/issues/comments/{id}`.
+/// Handles the call `PATCH …/issues/comments/{id}`.
 pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (number, id) = find(state, call)?;
     let (world, repo) = state.repo(call)?;
@@ -70,7 +70,7 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, world.summary_json(repo, number, &comment)))
 }
 
-/// `DELETE …/issues/comments/{id}`.
+/// Handles the call `DELETE …/issues/comments/{id}`.
 pub(crate) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (number, id) = find(state, call)?;
     let (_, repo) = state.repo(call)?;
@@ -79,7 +79,8 @@ pub(crate) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::done())
 }
 
-/// The number of the conversation, and the id of the comment that the path names. Only its author may touch it.
+/// Returns the number of the conversation, and the id of the comment that the path names. Only its author may
+/// change it.
 fn find(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64), ApiReply> {
     let id = call.number("id")?;
     let (world, repo) = state.repo(call)?;
@@ -97,7 +98,7 @@ fn find(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64), ApiRep
 }
 
 impl StoredRepository {
-    /// A pull request or issue has changed.
+    /// Updates the time of the last change of a pull request or issue.
     fn touch(&mut self, number: u64, now: i64) {
         if let Some(pull) = self.pulls.get_mut(&number) {
             pull.updated = now;

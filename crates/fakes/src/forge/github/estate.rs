@@ -1,4 +1,4 @@
-//! Whole repositories: the list of them, all their comments, and who may do what in them.
+//! Calls about whole repositories: lists of them, all their comments, and permissions.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::forge::operations::branches::tip;
 use crate::forge::state::notes::{StoredComment, visible};
 use crate::forge::state::{FakeForgeState, StoredRepository};
 
-/// `GET /repositories/{id}`: where every redirect leads.
+/// Handles `GET /repositories/{id}`, the target of every redirect.
 pub(crate) fn repository_by_id(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.number("id")?;
     let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(ApiReply::not_found)?;
@@ -15,13 +15,13 @@ pub(crate) fn repository_by_id(state: &mut FakeForgeState, call: &ApiCall) -> Ca
     Ok(ApiReply::json(200, state.world.full_repository_json(repo, call.is_pusher(repo))))
 }
 
-/// `GET /user/repos`.
+/// Handles the call `GET /user/repos`.
 pub(crate) fn user_repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (page, total, shown) = listed(state, call);
     Ok(page.reply(&state.world, call, total, shown))
 }
 
-/// `GET /installation/repositories`: for apps alone.
+/// Handles `GET /installation/repositories`: for apps only.
 pub(crate) fn installed_repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if !call.login.ends_with("[bot]") {
         let words = "You must authenticate with an installation access token in order to list repositories for an installation.";
@@ -33,7 +33,7 @@ pub(crate) fn installed_repositories(state: &mut FakeForgeState, call: &ApiCall)
     Ok(reply)
 }
 
-/// One page of the repositories that tokens show, those pushed to last first.
+/// Returns one page of the repositories that the token lists, most recently pushed first.
 fn listed(state: &FakeForgeState, call: &ApiCall) -> (PageRequest, usize, Vec<Value>) {
     let mut all: Vec<&StoredRepository> =
         state.repos.values().filter(|repo| repo.listed && call.pass.sees(repo)).collect();
@@ -43,7 +43,8 @@ fn listed(state: &FakeForgeState, call: &ApiCall) -> (PageRequest, usize, Vec<Va
     (page, all.len(), shown)
 }
 
-/// `GET …/issues/comments`: those on all pull requests and issues, by `since`, `sort` created or updated, `direction`.
+/// Handles `GET …/issues/comments`: those on all pull requests and issues, by `since`, `sort` created or
+/// updated, `direction`.
 pub(crate) fn repository_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let order = CommentListQuery::of(call, "IssueComment")?;
@@ -61,7 +62,7 @@ pub(crate) fn repository_comments(state: &mut FakeForgeState, call: &ApiCall) ->
     Ok(page.reply(world, call, found.len(), shown))
 }
 
-/// `GET …/pulls/comments`: those on the diffs of all pull requests, in the same way.
+/// Handles `GET …/pulls/comments`: those on the diffs of all pull requests, with the same parameters.
 pub(crate) fn repository_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let order = CommentListQuery::of(call, "PullRequestReviewComment")?;
@@ -82,7 +83,7 @@ pub(crate) fn repository_inline(state: &mut FakeForgeState, call: &ApiCall) -> C
     Ok(page.reply(world, call, found.len(), shown))
 }
 
-/// What a list of a repository's comments is asked for.
+/// The parameters of a list of a repository's comments.
 struct CommentListQuery {
     since: i64,
     by_update: bool,
@@ -100,7 +101,7 @@ impl CommentListQuery {
         Ok(Self {
             since,
             by_update: asked("sort") == Some("updated"),
-            // Without a sort order the direction says nothing.
+            // Without a sort order the direction is ignored.
             newest_first: asked("sort").is_some() && asked("direction") != Some("asc"),
         })
     }
@@ -127,7 +128,7 @@ impl CommentListQuery {
     }
 }
 
-/// `GET …/issues/comments/{id}`.
+/// Handles the call `GET …/issues/comments/{id}`.
 pub(crate) fn summary_comment(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.number("id")?;
     let (world, repo) = state.repo(call)?;
@@ -139,7 +140,7 @@ pub(crate) fn summary_comment(state: &mut FakeForgeState, call: &ApiCall) -> Cal
     Ok(ApiReply::json(200, world.summary_json(repo, number, comment)))
 }
 
-/// `GET …/collaborators/{login}/permission`.
+/// Handles the call `GET …/collaborators/{login}/permission`.
 pub(crate) fn permission(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let login = call.param("login");
@@ -161,7 +162,7 @@ pub(crate) fn permission(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
     Ok(ApiReply::json(200, json!({"permission": word, "role_name": role, "user": user})))
 }
 
-/// `GET …/branches/{branch}`.
+/// Handles the call `GET …/branches/{branch}`.
 pub(crate) fn branch(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let name = call.param("branch");
@@ -183,7 +184,7 @@ pub(crate) fn branch(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     ))
 }
 
-/// `GET …/rules/branches/{branch}`.
+/// Handles the call `GET …/rules/branches/{branch}`.
 pub(crate) fn rules(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = state.repo(call)?;
     let name = repo.full_name();

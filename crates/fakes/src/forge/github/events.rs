@@ -1,4 +1,4 @@
-//! Deliveries of events in GitHub's form.
+//! Webhook deliveries in GitHub's form.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::forge::state::event::{FakeForgeEvent, PullChange};
 use crate::forge::state::{ForgeInstance, StoredRepository};
 use crate::repo::FakeGitError;
 
-/// The delivery of an event; none if what it is about is not there.
+/// Returns the delivery of an event; `None` if its object is gone.
 pub(crate) fn delivery(
     world: &ForgeInstance,
     repo: &mut StoredRepository,
@@ -24,7 +24,7 @@ pub(crate) fn delivery(
         FakeForgeEvent::Inline { number, id, is_edit } => {
             inline(world, repo, *number, *id, (action(*is_edit), serial))
         }
-        // Nobody of ours listens to it.
+        // Truing does not subscribe to this event.
         FakeForgeEvent::Thread { .. } => Ok(None),
         FakeForgeEvent::Check { run, again, by } => {
             let (name, of) = match again {
@@ -48,7 +48,7 @@ fn installation(repo: &StoredRepository) -> Value {
     json!({"id": repo.id, "node_id": node_id("Installation", repo.id)})
 }
 
-/// The `pull_request` event of a change.
+/// Returns the `pull_request` event of a change.
 fn pull(
     world: &ForgeInstance,
     repo: &mut StoredRepository,
@@ -75,7 +75,7 @@ fn pull(
     Ok(Some(FakeDelivery::new(serial, "pull_request", action, number, &payload)))
 }
 
-/// GitHub's word for a change, and the other top-level fields of its event.
+/// Returns GitHub's name of a change, and the other top-level fields of its event.
 fn of_change(world: &ForgeInstance, repo: &StoredRepository, change: &PullChange) -> (&'static str, Value) {
     match change {
         PullChange::Opened => ("opened", Value::Null),
@@ -97,7 +97,7 @@ fn of_change(world: &ForgeInstance, repo: &StoredRepository, change: &PullChange
             ("edited", json!({"changes": changes}))
         }
         PullChange::Pushed { before, after } => ("synchronize", json!({"before": before, "after": after})),
-        // No GitHub makes such a change.
+        // GitHub has no such change.
         PullChange::Reviewers { .. } | PullChange::WantsChanges | PullChange::WithdrewChanges => {
             ("review_requested", Value::Null)
         }
@@ -108,7 +108,7 @@ fn of_change(world: &ForgeInstance, repo: &StoredRepository, change: &PullChange
     }
 }
 
-/// The `issue_comment` event of somebody's comment.
+/// Returns the `issue_comment` event of a comment.
 fn comment(
     world: &ForgeInstance,
     repo: &StoredRepository,
@@ -128,7 +128,7 @@ fn comment(
     Some(FakeDelivery::new(serial, "issue_comment", action, number, &payload))
 }
 
-/// The `pull_request_review_comment` event of somebody's comment on the diff.
+/// Returns the `pull_request_review_comment` event of a comment on the diff.
 fn inline(
     world: &ForgeInstance,
     repo: &mut StoredRepository,

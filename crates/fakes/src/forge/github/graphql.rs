@@ -1,6 +1,6 @@
-//! The operations that only GraphQL has: review threads, resolving them, what a merge would be, and making a pull
-//! request a draft or ready. A query is not parsed but
-//! searched, for the operation's name and its arguments, literal or by variable.
+//! The operations that only GraphQL has: review threads and their resolution, the state of a merge, and the
+//! draft state of a pull request. A query is not parsed but searched for the operation's name and its
+//! arguments, literal or by variable.
 
 mod select;
 
@@ -13,17 +13,17 @@ use crate::forge::state::notes::visible;
 use crate::forge::state::pulls::{CurrentLines, StoredInlineComment, StoredPull};
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// Nodes of a page when the query does not say, and at most.
+/// Default and maximum number of nodes on a page.
 const MAX_NODES: usize = 100;
-/// The operations a reviewer must never use.
+/// Operations that a reviewer must never use.
 const FORBIDDEN: &[&str] =
     &["mergePullRequest", "addPullRequestReview", "submitPullRequestReview", "closePullRequest", "deleteRef"];
 
-/// Making a pull request a draft, and ready.
+/// Operations that make a pull request a draft or ready.
 const DRAFTS: &[(&str, bool)] =
     &[("convertPullRequestToDraft", true), ("markPullRequestReadyForReview", false)];
 
-/// The operations that ask for permissions.
+/// Operations that need permissions.
 const OPERATIONS: &[(&str, &str)] = &[
     ("query", "reviewThreads"),
     ("query", "mergeStateStatus"),
@@ -33,7 +33,7 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("mutation", "markPullRequestReadyForReview"),
 ];
 
-/// `POST /graphql`. Errors are in the body, with status 200, as at GitHub.
+/// Handles `POST /graphql`. Errors are in the body, with status 200, as at GitHub.
 pub(crate) fn graphql(state: &mut FakeForgeState, call: &ApiCall) -> Result<ApiReply, ApiReply> {
     let (query, variables) = (call.body["query"].as_str().unwrap_or_default(), &call.body["variables"]);
     let asks = |name: &str| names(query, name).next().is_some();
@@ -64,7 +64,7 @@ pub(crate) fn graphql(state: &mut FakeForgeState, call: &ApiCall) -> Result<ApiR
     Ok(ApiReply::json(200, select::only(query, data)))
 }
 
-/// What a pull request's merge would be.
+/// Returns the result that the merge of a pull request would have.
 fn merge_state(state: &mut FakeForgeState, query: &str, variables: &Value, call: &ApiCall) -> Value {
     let text = |name| argument(query, variables, name).and_then(|value| value.as_str().map(str::to_owned));
     let number = argument(query, variables, "number").and_then(|value| value.as_u64()).unwrap_or_default();
@@ -84,7 +84,7 @@ fn merge_state(state: &mut FakeForgeState, query: &str, variables: &Value, call:
     json!({"data": {"repository": {"pullRequest": pull.merge_fields(told)}}})
 }
 
-/// One page of a pull request's threads.
+/// Returns one page of a pull request's threads.
 fn review_threads(
     state: &mut FakeForgeState,
     query: &str,
@@ -146,7 +146,7 @@ fn review_threads(
                 comments,
                 viewer,
             );
-            // github.com answers false where the mutation is refused.
+            // github.com returns false where the mutation is rejected.
             // https://github.com/derailed-dash/gemini-review-action/pull/47
             for field in ["viewerCanResolve", "viewerCanUnresolve"] {
                 shown[field] = (shown[field] == true && may_change).into();
@@ -167,7 +167,7 @@ fn review_threads(
     }}))
 }
 
-/// A thread with every field a query may select.
+/// Returns a thread with every field that a query can select.
 #[expect(clippy::too_many_arguments, reason = "one call, a plain list of facts")]
 fn thread_json(
     world: &ForgeInstance,
@@ -268,17 +268,17 @@ fn failed(kind: &str, message: &str) -> Value {
     json!({"data": null, "errors": [{"type": kind, "path": [], "locations": [], "message": message}]})
 }
 
-/// GraphQL shows an app's login without `[bot]`.
+/// Returns an app's login without `[bot]`, as GraphQL shows it.
 fn bare(login: &str) -> &str {
     login.strip_suffix("[bot]").unwrap_or(login)
 }
 
-/// What follows the first use of a field.
+/// Returns the text after the first use of a field.
 fn after<'a>(query: &'a str, name: &str) -> &'a str {
     names(query, name).next().unwrap_or_default()
 }
 
-/// What follows each whole word `name` that is no variable.
+/// Returns the text after each whole word `name` that is not a variable.
 fn names<'a>(query: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     query.match_indices(name).filter_map(move |(at, found)| {
@@ -288,7 +288,7 @@ fn names<'a>(query: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     })
 }
 
-/// The value of the first argument of this name: a literal, or its variable's value.
+/// Returns the value of the first argument of this name: a literal, or the value of its variable.
 fn argument(query: &str, variables: &Value, name: &str) -> Option<Value> {
     names(query, name).find_map(|rest| {
         let value = rest.trim_start().strip_prefix(':')?.trim_start();
@@ -305,7 +305,7 @@ fn argument(query: &str, variables: &Value, name: &str) -> Option<Value> {
     })
 }
 
-/// Every string of a value.
+/// Collects every string of a value.
 fn strings_in(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::String(text) => found.push(text.clone()),

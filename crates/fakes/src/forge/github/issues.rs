@@ -8,11 +8,11 @@ use crate::forge::github::json::{node_id, time};
 use crate::forge::operations::issues::{make_labels, open, set_label};
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// The longest title of an issue or a pull request, in characters.
+/// Maximum length of the title of an issue or a pull request, in characters.
 pub(crate) const MAX_TITLE: usize = 256;
 
 impl FakeForgeState {
-    /// The issue that the path names.
+    /// Returns the issue that the path names.
     fn issue(
         &mut self,
         call: &ApiCall,
@@ -23,7 +23,7 @@ impl FakeForgeState {
     }
 }
 
-/// 422 for a text that is missing or too long.
+/// Returns 422 for a title that is missing or too long.
 pub(crate) fn check_title(resource: &str, title: Option<&str>) -> Result<(), ApiReply> {
     let words = match title {
         Some(title) if title.trim().is_empty() => "title can't be blank",
@@ -34,7 +34,7 @@ pub(crate) fn check_title(resource: &str, title: Option<&str>) -> Result<(), Api
     Err(ApiReply::invalid(resource, "title", "custom", words))
 }
 
-/// 422 for a body that is too long; one may be empty.
+/// Returns 422 for a body that is too long; an empty one is valid.
 pub(crate) fn check_text(resource: &str, body: &str) -> Result<(), ApiReply> {
     if body.trim().is_empty() {
         return Ok(());
@@ -49,7 +49,8 @@ fn names(value: &Value) -> Vec<String> {
     all.filter_map(|name| name.as_str().or_else(|| name["name"].as_str())).map(str::to_owned).collect()
 }
 
-/// `GET …/issues`: issues and pull requests by `state`, `labels` (all of them), `creator`; newest first.
+/// Handles `GET …/issues`: issues and pull requests by `state`, `labels` (all of them), `creator`; newest
+/// first.
 pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let asked = |name: &str| call.query.get(name).map(String::as_str);
@@ -79,7 +80,7 @@ pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(page.reply(world, call, numbers.len(), shown))
 }
 
-/// `GET …/issues/{number}`: an issue, or a pull request as one.
+/// Handles `GET …/issues/{number}`: an issue, or a pull request as one.
 pub(crate) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let number = call.number("number")?;
     let (world, repo) = state.repo(call)?;
@@ -87,7 +88,7 @@ pub(crate) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if found.is_null() { Err(ApiReply::not_found()) } else { Ok(ApiReply::json(200, found)) }
 }
 
-/// `POST …/issues`. Labels that are not there are made, if whoever calls may do so, and left out otherwise.
+/// Handles `POST …/issues`. Missing labels are created if the caller may do so, and left out otherwise.
 pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let title = call.body["title"].as_str();
@@ -100,7 +101,7 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(201, world.own_issue_json(repo, issue)))
 }
 
-/// `PATCH …/issues/{number}`: only its author may, here.
+/// Handles `PATCH …/issues/{number}`: in this fake only the author may.
 pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.issue(call)?;
     let issue = repo.issues.get_mut(&number).ok_or_else(ApiReply::not_found)?;
@@ -135,7 +136,7 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, world.own_issue_json(repo, issue)))
 }
 
-/// `POST …/issues/{number}/labels`: of an issue or a pull request; the answer is all that it has.
+/// Handles `POST …/issues/{number}/labels` for an issue or a pull request; returns all of its labels.
 pub(crate) fn add_labels(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let number = call.number("number")?;
     let (world, repo) = state.repo(call)?;
@@ -167,7 +168,7 @@ pub(crate) fn add_labels(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
     Ok(ApiReply::json(200, world.labels_json(repo, &labels)))
 }
 
-/// `GET …/issues/{number}/events`: those about the labels of a pull request, oldest first.
+/// Handles `GET …/issues/{number}/events`: label events of a pull request, oldest first.
 pub(crate) fn events(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
@@ -185,7 +186,8 @@ pub(crate) fn events(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(page.reply(world, call, pull.labelled.len(), shown))
 }
 
-/// An installation that may write issues labels them; an account needs a role.
+/// Returns true if the caller may label: an installation with write access to issues, or an account with a
+/// role.
 fn may_label(repo: &StoredRepository, call: &ApiCall) -> bool {
     !call.pass.is_account() || ["admin", "maintain", "write", "triage"].contains(&repo.role(&call.login))
 }

@@ -1,4 +1,4 @@
-//! The objects in the form GitHub gives them: every compulsory field of its OpenAPI document, as far as used.
+//! The JSON objects in GitHub's form: every required field of its OpenAPI document, as far as used.
 
 mod apps;
 mod checks;
@@ -16,7 +16,7 @@ use crate::forge::state::pulls::{
 };
 use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
 
-/// The addresses of a user: field, and what follows the user's own address.
+/// Address fields of a user, each with its suffix to the user's own address.
 const USER_URLS: &[(&str, &str)] = &[
     ("url", ""),
     ("followers_url", "/followers"),
@@ -30,7 +30,7 @@ const USER_URLS: &[(&str, &str)] = &[
     ("received_events_url", "/received_events"),
 ];
 
-/// The addresses of a repository: field, and what follows the repository's own address.
+/// Address fields of a repository, each with its suffix to the repository's own address.
 const REPOSITORY_URLS: &[(&str, &str)] = &[
     ("url", ""),
     ("archive_url", "/{archive_format}{/ref}"),
@@ -71,12 +71,12 @@ const REPOSITORY_URLS: &[(&str, &str)] = &[
     ("trees_url", "/git/trees{/sha}"),
 ];
 
-/// An instant in GitHub's form: RFC 3339, UTC, whole seconds.
+/// Formats an instant as GitHub does: RFC 3339, UTC, whole seconds.
 pub(crate) fn time(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
 }
 
-/// `base` with the fields of `more` put over it.
+/// Returns `base` with the fields of `more` put over it.
 fn with(mut base: Value, more: Value) -> Value {
     if let (Some(base), Value::Object(more)) = (base.as_object_mut(), more) {
         base.extend(more);
@@ -84,7 +84,7 @@ fn with(mut base: Value, more: Value) -> Value {
     base
 }
 
-/// An object of addresses.
+/// Returns an object of addresses.
 fn urls(list: &[(&str, &str)], own: &str) -> Value {
     Value::Object(
         list.iter().map(|(field, rest)| ((*field).to_owned(), format!("{own}{rest}").into())).collect(),
@@ -96,7 +96,7 @@ fn href(url: impl Into<String>) -> Value {
 }
 
 impl ForgeInstance {
-    /// A user (`simple-user`).
+    /// Returns a user (`simple-user`).
     pub(crate) fn user_json(&self, login: &str) -> Value {
         let id = self.accounts.get(login).copied().unwrap_or(0);
         let base = &self.base_url;
@@ -114,7 +114,7 @@ impl ForgeInstance {
         with(urls(USER_URLS, &format!("{base}/users/{login}")), fields)
     }
 
-    /// The user that asks (`private-user`, as far as an app sees it).
+    /// Returns the user that makes the call (`private-user`, as far as an app sees it).
     pub(crate) fn viewer_json(&self, login: &str) -> Value {
         let more = json!({
             "name": login, "company": null, "blog": "", "location": null, "email": null, "hireable": null,
@@ -126,9 +126,10 @@ impl ForgeInstance {
         with(self.user_json(login), more)
     }
 
-    /// A repository that was asked for by itself (`full-repository`). `push`: may an account that asks push to it?
+    /// Returns a repository as the response of its own call (`full-repository`). `push` is true if an account
+    /// that calls may push to it.
     pub(crate) fn full_repository_json(&self, repo: &StoredRepository, push: bool) -> Value {
-        // An installation's permissions are not those of an account: nothing is said of them here.
+        // An installation has no permissions of an account, so they are left out.
         let permissions =
             json!({"admin": false, "maintain": false, "push": push, "triage": push, "pull": true});
         let more = json!({
@@ -137,7 +138,7 @@ impl ForgeInstance {
         with(self.repository_json(repo), more)
     }
 
-    /// A repository, inside other objects and in lists (`repository`).
+    /// Returns a repository as it appears inside other objects and in lists (`repository`).
     pub(crate) fn repository_json(&self, repo: &StoredRepository) -> Value {
         self.named_repository_json(repo, &repo.owner, repo.id, false)
     }
@@ -164,7 +165,7 @@ impl ForgeInstance {
         with(urls(REPOSITORY_URLS, &format!("{base}/repos/{full_name}")), fields)
     }
 
-    /// A pull request that shows this head: `pull-request` with sizes, `pull-request-simple` without.
+    /// Returns a pull request with this head: `pull-request` with sizes, `pull-request-simple` without.
     pub(crate) fn pull_json(
         &self,
         repo: &StoredRepository,
@@ -228,7 +229,7 @@ impl ForgeInstance {
         with(with(simple, more), repo.merge_json(pull))
     }
 
-    /// A pull request as the issue that it is too (`issue`, as comments' events show it).
+    /// Returns a pull request in the form of an issue (`issue`, as in comment events).
     pub(crate) fn issue_json(&self, repo: &StoredRepository, pull: &StoredPull) -> Value {
         let (base, number) = (&self.base_url, pull.number);
         let api = format!("{base}/repos/{}", repo.full_name());
@@ -253,7 +254,7 @@ impl ForgeInstance {
         })
     }
 
-    /// What every comment has.
+    /// Returns the fields that every comment has.
     fn note_json(&self, repo: &StoredRepository, note: &StoredComment, kind: &str, url: String) -> Value {
         json!({
             "url": url, "id": note.id, "node_id": node_id(kind, note.id), "user": self.user_json(&note.author),
@@ -263,7 +264,7 @@ impl ForgeInstance {
         })
     }
 
-    /// A comment in the conversation of a pull request or an issue (`issue-comment`).
+    /// Returns a comment in the conversation of a pull request or an issue (`issue-comment`).
     pub(crate) fn summary_json(&self, repo: &StoredRepository, number: u64, note: &StoredComment) -> Value {
         let (base, name) = (&self.base_url, repo.full_name());
         let url = format!("{base}/repos/{name}/issues/comments/{}", note.id);
@@ -276,7 +277,8 @@ impl ForgeInstance {
         with(self.note_json(repo, note, "IssueComment", url), more)
     }
 
-    /// A comment on code, without the fields about lines: the form of one review's list (`review-comment`).
+    /// Returns a comment on code without the fields about lines, as in the list of one review
+    /// (`review-comment`).
     pub(crate) fn review_comment_json(
         &self,
         repo: &StoredRepository,
@@ -288,7 +290,8 @@ impl ForgeInstance {
         let own = format!("{base}/repos/{name}/pulls/comments/{}", note.id);
         let page = format!("{base}/{name}/pull/{}#discussion_r{}", pull.number, note.id);
         let pull_url = format!("{base}/repos/{name}/pulls/{}", pull.number);
-        // Rows below the hunk's header; right for the first hunk of a file, and a field nobody should use.
+        // Number of rows below the hunk's header. It is correct for the first hunk of a file, and clients
+        // should not use the field.
         let position = comment.place.line.map(|_| comment.diff_hunk.lines().count().saturating_sub(1));
         let current = lines.is_some() || comment.place.line.is_none();
         let mut fields = json!({
@@ -304,8 +307,8 @@ impl ForgeInstance {
         with(self.note_json(repo, note, "PullRequestReviewComment", own), fields)
     }
 
-    /// A comment on code with its lines (`pull-request-review-comment`). `line` is null when outdated, which
-    /// the published document does not allow and GitHub does.
+    /// Returns a comment on code with its lines (`pull-request-review-comment`). `line` is null when
+    /// outdated: GitHub does so although its published document does not allow it.
     pub(crate) fn inline_json(
         &self,
         repo: &StoredRepository,
@@ -324,7 +327,7 @@ impl ForgeInstance {
         with(self.review_comment_json(repo, pull, comment, lines), more)
     }
 
-    /// A review (`pull-request-review`).
+    /// Returns a review (`pull-request-review`).
     pub(crate) fn review_json(
         &self,
         repo: &StoredRepository,
@@ -343,7 +346,7 @@ impl ForgeInstance {
         })
     }
 
-    /// A status of a commit (`status`).
+    /// Returns a status of a commit (`status`).
     pub(crate) fn status_json(&self, repo: &StoredRepository, status: &CommitStatus) -> Value {
         let creator = self.user_json(&status.creator);
         json!({
@@ -356,7 +359,7 @@ impl ForgeInstance {
     }
 }
 
-/// What somebody is to a repository, in GitHub's word.
+/// Returns an account's relation to a repository, by GitHub's name.
 pub(crate) fn association(repo: &StoredRepository, login: &str) -> &'static str {
     if login == repo.owner {
         "OWNER"
@@ -367,7 +370,7 @@ pub(crate) fn association(repo: &StoredRepository, login: &str) -> &'static str 
     }
 }
 
-/// The reactions to a thing at this address, counted.
+/// Returns the number of reactions of each kind to an object with this address.
 pub(crate) fn counted(url: &str, all: &[FakeReaction]) -> Value {
     let of = |content: &str| all.iter().filter(|reaction| reaction.content == content).count();
     json!({
@@ -377,14 +380,14 @@ pub(crate) fn counted(url: &str, all: &[FakeReaction]) -> Value {
     })
 }
 
-/// An opaque id in the form GitHub gives to GraphQL nodes.
+/// Returns an opaque id in the form of GraphQL nodes at GitHub.
 pub(crate) fn node_id(kind: &str, id: u64) -> String {
     let prefix: String = kind.chars().filter(char::is_ascii_uppercase).collect();
     format!("{prefix}_kwDO{}", hex::encode(id.to_be_bytes()))
 }
 
 impl FakeReviewVerdict {
-    /// GitHub's word.
+    /// Returns GitHub's name of the verdict.
     fn as_str(self) -> &'static str {
         match self {
             Self::Commented => "COMMENTED",

@@ -1,4 +1,4 @@
-//! Bringing a branch up to date with its base.
+//! Updates a branch with its base.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,8 @@ use crate::forge::github::pulls::failed;
 use crate::forge::operations::branches::{pushed, refs_of, tip};
 use crate::forge::state::FakeForgeState;
 
-/// `PUT …/pulls/{number}/update-branch`: merges the base branch into the branch. GitHub answers before it has.
+/// Handles `PUT …/pulls/{number}/update-branch`: merges the base branch into the branch. GitHub responds
+/// before the merge is done.
 pub(crate) fn update_branch(state: &mut FakeForgeState, call: &ApiCall) -> Result<ApiReply, ApiReply> {
     let refused = |words: &str| Err(ApiReply::error(422, words, Value::Null));
     let (world, repo, number) = state.pull(call)?;

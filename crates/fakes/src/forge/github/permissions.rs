@@ -1,4 +1,5 @@
-//! The permissions that each call asks for, by kind of token: the table that docs/github.md and the client are checked against, too.
+//! Permissions that each call needs, by kind of token: the table against which docs/github.md and the client
+//! are also checked.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -39,8 +40,8 @@ impl GitHubCallRow {
     }
 }
 
-/// The row of a call: `GET` and a path, `git` and what it does, `query` or `mutation` and the field that is asked. Of
-/// several that fit, the one that names most parts.
+/// Returns the row of a call: `GET` and a path, `git` and its operation, `query` or `mutation` and the
+/// requested field. If several match, the one that names most parts.
 fn row(verb: &str, path: &str) -> Option<&'static GitHubCallRow> {
     let parts: Vec<&str> = path.split('/').collect();
     let named = |row: &GitHubCallRow| {
@@ -58,7 +59,7 @@ fn row(verb: &str, path: &str) -> Option<&'static GitHubCallRow> {
         .map(|(_, row)| row)
 }
 
-/// Do these permissions fulfil a need of the table?
+/// Returns true if these permissions fulfil a need of the table.
 fn fulfils(need: &str, permissions: &BTreeMap<String, String>) -> bool {
     let has = |one: &str| {
         one.split_once(": ").is_some_and(|(name, level)| {
@@ -69,7 +70,8 @@ fn fulfils(need: &str, permissions: &BTreeMap<String, String>) -> bool {
 }
 
 impl FakeTokenScope {
-    /// May it make this call? What is not in the table is refused to tokens with permissions.
+    /// Returns true if the token may make this call. A call that is missing from the table is rejected for
+    /// tokens with permissions.
     pub(crate) fn may(&self, verb: &str, path: &str) -> bool {
         match self {
             Self::Account | Self::Access | Self::App(_) => true,
@@ -84,7 +86,7 @@ impl FakeTokenScope {
         }
     }
 
-    /// The words that GitHub refuses with.
+    /// Returns the message of GitHub's rejection.
     pub(crate) fn refusal(&self) -> &'static str {
         match self {
             Self::Account | Self::Access | Self::Installation { kind: TokenKind::FineGrained, .. } => {
@@ -94,7 +96,7 @@ impl FakeTokenScope {
         }
     }
 
-    /// The same as an answer, with what the call asks for.
+    /// Returns the rejection as a response, with the permission that the call needs.
     /// <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>
     pub(crate) fn forbidden(&self, verb: &str, path: &str) -> ApiReply {
         let mut reply = ApiReply::error(403, self.refusal(), Value::Null);

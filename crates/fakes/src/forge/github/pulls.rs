@@ -12,16 +12,16 @@ use crate::forge::state::event::PullChange;
 use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// Commits of a pull request that are listed, at most.
+/// Maximum number of commits of a pull request that are listed.
 const MAX_COMMITS: usize = 250;
 
-/// What could not be done, as GitHub says it.
+/// Converts an error of the fake to GitHub's response.
 pub(crate) fn failed(error: &FakeError) -> ApiReply {
     ApiReply::error(500, &format!("the fake forge failed: {error}"), Value::Null)
 }
 
-/// The pull request that the path names, if whoever calls opened it. Of those of others nobody changes more than the
-/// description, here, and only who may write.
+/// Returns the pull request that the path names, if the caller opened it. Of another account's pull request,
+/// this fake lets a caller with write access change only the description.
 fn own<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
@@ -43,7 +43,7 @@ fn shown(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, status
     Ok(ApiReply::json(status, world.pull_json(repo, pull, &head, Some(stats))))
 }
 
-/// `POST …/pulls`, from a branch of the repository itself.
+/// Handles `POST …/pulls`, from a branch of the repository itself.
 pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let text = |field: &str| call.body[field].as_str();
@@ -75,7 +75,7 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     shown(world, repo, number, 201)
 }
 
-/// `PATCH …/pulls/{number}`: title, body, and closing without merging.
+/// Handles `PATCH …/pulls/{number}`: title, body, and closing without merging.
 pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = own(state, call)?;
     let text = |field: &str| call.body[field].as_str();
@@ -104,7 +104,7 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     shown(world, repo, number, 200)
 }
 
-/// `GET …/pulls/{number}/commits`, oldest first, 250 at most.
+/// Handles `GET …/pulls/{number}/commits`, oldest first, 250 at most.
 pub(crate) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
@@ -115,7 +115,7 @@ pub(crate) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     Ok(page.reply(world, call, all.len(), shown))
 }
 
-/// `GET …/pulls/{number}/reviews`, oldest first.
+/// Handles `GET …/pulls/{number}/reviews`, oldest first.
 pub(crate) fn reviews(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
@@ -124,9 +124,9 @@ pub(crate) fn reviews(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     Ok(page.reply(world, call, pull.reviews.len(), shown))
 }
 
-/// Makes a pull request a draft, or ready, by its id at GraphQL; false: there is none that whoever calls may change.
-/// Its author may, and who may write; nobody of ours makes somebody else's a draft. An installation needs
-/// `contents: write` for it (<https://github.com/cli/cli/issues/8910>).
+/// Makes a pull request a draft or ready, by its GraphQL id. Returns false if the caller may not change such
+/// a pull request. Its author may, and accounts with write access; Truing must never make another account's
+/// one a draft. An installation needs `contents: write` for it (<https://github.com/cli/cli/issues/8910>).
 pub(crate) fn set_draft(
     state: &mut FakeForgeState,
     call: &ApiCall,

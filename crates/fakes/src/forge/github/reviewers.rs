@@ -8,7 +8,7 @@ use crate::forge::operations::reviewers::wake;
 use crate::forge::state::FakeForgeState;
 use crate::forge::state::notes::FakeReaction;
 
-/// `GET …/issues/comments/{id}/reactions`, by `content`, oldest first.
+/// Handles `GET …/issues/comments/{id}/reactions`, by `content`, oldest first.
 pub(crate) fn reactions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.number("id")?;
     let (world, repo) = state.repo(call)?;
@@ -27,7 +27,7 @@ pub(crate) fn reactions(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
     Ok(page.reply(world, call, all.len(), shown))
 }
 
-/// `POST …/pulls/{number}/requested_reviewers`.
+/// Handles the call `POST …/pulls/{number}/requested_reviewers`.
 pub(crate) fn request(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     let none = Vec::new();
@@ -69,7 +69,7 @@ pub(crate) fn request(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     Ok(ApiReply::json(201, world.pull_json(repo, pull, &pull.head, None)))
 }
 
-/// 500: a test has let a bot do what cannot be done.
+/// Returns 500: the test has scripted an impossible step of a bot.
 pub(crate) fn unplayable(words: &str) -> ApiReply {
     ApiReply::error(500, &format!("the script is wrong: {words}"), Value::Null)
 }

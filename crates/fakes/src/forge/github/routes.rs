@@ -1,4 +1,4 @@
-//! The calls there are, and what GitHub does with each: its login, its refusals, its headers.
+//! The calls that exist, and GitHub's handling of all calls: login, errors, headers.
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::routing::MethodFilter;
@@ -19,9 +19,9 @@ use crate::forge::pages;
 use crate::forge::state::ForgeInstance;
 use crate::forge::state::apps::FakeTokenScope;
 
-/// The primary rate limit that headers tell of unless another is set; this one is never reached.
+/// Primary rate limit in the headers unless another is set. It is never enforced.
 const RATE_LIMIT: u64 = 5_000;
-/// Every call there is.
+/// All calls of the API.
 const ROUTES: &[ApiRoute] = {
     use RouteAction::{GitFile, GitPack, GitPush, GitRefs, Page, Rest};
     const GET: MethodFilter = MethodFilter::GET;
@@ -90,7 +90,7 @@ const ROUTES: &[ApiRoute] = {
     ]
 };
 
-/// GitHub's ways.
+/// GitHub's behaviour for all calls.
 pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
     bearer,
@@ -102,7 +102,7 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     finished,
 };
 
-/// The account of a token, and its scope.
+/// Returns the account of a token, and its scope.
 fn bearer(
     world: &mut ForgeInstance,
     headers: &HeaderMap,
@@ -111,7 +111,7 @@ fn bearer(
     git_call::token(headers).and_then(|token| world.bearer(&token))
 }
 
-/// A User-Agent is compulsory.
+/// Rejects a request without a User-Agent, which is required.
 fn enters(headers: &HeaderMap) -> Result<(), ApiReply> {
     if headers.contains_key(header::USER_AGENT) {
         return Ok(());
@@ -132,7 +132,8 @@ fn refused(refusal: CallRefusal) -> ApiReply {
     ApiReply::error(status, words, Value::Null)
 }
 
-/// JSON has an ETag; what the caller knows is not sent again and costs nothing.
+/// Adds an ETag to JSON. A version that the caller has is not sent again and does not count against the
+/// limit.
 fn unless_known(world: &mut ForgeInstance, mut reply: ApiReply, known: Option<&HeaderValue>) -> ApiReply {
     if let (200, ReplyBody::Json(value)) = (reply.status, &reply.body) {
         let digest = Sha256::digest(value.to_string().as_bytes());
@@ -146,7 +147,7 @@ fn unless_known(world: &mut ForgeInstance, mut reply: ApiReply, known: Option<&H
     reply
 }
 
-/// GitHub's headers.
+/// Adds GitHub's headers to a response.
 fn finished(world: &mut ForgeInstance, reply: ApiReply, asked: &HeaderContext<'_>) -> ApiReply {
     let known = asked.headers.get(header::IF_NONE_MATCH).filter(|_| asked.is_get);
     let reply = unless_known(world, reply, known);
@@ -156,20 +157,20 @@ fn finished(world: &mut ForgeInstance, reply: ApiReply, asked: &HeaderContext<'_
         None => (RATE_LIMIT, world.used % RATE_LIMIT),
     };
     let general = [
-        // By the forge's own clock.
+        // The date is by the forge's own clock.
         ("date", http_date(now)),
         ("x-github-request-id", format!("FAKE:{used:X}")),
         ("x-ratelimit-limit", limit.to_string()),
         ("x-ratelimit-remaining", (limit - in_hour).to_string()),
         ("x-ratelimit-used", in_hour.to_string()),
-        // Whole hours, so that the same clock gives the same answer.
+        // Whole hours, so the same clock gives the same response.
         ("x-ratelimit-reset", (now.div_euclid(3600) + 1).saturating_mul(3600).to_string()),
         ("x-ratelimit-resource", asked.resource.to_owned()),
     ];
     with_headers(reply, general)
 }
 
-/// The answer of a fault that comes instead of doing anything.
+/// Returns the response of a fault that replaces the call.
 fn instead(kind: &ForgeFaultKind, now: i64) -> Option<ApiReply> {
     let retry = |reply: ApiReply, after: &Option<u64>| match after {
         Some(seconds) => reply.header("retry-after", seconds),
@@ -234,7 +235,7 @@ mod tests {
 
     use super::*;
 
-    /// Method and path, whatever its parameters are called.
+    /// Returns method and path without the names of its parameters.
     fn plain(method: &str, path: &str) -> String {
         let parts = path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part });
         format!("{method} {}", parts.collect::<Vec<_>>().join("/"))
@@ -249,7 +250,7 @@ mod tests {
             (MethodFilter::DELETE, "DELETE"),
             (MethodFilter::PUT, "PUT"),
         ];
-        // GraphQL has a description of its own; an address with an id is described by the one with the name.
+        // GraphQL has a separate description. An address with an id is described by the one with the name.
         let rest = ROUTES.iter().filter(|(_, path, action)| {
             matches!(action, RouteAction::Rest(_))
                 && *path != "/graphql"

@@ -1,4 +1,4 @@
-//! A call as it was read, and its answer, whatever forge it is of.
+//! A call and its response, for every kind of forge.
 
 use std::collections::HashMap;
 
@@ -10,39 +10,39 @@ use crate::repo::FakeGitError;
 
 pub(crate) type CallResult = Result<ApiReply, ApiReply>;
 
-/// One call, read.
+/// One call, with its path, query and body parsed.
 pub(crate) struct ApiCall {
     pub(crate) login: String,
     pub(crate) pass: FakeTokenScope,
     pub(crate) method: String,
-    /// Path without query.
+    /// Path without the query.
     pub(crate) path: String,
     pub(crate) params: HashMap<String, String>,
-    /// The fields of the query; of equal names the last.
+    /// Fields of the query; of equal names the last.
     pub(crate) query: HashMap<String, String>,
-    /// The fields of the query in their order, all of them.
+    /// All fields of the query in their order.
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) body: Value,
 }
 
 impl ApiCall {
-    /// A part of the path.
+    /// Returns a part of the path.
     pub(crate) fn param(&self, name: &str) -> &str {
         self.params.get(name).map_or("", String::as_str)
     }
 
-    /// A part of the path that should be a number.
+    /// Parses a part of the path as a number.
     pub(crate) fn digits(&self, name: &str) -> Option<u64> {
         self.param(name).parse().ok()
     }
 
-    /// A field of the query.
+    /// Returns a field of the query.
     pub(crate) fn asked(&self, name: &str) -> Option<&str> {
         self.query.get(name).map(String::as_str)
     }
 }
 
-/// An answer.
+/// A response to a call.
 #[derive(Debug)]
 pub(crate) struct ApiReply {
     pub(crate) status: u16,
@@ -50,7 +50,7 @@ pub(crate) struct ApiReply {
     pub(crate) body: ReplyBody,
 }
 
-/// The body of an answer.
+/// The body of a response.
 #[derive(Debug)]
 pub(crate) enum ReplyBody {
     Empty,
@@ -73,7 +73,7 @@ impl ApiReply {
         Self { status, headers: Vec::new(), body: ReplyBody::Json(body) }
     }
 
-    /// 204.
+    /// Returns 204 with an empty body.
     pub(crate) fn done() -> Self {
         Self { status: 204, headers: Vec::new(), body: ReplyBody::Empty }
     }
@@ -82,7 +82,7 @@ impl ApiReply {
         Self { status, headers: Vec::new(), body: ReplyBody::Bytes(kind, bytes.into()) }
     }
 
-    /// 500 in words: the fake itself could not do it.
+    /// Returns 500 with a message: the fake itself failed.
     pub(crate) fn failed(why: impl std::fmt::Display) -> Self {
         Self::bytes(500, "text/plain", format!("the fake forge failed: {why}\n"))
     }

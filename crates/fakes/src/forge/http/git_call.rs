@@ -11,10 +11,10 @@ use flate2::read::GzDecoder;
 use crate::forge::flavour::ForgeFlavour;
 use crate::forge::http::call::{ApiCall, ApiReply};
 
-/// Largest unpacked request, in bytes: wants and haves, 50 bytes each.
+/// Maximum size of an unpacked request, in bytes. It consists of wants and haves of 50 bytes each.
 const MAX_REQUEST: u64 = 64 * 1024 * 1024;
 
-/// The token of a request: `Bearer`, GitHub's older `token`, or the password of `Basic`.
+/// Returns the token of a request: `Bearer`, GitHub's older `token`, or the password of `Basic`.
 pub(crate) fn token(headers: &HeaderMap) -> Option<String> {
     let (scheme, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     match scheme.to_ascii_lowercase().as_str() {
@@ -27,7 +27,7 @@ pub(crate) fn token(headers: &HeaderMap) -> Option<String> {
     }
 }
 
-/// A request's body as it was before it was packed.
+/// Decompresses the body of a request.
 pub(crate) fn unpacked(headers: &HeaderMap, body: Bytes) -> Result<Bytes, ApiReply> {
     let zipped =
         headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding == "gzip" || coding == "x-gzip");
@@ -41,13 +41,13 @@ pub(crate) fn unpacked(headers: &HeaderMap, body: Bytes) -> Result<Bytes, ApiRep
     }
 }
 
-/// Says that the answer is not to be kept.
+/// Marks a response that must not be cached.
 pub(crate) fn uncached(mut reply: ApiReply) -> ApiReply {
     reply.headers.push(("cache-control", "no-cache, max-age=0, must-revalidate".into()));
     reply
 }
 
-/// The refusal of somebody who is not known.
+/// Returns the rejection of an unknown caller.
 pub(crate) fn who_are_you(flavour: ForgeFlavour) -> ApiReply {
     let realm = if flavour == ForgeFlavour::GitHub { "GitHub" } else { "Bitbucket" };
     let mut refused = ApiReply::bytes(401, "text/plain", "a known token is needed\n");
@@ -55,7 +55,7 @@ pub(crate) fn who_are_you(flavour: ForgeFlavour) -> ApiReply {
     refused
 }
 
-/// The repository that a call names.
+/// Returns the key of the repository that a call names.
 pub(crate) fn key(call: &ApiCall) -> String {
     let name = call.param("repo").strip_suffix(".git").unwrap_or(call.param("repo"));
     format!("{}/{name}", call.param("owner")).to_lowercase()

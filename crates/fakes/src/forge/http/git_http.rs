@@ -1,7 +1,8 @@
-//! Git over HTTP: `git upload-pack` itself behind the two calls of the smart protocol. What git brings is in `push`.
+//! Git over HTTP: `git upload-pack` itself behind the two calls of the smart protocol. Pushes are in `push`.
 //!
-//! A fork has no folder of its own: its branches are hidden refs of the repository that it is a fork of, and any commit is
-//! served by its id. Cloud alone has an address for each fork, and serves what was pushed to a fork there alone.
+//! A fork has no folder of its own: its branches are hidden refs of the repository that it is a fork of, and
+//! any commit is served by its id. Only Cloud has an address for each fork, and serves the commits of a fork
+//! only there.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -25,13 +26,13 @@ const SERVICE: &str = "git-upload-pack";
 /// A repository as it is served at the address of a call.
 struct ServedRepository {
     dir: PathBuf,
-    /// The owner of the fork whose address it is.
+    /// Owner of the fork that the address is of.
     fork: Option<String>,
     /// Commits that are not at this address, unless a branch that it shows has them.
     elsewhere: BTreeSet<String>,
 }
 
-/// `GET /{owner}/{repo}.git/info/refs`.
+/// Handles the call `GET /{owner}/{repo}.git/info/refs`.
 pub(crate) async fn refs(shared: &Arc<FakeForgeShared>, headers: &HeaderMap, call: &ApiCall) -> ApiReply {
     match call.query.get("service").map(String::as_str) {
         Some(SERVICE) => {}
@@ -58,7 +59,7 @@ pub(crate) async fn refs(shared: &Arc<FakeForgeShared>, headers: &HeaderMap, cal
     }
 }
 
-/// `POST /{owner}/{repo}.git/git-upload-pack`.
+/// Handles the call `POST /{owner}/{repo}.git/git-upload-pack`.
 pub(crate) async fn pack(
     shared: &Arc<FakeForgeShared>,
     headers: &HeaderMap,
@@ -74,7 +75,7 @@ pub(crate) async fn pack(
         Err(refused) => return refused,
     };
     let answer = match not_here(&served, &body).await {
-        // In git's words.
+        // The message has git's own wording.
         Ok(Some(commit)) => Ok(push::packet(format!("ERR upload-pack: not our ref {commit}").as_bytes())),
         Ok(None) => upload_pack(&served, &[], protocol(headers), body).await,
         Err(error) => Err(error),
@@ -89,7 +90,7 @@ fn protocol(headers: &HeaderMap) -> Option<String> {
     headers.get("git-protocol").and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
-/// The repository that a call names, if the caller may read it.
+/// Returns the repository that a call names, if the caller may read it.
 fn served(
     shared: &FakeForgeShared,
     headers: &HeaderMap,
@@ -111,7 +112,7 @@ fn served(
         return Err(missing());
     }
     if !call.pass.may("git", "fetch") {
-        // As github.com says to a clone, too: https://github.com/moghtech/komodo/issues/1482
+        // github.com gives the same message for a clone: https://github.com/moghtech/komodo/issues/1482
         return Err(ApiReply::bytes(403, "text/plain", "Write access to repository not granted.\n"));
     }
     let is_elsewhere = |owner: &str| repo.flavour == ForgeFlavour::Cloud && fork != Some(owner);
@@ -123,7 +124,7 @@ fn served(
     })
 }
 
-/// The repository that `owner/name` is a fork of, and the fork's owner, where forks have addresses.
+/// Returns the repository that `owner/name` is a fork of and the fork's owner, where forks have addresses.
 fn fork_of<'a>(state: &'a FakeForgeState, key: &str) -> Option<(&'a StoredRepository, &'a str)> {
     let (owner, name) = key.split_once('/')?;
     let is_origin = |repo: &&StoredRepository| {
@@ -136,8 +137,8 @@ fn fork_of<'a>(state: &'a FakeForgeState, key: &str) -> Option<(&'a StoredReposi
     })
 }
 
-/// The first commit that a request wants and that is at another address alone: no branch that this one shows has it. Git
-/// itself serves any object by its id, hidden or not.
+/// Returns the first commit that a request wants and that is only at another address: no branch shown here
+/// has it. Git itself serves any object by its id, hidden or not.
 async fn not_here(served: &ServedRepository, request: &[u8]) -> std::io::Result<Option<String>> {
     for want in wants(request).into_iter().filter(|want| served.elsewhere.contains(want)) {
         let mut command = git(&served.dir);
@@ -153,12 +154,12 @@ async fn not_here(served: &ServedRepository, request: &[u8]) -> std::io::Result<
     Ok(None)
 }
 
-/// The ids of what a request wants.
+/// Returns the ids that a request wants.
 fn wants(request: &[u8]) -> Vec<String> {
     let (mut wants, mut rest) = (Vec::new(), request);
     while let Some(digits) = rest.get(..push::LENGTH) {
         let length = std::str::from_utf8(digits).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
-        // Lengths that are too small for a packet are marks between packets.
+        // Lengths that are too small for a packet mark the space between packets.
         let Some(end) = length.map(|length| length.max(push::LENGTH)) else { break };
         let Some(line) = rest.get(push::LENGTH..end) else { break };
         let line = String::from_utf8_lossy(line);
@@ -169,14 +170,14 @@ fn wants(request: &[u8]) -> Vec<String> {
     wants
 }
 
-/// Git in a folder, with nothing of this process's environment.
+/// Returns a git command in a folder, without the environment of this process.
 fn git(dir: &Path) -> tokio::process::Command {
     let mut command = tokio::process::Command::new(program());
     command.current_dir(dir).env_clear().envs(hermetic(dir));
     command
 }
 
-/// Runs git with the request as its input; the answer is what it printed.
+/// Runs git with the request as its input and returns its output.
 async fn upload_pack(
     served: &ServedRepository,
     more: &[&str],
@@ -196,13 +197,13 @@ async fn upload_pack(
     let stdin = child.stdin.take();
     let write = async move {
         if let Some(mut stdin) = stdin {
-            // Git may stop reading when it has heard enough; its exit status tells whether that was right.
+            // Git may stop reading when it has read enough; its exit status shows if that is an error.
             let _ = stdin.write_all(&input).await;
         }
     };
     let ((), output) = tokio::join!(write, child.wait_with_output());
     let output = output?;
-    // Without anything to send it ends with an error after an answer that says why: pass that on.
+    // If it has nothing to send, it exits with an error after a response with the reason, which is passed on.
     if output.status.success() || !output.stdout.is_empty() {
         Ok(output.stdout)
     } else {

@@ -1,5 +1,5 @@
-//! Pushes over HTTP: `git receive-pack` itself, behind a forge's rules of who may push where. What was pushed moves the
-//! pull requests of the branch, and is told as they are told of a person's push.
+//! Pushes over HTTP: `git receive-pack` itself, behind the forge's rules for who may push where. A push moves
+//! the pull requests of the branch, and sends the same events as a person's push.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::forge::shared::FakeForgeShared;
 use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::{FakeForgeState, StoredRepository};
 
-/// The service's name on the wire.
+/// Name of the service on the wire.
 pub(crate) const SERVICE: &str = "git-receive-pack";
-/// Digits of the length that a packet begins with.
+/// Number of digits of the length at the beginning of a packet.
 pub(crate) const LENGTH: usize = 4;
-/// The most data of one packet of a side band.
+/// Maximum size of the data in one packet of a side band, in bytes.
 const MAX_BAND: usize = 900;
 
 /// One ref that a push is to move.
@@ -27,7 +27,7 @@ struct RefUpdate {
     name: String,
 }
 
-/// `GET /{owner}/{repo}.git/info/refs?service=git-receive-pack`.
+/// Handles the call `GET /{owner}/{repo}.git/info/refs?service=git-receive-pack`.
 pub(crate) fn refs(shared: &FakeForgeShared, call: &ApiCall) -> ApiReply {
     let state = &mut *shared.lock();
     let advertised =
@@ -43,7 +43,7 @@ pub(crate) fn refs(shared: &FakeForgeShared, call: &ApiCall) -> ApiReply {
     }
 }
 
-/// `POST /{owner}/{repo}.git/git-receive-pack`.
+/// Handles `POST /{owner}/{repo}.git/git-receive-pack` with the lock held.
 pub(crate) async fn pack(
     shared: &Arc<FakeForgeShared>,
     headers: &HeaderMap,
@@ -55,7 +55,7 @@ pub(crate) async fn pack(
         Err(refused) => return refused,
     };
     let shared = Arc::clone(shared);
-    // Git is waited for, with everything locked: two pushes are one after the other.
+    // The lock is held while git runs, so pushes are processed one after another.
     let done = tokio::task::spawn_blocking(move || receive(&mut shared.lock(), &call, &body)).await;
     match done {
         Ok(Ok(answer)) => uncached(ApiReply::bytes(200, "application/x-git-receive-pack-result", answer)),
@@ -64,10 +64,10 @@ pub(crate) async fn pack(
     }
 }
 
-/// The repository, if whoever calls may push to it at all.
+/// Returns the repository, if the caller may push to it at all.
 fn admitted<'a>(state: &'a mut FakeForgeState, call: &ApiCall) -> Result<&'a mut StoredRepository, ApiReply> {
     let refused = |status, words: String| Err(ApiReply::bytes(status, "text/plain", words));
-    // Git asks without a token first, if it has one in an address.
+    // Git first asks without the token, if the address contains one.
     if call.login.is_empty() {
         return Err(who_are_you(state.world.flavour));
     }
@@ -88,7 +88,7 @@ fn admitted<'a>(state: &'a mut FakeForgeState, call: &ApiCall) -> Result<&'a mut
     }
 }
 
-/// Takes a push, or refuses all of it: what git is told.
+/// Accepts a push, or rejects all of it, and returns the report to git.
 fn receive(state: &mut FakeForgeState, call: &ApiCall, body: &[u8]) -> Result<Vec<u8>, ApiReply> {
     let repo = admitted(state, call)?;
     let (commands, side_band) = commands(body);
@@ -116,7 +116,8 @@ fn receive(state: &mut FakeForgeState, call: &ApiCall, body: &[u8]) -> Result<Ve
     Ok(answer)
 }
 
-/// Why this may not be: the word of the report, what people read, and whether nobody of ours should have tried.
+/// Returns the reason why a ref must not be moved: the word of the report, the message for people, and true
+/// if Truing should never have tried.
 fn refusal(repo: &StoredRepository, command: &RefUpdate) -> Option<(&'static str, String, bool)> {
     let Some(branch) = command.name.strip_prefix("refs/heads/") else {
         return Some(("deny updating a hidden ref", format!("{} is no branch", command.name), true));
@@ -144,7 +145,7 @@ fn refusal(repo: &StoredRepository, command: &RefUpdate) -> Option<(&'static str
     })
 }
 
-/// The commands of a push, and whether its answer is to be in a side band.
+/// Parses the commands of a push. The flag is true if the response must be in a side band.
 fn commands(body: &[u8]) -> (Vec<RefUpdate>, bool) {
     let (mut commands, mut side_band, mut rest) = (Vec::new(), false, body);
     while let Some((line, after)) = next_packet(rest) {
@@ -160,7 +161,7 @@ fn commands(body: &[u8]) -> (Vec<RefUpdate>, bool) {
     (commands, side_band)
 }
 
-/// The first packet, and what follows it; none at the end of a list.
+/// Returns the first packet and the rest; `None` at the end of a list.
 fn next_packet(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = std::str::from_utf8(bytes.get(..LENGTH)?).ok()?;
     let length = usize::from_str_radix(length, 16).ok().filter(|length| *length > LENGTH)?;
@@ -173,7 +174,7 @@ pub(crate) fn packet(data: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// The report of a push of which nothing was done.
+/// Returns the report of a push that was rejected.
 fn report(commands: &[RefUpdate], side_band: bool, why: &str, words: &str) -> Vec<u8> {
     let mut report = packet(b"unpack ok\n");
     for command in commands {

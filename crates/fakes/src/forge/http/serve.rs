@@ -1,4 +1,4 @@
-//! A call from beginning to end: faults, login, limits, the work, the witness, the log.
+//! Processes a call: faults, login, limits, the handler, the observer and the log.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,51 +21,50 @@ use crate::forge::state::{FakeForgeState, ForgeInstance, LoggedCall, MAX_LOGGED}
 use crate::forge::witness::ApiExchange;
 use crate::server::HangUp;
 
-/// Largest request body that is read, in bytes.
+/// Maximum size of a request body that is read, in bytes.
 const MAX_BODY: usize = 25 * 1024 * 1024;
-/// The route of everything that is not in the table.
+/// Route of every call that is not in the table.
 const UNKNOWN: &str = "unknown";
-/// The resource of calls of git, and of pages for people: no calls of the API.
+/// Resource of git's calls and of pages for people, which are not calls of the API.
 pub(crate) const GIT: &str = "git";
 
-/// Answers a call of the API.
+/// A function that answers a call of the API.
 pub(crate) type CallHandler = fn(&mut FakeForgeState, &ApiCall) -> Result<ApiReply, ApiReply>;
 
-/// How a call is answered.
+/// The way in which a call is answered.
 #[derive(Clone, Copy)]
 pub(crate) enum RouteAction {
     Rest(CallHandler),
     /// A call of the API that needs no login.
     Open(CallHandler),
-    /// A page for people: no call of the API, and no login is asked for.
+    /// A page for people, which is not a call of the API and needs no login.
     Page(CallHandler),
     GitRefs,
     GitPack,
     GitPush,
-    /// The old protocol without a service, which git tries where the new one is answered oddly.
+    /// The old protocol without a service, which git tries after an unexpected response to the new one.
     GitFile,
     Unknown,
 }
 
-/// A call that there is: method, path, and how it is answered.
+/// A call that exists: method, path and answer.
 pub(crate) type ApiRoute = (MethodFilter, &'static str, RouteAction);
 
-/// The reason why a call is refused before anything looks at it.
+/// The reason why a call is rejected before it is handled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum CallRefusal {
-    /// Its body is too large.
     TooLarge,
-    /// It has a login that is not known.
+    /// The login is not known.
     BadLogin,
-    /// It has none.
+    /// The login is missing.
     NoLogin,
     /// There is no such call.
     NoSuchCall,
-    /// Its body is not JSON.
+    /// The body is not JSON.
     BadJson,
 }
 
-/// What an answer's headers depend on.
+/// The data that a response's headers depend on.
 pub(crate) struct HeaderContext<'a> {
     pub(crate) login: Option<&'a str>,
     pub(crate) headers: &'a HeaderMap,
@@ -73,25 +72,25 @@ pub(crate) struct HeaderContext<'a> {
     pub(crate) resource: &'static str,
 }
 
-/// The ways in which kinds of forges differ whatever the call is.
+/// The differences between kinds of forges that are the same for all calls.
 pub(crate) struct ForgeProtocol {
     pub(crate) routes: &'static [ApiRoute],
-    /// The account of a request's login, with its scope; none without a login that is known.
+    /// Returns the account of a request's login, with its scope; `None` without a known login.
     pub(crate) bearer: fn(&mut ForgeInstance, &HeaderMap, &'static str) -> Option<(String, FakeTokenScope)>,
-    /// Refuses requests that no server in front of the forge would let in.
+    /// Rejects a request that a server in front of the forge would reject.
     pub(crate) enters: fn(&HeaderMap) -> Result<(), ApiReply>,
     pub(crate) refused: fn(CallRefusal) -> ApiReply,
-    /// Is the call for such a login at all?
+    /// Rejects a call that such a login cannot make at all.
     pub(crate) may_call: fn(&ApiCall) -> Result<(), ApiReply>,
-    /// The answer of a fault that comes instead of doing anything, at this time.
+    /// Returns the response of a fault that replaces the call, at this time.
     pub(crate) instead: fn(&ForgeFaultKind, i64) -> Option<ApiReply>,
-    /// Has an answer say that its next page is at this address.
+    /// Makes a response name this address as its next page.
     pub(crate) circle: fn(&mut ApiReply, &str),
-    /// Gives an answer what every answer has; a reply's own headers come last.
+    /// Adds the headers of every response. A reply's own headers come last.
     pub(crate) finished: fn(&mut ForgeInstance, ApiReply, &HeaderContext<'_>) -> ApiReply,
 }
 
-/// The routes, as a service.
+/// Returns the routes as a service.
 pub(crate) fn router(shared: &Arc<FakeForgeShared>, protocol: &'static ForgeProtocol) -> Router {
     let handler = |route: &'static str, action: RouteAction| {
         let shared = Arc::clone(shared);
@@ -116,7 +115,7 @@ pub(crate) fn router(shared: &Arc<FakeForgeShared>, protocol: &'static ForgeProt
         .fallback(unknown)
 }
 
-/// One call from beginning to end.
+/// Processes one call completely.
 async fn answer(
     shared: Arc<FakeForgeShared>,
     protocol: &'static ForgeProtocol,
@@ -156,7 +155,7 @@ async fn answer(
         Some(ForgeFaultKind::SecondaryLimit(Some(wait)))
     });
     let replaced = fault.as_ref().and_then(|kind| (protocol.instead)(kind, shared.lock().world.now()));
-    // What comes in place of an answer is not what the forge would say to this call.
+    // A response that replaces the forge's own one says nothing about this call.
     let answers = replaced.is_none() && fault != Some(ForgeFaultKind::Drop);
     if fault == Some(ForgeFaultKind::Held) {
         shared.hold().await;
@@ -237,7 +236,7 @@ async fn answer(
     response
 }
 
-/// A login and a query of GraphQL change nothing at a repository.
+/// Returns true for a write. A login and a GraphQL query change nothing in a repository.
 fn is_write(method: &str, route: &str, body: Option<&[u8]>) -> bool {
     let is_query = || {
         let body: Option<Value> = body.and_then(|body| serde_json::from_slice(body).ok());
@@ -250,7 +249,7 @@ fn is_write(method: &str, route: &str, body: Option<&[u8]>) -> bool {
     !is_read
 }
 
-/// Is the call from the client that is tested? People write through other programs.
+/// Returns true if the call is from the tested client. People write through other programs.
 fn is_ours(headers: &HeaderMap) -> bool {
     headers
         .get(header::USER_AGENT)
@@ -258,7 +257,7 @@ fn is_ours(headers: &HeaderMap) -> bool {
         .is_some_and(|agent| agent.starts_with("truing/"))
 }
 
-/// Does what the call asks for.
+/// Performs the call and returns its reply.
 async fn carry_out(
     shared: &Arc<FakeForgeShared>,
     protocol: &'static ForgeProtocol,
@@ -310,7 +309,7 @@ async fn carry_out(
     handled(shared, handler, call).await
 }
 
-/// The answer of a handler. It may ask git for a diff, which blocks.
+/// Returns the response of a handler. It may run git for a diff, which blocks.
 async fn handled(shared: &Arc<FakeForgeShared>, handler: CallHandler, call: ApiCall) -> ApiReply {
     let shared = Arc::clone(shared);
     tokio::task::spawn_blocking(move || handler(&mut shared.lock(), &call))
@@ -319,7 +318,7 @@ async fn handled(shared: &Arc<FakeForgeShared>, handler: CallHandler, call: ApiC
         .unwrap_or_else(ApiReply::failed)
 }
 
-/// The reply on the wire.
+/// Converts the reply for the wire.
 fn respond(reply: ApiReply, truncated: bool) -> Response {
     let (kind, mut bytes) = match reply.body {
         ReplyBody::Empty => (None, Bytes::new()),
@@ -334,7 +333,7 @@ fn respond(reply: ApiReply, truncated: bool) -> Response {
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let kind = kind.map(|kind| ("content-type", kind.to_owned()));
-    // A reply's own headers come last and win.
+    // A reply's own headers come last and override the others.
     for (name, value) in kind.into_iter().chain(reply.headers) {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(name, value);
@@ -343,7 +342,7 @@ fn respond(reply: ApiReply, truncated: bool) -> Response {
     response
 }
 
-/// Puts these headers before a reply's own ones, which win.
+/// Puts these headers before a reply's own ones, which override them.
 pub(crate) fn with_headers(
     mut reply: ApiReply,
     general: impl IntoIterator<Item = (&'static str, String)>,
@@ -353,13 +352,13 @@ pub(crate) fn with_headers(
     reply
 }
 
-/// An instant, in seconds since 1970, as headers have it.
+/// Formats an instant, in seconds since 1970, for a header.
 pub(crate) fn http_date(seconds: i64) -> String {
     let instant = jiff::Timestamp::from_second(seconds).unwrap_or_default();
     instant.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-/// The fields of a query in their order.
+/// Parses the fields of a query in their order.
 fn fields(text: &str) -> Vec<(String, String)> {
     let url = reqwest::Url::parse(&format!("http://forge/?{text}"));
     url.map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default()

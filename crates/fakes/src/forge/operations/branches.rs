@@ -14,7 +14,7 @@ pub(crate) fn open_from(repo: &StoredRepository, branch: &str) -> Vec<u64> {
     repo.pulls.values().filter(|pull| pull.open && pull.head_ref == branch).map(|pull| pull.number).collect()
 }
 
-/// The refs that move with a branch: its own, and those of the open pull requests from it.
+/// Returns the refs that move with a branch: its own, and those of the open pull requests from it.
 pub(crate) fn refs_of(repo: &StoredRepository, branch: &str) -> Vec<String> {
     let pulls = open_from(repo, branch).into_iter().map(|number| repo.flavour.pull_ref(number));
     std::iter::once(ref_name(branch)).chain(pulls).collect()
@@ -44,7 +44,7 @@ pub(crate) fn push(
     Ok(sha)
 }
 
-/// A branch has moved: so have the pull requests from it and to it.
+/// Updates the pull requests from and to a branch that has moved.
 pub(crate) fn pushed(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

@@ -1,18 +1,18 @@
-//! Comments on code: where they may stand, and how they come there.
+//! Comments on code: their valid places, and their creation.
 
 use crate::forge::diff::PlaceError;
 use crate::forge::state::notes::StoredComment;
 use crate::forge::state::pulls::{FakeReviewVerdict, InlinePlace, StoredInlineComment, StoredReview};
 use crate::forge::state::{ForgeInstance, StoredRepository};
 
-/// The commit that comments are put on, and its merge base with the pull request's base.
+/// The commit that comments are put on, and its merge base with the base of the pull request.
 pub(crate) struct CommentCommits {
     commit: String,
     merge_base: String,
 }
 
 impl CommentCommits {
-    /// The named commit, or the head when there is none.
+    /// Returns the named commit, or the head if none is named.
     pub(crate) fn of(repo: &StoredRepository, number: u64, commit: Option<&str>) -> Result<Self, String> {
         let no_commit = || format!("No commit found for SHA: {}", commit.unwrap_or_default());
         let pull = repo.pulls.get(&number).ok_or_else(no_commit)?;
@@ -21,7 +21,7 @@ impl CommentCommits {
         Ok(Self { commit: sha.to_owned(), merge_base })
     }
 
-    /// GitHub's check of a place against the diff; the answer is the hunk to show.
+    /// Checks a place against the diff as GitHub does, and returns the hunk to show.
     pub(crate) fn check(
         &self,
         repo: &mut StoredRepository,
@@ -45,12 +45,12 @@ impl CommentCommits {
         }
     }
 
-    /// The named commit.
+    /// Returns the named commit.
     pub(crate) fn commit(&self) -> &str {
         &self.commit
     }
 
-    /// A comment here.
+    /// Returns a comment at this place.
     pub(crate) fn comment(
         &self,
         note: StoredComment,
@@ -72,7 +72,7 @@ impl CommentCommits {
     }
 }
 
-/// Adds a comment on code in a review of its own, as GitHub does; its id.
+/// Adds a comment on code in a separate review, as GitHub does, and returns its id.
 pub(crate) fn add_inline(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -101,7 +101,7 @@ pub(crate) fn add_inline(
     id
 }
 
-/// Answers in the thread that this comment began; none: it began none.
+/// Answers in the thread that this comment began; `None` if it began none.
 pub(crate) fn add_reply(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

@@ -1,10 +1,10 @@
-//! Issues that are opened, and labels.
+//! Opening of issues, and labels.
 
 use crate::forge::state::issues::{LabelChange, StoredIssue};
 use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::{ForgeInstance, StoredRepository};
 
-/// Opens an issue; its number.
+/// Opens an issue and returns its number.
 pub(crate) fn open(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -35,7 +35,7 @@ pub(crate) fn open(
     number
 }
 
-/// Makes the labels that are not there yet.
+/// Creates the labels that do not exist yet.
 pub(crate) fn make_labels(world: &mut ForgeInstance, repo: &mut StoredRepository, names: &[String]) {
     for name in names {
         if !repo.labels.contains_key(name) {
@@ -44,7 +44,7 @@ pub(crate) fn make_labels(world: &mut ForgeInstance, repo: &mut StoredRepository
     }
 }
 
-/// Sets a label of a pull request, or takes it away; false: it is so already.
+/// Sets or removes a label of a pull request. Returns false if nothing changes.
 pub(crate) fn set_label(
     world: &mut ForgeInstance,
     pull: &mut StoredPull,

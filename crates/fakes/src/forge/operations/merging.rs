@@ -1,4 +1,4 @@
-//! The state of a merge, by checks and statuses or as a test said.
+//! The state of a merge, from checks and statuses or as a test has set it.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::forge::state::pulls::StoredPull;
 use crate::repo::FakeGitError;
 
 impl StoredRepository {
-    /// The result that a merge would have, without counting as asked.
+    /// Returns the result that a merge would have, without counting as a request.
     pub(crate) fn merge_state(&self, pull: &StoredPull) -> MergeState {
         if let Some(told) = pull.around.merge.front() {
             return *told;
@@ -19,7 +19,7 @@ impl StoredRepository {
         if pull.draft {
             return MergeState::Draft;
         }
-        // The newest of a name counts; those of one name follow each other in time.
+        // The newest check of a name counts; those of one name are in order of time.
         let mut passed = BTreeMap::new();
         for run in self.checks.iter().filter(|run| run.sha == pull.head) {
             let good = run
@@ -35,7 +35,7 @@ impl StoredRepository {
         if unstable { MergeState::Unstable } else { MergeState::Clean }
     }
 
-    /// Would its merge conflict with its base?
+    /// Returns true if a merge would conflict with the base.
     pub(crate) fn conflicts(&self, pull: &StoredPull) -> Result<bool, FakeGitError> {
         match pull.around.merge.front() {
             Some(told) => Ok(*told == MergeState::Dirty),
@@ -43,7 +43,7 @@ impl StoredRepository {
         }
     }
 
-    /// The result that a merge would have, asked once more.
+    /// Returns the result that a merge would have, and counts as one request.
     pub(crate) fn ask_merge_state(&mut self, number: u64) -> Option<MergeState> {
         let told = self.merge_state(self.pulls.get(&number)?);
         let merge = &mut self.pulls.get_mut(&number)?.around.merge;

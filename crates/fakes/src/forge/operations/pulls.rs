@@ -1,4 +1,4 @@
-//! Pull requests that are opened and closed.
+//! Opening and closing of pull requests.
 
 use crate::forge::error::FakeError;
 use crate::forge::operations::branches::tip;
@@ -10,22 +10,20 @@ use crate::forge::state::{DEFAULT_BRANCH, ForgeInstance, StoredRepository};
 /// A pull request to be opened.
 #[derive(Clone, Debug)]
 pub struct NewPull {
-    /// Its title.
     pub title: String,
-    /// Its description.
     pub body: String,
-    /// Who opens it.
+    /// Account that opens the pull request.
     pub author: String,
-    /// `branch`, or `owner:branch` in a fork.
+    /// Head as `branch`, or `owner:branch` in a fork.
     pub head: String,
-    /// The branch it goes to.
+    /// Branch that the pull request goes to.
     pub base: String,
-    /// Not ready yet?
+    /// True for a draft.
     pub draft: bool,
 }
 
 impl NewPull {
-    /// A pull request of this branch to `main`, opened by `author`.
+    /// Returns a pull request from this branch to `main`, opened by `author`.
     pub fn of(head: &str) -> Self {
         Self {
             title: format!("Change {head}"),
@@ -42,7 +40,7 @@ pub(crate) fn there(repo: &mut StoredRepository, number: u64) -> Result<&mut Sto
     repo.pulls.get_mut(&number).ok_or_else(|| FakeError::Missing(format!("pull request {number}")))
 }
 
-/// Opens a pull request; its number.
+/// Opens a pull request and returns its number.
 pub(crate) fn open(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -86,7 +84,7 @@ pub(crate) fn open(
     Ok(number)
 }
 
-/// Is there an open pull request between these branches?
+/// Returns true if there is an open pull request between these branches.
 pub(crate) fn is_there(repo: &StoredRepository, head: &str, base: &str) -> bool {
     repo.pulls.values().any(|pull| pull.open && pull.head_ref == head && pull.base_ref == base)
 }

@@ -1,4 +1,4 @@
-//! Reviews, reactions, and bots that are woken.
+//! Reviews, reactions, and bots that are triggered.
 
 use crate::forge::diff::FakeDiffSide;
 use crate::forge::flavour::ForgeFlavour;
@@ -9,7 +9,7 @@ use crate::forge::state::notes::FakeReaction;
 use crate::forge::state::pulls::{FakeReviewVerdict, InlinePlace, StoredReview};
 use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
 
-/// A comment was made: those bots wake whose trigger it is. An error says what is wrong with a script.
+/// Triggers the bots that wait for a comment like this one. An error is about an invalid script.
 pub(crate) fn hear(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -24,7 +24,7 @@ pub(crate) fn hear(
     wake(world, repo, number, |bot| bot.trigger.as_deref() == Some(said.as_str()), Some(comment))
 }
 
-/// Lets the bots that are meant take their next step.
+/// Lets the selected bots take their next step.
 pub(crate) fn wake(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -71,7 +71,8 @@ pub(crate) fn react(
     }
 }
 
-/// Posts a review by `by`, whose comments on lines are by the second name; on the head unless told otherwise. Its id.
+/// Posts a review by `by`, with comments on lines by the second name, on the given commit or the head.
+/// Returns its id.
 pub(crate) fn post(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -103,7 +104,7 @@ pub(crate) fn post(
         pull.around.reviewers.push(author.clone());
     }
     pull.reviews.push(StoredReview { id, author, body, state, commit, created });
-    // Neither Bitbucket has reviews: their text is a comment.
+    // Neither Bitbucket has reviews: their text becomes a comment.
     if let Some(text) = text {
         let note = world.note(by, &text);
         pull.summary.push(note);
@@ -111,7 +112,7 @@ pub(crate) fn post(
     Ok(id)
 }
 
-/// Makes a check run, at Bitbucket a status; without a conclusion it is still at work.
+/// Creates a check run, at Bitbucket a status. Without a conclusion it is still running.
 pub(crate) fn check(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

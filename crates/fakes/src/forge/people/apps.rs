@@ -12,22 +12,22 @@ use crate::forge::state::apps::{
     FakeInstallation, FakeTokenScope, GRANTED, IssuedToken, RegisteredApp, TokenKind,
 };
 
-/// Bytes in front of PKCS #1 in a PKCS #8 of 2048 bits.
+/// Number of bytes before PKCS #1 in a PKCS #8 of 2048 bits.
 const PKCS8_FRAME: usize = 26;
 
-/// A GitHub App, as its owner knows it.
+/// A GitHub App with its private key.
 #[derive(Clone, Debug)]
 pub struct FakeApp {
-    /// Its number.
+    /// Number of the App.
     pub id: u64,
-    /// Its name in addresses; `{slug}[bot]` is its account.
+    /// Name of the App in addresses; its account is `{slug}[bot]`.
     pub slug: String,
-    /// Its private key, in the form that GitHub gives out.
+    /// Private key of the App, in the form that GitHub issues.
     pub private_key: String,
 }
 
 impl FakeForge {
-    /// Registers an App.
+    /// Registers an App with a new key.
     pub fn app(&self, slug: &str) -> Result<FakeApp, FakeError> {
         let failed = |_| FakeError::Refused("no key could be made for the App".into());
         let pair = KeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
@@ -45,7 +45,8 @@ impl FakeForge {
         Ok(FakeApp { id, slug: slug.to_owned(), private_key })
     }
 
-    /// Installs it for all repositories of an owner, with what reviews need; the installation's number.
+    /// Installs an App for all repositories of an owner, with the permissions that reviews need. Returns the
+    /// number of the installation.
     pub fn install(&self, app: &FakeApp, owner: &str) -> u64 {
         let world = &mut self.shared.lock().world;
         world.account(owner);
@@ -57,7 +58,7 @@ impl FakeForge {
         id
     }
 
-    /// Gives an installation a permission, or another level of it.
+    /// Grants an installation a permission, or another level of it.
     pub fn grant(&self, installation: u64, permission: &str, level: &str) {
         let world = &mut self.shared.lock().world;
         if let Some(one) = world.apps.installations.get_mut(&installation) {
@@ -65,7 +66,7 @@ impl FakeForge {
         }
     }
 
-    /// Takes a permission from an installation.
+    /// Removes a permission from an installation.
     pub fn ungrant(&self, installation: u64, permission: &str) {
         let world = &mut self.shared.lock().world;
         if let Some(one) = world.apps.installations.get_mut(&installation) {
@@ -73,8 +74,8 @@ impl FakeForge {
         }
     }
 
-    /// Gives out a token of this text, with these permissions alone, for the repositories of an owner. Again: it has these
-    /// from now on.
+    /// Registers a token with this text and only these permissions, for the repositories of an owner. A
+    /// repeated call replaces them.
     pub fn limit_token(
         &self,
         token: &str,
@@ -91,7 +92,7 @@ impl FakeForge {
         world.apps.issued.insert(token.to_owned(), issued);
     }
 
-    /// Switches an installation off: it gives out no tokens, and those that are out do not work.
+    /// Suspends an installation: it issues no tokens, and its existing tokens are rejected.
     pub fn suspend(&self, installation: u64) {
         let world = &mut self.shared.lock().world;
         let now = world.now();
@@ -101,12 +102,12 @@ impl FakeForge {
         world.apps.issued.clear();
     }
 
-    /// Lets all tokens of installations end now.
+    /// Expires all tokens of installations now.
     pub fn end_tokens(&self) {
         self.shared.lock().world.apps.issued.clear();
     }
 
-    /// The tokens of installations that are out.
+    /// Returns the valid tokens of installations.
     pub fn issued_tokens(&self) -> Vec<String> {
         self.shared.lock().world.apps.issued.keys().cloned().collect()
     }

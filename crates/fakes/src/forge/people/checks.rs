@@ -1,4 +1,4 @@
-//! Check runs that a person asks for again.
+//! Check runs that a person requests again.
 
 use crate::forge::error::FakeError;
 use crate::forge::people::FakeRepo;
@@ -6,7 +6,7 @@ use crate::forge::state::checks::RerunButton;
 use crate::forge::state::event::FakeForgeEvent;
 
 impl FakeRepo {
-    /// Asks for a check run, or all of its suite, again, as this person.
+    /// Requests a check run, or all of its suite, again, as this person.
     pub async fn rerun(&self, run: u64, by: &str, again: RerunButton) -> Result<(), FakeError> {
         let by = by.to_owned();
         self.with(move |world, repo| {

@@ -1,4 +1,4 @@
-//! Repositories that are renamed, deleted or blocked; limits, and roles.
+//! Repositories that are renamed, deleted or blocked; limits and roles.
 
 use crate::forge::FakeForge;
 use crate::forge::error::FakeError;
@@ -6,30 +6,32 @@ use crate::forge::people::{FakeRepo, run};
 use crate::forge::state::access::RepositoryAccess;
 
 impl FakeForge {
-    /// Lets the primary rate limit be this, from now on and really: what is above it in an hour of the forge's
-    /// clock is refused.
+    /// Sets the primary rate limit and enforces it from now on: more calls within an hour of the forge's
+    /// clock are rejected.
     pub fn rate_limit(&self, calls: u64) {
         let world = &mut self.shared.lock().world;
         world.limit = Some(calls);
         world.spent = (world.now().div_euclid(3600), 0);
     }
 
-    /// Closes somebody's account. Bitbucket Cloud says so where it is asked for, and takes no list of reviewers with it.
+    /// Closes an account. Bitbucket Cloud reports that in the account's own response, and rejects lists of
+    /// reviewers that contain it.
     pub fn close_account(&self, login: &str) {
         let world = &mut self.shared.lock().world;
         world.account(login);
         world.closed_accounts.insert(login.to_owned());
     }
 
-    /// Lets the secondary limit on making comments and reviews be this in a minute of the forge's clock, from now
-    /// on: what is above it is refused with the time to wait. GitHub's is 80; there is none unless it is set.
+    /// Sets the secondary limit on creating comments and reviews, in a minute of the forge's clock. More
+    /// calls are rejected with the time to wait. GitHub's limit is 80; without this call there is none.
     pub fn creation_limit(&self, a_minute: usize) {
         self.shared.lock().world.creations = Some((a_minute, Default::default()));
     }
 }
 
 impl FakeRepo {
-    /// Gives the repository another name, or another owner too; the old name redirects until somebody takes it.
+    /// Renames the repository, or moves it to another owner. The old name redirects until another repository
+    /// takes it.
     pub async fn rename(&self, owner: &str, name: &str) -> Result<Self, FakeError> {
         let new = self.called(owner, name);
         let (from, to) = (self.key.clone(), new.key.clone());
@@ -52,7 +54,7 @@ impl FakeRepo {
         Ok(new)
     }
 
-    /// Deletes the repository. Its name is free.
+    /// Deletes the repository and frees its name.
     pub async fn delete(&self) -> Result<(), FakeError> {
         let key = self.key.clone();
         run(&self.shared, move |shared| {
@@ -62,7 +64,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Changes how it answers.
+    /// Changes the way in which the repository answers.
     pub async fn set_access(&self, access: RepositoryAccess) -> Result<(), FakeError> {
         self.with(move |_, repo| {
             repo.access = access;
@@ -71,7 +73,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Is it among the repositories that a token lists?
+    /// Sets if tokens list the repository.
     pub async fn set_listed(&self, listed: bool) -> Result<(), FakeError> {
         self.with(move |_, repo| {
             repo.listed = listed;
@@ -80,7 +82,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Gives somebody a role: `admin`, `maintain`, `write`, `triage`, `read`, `none`.
+    /// Gives an account a role: `admin`, `maintain`, `write`, `triage`, `read`, `none`.
     pub async fn permit(&self, login: &str, role: &str) -> Result<(), FakeError> {
         let (login, role) = (login.to_owned(), role.to_owned());
         self.with(move |world, repo| {

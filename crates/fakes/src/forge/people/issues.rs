@@ -1,4 +1,4 @@
-//! Issues and labels in the hands of people.
+//! Actions of people on issues and labels.
 
 use crate::forge::error::FakeError;
 use crate::forge::operations::issues::{make_labels, open, set_label};
@@ -9,7 +9,7 @@ use crate::forge::state::issues::StoredIssue;
 use crate::forge::view::{IssueView, issue_view};
 
 impl FakeRepo {
-    /// Opens an issue as a person; its number.
+    /// Opens an issue as a person and returns its number.
     pub async fn open_issue(
         &self,
         author: &str,
@@ -22,7 +22,7 @@ impl FakeRepo {
         self.with(move |world, repo| Ok(open(world, repo, &author, (&title, &body), labels))).await
     }
 
-    /// Sets a label of a pull request as a person, or takes it away.
+    /// Sets or removes a label of a pull request as a person.
     pub async fn label(&self, number: u64, label: &str, on: bool, by: &str) -> Result<(), FakeError> {
         let (label, by) = (label.to_owned(), by.to_owned());
         self.with(move |world, repo| {
@@ -47,7 +47,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Locks an issue: only who may write comments there.
+    /// Locks an issue: only accounts with write access can comment there.
     pub async fn lock_issue(&self, number: u64) -> Result<(), FakeError> {
         self.with_issue(number, |_, issue| issue.locked = true).await
     }
@@ -58,7 +58,7 @@ impl FakeRepo {
         self.with_issue(number, move |_, issue| issue.body = body).await
     }
 
-    /// Takes all labels off an issue.
+    /// Removes all labels from an issue.
     pub async fn unlabel_issue(&self, number: u64) -> Result<(), FakeError> {
         self.with_issue(number, |_, issue| issue.labels.clear()).await
     }
@@ -69,14 +69,14 @@ impl FakeRepo {
         self.with(move |_, repo| repo.issues.remove(&number).map(drop).ok_or_else(missing)).await
     }
 
-    /// An issue with all its comments.
+    /// Returns an issue with all its comments.
     pub async fn issue(&self, number: u64) -> Result<IssueView, FakeError> {
         let mut all = self.issues().await?;
         let at = all.iter().position(|issue| issue.number == number);
         at.map(|at| all.swap_remove(at)).ok_or_else(|| FakeError::Missing(format!("issue {number}")))
     }
 
-    /// Every issue that is there, oldest first.
+    /// Returns every existing issue, oldest first.
     pub async fn issues(&self) -> Result<Vec<IssueView>, FakeError> {
         self.with(|_, repo| Ok(repo.issues.values().map(issue_view).collect())).await
     }

@@ -1,4 +1,4 @@
-//! What a repository holds at one moment, so that a test can begin there again and again.
+//! Snapshots of a repository, from which a test can begin repeatedly.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use crate::forge::state::issues::StoredIssue;
 use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::reports::CommitReport;
 
-/// Branches, pull requests with all that was said on them, issues, labels, statuses, check runs and what bots have
-/// still to say.
+/// The branches, pull requests with all comments, issues, labels, statuses, check runs, and the remaining
+/// steps of bots.
 #[derive(Clone, Debug)]
 pub struct FakeRepoSnapshot {
     refs: BTreeMap<String, String>,
@@ -26,7 +26,7 @@ pub struct FakeRepoSnapshot {
 }
 
 impl FakeRepo {
-    /// What the repository holds now.
+    /// Returns a snapshot of the repository.
     ///
     /// # Errors
     /// There is no such repository.
@@ -46,11 +46,11 @@ impl FakeRepo {
         .await
     }
 
-    /// Makes it hold that again, and tells nobody. Ids, commits and the log of calls go on: what comes gets no id that
-    /// anything had.
+    /// Restores a snapshot without sending events. Ids, commits and the log of calls continue: new objects
+    /// get ids that were never used.
     ///
     /// # Errors
-    /// There is no such repository, or it cannot write its branches.
+    /// There is no such repository, or its branches cannot be written.
     pub async fn put_back(&self, kept: &FakeRepoSnapshot) -> Result<(), FakeError> {
         let kept = kept.clone();
         self.with(move |_, repo| {

@@ -7,8 +7,8 @@ use crate::forge::state::CommitStatus;
 use crate::forge::state::merging::{MergeState, ReviewDecision};
 
 impl FakeRepo {
-    /// Says what a pull request's merge would be: one for each time that GraphQL is asked, the last for ever. None: as
-    /// things are.
+    /// Sets the merge states of a pull request: each GraphQL request gets the next one, and the last one
+    /// stays. With none the actual state is returned.
     pub async fn set_merge(&self, number: u64, states: &[MergeState]) -> Result<(), FakeError> {
         let states = states.iter().copied().collect();
         self.with(move |_, repo| {
@@ -18,7 +18,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Says what reviews decide.
+    /// Sets the decision of the reviews.
     pub async fn decide(&self, number: u64, decision: Option<ReviewDecision>) -> Result<(), FakeError> {
         self.with(move |_, repo| {
             there(repo, number)?.around.decision = decision;
@@ -27,7 +27,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Lets those who may write to the repository push to the branch of a fork, or not.
+    /// Allows or forbids accounts with write access to the repository to push to the branch of a fork.
     pub async fn let_modify(&self, number: u64, may: bool) -> Result<(), FakeError> {
         self.with(move |_, repo| {
             there(repo, number)?.around.modifiable = may;
@@ -36,7 +36,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Sets a status of a commit as somebody.
+    /// Sets a status of a commit as an account.
     pub async fn set_status(&self, sha: &str, context: &str, state: &str, by: &str) -> Result<(), FakeError> {
         let (sha, context, state, by) = (sha.to_owned(), context.to_owned(), state.to_owned(), by.to_owned());
         self.with(move |world, repo| {

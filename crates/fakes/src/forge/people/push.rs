@@ -4,7 +4,7 @@ use crate::forge::error::FakeError;
 use crate::forge::people::FakeRepo;
 
 impl FakeRepo {
-    /// Protects a branch: nobody may push to it. The default branch is protected always.
+    /// Protects a branch against every push. The default branch is always protected.
     pub async fn protect(&self, branch: &str) -> Result<(), FakeError> {
         let branch = branch.to_owned();
         self.with(move |_, repo| {
@@ -14,7 +14,8 @@ impl FakeRepo {
         .await
     }
 
-    /// Lets a ruleset have a rule of this kind for a branch, such as `required_signatures`. Pushes are let through.
+    /// Adds a ruleset rule of this kind for a branch, such as `required_signatures`. Pushes are still
+    /// accepted.
     pub async fn rule(&self, branch: &str, kind: &str) -> Result<(), FakeError> {
         let (branch, kind) = (branch.to_owned(), kind.to_owned());
         self.with(move |_, repo| {
@@ -24,7 +25,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Has a hook decline the next push, in these words; once more each time that this is called.
+    /// Makes a hook decline the next push with this message. Each call declines one more.
     pub async fn decline(&self, words: &str) -> Result<(), FakeError> {
         let words = words.to_owned();
         self.with(move |_, repo| {
@@ -34,7 +35,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Lets a branch be pushed to again.
+    /// Removes the protection of a branch.
     pub async fn unprotect(&self, branch: &str) -> Result<(), FakeError> {
         let branch = branch.to_owned();
         self.with(move |_, repo| {

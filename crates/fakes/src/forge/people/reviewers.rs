@@ -1,4 +1,4 @@
-//! People who review, and bots that are let in to do so.
+//! Reviews by people, and bots that review.
 
 use crate::forge::error::FakeError;
 use crate::forge::operations::pulls::there;
@@ -8,7 +8,7 @@ use crate::forge::state::bots::{BotReview, FakeBot};
 use crate::forge::state::pulls::FakeReviewVerdict;
 
 impl FakeRepo {
-    /// Lets this bot review here.
+    /// Adds a bot that reviews in this repository.
     pub async fn add_bot(&self, bot: FakeBot) -> Result<(), FakeError> {
         self.with(move |world, repo| {
             world.account(&bot.login);
@@ -18,7 +18,8 @@ impl FakeRepo {
         .await
     }
 
-    /// Reviews a pull request as somebody, on this commit or on the head, with comments on its lines; the review's id.
+    /// Reviews a pull request as an account, on this commit or the head, with comments on its lines. Returns
+    /// the id of the review.
     pub async fn review_lines(
         &self,
         number: u64,
@@ -45,7 +46,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Makes a check run as an App's account; without a conclusion it is still at work.
+    /// Creates a check run as an App's account; without a conclusion it is still running.
     pub async fn check(
         &self,
         sha: &str,
@@ -74,7 +75,7 @@ impl FakeRepo {
         self.review_lines(number, author, None, review).await.map(drop)
     }
 
-    /// Changes a pull request's description.
+    /// Changes the description of a pull request.
     pub async fn describe(&self, number: u64, body: &str) -> Result<(), FakeError> {
         let body = body.to_owned();
         self.with(move |_, repo| {

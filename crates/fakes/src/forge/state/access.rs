@@ -1,15 +1,14 @@
 //! The ways in which a repository answers.
 
-/// The ways in which a repository answers.
+/// The way in which a repository answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum RepositoryAccess {
-    /// As usual.
     #[default]
     Open,
-    /// Read only: whatever writes answers 403.
+    /// Read-only: every write is answered with 403.
     Archived,
-    /// Every call answers 403, as when an organization has taken the token's access away.
+    /// Every call is answered with 403, as when an organization has removed the token's access.
     Forbidden,
-    /// Every call answers 451.
+    /// Every call is answered with 451.
     Blocked,
 }

@@ -1,8 +1,8 @@
-//! GitHub Apps: what they are installed for, and the tokens that are out.
+//! GitHub Apps: their installations and their valid tokens.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The permissions that an installation grants unless a test says otherwise: those that reviews need.
+/// Permissions that an installation grants by default: those that reviews need.
 pub(crate) const GRANTED: &[(&str, &str)] = &[
     ("checks", "write"),
     ("contents", "read"),
@@ -12,17 +12,17 @@ pub(crate) const GRANTED: &[(&str, &str)] = &[
     ("statuses", "write"),
 ];
 
-/// All apps, what they are installed for, and the tokens that are out.
+/// All apps, their installations, and their valid tokens.
 #[derive(Debug, Default)]
 pub(crate) struct AppRegistry {
     pub(crate) registered: BTreeMap<u64, RegisteredApp>,
     pub(crate) installations: BTreeMap<u64, FakeInstallation>,
     pub(crate) issued: BTreeMap<String, IssuedToken>,
-    /// Tokens that were ever given out.
+    /// Number of tokens issued so far.
     pub(crate) tokens: u64,
 }
 
-/// An App.
+/// A GitHub App that was registered.
 #[derive(Debug)]
 pub(crate) struct RegisteredApp {
     pub(crate) slug: String,
@@ -30,7 +30,7 @@ pub(crate) struct RegisteredApp {
     pub(crate) created: i64,
 }
 
-/// An App for the repositories of an owner.
+/// An installation of an App for the repositories of an owner.
 #[derive(Debug)]
 pub(crate) struct FakeInstallation {
     pub(crate) app: u64,
@@ -40,7 +40,7 @@ pub(crate) struct FakeInstallation {
     pub(crate) created: i64,
 }
 
-/// A token that was given out.
+/// A token that was issued.
 #[derive(Clone, Debug)]
 pub(crate) struct IssuedToken {
     pub(crate) login: String,
@@ -51,19 +51,20 @@ pub(crate) struct IssuedToken {
 /// The scope of a token.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum FakeTokenScope {
-    /// Everything that its account may.
+    /// All permissions of its account.
     #[default]
     Account,
-    /// The same, but for what is asked about the account itself: of an access token of Bitbucket Cloud.
+    /// All permissions of its account, except for calls about the account itself: an access token of
+    /// Bitbucket Cloud.
     Access,
-    /// To speak as the App itself.
+    /// The App itself, with this number.
     App(u64),
-    /// For an installation, perhaps for a part of it; or another token that has permissions.
+    /// An installation or a part of it, or another token that has permissions.
     Installation {
         kind: TokenKind,
-        /// Whose repositories.
+        /// Owner of the repositories.
         owner: String,
-        /// Only these of them.
+        /// Ids of the repositories that the token is limited to.
         only: Option<BTreeSet<u64>>,
         permissions: BTreeMap<String, String>,
     },
@@ -72,22 +73,22 @@ pub(crate) enum FakeTokenScope {
 /// The kinds of tokens that have permissions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TokenKind {
-    /// Of an installation of a GitHub App.
+    /// A token of an installation of a GitHub App.
     Installation,
-    /// A person's, for the repositories of one owner.
+    /// A person's token for the repositories of one owner.
     FineGrained,
-    /// Of a job of GitHub Actions.
+    /// A token of a GitHub Actions job.
     Actions,
-    /// A person's at Bitbucket Cloud, whose permissions are scopes; their levels say nothing.
+    /// A person's token at Bitbucket Cloud, whose permissions are scopes. Their levels are ignored.
     ApiToken,
-    /// Of a repository, a project or a workspace of Bitbucket Cloud, likewise.
+    /// A token of a repository, a project or a workspace of Bitbucket Cloud, also with scopes.
     AccessToken,
-    /// Of Bitbucket Data Center, likewise with one of its permissions.
+    /// A token of Bitbucket Data Center, with one of its permissions.
     HttpAccessToken,
 }
 
 impl FakeTokenScope {
-    /// Is it a person's, or the one of a bot that is used as one?
+    /// Returns true for a token of a person, or of a bot that is used as one.
     pub(crate) fn is_account(&self) -> bool {
         matches!(self, Self::Account)
     }

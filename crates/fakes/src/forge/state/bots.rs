@@ -1,41 +1,40 @@
-//! Bots that review, and what they will do.
+//! Bots that review, and their scripted steps.
 
 use std::collections::VecDeque;
 
 use crate::forge::state::pulls::FakeReviewVerdict;
 
-/// A bot that reviews when it is asked.
+/// A bot that reviews when it is requested.
 #[derive(Clone, Debug, Default)]
 pub struct FakeBot {
-    /// Its account, `…[bot]`.
+    /// Account of the bot, `…[bot]`.
     pub login: String,
-    /// The author of its comments on lines, where that is another one, as Copilot's is. Asking this name for a review is
-    /// answered with success and does nothing.
+    /// Author of its comments on lines, if that differs, as Copilot's does. A review request for this name
+    /// succeeds and has no effect.
     pub alias: Option<String>,
-    /// The whole text of a comment that wakes it. Nothing else in the comment.
+    /// Complete text of a comment that triggers it. A comment with other text does not.
     pub trigger: Option<String>,
-    /// Its acts, one each time that it is woken; then none.
+    /// Steps of the bot, one each time that it is triggered; after the last it does nothing.
     pub steps: VecDeque<BotStep>,
 }
 
-/// The acts of a bot once it is woken. Empty: it stays silent.
+/// The actions of a bot when it is triggered. An empty step does nothing.
 #[derive(Clone, Debug, Default)]
 pub struct BotStep {
-    /// It looks at the comment that woke it: the reaction `eyes`.
+    /// True if it adds the reaction `eyes` to the comment that triggered it.
     pub eyes: bool,
-    /// It reviews the head.
+    /// Review of the head that it posts.
     pub review: Option<BotReview>,
-    /// It makes a check run of this name, with this conclusion; without one it is still at work.
+    /// Name and conclusion of a check run that it creates; without a conclusion it is still running.
     pub check: Option<(String, Option<String>)>,
 }
 
 /// A review of a bot.
 #[derive(Clone, Debug)]
 pub struct BotReview {
-    /// Its text.
+    /// Verdict of the review.
     pub state: FakeReviewVerdict,
-    /// Its text.
     pub body: String,
-    /// Its comments: file, line at the head, text.
+    /// Comments of the review: file, line at the head, text.
     pub comments: Vec<(String, u32, String)>,
 }

@@ -1,37 +1,33 @@
-//! Check runs.
+//! Check runs of the fake, with their annotations and rerun requests.
 
 use serde_json::Value;
 
-/// A check run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FakeCheckRun {
-    /// Its id.
     pub id: u64,
-    /// The commit.
+    /// Commit that has the check run.
     pub sha: String,
-    /// Its name.
     pub name: String,
-    /// Its id at its maker.
+    /// Id that its creator gave it.
     pub external_id: Option<String>,
-    /// `queued`, `in_progress` or `completed`.
+    /// Status as `queued`, `in_progress` or `completed`.
     pub status: String,
-    /// Its result.
+    /// Conclusion, once the check run is completed.
     pub conclusion: Option<String>,
-    /// Its heading.
     pub title: Option<String>,
-    /// Its text.
     pub summary: Option<String>,
-    /// The annotations of lines, as they were sent.
+    /// Annotations of lines, as they were sent.
     pub annotations: Vec<Value>,
-    /// Whose it is: the App's account.
+    /// Account of the App that created it.
     pub creator: String,
-    /// The time at which it was made, seconds since 1970.
+    /// Time of creation, in seconds since 1970.
     pub created: i64,
-    /// Has somebody asked for it again, and its App not updated it since? Its suite is shown as queued until then.
+    /// True if an account has requested it again and its App has not updated it since. Its suite is shown as
+    /// queued until then.
     pub asked: bool,
 }
 
-/// The one of GitHub's buttons that is pressed.
+/// The button that is pressed at GitHub.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RerunButton {
     /// "Re-run" of one check.

@@ -1,60 +1,61 @@
-//! Deliveries of webhooks that wait to be sent, and what a Data Center remembers of those that failed.
+//! Webhook deliveries that wait to be sent, and the count of failures at a Data Center.
 
 use bytes::Bytes;
 
 use crate::forge::flavour::ForgeFlavour;
 
-/// Deliveries that wait to be sent; the oldest is forgotten for one more.
+/// Maximum number of queued deliveries. Above it the oldest is dropped.
 pub const MAX_QUEUED: usize = 10_000;
 
-/// Where deliveries go.
+/// The webhook that deliveries are sent to.
 #[derive(Clone, Debug)]
 pub struct DeliveryHook {
-    /// The address to post to.
+    /// Address to post to.
     pub url: String,
-    /// The key they are signed with.
+    /// Key that signs the deliveries.
     pub secret: String,
-    /// Sent as changes happen? Otherwise they wait for [`crate::forge::FakeForge::pending`].
+    /// True if deliveries are sent as changes happen. Otherwise they wait for
+    /// [`crate::forge::FakeForge::pending`].
     pub automatic: bool,
 }
 
-/// One event as it goes over the wire. Sending it again is a redelivery: the same id and the same bytes.
+/// One event in its wire form. Sending it again is a redelivery with the same id and the same bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FakeDelivery {
-    /// The kind of forge that sends it, and with it the names of its headers.
+    /// Kind of forge that sends it, which sets the names of its headers.
     pub flavour: ForgeFlavour,
-    /// `X-GitHub-Delivery`, `X-Request-UUID` or `X-Request-Id`: names the event.
+    /// Id of the event: `X-GitHub-Delivery`, `X-Request-UUID` or `X-Request-Id`.
     pub id: String,
-    /// `X-GitHub-Event` or `X-Event-Key`.
+    /// Name of the event: `X-GitHub-Event` or `X-Event-Key`.
     pub event: String,
-    /// The payload's `action`; at Bitbucket what follows the colon of the event.
+    /// Field `action` of the payload; at Bitbucket the part of the event after the colon.
     pub action: String,
-    /// The pull request's number.
+    /// Number of the pull request.
     pub number: u64,
-    /// The payload.
     pub body: Bytes,
 }
 
-/// Failures of a hook, one after another, from which on a Data Center leaves it out (facts: 5).
+/// Number of consecutive failures after which a Data Center skips a webhook.
 const MAX_FAILURES: u32 = 5;
-/// Seconds for which it is left out at first, and at most; each further failure doubles them (facts: 10 s to 10 h).
+/// Seconds for which a webhook is first skipped, and the maximum: 10 s and 10 h. Each further failure doubles
+/// the time.
 const LEFT_OUT: (i64, i64) = (10, 36_000);
 
-/// What a Data Center remembers of the deliveries of its hook.
+/// The delivery failures of a webhook at a Data Center.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct HookBreaker {
     failures: u32,
-    /// The time until which nothing is sent, seconds since 1970.
+    /// Time until which nothing is sent, in seconds since 1970.
     until: i64,
 }
 
 impl HookBreaker {
-    /// Is the hook left out at this time?
+    /// Returns true if the webhook is skipped at this time.
     pub(crate) fn leaves_out(&self, now: i64) -> bool {
         now < self.until
     }
 
-    /// A delivery was answered, or not.
+    /// Records that a delivery succeeded or failed.
     pub(crate) fn note(&mut self, done: bool, now: i64) {
         if done {
             *self = Self::default();

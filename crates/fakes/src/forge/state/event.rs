@@ -1,19 +1,19 @@
-//! Events that webhooks are told of, as data: each forge has its own form for them.
+//! Events that webhooks report, as data: each forge has its own form for them.
 
 use crate::forge::state::checks::{FakeCheckRun, RerunButton};
 
-/// Something that is told.
+/// An event that a webhook can report.
 #[derive(Clone, Debug)]
 pub(crate) enum FakeForgeEvent {
-    /// A pull request was changed by somebody.
+    /// An account changed a pull request.
     Pull { number: u64, change: PullChange, by: String },
-    /// A comment in the conversation of a pull request or an issue was made, or edited, by its author.
+    /// A comment in the conversation of a pull request or an issue was created or edited by its author.
     Comment { number: u64, id: u64, is_edit: bool },
-    /// The same of a comment on the diff.
+    /// A comment on the diff was created or edited by its author.
     Inline { number: u64, id: u64, is_edit: bool },
-    /// The thread that a comment on the diff began was resolved, or opened again.
+    /// The thread that a comment on the diff began was resolved or reopened.
     Thread { number: u64, id: u64, resolved: bool, by: String },
-    /// Somebody asks for a check run, or its suite, once more.
+    /// An account requests a check run, or its suite, again.
     Check { run: Box<FakeCheckRun>, again: RerunButton, by: String },
 }
 
@@ -23,33 +23,33 @@ pub(crate) enum PullChange {
     Opened,
     Closed,
     Reopened,
-    /// Made a draft, or ready.
+    /// It was made a draft or ready.
     Draft(bool),
-    /// It goes to another branch than this one, which was at this commit.
+    /// Its base was changed from this branch, which was at this commit.
     Retargeted {
         branch: String,
         commit: String,
     },
-    /// Its text is another: the former title and description, where they have changed.
+    /// Its text was changed: the former title and description, where they differ.
     Edited {
         title: Option<String>,
         body: Option<String>,
     },
-    /// Its branch has moved.
+    /// Commits were pushed to its branch.
     Pushed {
         before: String,
         after: String,
     },
-    /// Others are to review it, at Bitbucket.
+    /// Its reviewers were changed, at Bitbucket.
     Reviewers {
         added: Vec<String>,
         removed: Vec<String>,
     },
-    /// Somebody asked for changes, at Bitbucket.
+    /// An account requested changes, at Bitbucket.
     WantsChanges,
-    /// Somebody no longer asks for changes, at Bitbucket.
+    /// An account withdrew its request for changes, at Bitbucket.
     WithdrewChanges,
-    /// It was given a label, or has lost it.
+    /// A label was added or removed.
     Labelled {
         label: String,
         on: bool,

@@ -1,8 +1,7 @@
-//! Issues and labels.
+//! Issues and labels of a repository, as the fake stores them.
 
 use crate::forge::state::notes::StoredComment;
 
-/// An issue.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredIssue {
     pub(crate) id: u64,
@@ -18,11 +17,11 @@ pub(crate) struct StoredIssue {
     pub(crate) updated: i64,
     pub(crate) closed: Option<(i64, String)>,
     pub(crate) notes: Vec<StoredComment>,
-    /// Lists that do not show it yet.
+    /// Number of list requests that do not show it yet.
     pub(crate) hidden_for: u32,
 }
 
-/// A label that somebody set, or took away.
+/// A label that an account added or removed.
 #[derive(Clone, Debug)]
 pub(crate) struct LabelChange {
     pub(crate) id: u64,

@@ -2,48 +2,49 @@
 
 use std::collections::VecDeque;
 
-/// The result that a merge would have now, in GitHub's words.
+/// The result that a merge would have now, by GitHub's names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MergeState {
-    /// It could be done.
+    /// A merge is possible.
     Clean,
-    /// It could be done, and a check that nobody demands has failed or is not done.
+    /// A merge is possible, but a check that is not required has failed or is not complete.
     Unstable,
-    /// The same as clean, where the server runs hooks before it takes something.
+    /// As `Clean`, at a server that runs hooks before it accepts a change.
     HasHooks,
-    /// It is behind its base, and must not be.
+    /// The branch is behind its base, and must not be.
     Behind,
-    /// Something that is demanded is missing.
+    /// A requirement is not met.
     Blocked,
     /// It conflicts with its base.
     Dirty,
-    /// It is a draft.
+    /// The pull request is a draft.
     Draft,
-    /// It is not known yet.
+    /// The state is not known yet.
     Unknown,
 }
 
-/// The decision on reviews by the rules of a repository.
+/// The decision that a repository's rules derive from the reviews.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReviewDecision {
-    /// One is missing.
+    /// A review is missing.
     ReviewRequired,
-    /// It may be merged.
+    /// The pull request may be merged.
     Approved,
-    /// It may not, as it is.
+    /// The pull request may not be merged as it is.
     ChangesRequested,
 }
 
-/// The circumstances of a pull request's merge.
+/// The conditions of a pull request's merge.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MergeConditions {
-    /// Who is asked to review and has not yet.
+    /// Accounts whose review is requested and missing.
     pub(crate) requested: Vec<String>,
-    /// Those whose review is wanted, whether they have reviewed or not; at Bitbucket alone.
+    /// Accounts whose review is wanted, given or not; only at Bitbucket.
     pub(crate) reviewers: Vec<String>,
-    /// The results that its merge would have: one for each time that it is asked, the last for ever. Empty: as things are.
+    /// Scripted results of a merge: each request gets the next one, and the last one stays. If empty, the
+    /// actual state is returned.
     pub(crate) merge: VecDeque<MergeState>,
     pub(crate) decision: Option<ReviewDecision>,
-    /// May those who may write to the repository push to a fork's branch?
+    /// True if accounts with write access to the repository may push to the branch of a fork.
     pub(crate) modifiable: bool,
 }

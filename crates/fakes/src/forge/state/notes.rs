@@ -9,19 +9,20 @@ pub(crate) struct StoredComment {
     pub(crate) created: i64,
     pub(crate) updated: i64,
     pub(crate) deleted: bool,
-    /// List calls that do not show it yet.
+    /// Number of list requests that do not show it yet.
     pub(crate) hidden_for: u32,
-    /// The comment that it answers, which may be an answer itself; at Bitbucket alone.
+    /// Comment that it answers, which may be an answer itself; only at Bitbucket.
     pub(crate) parent: Option<u64>,
-    /// The number of its changes, at Data Center.
+    /// Number of its changes, at Data Center.
     pub(crate) version: u64,
-    /// Who resolved the thread that it began in the conversation, at Data Center. Threads on code have theirs.
+    /// Account that resolved the thread that it began in the conversation, at Data Center. Threads on code
+    /// have a separate field.
     pub(crate) resolved_by: Option<String>,
     pub(crate) reactions: Vec<FakeReaction>,
 }
 
 impl StoredComment {
-    /// Gives it another text.
+    /// Replaces the text of the comment.
     pub(crate) fn rewrite(&mut self, body: &str, now: i64) {
         (self.body, self.updated) = (body.to_owned(), now);
         self.version += 1;
@@ -37,7 +38,8 @@ pub(crate) struct FakeReaction {
     pub(crate) at: i64,
 }
 
-/// The comments a list call shows: those that are there and old enough. The call counts for the others.
+/// Returns the comments that a list request shows: those that exist and are old enough. The request counts
+/// for the others.
 pub(crate) fn visible<'a>(notes: impl Iterator<Item = &'a mut StoredComment>) -> Vec<u64> {
     let mut shown = Vec::new();
     for note in notes.filter(|note| !note.deleted) {

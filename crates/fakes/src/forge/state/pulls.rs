@@ -1,11 +1,10 @@
-//! Pull requests, with the comments and reviews that they have.
+//! Pull requests, with their comments and reviews.
 
 use crate::forge::diff::FakeDiffSide;
 use crate::forge::state::issues::LabelChange;
 use crate::forge::state::merging::MergeConditions;
 use crate::forge::state::notes::StoredComment;
 
-/// A pull request.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredPull {
     pub(crate) id: u64,
@@ -13,7 +12,7 @@ pub(crate) struct StoredPull {
     pub(crate) title: String,
     pub(crate) body: String,
     pub(crate) author: String,
-    /// `branch`, or `owner:branch` in a fork.
+    /// Head as `branch`, or `owner:branch` in a fork.
     pub(crate) head_ref: String,
     pub(crate) head: String,
     pub(crate) base_ref: String,
@@ -26,12 +25,12 @@ pub(crate) struct StoredPull {
     pub(crate) merged_by: Option<String>,
     pub(crate) created: i64,
     pub(crate) updated: i64,
-    /// The number of its changes, at Data Center.
+    /// Number of its changes, at Data Center.
     pub(crate) version: u64,
     pub(crate) closed: Option<i64>,
-    /// The head that reads still show, and how many of them.
+    /// Stale head, and the number of reads that still show it.
     pub(crate) stale: Option<(String, u32)>,
-    /// On the pull request itself.
+    /// Comments on the pull request itself.
     pub(crate) summary: Vec<StoredComment>,
     pub(crate) inline: Vec<StoredInlineComment>,
     pub(crate) reviews: Vec<StoredReview>,
@@ -43,27 +42,25 @@ pub(crate) struct StoredInlineComment {
     pub(crate) note: StoredComment,
     pub(crate) review: u64,
     pub(crate) place: InlinePlace,
-    /// The commit it was made on, and the merge base then.
+    /// Commit that it was made on; the next field is the merge base at that time.
     pub(crate) commit: String,
     pub(crate) merge_base: String,
     pub(crate) diff_hunk: String,
     pub(crate) in_reply_to: Option<u64>,
-    /// Who resolved its thread; kept at the thread's first comment, deleted or not.
+    /// Account that resolved its thread; stored in the thread's first comment, deleted or not.
     pub(crate) resolved_by: Option<String>,
 }
 
-/// Where an inline comment was put.
+/// The place of an inline comment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InlinePlace {
-    /// The file.
     pub path: String,
-    /// The side and the last line; none for a comment on the file.
+    /// Side and last line; `None` for a comment on the file.
     pub line: Option<(FakeDiffSide, u32)>,
-    /// The side and the first line, if there are several.
+    /// Side and first line, if there are several.
     pub start: Option<(FakeDiffSide, u32)>,
 }
 
-/// A review.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredReview {
     pub(crate) id: u64,
@@ -77,19 +74,19 @@ pub(crate) struct StoredReview {
 /// The verdict of a review.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FakeReviewVerdict {
-    /// Nothing about merging.
+    /// No verdict about merging.
     Commented,
-    /// It may be merged.
+    /// The pull request may be merged.
     Approved,
-    /// It may not, as it is.
+    /// The pull request may not be merged as it is.
     ChangesRequested,
 }
 
-/// Where the lines of a comment are now: last and first. None: outdated, or on no line.
+/// Current last and first line of a comment. `None` if it is outdated, or not on a line.
 pub(crate) type CurrentLines = Option<(u32, Option<u32>)>;
 
 impl StoredPull {
-    /// The head to show to a read, which counts as one.
+    /// Returns the head that a read shows, and counts the read.
     pub(crate) fn read_head(&mut self) -> String {
         match self.stale.take() {
             Some((old, left)) if left > 0 => {
@@ -100,17 +97,17 @@ impl StoredPull {
         }
     }
 
-    /// An inline comment that is there.
+    /// Returns an inline comment that was not deleted.
     pub(crate) fn comment(&mut self, id: u64) -> Option<&mut StoredInlineComment> {
         self.inline.iter_mut().find(|comment| comment.note.id == id && !comment.note.deleted)
     }
 
-    /// The id of the first comment of a comment's thread.
+    /// Returns the id of the first comment of a comment's thread.
     pub(crate) fn thread_of(&self, id: u64) -> Option<u64> {
         self.inline.iter().find(|c| c.note.id == id).map(|c| c.in_reply_to.unwrap_or(c.note.id))
     }
 
-    /// Resolves a thread, or opens it again; false: there is no such thread.
+    /// Resolves or reopens a thread. Returns false if there is no such thread.
     pub(crate) fn resolve(&mut self, thread: u64, by: Option<&str>) -> bool {
         let there =
             self.inline.iter().any(|c| c.in_reply_to.unwrap_or(c.note.id) == thread && !c.note.deleted);
@@ -124,7 +121,7 @@ impl StoredPull {
         }
     }
 
-    /// Who resolved the thread that a comment belongs to.
+    /// Returns the account that resolved the thread of a comment.
     pub(crate) fn resolved_by(&self, id: u64) -> Option<&str> {
         let thread = self.thread_of(id)?;
         self.inline.iter().find(|comment| comment.note.id == thread)?.resolved_by.as_deref()

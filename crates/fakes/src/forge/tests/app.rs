@@ -1,4 +1,4 @@
-//! Apps are held to what their logins and tokens are for.
+//! Tests of Apps: the limits of their logins and tokens.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -25,7 +25,7 @@ impl Clock for Hand {
 
 const NOW: i64 = 1_795_161_600;
 
-/// Signs these claims.
+/// Signs these claims as a login.
 pub(super) fn login(app: &FakeApp, algorithm: &str, claims: &Value) -> String {
     let text: String = app.private_key.lines().filter(|line| !line.starts_with('-')).collect();
     let key = KeyPair::from_der(&BASE64_STANDARD.decode(text).unwrap()).unwrap();

@@ -1,4 +1,5 @@
-//! Both Bitbuckets as their callers meet them: over HTTP, with plain JSON and with git, compared with what Atlassian publishes.
+//! Tests of both Bitbuckets as their callers use them: over HTTP, with plain JSON and with git, compared with
+//! Atlassian's published descriptions.
 
 mod cloud;
 mod cloud_commits;
@@ -22,7 +23,7 @@ use crate::forge::{
 use crate::repo::CommitBuilder;
 
 pub(super) const TOKEN: &str = "bb_reviewer";
-/// The account that calls.
+/// Login of the account that calls.
 pub(super) const REVIEWER: &str = "truing";
 
 static CLOUD: LazyLock<Option<ForgeContract>> =
@@ -37,8 +38,8 @@ fn told(name: &str, contract: Option<ForgeContract>) -> Option<ForgeContract> {
     contract
 }
 
-/// Compares every exchange with what Atlassian publishes. What is refused is wrong on purpose: then only the answer's JSON
-/// counts.
+/// Compares every exchange with Atlassian's published description. A rejected request is invalid on purpose:
+/// then only the JSON of the response counts.
 struct Published(ForgeFlavour);
 
 impl ExchangeObserver for Published {
@@ -61,13 +62,13 @@ impl ExchangeObserver for Published {
     }
 }
 
-/// A forge with the repository `acme/shop` and pull request 1: `src/a.py` has 40 lines, of which line 10 is changed and
-/// line 30 is new. The caller may write.
+/// A forge with the repository `acme/shop` and pull request 1: `src/a.py` has 40 lines, of which line 10 is
+/// changed and line 30 is new. The caller may write.
 pub(super) struct Site {
     pub(super) forge: FakeForge,
     pub(super) shop: FakeRepo,
     pub(super) client: reqwest::Client,
-    /// The address of the repository's calls.
+    /// Address of the repository's calls.
     pub(super) api: String,
 }
 
@@ -111,17 +112,17 @@ impl Site {
         self.forge.flavour() == ForgeFlavour::Cloud
     }
 
-    /// The address of pull request 1.
+    /// Returns the address of pull request 1.
     pub(super) fn pull(&self) -> String {
         format!("{}/{}/1", self.api, if self.is_cloud() { "pullrequests" } else { "pull-requests" })
     }
 
-    /// The address that lists the comments of pull request 1.
+    /// Returns the address that lists the comments of pull request 1.
     pub(super) fn talk(&self) -> String {
         format!("{}/{}", self.pull(), if self.is_cloud() { "comments" } else { "activities" })
     }
 
-    /// The body of a comment in a conversation.
+    /// Returns the body of a comment in a conversation.
     pub(super) fn words(&self, text: &str) -> Value {
         if self.is_cloud() {
             serde_json::json!({"content": {"raw": text}})
@@ -148,7 +149,7 @@ impl Site {
         request.send().await
     }
 
-    /// Status and body.
+    /// Makes a call and returns its status and body.
     pub(super) async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let response = self.send(method, path, body).await.unwrap();
         let status = response.status().as_u16();
@@ -161,14 +162,14 @@ impl Site {
         body
     }
 
-    /// What must succeed, with this status.
+    /// Makes a call that must succeed with this status, and returns its body.
     pub(super) async fn done(&self, status: u16, method: &str, path: &str, body: Value) -> Value {
         let (seen, answer) = self.ask(method, path, body).await;
         assert_eq!(seen, status, "{method} {path}: {answer}");
         answer
     }
 
-    /// The texts of the comments of pull request 1 that are listed, answers left out.
+    /// Returns the texts of the listed comments of pull request 1, without answers.
     pub(super) async fn texts(&self) -> Vec<String> {
         let all = if self.is_cloud() { "pagelen=100" } else { "limit=100" };
         let body = self.get(&format!("{}?{all}", self.talk())).await;

@@ -1,4 +1,5 @@
-//! Repositories that move, close and vanish, who may do what, and what is not sent twice.
+//! Tests of repositories that are renamed, closed and deleted, of permissions, and of responses that are not
+//! sent twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -94,7 +95,7 @@ impl Clock for Hand {
     }
 }
 
-/// As [`Stage::new`], at an hour that is moved by hand.
+/// Builds a [`Stage::new`] with a clock that is moved by hand.
 async fn stage_at(clock: &Hand) -> Stage {
     let forge =
         FakeForge::start(FakeForgeOptions { clock: Arc::new(clock.clone()), ..FakeForgeOptions::default() })

@@ -1,4 +1,4 @@
-//! Misbehaviour: what a caller sees, and what was done all the same.
+//! Tests of faults: the response to the caller, and the change that was made anyway.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Real git against the forge.
+//! Tests of real git against the forge.
 
 use std::io::Write;
 use std::path::Path;
@@ -41,7 +41,7 @@ async fn a_clone_and_a_fetch_by_commit_id_work_in_every_protocol() {
         good(dir.path(), &["-c", &protocol, "clone", "-q", &url, "shop"]).await;
         let clone = dir.path().join("shop");
         assert_eq!(good(&clone, &["rev-parse", "HEAD"]).await, main);
-        // A head that was pushed away, a fork's commit, a pull request's ref.
+        // A head that a force push replaced, a commit of a fork, the ref of a pull request.
         for what in [lost.as_str(), fork.as_str(), &format!("refs/pull/{number}/head")] {
             good(&clone, &["-c", &protocol, "fetch", "-q", "--depth=1", &url, what]).await;
         }
@@ -99,7 +99,8 @@ async fn faults_reach_git_too() {
     let stage = Stage::new().await;
     let url = with_token(stage.shop.clone_url());
     let dir = tempfile::tempdir().unwrap();
-    // Not a drop: the transport of git tries that again by itself on a connection it used before.
+    // A dropped connection does not work here: git's transport retries on a connection that it has used
+    // before.
     stage.forge.fault(ForgeFault::once(
         "POST",
         "/{owner}/{repo}/git-upload-pack",

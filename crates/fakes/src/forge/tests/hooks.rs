@@ -1,4 +1,4 @@
-//! What the forge tells about changes, and how it arrives.
+//! Tests of the forge's webhooks about changes, and of their arrival.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{Receiver, channel};
 use super::*;
 use crate::forge::{DeliveryChaos, DeliveryHook, sign_sha256};
 
-/// A receiver of webhooks: its address, and what arrives.
+/// Starts a receiver of webhooks. Returns its address and the deliveries.
 async fn receiver() -> (String, Receiver<(HeaderMap, Bytes)>) {
     let (sender, arrived) = channel(100);
     let app = Router::new().route(

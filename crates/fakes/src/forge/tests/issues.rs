@@ -1,4 +1,4 @@
-//! Issues, and pull requests as loops open and change them.
+//! Tests of issues, and of pull requests as loops open and change them.
 
 use super::*;
 use crate::forge::FakeReviewVerdict;

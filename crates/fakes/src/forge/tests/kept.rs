@@ -1,4 +1,4 @@
-//! A repository that is put back to what it held.
+//! Tests of a repository that is restored from a snapshot.
 
 use serde_json::json;
 

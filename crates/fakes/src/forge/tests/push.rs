@@ -1,4 +1,4 @@
-//! Real git pushes to the forge.
+//! Tests of real git pushes to the forge.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::app::{self, login};
 use super::git::{git, good, with_token};
 use super::*;
 
-/// A clone with a commit on `main` that is nowhere else.
+/// Clones the repository and adds a commit on `main` that exists only in the clone.
 async fn clone(stage: &Stage, dir: &Path) -> String {
     good(dir, &["clone", "-q", &with_token(stage.shop.clone_url()), "shop"]).await;
     commit(&dir.join("shop"), "ours").await
@@ -49,7 +49,7 @@ async fn who_may_write_pushes_branches_and_their_pull_requests_move() {
     assert_eq!(told, [(number, "synchronize".to_owned())]);
     let ref_of_pull = good(&clone, &["ls-remote", "origin", &format!("refs/pull/{number}/head")]).await;
     assert!(ref_of_pull.starts_with(&two), "{ref_of_pull}");
-    // A person goes on from there, and a push that does not know of it is refused.
+    // A person pushes on top of it, and a push that does not contain that commit is rejected.
     let theirs =
         stage.shop.push("ours-2", CommitBuilder::new("Theirs").write("t", "1").by("ann")).await.unwrap();
     commit(&clone, "late").await;

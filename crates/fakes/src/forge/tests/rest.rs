@@ -1,4 +1,4 @@
-//! Reading, writing and refusing, as GitHub does.
+//! Tests of reading, writing and rejecting, as GitHub does.
 
 use serde_json::{Value, json};
 

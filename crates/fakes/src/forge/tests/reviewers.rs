@@ -1,4 +1,4 @@
-//! Who reviews besides us, and what stands around a pull request.
+//! Tests of other reviewers, and of the checks and merge state of a pull request.
 
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ async fn a_bot_wakes_by_its_words_alone_and_takes_its_steps() {
         (&checks["check_runs"][0]["name"], &checks["check_runs"][0]["status"]),
         (&json!("Bugbot"), &json!("in_progress"))
     );
-    // It is at work: that is no clean state.
+    // The check is running, so the state is not clean.
     assert_eq!(merge(&stage).await["mergeStateStatus"], "UNSTABLE");
 
     say("bugbot run").await;
@@ -64,7 +64,7 @@ async fn a_bot_wakes_by_its_words_alone_and_takes_its_steps() {
     let lines = stage.get(&format!("{PULLS}/1/comments")).await;
     assert_eq!((&lines[0]["user"]["login"], &lines[0]["line"]), (&json!("Cursor"), &json!(10)));
     assert_eq!(lines[0]["pull_request_review_id"], reviews[0]["id"]);
-    // It has no more steps.
+    // The bot has no more steps.
     say("bugbot run").await;
     assert_eq!(stage.get(&format!("{PULLS}/1/reviews")).await.as_array().unwrap().len(), 1);
     assert_eq!(stage.forge.violations(), [""; 0]);

@@ -1,4 +1,4 @@
-//! Whole runs over HTTP, as a client of the provider has them.
+//! Tests of whole runs over HTTP, as a client of the provider makes them.
 
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ const DESCRIBE: &str = include_str!("../../../../agent/prompts/converge/task-des
 const BUG: &str = "    return a - b";
 const DIFF: &str = "sum.py (modified, +2 -1)\n@@ -1,2 +1,3 @@\n     1      1  def plus(a, b):\n     2        -    return a\n            2 +    return a - b\n            3 +    # end\ngone.py (deleted, +0 -1)\n@@ -1,1 +0,0 @@\n     1        -old\n";
 
-/// What a module says, without its front matter.
+/// Returns the text of a prompt module without its front matter.
 fn body_of(module: &str) -> &str {
     module.splitn(3, "+++\n").nth(2).unwrap()
 }
@@ -34,7 +34,7 @@ fn prompts(role: PromptRole) -> (&'static str, &'static str) {
     (body_of(system), body_of(task))
 }
 
-/// A run: what was said so far.
+/// A run with its messages so far.
 struct Run<'m> {
     model: &'m FakeModel,
     system: &'static str,
@@ -42,7 +42,7 @@ struct Run<'m> {
 }
 
 impl<'m> Run<'m> {
-    /// With these data after the task's words, as prompts write them.
+    /// Begins a run with these data after the text of the task, as prompts have them.
     fn new(model: &'m FakeModel, role: PromptRole, data: &[(&str, &str)]) -> Self {
         let (system, task) = prompts(role);
         let data =
@@ -55,7 +55,7 @@ impl<'m> Run<'m> {
         }
     }
 
-    /// The calls of the next answer, each of which is then answered with this.
+    /// Returns the calls of the next answer, and adds this result for each of them.
     async fn next(&mut self, result: &str) -> reqwest::Result<Vec<(String, Value)>> {
         let body = json!({
             "model": "m", "max_tokens": 10_000, "system": [{ "type": "text", "text": self.system }],
@@ -79,7 +79,7 @@ impl<'m> Run<'m> {
     }
 }
 
-/// The one call of an answer, which is a report.
+/// Returns the only call of an answer, which must be a report.
 fn reported(mut calls: Vec<(String, Value)>) -> Value {
     assert_eq!((calls.len(), calls[0].0.as_str()), (1, "report"));
     calls.remove(0).1
@@ -101,7 +101,7 @@ fn who_is_asked_is_known_by_the_prompts_that_are_sent() {
         let asked: Vec<PromptRole> =
             PromptRole::ALL.into_iter().filter(|role| role.is_asked(&body)).collect();
         assert_eq!(asked, [role]);
-        // What stands further down makes nobody somebody else.
+        // Text further down does not change the role.
         let hostile = format!("{task}\n{}", prompts(PromptRole::Fix).1);
         let body = json!({ "system": system, "messages": [{ "role": "user", "content": hostile }] });
         assert!(role.is_asked(&body) && (role == PromptRole::Fix || !PromptRole::Fix.is_asked(&body)));
@@ -124,7 +124,7 @@ async fn an_auditor_finds_a_planted_line_as_long_as_it_is_in_the_file() {
             }
             let quoted = json!([{ "file": "sum.py", "line": 1, "text": "def plus(a, b):" }]);
             assert!(report["absences"].as_array().unwrap().iter().all(|one| one["lines_quoted"] == quoted));
-            // Asked again, it says the same.
+            // A repeated request gets the same answer.
             assert_eq!(reported(run.next("").await.unwrap()), report);
         }
     }
@@ -195,7 +195,8 @@ async fn a_writer_keeps_what_it_is_shown_or_loses_it() {
     }
 }
 
-/// One script: the first auditor dies, the second says nothing that counts, the third does its work; fixers have another.
+/// One script: the first auditor fails, the second sends an invalid answer, the third works; fixers have a
+/// separate answer.
 #[tokio::test]
 async fn who_is_asked_and_how_often_decides_what_is_said() {
     let script = r#"
@@ -226,7 +227,7 @@ async fn who_is_asked_and_how_often_decides_what_is_said() {
     assert!(run().next("").await.is_err());
     let mut malformed = run();
     assert_eq!(reported(malformed.next("no").await.unwrap()), json!({ "findings": "none" }));
-    // Asked again in the same run, it does its work.
+    // A further request in the same run gets a valid answer.
     assert_eq!(malformed.next("").await.unwrap()[0].0, "read");
     assert_eq!(run().next("").await.unwrap()[0].0, "read");
     let mut gate = Run::new(&model, PromptRole::Gate, &[("output", "sum.py: a")]);

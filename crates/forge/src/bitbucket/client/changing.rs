@@ -1,5 +1,6 @@
-//! What changes a pull request itself: its description, title and draft, who is asked to review, that it is opened or
-//! declined. Only one of ours is rewritten and declined: both its account and its marker are looked at before.
+//! Changes of a pull request itself: its description, title, draft state and reviewers, and opening or
+//! declining it. Only a pull request of ours is rewritten or declined; account and marker are both checked
+//! first.
 
 use truing_core::id::Topic;
 use truing_core::port::{BranchPull, EffectOutcome, ForgeError, PullDraft, PullState};
@@ -11,18 +12,18 @@ use super::notes::{is_same, not_ours};
 use crate::body::with_marker;
 use crate::marker::{normal, split, strip};
 
-/// Tries of a change that somebody else's comes before.
+/// Maximum number of tries of a change that conflicts with the changes of others.
 const MAX_TRIES: u32 = 3;
 
 impl<C: BitbucketApi> BitbucketClient<C> {
-    /// The refusal of a draft where there are none.
+    /// Returns an error for a draft where the forge has no drafts.
     fn check_drafts(&self, what: &str) -> Result<(), ForgeError> {
         let row = self.calls.row();
         if row.drafts { Ok(()) } else { Err(rejected(what, &format!("{} has no drafts", row.name))) }
     }
 
-    /// Reads a pull request and makes a change of it, again where it is another by then. `plan` says what to do with it as
-    /// it is; none: nothing.
+    /// Reads a pull request and changes it, again if it was changed in between. `plan` returns the change for
+    /// the pull request as it was read; `None` means no change.
     async fn change<'a>(
         &self,
         what: &str,
@@ -72,7 +73,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             if now != normal(read) {
                 return Ok(EffectOutcome::Superseded);
             }
-            // A loop of ours that opened it knows it by its marker. In anybody else's text a marker means nothing.
+            // A loop that opened the pull request recognises it by its marker. A marker in the text of
+            // another account means nothing.
             let is_ours = accounts.is_ours(pull.author.as_ref());
             let new = match marker.filter(|_| is_ours) {
                 Some(marker) => with_marker(body, &marker),
@@ -81,20 +83,20 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             tries += 1;
             let change = PullRequestEdit { text: Some(&new), ..PullRequestEdit::default() };
             match self.calls.change_pull(&what, &self.repo, &pull, change).await {
-                // Somebody was faster: what they wrote is looked at.
+                // Another change came first: read the pull request again.
                 Err(ForgeError::Stale { .. }) if tries < MAX_TRIES => {}
                 changed => return changed.map(|()| EffectOutcome::Done),
             }
         }
     }
 
-    /// Has the pull request this description?
+    /// Returns true if the pull request has this description.
     pub(super) async fn is_described(&self, body: &str) -> Result<bool, ForgeError> {
         let what = self.what("reading its description");
         Ok(is_same(&split(&self.read_pull(&what, self.id.number).await?.text).0, body))
     }
 
-    /// The open pull request from a branch to a base, whoever opened it.
+    /// Returns the open pull request from a branch to a base, no matter which account opened it.
     pub(super) async fn opened_pull(
         &self,
         branch: &str,
@@ -110,28 +112,29 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.check_branch(&what, branch)?;
         self.check_branch(&what, base)?;
         if *is_draft {
-            // The row is narrow until the version is known.
+            // The limits stay at their narrowest until the version is known.
             self.calls.own().await?;
             self.check_drafts(&what)?;
         }
         let accounts = self.accounts().await?;
-        // Cloud's answer to a second one from a branch is not the same everywhere: one that is there is not opened again.
+        // Cloud's response to a second pull request from a branch varies, so an existing one is not opened
+        // again.
         if let Some(there) = self.opened_pull(branch, base).await? {
             return Ok(there);
         }
         let text = self.marked(0, topic, body);
         let refused = match self.calls.create_pull(&what, &self.repo, draft, &text).await {
             Ok(pull) => return Ok(self.branch_pull(&accounts, pull)),
-            // Where there is none, reading again would not help.
+            // If there is none, reading it again would not help.
             Err(ForgeError::Stale { what, message }) => ForgeError::Rejected { what, message },
             Err(refused @ ForgeError::Rejected { .. }) => refused,
             Err(error) => return Err(error),
         };
-        // One of a branch to a base is all that there can be: is that the reason?
+        // Only one pull request can exist from a branch to a base: check for that reason.
         self.opened_pull(branch, base).await?.ok_or(refused)
     }
 
-    /// A pull request, if it is ours.
+    /// Reads a pull request; an error if it is not ours.
     async fn own_pull(&self, what: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
         let accounts = self.accounts().await?;
         let pull = self.read_pull(what, number).await?;
@@ -155,7 +158,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.change(&what, number, true, plan).await
     }
 
-    /// Has our pull request this title and this text?
+    /// Returns true if our pull request has this title and this text.
     pub(super) async fn says_pull(
         &self,
         number: u64,
@@ -170,7 +173,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) async fn set_draft(&self, number: u64, draft: bool) -> Result<(), ForgeError> {
         let doing = if draft { "a draft" } else { "ready for review" };
         let what = self.what_of_repository(&format!("making pull request {number} {doing}"));
-        // The row is narrow until the version is known.
+        // The limits stay at their narrowest until the version is known.
         self.calls.own().await?;
         self.check_drafts(&what)?;
         let change = PullRequestEdit { draft: Some(draft), ..PullRequestEdit::default() };
@@ -179,7 +182,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.change(&what, number, true, plan).await
     }
 
-    /// The state of our pull request.
+    /// Returns the state of our pull request.
     pub(super) async fn state_of(&self, number: u64) -> Result<PullState, ForgeError> {
         let what = self.what_of_repository(&format!("reading pull request {number}"));
         Ok(self.own_pull(&what, number).await?.state)
@@ -218,7 +221,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
     }
 
-    /// Is somebody asked for a review, or has reviewed?
+    /// Returns true if a review was requested from this account, or the account has reviewed.
     pub(super) async fn is_requested(&self, login: &str) -> Result<bool, ForgeError> {
         let what = self.what(&format!("looking whether {login} is asked for a review"));
         let pull = self.read_pull(&what, self.id.number).await?;
@@ -226,7 +229,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 }
 
-/// Is this account, by its id or, where names are unique, its name, among those who are asked and have not decided?
+/// Returns true if this account is among the requested reviewers without a verdict. It is compared by its id
+/// or, where names are unique, by its name.
 fn is_asked(pull: &BitbucketPullRequest, login: &str, unique_names: bool) -> bool {
     let waits = pull.reviewers.iter().filter(|one| one.is_asked && one.state.is_none());
     waits.map(|one| &one.user).any(|user| {

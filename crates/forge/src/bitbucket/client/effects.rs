@@ -1,5 +1,5 @@
-//! The effects on a pull request at a Bitbucket, and on its repository: each made, and each looked for. What neither has is
-//! refused before any call.
+//! The effects on a pull request and its repository at a Bitbucket: each is performed here and looked for
+//! here. An effect that neither forge has is rejected before any call.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             }
             Effect::RequestReview { login } => client.request(login).await.map(done),
             Effect::MarkReady => {
-                // The row is narrow until the version is known.
+                // The limits stay at their narrowest until the version is known.
                 client.calls.own().await?;
                 client.make_ready().await.map(done)
             }
@@ -115,7 +115,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             Effect::ClosePull { number } => {
                 matches!(self.state_of(*number).await?, PullState::Merged | PullState::Closed)
             }
-            // Nothing of these is ever there.
+            // None of these effects can exist at a Bitbucket.
             Effect::UpdateBranch { .. }
             | Effect::Label { .. }
             | Effect::OpenIssue { .. }

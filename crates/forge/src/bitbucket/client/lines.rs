@@ -1,4 +1,5 @@
-//! Comments on lines that loops and tools make: each once for its topic, and none on a line of another commit than it is about.
+//! Comments of loops and tools on lines. Each is made once for its topic, and none is made on a line of a
+//! commit other than its own.
 
 use truing_core::finding::CodeLocation;
 use truing_core::id::{CommentId, Sha, Topic};
@@ -12,12 +13,13 @@ use crate::capability::AnchorCommit;
 use crate::http::unavailable;
 use crate::marker::without_seed;
 
-/// The refusal of places on a commit that is not the head any more.
+/// Returns the error for places on a commit that is no longer the head.
 fn moved(what: &str) -> ForgeError {
     rejected(what, "the head has moved on")
 }
 
-/// An error after a comment was made, which may be on a line of another commit: the call is not surely undone.
+/// Returns the error after a comment was made that may be on a line of another commit: the call is not surely
+/// undone.
 fn unsure(error: ForgeError) -> ForgeError {
     match error {
         ForgeError::Unavailable { .. } => error,
@@ -36,13 +38,14 @@ fn unsure_of(what: &str, error: &ForgeError) -> ForgeError {
     unavailable(what, &format!("a comment was made, and may be on another line: {error}"))
 }
 
-/// Our comment on lines on this topic, if there is one whose lines are there.
+/// Returns our comment on lines for this topic, if its lines still exist.
 fn own_line<'a>(threads: &'a [ReviewThread], topic: &Topic) -> Option<&'a LineComment> {
     let mut comments = threads.iter().flat_map(|thread| &thread.comments);
     comments.find(|comment| comment.topic.as_ref() == Some(topic) && comment.line.is_some())
 }
 
-/// The comment of the tool that Truing replaces that says the same of this place, if our account wrote it.
+/// Returns the comment of the tool that Truing replaces, if our account wrote it and it has the same text at
+/// the same place.
 fn seeds_line<'a>(threads: &'a [ReviewThread], place: &CodeLocation, body: &str) -> Option<&'a LineComment> {
     let here = threads.iter().filter(|thread| Some(thread.path.as_str()) == place.path.as_str());
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
@@ -55,7 +58,7 @@ fn seeds_line<'a>(threads: &'a [ReviewThread], place: &CodeLocation, body: &str)
 }
 
 impl<C: BitbucketApi> BitbucketClient<C> {
-    /// Our comment on lines on this topic, if there is one whose lines are there and it has this text.
+    /// Returns our comment on lines for this topic, if its lines still exist and it has this text.
     pub(super) async fn said_once_on(
         &self,
         topic: &Topic,
@@ -86,8 +89,9 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(comment.id)
     }
 
-    /// Makes new comments on lines of this commit: each one, or the forge's refusal of its place. Where comments land on the head,
-    /// whichever it is, all are refused if it is another one before or after, and none stays.
+    /// Creates comments on lines of this commit. The result has each comment, or the forge's error for its
+    /// place. Where comments always go to the current head, all are rejected and removed if the head was
+    /// another commit before or after.
     pub(super) async fn say_all_on(
         &self,
         what: &str,
@@ -118,13 +122,12 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(placed)
     }
 
-    /// Is this commit the head? Asked only where a comment lands on the head, whichever it is.
+    /// Returns true if this commit is the head. Requested only where comments always go to the current head.
     async fn is_head(&self, what: &str, commit: &Sha) -> Result<bool, ForgeError> {
         let follows_head = self.calls.row().anchored == AnchorCommit::Head;
         Ok(!follows_head || self.read_pull(what, self.id.number).await?.head.commit == *commit)
     }
 
-    /// A new comment on the diff.
     async fn say_on(
         &self,
         what: &str,

@@ -1,4 +1,4 @@
-//! Comments: which are ours, what they show, and each that is made once, changed or deleted.
+//! Comments: recognises ours, reads the items they show, and creates each once, changes it or deletes it.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -17,27 +17,27 @@ use super::BitbucketClient;
 use crate::body::with_marker;
 use crate::marker::{MarkerMatch, normal, split, strip};
 
-/// A comment's number as the port writes it.
+/// Returns the number of a comment as an id of the port.
 pub(super) fn comment_id(number: u64) -> CommentId {
     CommentId::new(number.to_string())
 }
 
-/// The number of a comment.
+/// Parses the number of a comment from its id.
 pub(super) fn number_of(what: &str, comment: &CommentId) -> Result<u64, ForgeError> {
     let wrong = |_| rejected(what, "the comment id is not a number, so it is not from this forge");
     comment.as_str().parse().map_err(wrong)
 }
 
-/// The number of the comment that began a thread: the thread's id.
+/// Returns the number of the comment that began a thread, which is the id of the thread.
 pub(super) fn first_of(what: &str, thread: &ThreadId) -> Result<u64, ForgeError> {
     number_of(what, &CommentId::new(thread.as_str()))
 }
 
-/// The state of the thread that a comment began.
+/// Returns the state of the thread that a comment began.
 fn thread_of(accounts: &BitbucketAccounts<'_>, first: u64, settled: &ThreadResolution) -> ForgeThread {
     let state = match settled {
         ThreadResolution::Open => ThreadState::Open,
-        // What a former account of ours has resolved, we have not.
+        // A thread that a former account of ours resolved does not count as resolved by us.
         ThreadResolution::By(Some(user)) if accounts.whose(user) == Some(BitbucketAccountKind::Present) => {
             ThreadState::ResolvedByUs
         }
@@ -46,7 +46,7 @@ fn thread_of(accounts: &BitbucketAccounts<'_>, first: u64, settled: &ThreadResol
     ForgeThread { id: ThreadId::new(first.to_string()), state }
 }
 
-/// Is a text, as it was read, this one, as it is given?
+/// Returns true if a text as it was read equals a text as it was given.
 pub(super) fn is_same(read: &str, given: &str) -> bool {
     normal(read) == normal(&strip(given))
 }
@@ -56,7 +56,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.calls.notes(what, &self.repo, number).await
     }
 
-    /// The item that a text of ours shows, if its marker is one of this producer's for here; and whether its key is ours.
+    /// Returns the item that a text of ours shows, if its marker is for this place and this producer. The
+    /// flag is true if the marker was signed with our key.
     fn item_of(&self, text: &str) -> Option<(CommentSubject, String, bool)> {
         match self.markers().find(&self.id, text) {
             MarkerMatch::Verified { producer, item, body } if producer == self.producer => {
@@ -88,7 +89,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             let what = self.what(&format!("reading comment {id}"));
             match self.calls.note(&what, &self.repo, (self.id.number, *id)).await {
                 Ok(note) => notes.push(note),
-                Err(ForgeError::NotFound { .. }) => {} // a person deleted it
+                Err(ForgeError::NotFound { .. }) => {} // A person deleted it.
                 Err(error) => return Err(error),
             }
         }
@@ -97,9 +98,9 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let ours = there.filter(|note| note.parent.is_none()).filter_map(|note| {
             let whose = accounts.whose(note.author.as_ref()?)?;
             let (item, body, is_known) = match (self.item_of(&note.text), known.get(&note.id)) {
-                // Records say what it is about, whatever key has signed it.
+                // The records name the subject, no matter which key has signed the marker.
                 (Some((_, body, false)), Some(item)) => (item.clone(), body, true),
-                // Somebody may have edited the marker of a known one away.
+                // The marker of a known comment may have been removed by an edit.
                 (None, Some(item)) => (item.clone(), normal(&note.text), true),
                 (marked, _) => marked?,
             };
@@ -140,7 +141,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(self.threads_of(&accounts, &notes))
     }
 
-    /// The threads on the diff, in the order in which they began. One whose first comment was deleted goes on with the next.
+    /// Groups the comments on the diff into threads, in the order in which they began. If the first comment
+    /// of a thread was deleted, the thread begins with the next one.
     pub(super) fn threads_of(
         &self,
         accounts: &BitbucketAccounts<'_>,
@@ -194,13 +196,13 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
     }
 
-    /// A text as it is posted, with the marker of a topic. `number`: of the pull request that a comment is in; 0 for the text
-    /// of a pull request itself.
+    /// Returns a text with the marker of a topic, ready to post. `number` is the pull request that the
+    /// comment is in; 0 stands for the description of a pull request itself.
     pub(super) fn marked(&self, number: u64, topic: &Topic, text: &str) -> String {
         with_marker(text, &self.markers().sign_topic(&self.place(number), self.producer, topic))
     }
 
-    /// The same with the marker of an item.
+    /// Returns a text with the marker of an item, ready to post.
     fn marked_item(&self, item: &CommentSubject, text: &str) -> String {
         with_marker(text, &self.markers().sign(&self.id, self.producer, item))
     }
@@ -215,13 +217,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(notes.filter(is).map(|note| said(&accounts, &note)).collect())
     }
 
-    /// Our comment of exactly this text, said at that time by the forge's clock, or later.
+    /// Returns our comment with exactly this text, made at that time by the forge's clock or later.
     pub(super) async fn said_exactly(
         &self,
         text: &str,
         since: UnixMillis,
     ) -> Result<Option<ConversationComment>, ForgeError> {
-        // As other forges' clocks have whole seconds, so do what is compared with them.
+        // The clocks of other forges have whole seconds, so the time is rounded down to a second before it is
+        // compared.
         let since = UnixMillis(since.0.div_euclid(1000) * 1000);
         let mut said = self.find_said(text).await?.into_iter();
         let ours = |said: &ConversationComment| {
@@ -245,14 +248,15 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(said(&accounts, &note))
     }
 
-    /// Our comment in the conversation on this topic, if it has this text.
+    /// Returns our comment in the conversation on this topic, if it has this text.
     pub(super) async fn said_once(&self, topic: &Topic, body: &str) -> Result<Option<CommentId>, ForgeError> {
         let what = self.what("looking for a comment of ours");
         let found = self.own_on(&what, self.id.number, topic).await?;
         Ok(found.filter(|(_, text, _)| is_same(text, body)).map(|(id, ..)| comment_id(id)))
     }
 
-    /// Our first comment in a conversation on a topic, its text, and by which of our accounts.
+    /// Returns our first comment on a topic in a conversation, with its text and which of our accounts wrote
+    /// it.
     async fn own_on(
         &self,
         what: &str,
@@ -275,14 +279,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let Some((id, text, whose)) = self.own_on(&what, self.id.number, topic).await? else {
             return self.say(self.id.number, topic, body).await;
         };
-        // What a former account of ours wrote, no other account can edit.
+        // No other account can edit the comment of a former account of ours.
         if whose == BitbucketAccountKind::Present && !is_same(&text, body) {
             self.rewrite(id, &self.marked(self.id.number, topic, body)).await?;
         }
         Ok(comment_id(id))
     }
 
-    /// A new comment in a conversation.
+    /// Creates a comment in a conversation.
     async fn say(&self, number: u64, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
         let what = self.what_of_repository(&format!("commenting in {number}"));
         let text = self.marked(number, topic, body);
@@ -295,7 +299,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.calls.edit_note(&what, &self.repo, (self.id.number, id), text).await
     }
 
-    /// Our answer on this topic, in the thread that this comment began.
+    /// Returns our answer on this topic in the thread that this comment began.
     pub(super) async fn answered(
         &self,
         what: &str,
@@ -336,7 +340,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(EffectOutcome::Comments(vec![(CommentSubject::Summary, comment_id(made.id))]))
     }
 
-    /// A call for each. What was made before one that failed is named; the plan wants the others again.
+    /// Creates the comments of findings, with one call for each. If a call fails, the comments made before it
+    /// are returned, and the plan requests the rest again.
     pub(super) async fn create_findings(
         &self,
         commit: &Sha,
@@ -375,7 +380,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(comment_id(self.calls.create_note(what, &self.repo, self.id.number, new).await?.id))
     }
 
-    /// The comments of ours on these items; none: there is none of them.
+    /// Returns our comments on these items; `None` if none of them exists.
     pub(super) async fn shown(&self, items: &[&CommentSubject]) -> Result<Option<EffectOutcome>, ForgeError> {
         let seen = self.list_observed(&[]).await?.into_iter();
         let ours = seen.filter(|seen| seen.hold == CommentRights::Ours && items.contains(&&seen.item));
@@ -393,7 +398,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.rewrite(id, &self.marked_item(item, body)).await
     }
 
-    /// The text of a comment, with its marker; none: it is gone.
+    /// Returns the text of a comment, including its marker; `None` if the comment is gone.
     async fn text_of(&self, comment: &CommentId) -> Result<Option<String>, ForgeError> {
         let what = self.what(&format!("reading comment {comment}"));
         let id = number_of(&what, comment)?;
@@ -404,12 +409,12 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
     }
 
-    /// Has this comment of ours this text?
+    /// Returns true if this comment of ours has this text.
     pub(super) async fn says(&self, comment: &CommentId, text: &str) -> Result<bool, ForgeError> {
         Ok(self.text_of(comment).await?.is_some_and(|read| is_same(&split(&read).0, text)))
     }
 
-    /// Is this comment gone?
+    /// Returns true if this comment is gone.
     pub(super) async fn is_gone(&self, comment: &CommentId) -> Result<bool, ForgeError> {
         Ok(self.text_of(comment).await?.is_none())
     }
@@ -427,7 +432,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.calls.settle_thread(&what, &self.repo, (self.id.number, first), resolved).await
     }
 
-    /// Is this thread open? None: it is not there.
+    /// Returns true if this thread is open, and `None` if it does not exist.
     pub(super) async fn is_open(&self, thread: &ThreadId) -> Result<Option<bool>, ForgeError> {
         let what = self.what(&format!("reading the thread {thread}"));
         let first = first_of(&what, thread)?;
@@ -438,7 +443,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
     }
 
-    /// Our newest comment in a conversation, if it is on this topic and has this text.
+    /// Returns our newest comment in a conversation, if it is on this topic and has this text.
     pub(super) async fn newest(
         &self,
         number: u64,
@@ -458,7 +463,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(newest.map(|(id, ..)| comment_id(id)))
     }
 
-    /// A new comment, unless it is our newest one already.
+    /// Creates a comment, unless our newest one is the same already.
     pub(super) async fn say_newest(
         &self,
         number: u64,
@@ -471,7 +476,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
     }
 
-    /// The number of a comment, if it is ours and in this conversation, which its marker is for; none: it is gone.
+    /// Returns the number of a comment that is ours and in this conversation, which its marker must name;
+    /// `None` if it is gone.
     async fn own_comment(
         &self,
         what: &str,
@@ -486,7 +492,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             Err(ForgeError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        // What a former account of ours wrote, no other account can change.
+        // No other account can change the comment of a former account of ours.
         let whose = note.author.as_ref().and_then(|user| accounts.whose(user));
         let (topic, _) = self.read_topic(number, whose == Some(BitbucketAccountKind::Present), &note.text);
         if topic.is_some() && note.on.is_none() { Ok(Some(id)) } else { Err(not_ours(what)) }
@@ -498,7 +504,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.calls.delete_note(&what, &self.repo, (number, id)).await
     }
 
-    /// Is a comment of ours gone?
+    /// Returns true if a comment of ours is gone.
     pub(super) async fn is_removed(&self, number: u64, comment: &CommentId) -> Result<bool, ForgeError> {
         let what = self.what_of_repository(&format!("looking for comment {comment} in {number}"));
         Ok(self.own_comment(&what, number, comment).await?.is_none())
@@ -513,7 +519,7 @@ fn said(accounts: &BitbucketAccounts<'_>, note: &BitbucketComment) -> Conversati
     }
 }
 
-/// The refusal of a change of what is not ours.
+/// Returns the error for a change of a comment or pull request that is not ours.
 pub(super) fn not_ours(what: &str) -> ForgeError {
     rejected(what, "Truing did not write it: it has another author or lacks our marker")
 }

@@ -1,4 +1,5 @@
-//! What a pull request and its reviewers say now, and the pull requests of a branch. All of it reads.
+//! Reads the current state of a pull request, of its reviews, and of the pull requests of a branch. It never
+//! writes.
 
 use std::collections::HashMap;
 
@@ -46,7 +47,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         })
     }
 
-    /// The repository of a head; none if that is gone.
+    /// Returns the repository of a head; `None` if it is gone.
     fn head_repository(&self, head: &PullRequestEnd) -> Option<HeadRepository> {
         let (id, name) = head.repository.clone()?;
         let is_same = id == self.id.repository;
@@ -66,7 +67,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                 let writable = self.calls.look(&what, &self.id.repository, &self.repo).await?.writable;
                 if writable.archived { Some(false) } else { writable.push }
             }
-            // Our own fork, perhaps.
+            // The head may be in a fork of our own.
             Some(_) => author.as_ref().is_none_or(|author| !author.ours).then_some(false),
         };
         let waits = pull.reviewers.iter().filter(|one| one.is_asked && one.state.is_none());
@@ -94,12 +95,12 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let pull = self.read_pull(&what, self.id.number).await?;
         let merging = self.calls.merging(&what, &self.repo, &pull).await?;
         let state = if pull.state == PullState::Draft { Mergeable::Draft } else { merging.state };
-        // Neither says what its rules have reviews decide.
+        // Neither forge says which decision its rules derive from the reviews.
         Ok(MergeSummary { head: pull.head.commit, conflicts: merging.conflicts, state, decision: None })
     }
 
-    /// Reviews: each comment of ours with an audit's marker, and the verdict of everybody else. Oldest first; those without
-    /// a time first.
+    /// Returns the reviews: each comment of ours with the marker of an audit, and the verdict of every other
+    /// account. Oldest first; reviews without a time come first.
     pub(super) fn reviews_of(
         &self,
         accounts: &BitbucketAccounts<'_>,
@@ -142,7 +143,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.check_branch(&what, branch)?;
         let accounts = self.accounts().await?;
         let mut pulls = self.calls.pulls_of(&what, &self.repo, branch).await?;
-        // A filter that a forge does not understand, it leaves out; and forks have branches of the same name.
+        // A forge ignores a filter that it does not understand, and forks have branches with the same name.
         pulls.retain(|pull| {
             let of_here = pull.head.repository.as_ref().is_some_and(|(id, _)| *id == self.id.repository);
             of_here && pull.head.branch == branch
@@ -197,8 +198,9 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         });
         let commits: Vec<PullCommit> = commits.collect();
         let head = &pull.head.commit;
-        // Where nothing tells of which commit a comment or a verdict is, one of the time since the head was committed is of
-        // the head. That time is by the clock of whoever committed it: here we did, or the branch is theirs already.
+        // If a response names no commit for a comment or verdict, it counts as about the head if it is no
+        // older than the head's commit. That time is set by the committer's clock: here we were the
+        // committer, or the branch is the other party's already.
         let no_commit = self.calls.row().anchored == AnchorCommit::Head;
         let newest = commits.iter().find(|commit| no_commit && commit.sha == *head);
         let since = newest.map(|commit| commit.committed).filter(|since| *since > UnixMillis(0));
@@ -237,7 +239,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         since: Option<&CommentId>,
     ) -> Result<Vec<ConversationReply>, ForgeError> {
         let what = self.what_of_repository(&format!("reading the answers in {number}"));
-        // Later ones have greater numbers.
+        // Later comments have greater numbers.
         let since = since.map(|since| number_of(&what, since)).transpose()?.unwrap_or(0);
         let accounts = self.accounts().await?;
         let notes = self.calls.notes(&what, &self.repo, number).await?.into_iter();
@@ -271,13 +273,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(replies)
     }
 
-    /// The subject of a text by this producer, if its account is one of ours, and the text without the marker.
+    /// Returns the topic of a text by this producer, if one of our accounts wrote it, and the text without
+    /// the marker.
     pub(super) fn read_topic(&self, number: u64, is_ours: bool, text: &str) -> (Option<Topic>, String) {
         let (topic, body) = self.markers().find_topic(&self.place(number), self.producer, text);
         (topic.filter(|_| is_ours), body)
     }
 
-    /// The same, but a marker counts only if it verifies.
+    /// Returns the topic and the text as `read_topic` does, but accepts only a marker that verifies.
     pub(super) fn verified(&self, number: u64, is_ours: bool, text: &str) -> (Option<Topic>, String) {
         let (topic, body) = self.markers().find_verified_topic(&self.place(number), self.producer, text);
         (topic.filter(|_| is_ours), body)

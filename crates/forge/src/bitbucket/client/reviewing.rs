@@ -1,5 +1,6 @@
-//! Reviews of ours: one for each audit, whatever answer was lost and whatever place is refused. Neither Bitbucket has an
-//! object for a review: it is a comment with the audit's marker, which is made last, and a comment for each finding.
+//! Our reviews: one for each audit, even if a response was lost or a place was rejected. Neither Bitbucket
+//! has an object for a review: it consists of one comment for each finding, and of a comment with the marker
+//! of the audit, which is made last.
 
 use std::collections::HashMap;
 
@@ -15,16 +16,16 @@ use super::super::login::{BitbucketAccountKind, BitbucketAccounts};
 use super::BitbucketClient;
 use super::notes::comment_id;
 
-/// A thread of ours.
+/// A thread that we began.
 struct BitbucketOwnThread {
-    /// The comment that began it.
+    /// Comment that began the thread.
     id: CommentId,
-    /// Its page.
+    /// Address of the page of the thread.
     url: String,
     is_open: bool,
 }
 
-/// The threads of ours on the diff, by topic: of several the newest that is open, else the newest.
+/// Returns our threads on the diff by topic: of several the newest open one, otherwise the newest.
 fn own(threads: &[ReviewThread]) -> HashMap<Topic, BitbucketOwnThread> {
     let mut own: HashMap<Topic, BitbucketOwnThread> = HashMap::new();
     for thread in threads {
@@ -42,8 +43,8 @@ fn is_open(thread: &ReviewThread) -> bool {
     thread.thread.as_ref().is_none_or(|known| known.state == ThreadState::Open)
 }
 
-/// The page of an open thread in which a review of ours shows the finding, at its lines. The same words may stand in a
-/// file twice: elsewhere it is another one.
+/// Returns the page of an open thread in which a review of ours shows the finding at its lines. The same
+/// words may stand in a file twice, so a thread on other lines is about another finding.
 fn shown<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
     let LineDraft { place, topic, .. } = finding;
     let is_here = |first: &&LineComment| {
@@ -55,7 +56,7 @@ fn shown<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str
     open.filter_map(|thread| thread.comments.first()).find(is_here).map(|first| first.url.as_str())
 }
 
-/// The comments of a draft's findings, in its order.
+/// Returns the comments of the findings of a draft, in its order.
 fn of(draft: &ReviewDraft, there: &HashMap<Topic, CommentId>) -> Vec<(Topic, CommentId)> {
     let topics = draft.findings.iter().map(|finding| &finding.topic);
     topics.filter_map(|topic| Some((topic.clone(), there.get(topic)?.clone()))).collect()
@@ -73,18 +74,19 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         if let Some(posted) = self.posted(&accounts, &notes, draft, &there) {
             return Ok(posted);
         }
-        // What was resolved and is found again is shown again. An open thread is where people talk of it.
+        // A finding whose thread was resolved is shown again if it is found again. An open thread already
+        // holds the discussion.
         let page = |finding: &LineDraft| {
             let own = own.get(&finding.topic).filter(|own| own.is_open).map(|own| own.url.as_str());
             own.or_else(|| shown(&threads, finding))
         };
         let open: Vec<(&LineDraft, &str)> =
             draft.findings.iter().filter_map(|finding| Some((finding, page(finding)?))).collect();
-        // Who is stopped in between finds what is there already.
+        // After an interruption, the comments made before are found here.
         let new: Vec<&LineDraft> = draft.findings.iter().filter(|finding| page(finding).is_none()).collect();
         let places: Vec<_> =
             new.iter().map(|finding| (&finding.place, &finding.topic, finding.body.as_str())).collect();
-        // The review's text says what a comment cannot.
+        // The text of the review contains the findings that no comment can show.
         let mut refused = Vec::new();
         for (finding, said) in new.into_iter().zip(self.say_all_on(&what, &draft.mark.commit, &places).await?)
         {
@@ -101,7 +103,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(PostedReview::Review { id: ReviewId::new(made.id.to_string()), comments: of(draft, &there) })
     }
 
-    /// Says that changes are needed, where the review does, or no longer. Where the forge refuses it, the review is a comment.
+    /// Requests changes if the review does, and otherwise withdraws the request. Where the forge rejects a
+    /// verdict, the review is only a comment.
     async fn decide(
         &self,
         what: &str,
@@ -113,7 +116,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             ReviewEvent::Comment => return Ok(()),
             ReviewEvent::RequestChanges => {
                 let pull = self.read_pull(what, number).await?;
-                // Nobody decides on their own pull request.
+                // An account cannot give a verdict on its own pull request.
                 if accounts.is_ours(pull.author.as_ref()) {
                     return Ok(());
                 }
@@ -125,7 +128,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                     one.state == Some(ReviewState::ChangesRequested)
                         && accounts.whose(&one.user) == Some(BitbucketAccountKind::Present)
                 });
-                // Of another head nothing is known.
+                // The verdict is not known for another head.
                 if !stands || pull.head.commit != *commit {
                     return Ok(());
                 }
@@ -133,13 +136,13 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             }
         };
         match decided {
-            // The head is another by now, or the forge takes no verdict: what was found is said all the same.
+            // The head has changed, or the forge takes no verdict: the findings are posted anyway.
             Err(ForgeError::Rejected { .. } | ForgeError::Stale { .. }) => Ok(()),
             decided => decided,
         }
     }
 
-    /// The review, if it is there.
+    /// Returns the review, if it exists.
     pub(super) async fn sent_review(&self, draft: &ReviewDraft) -> Result<Option<PostedReview>, ForgeError> {
         let what = self.what(&format!("looking for the review of audit {}", draft.mark.audit));
         let accounts = self.accounts().await?;
@@ -170,9 +173,9 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         })
     }
 
-    /// The comment that has all of a review, or the review itself, if one is there.
+    /// Returns the comment that holds a complete review, or the review itself, if one of them exists.
     pub(super) async fn said_review(&self, draft: &ReviewDraft) -> Result<Option<PostedReview>, ForgeError> {
-        // Both have the audit's marker and are comments: whichever is there says what was found.
+        // Both are comments with the marker of the audit, so either one shows the findings.
         let posted = self.sent_review(draft).await?;
         Ok(posted.map(|posted| match posted {
             PostedReview::Review { id, comments } if comments.is_empty() => match id.as_str().parse() {
@@ -191,7 +194,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(PostedReview::Comment(self.say_once(&draft.mark.topic(), &text).await?))
     }
 
-    /// The longest text.
+    /// Returns the maximum length of a text.
     fn most(&self) -> usize {
         self.calls.row().bounds(self.settle_delay()).body
     }

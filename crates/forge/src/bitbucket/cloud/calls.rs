@@ -1,4 +1,5 @@
-//! The calls of Bitbucket Cloud. Each write is one address and one method; none approves, merges or changes code.
+//! The calls of Bitbucket Cloud. Each write is one address and one method; none approves, merges or changes
+//! code.
 
 use std::sync::Arc;
 
@@ -26,7 +27,8 @@ use super::{BitbucketCloud, CloudInner, wire};
 use crate::capability::{BITBUCKET_CLOUD, ForgeCapability};
 use crate::http::ForgeRequest;
 
-/// The place of a comment. `to` and `start_to` are of the new side, `from` and `start_from` of the old; there is no commit.
+/// Returns the place of a comment. `to` and `start_to` are lines of the new side, `from` and `start_from` of
+/// the old side. The format has no field for a commit.
 fn inline(what: &str, on: DiffPlace<'_>) -> Result<Value, ForgeError> {
     let (DiffPlace::Lines(_, place) | DiffPlace::File(_, place)) = on;
     let Some(path) = place.path.as_str() else {
@@ -47,7 +49,8 @@ fn inline(what: &str, on: DiffPlace<'_>) -> Result<Value, ForgeError> {
 }
 
 impl BitbucketCloud {
-    /// The error of a token that writes as another account than the configured one, once that was seen.
+    /// Returns an error if a write has shown that the token belongs to an account other than the configured
+    /// one.
     fn stranger(&self, what: &str) -> Option<ForgeError> {
         let CloudInner { options, learnt, .. } = &*self.inner;
         let (name, told, id) = (&options.name, options.account.as_ref()?, learnt.stranger.get()?);
@@ -55,7 +58,7 @@ impl BitbucketCloud {
         Some(ForgeError::Forbidden { what: what.to_owned(), message })
     }
 
-    /// May we push, as far as the forge tells this login?
+    /// Returns true if this login may push, as far as the forge reports it.
     async fn may_push(&self, what: &str, repo: &str, id: &str) -> Option<bool> {
         let (workspace, slug) = parts(what, repo).ok()?;
         let url = self.root(["user", "workspaces", workspace, "permissions", "repositories"]);
@@ -69,7 +72,8 @@ impl BitbucketCloud {
         Some(matches!(here.permission.as_str(), "write" | "admin"))
     }
 
-    /// Does a merge conflict? The call leads to another address by design; a login that may not ask is told nothing.
+    /// Returns true if a merge conflicts. The call redirects by design. `None` if the login may not make the
+    /// call.
     async fn conflicts(&self, what: &str, repo: &str, number: u64) -> Result<Option<bool>, ForgeError> {
         let first = ForgeRequest::get(what, self.of_pull(what, repo, number, &["conflicts"])?).redirected();
         let below = self.url(what, repo, &["file-conflicts", ""])?;
@@ -97,7 +101,7 @@ impl BitbucketCloud {
         }
     }
 
-    /// The address of our own request for changes. It has no commit.
+    /// Returns the address of our own request for changes. The request has no commit.
     fn changes_url(&self, what: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
         self.of_pull(what, repo, number, &["request-changes"])
     }
@@ -156,7 +160,7 @@ impl BitbucketApi for BitbucketCloud {
         let url = with_query(url, &[("q", &query), ("sort", "-created_on"), ("pagelen", "50")]);
         let mut pulls = Vec::new();
         let bodies: Vec<wire::CloudPull> = self.all(what, url).await?;
-        // Forks have branches of the same name.
+        // Forks have branches with the same name.
         for body in bodies.into_iter().filter(wire::CloudPull::is_of_here) {
             pulls.extend(self.read_listed(what, repo, body, false).await?);
         }
@@ -196,7 +200,8 @@ impl BitbucketApi for BitbucketCloud {
         if author.id.as_str().eq_ignore_ascii_case(told) {
             return Ok(made);
         }
-        // Nothing that the token writes would be known as ours, so nothing more is written. Another process may have set it.
+        // Our texts would not be recognised as ours, so nothing more is written. Another process may have set
+        // this.
         drop(self.inner.learnt.stranger.set(author.id.clone()));
         self.delete_note(what, repo, (number, made.id)).await?;
         Err(self.stranger(what).unwrap_or_else(|| nobody(what)))
@@ -211,7 +216,7 @@ impl BitbucketApi for BitbucketCloud {
     async fn delete_note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<(), ForgeError> {
         let url = self.comment_url(what, repo, of)?;
         match self.send(&ForgeRequest::set(what, Method::DELETE, url, None)).await {
-            // Gone is what was asked for; a first try without an answer may have done it.
+            // The comment is to be gone. A first try whose response was lost may have deleted it.
             Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -228,9 +233,8 @@ impl BitbucketApi for BitbucketCloud {
         let method = if resolved { Method::POST } else { Method::DELETE };
         match self.send(&ForgeRequest::set(what, method, url, None)).await {
             Ok(answer) => answer.done(),
-            // It is resolved already.
             Err(ForgeError::Stale { .. }) if resolved => Ok(()),
-            // It is open already, or the comment is gone: then this says so.
+            // The thread is open already or the comment is gone; this call reports the latter.
             Err(ForgeError::NotFound { .. }) if !resolved => {
                 self.note(what, repo, (number, first)).await.map(drop)
             }
@@ -270,7 +274,7 @@ impl BitbucketApi for BitbucketCloud {
 
     async fn decline(&self, what: &str, repo: &str, pull: &BitbucketPullRequest) -> Result<(), ForgeError> {
         let url = self.of_pull(what, repo, pull.number, &["decline"])?;
-        // A second try would be refused, as it is declined.
+        // A second try would be rejected because the pull request is then declined.
         self.send(&ForgeRequest::create(what, url, json!({})).without_body()).await?.done()
     }
 
@@ -281,7 +285,7 @@ impl BitbucketApi for BitbucketCloud {
         pull: &BitbucketPullRequest,
         login: &str,
     ) -> Result<(), ForgeError> {
-        // Anybody may take a name.
+        // Any account can choose any login name.
         if !login.starts_with('{') {
             let message = "Bitbucket Cloud tells an account by its UUID alone: name it as {…}";
             return Err(rejected(what, message));
@@ -297,7 +301,7 @@ impl BitbucketApi for BitbucketCloud {
     async fn withdraw_changes(&self, what: &str, repo: &str, number: u64, _: &Sha) -> Result<(), ForgeError> {
         let url = self.changes_url(what, repo, number)?;
         match self.send(&ForgeRequest::set(what, Method::DELETE, url, None)).await {
-            // There is none any more: a first try without an answer may have done it.
+            // There is none any more. A first try whose response was lost may have removed it.
             Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -339,7 +343,7 @@ impl BitbucketApi for BitbucketCloud {
     async fn checks(&self, what: &str, repo: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
         let url = self.url(what, repo, &["commit", commit.as_str(), "statuses"])?;
         let statuses: Vec<wire::CloudStatus> = self.all(what, with_query(url, &[("pagelen", "100")])).await?;
-        // One key has one status: a new one takes the place of the old.
+        // One key has one status; a new status replaces the old one.
         let check = |status: wire::CloudStatus| CommitCheck {
             name: status.name.filter(|name| !name.is_empty()).unwrap_or(status.key),
             app: None,
@@ -378,7 +382,7 @@ impl BitbucketApi for BitbucketCloud {
         let push = self.may_push(what, &body.full_name, id).await;
         Ok(RepositoryDetails {
             default_branch: body.mainbranch.map(|branch| branch.name).unwrap_or_default(),
-            // The API has no word for a repository that is read only, and no issues any more.
+            // The API has no field for a read-only repository, and no longer has issues.
             writable: WriteAccess { archived: false, push, issues: false },
             is_fork: body.parent.is_some(),
             name: body.full_name,
@@ -396,7 +400,8 @@ impl BitbucketApi for BitbucketCloud {
         {
             Ok(listed) => listed,
             Err(ForgeError::NotFound { .. }) => return Ok(false),
-            // Only an administrator of the repository is told: without, nobody is obeyed.
+            // Only an administrator of the repository gets this list. Without it, no account may give
+            // commands.
             Err(ForgeError::Forbidden { .. }) => {
                 tracing::warn!(
                     repo,
@@ -407,7 +412,7 @@ impl BitbucketApi for BitbucketCloud {
             }
             Err(error) => return Err(error),
         };
-        // A filter that a forge does not understand, it leaves out.
+        // A forge ignores a filter that it does not understand.
         let may = listed.into_iter().any(|one| {
             let is_theirs =
                 one.user.and_then(wire::CloudAccount::user).is_some_and(|user| user.id == author.id);

@@ -1,5 +1,5 @@
-//! Full hashes. In pull requests and deliveries Bitbucket Cloud gives twelve digits of a commit; a commit that is asked for
-//! by itself has all.
+//! Resolves abbreviated hashes. Bitbucket Cloud gives twelve digits of a commit in pull requests and webhook
+//! deliveries; the response for a single commit has all digits.
 
 use truing_core::id::Sha;
 use truing_core::port::ForgeError;
@@ -9,16 +9,17 @@ use super::super::bounds::sha;
 use super::{BitbucketCloud, page, wire};
 use crate::http::{ForgeRequest, unavailable};
 
-/// The fewest digits that are asked for: the description of the API says 7 and more.
+/// Minimum number of digits that are looked up. The description of the API says 7 and more.
 const MIN_DIGITS: usize = 7;
 
-/// The key under which a head is remembered, until its pull request changes.
+/// Returns the key under which a head is cached until its pull request changes.
 fn head_key(repo: &str, (number, updated): (u64, &str), digits: &str) -> String {
     format!("{repo}/{number}/{updated}/{digits}")
 }
 
 impl BitbucketCloud {
-    /// The commit that begins with these digits. A head that is in a fork alone is asked for there.
+    /// Returns the commit that begins with these digits. A head that exists only in a fork is requested
+    /// there.
     pub(super) async fn full(
         &self,
         what: &str,
@@ -49,8 +50,9 @@ impl BitbucketCloud {
         Ok(full)
     }
 
-    /// The head of a pull request, which begins with these digits: its newest commit. Two commits may begin alike, by intent of
-    /// whoever makes them, so the digits alone do not name it; what was read counts until the pull request changes.
+    /// Returns the head of a pull request, which begins with these digits: its newest commit. The digits
+    /// alone do not identify it, because an attacker can create two commits that begin alike. The result is
+    /// cached until the pull request changes.
     pub(super) async fn head_of(
         &self,
         what: &str,
@@ -76,7 +78,8 @@ impl BitbucketCloud {
         Ok(full)
     }
 
-    /// So many calls it takes to read a pull request with both of its hashes: one for each that is not known.
+    /// Returns the number of calls needed to read a pull request with both hashes: one for each hash that is
+    /// not cached.
     pub(super) fn cost(&self, repo: &str, pull: &wire::CloudPull) -> u64 {
         let is_unknown =
             |digits: &str, key: String| Sha::parse(digits).is_err() && self.learnt_hash(&key).is_none();

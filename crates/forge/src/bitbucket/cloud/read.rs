@@ -1,4 +1,4 @@
-//! Reading pull requests and comments of Bitbucket Cloud into the forms that both have.
+//! Parses pull requests and comments of Bitbucket Cloud into the types that both Bitbuckets share.
 
 use std::collections::HashMap;
 
@@ -11,8 +11,8 @@ use super::super::calls::{BitbucketComment, BitbucketPullRequest, CommentLines, 
 use super::{BitbucketCloud, wire};
 
 impl BitbucketCloud {
-    /// A pull request from an answer. The base's full hash costs a call where it is not known, and lists need none: there it
-    /// is [`Sha::none`].
+    /// Reads a pull request from a response. The full hash of the base costs a call if it is not cached.
+    /// Lists do not need it and get [`Sha::none`].
     pub(super) async fn read_pull(
         &self,
         what: &str,
@@ -55,8 +55,8 @@ impl BitbucketCloud {
         })
     }
 
-    /// A pull request of a list; none, with a line in the log, where the commits of an open one are gone or in a fork that the
-    /// token may not see: the others are no worse for it.
+    /// Reads one pull request of a list. Logs a line and returns `None` if the commits of an open one are
+    /// gone, or in a fork that the token cannot see. The rest of the list is still read.
     pub(super) async fn read_listed(
         &self,
         what: &str,
@@ -74,7 +74,7 @@ impl BitbucketCloud {
         }
     }
 
-    /// One end. A commit of one that is closed may be gone.
+    /// Reads the head or the base. In a closed pull request the commit may be gone.
     async fn end(
         &self,
         what: &str,
@@ -119,13 +119,14 @@ fn end(body: wire::CloudEnd, commit: Sha) -> PullRequestEnd {
     }
 }
 
-/// The name of the fork that an end is in, if it is not in the repository itself.
+/// Returns the name of the fork that a head or base is in, if it is not in the repository itself.
 fn fork_of<'a>(repo: &str, end: &'a wire::CloudEnd) -> Option<&'a str> {
     let name = end.repository.as_ref().map(|of| of.full_name.as_str());
     name.filter(|name| *name != repo && is_repository_name(name))
 }
 
-/// The error of a commit that is in a fork: the fork is not there, and the pull request is, wherever it is asked for.
+/// Returns the error for a commit in a fork. If the fork is missing, the error does not claim that the pull
+/// request is missing.
 fn of_fork(error: ForgeError, fork: Option<&str>) -> ForgeError {
     match (error, fork) {
         (ForgeError::NotFound { what }, Some(fork)) => {
@@ -136,7 +137,7 @@ fn of_fork(error: ForgeError, fork: Option<&str>) -> ForgeError {
     }
 }
 
-/// Gives each answer the first comment of its thread, and the lines of that.
+/// Gives each answer the first comment of its thread and the lines of that comment.
 fn thread(notes: &mut [BitbucketComment]) {
     let parents: HashMap<u64, u64> =
         notes.iter().filter_map(|note| note.parent.map(|parent| (note.id, parent))).collect();
@@ -144,7 +145,8 @@ fn thread(notes: &mut [BitbucketComment]) {
         notes.iter().filter_map(|note| note.on.clone().map(|on| (note.id, on))).collect();
     for note in notes {
         let mut first = note.id;
-        // A chain has an end: of a circle, which no forge makes, as many steps are taken as there are comments.
+        // Every chain ends. If a forge returned a cycle, the loop would stop after as many steps as there are
+        // comments.
         for _ in 0..=parents.len() {
             match parents.get(&first) {
                 Some(parent) => first = *parent,

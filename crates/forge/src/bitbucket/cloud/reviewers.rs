@@ -1,5 +1,5 @@
-//! Changing a pull request of Bitbucket Cloud. The call has to name all reviewers, as it removes those that it leaves out; and
-//! it is refused as a whole as soon as one of them has left the workspace.
+//! Changes a pull request of Bitbucket Cloud. The call must name all reviewers because it removes those that
+//! it omits. It is rejected as a whole if one of them has left the workspace.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,15 +10,16 @@ use super::super::calls::{BitbucketApi as _, BitbucketPullRequest, BitbucketUser
 use super::{BitbucketCloud, wire};
 use crate::http::ForgeRequest;
 
-/// The part of a refusal's reasons that tells of reviewers: the name of the field, as `http::classify` spells it. The words
-/// behind it name people by names that anybody may take, so nothing is read from them.
+/// Field name in the reasons of a rejection that is about reviewers, in the form that `http::classify`
+/// writes. The words after it contain names that any account can choose, so nothing is parsed from them.
 const ABOUT_REVIEWERS: &str = "reviewers: ";
-/// The most reviewers of one pull request that are looked for. Those beyond stay.
+/// Maximum number of reviewers of one pull request that are looked up. Reviewers beyond it stay.
 const MAX_LOOKED_FOR: usize = 50;
 
 impl BitbucketCloud {
-    /// Changes a pull request. Everything that the call would empty is sent. If it is refused because of its reviewers, it is
-    /// sent once more without those who have surely left; all others stay, and so does whoever is asked now.
+    /// Changes a pull request. Every field that the call would otherwise clear is sent. If it is rejected
+    /// because of its reviewers, it is sent once more without those who have surely left. All others stay,
+    /// and so does a reviewer who is requested now.
     pub(super) async fn put(
         &self,
         what: &str,
@@ -52,7 +53,7 @@ impl BitbucketCloud {
         }
     }
 
-    /// Sends the change with these reviewers, and with whoever is asked for a review by it.
+    /// Sends the change with these reviewers, and with the reviewer who is requested by it.
     async fn put_with(
         &self,
         what: &str,
@@ -73,7 +74,8 @@ impl BitbucketCloud {
         self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.done()
     }
 
-    /// Those who have surely left: their account is closed, or they are no members of the workspace.
+    /// Returns the reviewers who have surely left: their account is closed, or they are not members of the
+    /// workspace.
     async fn gone<'a>(
         &self,
         what: &str,
@@ -82,7 +84,7 @@ impl BitbucketCloud {
     ) -> Result<Vec<&'a BitbucketUser>, ForgeError> {
         let (workspace, _) = parts(what, repo)?;
         let own = self.own().await?.user;
-        // Where not even we are shown as a member, nobody's absence proves anything.
+        // If even our own membership is not visible, the absence of another account proves nothing.
         let tells = self.is_member(what, workspace, &own).await? == Some(true);
         let mut gone = Vec::new();
         for user in there.iter().take(MAX_LOOKED_FOR) {
@@ -95,7 +97,7 @@ impl BitbucketCloud {
         Ok(gone)
     }
 
-    /// Is the account closed? One that the token may not ask for counts as open.
+    /// Returns true if the account is closed. An account that the token cannot read counts as open.
     async fn is_closed(&self, what: &str, user: &BitbucketUser) -> Result<bool, ForgeError> {
         match self.get::<wire::CloudAccount>(what, self.root(["users", user.id.as_str()])).await {
             Ok(account) => Ok(account.is_closed()),
@@ -106,7 +108,7 @@ impl BitbucketCloud {
         }
     }
 
-    /// Is the account a member of the workspace? None: the token may not ask.
+    /// Returns true if the account is a member of the workspace; `None` if the token may not ask.
     async fn is_member(
         &self,
         what: &str,
@@ -123,7 +125,8 @@ impl BitbucketCloud {
     }
 }
 
-/// The refusal of reviewers of whom nobody is known to have left. If it is of somebody who is asked now, its words say enough.
+/// Returns the error for rejected reviewers when none of them is known to have left. If it is about a
+/// reviewer who is requested now, the forge's message is enough.
 fn of_reviewers(what: &str, refused: &str, asked: Option<&str>) -> ForgeError {
     let hint = match asked {
         Some(_) => "",

@@ -1,5 +1,5 @@
-//! Bitbucket Cloud beyond one pull request: which repositories there are, what is open in them, what people comment, and
-//! what those people may do. All of it reads.
+//! Bitbucket Cloud beyond one pull request: lists repositories, open pull requests and comments, and reads
+//! the permissions of their authors. It never writes.
 
 use async_trait::async_trait;
 use truing_core::id::{PrId, TimeSpan, UnixMillis};
@@ -24,13 +24,15 @@ use crate::http::{ForgeRequest, ForgeResponse};
 use crate::listing::{CachedListing, RepositoryListing};
 use crate::remote::{RemoteError, RemotePurpose};
 
-/// The user of git that an access token is the password of.
+/// Git user name for which an access token is the password.
 const ACCESS_TOKEN: &str = "x-token-auth";
-/// The same of an API token. <https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens>
+/// Git user name for which an API token is the password.
+/// <https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens>
 const API_TOKEN: &str = "x-bitbucket-api-token-auth";
-/// A pull request that has not changed for so long shows all of its comments: a list that is made at once may miss some.
+/// Time without change after which a pull request shows all of its comments. A list requested right after a
+/// change may miss some.
 const SETTLED: TimeSpan = TimeSpan::minutes(2);
-/// Open ones, with drafts: the plain list left those out once (BCLOUD-23659).
+/// Filter for open pull requests, including drafts. The plain list once left drafts out (BCLOUD-23659).
 const OPEN: &str = "state=\"OPEN\" AND (draft=true OR draft=false)";
 
 fn seen(body: wire::CloudRepository) -> Option<ForgeRepository> {
@@ -42,7 +44,7 @@ fn seen(body: wire::CloudRepository) -> Option<ForgeRepository> {
 }
 
 impl BitbucketCloud {
-    /// The address of the repository with this id, whose workspace `{}` stands for.
+    /// Returns the address of the repository with this id; `{}` stands for its workspace.
     /// <https://developer.atlassian.com/cloud/bitbucket/rest/intro/#repository-object-and-uuid>
     pub(super) fn by_id(&self, id: &str) -> Url {
         self.root(["repositories", "{}", id])
@@ -58,7 +60,7 @@ impl BitbucketCloud {
         Ok(with_query(self.url(what, repo, &["pullrequests"])?, &query))
     }
 
-    /// Pages of pull requests as they are listed, while there are calls left; and whether those are all.
+    /// Reads pages of listed pull requests while calls are left. The flag is true if the list is complete.
     async fn listed(
         &self,
         what: &str,
@@ -113,7 +115,7 @@ impl ForgeServer for BitbucketCloud {
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {
         let what = format!("{repo}: asking for the repository");
         let seen = self.one(&what, self.url(&what, repo, &[])?).await?;
-        // An old name may go on to lead there.
+        // An old name may still redirect there.
         if seen.name.eq_ignore_ascii_case(repo) { Ok(seen) } else { Err(ForgeError::Moved { what }) }
     }
 
@@ -132,7 +134,7 @@ impl ForgeServer for BitbucketCloud {
         let first = with_query(self.root(["user", "workspaces"]), &[("pagelen", "100")]);
         let send = |call| self.send_owned(call);
         let told = &self.inner.options.workspaces;
-        // An access token may ask for repositories, and its account has no role in them.
+        // An access token may list repositories, but its account has no role in them.
         let is_told = self.inner.options.email.is_none() && !told.is_empty();
         let names: Vec<String> = if is_told {
             last.groups.replace(first, told.clone(), true);
@@ -156,7 +158,7 @@ impl ForgeServer for BitbucketCloud {
             let list = last.lists.entry(name).or_default();
             let send = |call| self.send_owned(call);
             match list.refresh_by(send, (&what, first), MAX_REPOSITORY_PAGES, calls, read).await {
-                // One that refuses is no reason to leave out the others.
+                // The others are still read if one repository rejects the request.
                 Err(error @ (ForgeError::Forbidden { .. } | ForgeError::NotFound { .. })) => {
                     refused = Err(error);
                 }
@@ -178,7 +180,7 @@ impl ForgeServer for BitbucketCloud {
         let (bodies, mut complete) = self.listed(&what, url.clone(), calls, usize::MAX).await?;
         let mut pulls = Vec::with_capacity(bodies.len());
         for body in bodies {
-            // A pull request that is read now is known the next time: that goes on here.
+            // A pull request that is read now is cached for the next call, which continues here.
             let cost = self.cost(repo, &body);
             if cost > *calls {
                 complete = false;
@@ -199,10 +201,10 @@ impl ForgeServer for BitbucketCloud {
         let query = format!("{OPEN} AND source.branch.name={}", quoted(branch));
         let bodies: Vec<wire::CloudPull> = self.all(&what, self.pulls_url(&what, repo, &query)?).await?;
         let mut pulls = Vec::new();
-        // Forks have branches of the same name.
+        // Forks have branches with the same name.
         for body in bodies.into_iter().filter(wire::CloudPull::is_of_here) {
             let Some(pull) = self.read_listed(&what, repo, body, true).await? else { continue };
-            // A filter that a forge does not understand, it leaves out.
+            // A forge ignores a filter that it does not understand.
             if is_of_here(&pull, branch) {
                 pulls.push(open_pull(repo, pull));
             }
@@ -224,7 +226,8 @@ impl ForgeServer for BitbucketCloud {
         Ok((lines, is_all))
     }
 
-    /// There is no list of a repository's comments: those of each pull request that was changed since are read.
+    /// Lists comments. Cloud has no list of a repository's comments, so the comments of each pull request
+    /// that changed since then are read.
     async fn comments_since(
         &self,
         (repo, number): (&str, Option<u64>),
@@ -252,7 +255,8 @@ impl ForgeServer for BitbucketCloud {
             let url = self.of_pull(&what, repo, number, &["comments"])?;
             let part = with_query(url.clone(), &[("updated_on", &body.updated_on)]);
             let is_settled = now - instant(&what, &body.updated_on)? >= SETTLED;
-            // Comments that were read are not read again until they change: where the calls end, the next time goes on.
+            // Comments that were read are not read again until they change, so the next call continues where
+            // the calls ran out.
             if let Some(known) = last[0].part(&part) {
                 parts.push((part, known.to_vec()));
                 continue;
@@ -264,7 +268,7 @@ impl ForgeServer for BitbucketCloud {
             *calls -= 1;
             let notes = self.read_notes(&what, repo, number).await?;
             let comments = new_comments((number, &page), notes, since);
-            // One that has just changed is read again.
+            // A pull request that has just changed is read again.
             parts.push((if is_settled { part } else { url }, comments));
         }
         know_comments(last, parts, complete);

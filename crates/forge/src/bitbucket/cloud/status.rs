@@ -1,5 +1,5 @@
-//! What is shown beside a commit at Bitbucket Cloud: a report with notes on lines (Code Insights), then a build status.
-//! Writing one with the same key again replaces it, so nothing is looked for before.
+//! Output beside a commit at Bitbucket Cloud: a report with notes on lines (Code Insights), then a build
+//! status. Writing one with the same key replaces it, so nothing is looked for first.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -15,12 +15,12 @@ use crate::body::cut;
 use crate::capability::BITBUCKET_CLOUD;
 use crate::http::ForgeRequest;
 
-/// The longest text of a report, in characters; its own bound is not published.
+/// Maximum length of a report's text, in characters. Bitbucket's own limit is not published.
 const MAX_DETAILS: usize = 2_000;
-/// The longest summary of a note, in characters (observed).
+/// Maximum length of the summary of a note, in characters (observed).
 const MAX_SUMMARY: usize = 450;
 
-/// A build status in Bitbucket's words.
+/// Returns the state and description of a build status in Bitbucket's terms.
 fn told(status: &DesiredStatus) -> (&'static str, String) {
     let state = match status.state {
         StatusState::Success => "SUCCESSFUL",
@@ -30,14 +30,14 @@ fn told(status: &DesiredStatus) -> (&'static str, String) {
     (state, cut(&status.description, BITBUCKET_CLOUD.status_text, "…"))
 }
 
-/// None for lines that the head does not have, and for a path that JSON cannot hold.
+/// Builds a note. `None` for lines that the head does not have, and for a path that JSON cannot represent.
 fn note(key: &str, at: usize, annotation: &CheckAnnotation) -> Option<Value> {
     let place = &annotation.place;
     if place.side == DiffSide::Old {
         return None;
     }
     let path = place.path.as_str()?;
-    // The same note has the same id, so that writing it again replaces it.
+    // The same note has the same id, so writing it again replaces it.
     let mut hash = Sha256::new();
     for part in [path, &annotation.title, &annotation.message] {
         hash.update((part.len() as u64).to_be_bytes());
@@ -62,8 +62,8 @@ impl BitbucketCloud {
         self.url(what, repo, &path)
     }
 
-    /// Sets the report. A login that may not has the build status alone, and so has a report that is refused: the build status
-    /// is what merges wait for.
+    /// Sets the report. If the login may not, or the report is rejected, only the build status is set: that
+    /// is what merges depend on.
     pub(super) async fn set_report(
         &self,
         what: &str,
@@ -102,7 +102,7 @@ impl BitbucketCloud {
             CheckConclusion::Failure => "FAILED",
             CheckConclusion::Neutral => "PENDING",
         };
-        // A report without details is refused.
+        // A report without details is rejected.
         let details = [&status.check.summary, &status.description].into_iter().find(|text| !text.is_empty());
         let report = json!({
             "title": STATUS_NAME,
@@ -113,7 +113,7 @@ impl BitbucketCloud {
             "result": result,
         });
         let url = self.report_url(what, repo, commit, &[&key])?;
-        // The notes of an earlier one on this commit go with it.
+        // Deleting the report also deletes the notes of an earlier report on this commit.
         match self.send(&ForgeRequest::set(what, Method::DELETE, url.clone(), None)).await {
             Ok(_) | Err(ForgeError::NotFound { .. }) => {}
             Err(error) => return Err(error),
@@ -126,7 +126,7 @@ impl BitbucketCloud {
             .collect();
         for batch in all.chunks(BITBUCKET_CLOUD.annotations) {
             let url = self.report_url(what, repo, commit, &[&key, "annotations"])?;
-            // The answer is the list itself.
+            // The request body is the list itself.
             let call = ForgeRequest::set(what, Method::POST, url, Some(batch.to_vec().into()));
             self.send(&call).await?.json::<serde::de::IgnoredAny>()?;
         }
@@ -152,7 +152,7 @@ impl BitbucketCloud {
         self.send(&ForgeRequest::set(what, Method::POST, url, Some(body))).await?.done()
     }
 
-    /// Has the commit this build status of ours?
+    /// Returns true if the commit has this build status of ours.
     pub(super) async fn has_build(
         &self,
         what: &str,

@@ -1,6 +1,6 @@
-//! Webhooks as Bitbucket Cloud sends them: the fields that are read. Repositories are known by their UUID, which lasts
-//! through renames. Hashes have twelve digits, so no head is taken from a delivery.
-//! <https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/>
+//! Webhook deliveries of Bitbucket Cloud: the fields that are read. Repositories are identified by their
+//! UUID, which stays the same through renames. Hashes have twelve digits, so no head is taken from a
+//! delivery. <https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/>
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -11,10 +11,11 @@ use super::super::address::is_repository_name;
 use super::super::bounds::MAX_COMMENT_CHARS;
 use crate::webhook::{DeliveryError, WebhookComment, WebhookEvent, is_page, missing, read, word, wrong};
 
-/// The longest UUID that is taken over, with its braces, in bytes.
+/// Maximum length of an accepted UUID, with its braces, in bytes.
 const MAX_UUID_BYTES: usize = 64;
 
-/// The fields that are read. All may be absent: which are needed depends on the event. Unknown fields pass.
+/// The fields that are read. All may be absent: the event decides which are required. Unknown fields are
+/// ignored.
 #[derive(Deserialize)]
 struct CloudEventPayload {
     repository: Option<CloudRepositoryPayload>,
@@ -45,7 +46,7 @@ struct CloudHrefPayload {
     href: Option<String>,
 }
 
-/// The repository of it is not read: it is null when the fork is gone.
+/// The head or base in a delivery. Its repository is not read, because it is null when the fork is gone.
 #[derive(Deserialize)]
 struct CloudEndPayload {
     commit: Option<CloudTipPayload>,
@@ -68,10 +69,10 @@ struct CloudContentPayload {
     raw: Option<String>,
 }
 
-/// Reads a delivery whose signature was verified.
+/// Parses a delivery whose signature was verified.
 pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     match event {
-        // `updated` comes for pushes and for edits alike.
+        // `updated` is sent for pushes and for edits alike.
         "pullrequest:created"
         | "pullrequest:push"
         | "pullrequest:updated"
@@ -98,7 +99,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
         name: format!("{repo}#{number}"),
         repo,
         url,
-        // Twelve digits name no commit for sure.
+        // Twelve digits do not identify a commit.
         head: hash.and_then(|hash| Sha::parse(&hash).ok()),
     })
 }
@@ -117,7 +118,7 @@ fn parse_comment(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, Delivery
     Ok(WebhookEvent::Comment(WebhookComment { pr, repo, kind, id, body }))
 }
 
-/// The repository's UUID and name.
+/// Returns the UUID and the name of the repository.
 fn repository(body: Option<CloudRepositoryPayload>) -> Result<(String, String), DeliveryError> {
     let repository = body.ok_or_else(|| missing("repository"))?;
     let id = repository.uuid.ok_or_else(|| missing("repository.uuid"))?;

@@ -1,4 +1,4 @@
-//! The fields of Bitbucket Cloud's answers that are read. Unknown fields pass.
+//! The fields of Bitbucket Cloud's responses that are read. Unknown fields are ignored.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,33 +10,31 @@ use super::super::calls::{
     BitbucketComment, BitbucketReviewer, BitbucketUser, CommentLines, ThreadResolution,
 };
 
-/// A page of a list.
 #[derive(Deserialize)]
 pub(super) struct CloudPage<T> {
     pub(super) values: Vec<T>,
     pub(super) next: Option<String>,
 }
 
-/// An account.
 #[derive(Deserialize)]
 pub(super) struct CloudAccount {
     uuid: Option<String>,
     nickname: Option<String>,
     display_name: Option<String>,
-    /// `user` for a person's.
+    /// `user` for the account of a person.
     #[serde(rename = "type", default)]
     kind: String,
-    /// `active` while it is in use. Told where the account itself is asked for.
+    /// `active` while the account is in use. Only the response for the account itself has it.
     account_status: Option<String>,
 }
 
 impl CloudAccount {
-    /// Does the answer say that it is no longer in use?
+    /// Returns true if the response says that the account is no longer in use.
     pub(super) fn is_closed(&self) -> bool {
         self.account_status.as_deref().is_some_and(|status| status != "active")
     }
 
-    /// None: it is gone, and nothing tells which it was.
+    /// Returns the account; `None` if it is gone and the response does not identify it.
     pub(super) fn user(self) -> Option<BitbucketUser> {
         Some(BitbucketUser {
             id: account(self.uuid?),
@@ -64,15 +62,14 @@ impl CloudLinks {
     }
 }
 
-/// A repository.
 #[derive(Deserialize)]
 pub(super) struct CloudRepository {
     pub(super) uuid: String,
     pub(super) full_name: String,
-    /// Null while it is empty.
+    /// Main branch; null while the repository is empty.
     #[serde(default)]
     pub(super) mainbranch: Option<CloudBranch>,
-    /// There, if it is a fork.
+    /// Present if the repository is a fork.
     #[serde(default)]
     pub(super) parent: Option<Value>,
 }
@@ -82,13 +79,14 @@ pub(super) struct CloudBranch {
     pub(super) name: String,
 }
 
-/// A commit, by the digits that are given of it.
+/// A commit, by the abbreviated hash in a response.
 #[derive(Deserialize)]
 pub(super) struct CloudCommitHash {
     pub(super) hash: String,
 }
 
-/// One end of a pull request. The repository is null when the fork is gone, the commit when the branch is.
+/// The head or base of a pull request. The repository is null when the fork is gone, the commit when the
+/// branch is gone.
 #[derive(Deserialize)]
 pub(super) struct CloudEnd {
     pub(super) commit: Option<CloudCommitHash>,
@@ -96,7 +94,7 @@ pub(super) struct CloudEnd {
     pub(super) repository: Option<CloudRepository>,
 }
 
-/// Somebody who reviews, or has taken part.
+/// A reviewer or other participant.
 #[derive(Deserialize)]
 pub(super) struct CloudParticipant {
     user: Option<CloudAccount>,
@@ -106,7 +104,6 @@ pub(super) struct CloudParticipant {
     participated_on: Option<String>,
 }
 
-/// A pull request.
 #[derive(Deserialize)]
 pub(super) struct CloudPull {
     pub(super) id: u64,
@@ -131,7 +128,7 @@ pub(super) struct CloudPull {
 }
 
 impl CloudPull {
-    /// Is it from the very repository that it goes to?
+    /// Returns true if the head is in the same repository as the base.
     pub(super) fn is_of_here(&self) -> bool {
         fn id(end: &CloudEnd) -> Option<&str> {
             end.repository.as_ref().map(|of| of.uuid.as_str())
@@ -139,7 +136,7 @@ impl CloudPull {
         id(&self.source) == id(&self.destination)
     }
 
-    /// One that another took the place of is closed.
+    /// Returns the state. A superseded pull request counts as closed.
     pub(super) fn stands(&self) -> PullState {
         match (self.state.as_str(), self.draft) {
             ("OPEN", true) => PullState::Draft,
@@ -150,7 +147,7 @@ impl CloudPull {
     }
 }
 
-/// Those who are asked, and those who have said something without.
+/// Returns the requested reviewers, and the participants who gave a verdict without a request.
 pub(super) fn reviewers(
     what: &str,
     asked: Vec<CloudAccount>,
@@ -201,12 +198,11 @@ pub(super) struct CloudResolution {
     user: Option<CloudAccount>,
 }
 
-/// A comment.
 #[derive(Deserialize)]
 pub(super) struct CloudComment {
     pub(super) id: u64,
     parent: Option<CloudParentComment>,
-    /// Null when the account is gone.
+    /// Author; null when the account is gone.
     user: Option<CloudAccount>,
     created_on: String,
     updated_on: Option<String>,
@@ -218,13 +214,13 @@ pub(super) struct CloudComment {
     resolution: Option<CloudResolution>,
     #[serde(default)]
     deleted: bool,
-    /// Only its author sees it.
+    /// True while only its author sees the comment.
     #[serde(default)]
     pub(super) pending: bool,
 }
 
 impl CloudComment {
-    /// As it is by itself: its thread is the one of the comment that it answers.
+    /// Returns the comment as it was read alone: its thread is that of the comment it answers.
     pub(super) fn note(self, what: &str) -> Result<BitbucketComment, ForgeError> {
         let created = instant(what, &self.created_on)?;
         let parent = self.parent.map(|parent| parent.id);
@@ -253,7 +249,6 @@ impl CloudComment {
     }
 }
 
-/// A commit of a pull request.
 #[derive(Deserialize)]
 pub(super) struct CloudCommit {
     pub(super) hash: String,
@@ -261,7 +256,7 @@ pub(super) struct CloudCommit {
     pub(super) author: Option<CloudCommitAuthor>,
 }
 
-/// Somebody in a commit: as git has them, and the account that the address is of.
+/// The author of a commit: as git has it, and the account with that e-mail address.
 #[derive(Deserialize)]
 pub(super) struct CloudCommitAuthor {
     #[serde(default)]
@@ -269,7 +264,6 @@ pub(super) struct CloudCommitAuthor {
     pub(super) user: Option<CloudAccount>,
 }
 
-/// A status of a commit.
 #[derive(Deserialize)]
 pub(super) struct CloudStatus {
     pub(super) key: String,
@@ -279,7 +273,7 @@ pub(super) struct CloudStatus {
     pub(super) description: Option<String>,
 }
 
-/// What somebody may do.
+/// The permission of an account.
 #[derive(Deserialize)]
 pub(super) struct CloudPermission {
     pub(super) permission: String,
@@ -292,7 +286,7 @@ pub(super) struct CloudRepositoryId {
     pub(super) uuid: Option<String>,
 }
 
-/// Our membership in a workspace.
+/// The membership of an account in a workspace.
 #[derive(Deserialize)]
 pub(super) struct WorkspaceMembership {
     pub(super) workspace: Option<WorkspaceSlug>,
@@ -303,7 +297,7 @@ pub(super) struct WorkspaceSlug {
     pub(super) slug: String,
 }
 
-/// A rule of a branch.
+/// A restriction of a branch.
 #[derive(Deserialize)]
 pub(super) struct CloudRestriction {
     pub(super) kind: String,

@@ -1,5 +1,5 @@
-//! The place of a comment at a Data Center. It takes the kind of each line (added, removed, or around those), which a place
-//! of ours does not have: it is read from the server's own diff of the file.
+//! The place of a comment at a Data Center. The server requires the kind of each line (added, removed or
+//! context), which our location does not have, so it is read from the server's own diff of the file.
 
 use std::sync::{Arc, PoisonError};
 
@@ -15,7 +15,7 @@ use super::wire::path_text;
 use super::{BitbucketDataCenter, wire};
 use crate::capability::CommentableLines;
 
-/// The server's diff of a pull request, or of one file of it.
+/// The server's diff of a pull request, or of one of its files.
 #[derive(Debug, Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct PullDiff {
@@ -58,7 +58,8 @@ struct SegmentLine {
 }
 
 impl DataCenterFileDiff {
-    /// Is it of the file with this path, before or after? A diff that names no file is of the one that was asked for.
+    /// Returns true if the diff is of the file with this path, before or after. A diff that names no file is
+    /// of the file that was requested.
     fn is_of(&self, path: &str) -> bool {
         self.destination.as_ref().or(self.source.as_ref()).map(path_text).is_none_or(|there| there == path)
     }
@@ -71,12 +72,12 @@ impl DataCenterFileDiff {
 }
 
 impl PullDiff {
-    /// The diffs of a file: two of one that became a link, else one at most.
+    /// Returns the diffs of a file: two for a file that became a link, otherwise one at most.
     fn of(&self, path: &str) -> impl Iterator<Item = &DataCenterFileDiff> {
         self.diffs.iter().filter(move |file| file.is_of(path))
     }
 
-    /// May lines of the file be left out?
+    /// Returns true if lines of the file may be missing.
     fn is_cut(&self, path: &str) -> bool {
         let mut files = self.of(path).peekable();
         match files.peek() {
@@ -85,7 +86,7 @@ impl PullDiff {
         }
     }
 
-    /// The kind of a line, or the likeliest where the diff is cut.
+    /// Returns the kind of a line, or the most likely kind if the diff is truncated.
     fn kind(&self, what: &str, path: &str, side: DiffSide, number: u32) -> Result<&'static str, ForgeError> {
         let hunks = self.of(path).flat_map(|file| &file.hunks);
         for segment in hunks.flat_map(|hunk| &hunk.segments) {
@@ -112,7 +113,7 @@ impl PullDiff {
         }
     }
 
-    /// The path that the file had before, if that was another.
+    /// Returns the previous path of the file, if it was another.
     fn source_path(&self, path: &str) -> Option<String> {
         let sources = self.of(path).filter_map(|file| file.source.as_ref()).map(path_text);
         let mut other = sources.filter(|source| !source.is_empty() && source != path);
@@ -121,7 +122,7 @@ impl PullDiff {
 }
 
 impl BitbucketDataCenter {
-    /// The anchor of a comment on a place of this commit, which must be the head.
+    /// Returns the anchor of a comment on a place of this commit, which must be the head.
     pub(super) async fn anchor(
         &self,
         what: &str,
@@ -154,7 +155,8 @@ impl BitbucketDataCenter {
         Ok(anchor)
     }
 
-    /// The lines of an anchor. On several lines only from 9.3 on: before, the last of them is the comment's.
+    /// Adds the lines to an anchor. Servers before 9.3 take one line only: there the comment is on the last
+    /// line.
     fn lines(
         &self,
         what: &str,
@@ -181,8 +183,8 @@ impl BitbucketDataCenter {
         Ok(())
     }
 
-    /// The server's diff in which a file is whole: the pull request's, which is read once for each head, or the file's
-    /// own where that one is cut.
+    /// Returns the server's diff in which a file is complete: that of the pull request, which is read once
+    /// for each head, or that of the file alone if the former is truncated.
     async fn diff_of(
         &self,
         what: &str,
@@ -213,11 +215,11 @@ impl BitbucketDataCenter {
         if !whole.is_cut(path) {
             return Ok(whole);
         }
-        // Of a renamed file the server wants to be told both paths, or it shows a new one.
+        // For a renamed file the server needs both paths; otherwise it shows a new file.
         Ok(Arc::new(self.get(what, url(Some(path), whole.source_path(path).as_deref())?).await?))
     }
 
-    /// Says so where a server has put a comment elsewhere than it was asked to: names that it does not know are ignored
+    /// Logs a warning if the server put a comment elsewhere than requested: it ignores unknown field names
     /// without an error.
     pub(super) fn check_place(&self, repo: &str, wanted: &Value, made: Option<&wire::DataCenterAnchor>) {
         let Some(made) = made else { return };

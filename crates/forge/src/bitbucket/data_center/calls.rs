@@ -1,5 +1,6 @@
-//! The calls of a Data Center. Each write is one address and one method; none approves, merges or changes code. A comment
-//! and a pull request have a version, which a change must name: one that is old is refused, read again and decided again.
+//! The calls of a Data Center. Each write is one address and one method; none approves, merges or changes
+//! code. Comments and pull requests have a version that a change must name. A stale version is rejected, and
+//! then the object is read and decided again.
 
 use std::sync::Arc;
 
@@ -29,16 +30,16 @@ use super::{BitbucketDataCenter, wire};
 use crate::capability::ForgeCapability;
 use crate::http::{ForgeRequest, unavailable};
 
-/// Tries of a change that somebody else's comes before.
+/// Maximum number of tries of a change that conflicts with the changes of others.
 const MAX_TRIES: u32 = 3;
 
-/// The verdicts that we can write; the server's third one, which approves, is not here.
+/// The verdicts that we can give. The server's third one, which approves, is left out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 enum ParticipantStatus {
-    /// It may not be merged as it is.
+    /// The pull request needs changes before it is merged.
     NeedsWork,
-    /// None: whatever was said before is taken back.
+    /// No verdict: withdraws any earlier one.
     Unapproved,
 }
 
@@ -47,7 +48,7 @@ impl BitbucketDataCenter {
         self.of_pull(what, repo, number, &["comments", &id.to_string()])
     }
 
-    /// Gives our verdict on this commit. Of another head it is refused.
+    /// Gives our verdict on this commit. The server rejects it for another head.
     async fn judge(
         &self,
         what: &str,
@@ -61,7 +62,7 @@ impl BitbucketDataCenter {
         self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.done()
     }
 
-    /// Does the server list the repository among those that this login may push to?
+    /// Returns true if the server lists the repository among those that this login may push to.
     async fn may_push(&self, what: &str, body: &wire::DataCenterRepository) -> Option<bool> {
         let url = self.root(["api", "latest", "repos"]);
         let url = with_query(url, &[("permission", "REPO_WRITE"), ("name", &body.name)]);
@@ -69,7 +70,7 @@ impl BitbucketDataCenter {
         Some(listed.iter().any(|one| one.id() == body.id()))
     }
 
-    /// The branch that pull requests go to; empty while the repository is.
+    /// Returns the branch that pull requests go to; empty while the repository is empty.
     async fn default_branch(&self, what: &str, repo: &str) -> Result<String, ForgeError> {
         match self.get::<wire::DataCenterBranch>(what, self.url(what, repo, &["default-branch"])?).await {
             Ok(branch) => Ok(branch.display_id),
@@ -168,10 +169,10 @@ impl BitbucketApi for BitbucketDataCenter {
             };
             let now = self.note(what, repo, of).await?;
             if now.text == text {
-                // A try without an answer has done it.
+                // An earlier try whose response was lost has done it.
                 return Ok(());
             }
-            // Another text than was decided about: that is decided anew.
+            // The text is not the one that was decided about, so the caller decides again.
             if now.text != first.text || tries == MAX_TRIES {
                 return Err(stale);
             }
@@ -190,10 +191,10 @@ impl BitbucketApi for BitbucketDataCenter {
             let url = with_query(self.comment_url(what, repo, of)?, &[("version", &version.to_string())]);
             tries += 1;
             match self.send(&ForgeRequest::set(what, Method::DELETE, url, None)).await {
-                // Gone is what was asked for; a first try without an answer may have done it.
+                // The comment is to be gone. A first try whose response was lost may have deleted it.
                 Ok(_) | Err(ForgeError::NotFound { .. }) => return Ok(()),
                 Err(ForgeError::Stale { what, message }) if tries == MAX_TRIES => {
-                    // The same version again and again: it has answers, and stays.
+                    // The same version was rejected again: the comment has answers and stays.
                     return Err(ForgeError::Rejected { what, message });
                 }
                 Err(ForgeError::Stale { .. }) => {}
@@ -216,7 +217,7 @@ impl BitbucketApi for BitbucketDataCenter {
                 return Ok(());
             }
             let url = self.comment_url(what, repo, of)?;
-            // Without its text, which only its author may write.
+            // The text is left out because only its author may write it.
             let body = json!({ "threadResolved": resolved, "version": note.version });
             tries += 1;
             match self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await {
@@ -240,7 +241,7 @@ impl BitbucketApi for BitbucketDataCenter {
         pull: &BitbucketPullRequest,
         change: PullRequestEdit<'_>,
     ) -> Result<(), ForgeError> {
-        // What the call leaves out may be emptied, reviewers surely: all of it is sent.
+        // The call may clear fields that it omits, and surely clears reviewers, so all fields are sent.
         let there = pull.reviewers.iter().filter(|one| one.is_asked);
         let reviewers: Vec<Value> = there.map(|one| json!({ "user": { "name": one.user.login } })).collect();
         let mut body = json!({
@@ -286,7 +287,7 @@ impl BitbucketApi for BitbucketDataCenter {
         let version = pull.version.to_string();
         let url = self.of_pull(what, repo, pull.number, &["decline"])?;
         let url = with_query(url, &[("version", &version)]);
-        // A second try would be refused, as it is declined.
+        // A second try would be rejected because the pull request is then declined.
         let call = ForgeRequest::create(what, url, json!({ "version": pull.version }));
         self.send(&call).await?.done()
     }
@@ -299,7 +300,7 @@ impl BitbucketApi for BitbucketDataCenter {
         login: &str,
     ) -> Result<(), ForgeError> {
         let url = self.of_pull(what, repo, pull.number, &["participants"])?;
-        // Whoever is asked already stays so.
+        // A reviewer who is requested already stays so.
         let body = json!({ "user": { "name": login }, "role": "REVIEWER" });
         self.send(&ForgeRequest::set(what, Method::POST, url, Some(body))).await?.done()
     }
@@ -348,7 +349,7 @@ impl BitbucketApi for BitbucketDataCenter {
         let url = self.of_pull(what, repo, pull.number, &["merge"])?;
         let said: wire::DataCenterMergeability = match self.get(what, url).await {
             Ok(said) => said,
-            // It is not open: there is nothing to merge.
+            // The pull request is not open, so there is nothing to merge.
             Err(ForgeError::Stale { .. } | ForgeError::Rejected { .. }) => {
                 return Ok(MergePreview { conflicts: None, state: Mergeable::Unknown });
             }
@@ -389,7 +390,7 @@ impl BitbucketApi for BitbucketDataCenter {
         number: u64,
         status: &DesiredStatus,
     ) -> Result<(), ForgeError> {
-        // A status needs nothing of our account, but a version that is supported.
+        // A status does not need our account, but it needs a supported version.
         self.learn().await?;
         self.set_report(what, repo, number, status).await?;
         self.set_build(what, repo, number, status).await
@@ -430,7 +431,7 @@ impl BitbucketApi for BitbucketDataCenter {
         ];
         let url = with_query(self.root(["api", "latest", "users"]), &query);
         let listed: Vec<wire::DataCenterUser> = self.all(&what, url).await?;
-        // The filter finds parts of names: the id must be theirs.
+        // The filter matches parts of names, so the id must match too.
         Ok(listed.into_iter().filter_map(wire::DataCenterUser::user).any(|user| user.id == author.id))
     }
 }

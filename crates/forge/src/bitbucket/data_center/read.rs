@@ -1,4 +1,4 @@
-//! Reading pull requests and comments of a Data Center into the forms that both Bitbuckets have.
+//! Parses pull requests and comments of a Data Center into the types that both Bitbuckets share.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,15 @@ use super::super::calls::{
 use super::wire::{BRANCHES, DataCenterActivity, DataCenterComment, millis};
 use super::{BitbucketDataCenter, wire};
 
-/// The action of an activity that holds a comment.
+/// Action of an activity that contains a comment.
 const COMMENTED: &str = "COMMENTED";
-/// What an activity says of a comment that is no longer there.
+/// Comment action of an activity whose comment was deleted.
 const DELETED: &str = "DELETED";
-/// The state of a comment that only its author sees.
+/// State of a comment that only its author sees.
 const PENDING: &str = "PENDING";
 
 impl BitbucketDataCenter {
-    /// A pull request from an answer.
+    /// Parses a pull request from a response.
     pub(super) fn read_pull(
         &self,
         what: &str,
@@ -47,7 +47,8 @@ impl BitbucketDataCenter {
         })
     }
 
-    /// All comments, oldest first. There is no list of them: they are in what was done on the pull request.
+    /// Lists all comments, oldest first. The server has no list of them, so they are read from the activities
+    /// of the pull request.
     pub(super) async fn read_notes(
         &self,
         what: &str,
@@ -58,7 +59,7 @@ impl BitbucketDataCenter {
         let activities: Vec<DataCenterActivity> =
             self.all(what, self.of_pull(what, repo, number, &["activities"])?).await?;
         let mut notes: BTreeMap<u64, BitbucketComment> = BTreeMap::new();
-        // Newest first: what is said of a comment last is how it is.
+        // Newest first: the first activity about a comment has its current state.
         for activity in activities {
             let DataCenterActivity { action, comment_action, comment: Some(comment), comment_anchor } =
                 activity
@@ -72,12 +73,12 @@ impl BitbucketDataCenter {
             let on = comment_anchor.as_ref().or(comment.anchor.as_ref()).map(wire::DataCenterAnchor::on);
             collect(&mut notes, &page, (comment, on, is_gone));
         }
-        // A comment that was deleted is told of, and is no longer there.
+        // Deleted comments appear in activities but no longer exist.
         notes.retain(|_, note| !note.is_deleted);
         Ok(notes.into_values().collect())
     }
 
-    /// One comment, as it is by itself.
+    /// Parses one comment as the server returns it alone.
     pub(super) fn read_note(
         &self,
         what: &str,
@@ -93,7 +94,7 @@ impl BitbucketDataCenter {
     }
 }
 
-/// One end. A commit of one that is closed may be gone.
+/// Parses the head or the base. In a closed pull request the commit may be gone.
 fn end(what: &str, body: wire::DataCenterEnd, is_open: bool) -> Result<PullRequestEnd, ForgeError> {
     let commit = match body.latest_commit {
         None if !is_open => Sha::none(),
@@ -103,7 +104,7 @@ fn end(what: &str, body: wire::DataCenterEnd, is_open: bool) -> Result<PullReque
     Ok(PullRequestEnd { commit, branch, repository: body.repository.map(|of| (of.id(), of.full_name())) })
 }
 
-/// A comment and all answers below it, each with the lines of the first.
+/// Collects a comment and all answers below it, each with the lines of the first.
 fn collect(
     notes: &mut BTreeMap<u64, BitbucketComment>,
     page: &str,

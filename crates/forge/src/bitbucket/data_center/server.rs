@@ -1,5 +1,5 @@
-//! A Data Center beyond one pull request: which repositories there are, what is open in them, what people comment, and what
-//! those people may do. All of it reads.
+//! A Data Center beyond one pull request: lists repositories, open pull requests and comments, and reads the
+//! permissions of their authors. It never writes.
 
 use async_trait::async_trait;
 use truing_core::id::{PrId, UnixMillis};
@@ -31,7 +31,7 @@ fn seen(body: &wire::DataCenterRepository) -> Option<ForgeRepository> {
 }
 
 impl BitbucketDataCenter {
-    /// A repository that has this id, which was called `repo` last.
+    /// Reads the repository with this id, whose last known name is `repo`.
     pub(super) async fn repository_with(
         &self,
         what: &str,
@@ -40,13 +40,13 @@ impl BitbucketDataCenter {
     ) -> Result<wire::DataCenterRepository, ForgeError> {
         match self.get::<wire::DataCenterRepository>(what, self.url(what, repo, &[])?).await {
             Ok(body) if body.id() == id => Ok(body),
-            // The name means another by now, or none.
+            // The name now belongs to another repository, or to none.
             Ok(_) | Err(ForgeError::NotFound { .. }) => self.find_by_id(what, id).await,
             Err(error) => Err(error),
         }
     }
 
-    /// Looks through all repositories: no call finds one by its id.
+    /// Searches all repositories, because no call finds one by its id.
     async fn find_by_id(&self, what: &str, id: &str) -> Result<wire::DataCenterRepository, ForgeError> {
         let first = self.root(["api", "latest", "repos"]);
         let mut start = 0;
@@ -65,7 +65,7 @@ impl BitbucketDataCenter {
         Err(endless(what, MAX_REPOSITORY_PAGES))
     }
 
-    /// The same, remembered.
+    /// Converts a repository and caches its name.
     fn seen(&self, what: &str, body: &wire::DataCenterRepository) -> Result<ForgeRepository, ForgeError> {
         let seen = seen(body);
         let seen =
@@ -74,7 +74,8 @@ impl BitbucketDataCenter {
         Ok(seen)
     }
 
-    /// The open pull requests, while there are calls left and no more than so many are wanted; and whether those are all.
+    /// Lists the open pull requests, while calls are left and up to the number that the caller wants. The
+    /// flag is true if the list is complete.
     async fn listed(
         &self,
         what: &str,
@@ -132,7 +133,7 @@ impl ForgeServer for BitbucketDataCenter {
         let (key, slug) = parts("asking where git finds the repository", repo)?;
         let options = &self.inner.options;
         let url = append(&options.git_url, [key, &format!("{slug}.git")]);
-        // A token of a project or a repository is no password.
+        // The token of a project or a repository is sent without a user name.
         remote(&url, None, &options.token)
     }
 
@@ -140,7 +141,7 @@ impl ForgeServer for BitbucketDataCenter {
         let what = format!("{repo}: asking for the repository");
         let body: wire::DataCenterRepository = self.get(&what, self.url(&what, repo, &[])?).await?;
         let seen = self.seen(&what, &body)?;
-        // An old name may go on to lead there.
+        // An old name may still redirect there.
         if seen.name.eq_ignore_ascii_case(repo) { Ok(seen) } else { Err(ForgeError::Moved { what }) }
     }
 
@@ -162,7 +163,7 @@ impl ForgeServer for BitbucketDataCenter {
             let next = page.next().map(|start| paged(&url, start));
             Ok((page.values.iter().filter_map(seen).collect(), next))
         };
-        // One list has one name.
+        // The whole list is cached under one name.
         let list = last.lists.entry(String::new()).or_default();
         let send = |call| async move { self.send(&call).await };
         list.refresh_by(send, (what, first), MAX_REPOSITORY_PAGES, calls, read).await?;
@@ -190,7 +191,7 @@ impl ForgeServer for BitbucketDataCenter {
         let query = [("state", "OPEN"), ("direction", "OUTGOING"), ("at", at.as_str())];
         let url = with_query(self.url(&what, repo, &["pull-requests"])?, &query);
         let (pulls, _) = self.listed(&what, (repo, &url), &mut { u64::MAX }, usize::MAX).await?;
-        // A filter that a forge does not understand, it leaves out; forks have branches of the same name.
+        // A forge ignores a filter that it does not understand, and forks have branches with the same name.
         let of_here = pulls.into_iter().filter(|pull| is_of_here(pull, branch));
         Ok(of_here.map(|pull| open_pull(repo, pull)).collect())
     }
@@ -203,9 +204,9 @@ impl ForgeServer for BitbucketDataCenter {
         Ok((pulls.into_iter().take(most).map(pull_line).collect(), is_all))
     }
 
-    /// There is no list of a repository's comments: those of each open pull request are read, whatever its own date, which
-    /// a comment need not change. All of what was done there is: an answer is told with the comment that began its thread,
-    /// however old that is.
+    /// Lists comments. The server has no list of a repository's comments, so those of each open pull request
+    /// are read. The date of the pull request does not help, because a comment need not change it. All
+    /// activities are read: an answer appears with the comment that began its thread, however old.
     async fn comments_since(
         &self,
         (repo, number): (&str, Option<u64>),

@@ -1,8 +1,10 @@
-//! What is shown beside a commit at a Data Center: a report with notes on lines (Code Insights), then a build status. One
-//! with the same key again takes the place of the old; notes are deleted before they are posted, as nothing tells them apart.
+//! Output beside a commit at a Data Center: a report with notes on lines (Code Insights), then a build
+//! status. A new one with the same key replaces the old one. Notes are deleted before they are posted because
+//! they have no key.
 //!
-//! The settings of a repository can require a report by its key, and a build by the key of its parent. Both are the same for
-//! all pull requests. A commit has one report, and may have several pull requests: the result is the worst of theirs.
+//! The settings of a repository can require a report by its key, and a build by the key of its parent. Both
+//! keys are the same for all pull requests. A commit has one report but may have several pull requests, so
+//! the report shows the worst of their results.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -18,16 +20,16 @@ use crate::body::cut;
 use crate::capability::BITBUCKET_DC;
 use crate::http::ForgeRequest;
 
-/// The key of our report, and of the parent of our build statuses.
+/// Key of our report, and of the parent of our build statuses.
 const REQUIRED_KEY: &str = "truing-review";
-/// The longest text of a report, in characters.
+/// Maximum length of a report's text, in characters.
 const MAX_DETAILS: usize = 2_000;
-/// The longest message of a note, in characters.
+/// Maximum length of the message of a note, in characters.
 const MAX_MESSAGE: usize = 2_000;
-/// The longest address of a build status, in characters; it is required.
+/// Maximum length of the address of a build status, in characters. The address is required.
 const MAX_URL: usize = 450;
 
-/// A build status in Bitbucket's words.
+/// Returns the state and description of a build status in Bitbucket's terms.
 fn told(status: &DesiredStatus) -> (&'static str, String) {
     let state = match status.state {
         StatusState::Success => "SUCCESSFUL",
@@ -37,7 +39,7 @@ fn told(status: &DesiredStatus) -> (&'static str, String) {
     (state, cut(&status.description, BITBUCKET_DC.status_text, "…"))
 }
 
-/// None for lines that the head does not have, and for a path that JSON cannot hold.
+/// Builds a note. `None` for lines that the head does not have, and for a path that JSON cannot represent.
 fn note(at: usize, annotation: &CheckAnnotation) -> Option<Value> {
     let place = &annotation.place;
     if place.side == DiffSide::Old {
@@ -55,7 +57,7 @@ fn note(at: usize, annotation: &CheckAnnotation) -> Option<Value> {
 }
 
 impl BitbucketDataCenter {
-    /// An address below our report's on a commit.
+    /// Returns an address below that of our report on a commit.
     fn report_url(
         &self,
         what: &str,
@@ -68,8 +70,8 @@ impl BitbucketDataCenter {
         self.in_api(what, "insights", repo, &path)
     }
 
-    /// Sets the report. A login that may not has the build status alone, and so has a report that is refused: the build status
-    /// is what merges wait for. A report that another account made stays.
+    /// Sets the report. If the login may not, or the report is rejected, only the build status is set: that
+    /// is what merges depend on. A report that another account made stays.
     pub(super) async fn set_report(
         &self,
         what: &str,
@@ -103,7 +105,7 @@ impl BitbucketDataCenter {
             "link": self.page_of(what, repo, number)?.as_str(),
             "data": [],
         });
-        // There is no word for neither.
+        // The API has no value for a neutral result.
         match self.worst(what, repo, of).await? {
             CheckConclusion::Success => report["result"] = "PASS".into(),
             CheckConclusion::Failure => report["result"] = "FAIL".into(),
@@ -116,19 +118,19 @@ impl BitbucketDataCenter {
         let all = status.check.annotations.iter().enumerate();
         let all: Vec<Value> = all
             .filter_map(|(at, annotation)| note(at, annotation))
-            // One too many and all are refused.
+            // A single annotation too many makes the server reject all of them.
             .take(BITBUCKET_DC.report_annotations)
             .collect();
         for batch in all.chunks(BITBUCKET_DC.annotations) {
-            // Posted twice they are there twice: the next status deletes both.
+            // A retry may post them twice; the next status deletes both.
             let call = ForgeRequest::create(what, url.clone(), json!({ "annotations": batch }));
             self.send(&call).await?.done()?;
         }
         Ok(())
     }
 
-    /// The worst conclusion of the repository's pull requests that have this commit. Otherwise a second one, onto a branch
-    /// that has the changes already, would pass the first.
+    /// Returns the worst conclusion of the repository's pull requests that have this commit. Without it, a
+    /// second pull request onto a branch that already has the changes would make the first one pass.
     async fn worst(
         &self,
         what: &str,
@@ -154,7 +156,7 @@ impl BitbucketDataCenter {
         Ok(worst)
     }
 
-    /// The build statuses of a commit, in all repositories. The newer call answers for one key alone.
+    /// Lists the build statuses of a commit, in all repositories. The newer call returns one key only.
     pub(super) async fn builds(
         &self,
         what: &str,
@@ -163,7 +165,7 @@ impl BitbucketDataCenter {
         self.all(what, self.root(["build-status", "latest", "commits", commit.as_str()])).await
     }
 
-    /// The address that a build status leads to.
+    /// Returns the address that a build status links to.
     fn build_page(&self, what: &str, repo: &str, number: u64) -> Result<String, ForgeError> {
         let page = self.page_of(what, repo, number)?.to_string();
         Ok(if page.len() <= MAX_URL { page } else { self.inner.options.api_url.to_string() })
@@ -193,7 +195,7 @@ impl BitbucketDataCenter {
         self.send(&ForgeRequest::set(what, Method::POST, url, Some(body))).await?.done()
     }
 
-    /// Has the commit this build status of ours?
+    /// Returns true if the commit has this build status of ours.
     pub(super) async fn has_build(
         &self,
         what: &str,

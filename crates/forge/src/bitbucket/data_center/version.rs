@@ -1,4 +1,4 @@
-//! The version of a Data Center, and our account there: both are told by one call.
+//! The version of a Data Center and our account there. One call returns both.
 
 use std::fmt;
 
@@ -11,11 +11,11 @@ use super::{BitbucketDataCenter, wire};
 use crate::capability::{ForgeCapability, data_center};
 use crate::http::ForgeRequest;
 
-/// The oldest version that is supported: the first that answers for one build status
-/// (`GET …/commits/{commitId}/builds`, "since 7.14" in the REST reference). Reports are of 5.15, build statuses with a parent of 7.4.
+/// Oldest supported version: the first that returns a single build status (`GET …/commits/{commitId}/builds`,
+/// "since 7.14" in the REST reference). Reports exist since 5.15, build statuses with a parent since 7.4.
 const OLDEST: DataCenterVersion = DataCenterVersion(7, 14);
 
-/// The header that names the account of whoever asked.
+/// Header with the account name of the caller.
 pub(super) const ACCOUNT: &str = "x-ausername";
 
 /// The first two numbers of a version.
@@ -23,7 +23,7 @@ pub(super) const ACCOUNT: &str = "x-ausername";
 pub(super) struct DataCenterVersion(pub(super) u32, pub(super) u32);
 
 impl DataCenterVersion {
-    /// Reads `9.3.2`; none for what is no version.
+    /// Parses `9.3.2`; `None` for an invalid version.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut numbers = text.trim().split(['.', '-', ' ']);
         Some(Self(numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
@@ -37,12 +37,12 @@ impl fmt::Display for DataCenterVersion {
 }
 
 impl BitbucketDataCenter {
-    /// The row of this version; the narrowest before it is known.
+    /// Returns the capability row of this version, and the narrowest row before the version is known.
     pub(super) fn narrowed(&self) -> &'static ForgeCapability {
         data_center(self.inner.learnt.version.get().map(|version| (version.0, version.1)))
     }
 
-    /// Our own account, and the version with it.
+    /// Reads our own account, and the version with it.
     pub(super) async fn learn(&self) -> Result<OwnAccount, ForgeError> {
         self.inner.learnt.own.get_or_try_init(|| self.ask_who()).await.cloned()
     }
@@ -58,7 +58,7 @@ impl BitbucketDataCenter {
                 );
                 return Err(rejected(what, &message));
             }
-            // Another process may have set it; both read the same.
+            // Another process may have set it; both read the same value.
             Some(version) => drop(self.inner.learnt.version.set(version)),
             None => {
                 tracing::warn!("the server's version is not a version number; Truing assumes the oldest");
@@ -66,14 +66,14 @@ impl BitbucketDataCenter {
         }
         let what = "asking who the token belongs to";
         let Some(name) = answer.header(ACCOUNT).and_then(decoded) else {
-            // Whoever is not logged in is told the version, too.
+            // The server gives its version even to a caller that is not logged in.
             return Err(ForgeError::Unauthorized { what: what.to_owned() });
         };
         let user = self.user_named(what, &name).await?;
         user.map(|user| OwnAccount { user }).ok_or_else(|| nobody(what))
     }
 
-    /// The account of this name. In its address the name is a slug, which is guessed first.
+    /// Finds the account with this name. Its address contains the slug of the name, which is guessed first.
     async fn user_named(&self, what: &str, name: &str) -> Result<Option<BitbucketUser>, ForgeError> {
         let is_it = |user: &BitbucketUser| user.login.eq_ignore_ascii_case(name);
         let guessed = self.root(["api", "latest", "users", &slug_of(name)]);
@@ -92,14 +92,15 @@ impl BitbucketDataCenter {
     }
 }
 
-/// The name in the header, whose signs are percent-encoded; none: it is empty.
+/// Percent-decodes the name in the header; `None` if it is empty.
 fn decoded(value: &str) -> Option<String> {
     let value = value.replace('+', "%2B");
     let (name, _) = url::form_urlencoded::parse(value.as_bytes()).next()?;
     (!name.is_empty()).then(|| name.into_owned())
 }
 
-/// The slug that a server makes of a name: in small letters, with `_` for every sign that an address does not take.
+/// Returns the slug that a server derives from a name: lower case, with `_` for every character that an
+/// address cannot contain.
 fn slug_of(name: &str) -> String {
     let keeps = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.');
     name.to_lowercase().chars().map(|letter| if keeps(letter) { letter } else { '_' }).collect()

@@ -1,5 +1,6 @@
-//! Webhooks as a Data Center sends them: the fields that are read. Repositories are known by their number, which lasts
-//! through renames. <https://confluence.atlassian.com/bitbucketserver/event-payload-938025882.html>
+//! Webhook deliveries of a Data Center: the fields that are read. Repositories are identified by their
+//! number, which stays the same through renames.
+//! <https://confluence.atlassian.com/bitbucketserver/event-payload-938025882.html>
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -10,7 +11,8 @@ use super::super::address::is_repository_name;
 use super::super::bounds::MAX_COMMENT_CHARS;
 use crate::webhook::{DeliveryError, WebhookComment, WebhookEvent, is_page, missing, read, word, wrong};
 
-/// The fields that are read. All may be absent: which are needed depends on the event. Unknown fields pass.
+/// The fields that are read. All may be absent: the event decides which are required. Unknown fields are
+/// ignored.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct DataCenterEventPayload {
@@ -50,7 +52,7 @@ struct DataCenterProjectPayload {
     key: Option<String>,
 }
 
-/// The list may hold null in place of an address.
+/// The links of an object. The list may contain null in place of an address.
 #[derive(Deserialize)]
 struct DataCenterLinksPayload {
     #[serde(rename = "self")]
@@ -69,7 +71,7 @@ struct DataCenterCommentPayload {
     anchor: Option<IgnoredAny>,
 }
 
-/// Reads a delivery whose signature was verified.
+/// Parses a delivery whose signature was verified.
 pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     match event {
         "diagnostics:ping" => Ok(WebhookEvent::Ping),
@@ -92,7 +94,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
     let (repository, repo) = repository(pull.to_ref)?;
     let links = pull.links.and_then(|links| links.own).unwrap_or_default();
     let url = links.into_iter().flatten().find_map(|link| link.href).unwrap_or_default();
-    // A delivery need not name the page: the pull request is read before anything is said of it.
+    // A delivery need not contain the page: the pull request is read before anything is posted about it.
     if !url.is_empty() && !is_page(&url) {
         return Err(wrong("pullRequest.links.self", "is not the address of a page"));
     }
@@ -119,14 +121,14 @@ fn parse_comment(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, Delivery
     let (repository, repo) = repository(pull.to_ref)?;
     let comment = event.comment.ok_or_else(|| missing("comment"))?;
     let id = comment.id.ok_or_else(|| missing("comment.id"))?;
-    // Most deliveries do not tell the place: the comment does, when it is served.
+    // Most deliveries do not contain the place of the comment; the comment itself, read later, does.
     let kind = if comment.anchor.is_some() { CommentKind::Diff } else { CommentKind::Conversation };
     let body = comment.text.unwrap_or_default().chars().take(MAX_COMMENT_CHARS).collect();
     let pr = PrId { forge: forge_name.to_owned(), repository, number };
     Ok(WebhookEvent::Comment(WebhookComment { pr, repo, kind, id, body }))
 }
 
-/// The number and the name of the repository that a pull request goes to.
+/// Returns the number and the name of the repository that a pull request goes to.
 fn repository(target: Option<DataCenterTargetPayload>) -> Result<(String, String), DeliveryError> {
     let field = |name: &str| format!("pullRequest.toRef.repository{name}");
     let body = target.and_then(|target| target.repository).ok_or_else(|| missing(&field("")))?;

@@ -1,4 +1,4 @@
-//! The fields of a Data Center's answers that are read. Unknown fields pass.
+//! The fields of a Data Center's responses that are read. Unknown fields are ignored.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -8,10 +8,9 @@ use truing_core::port::{PullState, ReviewState};
 use super::super::address::account;
 use super::super::calls::{BitbucketReviewer, BitbucketUser as Account, CommentLines};
 
-/// The beginning of a branch's whole name.
+/// Prefix of the full name of a branch.
 pub(super) const BRANCHES: &str = "refs/heads/";
 
-/// A page of a list.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DataCenterPage<T> {
@@ -22,7 +21,7 @@ pub(super) struct DataCenterPage<T> {
 }
 
 impl<T> DataCenterPage<T> {
-    /// The beginning of the next page.
+    /// Returns the start of the next page.
     pub(super) fn next(&self) -> Option<u64> {
         self.next_page_start.filter(|_| !self.is_last_page)
     }
@@ -34,7 +33,6 @@ pub(super) struct ApplicationProperties {
     pub(super) version: String,
 }
 
-/// An account.
 #[derive(Deserialize)]
 pub(super) struct DataCenterUser {
     id: Option<u64>,
@@ -42,13 +40,14 @@ pub(super) struct DataCenterUser {
     name: String,
     #[serde(default)]
     slug: String,
-    /// `NORMAL` or `SERVICE`.
+    /// Type of the account: `NORMAL` or `SERVICE`.
     #[serde(rename = "type", default)]
     kind: String,
 }
 
 impl DataCenterUser {
-    /// None: it is nobody's account, such as the author of a commit whose address is not known.
+    /// Returns the account; `None` if there is no account, as for the author of a commit whose e-mail address
+    /// is not known.
     pub(super) fn user(self) -> Option<Account> {
         Some(Account {
             id: account(self.id?),
@@ -64,18 +63,17 @@ pub(super) struct DataCenterProject {
     key: String,
 }
 
-/// A repository.
 #[derive(Deserialize)]
 pub(super) struct DataCenterRepository {
     id: u64,
     slug: String,
-    /// What people call it; a list is filtered by it.
+    /// Display name of the repository, by which a list is filtered.
     #[serde(default)]
     pub(super) name: String,
     project: DataCenterProject,
     #[serde(default)]
     pub(super) archived: bool,
-    /// There, if it is a fork.
+    /// Present if the repository is a fork.
     #[serde(default)]
     pub(super) origin: Option<Value>,
 }
@@ -85,7 +83,7 @@ impl DataCenterRepository {
         self.id.to_string()
     }
 
-    /// `KEY/slug`.
+    /// Returns the full name in the form `KEY/slug`.
     pub(super) fn full_name(&self) -> String {
         format!("{}/{}", self.project.key, self.slug)
     }
@@ -98,7 +96,7 @@ pub(super) struct DataCenterBranch {
     pub(super) display_id: String,
 }
 
-/// One end of a pull request.
+/// The head or the base of a pull request.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DataCenterEnd {
@@ -107,7 +105,7 @@ pub(super) struct DataCenterEnd {
     pub(super) repository: Option<DataCenterRepository>,
 }
 
-/// Somebody who reviews.
+/// A reviewer or other participant.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DataCenterParticipant {
@@ -128,7 +126,6 @@ impl DataCenterParticipant {
     }
 }
 
-/// A pull request.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DataCenterPull {
@@ -162,7 +159,7 @@ impl DataCenterPull {
     }
 }
 
-/// Something that was done on a pull request. Kinds that are not known are let pass.
+/// An activity on a pull request. Unknown kinds are ignored.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DataCenterActivity {
@@ -173,7 +170,8 @@ pub(super) struct DataCenterActivity {
     pub(super) comment_anchor: Option<DataCenterAnchor>,
 }
 
-/// The place of a comment. The path is text; the published description says an object.
+/// The place of a comment. The path is a string, although the published description says that it is an
+/// object.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DataCenterAnchor {
@@ -197,7 +195,7 @@ impl DataCenterAnchor {
     }
 }
 
-/// A path in either form.
+/// Returns a path as text, from a string or an object.
 pub(super) fn path_text(path: &Value) -> String {
     if let Some(text) = path.as_str() {
         return text.to_owned();
@@ -227,7 +225,7 @@ pub(super) struct DataCenterComment {
     #[serde(default)]
     pub(super) thread_resolved: bool,
     pub(super) thread_resolver: Option<DataCenterUser>,
-    /// `PENDING`: only its author sees it.
+    /// `PENDING` while only its author sees the comment.
     pub(super) state: Option<String>,
     pub(super) anchor: Option<DataCenterAnchor>,
 }
@@ -237,7 +235,6 @@ pub(super) struct DataCenterParentComment {
     pub(super) id: u64,
 }
 
-/// A commit.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DataCenterCommit {
@@ -247,7 +244,7 @@ pub(super) struct DataCenterCommit {
     pub(super) committer_timestamp: i64,
 }
 
-/// Somebody in a commit: an account, where the server knows the address.
+/// The author of a commit: an account, if the server knows the e-mail address.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DataCenterCommitAuthor {
@@ -258,13 +255,13 @@ pub(super) struct DataCenterCommitAuthor {
 }
 
 impl DataCenterCommitAuthor {
-    /// The name that git has, which is the account's where there is one.
+    /// Returns the name that git has, which is that of the account where there is one.
     pub(super) fn name(&self) -> String {
         self.user.name.clone()
     }
 }
 
-/// What merging would be.
+/// The result that a merge would have.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DataCenterMergeability {
@@ -275,7 +272,6 @@ pub(super) struct DataCenterMergeability {
     pub(super) vetoes: Vec<Value>,
 }
 
-/// A build status.
 #[derive(Deserialize)]
 pub(super) struct BuildStatus {
     pub(super) key: String,
@@ -285,14 +281,14 @@ pub(super) struct BuildStatus {
     pub(super) url: Option<String>,
 }
 
-/// A rule of a branch.
+/// A restriction of a branch.
 #[derive(Deserialize)]
 pub(super) struct DataCenterRestriction {
     #[serde(rename = "type")]
     pub(super) kind: String,
 }
 
-/// A time in milliseconds.
+/// Converts a time in milliseconds.
 pub(super) fn millis(number: i64) -> UnixMillis {
     UnixMillis(number)
 }

@@ -1,4 +1,4 @@
-//! Bitbucket Cloud: addresses, bodies, twelve digits, pages, threads, statuses.
+//! Tests of Bitbucket Cloud: addresses, bodies, twelve-digit hashes, pages, threads, statuses.
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn commit(hash: &str) -> Reply {
     ok(&json!({ "type": "commit", "hash": hash }))
 }
 
-/// The newest commit of the pull request.
+/// Returns the response with the newest commit of the pull request.
 fn newest(hash: &str) -> Reply {
     page(&json!([{ "type": "commit", "hash": hash }]), None)
 }
@@ -308,7 +308,7 @@ async fn nobody_is_taken_for_gone_where_the_forge_does_not_even_show_us_as_a_mem
 async fn a_review_is_asked_of_a_uuid_and_of_no_name() {
     let read = || [ok(&body("OPEN", false, UUID)), commit(BASE), newest(HEAD)];
     let ask = |login: &str| Effect::RequestReview { login: login.into() };
-    // Somebody of this name is asked already.
+    // A reviewer with this name is requested already.
     let server = Server::new(read()).await;
     let refused = pull(&server).perform(&ask("somebody"), &permit()).await.unwrap_err();
     assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
@@ -450,7 +450,8 @@ async fn open_pull_requests_are_listed_with_drafts_and_as_many_calls_as_there_ar
     let more = page(&json!([]), Some("/base/more"));
     let server = Server::new([more, listed(), listed(), commit(BASE), newest(HEAD), listed()]).await;
     let (cloud, mut list) = (cloud(&server), CachedListing::default());
-    // Without a call for the second page; without those for both hashes; with them; and with both hashes known.
+    // Each round has its own number of calls: none left for the second page, none for both hashes, enough for
+    // all, and both hashes known.
     let rounds = [(1, 0, false, 0), (2, 1, false, 0), (3, 0, true, 1), (1, 0, true, 1)];
     for (mut calls, left, is_complete, many) in rounds {
         cloud.open_pulls("acme/demo", &mut list, &mut calls).await.unwrap();
@@ -522,7 +523,7 @@ async fn what_was_said_since_the_head_was_committed_is_of_the_head() {
     let on: Vec<_> = activity.remarks.into_iter().map(|remark| (remark.id, remark.commit)).collect();
     let id = |id: &str| CommentId::new(id);
     assert_eq!(on, [(id("23"), None), (id("21"), None), (id("22"), Some(head()))]);
-    // An approval of the very time.
+    // An approval at exactly that time.
     assert_eq!(activity.reviews.into_iter().map(|review| review.commit).collect::<Vec<_>>(), [Some(head())]);
 }
 
@@ -552,7 +553,7 @@ async fn a_comment_that_is_served_says_its_kind() {
     let read = cloud(&server).comment(&pr(UUID), "acme/demo", (CommentKind::Conversation, 21)).await;
     let read = read.unwrap().unwrap();
     assert_eq!((read.kind, read.number, read.body.as_str()), (CommentKind::Diff, 7, "/review"));
-    // Of an answer to an answer the first comment of the thread is told.
+    // For an answer to an answer, the server names the first comment of the thread.
     let answer = |id: u64, to: u64| {
         let mut answer = comment(id, Some("{9}"), "/dismiss it");
         answer["parent"] = json!({ "id": to });

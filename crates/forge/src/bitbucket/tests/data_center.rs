@@ -1,4 +1,4 @@
-//! Bitbucket Data Center: addresses below a path of the server's own, versions, anchors, pages, statuses.
+//! Tests of Bitbucket Data Center: addresses below a server's own path, versions, anchors, pages, statuses.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn user(id: u64) -> Value {
     json!({ "id": id, "name": format!("user{id}"), "slug": format!("user{id}"), "type": "NORMAL" })
 }
 
-/// The answers to who we are.
+/// Returns the responses about our own account.
 fn me(version: &str) -> [Reply; 2] {
     [ok(&json!({ "version": version })).header("x-ausername", "user42"), ok(&user(ME_DC))]
 }
@@ -117,7 +117,7 @@ async fn a_former_account_is_known_by_its_number_or_its_name() {
 
 #[tokio::test]
 async fn a_new_comment_is_found_whatever_the_date_of_its_pull_request_and_in_an_old_thread_too() {
-    // After the pull request's own date.
+    // After the date of the pull request itself.
     let (since, later) = (UnixMillis(1_795_161_550_000), 1_795_161_580_000_i64);
     let new = |id: u64, text: &str| {
         let mut comment = comment(id, 0, 9, text);
@@ -339,7 +339,7 @@ async fn changes_are_wanted_by_the_one_verdict_that_there_is() {
         )
     );
     assert_eq!(sent[4].json(), json!({ "status": "NEEDS_WORK", "lastReviewedCommit": HEAD }));
-    // Of our own pull request it is a comment.
+    // On our own pull request the review is a comment.
     let [who, account] = me("9.3.2");
     let posted = Reply::new(201, comment(31, 0, ME_DC, "x").to_string());
     let server = Server::new([who, account, page(&json!([]), None), pull_body(1), posted]).await;

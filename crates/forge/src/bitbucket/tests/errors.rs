@@ -1,8 +1,8 @@
-//! What each refusal is taken for, with bodies as the servers give them.
+//! Tests of the error for each rejection, with bodies as the servers send them.
 
 use super::*;
 
-/// The error of a read of a pull request that is answered so, at Cloud and at Data Center.
+/// Returns the errors of reading a pull request when Cloud and Data Center answer with this reply.
 async fn both(reply: &Reply) -> [ForgeError; 2] {
     let always = reply.clone().always();
     let server = Server::new([always]).await;

@@ -1,4 +1,5 @@
-//! The tables of what each call asks for: their sources, the pages that show them, and the names that errors have.
+//! Tests of the tables of permissions for each call: their sources, the pages that show them, and the names
+//! in errors.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,7 +7,7 @@ use serde::Deserialize;
 
 use super::super::data_center::permission;
 
-/// Both tables: what Cloud's columns are, the permission at Data Center.
+/// Both tables: the columns of Cloud, and the permission at Data Center.
 #[derive(Deserialize)]
 struct PermissionTable {
     sources: HashMap<String, String>,
@@ -60,7 +61,7 @@ fn an_error_at_a_data_center_names_the_permission_of_the_table() {
     }
 }
 
-/// A need of the tables as people read it.
+/// Formats a need of the tables for people.
 fn shown(need: &str) -> String {
     if ["any", "open", "never"].contains(&need) {
         return need.to_owned();

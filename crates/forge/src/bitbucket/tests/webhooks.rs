@@ -1,4 +1,5 @@
-//! Deliveries of both: headers, signatures, events, identities that last through renames.
+//! Tests of webhook deliveries of both: headers, signatures, events, identities that stay the same through
+//! renames.
 
 use reqwest::header::{HeaderMap, HeaderValue};
 use truing_core::port::ForgeKind;

@@ -1,4 +1,4 @@
-//! Which account our comments are by, and which they were by before.
+//! Our current account and our former accounts at GitHub, and which of them wrote a comment.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -10,20 +10,20 @@ use crate::github::graphql::graphql_url;
 use crate::github::{GitHub, wire};
 use crate::http::{ForgeRequest, unavailable};
 
-/// How the name of an App's account ends.
+/// Suffix of the name of an App's account.
 const BOT: &str = "[bot]";
 const VIEWER: &str = "query { viewer { login } }";
 
-/// Which of our accounts something is by.
+/// The one of our accounts that wrote something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GitHubAccountKind {
-    /// The one that we write as now.
+    /// The account that we write as now.
     Present,
-    /// One that we wrote as before: what it wrote is ours, and cannot be changed any more.
+    /// A former account of ours: its texts are ours but can no longer be changed.
     Former,
 }
 
-/// All our accounts.
+/// All our accounts, the current one and former ones.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::github) struct GitHubAccounts<'a> {
     own: u64,
@@ -31,12 +31,12 @@ pub(in crate::github) struct GitHubAccounts<'a> {
 }
 
 impl GitHubAccounts<'_> {
-    /// Is this account one of ours?
+    /// Returns which of our accounts this is; `None` if it is not ours.
     pub(in crate::github) fn whose(&self, user: &wire::GitHubUser) -> Option<GitHubAccountKind> {
         if user.id == self.own {
             return Some(GitHubAccountKind::Present);
         }
-        // A text of digits alone is an id, and never the name of somebody.
+        // A text of digits alone is an id, and never a name.
         let is = |account: &String| match account.parse::<u64>() {
             Ok(id) => id == user.id,
             Err(_) => user.login.as_ref().is_some_and(|login| login.eq_ignore_ascii_case(account)),
@@ -66,7 +66,7 @@ struct Viewer {
 }
 
 impl GitHub {
-    /// Our accounts, as seen with what calls of this scope are sent with.
+    /// Returns our accounts, as seen with the credentials of this scope.
     pub(in crate::github) async fn accounts(
         &self,
         scope: TokenScope<'_>,
@@ -75,7 +75,7 @@ impl GitHub {
         Ok(GitHubAccounts { own, former: &self.inner.options.accounts })
     }
 
-    /// Our own account. Asked for once.
+    /// Returns our own account, which is requested once.
     pub(in crate::github) async fn identity(
         &self,
         scope: TokenScope<'_>,
@@ -103,7 +103,7 @@ impl GitHub {
             Ok(answer) => {
                 Ok(GitHubIdentity { id: answer.json::<wire::GitHubUser>()?.id, installation: false })
             }
-            // Installations' tokens may not ask so.
+            // The token of an installation may not make this request.
             Err(ForgeError::Forbidden { .. }) => {
                 let body = json!({ "query": VIEWER });
                 let url = graphql_url(&self.inner.auth.api);
@@ -111,7 +111,7 @@ impl GitHub {
                 let reply: ViewerReply = self.send(scope, &call).await?.json()?;
                 let viewer =
                     reply.data.ok_or_else(|| unavailable(what, "the answer names no account"))?.viewer;
-                // Some places show the name without its end.
+                // Some responses contain the name without its suffix.
                 let name = viewer.login.strip_suffix(BOT).unwrap_or(&viewer.login);
                 self.bot(scope, &format!("{name}{BOT}")).await
             }

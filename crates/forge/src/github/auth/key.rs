@@ -1,4 +1,5 @@
-//! A GitHub App's private key, and the short-lived login that it signs (a JSON Web Token, RFC 7519, with RS256).
+//! The private key of a GitHub App, and the short-lived login that it signs (a JSON Web Token, RFC 7519, with
+//! RS256).
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,32 +15,32 @@ use serde_json::json;
 use truing_core::id::{TimeSpan, UnixMillis};
 use truing_git::SecretString;
 
-/// How long before now a login begins: the forge's clock may be behind ours.
+/// Time before now at which a login becomes valid: the forge's clock may be behind ours.
 const BACKDATED: TimeSpan = TimeSpan::seconds(60);
-/// How long after now it ends. GitHub takes ten minutes at most, by its own clock.
+/// Time after now at which a login expires. GitHub accepts at most ten minutes, by its own clock.
 const LIFETIME: TimeSpan = TimeSpan::minutes(9);
 
 /// The private key of a GitHub App. Cheap to clone.
 #[derive(Clone)]
 pub struct AppKey(Arc<KeyPair>);
 
-/// Why a text is no private key. None of it is repeated.
+/// The error of a text that is not a private key. The message contains nothing of the text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AppKeyError {
-    /// There is no PEM in it.
+    /// The text contains no PEM block.
     #[error("this is no private key in PEM form (`-----BEGIN RSA PRIVATE KEY-----`), or only a part of one")]
     NoPem,
-    /// Encrypted, or for another algorithm.
+    /// The key is encrypted, or for another algorithm.
     #[error("this private key cannot be used: it must be for RSA, of 2048 bits or more, and not encrypted")]
     NotRsa,
-    /// The cryptography does not sign.
+    /// The cryptography library failed to sign.
     #[error("signing with the private key failed")]
     Sign,
 }
 
 impl AppKey {
-    /// Reads the file that GitHub gives out (PKCS #1), or one in PKCS #8. `\n` written as two characters counts as a
-    /// line end, for variables that cannot hold one.
+    /// Parses the file that GitHub issues (PKCS #1), or a key in PKCS #8. `\n` written as two characters
+    /// counts as a line end, for variables that cannot contain one.
     ///
     /// # Errors
     /// [`AppKeyError`]
@@ -51,13 +52,13 @@ impl AppKey {
         let key = match PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| AppKeyError::NoPem)? {
             PrivateKeyDer::Pkcs1(der) => KeyPair::from_der(der.secret_pkcs1_der()),
             PrivateKeyDer::Pkcs8(der) => KeyPair::from_pkcs8(der.secret_pkcs8_der()),
-            // And what may come yet.
+            // `_` covers variants that the library may add.
             PrivateKeyDer::Sec1(_) | _ => return Err(AppKeyError::NotRsa),
         };
         Ok(Self(Arc::new(key.map_err(|_| AppKeyError::NotRsa)?)))
     }
 
-    /// A login as this App.
+    /// Signs a login as this App.
     ///
     /// # Errors
     /// [`AppKeyError::Sign`]
@@ -86,7 +87,7 @@ impl fmt::Debug for AppKey {
 
 #[cfg(test)]
 impl AppKey {
-    /// A new one.
+    /// Generates a new key.
     pub(crate) fn generate() -> Self {
         Self(Arc::new(KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap()))
     }
@@ -114,7 +115,7 @@ mod tests {
         let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
         let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
         let pkcs8 = pem("PRIVATE KEY", der.as_ref());
-        // PKCS #8 of this size is PKCS #1 behind 26 bytes.
+        // PKCS #8 of this size is PKCS #1 after 26 bytes.
         let pkcs1 = pem("RSA PRIVATE KEY", &der.as_ref()[26..]);
         for text in [pkcs8, pkcs1.clone(), pkcs1.replace('\n', "\\n"), pkcs1.replace('\n', "\r\n")] {
             let key = AppKey::from_pem(&text).unwrap();

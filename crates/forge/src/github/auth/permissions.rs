@@ -1,4 +1,4 @@
-//! What a loop's installation tokens may do. A token that leaks can do no more than its loop.
+//! The permissions of a loop's installation tokens. A leaked token has only the permissions of its loop.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::refusals::ExtraWrite;
 /// A permission of GitHub Apps and its level.
 pub type AppPermission = (&'static str, &'static str);
 
-/// What each loop needs, and nothing else: no administration, no workflows, no members.
+/// Returns the permissions that each loop needs, and no others: no administration, no workflows, no members.
 /// <https://docs.github.com/en/rest/authentication/permissions-required-for-github-apps>
 pub const fn permissions(of: LoopKind) -> &'static [AppPermission] {
     match of {
@@ -21,7 +21,7 @@ pub const fn permissions(of: LoopKind) -> &'static [AppPermission] {
             ("pull_requests", "write"),
             ("statuses", "write"),
         ],
-        // Those push. A push can change no workflow without a permission of its own.
+        // These loops push. A push cannot change a workflow without a separate permission.
         LoopKind::Converge | LoopKind::Sync => &[
             ("checks", "read"),
             ("contents", "write"),
@@ -33,35 +33,37 @@ pub const fn permissions(of: LoopKind) -> &'static [AppPermission] {
     }
 }
 
-/// What pushes a branch, and no more of what the loops that push need: all else they do as reviews do. A push can
-/// change no workflow without a permission of its own.
+/// Permissions to push a branch. The loops that push do everything else with the permissions of a review. A
+/// push cannot change a workflow without a separate permission.
 pub(super) const PUSHING: &[AppPermission] = &[("contents", "write"), ("metadata", "read")];
 
-/// The permissions that make a pull request a draft or ready, and a thread resolved or open: with less GitHub refuses that to an
-/// installation (<https://github.com/cli/cli/issues/8910>, <https://github.com/github/gh-aw/issues/35726>).
+/// Permissions to change the draft state of a pull request, and to resolve or reopen a thread. With less,
+/// GitHub rejects these calls of an installation (<https://github.com/cli/cli/issues/8910>,
+/// <https://github.com/github/gh-aw/issues/35726>).
 pub(super) const CHANGING: &[AppPermission] =
     &[("contents", "write"), ("metadata", "read"), ("pull_requests", "write")];
 
-/// The writes that a review goes on without, each with the permissions that it asks for.
+/// Writes that a review continues without, each with the permissions that it needs.
 pub(super) const EXTRA: &[(ExtraWrite, &[AppPermission])] = &[
     (ExtraWrite::Threads, CHANGING),
     (ExtraWrite::Checks, &[("checks", "write")]),
     (ExtraWrite::Statuses, &[("statuses", "write")]),
 ];
 
-/// Permissions that are asked for where they are granted: `pull_requests` is enough for comments, and what `checks` and
-/// `statuses` are for is in [`EXTRA`].
+/// Permissions that are requested only if they are granted: `pull_requests` is enough for comments, and
+/// [`EXTRA`] shows what `checks` and `statuses` are for.
 const OPTIONAL: [&str; 3] = ["checks", "issues", "statuses"];
 
-/// Is it among what an installation grants?
+/// Returns true if an installation grants this permission.
 pub(super) fn is_granted((name, level): &(&str, &str), granted: &HashMap<String, String>) -> bool {
     granted.get(*name).is_some_and(|has| has == "write" || has == level)
 }
 
-/// Those of these permissions that an installation grants. Nothing is known of an installation that names none.
+/// Returns those of these permissions that an installation grants. An installation that lists no permissions
+/// is assumed to grant all of them.
 ///
 /// # Errors
-/// The first that is missing and cannot be done without.
+/// The first missing permission that is required.
 pub(super) fn granted_of(
     wanted: &'static [AppPermission],
     granted: &HashMap<String, String>,
@@ -74,7 +76,7 @@ pub(super) fn granted_of(
     }
 }
 
-/// What lists an installation's repositories.
+/// Permissions to list an installation's repositories.
 pub(super) const LISTING: &[AppPermission] = &[("metadata", "read")];
 
 #[cfg(test)]
@@ -131,7 +133,7 @@ mod tests {
         toml::from_str(include_str!("../../../../contract/data/github-permissions.toml")).unwrap()
     }
 
-    /// Is a need of the table fulfilled by these permissions?
+    /// Returns true if these permissions fulfil a need of the table.
     fn fulfilled(need: &str, permissions: &[AppPermission]) -> bool {
         let granted: HashMap<String, String> =
             permissions.iter().map(|(name, level)| ((*name).into(), (*level).into())).collect();
@@ -139,7 +141,7 @@ mod tests {
         need.split(" | ").any(|one| one.split(" + ").all(has))
     }
 
-    /// The calls that no token of a review makes, and the permissions of the one that does.
+    /// Returns the permissions of the token that makes this call, if it is not the token of a review.
     fn elsewhere(call: &str) -> Option<&'static [AppPermission]> {
         match call {
             "git push" => Some(PUSHING),
@@ -207,7 +209,7 @@ mod tests {
         assert_eq!(granted_of(PUSHING, &HashMap::new()).unwrap(), PUSHING, "nothing is known of it");
     }
 
-    /// A need of the table as people read it.
+    /// Formats a need of the table for people.
     fn shown(need: &str) -> String {
         if ["any", "login", "never"].contains(&need) {
             return need.to_owned();

@@ -1,29 +1,30 @@
-//! The effects that a review goes on without and that the forge refuses to our login, by repository; and when they are tried
-//! again.
+//! Remembers, by repository, the effects that the forge rejects for our login and that a review continues
+//! without, and when each is tried again.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use truing_core::id::{TimeSpan, UnixMillis};
 
-/// KnownRefusals that are kept at once.
+/// Maximum number of refusals that are remembered. At that number all are dropped.
 const MAX_HELD: usize = 1024;
-/// A refusal lasts so long: GitHub does not always show that a token's permissions have changed.
+/// Time for which a refusal is remembered. GitHub does not always show that the permissions of a token have
+/// changed.
 const TRY_AGAIN: TimeSpan = TimeSpan::minutes(24 * 60);
 
-/// A kind of write that a review goes on without.
+/// A kind of write that a review continues without.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(in crate::github) enum ExtraWrite {
-    /// Threads are resolved and reopened.
+    /// Resolving and reopening threads.
     Threads,
-    /// An App makes check runs.
+    /// Creating check runs, which only an App can do.
     Checks,
-    /// A commit status is set, by any login.
+    /// Setting a commit status, which any login can do.
     Statuses,
 }
 
 impl ExtraWrite {
-    /// For people who read a summary.
+    /// Returns the reason for readers of a summary.
     pub(in crate::github) const fn why(self) -> &'static str {
         match self {
             Self::Threads => {
@@ -38,14 +39,14 @@ impl ExtraWrite {
     }
 }
 
-/// The refusals that are known, each with the time since which it is.
+/// The known refusals, each with its time.
 #[derive(Default, Debug)]
 pub(in crate::github) struct KnownRefusals {
     since: Mutex<HashMap<(String, ExtraWrite), UnixMillis>>,
 }
 
 impl KnownRefusals {
-    /// The forge says whether it may be done.
+    /// Records the forge's statement that the write is allowed or not.
     pub(in crate::github) fn heard(&self, repository: &str, extra: ExtraWrite, may: bool, now: UnixMillis) {
         let key = (repository.to_owned(), extra);
         if may {
@@ -55,17 +56,17 @@ impl KnownRefusals {
         }
     }
 
-    /// The forge has refused it.
+    /// Records that the forge has rejected the write.
     pub(in crate::github) fn refused(&self, repository: &str, extra: ExtraWrite, now: UnixMillis) {
         self.with_room().insert((repository.to_owned(), extra), now);
     }
 
-    /// Is it known to be refused?
+    /// Returns true if the write is known to be rejected.
     pub(in crate::github) fn knows(&self, repository: &str, extra: ExtraWrite) -> bool {
         self.since().contains_key(&(repository.to_owned(), extra))
     }
 
-    /// May the forge be asked to do it?
+    /// Returns true if the write may be tried at the forge.
     pub(in crate::github) fn may_try(&self, repository: &str, extra: ExtraWrite, now: UnixMillis) -> bool {
         let since = self.since().get(&(repository.to_owned(), extra)).copied();
         since.is_none_or(|since| since + TRY_AGAIN <= now)

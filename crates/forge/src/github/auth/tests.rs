@@ -1,4 +1,4 @@
-//! Which token each call is sent with, and when there is another one.
+//! Tests of the token that each call is sent with, and of its replacement.
 
 use std::sync::{Arc, OnceLock};
 
@@ -17,11 +17,11 @@ use crate::remote::RemotePurpose;
 use crate::testing::{CANARY, Hand, Reply, Request, Server, patience, permit};
 
 const APP: u64 = 77;
-/// When the tests begin: 2026-11-20T08:00:00Z.
+/// Start of the tests: 2026-11-20T08:00:00Z.
 const NOW: UnixMillis = UnixMillis(1_795_161_600_000);
 const HEAD: &str = "1111111111111111111111111111111111111111";
 
-/// Making one takes a while.
+/// Returns a key that is created once, because that takes a while.
 fn key() -> AppKey {
     static KEY: OnceLock<AppKey> = OnceLock::new();
     KEY.get_or_init(AppKey::generate).clone()
@@ -42,7 +42,7 @@ fn installed(id: u64) -> Reply {
     ok(&json!({ "id": id, "account": null }))
 }
 
-/// A token for an hour from the tests' beginning.
+/// Returns the response with a token that is valid for one hour from the start of the tests.
 fn minted(token: &str, repository: u64) -> Reply {
     let body = json!({
         "token": token, "expires_at": "2026-11-20T09:00:00Z", "repositories": [{ "id": repository }],
@@ -116,7 +116,7 @@ async fn a_token_is_replaced_before_it_ends_and_when_it_is_refused() {
         installed(9),
         fresh("ghs_two"),
         pull_body(5),
-        // Ended in mid-run: another one, once.
+        // The token expires during the run and is replaced once.
         Reply::new(401, ""),
         installed(9),
         fresh("ghs_three"),
@@ -170,7 +170,7 @@ async fn a_name_and_an_id_of_one_repository_share_its_token() {
         ok(&json!([])),
         pull_body(5),
         ok(&json!([])),
-        // The name leads nowhere: what it means is asked for anew.
+        // The name is not found, so the next call looks it up again.
         Reply::new(404, ""),
         installed(9),
         minted("ghs_two", 6),
@@ -225,7 +225,7 @@ async fn an_apps_repositories_are_those_of_its_installations() {
         page(6, "hexa/demo"),
         ok(&json!([{ "id": 11 }])),
         page(6, "hexa/demo"),
-        // A third one, which was switched off just now.
+        // A third installation was suspended just now.
         ok(&json!([{ "id": 7 }, { "id": 11 }])),
         Reply::new(403, r#"{"message":"This installation has been suspended"}"#),
         page(8, "hexa/new"),
@@ -239,10 +239,10 @@ async fn an_apps_repositories_are_those_of_its_installations() {
     assert_eq!(requests[1].json(), json!({ "permissions": { "metadata": "read" } }), "for its list alone");
     assert_eq!(requests[2].line, "GET /installation/repositories?per_page=100");
     assert_eq!(bearer(&requests[2]), "ghs_nine");
-    // One was uninstalled.
+    // One installation was removed.
     github.repositories(&mut list, &mut 9).await.unwrap();
     assert_eq!(list.items().map(|seen| seen.name.as_str()).collect::<Vec<_>>(), ["hexa/demo"]);
-    // One that refuses does not hide the others.
+    // The other installations are still listed when one rejects the request.
     let error = github.repositories(&mut list, &mut 9).await.unwrap_err();
     assert!(error.to_string().starts_with("installation 7: getting a token"), "{error}");
     assert_eq!(list.items().map(|seen| seen.name.as_str()).collect::<Vec<_>>(), ["hexa/new"]);

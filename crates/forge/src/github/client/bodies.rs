@@ -1,10 +1,9 @@
-//! The fields of GitHub's answers that are read here. Unknown fields pass.
+//! The fields of GitHub's responses that are read here. Unknown fields are ignored.
 
 use serde::Deserialize;
 
 use crate::github::wire::{GitHubLabel, GitHubUser};
 
-/// The pull request.
 #[derive(Deserialize)]
 pub(super) struct GitHubPullDetails {
     pub(super) node_id: String,
@@ -14,9 +13,9 @@ pub(super) struct GitHubPullDetails {
     pub(super) state: String,
     #[serde(default)]
     pub(super) draft: bool,
-    /// Not null: it is merged.
+    /// Time of the merge; null if the pull request is not merged.
     pub(super) merged_at: Option<String>,
-    /// Null when the account is gone.
+    /// Author; null when the account is gone.
     pub(super) user: Option<GitHubUser>,
     pub(super) head: GitHubPullTip,
     pub(super) base: GitHubPullTip,
@@ -28,7 +27,7 @@ pub(super) struct GitHubPullDetails {
     pub(super) maintainer_can_modify: bool,
 }
 
-/// One end of it. The head's repository is null when the fork is gone.
+/// The head or the base of a pull request. The head's repository is null when the fork is gone.
 #[derive(Deserialize)]
 pub(super) struct GitHubPullTip {
     pub(super) sha: String,
@@ -37,14 +36,13 @@ pub(super) struct GitHubPullTip {
     pub(super) repo: Option<TipRepository>,
 }
 
-/// A repository.
 #[derive(Deserialize)]
 pub(super) struct TipRepository {
     pub(super) id: u64,
     pub(super) full_name: String,
 }
 
-/// What GraphQL says of a merge.
+/// GraphQL data about a merge.
 #[derive(Deserialize)]
 pub(super) struct MergeData {
     pub(super) repository: Option<MergeRepository>,
@@ -76,7 +74,7 @@ pub(super) struct CheckRun {
     pub(super) name: String,
     pub(super) status: String,
     pub(super) conclusion: Option<String>,
-    /// Null when the App is gone.
+    /// App that made the check run; null when the App is gone.
     pub(super) app: Option<GitHubApp>,
 }
 
@@ -86,18 +84,17 @@ pub(super) struct GitHubApp {
     pub(super) slug: String,
 }
 
-/// A commit status.
 #[derive(Deserialize)]
 pub(super) struct GitHubCommitStatus {
     pub(super) context: String,
     pub(super) state: String,
 }
 
-/// Something that happened; only labels are read.
+/// An event of an issue. Only label events are read.
 #[derive(Deserialize)]
 pub(super) struct IssueEvent {
     pub(super) event: String,
-    /// Null when the account is gone.
+    /// Account that caused the event; null when it is gone.
     pub(super) actor: Option<GitHubUser>,
     pub(super) label: Option<GitHubLabel>,
 }
@@ -112,22 +109,21 @@ pub(super) struct LineComment {
     pub(super) body: Option<String>,
     pub(super) created_at: String,
     pub(super) path: String,
-    /// Null when outdated, or on a whole file.
+    /// Last line; null if the comment is outdated or on a whole file.
     pub(super) line: Option<u32>,
     pub(super) original_commit_id: Option<String>,
     pub(super) pull_request_review_id: Option<u64>,
-    /// For replies: the comment that began the thread.
+    /// Comment that began the thread, for replies.
     pub(super) in_reply_to_id: Option<u64>,
 }
 
-/// A comment of a review, in that review's list.
+/// A comment of a review, in the list of that review.
 #[derive(Deserialize)]
 pub(super) struct ReviewComment {
     pub(super) id: u64,
     pub(super) body: Option<String>,
 }
 
-/// A reaction.
 #[derive(Deserialize)]
 pub(super) struct CommentReaction {
     pub(super) content: String,

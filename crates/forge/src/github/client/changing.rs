@@ -1,5 +1,5 @@
-//! What changes the pull request itself: who is asked to review, its description, that it is ready, and that it holds
-//! what is new in its base.
+//! Changes of the pull request itself: its reviewers, its description, its draft state, and the merge of its
+//! base into it.
 
 use reqwest::Method;
 use serde_json::json;
@@ -16,14 +16,14 @@ impl GitHubClient {
     pub(super) async fn request(&self, login: &str) -> Result<(), ForgeError> {
         let what = self.what(&format!("asking {login} for a review"));
         let url = self.url(&what, &["pulls", &self.number(), "requested_reviewers"])?;
-        // Whoever is asked already stays so.
+        // An account that is requested already stays so.
         self.set(what, Method::POST, url, Some(json!({ "reviewers": [login] }))).await
     }
 
     pub(super) async fn merge_base_into(&self, head: &Sha) -> Result<(), ForgeError> {
         let what = self.what("merging its base into its branch");
         let url = self.url(&what, &["pulls", &self.number(), "update-branch"])?;
-        // At another head it is refused: what others have pushed stays theirs.
+        // GitHub rejects this for another head, so commits that others have pushed are kept.
         let call = ForgeRequest::set(what, Method::PUT, url, Some(json!({ "expected_head_sha": head })));
         self.send_ready(&call).await
     }
@@ -53,7 +53,8 @@ impl GitHubClient {
         if now != normal(read) {
             return Ok(EffectOutcome::Superseded);
         }
-        // A loop of ours that opened it knows it by its marker. In anybody else's text a marker means nothing.
+        // A loop that opened the pull request recognises it by its marker. A marker in the text of another
+        // account means nothing.
         let is_ours = pull.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
         let new = match marker.filter(|_| is_ours) {
             Some(marker) => with_marker(body, &marker),

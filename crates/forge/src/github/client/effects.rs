@@ -1,4 +1,4 @@
-//! The effects on a pull request at GitHub, and on its repository: each made, and each looked for.
+//! The effects on a pull request and its repository at GitHub: each is performed here and looked for here.
 
 use std::sync::Arc;
 
@@ -177,7 +177,8 @@ impl ForgeWrite for GitHubClient {
 }
 
 impl GitHubClient {
-    /// The writes that make effects of this kind, if a review goes on without them: any one is enough.
+    /// Returns the writes that make effects of this kind, if a review continues without them. One of them is
+    /// enough.
     fn extras(&self, kind: EffectKind) -> &'static [ExtraWrite] {
         if matches!(kind, EffectKind::Resolve | EffectKind::Reopen) {
             &[ExtraWrite::Threads]
@@ -190,7 +191,7 @@ impl GitHubClient {
         }
     }
 
-    /// The comments of ours on these items; none: there is none of them.
+    /// Returns our comments on these items; `None` if none of them exists.
     async fn shown(&self, items: &[&CommentSubject]) -> Result<Option<EffectOutcome>, ForgeError> {
         let shown = self.shown_items(items).await?;
         Ok((!shown.is_empty()).then_some(EffectOutcome::Comments(shown)))

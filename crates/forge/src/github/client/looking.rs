@@ -1,4 +1,4 @@
-//! What the pull request, its reviewers and its checks say now. All of it reads.
+//! Reads the current state of the pull request, its reviewers and its checks. It never writes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -19,7 +19,8 @@ use crate::github::{GITHUB, wire};
 use crate::http::{ForgeRequest, unavailable};
 use crate::marker::{self, MarkerMatch};
 
-/// The most pages of check runs that are read: GitHub keeps 1,000 of a name, and few names are that often.
+/// Maximum number of pages of check runs that are read. GitHub keeps 1,000 check runs of a name, and few
+/// names have so many.
 const MAX_CHECK_PAGES: usize = 30;
 
 const MERGE: &str = "
@@ -30,11 +31,11 @@ query($owner: String!, $name: String!, $number: Int!) {
 }";
 
 impl GitHubClient {
-    /// The pull request as GitHub has it.
+    /// Reads the pull request in GitHub's own form.
     pub(super) async fn raw(&self, what: &str) -> Result<bodies::GitHubPullDetails, ForgeError> {
         let url = self.url(what, &["pulls", &self.number()])?;
         let pull: bodies::GitHubPullDetails = self.send(&ForgeRequest::get(what, url)).await?.json()?;
-        // A name can come to mean another repository; the id cannot.
+        // A name can pass to another repository; an id cannot.
         let there = pull.base.repo.as_ref().map(|repo| repo.id.to_string());
         if there.is_some_and(|id| id != self.id.repository) {
             let what = format!("{what} ({} is another repository by now)", self.repo);
@@ -79,17 +80,17 @@ impl GitHubClient {
         let push = match &repository {
             None => Some(false),
             Some(repository) if repository.is_same => self.push().await?,
-            // An installation's token is for one owner's repositories; a fork is somebody else's.
+            // The token of an installation is for the repositories of one owner; a fork belongs to another.
             Some(_) if self.github.app().is_some() => Some(false),
             Some(_) if pull.maintainer_can_modify => self.push().await?,
-            // Our own fork, perhaps.
+            // The head may be in a fork of our own.
             Some(_) => author.is_none_or(|author| !author.ours).then_some(false),
         };
         let (sha, branch) = (sha(what, &pull.head.sha)?, pull.head.branch.clone());
         Ok(PullHead { sha, branch, repository, push })
     }
 
-    /// May we push to the repository itself?
+    /// Returns true if we may push to the repository itself.
     async fn push(&self) -> Result<Option<bool>, ForgeError> {
         let writable = self.look_at_repository().await?.writable;
         Ok(if writable.archived { Some(false) } else { writable.push })
@@ -122,7 +123,7 @@ impl GitHubClient {
             decision: match pull.review_decision.as_deref() {
                 Some("APPROVED") => Some(PullReviewDecision::Approved),
                 Some("CHANGES_REQUESTED") => Some(PullReviewDecision::ChangesRequested),
-                // Also a word that is not known: something is decided, and it is no approval.
+                // This includes unknown values: a decision exists, and it is not an approval.
                 Some(_) => Some(PullReviewDecision::Required),
                 None => None,
             },
@@ -151,7 +152,7 @@ impl GitHubClient {
         let url = self.list_url(&what, &["commits", commit.as_str(), "statuses"], &[])?;
         let mut seen = HashSet::new();
         let each = |status: bodies::GitHubCommitStatus| {
-            // Newest first: the first of a context counts.
+            // Newest first: the first status of a context counts.
             if seen.insert(status.context.clone()) {
                 let state = match status.state.as_str() {
                     "success" => CheckState::Passed,
@@ -202,7 +203,8 @@ impl GitHubClient {
         reviews.into_iter().map(read).collect()
     }
 
-    /// All comments on the diff, oldest first, each with the number of the comment that began its thread.
+    /// Lists all comments on the diff, oldest first, each with the number of the comment that began its
+    /// thread.
     pub(super) async fn lines(&self, what: &str) -> Result<Vec<(u64, String, LineComment)>, ForgeError> {
         let accounts = self.accounts().await?;
         let url = self.list_url(what, &["pulls", &self.number(), "comments"], &[])?;
@@ -237,7 +239,7 @@ impl GitHubClient {
         Ok((comment.in_reply_to_id.unwrap_or(comment.id), comment.path, read))
     }
 
-    /// The finding of a review of ours that a text is about.
+    /// Returns the topic of the finding of a review of ours that a text shows.
     fn reviewed(&self, text: Option<&str>) -> Option<Topic> {
         match self.markers().find(&self.place(self.id.number), text?) {
             MarkerMatch::Verified {
@@ -259,7 +261,8 @@ impl GitHubClient {
         if groups.is_empty() {
             return Ok(Vec::new());
         }
-        // By the first comment that is left: the one that began a thread may be deleted.
+        // Threads are grouped by the first remaining comment, because the one that began a thread may be
+        // deleted.
         let mut known: HashMap<CommentId, (bool, ForgeThread)> = HashMap::new();
         for of in self.thread_states().await? {
             if let Some(comment) = of.comment {
@@ -295,7 +298,7 @@ impl GitHubClient {
     }
 }
 
-/// How a pull request stands.
+/// Returns the state of a pull request.
 pub(super) fn state_of(pull: &bodies::GitHubPullDetails) -> PullState {
     match (pull.state.as_str(), pull.draft) {
         _ if pull.merged_at.is_some() => PullState::Merged,

@@ -1,4 +1,4 @@
-//! Reviews of ours: one for each audit, whatever answer was lost and whatever place is refused.
+//! Our reviews: one for each audit, even if a response was lost or a place was rejected.
 
 use std::collections::HashMap;
 
@@ -16,21 +16,21 @@ use crate::github::id::GitHubCommentId;
 use crate::github::{placed, wire};
 use crate::http::ForgeRequest;
 
-/// A thread of ours.
+/// A thread that we began.
 struct GitHubOwnThread {
-    /// The comment that began it.
+    /// Comment that began the thread.
     id: CommentId,
-    /// Its page.
+    /// Address of the page of the thread.
     url: String,
     is_open: bool,
 }
 
-/// The comments that began them.
+/// Returns the comments that began the threads.
 fn comments(own: &HashMap<Topic, GitHubOwnThread>) -> HashMap<Topic, CommentId> {
     own.iter().map(|(topic, own)| (topic.clone(), own.id.clone())).collect()
 }
 
-/// The threads of ours on the diff, by topic: of several the newest that is open, else the newest.
+/// Returns our threads on the diff by topic: of several the newest open one, otherwise the newest.
 fn own(threads: &[ReviewThread]) -> HashMap<Topic, GitHubOwnThread> {
     let mut own: HashMap<Topic, GitHubOwnThread> = HashMap::new();
     for thread in threads {
@@ -44,13 +44,14 @@ fn own(threads: &[ReviewThread]) -> HashMap<Topic, GitHubOwnThread> {
     own
 }
 
-/// One that is not shown as a thread yet is new.
+/// Returns true if a thread is open. A comment that is not listed as a thread yet is new, so it counts as
+/// open.
 fn is_open(thread: &ReviewThread) -> bool {
     thread.thread.as_ref().is_none_or(|known| known.state == ThreadState::Open)
 }
 
-/// The page of an open thread in which a review of ours shows the finding, at its lines. The same words may stand in a
-/// file twice: elsewhere it is another one.
+/// Returns the page of an open thread in which a review of ours shows the finding at its lines. The same
+/// words may stand in a file twice, so a thread on other lines is about another finding.
 fn shown<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
     let LineDraft { place, topic, .. } = finding;
     let is_here = |first: &&LineComment| {
@@ -72,7 +73,8 @@ impl GitHubClient {
             return Ok(posted);
         }
         let event = self.event(&what, draft.event).await?;
-        // What was resolved and is found again is shown again. An open thread is where people talk of it.
+        // A finding whose thread was resolved is shown again if it is found again. An open thread already
+        // holds the discussion.
         let page = |finding: &LineDraft| {
             let own = own.get(&finding.topic).filter(|own| own.is_open).map(|own| own.url.as_str());
             own.or_else(|| shown(&threads, finding))
@@ -89,8 +91,9 @@ impl GitHubClient {
         if new.is_empty() {
             return Err(refused);
         }
-        // One bad place loses the review, and GitHub does not say which: each finding goes by itself, and the review
-        // tells of those that are refused. Who is stopped in between finds what is there already.
+        // One invalid place makes GitHub reject the review without naming the place. So each finding is
+        // posted alone, and the review lists those that are rejected. After an interruption, the comments
+        // made before are found here.
         let mut bad = Vec::new();
         for finding in new {
             match self.create_line(&what, &draft.mark.commit, of_draft(finding)).await {
@@ -105,14 +108,14 @@ impl GitHubClient {
         Ok(self.with_comments(&what, draft, id, there).await)
     }
 
-    /// The review, if it is there.
+    /// Returns the review, if it exists.
     pub(super) async fn sent_review(&self, draft: &ReviewDraft) -> Result<Option<PostedReview>, ForgeError> {
         let what = self.what(&format!("looking for the review of audit {}", draft.mark.audit));
         let there = comments(&own(&self.list_threads().await?));
         self.posted(&what, draft, &there).await
     }
 
-    /// The review, or the comment that has all of it, if one is there.
+    /// Returns the review, or the comment that holds a complete review, if one of them exists.
     pub(super) async fn said_review(&self, draft: &ReviewDraft) -> Result<Option<PostedReview>, ForgeError> {
         if let Some(posted) = self.sent_review(draft).await? {
             return Ok(Some(posted));
@@ -129,7 +132,7 @@ impl GitHubClient {
         Ok(PostedReview::Comment(self.say_once(&draft.mark.topic(), &text).await?))
     }
 
-    /// The longest text.
+    /// Returns the maximum length of a text.
     fn most(&self) -> usize {
         crate::capability::GITHUB.bounds(self.github.inner.options.settle).body
     }
@@ -146,10 +149,10 @@ impl GitHubClient {
         Ok(found.map(|review| PostedReview::Review { id: review.id, comments: of(draft, there) }))
     }
 
-    /// GitHub takes no verdict of an account on its own pull request.
+    /// Returns the event of a review. GitHub accepts no verdict of an account on its own pull request.
     async fn event(&self, what: &str, event: ReviewEvent) -> Result<&'static str, ForgeError> {
         let own = match event {
-            // To take a review's verdict back is to dismiss the review, which this client cannot.
+            // Withdrawing the verdict of a review means dismissing the review, which this client cannot do.
             ReviewEvent::Comment | ReviewEvent::Withdraw => true,
             ReviewEvent::RequestChanges => {
                 let accounts = self.accounts().await?;
@@ -179,7 +182,7 @@ impl GitHubClient {
         Ok(ReviewId::new(made.id.to_string()))
     }
 
-    /// A comment on lines alone.
+    /// Creates a single comment on lines.
     pub(super) async fn create_line(
         &self,
         what: &str,
@@ -204,7 +207,8 @@ impl GitHubClient {
         Ok(comment)
     }
 
-    /// What a new review made. What cannot be learnt now is found by its topic later, so this has no error.
+    /// Returns a new review with its comments. A comment that cannot be listed now is found by its topic
+    /// later, so errors are ignored.
     async fn with_comments(
         &self,
         what: &str,
@@ -218,19 +222,19 @@ impl GitHubClient {
                 let (topic, _) = self.verified(self.id.number, true, comment.body.as_deref());
                 there.extend(topic.map(|topic| (topic, GitHubCommentId::Review(comment.id).text())));
             };
-            // The review is there: an error here would say that it may not be.
+            // The review exists: an error here would say that it may not.
             let _ = self.github.pages(self.scope(), what, url, each).await;
         }
         PostedReview::Review { id, comments: of(draft, &there) }
     }
 }
 
-/// A finding's comment.
+/// Returns place, topic and text of the comment of a finding.
 fn of_draft(finding: &LineDraft) -> (&CodeLocation, &Topic, &str) {
     (&finding.place, &finding.topic, &finding.body)
 }
 
-/// The comments of a draft's findings, in its order.
+/// Returns the comments of the findings of a draft, in its order.
 fn of(draft: &ReviewDraft, there: &HashMap<Topic, CommentId>) -> Vec<(Topic, CommentId)> {
     let topics = draft.findings.iter().map(|finding| &finding.topic);
     topics.filter_map(|topic| Some((topic.clone(), there.get(topic)?.clone()))).collect()

@@ -1,4 +1,4 @@
-//! What is said in the conversation and in threads, each once.
+//! Comments in the conversation and in threads, each made once.
 
 use reqwest::Method;
 use serde_json::json;
@@ -38,7 +38,7 @@ impl GitHubClient {
         Ok(GitHubCommentId::Review(made.id).text())
     }
 
-    /// Our answer on this topic, in the thread that this comment began.
+    /// Returns our answer on this topic in the thread that this comment began.
     pub(super) async fn answered(
         &self,
         what: &str,
@@ -51,7 +51,7 @@ impl GitHubClient {
         Ok(ours.next().map(|(_, _, comment)| comment.id))
     }
 
-    /// Our comment in the conversation on this topic, if it has this text.
+    /// Returns our comment in the conversation on this topic, if it has this text.
     pub(super) async fn said_once(&self, topic: &Topic, body: &str) -> Result<Option<CommentId>, ForgeError> {
         let what = self.what("looking for a comment of ours");
         let accounts = self.accounts().await?;
@@ -64,7 +64,7 @@ impl GitHubClient {
         Ok(comments.into_iter().find(is).map(|comment| GitHubCommentId::Issue(comment.id).text()))
     }
 
-    /// Our comment on the diff on this topic, if it has this text.
+    /// Returns our comment on the diff on this topic, if it has this text.
     pub(super) async fn said_once_on(
         &self,
         topic: &Topic,
@@ -89,7 +89,7 @@ impl GitHubClient {
             if about.as_ref() != Some(topic) {
                 continue;
             }
-            // What a former account of ours wrote, no other account can edit.
+            // No other account can edit the comment of a former account of ours.
             if whose == Some(GitHubAccountKind::Present) && text != normal(&with_marker(body, "")) {
                 let what = self.what(&format!("rewriting comment {}", comment.id));
                 let url = self.url(&what, &["issues", "comments", &comment.id.to_string()])?;
@@ -143,13 +143,13 @@ impl GitHubClient {
         comments.map(read).collect()
     }
 
-    /// Our comment of exactly this text, said at that time by the forge's clock, or later.
+    /// Returns our comment with exactly this text, made at that time by the forge's clock or later.
     pub(super) async fn said_exactly(
         &self,
         text: &str,
         since: UnixMillis,
     ) -> Result<Option<ConversationComment>, ForgeError> {
-        // The forge's clock has whole seconds.
+        // The forge's clock has whole seconds, so the time is rounded down to a second.
         let since = UnixMillis(since.0.div_euclid(1000) * 1000);
         let mut said = self.find_said(&self.what("waking a reviewer"), text).await?.into_iter();
         let ours = |said: &ConversationComment| {

@@ -1,10 +1,10 @@
-//! The fields of GitHub's answers that are read here. Unknown fields pass.
+//! The fields of GitHub's responses that are read here. Unknown fields are ignored.
 
 use serde::Deserialize;
 
 use crate::github::wire::{GitHubLabel, GitHubUser};
 
-/// A repository that was asked for by itself.
+/// A repository that was requested alone.
 #[derive(Deserialize)]
 pub(super) struct GitHubRepository {
     pub(super) full_name: String,
@@ -18,13 +18,13 @@ pub(super) struct GitHubRepository {
     pub(super) permissions: Option<RepositoryPermissions>,
 }
 
-/// What the account that asks may do.
+/// The permissions of the requesting account.
 #[derive(Deserialize)]
 pub(super) struct RepositoryPermissions {
     pub(super) push: bool,
 }
 
-/// A pull request, in a list or by itself.
+/// A pull request, in a list or alone.
 #[derive(Deserialize)]
 pub(super) struct GitHubPullItem {
     pub(super) number: u64,
@@ -35,33 +35,32 @@ pub(super) struct GitHubPullItem {
     pub(super) state: String,
     #[serde(default)]
     pub(super) draft: bool,
-    /// Not null: it is merged.
+    /// Time of the merge; null if the pull request is not merged.
     pub(super) merged_at: Option<String>,
     pub(super) created_at: String,
-    /// Null when the account is gone.
+    /// Author; null when the account is gone.
     pub(super) user: Option<GitHubUser>,
     pub(super) head: crate::github::wire::GitHubTip,
     pub(super) base: crate::github::wire::GitHubTip,
     pub(super) labels: Vec<GitHubLabel>,
 }
 
-/// A commit of a pull request.
 #[derive(Deserialize)]
 pub(super) struct GitHubCommit {
     pub(super) sha: String,
     pub(super) commit: GitCommit,
-    /// Null when the address is nobody's.
+    /// Account of the author; null if no account has the e-mail address.
     pub(super) author: Option<CommitAccount>,
 }
 
-/// What git has of a commit.
+/// Git's own data of a commit.
 #[derive(Deserialize)]
 pub(super) struct GitCommit {
     pub(super) author: Option<GitCommitIdentity>,
     pub(super) committer: Option<GitCommitIdentity>,
 }
 
-/// Somebody in a commit.
+/// The author or committer in a commit.
 #[derive(Deserialize)]
 pub(super) struct GitCommitIdentity {
     #[serde(default)]
@@ -79,7 +78,6 @@ pub(super) enum CommitAccount {
     Empty {},
 }
 
-/// A review.
 #[derive(Deserialize)]
 pub(in crate::github) struct GitHubReview {
     pub(in crate::github) id: u64,
@@ -97,11 +95,11 @@ pub(in crate::github) struct GitHubCommentItem {
     pub(in crate::github) user: Option<GitHubUser>,
     pub(in crate::github) body: Option<String>,
     pub(in crate::github) created_at: String,
-    /// On a diff: the commit that it was made on.
+    /// Commit that the comment was made on, for a comment on a diff.
     pub(in crate::github) original_commit_id: Option<String>,
 }
 
-/// An issue, or a pull request as one.
+/// An issue, or a pull request as an issue.
 #[derive(Deserialize)]
 pub(super) struct GitHubIssue {
     pub(super) number: u64,
@@ -113,6 +111,6 @@ pub(super) struct GitHubIssue {
     pub(super) locked: bool,
     pub(super) created_at: String,
     pub(super) user: Option<GitHubUser>,
-    /// Only pull requests have it.
+    /// Present only for pull requests.
     pub(super) pull_request: Option<serde::de::IgnoredAny>,
 }

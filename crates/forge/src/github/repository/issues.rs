@@ -1,4 +1,4 @@
-//! Issues that ask people something, and labels.
+//! Issues that ask people a question, and labels.
 
 use reqwest::Method;
 use serde_json::json;
@@ -70,12 +70,12 @@ impl GitHubClient {
         }
         let what = self.what_of_repository(&format!("labelling {number}"));
         let url = self.url(&what, &["issues", &number.to_string(), "labels"])?;
-        // Those that are there stay, once. The answer is a list.
+        // Existing labels stay and are not duplicated. The response is a list.
         let call = ForgeRequest::set(what, Method::POST, url, Some(json!({ "labels": labels })));
         self.github.send(self.scope(), &call).await?.json::<Vec<serde::de::IgnoredAny>>().map(drop)
     }
 
-    /// An issue, if it is ours.
+    /// Reads an issue; an error if it is not ours.
     pub(super) async fn one_issue(&self, what: &str, number: u64) -> Result<OwnIssue, ForgeError> {
         let accounts = self.accounts().await?;
         let url = self.url(what, &["issues", &number.to_string()])?;
@@ -83,7 +83,7 @@ impl GitHubClient {
         self.own_issue(what, &accounts, issue)?.ok_or_else(|| not_ours(what))
     }
 
-    /// None: it is not ours, or a pull request.
+    /// Returns the issue; `None` if it is not ours, or is a pull request.
     fn own_issue(
         &self,
         what: &str,

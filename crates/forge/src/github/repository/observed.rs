@@ -1,4 +1,4 @@
-//! Looks whether a pull request, an issue or a comment of ours is as an effect would make it.
+//! Checks if a pull request, an issue or a comment of ours is already as an effect would make it.
 
 use truing_core::id::{CommentId, Topic};
 use truing_core::port::{BranchPull, ForgeError, OwnIssue};
@@ -10,7 +10,7 @@ use crate::github::id::GitHubCommentId;
 use crate::marker::normal;
 
 impl GitHubClient {
-    /// The open pull request from a branch to a base, whoever opened it.
+    /// Returns the open pull request from a branch to a base, no matter which account opened it.
     pub(in crate::github) async fn opened_pull(
         &self,
         branch: &str,
@@ -20,7 +20,7 @@ impl GitHubClient {
         Ok(there.into_iter().find(|pull| pull.is_open() && pull.base == base))
     }
 
-    /// Has our pull request this title and this text?
+    /// Returns true if our pull request has this title and this text.
     pub(in crate::github) async fn says_pull(
         &self,
         number: u64,
@@ -33,7 +33,7 @@ impl GitHubClient {
         Ok(pull.title == title && about.as_ref() == Some(topic) && is_same(&text, body))
     }
 
-    /// Is our pull request a draft?
+    /// Returns true if our pull request is a draft.
     pub(in crate::github) async fn is_draft(&self, number: u64) -> Result<bool, ForgeError> {
         Ok(self
             .own_pull(&self.what_of_repository(&format!("reading pull request {number}")), number)
@@ -41,7 +41,7 @@ impl GitHubClient {
             .draft)
     }
 
-    /// Is our pull request open?
+    /// Returns true if our pull request is open.
     pub(in crate::github) async fn is_open_pull(&self, number: u64) -> Result<bool, ForgeError> {
         let pull = self
             .own_pull(&self.what_of_repository(&format!("reading pull request {number}")), number)
@@ -49,7 +49,7 @@ impl GitHubClient {
         Ok(pull.state == "open")
     }
 
-    /// Has a pull request all these labels? GitHub tells no labels apart that differ in case alone.
+    /// Returns true if a pull request has all these labels. GitHub ignores the case of label names.
     pub(in crate::github) async fn has_labels(
         &self,
         number: u64,
@@ -62,7 +62,7 @@ impl GitHubClient {
         Ok(labels.iter().all(has))
     }
 
-    /// The newest open issue of ours on this topic, with this label.
+    /// Returns the newest open issue of ours on this topic, with this label.
     pub(in crate::github) async fn opened_issue(
         &self,
         topic: &Topic,
@@ -72,7 +72,7 @@ impl GitHubClient {
         Ok(there.into_iter().find(|issue| issue.open && issue.topic == *topic))
     }
 
-    /// Has our issue this title and this text?
+    /// Returns true if our issue has this title and this text.
     pub(in crate::github) async fn says_issue(
         &self,
         number: u64,
@@ -83,12 +83,12 @@ impl GitHubClient {
         Ok(issue.title == title && issue.topic == *topic && is_same(&issue.body, body))
     }
 
-    /// Is our issue open?
+    /// Returns true if our issue is open.
     pub(in crate::github) async fn is_open_issue(&self, number: u64) -> Result<bool, ForgeError> {
         Ok(self.one_issue(&self.what_of_repository(&format!("reading issue {number}")), number).await?.open)
     }
 
-    /// Our newest comment in a conversation, if it is on this topic and has this text.
+    /// Returns our newest comment in a conversation, if it is on this topic and has this text.
     pub(in crate::github) async fn newest_comment(
         &self,
         number: u64,
@@ -108,7 +108,7 @@ impl GitHubClient {
         Ok(newest.map(|(id, ..)| GitHubCommentId::Issue(id).text()))
     }
 
-    /// Is a comment of ours gone?
+    /// Returns true if a comment of ours is gone.
     pub(in crate::github) async fn is_deleted(
         &self,
         number: u64,
@@ -123,7 +123,7 @@ impl GitHubClient {
     }
 }
 
-/// Is a text, as it was read, this one, as it is given?
+/// Returns true if a text as it was read equals a text as it was given.
 fn is_same(read: &str, given: &str) -> bool {
     normal(read) == normal(&with_marker(given, ""))
 }

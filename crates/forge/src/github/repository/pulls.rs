@@ -1,4 +1,4 @@
-//! Pull requests from branches of the repository: opened once, changed only if they are ours.
+//! Pull requests from branches of the repository: opened once, and changed only if they are ours.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -77,7 +77,7 @@ impl GitHubClient {
             Err(refused @ ForgeError::Rejected { .. }) => refused,
             Err(error) => return Err(error),
         };
-        // One of a branch to a base is all that there can be: is that the reason?
+        // Only one pull request can exist from a branch to a base: check for that reason.
         self.opened_pull(branch, base).await?.ok_or(refused)
     }
 
@@ -118,7 +118,8 @@ impl GitHubClient {
         }
     }
 
-    /// Sends what needs as much as making a pull request ready does: it changes a branch.
+    /// Sends a call that needs the same permissions as making a pull request ready, because it changes a
+    /// branch.
     pub(in crate::github) async fn send_ready(&self, call: &ForgeRequest) -> Result<(), ForgeError> {
         let scope = TokenScope::Changing(&self.id.repository, &self.repo);
         self.github.send(scope, call).await?.done()
@@ -134,7 +135,7 @@ impl GitHubClient {
         self.set(what, Method::PATCH, url, Some(json!({ "state": "closed" }))).await
     }
 
-    /// The labels of a pull request, whoever opened it.
+    /// Lists the labels of a pull request of any account.
     pub(super) async fn labels_of(&self, what: &str, number: u64) -> Result<Vec<String>, ForgeError> {
         let url = self.url(what, &["pulls", &number.to_string()])?;
         let pull: GitHubPullItem =
@@ -142,7 +143,7 @@ impl GitHubClient {
         Ok(pull.labels.into_iter().map(|label| label.name).collect())
     }
 
-    /// A pull request, if it is ours.
+    /// Reads a pull request; an error if it is not ours.
     pub(super) async fn own_pull(&self, what: &str, number: u64) -> Result<GitHubPullItem, ForgeError> {
         let accounts = self.accounts().await?;
         let url = self.url(what, &["pulls", &number.to_string()])?;
@@ -228,7 +229,7 @@ impl GitHubClient {
         Ok(activity)
     }
 
-    /// A review, as it is read in both places.
+    /// Converts a review from a response.
     pub(in crate::github) fn review(
         &self,
         what: &str,

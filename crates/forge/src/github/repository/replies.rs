@@ -1,4 +1,4 @@
-//! What is said in an issue, or in the conversation of a pull request.
+//! Comments in an issue or in the conversation of a pull request.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use crate::github::auth::GitHubAccountKind;
 use crate::github::id::GitHubCommentId;
 
 impl GitHubClient {
-    /// All comments of a conversation, oldest first.
+    /// Lists all comments of a conversation, oldest first.
     pub(in crate::github) async fn conversation_of(
         &self,
         what: &str,
@@ -34,7 +34,7 @@ impl GitHubClient {
     ) -> Result<Vec<ConversationReply>, ForgeError> {
         let what = self.what_of_repository(&format!("reading the answers in {number}"));
         let since = match since.map(|since| GitHubCommentId::parse(&what, since)).transpose()? {
-            // Later ones have greater numbers.
+            // Later comments have greater numbers.
             Some(GitHubCommentId::Issue(id)) => id,
             Some(GitHubCommentId::Review(_)) => {
                 let message = "a comment on a diff is no answer in a conversation".to_owned();
@@ -67,7 +67,7 @@ impl GitHubClient {
         Ok(replies)
     }
 
-    /// May this person write to the repository? Asked once of each.
+    /// Returns true if this person may write to the repository. Each person is looked up once.
     pub(in crate::github) async fn is_trusted(
         &self,
         known: &mut HashMap<u64, bool>,
@@ -83,7 +83,7 @@ impl GitHubClient {
         Ok(trusted)
     }
 
-    /// A new comment, unless it is our newest one already.
+    /// Creates a comment, unless our newest one is the same already.
     pub(in crate::github) async fn append_comment(
         &self,
         number: u64,
@@ -123,13 +123,13 @@ impl GitHubClient {
         };
         let url = self.url(&what, &["issues", "comments", &id])?;
         match self.set(what, Method::DELETE, url, None).await {
-            // Gone is what was asked for; a first try without an answer may have done it.
+            // The comment is to be gone. A first try whose response was lost may have deleted it.
             Ok(()) | Err(ForgeError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// The number of a comment, if it is ours and in this conversation, which its marker is for.
+    /// Returns the number of a comment that is ours and in this conversation, which its marker must name.
     pub(super) async fn own_comment(
         &self,
         what: &str,
@@ -143,7 +143,7 @@ impl GitHubClient {
         let url = self.url(what, &["issues", "comments", &id.to_string()])?;
         let read: GitHubCommentItem =
             self.github.send(self.scope(), &ForgeRequest::get(what, url)).await?.json()?;
-        // What a former account of ours wrote, no other account can edit.
+        // No other account can edit the comment of a former account of ours.
         let whose = read.user.as_ref().and_then(|user| accounts.whose(user));
         let (topic, _) = self.read(number, whose == Some(GitHubAccountKind::Present), read.body.as_deref());
         if topic.is_some() { Ok(id.to_string()) } else { Err(not_ours(what)) }

@@ -1,4 +1,5 @@
-//! What GitHub may answer and a whole forge does not here: odd lists, and answers that say nothing.
+//! Tests of GitHub responses that the fake forge never sends: unusual lists, and responses without
+//! information.
 
 use serde_json::{Value, json};
 use truing_core::id::PrId;
@@ -26,7 +27,7 @@ fn client(server: &Server) -> GitHubClient {
     github(server).client(&place, "octo/demo", Producer::Sync).with_permit(&permit())
 }
 
-/// A pull request of mine from a branch of this repository.
+/// Returns a pull request of ours from a branch of this repository.
 fn pull(number: u64, repository: &Value, server: &Server) -> Value {
     let place = PrId { forge: "github".into(), repository: "1296269".into(), number: 0 };
     let marker = client(server).markers().sign_topic(&place, Producer::Sync, &Topic::new("t"));
@@ -71,7 +72,7 @@ async fn success_that_changed_nothing_is_no_success() {
         let error = client(&server).change_draft(1, true).await.unwrap_err();
         assert!(matches!(error, ForgeError::Unavailable { .. }), "{error}");
     }
-    // An issue without our text may be there all the same.
+    // An issue without our text may still exist.
     let issue = json!({
         "number": 5, "html_url": "u", "title": "t", "body": null, "state": "open", "locked": false,
         "created_at": "2026-11-21T00:00:00Z", "user": { "id": ME, "login": "truing-bot" },

@@ -1,4 +1,4 @@
-//! Lists that cost nothing while nothing changes, and who may command.
+//! Tests of lists that cost nothing while nothing changes, and of the permission to give commands.
 
 use serde_json::{Value, json};
 use truing_core::id::AccountId;
@@ -46,11 +46,10 @@ async fn pages_that_have_not_changed_are_kept_and_cost_nothing() {
         page(&[5, 4], Some(2), "\"a\""),
         page(&[3, 2], Some(3), "\"b\""),
         page(&[1], None, "\"c\""),
-        // Nothing new.
         Reply::new(304, ""),
         Reply::new(304, ""),
         Reply::new(304, ""),
-        // The second page ends the list now.
+        // The list now ends with the second page.
         Reply::new(304, ""),
         page(&[3], None, "\"d\""),
     ])
@@ -123,7 +122,7 @@ async fn each_kind_of_token_has_its_own_list_of_repositories() {
         listed(vec![me, ok(&repositories)]).await,
         ["GET /user", "GET /user/repos?sort=pushed&per_page=100"]
     );
-    // As GitHub Actions gives out: it may not ask who it is.
+    // A token from GitHub Actions cannot request its own account.
     let forbidden = Reply::new(403, json!({"message": "Resource not accessible by integration"}).to_string());
     let viewer = ok(&json!({"data": {"viewer": {"login": "github-actions[bot]"}}}));
     let bot = ok(&json!({"id": 41, "login": "github-actions[bot]"}));
@@ -189,8 +188,8 @@ async fn only_who_may_write_may_command_whatever_the_name() {
         (told("write", 4), true),
         (told("read", 4), false),
         (told("none", 4), false),
-        (told("maintain", 4), false), // never told so: GitHub says `write` and names the role beside it
-        (told("admin", 5), false),    // somebody else has the name by now
+        (told("maintain", 4), false), // GitHub never returns this: it has `write` and the role
+        (told("admin", 5), false),    // another account has the name now
         (ok(&json!({"permission": "admin", "user": null})), false),
         (Reply::new(404, ""), false),
     ] {

@@ -1,4 +1,4 @@
-//! Lists, page by page.
+//! Tests of reading lists page by page.
 
 use super::*;
 use crate::github::tests::github;

@@ -1,4 +1,4 @@
-//! Lists of comments and threads, and the account that they are compared with.
+//! Tests of lists of comments and threads, and of the account that they are compared with.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What the forge refuses is not asked for again and again.
+//! A rejected write is not tried repeatedly.
 
 use truing_core::effect::{Effect, EffectKind};
 use truing_core::port::ForgeWrite as _;

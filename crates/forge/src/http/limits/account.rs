@@ -1,5 +1,5 @@
-//! The limits of one payer as far as they are known: pure, instants are arguments. Each process has one for itself, and all
-//! processes have one in common, as text.
+//! The known limits of one payer: pure functions that take the time as an argument. Each process has its own
+//! state, and all processes share one, as text.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,26 +7,27 @@ use serde::{Deserialize, Serialize};
 use truing_core::id::{TimeSpan, UnixMillis};
 use url::Url;
 
-/// The wait where a rate limit names no time: the minimum that GitHub asks for.
+/// Wait if a rate limit names no time: the minimum that GitHub requires.
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 pub(in crate::http) const DEFAULT_WAIT: TimeSpan = TimeSpan::seconds(60);
-/// The shortest and longest wait that is believed: the window of the primary limit is one hour.
+/// Shortest wait that is accepted from a response. The longest is `MAX_WAIT`: the window of the primary limit
+/// is one hour.
 pub(in crate::http) const MIN_WAIT: TimeSpan = TimeSpan::seconds(1);
 pub(in crate::http) const MAX_WAIT: TimeSpan = TimeSpan::minutes(60);
 
-/// The most calls that create something in a span of time; empty: any number.
+/// Maximum number of calls that create something in a time span; empty for no limit.
 pub(super) type CreationLimits = [(usize, TimeSpan)];
 
 /// The kind of secondary limit that was hit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::http) enum SecondaryLimit {
-    /// The forge says how long to wait.
+    /// The forge names the wait.
     Asked,
-    /// It does not: longer each time.
+    /// The forge names no wait, so it gets longer each time.
     Unasked,
 }
 
-/// The kinds of calls that are counted apart.
+/// The kinds of calls that are counted separately.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum RateResource {
@@ -44,19 +45,19 @@ impl RateResource {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct PayerLimits {
-    /// Nobody calls before then.
+    /// Time before which no call is sent.
     paused: Option<UnixMillis>,
-    /// Secondary limits in a row that named no wait.
+    /// Number of consecutive secondary limits that named no wait.
     strikes: u32,
-    /// The instant of the next calls, of those kinds of which none is left.
+    /// For each kind without calls left, the time at which calls are available again.
     spent: BTreeMap<RateResource, UnixMillis>,
-    /// The instants at which something was created in the longest window, oldest first.
+    /// Times at which something was created within the longest window, oldest first.
     created: VecDeque<UnixMillis>,
 }
 
 impl PayerLimits {
-    /// The wait of a call, if it is not to be sent now. One that creates something (then there are `creations`) is
-    /// counted if it is.
+    /// Returns the wait of a call that must not be sent now. A call that creates something (`creations` is
+    /// given) is counted if it may be sent.
     pub(super) fn admit(
         &mut self,
         resource: RateResource,
@@ -68,17 +69,17 @@ impl PayerLimits {
         wait.or_else(|| creations.and_then(|creations| self.create(creations, now)))
     }
 
-    /// The last one that was counted was not sent after all.
+    /// Removes the last counted creation, because it was not sent.
     pub(super) fn not_created(&mut self) {
         self.created.pop_back();
     }
 
-    /// A secondary limit was met: all calls wait. How long.
+    /// Records a secondary limit: all calls wait. Returns the wait.
     pub(super) fn hit(&mut self, brake: SecondaryLimit, wait: TimeSpan, now: UnixMillis) -> TimeSpan {
         let wait = match brake {
             SecondaryLimit::Asked => wait,
             SecondaryLimit::Unasked => {
-                // Calls that were under way when the first of them was refused are one strike.
+                // Calls that were in progress when the first of them was rejected count as one strike.
                 if self.pause(now).is_none() {
                     self.strikes = self.strikes.saturating_add(1);
                 }
@@ -90,7 +91,7 @@ impl PayerLimits {
         wait
     }
 
-    /// A call was answered as it should. True: there are no strikes any more.
+    /// Records a successful call. Returns true if that has cleared the strikes.
     pub(super) fn went_well(&mut self, now: UnixMillis) -> bool {
         let ends = self.strikes > 0 && self.pause(now).is_none();
         if ends {
@@ -99,7 +100,7 @@ impl PayerLimits {
         ends
     }
 
-    /// There are no calls of this kind before then; none: there are some.
+    /// Records the time before which no calls of this kind are left; `None` if some are left.
     pub(super) fn told(&mut self, resource: RateResource, spent: Option<UnixMillis>) {
         match spent {
             Some(until) => self.spent.insert(resource, until),
@@ -107,7 +108,7 @@ impl PayerLimits {
         };
     }
 
-    /// Takes over for how long nobody calls, from an account whose instants are ahead by so much.
+    /// Takes over the pauses of another state whose times are ahead by `ahead`.
     pub(super) fn learn(&mut self, other: &Self, ahead: TimeSpan) {
         let here = |until: UnixMillis| until + TimeSpan(ahead.0.saturating_neg());
         self.strikes = other.strikes;
@@ -118,7 +119,7 @@ impl PayerLimits {
         }
     }
 
-    /// Is there anything in it that counts now?
+    /// Returns true if anything in the state applies now.
     pub(super) fn matters(&self, now: UnixMillis) -> bool {
         let ahead = |until: &UnixMillis| left(*until, now).is_some();
         let last = self.created.back().is_some_and(|last| left(*last + MAX_WAIT, now).is_some());
@@ -129,12 +130,12 @@ impl PayerLimits {
         self.paused.and_then(|until| left(until, now))
     }
 
-    /// Counts a creating call; or how long until there may be one.
+    /// Counts a creating call, or returns the time until one is allowed.
     fn create(&mut self, creations: &CreationLimits, now: UnixMillis) -> Option<TimeSpan> {
         let longest = creations.iter().map(|(_, window)| *window).max()?;
         self.created.retain(|at| (0..longest.0).contains(&(now - *at).0));
         let waits = creations.iter().filter_map(|(most, window)| {
-            // The oldest of the last so many must be out of the window.
+            // The creation that many places back must be outside the window.
             let oldest = self.created.iter().rev().nth(most.checked_sub(1)?)?;
             left(*oldest + *window, now)
         });
@@ -146,7 +147,7 @@ impl PayerLimits {
     }
 }
 
-/// The rest of a wait. One that is longer than any is of a clock that was set back.
+/// Returns the rest of a wait. A rest longer than any wait means that the clock was set back, and is ignored.
 fn left(until: UnixMillis, now: UnixMillis) -> Option<TimeSpan> {
     Some(until - now).filter(|left| (1..=MAX_WAIT.0).contains(&left.0))
 }

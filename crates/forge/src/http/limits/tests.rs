@@ -1,4 +1,4 @@
-//! What is not sent, for how long, and by whom.
+//! Tests of the limits: which calls are held back, for how long, and for which payer.
 
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use url::Url;
 use super::*;
 use crate::testing::Hand;
 
-/// 2026-11-20T08:00:00Z.
+/// Start of the tests: 2026-11-20T08:00:00Z.
 const NOW: UnixMillis = UnixMillis(1_795_161_600_000);
 
 fn limits(api: &str) -> (RateLimits, Hand) {
@@ -38,7 +38,7 @@ fn headers(list: &[(&str, &str)]) -> HeaderMap {
     list.iter().map(pair).collect()
 }
 
-/// How long a call has to wait.
+/// Returns the wait of a call.
 async fn wait(limits: &RateLimits, payer: QuotaPayer, call: &ForgeRequest) -> Option<TimeSpan> {
     match limits.admit(payer, call).await {
         Ok(_) => None,
@@ -106,10 +106,10 @@ async fn a_secondary_limit_stops_all_calls_of_its_payer_and_the_wait_grows_until
 
     let mut waits = Vec::new();
     for _ in 0..8 {
-        // Two that were under way together.
+        // Two calls that were in progress at the same time.
         let hit = limits.hit(one, SecondaryLimit::Unasked, DEFAULT_WAIT).await;
         assert_eq!(limits.hit(one, SecondaryLimit::Unasked, DEFAULT_WAIT).await, hit);
-        limits.went_well(one).await; // a third one, sent before
+        limits.went_well(one).await; // a third call, sent earlier
         waits.push(hit.0 / 60_000);
         clock.pass(hit);
     }
@@ -186,13 +186,14 @@ async fn no_more_calls_are_under_way_than_there_are_places() {
         _ = &mut next => panic!("one too many"),
         () = std::future::ready(()) => {}
     }
-    // Who waited meets a limit that was met meanwhile.
+    // A call that waited for a place meets a limit that was hit in the meantime.
     limits.hit(QuotaPayer::Token, SecondaryLimit::Asked, TimeSpan::seconds(5)).await;
     places.pop();
     assert!(matches!(next.await, Err(ForgeError::RateLimited { .. })));
 }
 
-/// Two processes with one login, what they keep in common by a clock that is an hour ahead of theirs, and both clocks.
+/// Returns two processes with one login, their shared state by a clock that is an hour ahead of theirs, and
+/// both clocks.
 fn two() -> (RateLimits, RateLimits, FakeSharedState, [Hand; 2]) {
     let (ours, theirs) = (Hand::at(NOW), Hand::at(NOW + TimeSpan::minutes(60)));
     let common = FakeSharedState::new(Arc::new(theirs.clone()));
@@ -222,7 +223,7 @@ async fn processes_create_together_what_one_may_and_while_they_know_nothing_of_e
         assert_eq!(wait(limits, QuotaPayer::Installation(1), &create()).await, None, "each has its own");
     }
     common.set_gone(true);
-    // Each has counted its own 40, and none of those that were not sent.
+    // Each has counted its own 40 creations, and none that was not sent.
     for _ in 0..40 {
         assert_eq!(wait(&one, QuotaPayer::Token, &create()).await, None);
     }
@@ -238,10 +239,10 @@ async fn a_secondary_limit_that_one_process_met_stops_the_others_for_the_same_ti
     one.hit(QuotaPayer::Token, SecondaryLimit::Asked, TimeSpan::seconds(90)).await;
     assert_eq!(wait(&other, QuotaPayer::Token, &read()).await, Some(TimeSpan::seconds(90)));
     assert_eq!(wait(&other, QuotaPayer::Token, &create()).await, Some(TimeSpan::seconds(90)));
-    // A shorter one changes nothing.
+    // A shorter wait changes nothing.
     other.hit(QuotaPayer::Token, SecondaryLimit::Asked, TimeSpan::seconds(5)).await;
     assert_eq!(wait(&one, QuotaPayer::Token, &read()).await, Some(TimeSpan::seconds(90)));
-    // It is known by now.
+    // The other process knows the limit by now.
     common.set_gone(true);
     pass(&clocks, TimeSpan::seconds(30));
     assert_eq!(wait(&other, QuotaPayer::Token, &read()).await, Some(TimeSpan::seconds(60)));

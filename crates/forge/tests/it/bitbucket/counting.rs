@@ -1,4 +1,4 @@
-//! How many calls a review takes: at Cloud they are what an hour has a thousand of.
+//! Tests of the number of calls that a review takes. Cloud limits calls to a thousand an hour.
 
 use truing_core::effect::Effect;
 use truing_core::port::{EffectOutcome, ForgeRead as _};
@@ -9,10 +9,10 @@ use truing_forge::RepositoryClient;
 use super::reading::{finding, make, tip};
 use crate::repository::site::{Calls as _, Site};
 
-/// Findings of the review.
+/// Number of findings of the review.
 const FINDINGS: u32 = 30;
 
-/// Calls of the API so far.
+/// Returns the number of API calls so far.
 fn calls(site: &Site) -> usize {
     site.forge.log().iter().filter(|call| !call.path.contains("/git-")).count()
 }
@@ -45,13 +45,13 @@ async fn a_first_review_takes_a_call_for_each_finding_and_a_few_more() {
         let rest = calls(&site);
         set_status(&site, &open).await;
         let status = calls(&site) - rest;
-        // Cloud: the pull request and both hashes, ourselves, the comments. Data Center: the pull request, the version and
-        // ourselves, what was done.
+        // Cloud: the pull request and both hashes, our account, the comments. Data Center: the pull request,
+        // the version with our account, the activities.
         assert_eq!(read, if site.is_cloud() { 5 } else { 4 });
-        // Data Center wants to be told the kind of each line, which its own diff says.
+        // Data Center requires the kind of each line, which its own diff contains.
         assert_eq!(placed, if site.is_cloud() { 30 } else { 31 });
-        // The old report goes, the new one comes with its notes, and the build status. Data Center: before, the build statuses of
-        // other pull requests with this commit.
+        // The old report is deleted; the new one, its notes and the build status are set. Data Center first
+        // reads the build statuses of other pull requests with this commit.
         assert_eq!(status, if site.is_cloud() { 4 } else { 5 });
         assert_eq!(calls(&site) - before, if site.is_cloud() { 40 } else { 41 });
         let view = site.shop.pull(number).await.unwrap();
@@ -78,7 +78,8 @@ async fn a_push_that_moves_five_findings_takes_none_for_them() {
         assert!(moved.iter().zip(32..).all(|(seen, line)| seen.line == Some(line)), "the forge moves them");
         moved.iter_mut().zip(&first).for_each(|(seen, before)| seen.line = before.line);
         assert_eq!(moved, first, "each keeps its comment");
-        // The pull request, at Cloud the hash of the new head and, the first time, of the base; the comments.
+        // The pull request and the comments, at Cloud also the hash of the new head and, the first time, of
+        // the base.
         assert_eq!(calls(&site) - before, if site.is_cloud() { 4 } else { 2 });
         let there: Vec<_> =
             open.threads().await.unwrap().iter().map(|thread| thread.comments[0].line).collect();

@@ -1,4 +1,4 @@
-//! What goes wrong at both Bitbuckets, and what each is taken for.
+//! Tests of faults at both Bitbuckets, and of the resulting errors.
 
 use truing_core::effect::Effect;
 use truing_core::id::{PrId, TimeSpan};
@@ -12,7 +12,7 @@ use super::reading::{make, tip};
 use crate::repository::reviewing::draft as draft_of;
 use crate::repository::site::{Calls as _, Site, TOKEN, server};
 
-/// The path of a pull request's calls.
+/// Returns the path of a pull request's calls.
 fn pull(site: &Site) -> &'static str {
     if site.is_cloud() {
         "/2.0/repositories/{owner}/{repo}/pullrequests/{number}$"
@@ -29,7 +29,7 @@ fn comments(site: &Site) -> String {
 async fn a_refusal_of_a_read_is_what_it_says() {
     for (site, number, open) in Site::bitbuckets().await {
         let ask = async |kind: ForgeFaultKind, times: u32| {
-            // One that no limit holds back.
+            // A client that no limit holds back.
             let id = PrId { forge: "github".into(), repository: site.id.clone(), number };
             let fresh = server(&site.forge, TOKEN).client(&id, "acme/shop", Producer::Converge);
             site.forge.fault(ForgeFault::once("GET", pull(&site), kind).times(times));
@@ -37,7 +37,7 @@ async fn a_refusal_of_a_read_is_what_it_says() {
             assert!(site.forge.is_faultless(), "{error}");
             error
         };
-        // A token that is right and may not: Data Center says 401 there.
+        // A valid token without permission: Data Center answers 401 there.
         for status in if site.is_cloud() { &[403][..] } else { &[403, 401][..] } {
             let denied = ask(ForgeFaultKind::Status(*status, None), 1).await;
             assert!(matches!(denied, ForgeError::Forbidden { .. }), "{denied}");
@@ -68,7 +68,7 @@ async fn a_refusal_of_a_read_is_what_it_says() {
             let error = ask(kind.clone(), 3).await;
             assert!(matches!(error, ForgeError::Unavailable { .. }), "{kind:?}: {error}");
         }
-        // A page of somebody in between is not taken for an answer.
+        // The page of a proxy does not count as a response.
         let html = ask(ForgeFaultKind::Html(200), 1).await;
         assert!(matches!(html, ForgeError::Unavailable { .. }), "{html}");
         let away = ask(ForgeFaultKind::Redirect(302, "http://evil.example/x".into()), 1).await;
@@ -107,7 +107,7 @@ async fn a_text_that_is_too_long_is_refused_and_so_is_one_of_413() {
         let summary = Effect::Summary { body: "x".repeat(40_000) };
         let refused = open.make(&summary).await.unwrap_err();
         assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
-        // As long as a plan makes it, it is taken with its marker.
+        // A text of the maximum length of a plan is accepted with its marker.
         make(&open, Effect::Summary { body: "x".repeat(open.bounds().body) }).await;
         assert_eq!(site.shop.pull(number).await.unwrap().summaries().count(), 1);
         for kind in [ForgeFaultKind::Status(413, None), ForgeFaultKind::Html(413)] {
@@ -143,7 +143,7 @@ async fn what_was_changed_meanwhile_is_read_and_decided_again_at_data_center() {
     let seen = open.comments(&[]).await.unwrap().remove(0);
     let edit = Effect::EditComment { item: CommentSubject::Summary, comment: seen.id, body: "Two.".into() };
     let comment = pull(&site).replace('$', "/comments/{id}$");
-    // Once is tried again; always is told.
+    // A single conflict is retried; a permanent one is returned.
     site.forge.fault(ForgeFault::once("PUT", &comment, ForgeFaultKind::Status(409, None)));
     make(&open, edit.clone()).await;
     let text = site.shop.pull(number).await.unwrap().summaries().next().unwrap().body.clone();
@@ -153,7 +153,7 @@ async fn what_was_changed_meanwhile_is_read_and_decided_again_at_data_center() {
     let again = Effect::EditComment { item, comment, body: "Three.".into() };
     let stale = open.make(&again).await.unwrap_err();
     assert!(matches!(stale, ForgeError::Stale { .. }) && site.forge.is_faultless(), "{stale}");
-    // A description that somebody has changed is left as it is.
+    // A description that another account has changed stays as it is.
     site.shop.describe(number, "Theirs.").await.unwrap();
     let describe = Effect::Describe { read: "What it does.".into(), body: "Ours.".into() };
     make(&open, describe).await;
@@ -196,7 +196,7 @@ async fn a_data_center_that_is_too_old_is_refused_by_its_version_and_gets_nothin
         let (sha, state, description) = (tip(&site).await, StatusState::Success, "x".into());
         let status = DesiredStatus { sha, state, description, check: CheckContent::default() };
         let set = open.make(&Effect::Status(status)).await;
-        // What is there is read before anything is planned.
+        // The existing comments are read before anything is planned.
         let read = open.threads().await;
         for error in [set.err(), read.err()] {
             let Some(words) = refused else {
@@ -214,7 +214,7 @@ async fn a_data_center_that_is_too_old_is_refused_by_its_version_and_gets_nothin
     }
 }
 
-/// Performs an effect, and pushes while its first comment waits to be made.
+/// Performs an effect, and pushes while its first comment is held.
 async fn performed_amid_a_push(
     (site, open): (&Site, &RepositoryClient),
     effect: &Effect,
@@ -246,11 +246,11 @@ async fn a_comment_that_a_push_put_on_another_head_does_not_stay_at_cloud() {
     let amid = performed_amid_a_push((&site, &open), &comment).await;
     assert!(matches!(amid, Err(ForgeError::Rejected { .. })), "{amid:?}");
     assert_eq!(lines().await, 0);
-    // Nor is it made where the head is another one before.
+    // The comment is also not made if the head was another one before.
     assert!(matches!(open.make(&comment).await, Err(ForgeError::Rejected { .. })));
     assert_eq!(lines().await, 0);
 
-    // A review says in its text what has no comment.
+    // The text of the review contains the findings without a comment.
     let review = Effect::Review(draft_of(&site, &[3]).await);
     performed_amid_a_push((&site, &open), &review).await.unwrap();
     assert_eq!(lines().await, 0);

@@ -1,5 +1,5 @@
-//! A reviewer who has left a workspace of Bitbucket Cloud: the pull request can be changed all the same, and every other
-//! reviewer stays.
+//! Tests of a reviewer who has left a workspace of Bitbucket Cloud: the pull request can still be changed,
+//! and every other reviewer stays.
 
 use truing_core::id::PrId;
 use truing_core::port::ForgeError;
@@ -9,7 +9,7 @@ use truing_forge::{ForgeServer as _, RepositoryClient};
 
 use crate::repository::site::{BOT, Calls as _, Site, refused, with_access_token};
 
-/// A draft that ann and bob are asked to review.
+/// Opens a draft with ann and bob as requested reviewers.
 async fn asked() -> (Site, u64, RepositoryClient) {
     let (site, number, pull) = Site::with_pull_at(ForgeFlavour::Cloud).await;
     for login in ["ann", "bob"] {
@@ -38,7 +38,7 @@ async fn a_reviewer_who_has_left_is_left_out_and_the_others_stay() {
         let view = site.shop.pull(number).await.unwrap();
         assert!(!view.draft, "closed: {is_closed}");
         assert_eq!(view.reviewers, ["ann"], "closed: {is_closed}");
-        // Nobody is asked about where the call is taken as it is.
+        // No account is looked up if the call is accepted.
         let before = site.forge.log().len();
         pull.describe("What it does.", "It adds lines.").await.unwrap();
         let log = site.forge.log();
@@ -69,7 +69,7 @@ async fn whoever_cannot_be_asked_for_a_review_costs_nobody_theirs() {
     let (site, number, pull) = asked().await;
     refused(pull.request_review(&site.forge.account_id("stranger")).await);
     assert_eq!(reviewers(&site, number).await, ["ann", "bob"]);
-    // Not even where one of the others has left.
+    // The same applies if one of the others has left.
     site.shop.permit("bob", "none").await.unwrap();
     refused(pull.request_review(&site.forge.account_id("stranger")).await);
     assert_eq!(reviewers(&site, number).await, ["ann", "bob"]);

@@ -1,4 +1,5 @@
-//! What each Bitbucket tells beyond one pull request: repositories, open pull requests, comments, and what people may do.
+//! Tests of both Bitbuckets beyond one pull request: repositories, open pull requests, comments, and
+//! permissions.
 
 use truing_core::effect::Effect;
 use truing_core::id::{AccountId, PrId, UnixMillis};
@@ -30,13 +31,13 @@ async fn repositories_are_found_by_name_and_by_id_and_listed() {
         let mut listed = RepositoryListing::default();
         let mut calls = 10;
         site.server.repositories(&mut listed, &mut calls).await.unwrap();
-        // Only where we may write.
+        // Only repositories that we may write to are listed.
         let names: Vec<_> = listed.items().map(|seen| seen.name.clone()).collect();
         assert_eq!(names, ["acme/shop"]);
         assert_eq!(10 - calls, if site.is_cloud() { 2 } else { 1 });
         let missing = site.server.repository("acme/none").await;
         assert!(matches!(missing, Err(ForgeError::NotFound { .. })), "{missing:?}");
-        // A new name: the id leads there.
+        // After a rename the id still finds the repository.
         site.shop.rename("acme", "store").await.unwrap();
         assert_eq!(site.server.repository_by_id(&site.id).await.unwrap().name, "acme/store");
         let old = site.server.repository("acme/shop").await;
@@ -59,7 +60,7 @@ async fn open_pull_requests_are_listed_page_by_page_with_drafts() {
         assert!(listed.is_complete());
         let sent = u64::try_from(site.forge.log().len() - before).unwrap();
         assert_eq!((listed.items().count(), 100 - calls), (56, sent));
-        // Two pages; at Cloud the full hash of each head, too.
+        // Two pages; at Cloud also the full hash of each head.
         assert!(if site.is_cloud() { sent > 55 } else { sent == 2 }, "{sent}");
         let first = listed.items().find(|pull| pull.number == number).unwrap();
         assert_eq!(
@@ -67,7 +68,7 @@ async fn open_pull_requests_are_listed_page_by_page_with_drafts() {
             (tip(&site).await, site.id.clone())
         );
         assert_eq!(listed.items().filter(|pull| pull.draft).count(), 1);
-        // As far as the calls go.
+        // The list is read as far as the calls suffice.
         let (mut part, mut one) = (CachedListing::default(), 1);
         site.server.open_pulls("acme/shop", &mut part, &mut one).await.unwrap();
         assert_eq!((part.items().count(), part.is_complete(), one), (50, false, 0));
@@ -75,7 +76,7 @@ async fn open_pull_requests_are_listed_page_by_page_with_drafts() {
         assert_eq!((lines.len(), is_all), (10, false));
         let of = site.server.open_pulls_of("acme/shop", "feature").await.unwrap();
         assert_eq!(of.iter().map(|pull| pull.number).collect::<Vec<_>>(), [number]);
-        // Another account opens one of a branch of that name in a fork.
+        // Another account opens a pull request from a branch of that name in a fork.
         assert_eq!(site.server.open_pulls_of("acme/shop", "none").await.unwrap(), []);
     }
 }
@@ -118,11 +119,11 @@ async fn new_comments_are_found_by_kind_and_each_by_its_number() {
 async fn who_may_write_is_asked_as_each_forge_tells_it() {
     for (site, ..) in Site::bitbuckets().await {
         site.shop.permit("ann", "write").await.unwrap();
-        // Part of the name of somebody who may.
+        // The login is part of the name of an account with permission.
         site.shop.permit("an", "read").await.unwrap();
         let may =
             async |login: &str| site.server.may_write("acme/shop", &author(&site, login)).await.unwrap();
-        // Cloud tells administrators alone.
+        // Cloud gives permissions only to administrators.
         assert_eq!(may("ann").await, !site.is_cloud());
         site.shop.permit(BOT, "admin").await.unwrap();
         assert!(may("ann").await && !may("an").await);
@@ -153,7 +154,7 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     let id = PrId { forge: "bitbucket".into(), repository: site.id.clone(), number };
     let open_of = |server: &AnyForgeServer| server.client(&id, "acme/shop", Producer::Review);
 
-    // It may ask neither: both answers are configured, and the errors say where.
+    // The access token may make neither request: both values are configured, and the errors name their keys.
     let unknown = with_access_token(&site.forge, None, &[]);
     let refused = open_of(&unknown).comments(&[]).await.unwrap_err().to_string();
     assert!(refused.contains("put its UUID into forge.bitbucket.account"), "{refused}");
@@ -171,10 +172,11 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     make(&client, Effect::Findings { commit: head.clone(), comments: vec![finding("a", 2)] }).await;
     let ours = client.comments(&[]).await.unwrap();
     assert_eq!((ours.len(), ours[0].hold), (1, CommentRights::Ours));
-    // Nobody whose comment has our marker, too, is us.
+    // A different configured account is not us, even if its comment has our marker.
     let other = with_access_token(&site.forge, Some(site.forge.account_id("ada")), &["acme"]);
     assert_eq!(open_of(&other).comments(&[]).await.unwrap(), []);
-    // One that is not the token's is seen by the first comment, which does not stay, and nothing more is written.
+    // If the token belongs to another account, the first comment shows that. The comment is deleted, and
+    // nothing more is written.
     let client = open_of(&other);
     let effect = |id: &str| Effect::Findings { commit: head.clone(), comments: vec![finding(id, 2)] };
     let refused = client.make(&effect("b")).await.unwrap_err().to_string();
@@ -184,7 +186,7 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     let before = site.forge.log().len();
     assert!(matches!(client.comments(&[]).await, Err(ForgeError::Forbidden { .. })));
     assert_eq!(site.forge.log().len(), before);
-    // Nor may it ask who may write: nobody's commands are obeyed.
+    // It also may not request who may write, so no account's commands are obeyed.
     assert_eq!(told.may_write("acme/shop", &author(&site, "ada")).await, Ok(false));
     let asked = |path: &str| site.forge.log().iter().filter(|call| call.path.starts_with(path)).count();
     assert_eq!(asked("/2.0/user"), 2, "each question was asked once, by the one that was told nothing");

@@ -1,4 +1,5 @@
-//! Our verdict on a pull request of somebody else: it is given with a review, taken back by a later one, and never approves.
+//! Tests of our verdict on another account's pull request: it is given with a review, withdrawn by a later
+//! one, and never approves.
 
 use truing_core::port::ReviewEvent;
 use truing_fakes::forge::{FakeReviewVerdict, ForgeFaultKind};
@@ -7,14 +8,14 @@ use truing_fakes::repo::CommitBuilder;
 use crate::repository::reviewing::draft as draft_of;
 use crate::repository::site::{BOT, Calls as _, Site};
 
-/// Those who request changes.
+/// Returns the accounts that request changes.
 async fn against(site: &Site, number: u64) -> Vec<String> {
     let view = site.shop.pull(number).await.unwrap();
     let wanting = view.reviews.iter().filter(|review| review.state == FakeReviewVerdict::ChangesRequested);
     wanting.map(|review| review.author.clone()).collect()
 }
 
-/// The route of the call that takes it back.
+/// Returns the route of the call that withdraws the verdict.
 fn taking_back(site: &Site) -> (&'static str, &'static str) {
     if site.is_cloud() {
         ("DELETE", "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/request-changes$")
@@ -32,7 +33,7 @@ async fn a_request_for_changes_is_taken_back_by_an_audit_that_finds_nothing() {
         open.post_review(&dirty).await.unwrap();
         assert_eq!(against(&site, number).await, ["ann", BOT]);
 
-        // A review that only comments changes nothing of it, nor does one of a former head.
+        // A review that only comments does not change the verdict; neither does one of a former head.
         let mut silent = draft_of(&site, &[]).await;
         silent.mark.audit = 2;
         open.post_review(&silent).await.unwrap();
@@ -52,7 +53,7 @@ async fn a_request_for_changes_is_taken_back_by_an_audit_that_finds_nothing() {
         assert_eq!(against(&site, number).await, ["ann"]);
         assert!(site.forge.is_faultless());
 
-        // The same again, and where nothing stands, no verdict is sent.
+        // A repeated verdict, or the withdrawal of none, is not sent.
         let before = site.forge.log().len();
         assert_eq!(open.post_review(&clean).await.unwrap(), posted);
         clean.mark.audit = 5;

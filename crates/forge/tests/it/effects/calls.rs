@@ -1,12 +1,13 @@
-//! The call that makes each kind of effect at each forge, and how often it is sent where no answer comes.
+//! The call that makes each kind of effect at each forge, and how often it is sent without a response.
 
 use truing_core::effect::EffectKind;
 use truing_fakes::forge::ForgeFlavour;
 
-/// As often as a call that may be repeated is sent.
+/// Number of times that a repeatable call is sent.
 const SENT: u32 = 3;
 
-/// Method, beginning or whole of the path, and how often it is sent. A forge that cannot make it has no call for it.
+/// Returns method, path or its prefix, and the number of times it is sent. A forge that cannot make the
+/// effect has no call for it.
 pub(super) fn call(flavour: ForgeFlavour, kind: EffectKind) -> (&'static str, String, u32) {
     match flavour {
         ForgeFlavour::GitHub => github(kind),
@@ -80,8 +81,8 @@ fn github(kind: EffectKind) -> (&'static str, String, u32) {
     }
 }
 
-/// What both Bitbuckets make alike below the address of pull requests; and resolving, reopening, asking for a review, a
-/// status and a push, which they do not.
+/// Returns the calls that both Bitbuckets share below the address of pull requests. They differ for
+/// resolving, reopening, requesting a review, a status and a push.
 fn bitbucket(
     kind: EffectKind,
     pulls: &str,

@@ -1,4 +1,4 @@
-//! The kinds of effects of a review: the state before each, the call that makes it, and the state after.
+//! Effects of a review: the state before each, the call that makes it, and the state after.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "the other kinds are of other loops")]
 
@@ -19,14 +19,14 @@ fn draft(id: &str, place: CodeLocation) -> InlineDraft {
     InlineDraft { place, item: item(id), body: format!("Finding {id}.") }
 }
 
-/// Makes one, as a run before did.
+/// Makes a comment, as an earlier run did.
 async fn made(open: &RepositoryClient, effect: &Effect) -> CommentId {
     let performed = open.make(effect).await.unwrap();
     let EffectOutcome::Comments(comments) = performed else { panic!("{performed:?}") };
     comments[0].1.clone()
 }
 
-/// One of this kind; comments are placed on this commit, so many of them in one call at most.
+/// Returns an effect of this kind. Comments are placed on this commit, at most `batch` of them in one call.
 pub(super) async fn effect(
     kind: EffectKind,
     open: &RepositoryClient,
@@ -64,7 +64,7 @@ pub(super) async fn effect(
     }
 }
 
-/// So often this is there.
+/// Returns how many results of this kind exist.
 pub(super) fn count(kind: EffectKind, view: &PullView, batch: usize) -> usize {
     match kind {
         EffectKind::Summary => view.summaries().count(),

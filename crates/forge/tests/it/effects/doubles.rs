@@ -1,4 +1,4 @@
-//! The doubles that effects are performed with: a gate, a clock, and a record of effects.
+//! Test doubles for performing effects: a gate, a clock, and a record of effects.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -12,7 +12,7 @@ use truing_core::port::{
     HaltReason, StoreError, WriteGate,
 };
 
-/// A gate that a test shuts.
+/// A gate that a test closes.
 #[derive(Debug, Default)]
 pub(super) struct Switch(pub(super) AtomicBool);
 
@@ -33,12 +33,12 @@ impl Clock for Hand {
     }
 }
 
-/// A record in memory, which a test lets fail.
+/// A record in memory, which a test can make fail.
 #[derive(Default)]
 pub(super) struct Log {
     entries: Mutex<HashMap<Topic, EffectEntry>>,
     pub(super) is_fenced: AtomicBool,
-    /// Does the process die where it would record an end?
+    /// True if the process dies when it would record a result.
     pub(super) dies: AtomicBool,
 }
 
@@ -51,7 +51,7 @@ impl Log {
         parts.iter().filter_map(|part| self.get(&part.topic)).collect()
     }
 
-    /// Ends what these comments show, as records do when their rows know them.
+    /// Completes the entries of these comments, as the records do when their rows have them.
     pub(super) fn shown(&self, made: &EffectOutcome) -> Result<(), StoreError> {
         let EffectOutcome::Comments(made) = made else { return Ok(()) };
         if self.dies.load(Ordering::SeqCst) {

@@ -1,4 +1,4 @@
-//! The kinds of effects on a repository: what is there before each, the call that makes it, and what is there after.
+//! Effects on a repository: the state before each, the call that makes it, and the state after.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "the other kinds are effects on one pull request")]
 
@@ -15,7 +15,7 @@ use crate::repository::site::{BOT, Calls as _, Site, draft, topic};
 const OURS: &str = "ours";
 const LABEL: &str = "truing";
 
-/// A pull request of ours.
+/// Opens a pull request of ours.
 async fn pull(site: &Site, open: &RepositoryClient) -> BranchPull {
     site.shop.push(OURS, CommitBuilder::new("Follow").write("b.txt", "b\n").by(BOT)).await.unwrap();
     let performed = open.make(&Effect::OpenPull(draft(OURS))).await.unwrap();
@@ -28,19 +28,21 @@ fn question() -> Effect {
     Effect::OpenIssue { topic: topic("question"), title, body, label: LABEL.into() }
 }
 
-/// An issue of ours.
+/// Opens an issue of ours.
 async fn issue(open: &RepositoryClient) -> OwnIssue {
     let performed = open.make(&question()).await.unwrap();
     let EffectOutcome::Issue(issue) = performed else { panic!("{performed:?}") };
     *issue
 }
 
-/// The number of a conversation on the repository: of an issue of ours, or, where there are none, of that pull request.
+/// Returns the number of a conversation on the repository: of an issue of ours or, where there are none, of
+/// that pull request.
 async fn conversation(site: &Site, open: &RepositoryClient, somebodys: u64) -> u64 {
     if site.row().issues { issue(open).await.number } else { somebodys }
 }
 
-/// One of this kind, and the number of what it changes; `somebodys`: the number of a pull request that is not ours.
+/// Returns an effect of this kind, and the number of the object that it changes. `somebodys` is the number of
+/// a pull request that is not ours.
 pub(super) async fn effect(
     kind: EffectKind,
     site: &Site,
@@ -89,7 +91,7 @@ pub(super) async fn effect(
     }
 }
 
-/// The comments of a conversation, deleted ones too.
+/// Returns the comments of a conversation, including deleted ones.
 async fn said(site: &Site, number: u64) -> Vec<CommentView> {
     if site.row().issues {
         site.shop.issue(number).await.unwrap().comments
@@ -98,7 +100,7 @@ async fn said(site: &Site, number: u64) -> Vec<CommentView> {
     }
 }
 
-/// So often it is there.
+/// Returns how many results of this kind exist.
 pub(super) async fn count(kind: EffectKind, site: &Site, number: u64) -> usize {
     match kind {
         EffectKind::OpenPull => site.hub.pulls_from(OURS).await.unwrap().len(),
@@ -148,7 +150,7 @@ async fn what_was_opened_just_now_is_waited_for_while_lists_do_not_show_it() {
     let effects = scene.effects();
     let EffectOutcome::Issue(issue) = effects.perform(&question()).await.unwrap() else { panic!("no issue") };
     assert_eq!(effects.perform(&question()).await.unwrap(), EffectOutcome::Issue(issue.clone()));
-    // Lists that do not show it yet, or somebody has closed it.
+    // The lists do not show it yet, or a person has closed it.
     scene.site.shop.set_issue_open(issue.number, false, "ann").await.unwrap();
     let early = effects.perform(&question()).await.unwrap_err();
     assert!(matches!(early, EffectError::Settling { .. }), "{early:?}");

@@ -1,4 +1,4 @@
-//! The time that an effect is waited for: clocks that were ahead, answers that were lost, another text on one topic, limits.
+//! Tests of the settle delay: clocks that were ahead, lost responses, another text on one topic, limits.
 
 use truing_core::effect::{Effect, EffectKind, IntentPart};
 use truing_core::id::{TimeSpan, UnixMillis};
@@ -20,7 +20,7 @@ async fn an_intent_from_a_clock_that_was_ahead_is_waited_for_no_longer_than_anot
     scene.pass(SETTLE);
     scene.perform().await.unwrap();
     assert_eq!(scene.count(EffectKind::Comment).await, 1);
-    // Nor is an end that it recorded.
+    // A recorded result with such a time is not waited for longer either.
     let mut done = scene.log.get(&topic).unwrap();
     done.at = scene.clock.now() + TimeSpan::seconds(1_000_000);
     scene.log.put(&topic, done);

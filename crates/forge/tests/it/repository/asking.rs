@@ -1,4 +1,4 @@
-//! Questions in issues, and the answers to them.
+//! Tests of questions in issues, and of their answers.
 
 use truing_core::id::CommentId;
 use truing_core::port::{ForgeError, ForgeRead};
@@ -17,7 +17,7 @@ async fn a_question_lives_from_its_opening_to_its_closing() {
     let made = hub.open_issue(&topic("sync/a"), "Which?", "One or two.", LABEL).await.unwrap();
     assert_eq!((made.topic.clone(), made.body.as_str(), made.open), (topic("sync/a"), "One or two.", true));
     let other = hub.open_issue(&topic("sync/b"), "What?", "x", LABEL).await.unwrap();
-    // A person's, with a marker that was copied; a pull request with the label; another label.
+    // A person's issue with a copied marker, a pull request with the label, and an issue with another label.
     let copied = shop.issue(made.number).await.unwrap().body;
     shop.open_issue("ann", "Mine", &copied, LABEL).await.unwrap();
     hub.open_issue(&topic("sync/a"), "Elsewhere", "x", "else").await.unwrap();
@@ -30,7 +30,7 @@ async fn a_question_lives_from_its_opening_to_its_closing() {
     let seen = hub.issues(LABEL).await.unwrap();
     assert!(seen[0].locked && seen[0].open && !seen[1].open && !seen[1].locked);
     assert_eq!((seen[1].title.as_str(), seen[1].body.as_str()), ("Which one?", "Three."));
-    // People reopen, take the label away, delete.
+    // People reopen it, remove the label, and delete it.
     shop.set_issue_open(made.number, true, "ann").await.unwrap();
     assert!(hub.issues(LABEL).await.unwrap()[1].open);
     shop.unlabel_issue(made.number).await.unwrap();
@@ -103,12 +103,12 @@ async fn only_the_answers_of_those_who_may_write_are_trusted() {
     assert_eq!((all[0].topic.clone(), all[1].topic.clone()), (Some(topic("q1")), None));
     assert!(all[0].author.as_ref().unwrap().ours);
     assert_eq!(hub.replies(made.number, Some(&first)).await.unwrap(), all[1..]);
-    // Whether that one is still there or not.
+    // The first comment may still exist or not.
     hub.delete_comment(made.number, &first).await.unwrap();
     assert_eq!(hub.replies(made.number, Some(&first)).await.unwrap(), all[1..]);
     refused(hub.replies(made.number, Some(&CommentId::new("review:1"))).await);
     assert!(matches!(hub.replies(99, None).await, Err(ForgeError::NotFound { .. })));
-    // Each person is asked about once a call.
+    // Each person is looked up once per call.
     let route = "GET /repos/{owner}/{repo}/collaborators/{login}/permission";
     let before = site.forge.calls()[route];
     hub.replies(made.number, None).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a loop sees of a pull request that it works on, and what it changes of it.
+//! Tests of a pull request that a loop works on: what it reads, and what it changes.
 
 use truing_core::converge::readiness::MergeableState as Mergeable;
 use truing_core::id::{CommentId, Sha, UnixMillis};
@@ -220,7 +220,8 @@ async fn reviews_and_comments_of_anybody_are_seen_whole() {
     assert_eq!(newest.comments[0].review.as_ref().unwrap().as_str(), last.to_string());
     assert_eq!(newest.comments[0].commit, Some(sha(&second)));
 
-    // Who began it, who said the last word, who resolved it; the one that began it may be deleted.
+    // The accounts that began the thread, wrote the last comment and resolved it. The first comment may be
+    // deleted.
     let id: u64 = newest.comments[0].id.as_str().strip_prefix("review:").unwrap().parse().unwrap();
     shop.reply(number, "ann", id, "Why?").await.unwrap();
     pull.reply(&newest.comments[0].id, &topic("answer/1"), "So.").await.unwrap();
@@ -253,7 +254,7 @@ async fn a_bot_is_woken_once_in_its_own_words() {
     let trigger = Some("bugbot run".to_owned());
     let bot = FakeBot { login: "cursor[bot]".into(), alias: None, trigger, steps: steps.into() };
     site.shop.add_bot(bot).await.unwrap();
-    // Somebody else's words are not ours; nor is a text that only holds them.
+    // Another account's comment is not ours; a text that only contains the words does not count either.
     let theirs = site.shop.comment(number, "ann", "Please: bugbot run").await.unwrap();
     assert_eq!(pull.said("bugbot run").await.unwrap(), []);
     let said = pull.trigger("bugbot run", UnixMillis(0)).await.unwrap();
@@ -265,7 +266,7 @@ async fn a_bot_is_woken_once_in_its_own_words() {
     assert_eq!(pull.eyes(&theirs).await.unwrap(), []);
     let comment = site.shop.pull(number).await.unwrap();
     assert_eq!(comment.summaries().last().unwrap().body, "bugbot run", "and no marker");
-    // Later it is said again; and once only, whatever answer is lost.
+    // Later it is posted again, and only once even if a response is lost.
     let later = UnixMillis(said.at.0 + 1000);
     for kind in [ForgeFaultKind::Drop, ForgeFaultKind::Status(502, None), ForgeFaultKind::LostAnswer] {
         site.fault("POST", COMMENTS, kind);
@@ -338,7 +339,7 @@ async fn an_app_makes_ready_with_a_token_that_may() {
     site.forge.grant(installation, "contents", "write");
     pull.mark_ready().await.unwrap();
     assert!(!site.shop.pull(number).await.unwrap().draft);
-    // What others describe is changed with the token that pushes nothing.
+    // Another account's description is changed with the token that cannot push.
     assert_eq!(pull.describe("What it does.", "Anew.").await.unwrap(), EffectOutcome::Done);
 }
 
@@ -356,7 +357,7 @@ async fn a_description_is_replaced_only_if_it_is_the_one_that_was_read() {
     assert_eq!(pull.describe(&read, "Newer.").await.unwrap(), EffectOutcome::Superseded);
     assert_eq!(body().await, "By hand.");
 
-    // One of ours stays known by its marker; somebody else's marker means nothing.
+    // A pull request of ours is still recognised by its marker; another account's marker means nothing.
     site.shop.push("ours", CommitBuilder::new("x").write("a.txt", "two\n").by(BOT)).await.unwrap();
     let ours = site.open("ours").await;
     let conversation = site.conversation(ours.number);
@@ -387,7 +388,7 @@ async fn a_limit_is_told_and_nothing_is_believed_of_half_an_answer() {
     for kind in [ForgeFaultKind::Truncated, ForgeFaultKind::Status(502, None), ForgeFaultKind::Drop] {
         site.fault("GET", &format!("{pulls}/reviews"), kind.clone());
         let reviews = pull.reviews().await;
-        // What may pass at once is asked again; half an answer is an error.
+        // A temporary error is retried; a truncated response is an error.
         assert_eq!(reviews.is_err(), kind == ForgeFaultKind::Truncated, "{kind:?}: {reviews:?}");
     }
     site.fault("GET", &format!("{pulls}/reviews"), ForgeFaultKind::Circle);

@@ -1,5 +1,5 @@
-//! The gate that is asked right before each write: behind a shut one nothing is written, whichever call is made; and one
-//! that shuts between two writes of one call lets no second one pass.
+//! Tests of the gate that is asked right before each write. Behind a closed one no call writes anything, and
+//! one that closes between two writes of a call lets no second one pass.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use truing_forge::ForgeServer as _;
 
 use super::site::{Calls as _, GatedClient, Ours, Site, draft, topic};
 
-/// Open for so many writes.
+/// A gate that permits this many writes.
 #[derive(Debug)]
 struct Few(AtomicUsize);
 
@@ -32,20 +32,20 @@ fn few(many: usize) -> Arc<dyn WriteGate> {
     Arc::new(Few(AtomicUsize::new(many)))
 }
 
-/// Our sides of the forge behind a gate.
+/// Returns our clients of the forge behind a gate.
 fn behind(site: &Site, number: u64, gate: &Arc<dyn WriteGate>) -> (GatedClient, Ours) {
     let id = PrId { forge: "github".into(), repository: site.id.clone(), number };
     let client = site.server.client(&id, "acme/shop", Producer::Converge);
     (GatedClient { client, gate: gate.clone() }, Ours::new(&site.server, &site.id, gate))
 }
 
-/// Calls that wrote. What asks by GraphQL is no write; what changes something by it is one.
+/// Returns the number of calls that wrote. A GraphQL query is not a write; a mutation is one.
 fn writes(site: &Site) -> usize {
     let log = site.forge.log();
     log.iter().filter(|call| call.method != "GET" && call.path != "/graphql").count()
 }
 
-/// How much was written, and what there is.
+/// Returns the number of writes and the resulting state, for comparison.
 async fn seen(site: &Site, number: u64, own: u64) -> String {
     let (pull, own) = (site.shop.pull(number).await.unwrap(), site.shop.pull(own).await.unwrap());
     format!("{} {pull:#?} {own:#?}", writes(site))
@@ -126,7 +126,7 @@ async fn behind_a_shut_gate_no_call_writes() {
     withheld("issue's end", hub.close_issue(issue.number).await);
     withheld("remark", hub.comment(issue.number, &topic("d"), "x").await);
     withheld("remark's end", hub.delete_comment(issue.number, &comment).await);
-    // Of another loop's draft.
+    // On the draft of another loop.
     site.hub.set_draft(own.number, true).await.unwrap();
     let (draft, _) = behind(&site, own.number, &few(0));
     withheld("ready", draft.mark_ready().await);
@@ -142,7 +142,7 @@ async fn a_call_that_writes_several_times_asks_each_time() {
     for many in 0.. {
         let (site, number, _) = Site::with_pull().await;
         let (pull, _) = behind(&site, number, &few(many));
-        // Line 90 is no place: each finding goes by itself then.
+        // Line 90 is not in the diff, so each finding is posted alone.
         let draft = review(&site, &[3, 90, 5]).await;
         let posted = pull.post_review(&draft).await;
         if posted.is_ok() {
@@ -150,7 +150,7 @@ async fn a_call_that_writes_several_times_asks_each_time() {
             break;
         }
         withheld("review", posted);
-        // The first question gave the permit; what is there is looked for after it.
+        // The first question gave the permit; existing comments are looked for after it.
         assert_eq!(writes(&site), many.saturating_sub(1));
     }
 }

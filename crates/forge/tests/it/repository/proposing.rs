@@ -1,4 +1,4 @@
-//! Pull requests of ours: opened once, changed by us alone, left to people.
+//! Tests of our pull requests: opened once, changed only by us, and left to people.
 
 use truing_core::port::{ForgeError, ForgeRead, PullState, ReviewState};
 use truing_fakes::forge::{FakeDiffSide, FakeReviewVerdict, ForgeFaultKind, NewPull, RepositoryAccess};
@@ -23,7 +23,7 @@ async fn a_pull_request_lives_from_its_opening_to_its_closing() {
     );
     assert!(pull.is_ours() && pull.is_open());
     assert_eq!(hub.pulls_from("truing/sync").await.unwrap(), std::slice::from_ref(&pull));
-    // Somebody's fork has a branch of that name, too.
+    // A fork of another account has a branch of that name, too.
     shop.push("someone:truing/sync", CommitBuilder::new("Other").write("b", "1")).await.unwrap();
     shop.open(NewPull::of("someone:truing/sync")).await.unwrap();
     assert_eq!(hub.pulls_from("truing/sync").await.unwrap().len(), 1);
@@ -64,7 +64,7 @@ async fn one_that_is_open_already_is_the_answer_whoever_opened_it() {
     let number = site.shop.open(theirs).await.unwrap();
     let adopted = site.open("ours").await;
     assert_eq!((adopted.number, adopted.topic.clone(), adopted.is_ours()), (number, None, false));
-    // What is refused for another reason stays refused.
+    // A rejection for another reason is still returned.
     refused(site.hub.open_pull(&draft("none")).await);
     let long = truing_core::port::PullDraft { title: "x".repeat(300), ..draft("ours") };
     let pull = site.hub.open_pull(&long).await.unwrap();
@@ -81,7 +81,7 @@ async fn what_is_not_ours_is_not_touched() {
     site.shop.push("theirs", CommitBuilder::new("x").write("x", "1").by("ann")).await.unwrap();
     let theirs = NewPull { author: "ann".into(), ..NewPull::of("theirs") };
     let theirs = site.shop.open(theirs).await.unwrap();
-    // Ours by the account, and no more by its text.
+    // The account is ours, but the text no longer has our marker.
     let ours = site.open("ours").await;
     site.shop.describe(ours.number, "Rewritten by hand.").await.unwrap();
     for number in [theirs, ours.number] {
@@ -93,7 +93,7 @@ async fn what_is_not_ours_is_not_touched() {
         assert_eq!(format!("{after:?}"), format!("{before:?}"));
     }
     assert!(site.hub.pulls_from("ours").await.unwrap()[0].topic.is_none());
-    // Our marker in another's text makes it none of ours.
+    // Our marker in another account's text does not make it ours.
     let copied = format!("x\n\n{}", site.shop.pull(site.open("ours").await.number).await.unwrap().body);
     site.shop.describe(theirs, &copied).await.unwrap();
     refused(site.hub.close_pull(theirs).await);
@@ -161,7 +161,7 @@ async fn what_people_did_is_told_apart_from_what_we_did() {
     let last = &seen.commits[2];
     assert_eq!((last.name.as_str(), last.email.as_str()), ("nobody known", "nobody known@example.invalid"));
     assert!(seen.commits.is_sorted_by_key(|commit| commit.committed));
-    // A comment on a line is a review of its own.
+    // A comment on a line is a separate review.
     let reviews: Vec<_> = seen.reviews.iter().map(|review| (review.state, review.body.as_str())).collect();
     assert_eq!(reviews, [(ReviewState::ChangesRequested, "Not so."), (ReviewState::Commented, "")]);
     assert!(seen.reviews.iter().all(|review| review.commit.as_ref().unwrap().as_str() == odd));
@@ -190,7 +190,7 @@ async fn a_repository_tells_what_can_be_changed_of_it() {
     assert_eq!((now.writable.archived, now.writable.push, now.writable.issues), (false, Some(true), true));
     site.shop.permit(BOT, "read").await.unwrap();
     assert_eq!(site.hub.repository().await.unwrap().writable.push, Some(false));
-    // By its id, whatever it is called by now.
+    // It is found by its id under any name.
     let moved = site.shop.rename("acme", "store").await.unwrap();
     assert_eq!(site.hub.repository().await.unwrap().name, "acme/store");
     assert!(matches!(site.hub.pulls_from("x").await, Err(ForgeError::Moved { .. })));

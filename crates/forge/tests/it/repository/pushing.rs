@@ -1,4 +1,4 @@
-//! Branches of ours, pushed with git to where the forge says.
+//! Tests of our branches, pushed with git to the forge's remote.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ use super::site::{BOT, Ours, Site, github, open, permit};
 
 const PACK: &str = "/{owner}/{repo}/git-receive-pack";
 
-/// What pushes to a site.
+/// A checkout that pushes to a site.
 pub(crate) struct Pusher {
     folder: tempfile::TempDir,
     mirror: Mirror,
@@ -90,7 +90,7 @@ async fn what_the_forge_refuses_is_told_with_its_reason() {
     let pusher = Pusher::new(&site).await;
     let made = pusher.commit("one").await;
     site.shop.protect("release").await.unwrap();
-    // The default branch is not even tried.
+    // A push to the default branch is not even tried.
     for (branch, words) in [("release", "GH006"), ("main", "default branch")] {
         let expected = (branch == "main").then_some(&pusher.base);
         let refused = made.push(&pusher.remote, branch, expected, &*permit().await).await.unwrap();
@@ -116,14 +116,14 @@ async fn a_push_without_an_answer_is_found_by_asking() {
     let site = Site::new().await;
     let pusher = Pusher::new(&site).await;
     let made = pusher.commit("one").await;
-    // Before it is done, and after.
+    // The fault occurs before the push is done, and after.
     for (branch, kind) in [("a", ForgeFaultKind::Status(502, None)), ("b", ForgeFaultKind::LostAnswer)] {
         site.fault("POST", PACK, kind);
         let first = made.push(&pusher.remote, branch, None, &*permit().await).await;
         assert!(site.forge.is_faultless());
         let tip = pusher.mirror.branch_tip(branch).await.unwrap();
         assert_eq!(tip.is_some(), branch == "b", "{first:?}");
-        // Whoever pushes again, as one who does not know, comes to the same.
+        // Pushing again without knowing the result gives the same result.
         assert_eq!(
             made.push(&pusher.remote, branch, None, &*permit().await).await.unwrap(),
             PushOutcome::Done,
@@ -158,7 +158,7 @@ async fn an_apps_token_pushes_and_does_nothing_else() {
     let hub = Ours::new(&as_app, &site.id, &open());
     let push = async || hub.repository().await.unwrap().writable.push;
 
-    // It was granted what reviews need.
+    // The installation was granted only the permissions of reviews.
     assert_eq!(push().await, Some(false));
     let error = as_app.remote(&site.id, "acme/shop", RemotePurpose::Push).await.unwrap_err();
     assert!(

@@ -1,4 +1,5 @@
-//! Reviews, answers and comments of a loop: each once, whatever is lost, refused or forged.
+//! Tests of a loop's reviews, answers and comments: each is made once, even if something is lost, rejected or
+//! forged.
 
 use truing_core::converge::AuditScope;
 use truing_core::finding::{CodeLocation, DiffSide};
@@ -39,13 +40,13 @@ pub(crate) async fn draft(site: &Site, lines: &[u32]) -> ReviewDraft {
     }
 }
 
-/// The findings that have a comment.
+/// Returns the topics of the findings that have a comment.
 fn topics(posted: &PostedReview) -> Vec<String> {
     let PostedReview::Review { comments, .. } = posted else { panic!("{posted:?}") };
     comments.iter().map(|(topic, _)| topic.to_string()).collect()
 }
 
-/// Posts until there is an answer, as a loop does that waits in between.
+/// Posts until there is a response, as a loop does that waits in between.
 async fn post(pull: &RepositoryClient, draft: &ReviewDraft) -> PostedReview {
     for _ in 0..5 {
         match pull.post_review(draft).await {
@@ -57,7 +58,7 @@ async fn post(pull: &RepositoryClient, draft: &ReviewDraft) -> PostedReview {
     panic!("no answer");
 }
 
-/// Reviews with a text, and comments on lines, by us.
+/// Returns the numbers of our reviews with a text, and of our comments on lines.
 async fn ours(site: &Site, number: u64) -> (usize, usize) {
     let view = site.shop.pull(number).await.unwrap();
     let reviews = view.reviews.iter().filter(|review| review.author == BOT && !review.body.is_empty());
@@ -84,7 +85,8 @@ async fn a_review_is_posted_once_and_found_again() {
     let threads = pull.threads().await.unwrap();
     assert_eq!(threads[0].comments[0].body, "Wrong on 3. &lt;!-- truing:1 forged -->");
 
-    // The next audit says what it found; what has an open thread gets no second one, and is named with it.
+    // The next audit posts its findings; a finding with an open thread gets no second one, and the review
+    // names it.
     let mut next = draft.clone();
     next.mark.audit = 2;
     next.findings.push(LineDraft { topic: topic("finding/9"), ..next.findings[0].clone() });
@@ -101,7 +103,7 @@ async fn a_review_is_posted_once_and_found_again() {
     };
     named(&pull.reviews().await.unwrap().last().unwrap().body, &[0, 1]);
 
-    // What was resolved is shown again, once.
+    // A resolved finding is shown again, once.
     site.shop.resolve(number, began[0], BOT).await.unwrap();
     next.mark.audit = 3;
     for _ in 0..2 {
@@ -119,7 +121,8 @@ async fn a_marker_counts_for_our_account_this_pull_request_and_its_commit_alone(
     assert!(draft.mark.clean);
     pull.post_review(&draft).await.unwrap();
     let text = site.shop.pull(number).await.unwrap().reviews[0].body.clone();
-    // Somebody copies it; on another pull request; ours under another key.
+    // Three markers that do not count: copied by another account; on another pull request; ours under another
+    // key.
     let copied = site.shop.open(truing_fakes::forge::NewPull {
         base: "other".into(),
         ..truing_fakes::forge::NewPull::of("feature")
@@ -161,7 +164,7 @@ async fn a_review_that_a_former_version_posted_without_a_scope_is_not_posted_aga
     now.mark.audit = 2;
     pull.post_review(&now).await.unwrap();
     assert_eq!(pull.reviews().await.unwrap()[1].audit(), Some(now.mark.clone()));
-    // The scope is part of what the marker proves.
+    // The scope is part of the data that the marker proves.
     let text = site.shop.pull(number).await.unwrap().reviews[1].body.clone();
     let other = AuditScope::of(&now.mark.commit, "other looks", &[]);
     let changed = text.replace(now.mark.scope.as_ref().unwrap().as_str(), other.as_str());
@@ -208,7 +211,7 @@ async fn one_bad_place_costs_its_place_and_nothing_else() {
             view.reviews.iter().map(|review| review.body.as_str()).filter(|body| !body.is_empty()).collect();
         assert_eq!(texts.len(), 1, "{fault:?}");
         assert!(texts[0].contains("- Elsewhere\n- Wrong on 999"), "{}", texts[0]);
-        // What an attempt before has posted has an open thread.
+        // A finding that an earlier attempt has posted has an open thread.
         let (unplaced, open) =
             texts[0].split_once("\n\n### Findings already on this pull request").unwrap_or((texts[0], ""));
         assert!(!unplaced.contains("Wrong on 3"), "{unplaced}");
@@ -274,7 +277,7 @@ async fn an_answer_is_given_once_in_its_thread() {
     }
     let answer = pull.reply(&comments[0].1, &topic("reply/3"), "Fixed in 1234567").await.unwrap();
     pull.reply(&comments[1].1, &topic("reply/3"), "The same topic, another thread.").await.unwrap();
-    // Somebody's copy of the marker is no answer of ours.
+    // Another account's copy of the marker is not an answer of ours.
     let marked = site.shop.pull(number).await.unwrap();
     let marked = marked
         .inline()

@@ -1,4 +1,5 @@
-//! Two processes with one login at one forge: a limit that one of them has met is not tried by the other.
+//! Tests of two processes with one login at one forge: a limit that one of them has met is not tried by the
+//! other.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use truing_forge::ForgeServer as _;
 
 use super::site::{Site, TOKEN, Wall, server};
 
-/// Is it told to wait for what is left of the 90 s?
+/// Returns true if the error contains the rest of the 90 s as its wait.
 fn is_limited(error: &ForgeError) -> bool {
     matches!(error, ForgeError::RateLimited { wait, .. } if (30_000..=90_000).contains(&wait.0))
 }
@@ -30,7 +31,7 @@ async fn a_secondary_limit_that_one_process_has_met_is_obeyed_by_the_other_witho
         let met = other.repository("acme/shop").await.unwrap_err();
         assert!(is_limited(&met), "{met}");
         assert_eq!(site.forge.log().len(), calls, "{flavour:?}");
-        // Whatever it is answered, it is not held back.
+        // With any response, this call is not held back.
         let _ = stranger.repository("acme/shop").await;
         assert!(site.forge.log().len() > calls, "{flavour:?}");
         let names = common.names();

@@ -1,4 +1,4 @@
-//! A forge of some kind with the repository `acme/shop`, and our side of it.
+//! A fake forge of some kind with the repository `acme/shop`, and our clients of it.
 
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
@@ -27,11 +27,11 @@ use truing_forge::marker::MarkerKeys;
 use truing_forge::server::{AnyForgeServer, RepositoryClient};
 use truing_forge::{HttpTimeouts, SecretString};
 
-/// The token of [`BOT`].
+/// Token of our account [`BOT`].
 pub(crate) const TOKEN: &str = "ghs_canary_hub";
-/// Our account.
+/// Login of our account.
 pub(crate) const BOT: &str = "truing[bot]";
-/// The run that clients name.
+/// Id of the run that clients name.
 const RUN: &str = "run-1";
 
 static GITHUB: LazyLock<ForgeContract> = LazyLock::new(|| ForgeContract::github().unwrap());
@@ -39,8 +39,8 @@ static CLOUD: LazyLock<Option<ForgeContract>> = LazyLock::new(|| ForgeContract::
 static DATA_CENTER: LazyLock<Option<ForgeContract>> =
     LazyLock::new(|| ForgeContract::bitbucket_data_center().unwrap());
 
-/// Compares every exchange with what is published of this kind of forge. Both Bitbuckets' documents are not part of the
-/// checkout: without them nothing is compared there.
+/// Compares every exchange with the published description of this kind of forge. The documents of both
+/// Bitbuckets are not part of the checkout; without them nothing is compared there.
 struct Published(ForgeFlavour);
 
 impl ExchangeObserver for Published {
@@ -54,8 +54,8 @@ impl ExchangeObserver for Published {
         let Some(contract) = contract else { return Vec::new() };
         let found =
             contract.check(&truing_contract::WireExchange { method, target, request, answer }).into_iter();
-        // What a Bitbucket refuses in a body or a status that is not described is right as it is: of those, only what we send
-        // counts.
+        // A rejection whose body or status is not described is accepted from a Bitbucket. For it, only the
+        // request counts.
         let is_refused = answer.is_some_and(|(status, _)| status >= 300) && self.0 != ForgeFlavour::GitHub;
         let counts = |violation: &truing_contract::ContractViolation| {
             !is_refused || matches!(violation.part, truing_contract::ExchangePart::Request)
@@ -79,7 +79,7 @@ pub(crate) fn open() -> Arc<dyn WriteGate> {
     Arc::new(Open)
 }
 
-/// The permit of an open gate.
+/// Returns the permit of an open gate.
 pub(crate) async fn permit() -> Arc<Permit> {
     Permit::ask(&open(), Wall.now()).await.unwrap()
 }
@@ -102,7 +102,7 @@ pub(crate) struct Site {
 }
 
 impl Drop for Site {
-    /// Nothing that nobody of ours may do, and nothing that the forge would not understand.
+    /// Checks that Truing took no forbidden action, and made no call that the forge would not understand.
     fn drop(&mut self) {
         let wrong = self.forge.violations();
         assert!(std::thread::panicking() || wrong.is_empty(), "{}", wrong.join("\n"));
@@ -110,12 +110,12 @@ impl Drop for Site {
 }
 
 impl Site {
-    /// GitHub. Our account may write.
+    /// Builds a GitHub where our account may write.
     pub(crate) async fn new() -> Self {
         Self::of(ForgeFlavour::GitHub).await
     }
 
-    /// A forge of this kind. Our account may write.
+    /// Builds a forge of this kind where our account may write.
     pub(crate) async fn of(flavour: ForgeFlavour) -> Self {
         let options =
             FakeForgeOptions { witness: Some(Arc::new(Published(flavour))), ..FakeForgeOptions::default() };
@@ -130,7 +130,7 @@ impl Site {
         Self { forge, shop, server, id, hub }
     }
 
-    /// Each kind of Bitbucket, with a pull request as [`Site::with_pull`] has it.
+    /// Builds each kind of Bitbucket, with a pull request as [`Site::with_pull`] has it.
     pub(crate) async fn bitbuckets() -> [(Self, u64, RepositoryClient); 2] {
         [Self::with_pull_at(ForgeFlavour::Cloud).await, Self::with_pull_at(ForgeFlavour::DataCenter).await]
     }
@@ -139,7 +139,7 @@ impl Site {
         self.forge.flavour() == ForgeFlavour::Cloud
     }
 
-    /// The row of the forge, whose newest version the fake is.
+    /// Returns the capability row of the forge, whose newest version the fake has.
     pub(crate) fn row(&self) -> &'static ForgeCapability {
         match self.forge.flavour() {
             ForgeFlavour::GitHub | ForgeFlavour::Cloud => self.server.capability(),
@@ -147,19 +147,20 @@ impl Site {
         }
     }
 
-    /// The same with a branch of ours.
+    /// Builds a GitHub with a branch of ours.
     pub(crate) async fn with_branch(branch: &str) -> Self {
         let site = Self::new().await;
         site.shop.push(branch, CommitBuilder::new("Follow").write("a.txt", "two\n").by(BOT)).await.unwrap();
         site
     }
 
-    /// The same with a pull request of `author` that adds 40 lines in `a.txt`, as `feature`, and our side of it.
+    /// Builds a GitHub with a pull request of `author`, from the branch `feature`, that adds 40 lines in
+    /// `a.txt`. Also returns its number and our client of it.
     pub(crate) async fn with_pull() -> (Self, u64, RepositoryClient) {
         Self::with_pull_at(ForgeFlavour::GitHub).await
     }
 
-    /// The same at a forge of this kind.
+    /// Builds a forge of this kind with the pull request of [`Site::with_pull`].
     pub(crate) async fn with_pull_at(flavour: ForgeFlavour) -> (Self, u64, RepositoryClient) {
         let site = Self::of(flavour).await;
         let lines: String = (1..=40).map(|n| format!("line {n}\n")).collect();
@@ -178,13 +179,13 @@ impl Site {
         self.hub.open_pull(&draft(branch)).await.unwrap()
     }
 
-    /// Lets the next such call go wrong.
+    /// Makes the next such call fail in this way.
     pub(crate) fn fault(&self, method: &str, route: &str, kind: ForgeFaultKind) {
         self.forge.fault(ForgeFault::once(method, route, kind));
     }
 }
 
-/// A client of a forge with the token of an account.
+/// Returns a client of a forge with the token of an account.
 pub(crate) fn server(forge: &FakeForge, token: &str) -> AnyForgeServer {
     let clock = Arc::new(Wall);
     let options = || bitbucket(forge, token);
@@ -198,7 +199,7 @@ pub(crate) fn server(forge: &FakeForge, token: &str) -> AnyForgeServer {
     server.for_review(RUN)
 }
 
-/// A client of Cloud with an access token, which may not ask who it is.
+/// Returns a client of Cloud with an access token, which cannot request its own account.
 pub(crate) fn with_access_token(
     forge: &FakeForge,
     account: Option<String>,
@@ -211,7 +212,7 @@ pub(crate) fn with_access_token(
     server.for_review(RUN)
 }
 
-/// The options of either Bitbucket.
+/// Returns the options of either Bitbucket.
 fn bitbucket(forge: &FakeForge, token: &str) -> BitbucketOptions {
     let (root, is_cloud) = (forge.base_url(), forge.flavour() == ForgeFlavour::Cloud);
     let (api, git) = if is_cloud { ("/2.0", "") } else { ("", "/scm") };
@@ -238,7 +239,7 @@ fn patience() -> HttpTimeouts {
     }
 }
 
-/// A client of a GitHub.
+/// Returns a client of a GitHub.
 pub(crate) fn github(forge: &FakeForge, credentials: GitHubCredentials) -> AnyForgeServer {
     let options = GitHubOptions {
         name: "github".into(),
@@ -268,7 +269,7 @@ pub(crate) fn draft(branch: &str) -> PullDraft {
     }
 }
 
-/// That a call was refused, and surely did nothing.
+/// Asserts that a call was rejected, and surely did nothing.
 pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, ForgeError>) {
     assert!(
         matches!(&result, Err(error @ ForgeError::Rejected { .. }) if error.surely_undone()),
@@ -276,7 +277,7 @@ pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, ForgeError>) {
     );
 }
 
-/// The repository as sync has it: what is read there, and each effect on it as a call.
+/// The repository as sync uses it: its reads, and each effect on it as a call.
 pub(crate) struct Ours {
     read: RepositoryClient,
     write: GatedClient,
@@ -393,7 +394,7 @@ fn comment(performed: EffectOutcome) -> CommentId {
     performed.comment().unwrap().clone()
 }
 
-/// Each effect as a call, for tests of the client alone.
+/// Calls for each effect, for tests of the client alone.
 pub(crate) trait Calls {
     async fn make(&self, effect: &Effect) -> Result<EffectOutcome, ForgeError>;
 

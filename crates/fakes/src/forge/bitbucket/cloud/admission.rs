@@ -1,4 +1,5 @@
-//! Who calls, and the repository and pull request that a call names, if they may see it.
+//! Finds the account that calls, and the repository and pull request that a call names, if the account may
+//! see them.
 
 use axum::http::{HeaderMap, header};
 use base64::Engine;
@@ -14,11 +15,11 @@ use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::apps::{FakeTokenScope, TokenKind};
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// The users that git has with a token: an access token's and an API token's.
+/// Git user names that go with a token: that of an access token and that of an API token.
 const GIT_USERS: &[&str] = &["x-token-auth", "x-bitbucket-api-token-auth"];
 
-/// The account of a request: an access token alone, or an API token with its account's e-mail address. App passwords, which
-/// went with a user's name, are refused (facts: gone since July 2026).
+/// Returns the account of a request: an access token alone, or an API token with the e-mail address of its
+/// account. App passwords, sent with a user name, are rejected (Cloud removed them in July 2026).
 pub(super) fn bearer(
     world: &mut ForgeInstance,
     headers: &HeaderMap,
@@ -39,16 +40,16 @@ pub(super) fn bearer(
     Some((world.tokens.get(&token)?.clone(), pass))
 }
 
-/// Refuses a token whose scopes are not enough.
+/// Rejects a token whose scopes do not suffice.
 pub(super) fn scoped(call: &ApiCall) -> Result<(), ApiReply> {
     match call.pass.lacking(&call.method, &call.path) {
-        // What no scope is enough for is refused in other words.
+        // A call for which no scope suffices gets another error message.
         Some((required, granted)) if required != ["never"] => Err(lacks_scope(&required, &granted)),
         Some(_) | None => Ok(()),
     }
 }
 
-/// Refuses what access tokens may not ask, whatever their scopes: who they are, and who may do what.
+/// Rejects calls that access tokens may not make with any scope: their own account, and permissions.
 pub(super) fn personal(call: &ApiCall) -> Result<(), ApiReply> {
     match call.pass {
         FakeTokenScope::Access | FakeTokenScope::Installation { kind: TokenKind::AccessToken, .. } => {
@@ -58,7 +59,7 @@ pub(super) fn personal(call: &ApiCall) -> Result<(), ApiReply> {
     }
 }
 
-/// The user of a login by `Basic`; empty if there is a login that cannot be read.
+/// Returns the user name of a `Basic` login; empty if the login cannot be parsed.
 fn basic_user(headers: &HeaderMap) -> Option<String> {
     let (scheme, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -72,7 +73,7 @@ fn basic_user(headers: &HeaderMap) -> Option<String> {
     )
 }
 
-/// The repository that the path names, by its slugs or its id, if it answers such a call.
+/// Returns the repository that the path names by its slugs or its id, if it answers such a call.
 pub(super) fn repository<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
@@ -80,7 +81,7 @@ pub(super) fn repository<'a>(
     let FakeForgeState { world, repos, moved: _ } = state;
     let (owner, name) = (call.param("owner"), call.param("repo"));
     let repo = if name.starts_with('{') {
-        // The owner is empty, an id or a name: the repository's id says it all.
+        // The owner may be empty, an id or a name: the id of the repository is enough.
         repos.values_mut().find(|repo| uuid(repo.id) == name)
     } else {
         repos.get_mut(&format!("{owner}/{name}").to_lowercase())
@@ -99,7 +100,7 @@ pub(super) fn repository<'a>(
     }
 }
 
-/// The repository, for whoever is its administrator.
+/// Returns the repository, if the caller is its administrator.
 pub(super) fn administered<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
@@ -113,7 +114,7 @@ pub(super) fn administered<'a>(
     }
 }
 
-/// The pull request that the path names.
+/// Returns the pull request that the path names.
 pub(super) fn pull<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,

@@ -1,4 +1,4 @@
-//! Comments of pull requests, all kinds at once.
+//! Comments of pull requests, of all kinds together.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::forge::state::event::FakeForgeEvent;
 use crate::forge::state::pulls::InlinePlace;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// `GET …/comments`, oldest first. One that is deleted and was answered is there without its text.
+/// Handles `GET …/comments`, oldest first. A deleted comment that was answered is listed without its text.
 pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     let missing = || not_found("Pull request");
@@ -30,7 +30,7 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     page::reply(world, call, shown.collect(), page::MOST)
 }
 
-/// `GET …/comments/{id}`.
+/// Handles the call `GET …/comments/{id}`.
 pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     shown(world, repo, number, id(call)?, 200)
@@ -54,7 +54,8 @@ fn shown(
     Ok(ApiReply::json(status, json::comment(world, repo, of, comment, now)))
 }
 
-/// The text of a comment. One that is too long is refused by a server in front, with a page.
+/// Returns the text of a comment. One that is too long is rejected by a server in front of the forge, with an
+/// HTML page.
 fn text(call: &ApiCall) -> Result<&str, ApiReply> {
     let text = call.body["content"]["raw"].as_str().unwrap_or_default();
     if text.trim().is_empty() {
@@ -66,7 +67,7 @@ fn text(call: &ApiCall) -> Result<&str, ApiReply> {
     }
 }
 
-/// The place that a body names; none: the conversation.
+/// Returns the place that a body names; `None` for the conversation.
 fn place(body: &Value) -> Result<Option<InlinePlace>, ApiReply> {
     let inline = &body["inline"];
     if inline.is_null() {
@@ -101,7 +102,8 @@ fn place(body: &Value) -> Result<Option<InlinePlace>, ApiReply> {
     }))
 }
 
-/// `POST …/comments`: in the conversation, on a file, on lines, or an answer. A line outside the diff is taken.
+/// Handles `POST …/comments`: in the conversation, on a file, on lines, or an answer. A line outside the diff
+/// is accepted.
 pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     let text = text(call)?;
@@ -112,7 +114,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     };
     if let (None, Some(place)) = (parent, place(&call.body)?) {
         let spot = talk::at_head(repo, number).map_err(|words| refused(400, &words))?;
-        // Cloud looks at no line: what is not part of the diff is shown as outdated.
+        // Cloud does not check lines: a line that is not part of the diff is shown as outdated.
         let hunk = spot.check(repo, number, &place).unwrap_or_default();
         let id = add_inline(world, repo, number, &call.login, text, (&spot, place, hunk));
         return shown(world, repo, number, id, 201);
@@ -122,7 +124,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     shown(world, repo, number, id, 201)
 }
 
-/// The comment that the path names, if whoever calls wrote it.
+/// Returns the comment that the path names, if the caller wrote it.
 fn own<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
@@ -138,7 +140,7 @@ fn own<'a>(
     Ok((world, repo, number, id))
 }
 
-/// `PUT …/comments/{id}`: another text, whatever it was.
+/// Handles `PUT …/comments/{id}`: replaces the text, no matter which it was.
 pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id) = own(state, call)?;
     let (text, now) = (text(call)?, world.now());
@@ -148,7 +150,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     shown(world, repo, number, id, 200)
 }
 
-/// `DELETE …/comments/{id}`.
+/// Handles the call `DELETE …/comments/{id}`.
 pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo, number, id) = own(state, call)?;
     let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
@@ -156,7 +158,7 @@ pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::done())
 }
 
-/// The thread on the diff that the path's comment began, and who has resolved it.
+/// Returns the thread on the diff that the path's comment began, and the account that resolved it.
 fn thread<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
@@ -174,7 +176,7 @@ fn thread<'a>(
     }
 }
 
-/// `POST …/comments/{id}/resolve`.
+/// Handles the call `POST …/comments/{id}/resolve`.
 pub(super) fn resolve(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id, by) = thread(state, call)?;
     if by.is_some() {
@@ -186,7 +188,7 @@ pub(super) fn resolve(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     Ok(ApiReply::json(200, json::resolution(world, &call.login, note)))
 }
 
-/// `DELETE …/comments/{id}/resolve`: 404 if the thread is open.
+/// Handles `DELETE …/comments/{id}/resolve`: 404 if the thread is open.
 pub(super) fn reopen(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id, by) = thread(state, call)?;
     by.ok_or_else(|| not_found("Resolution"))?;

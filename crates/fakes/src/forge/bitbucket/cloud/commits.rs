@@ -1,4 +1,4 @@
-//! Commits with what hangs on them: statuses, reports, annotations.
+//! Commits with their statuses, reports and annotations.
 
 use serde_json::{Value, json};
 
@@ -10,17 +10,17 @@ use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::operations::branches::tip;
 use crate::forge::state::{CommitStatus, FakeForgeState, StoredRepository};
 
-/// Shortest beginning of a commit's id that names it.
+/// Minimum length of an abbreviated commit id.
 const MIN_DIGITS: usize = 7;
-/// Fields of a report, annotations of a call, and those of a report (facts).
+/// Maximum number of fields of a report, and of annotations in one call.
 const MAX_DATA: usize = 10;
 const MAX_CALL: usize = 100;
-/// Annotations of a report.
+/// Maximum number of annotations of a report.
 const MAX_ANNOTATIONS: usize = 1_000;
-/// Longest summary of an annotation, in characters (observed).
+/// Maximum length of the summary of an annotation, in characters (observed).
 const MAX_SUMMARY: usize = 450;
 
-/// The commit that the path names: an id, its beginning, or a branch.
+/// Returns the commit that the path names by an id, an abbreviated id, or a branch.
 fn commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiReply> {
     let named = call.param("sha");
     let by_id =
@@ -28,7 +28,7 @@ fn commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiReply> {
     by_id.map(str::to_owned).or_else(|| tip(repo, named).ok()).ok_or_else(|| not_found("Commit"))
 }
 
-/// `GET …/commit/{sha}`: with the whole id.
+/// Handles `GET …/commit/{sha}`: with the full id.
 pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
@@ -36,7 +36,7 @@ pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, json::commit(world, repo, &found)))
 }
 
-/// `GET …/commit/{sha}/statuses`.
+/// Handles the call `GET …/commit/{sha}/statuses`.
 pub(super) fn statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
@@ -45,7 +45,7 @@ pub(super) fn statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
     page::reply(world, call, shown, page::MOST)
 }
 
-/// `GET …/commit/{sha}/statuses/build/{key}`.
+/// Handles the call `GET …/commit/{sha}/statuses/build/{key}`.
 pub(super) fn status(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
@@ -54,7 +54,7 @@ pub(super) fn status(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, json::status(world, repo, status)))
 }
 
-/// `POST …/commit/{sha}/statuses/build`: one of the same key is overwritten.
+/// Handles `POST …/commit/{sha}/statuses/build`: one with the same key is overwritten.
 pub(super) fn set(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
@@ -84,7 +84,7 @@ pub(super) fn set(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(201, json::status(world, repo, status)))
 }
 
-/// `GET …/commit/{sha}/reports/{key}`.
+/// Handles the call `GET …/commit/{sha}/reports/{key}`.
 pub(super) fn one_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
@@ -92,7 +92,7 @@ pub(super) fn one_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
     Ok(ApiReply::json(200, json::report(found)))
 }
 
-/// `PUT …/commit/{sha}/reports/{key}`: its annotations stay.
+/// Handles `PUT …/commit/{sha}/reports/{key}`: the annotations of the report stay.
 pub(super) fn put(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let (sha, key) = (commit(repo, call)?, call.param("key"));
@@ -116,7 +116,7 @@ pub(super) fn put(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, json::report(made)))
 }
 
-/// `DELETE …/commit/{sha}/reports/{key}`, with its annotations.
+/// Handles `DELETE …/commit/{sha}/reports/{key}`, with its annotations.
 pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
@@ -124,7 +124,7 @@ pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::done())
 }
 
-/// `GET …/reports/{key}/annotations`.
+/// Handles the call `GET …/reports/{key}/annotations`.
 pub(super) fn annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
@@ -133,7 +133,7 @@ pub(super) fn annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallRes
     page::reply(world, call, shown, page::MOST)
 }
 
-/// The words about an annotation that is not as it should be.
+/// Returns the error message for an invalid annotation.
 fn wrong(annotation: &Value) -> Option<&'static str> {
     let text = |field: &str| annotation[field].as_str().unwrap_or_default();
     if !["VULNERABILITY", "CODE_SMELL", "BUG"].contains(&text("annotation_type")) {
@@ -152,7 +152,8 @@ fn wrong(annotation: &Value) -> Option<&'static str> {
     (!severities.contains(&text("severity"))).then_some("The annotation's severity is not a known one")
 }
 
-/// `POST …/reports/{key}/annotations`, a list: those with the `external_id` of one that is there take its place.
+/// Handles `POST …/reports/{key}/annotations`, a list: an annotation replaces the existing one with its
+/// `external_id`.
 pub(super) fn annotate(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let (sha, key) = (commit(repo, call)?, call.param("key"));

@@ -1,4 +1,4 @@
-//! The forms in which Cloud refuses.
+//! Cloud's error responses, each in the form of its call.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -8,12 +8,13 @@ use crate::forge::fault::ForgeFaultKind;
 use crate::forge::http::call::ApiReply;
 use crate::forge::http::serve::CallRefusal;
 
-/// A refusal in Cloud's form.
+/// Returns an error in Cloud's form.
 pub(super) fn refused(status: u16, message: &str) -> ApiReply {
     ApiReply::json(status, json!({"type": "error", "error": {"message": message}}))
 }
 
-/// 403: the token's scopes are not enough. <https://github.com/backstage/backstage/issues/22383> has such an answer.
+/// Returns 403 for a token whose scopes do not suffice. <https://github.com/backstage/backstage/issues/22383>
+/// has such a response.
 pub(super) fn lacks_scope(required: &[&str], granted: &[String]) -> ApiReply {
     let error = json!({
         "message": "Your credentials lack one or more required privilege scopes.",
@@ -22,30 +23,30 @@ pub(super) fn lacks_scope(required: &[&str], granted: &[String]) -> ApiReply {
     ApiReply::json(403, json!({"type": "error", "error": error}))
 }
 
-/// 404: it is not there, or not for whoever asks.
+/// Returns 404 for an object that is missing or hidden from the caller.
 pub(super) fn not_found(what: &str) -> ApiReply {
     refused(404, &format!("{what} not found"))
 }
 
-/// 400, because of a field.
+/// Returns 400 because of a field.
 pub(super) fn invalid(field: &str, words: &str) -> ApiReply {
     let error = json!({"message": "Bad request", "fields": {field: [words]}});
     ApiReply::json(400, json!({"type": "error", "error": error}))
 }
 
-/// A refusal of reports and annotations, which have a form of their own.
+/// Returns an error of reports and annotations, which have a separate form.
 pub(super) fn insight(status: u16, message: &str) -> ApiReply {
     ApiReply::json(status, json!({"code": status, "message": message}))
 }
 
-/// An HTML page, as servers in front of the forge answer.
+/// Returns an HTML page, as sent by servers in front of the forge.
 pub(super) fn page(status: u16) -> ApiReply {
     let html =
         "<!DOCTYPE html><html><head><title>Bitbucket</title></head><body>Something went wrong</body></html>";
     ApiReply::bytes(status, "text/html; charset=utf-8", html)
 }
 
-/// A change of a pull request that may not be.
+/// Returns the error for an edit of a pull request that is not allowed.
 pub(super) fn against(why: &EditRefusal) -> ApiReply {
     match why {
         EditRefusal::NotYours => refused(403, "Your credentials lack one or more required privilege scopes."),
@@ -63,7 +64,7 @@ pub(super) fn against(why: &EditRefusal) -> ApiReply {
     }
 }
 
-/// The refusals of calls that nothing looks at.
+/// Returns the errors of calls that are rejected before they are handled.
 pub(super) fn refusal(refusal: CallRefusal) -> ApiReply {
     match refusal {
         CallRefusal::TooLarge => page(413),
@@ -76,7 +77,7 @@ pub(super) fn refusal(refusal: CallRefusal) -> ApiReply {
     }
 }
 
-/// The answer of a fault that comes instead of doing anything.
+/// Returns the response of a fault that replaces the call.
 pub(super) fn instead(kind: &ForgeFaultKind, _now: i64) -> Option<ApiReply> {
     let limited = |after: &Option<u64>| {
         let reply = refused(429, "Rate limit for this resource has been exceeded");
@@ -87,7 +88,7 @@ pub(super) fn instead(kind: &ForgeFaultKind, _now: i64) -> Option<ApiReply> {
     };
     match kind {
         ForgeFaultKind::Status(429, after) | ForgeFaultKind::SecondaryLimit(after) => Some(limited(after)),
-        // Cloud does not say until when.
+        // Cloud does not say when the limit ends.
         ForgeFaultKind::PrimaryLimit(_) => Some(limited(&None)),
         ForgeFaultKind::Status(status, after) => {
             let words = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());

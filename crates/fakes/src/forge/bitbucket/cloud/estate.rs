@@ -1,4 +1,4 @@
-//! Accounts, workspaces, repositories, permissions, branch restrictions.
+//! Accounts, workspaces, repositories, permissions and branch restrictions.
 
 use std::collections::BTreeSet;
 
@@ -12,18 +12,18 @@ use crate::forge::flavour::uuid;
 use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// `GET /2.0/user`.
+/// Handles the call `GET /2.0/user`.
 pub(super) fn user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     personal(call)?;
     Ok(ApiReply::json(200, json::account(&state.world, &call.login)))
 }
 
-/// The login of the account with this id.
+/// Returns the login of the account with this id.
 pub(super) fn login_of<'a>(world: &'a ForgeInstance, id: &str) -> Option<&'a str> {
     world.accounts.iter().find(|(_, number)| uuid(**number) == id).map(|(login, _)| login.as_str())
 }
 
-/// `GET /2.0/users/{user}`, by the id.
+/// Handles `GET /2.0/users/{user}`, by the id.
 pub(super) fn account(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     personal(call)?;
     let world = &state.world;
@@ -34,7 +34,8 @@ pub(super) fn account(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     Ok(ApiReply::json(200, told))
 }
 
-/// `GET /2.0/workspaces/{owner}/members/{user}`: whoever has a role in one of its repositories, and its bots.
+/// Handles `GET /2.0/workspaces/{owner}/members/{user}`: every account with a role in one of its repositories
+/// is a member, and so are its bots.
 pub(super) fn member(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     personal(call)?;
     let FakeForgeState { world, repos, moved: _ } = state;
@@ -50,7 +51,7 @@ pub(super) fn member(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, json!({"type": "workspace_membership", "user": user, "workspace": workspace})))
 }
 
-/// `GET /2.0/user/workspaces`: those of repositories that whoever calls may see.
+/// Handles `GET /2.0/user/workspaces`: those of the repositories that the caller may see.
 pub(super) fn workspaces(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     personal(call)?;
     let FakeForgeState { world, repos, moved: _ } = state;
@@ -67,7 +68,7 @@ pub(super) fn workspaces(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
     page::reply(world, call, shown.collect(), page::MOST)
 }
 
-/// `GET /2.0/repositories/{owner}`, by `role`.
+/// Handles `GET /2.0/repositories/{owner}`, by `role`.
 pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let FakeForgeState { world, repos, moved: _ } = state;
     let of = |repo: &&StoredRepository| repo.owner.eq_ignore_ascii_case(call.param("owner"));
@@ -83,7 +84,7 @@ pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     page::reply(world, call, shown.collect(), page::MOST)
 }
 
-/// `GET /2.0/repositories/{owner}/{repo}`, also with an empty owner and the id.
+/// Handles `GET /2.0/repositories/{owner}/{repo}`, also with an empty owner and the id.
 pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     Ok(ApiReply::json(200, json::repository(world, repo)))
@@ -96,7 +97,7 @@ fn permission(world: &ForgeInstance, repo: &StoredRepository, login: &str) -> Va
     })
 }
 
-/// `GET /2.0/user/workspaces/{owner}/permissions/repositories`: one's own.
+/// Handles `GET /2.0/user/workspaces/{owner}/permissions/repositories`: the caller's own permissions.
 pub(super) fn own_permissions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let FakeForgeState { world, repos, moved: _ } = state;
     let of = |repo: &&StoredRepository| repo.owner.eq_ignore_ascii_case(call.param("owner"));
@@ -105,7 +106,8 @@ pub(super) fn own_permissions(state: &mut FakeForgeState, call: &ApiCall) -> Cal
     page::reply(world, call, shown, page::MOST)
 }
 
-/// `GET /2.0/workspaces/{owner}/permissions/repositories/{repo}`: for administrators of the repository.
+/// Handles `GET /2.0/workspaces/{owner}/permissions/repositories/{repo}`: for administrators of the
+/// repository.
 pub(super) fn permissions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = administered(state, call)?;
     let mut logins: BTreeSet<&str> = repo.permissions.keys().map(String::as_str).collect();
@@ -115,7 +117,8 @@ pub(super) fn permissions(state: &mut FakeForgeState, call: &ApiCall) -> CallRes
     page::reply(world, call, shown, page::MOST)
 }
 
-/// `GET …/branch-restrictions`, by `pattern` and `kind`: for administrators. The default branch is always restricted.
+/// Handles `GET …/branch-restrictions`, by `pattern` and `kind`: for administrators. The default branch is
+/// always restricted.
 pub(super) fn restrictions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = administered(state, call)?;
     let own = json::api(world, repo);

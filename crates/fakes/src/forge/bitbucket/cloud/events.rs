@@ -1,4 +1,4 @@
-//! Deliveries of events in Cloud's form.
+//! Webhook deliveries in Cloud's form.
 
 use serde_json::{Value, json};
 
@@ -10,10 +10,11 @@ use crate::forge::state::event::{FakeForgeEvent, PullChange};
 use crate::forge::state::{ForgeInstance, StoredRepository};
 use crate::repo::FakeGitError;
 
-/// Largest delivery that is sent, in bytes (facts: above 256 KB nothing is).
+/// Maximum size of a delivery, in bytes. Cloud sends nothing above 256 KB.
 const MAX_DELIVERY: usize = 256 * 1024;
 
-/// The delivery of an event; none if what it is about is not there, if it is too large, or if Cloud has no such event.
+/// Returns the delivery of an event. `None` if its object is gone, if it is too large, or if Cloud has no
+/// such event.
 pub(crate) fn delivery(
     world: &ForgeInstance,
     repo: &mut StoredRepository,
@@ -66,7 +67,7 @@ pub(crate) fn delivery(
     Ok((delivery.body.len() <= MAX_DELIVERY).then_some(delivery))
 }
 
-/// Cloud's word for a change; none: it has no event for it.
+/// Returns Cloud's event name for a change; `None` if it has no event for it.
 fn of_change(change: &PullChange, merged: bool) -> Option<&'static str> {
     Some(match change {
         PullChange::Opened => "created",
@@ -79,7 +80,7 @@ fn of_change(change: &PullChange, merged: bool) -> Option<&'static str> {
         | PullChange::Reviewers { .. } => "updated",
         PullChange::WantsChanges => "changes_request_created",
         PullChange::WithdrewChanges => "changes_request_removed",
-        // Cloud neither reopens nor labels.
+        // Cloud has neither reopening nor labels.
         PullChange::Reopened | PullChange::Labelled { .. } => return None,
     })
 }

@@ -1,4 +1,4 @@
-//! The objects in the form Cloud gives them.
+//! The JSON objects in Cloud's form.
 
 use serde_json::{Map, Value, json};
 
@@ -15,13 +15,13 @@ use crate::forge::state::reports::{CommitReport, ReportAnnotation};
 use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
 use crate::repo::CommitObject;
 
-/// An instant in Cloud's form: ISO 8601 with microseconds and an offset.
+/// Formats an instant as Cloud does: ISO 8601 with microseconds and an offset.
 pub(super) fn time(seconds: i64) -> String {
     let instant = jiff::Timestamp::from_second(seconds).unwrap_or_default();
     instant.strftime("%Y-%m-%dT%H:%M:%S.000000+00:00").to_string()
 }
 
-/// The first digits of a commit's id.
+/// Returns the abbreviated id of a commit.
 pub(super) fn short(sha: &str) -> &str {
     sha.get(..SHORT).unwrap_or(sha)
 }
@@ -30,12 +30,12 @@ fn href(url: impl Into<String>) -> Value {
     json!({"href": url.into()})
 }
 
-/// A text as it was written and as it is shown.
+/// Returns a text as it was written and as it is shown.
 fn rendered(text: &str) -> Value {
     json!({"raw": text, "markup": "markdown", "html": format!("<p>{text}</p>")})
 }
 
-/// The address of a repository's calls.
+/// Returns the address of a repository's calls.
 pub(super) fn api(world: &ForgeInstance, repo: &StoredRepository) -> String {
     format!("{}/2.0/repositories/{}", world.base_url, repo.full_name())
 }
@@ -50,7 +50,7 @@ pub(super) fn account(world: &ForgeInstance, login: &str) -> Value {
     })
 }
 
-/// The workspace of this name. Every owner of a repository is one.
+/// Returns the workspace with this name. Every owner of a repository is one.
 pub(super) fn workspace(world: &ForgeInstance, slug: &str) -> Value {
     json!({
         "type": "workspace", "uuid": uuid(number_of(world, slug)), "name": slug, "slug": slug,
@@ -62,7 +62,7 @@ pub(super) fn workspace(world: &ForgeInstance, slug: &str) -> Value {
     })
 }
 
-/// A repository inside other objects.
+/// Returns a repository as it appears inside other objects.
 pub(super) fn repository_in(world: &ForgeInstance, repo: &StoredRepository) -> Value {
     named(world, repo, &repo.owner, repo.id)
 }
@@ -78,7 +78,7 @@ fn named(world: &ForgeInstance, repo: &StoredRepository, owner: &str, id: u64) -
     })
 }
 
-/// A repository that was asked for.
+/// Returns a repository as the response of its own call.
 pub(super) fn repository(world: &ForgeInstance, repo: &StoredRepository) -> Value {
     let (own, page) = (api(world, repo), format!("{}/{}", world.base_url, repo.full_name()));
     json!({
@@ -104,7 +104,7 @@ fn commit_in(sha: &str) -> Value {
     json!({"hash": short(sha)})
 }
 
-/// A commit that was asked for.
+/// Returns a commit as the response of its own call.
 pub(super) fn commit(world: &ForgeInstance, repo: &StoredRepository, commit: &CommitObject) -> Value {
     let known = world.accounts.contains_key(&commit.author.name);
     let mut author = json!({
@@ -130,7 +130,7 @@ fn state(pull: &StoredPull) -> &'static str {
     }
 }
 
-/// A pull request that shows this head, as lists have it: without reviewers.
+/// Returns a pull request with this head as lists have it: without reviewers.
 pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &StoredPull, head: &str) -> Value {
     let own = format!("{}/pullrequests/{}", api(world, repo), pull.number);
     let page = format!("{}/{}/pull-requests/{}", world.base_url, repo.full_name(), pull.number);
@@ -160,7 +160,7 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
     })
 }
 
-/// A pull request that was asked for.
+/// Returns a pull request as the response of its own call.
 pub(super) fn whole_pull(
     world: &ForgeInstance,
     repo: &StoredRepository,
@@ -183,7 +183,7 @@ pub(super) fn participant(world: &ForgeInstance, one: &PullParticipant) -> Value
         Some(FakeReviewVerdict::ChangesRequested) => Some("changes_requested"),
         Some(FakeReviewVerdict::Commented) | None => None,
     };
-    // Of a request for changes no time is told, but that of the last comment.
+    // For a request for changes Cloud gives only the time of the last comment.
     let at = if one.verdict == Some(FakeReviewVerdict::Approved) { one.at } else { one.said };
     json!({
         "type": "participant", "user": account(world, &one.login),
@@ -192,12 +192,12 @@ pub(super) fn participant(world: &ForgeInstance, one: &PullParticipant) -> Value
     })
 }
 
-/// The thread's end, on its first comment alone.
+/// Returns the resolution of a thread, which only its first comment has.
 pub(super) fn resolution(world: &ForgeInstance, by: &str, note: &StoredComment) -> Value {
     json!({"type": "comment_resolution", "user": account(world, by), "created_on": time(note.updated)})
 }
 
-/// A comment; `now` is where its lines are. The text of one that is deleted is not shown.
+/// Returns a comment; `now` is the current place of its lines. The text of a deleted comment is left out.
 pub(super) fn comment(
     world: &ForgeInstance,
     repo: &StoredRepository,
@@ -235,7 +235,7 @@ pub(super) fn comment(
     json["inline"] = json!({
         "path": inline.place.path, "from": on(FakeDiffSide::Left, last), "to": on(FakeDiffSide::Right, last),
         "start_from": on(FakeDiffSide::Left, first), "start_to": on(FakeDiffSide::Right, first),
-        // A comment on a file has no line that could be lost.
+        // A comment on a file has no line that could be outdated.
         "outdated": now.is_none() && inline.place.line.is_some(),
     });
     if let Some(by) = inline.resolved_by.as_deref().filter(|_| inline.in_reply_to.is_none()) {
@@ -256,7 +256,7 @@ pub(super) fn status(world: &ForgeInstance, repo: &StoredRepository, status: &Co
     })
 }
 
-/// What was sent, with what the forge adds.
+/// Returns the sent fields with those that the forge adds.
 fn sent(fields: &Value, more: Value) -> Value {
     let mut json = fields.as_object().cloned().unwrap_or_default();
     if let Value::Object(more) = more {

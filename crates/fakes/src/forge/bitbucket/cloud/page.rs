@@ -1,4 +1,4 @@
-//! Lists: filtered, sorted, cut into pages. The next page is where `next` says.
+//! Lists: filtered, sorted and paged. `next` is the address of the next page.
 
 use serde_json::{Value, json};
 
@@ -7,21 +7,22 @@ use super::query::{FilterQuery, at};
 use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::state::ForgeInstance;
 
-/// Items of a page when the call does not say.
+/// Default number of items on a page.
 const DEFAULT: usize = 10;
-/// Items of a page, at most.
+/// Maximum number of items on a page.
 pub(super) const MOST: usize = 100;
-/// The same of lists of pull requests.
+/// Maximum number of pull requests on a page.
 pub(super) const MOST_PULLS: usize = 50;
 
-/// The filter of a call, if it has one.
+/// Parses the filter of a call, if it has one.
 pub(super) fn query(call: &ApiCall) -> Result<Option<FilterQuery>, ApiReply> {
     let read =
         |text: &str| FilterQuery::read(text).ok_or_else(|| refused(400, &format!("Invalid filter: {text}")));
     call.asked("q").map(read).transpose()
 }
 
-/// A page of these, after the call's filter and in its order; `most` on one page.
+/// Returns a page of these items, filtered and sorted as the call requests; `most` is the maximum on one
+/// page.
 pub(super) fn reply(world: &ForgeInstance, call: &ApiCall, items: Vec<Value>, most: usize) -> CallResult {
     let filter = query(call)?;
     let mut items = items;
@@ -71,7 +72,7 @@ pub(super) fn reply(world: &ForgeInstance, call: &ApiCall, items: Vec<Value>, mo
     Ok(ApiReply::json(200, body))
 }
 
-/// Has a list say that its next page is here.
+/// Makes a list name `to` as its next page.
 pub(super) fn circle(reply: &mut ApiReply, to: &str) {
     if let crate::forge::http::call::ReplyBody::Json(Value::Object(body)) = &mut reply.body {
         body.insert("next".into(), to.into());

@@ -1,4 +1,4 @@
-//! Pull requests: read, opened, changed, declined.
+//! Pull requests: read, opened, changed and declined.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use crate::forge::state::merging::MergeState;
 use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// `GET …/pullrequests`: open ones, unless `state` (several times) or the filter says otherwise.
+/// Handles `GET …/pullrequests`: open ones, unless `state` (repeatable) or the filter requests others.
 pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let filter = page::query(call)?;
     let (world, repo) = repository(state, call)?;
@@ -37,7 +37,7 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     page::reply(world, call, shown, page::MOST_PULLS)
 }
 
-/// `GET …/pullrequests/{number}`.
+/// Handles the call `GET …/pullrequests/{number}`.
 pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     shown(world, repo, number, 200)
@@ -57,7 +57,7 @@ fn shown(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, status
     Ok(ApiReply::json(status, json::whole_pull(world, repo, of, &head, mergeable)))
 }
 
-/// The logins of the reviewers that a body names by their ids, if none of their accounts is closed.
+/// Returns the logins of the reviewers that a body names by their ids, if none of their accounts is closed.
 fn reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, ApiReply> {
     let none = Vec::new();
     let named = |reviewer: &Value| {
@@ -68,7 +68,7 @@ fn reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, ApiRepl
     body["reviewers"].as_array().unwrap_or(&none).iter().map(named).collect()
 }
 
-/// `POST …/pullrequests`, from a branch of the repository itself.
+/// Handles `POST …/pullrequests`, from a branch of the repository itself.
 pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let text = |field: &str| call.body[field].as_str().unwrap_or_default();
@@ -108,7 +108,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     shown(world, repo, number, 201)
 }
 
-/// `PUT …/pullrequests/{number}`: description and reviewers that are left out are emptied.
+/// Handles `PUT …/pullrequests/{number}`: description and reviewers are cleared if they are left out.
 pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     let text = |field: &str| call.body[field].as_str().map(str::to_owned);
@@ -129,7 +129,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     shown(world, repo, number, 200)
 }
 
-/// `POST …/pullrequests/{number}/decline`. There is no way back.
+/// Handles `POST …/pullrequests/{number}/decline`, which cannot be undone.
 pub(super) fn decline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
@@ -144,7 +144,7 @@ pub(super) fn decline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     shown(world, repo, number, 200)
 }
 
-/// `POST …/pullrequests/{number}/request-changes`.
+/// Handles the call `POST …/pullrequests/{number}/request-changes`.
 pub(super) fn request_changes(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     if repo.pulls.get(&number).is_some_and(|pull| pull.author == call.login) {
@@ -157,14 +157,14 @@ pub(super) fn request_changes(state: &mut FakeForgeState, call: &ApiCall) -> Cal
     Ok(ApiReply::json(200, json::participant(world, one)))
 }
 
-/// `DELETE …/pullrequests/{number}/request-changes`: one's own.
+/// Handles `DELETE …/pullrequests/{number}/request-changes`: the caller's own request.
 pub(super) fn withdraw_changes(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     participants::withdraw(world, repo, number, &call.login)?;
     Ok(ApiReply::done())
 }
 
-/// `GET …/pullrequests/{number}/commits`, newest first.
+/// Handles `GET …/pullrequests/{number}/commits`, newest first.
 pub(super) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
@@ -173,7 +173,7 @@ pub(super) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     page::reply(world, call, shown, page::MOST)
 }
 
-/// `GET …/pullrequests/{number}/conflicts`: elsewhere.
+/// Handles `GET …/pullrequests/{number}/conflicts` with a redirect.
 pub(super) fn elsewhere(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
@@ -182,7 +182,7 @@ pub(super) fn elsewhere(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
     Ok(ApiReply::bytes(302, "text/plain", "").header("location", to))
 }
 
-/// The commits of `A..B` in an address: what is compared, and what with, the other way round than git has it.
+/// Returns the commits of `A..B` in an address. The order of the two is the opposite of git's.
 fn compared(repo: &StoredRepository, call: &ApiCall) -> Result<(String, String), ApiReply> {
     let missing = || not_found("Commit");
     let (head, base) = call.param("spec").split_once("..").ok_or_else(missing)?;
@@ -190,7 +190,7 @@ fn compared(repo: &StoredRepository, call: &ApiCall) -> Result<(String, String),
     Ok((whole(base)?, whole(head)?))
 }
 
-/// `GET …/file-conflicts/{spec}`.
+/// Handles the call `GET …/file-conflicts/{spec}`.
 pub(super) fn conflicts(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let (base, head) = compared(repo, call)?;

@@ -1,8 +1,7 @@
-//! Cloud's filters (`q=state="OPEN" AND updated_on>=2026-01-01`): read, and asked of JSON.
+//! Cloud's filters (`q=state="OPEN" AND updated_on>=2026-01-01`): the parser, and the evaluation on JSON.
 
 use serde_json::Value;
 
-/// A filter.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum FilterQuery {
     And(Box<FilterQuery>, Box<FilterQuery>),
@@ -10,25 +9,24 @@ pub(super) enum FilterQuery {
     Is { field: String, how: FilterOperator, value: Value },
 }
 
-/// A comparison.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum FilterOperator {
     Equal,
     AtLeast,
 }
 
-/// The comparisons as they are written.
+/// Comparison operators and their spelling.
 const HOWS: &[(&str, FilterOperator)] = &[("=", FilterOperator::Equal), (">=", FilterOperator::AtLeast)];
 
 impl FilterQuery {
-    /// Reads a filter; none: it is none.
+    /// Parses a filter; `None` if it is invalid.
     pub(super) fn read(text: &str) -> Option<Self> {
         let mut rest = text;
         let query = either(&mut rest, 0)?;
         rest.trim().is_empty().then_some(query)
     }
 
-    /// Does this object fit? A field that it does not have is null.
+    /// Returns true if this object matches. A field that it does not have is null.
     pub(super) fn fits(&self, item: &Value) -> bool {
         match self {
             Self::And(one, other) => one.fits(item) && other.fits(item),
@@ -37,7 +35,7 @@ impl FilterQuery {
         }
     }
 
-    /// Is a field of this name asked about?
+    /// Returns true if the filter names this field.
     pub(super) fn names(&self, name: &str) -> bool {
         match self {
             Self::And(one, other) | Self::Or(one, other) => one.names(name) || other.names(name),
@@ -46,7 +44,7 @@ impl FilterQuery {
     }
 }
 
-/// The field behind a path of names with dots between them.
+/// Returns the field at a path of names with dots between them.
 pub(super) fn at<'a>(item: &'a Value, field: &str) -> &'a Value {
     field.split('.').fold(item, |value, name| &value[name])
 }
@@ -55,7 +53,7 @@ fn compared(found: &Value, how: FilterOperator, value: &Value) -> bool {
     let order = || match (found, value) {
         (Value::String(found), Value::String(value)) => {
             let instant = |text: &str| text.parse::<jiff::Timestamp>().ok();
-            // Instants may be written in several ways.
+            // An instant can be written in several ways.
             match (instant(found), instant(value)) {
                 (Some(found), Some(value)) => Some(found.cmp(&value)),
                 (_, _) => Some(found.as_str().cmp(value)),
@@ -69,7 +67,7 @@ fn compared(found: &Value, how: FilterOperator, value: &Value) -> bool {
     }
 }
 
-/// Brackets that may be inside each other.
+/// Maximum depth of nested brackets.
 const MAX_DEPTH: usize = 16;
 
 fn either(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
@@ -109,7 +107,7 @@ fn one(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
     Some(FilterQuery::Is { field: field.to_owned(), how, value })
 }
 
-/// A text in quotes, a number, a date, `true`, `false` or `null`, and what follows it.
+/// Parses a quoted text, a number, a date, `true`, `false` or `null`, and returns it with the rest.
 fn value(text: &str) -> Option<(Value, &str)> {
     if let Some(inner) = text.strip_prefix('"') {
         let mut plain = String::new();
@@ -135,7 +133,7 @@ fn value(text: &str) -> Option<(Value, &str)> {
     Some((value, after))
 }
 
-/// Takes a word, in either case, if it comes next.
+/// Consumes a word, in upper or lower case, if it comes next.
 fn word(rest: &mut &str, word: &str) -> bool {
     let text = rest.trim_start();
     let ends = |c: char| c.is_whitespace() || c == '(';

@@ -1,4 +1,4 @@
-//! The calls there are, and what Cloud does with each: its login, its refusals, its headers.
+//! The calls that exist, and Cloud's handling of all calls: login, errors, headers.
 
 use axum::routing::MethodFilter;
 
@@ -10,12 +10,12 @@ use crate::forge::http::serve::{
 use crate::forge::pages;
 use crate::forge::state::ForgeInstance;
 
-/// Calls an hour that headers tell of unless another limit is set; this one is never reached.
+/// Hourly call limit in the headers unless another is set. It is never enforced.
 const RATE_LIMIT: u64 = 1_000;
-/// A limit is near when fewer calls than this part of it are left.
+/// Divisor for a limit that is almost reached: fewer calls than this part of it are left.
 const NEAR: u64 = 5;
 
-/// Every call there is.
+/// All calls of the API.
 const ROUTES: &[ApiRoute] = {
     use RouteAction::{GitFile, GitPack, GitPush, GitRefs, Page, Rest};
     const GET: MethodFilter = MethodFilter::GET;
@@ -96,7 +96,7 @@ const ROUTES: &[ApiRoute] = {
     ]
 };
 
-/// Cloud's ways.
+/// Cloud's behaviour for all calls.
 pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
     bearer: admission::bearer,
@@ -108,7 +108,8 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     finished,
 };
 
-/// Cloud's headers: of its limit it tells no remaining calls and no end, and nothing at all to logins by `Basic`.
+/// Adds Cloud's headers. For its limit they contain neither remaining calls nor an end; for `Basic` logins
+/// they are left out.
 fn finished(world: &mut ForgeInstance, reply: ApiReply, asked: &HeaderContext<'_>) -> ApiReply {
     let now = world.now();
     let mut general = vec![

@@ -1,4 +1,4 @@
-//! All that happened to a pull request, newest first: the only list of comments that needs no path.
+//! The activities of a pull request, newest first: the only list of comments that needs no path.
 
 use serde_json::{Value, json};
 
@@ -10,10 +10,10 @@ use crate::forge::http::call::{ApiCall, CallResult};
 use crate::forge::state::FakeForgeState;
 use crate::forge::state::pulls::FakeReviewVerdict;
 
-/// Set in ids of activities that are no comments'.
+/// Bit that is set in the ids of activities that are not comments.
 const OTHERS: u64 = 1 << 40;
 
-/// `GET …/activities`.
+/// Handles the call `GET …/activities`.
 pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     let anchors = anchor::all(repo, number)?;
@@ -48,7 +48,7 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let merged = of.merged_by.as_deref();
         add(at, merged.unwrap_or(&of.author), if merged.is_some() { "MERGED" } else { "DECLINED" });
     }
-    // What opened it is the oldest, whatever the clock says.
+    // The opening is the oldest activity at any time of the clock.
     all.sort_by_key(|(at, id, activity)| (*at, activity["action"] != "OPENED", *id));
     let shown: Vec<Value> = all.into_iter().rev().map(|(_, _, activity)| activity).collect();
     page::reply(call, &shown)

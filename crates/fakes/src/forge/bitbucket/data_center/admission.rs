@@ -1,4 +1,5 @@
-//! Who calls, and the repository and pull request that a call names, if they may see it. Whoever may not gets 401.
+//! Finds the account that calls, and the repository and pull request that a call names, if the account may
+//! see them. Without permission the response is 401.
 
 use axum::http::{HeaderMap, header};
 use base64::Engine;
@@ -14,7 +15,7 @@ use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::apps::FakeTokenScope;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// The account of a request: a token alone, or with the name of its account.
+/// Returns the account of a request: a token alone, or with the name of its account.
 pub(super) fn bearer(
     world: &mut ForgeInstance,
     headers: &HeaderMap,
@@ -23,7 +24,7 @@ pub(super) fn bearer(
     let token = git_call::token(headers)?;
     let issued = world.apps.issued.get(&token);
     let login = issued.map_or_else(|| world.tokens.get(&token), |issued| Some(&issued.login))?.clone();
-    // Of projects' and repositories' tokens none comes by Basic: they have no name to come with.
+    // Tokens of projects and repositories cannot use Basic, because they have no account name.
     if basic_user(headers).is_some_and(|user| user != login) {
         return None;
     }
@@ -31,12 +32,12 @@ pub(super) fn bearer(
     Some((login, pass))
 }
 
-/// Refuses a token whose permission is not enough.
+/// Rejects a token whose permission does not suffice.
 pub(super) fn permitted(call: &ApiCall) -> Result<(), ApiReply> {
     if call.pass.may(&call.method, &call.path) { Ok(()) } else { Err(not_permitted()) }
 }
 
-/// The user of a login by `Basic`.
+/// Returns the user name of a `Basic` login.
 fn basic_user(headers: &HeaderMap) -> Option<String> {
     let (scheme, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -46,7 +47,7 @@ fn basic_user(headers: &HeaderMap) -> Option<String> {
     pair.split_once(':').map(|(user, _)| user.to_owned())
 }
 
-/// The repository that the path names, if it answers such a call.
+/// Returns the repository that the path names, if it answers such a call.
 pub(super) fn repository<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
@@ -69,7 +70,7 @@ pub(super) fn repository<'a>(
     }
 }
 
-/// The repository, for whoever is its administrator.
+/// Returns the repository, if the caller is its administrator.
 pub(super) fn administered<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
@@ -78,7 +79,7 @@ pub(super) fn administered<'a>(
     if repo.role(&call.login) == "admin" { Ok((world, repo)) } else { Err(not_permitted()) }
 }
 
-/// The pull request that the path names.
+/// Returns the pull request that the path names.
 pub(super) fn pull<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
@@ -88,12 +89,12 @@ pub(super) fn pull<'a>(
     if repo.pulls.contains_key(&number) { Ok((world, repo, number)) } else { Err(no_pull()) }
 }
 
-/// The version that a call sends, in its query or its body.
+/// Returns the version that a call sends in its query or its body.
 pub(super) fn version(call: &ApiCall) -> Option<u64> {
     call.asked("version").map_or_else(|| call.body["version"].as_u64(), |version| version.parse().ok())
 }
 
-/// 409 unless the call sends the version that the pull request has.
+/// Returns 409 unless the call sends the current version of the pull request.
 pub(super) fn is_current(
     world: &ForgeInstance,
     repo: &StoredRepository,
@@ -109,7 +110,7 @@ pub(super) fn is_current(
     Err(stale(sent, of.version, Some(now)))
 }
 
-/// The login behind a name or a slug.
+/// Returns the login for a name or a slug.
 pub(super) fn login(world: &ForgeInstance, name: &str) -> Option<String> {
     let is = |login: &&String| login.eq_ignore_ascii_case(name) || json::slug(login) == name;
     world.accounts.keys().find(is).cloned()

@@ -1,4 +1,4 @@
-//! Anchors of comments: the file, the line with its kind, and the commits between which it is one.
+//! Anchors of comments: the file, the line with its kind, and the two commits of the diff.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::forge::state::StoredRepository;
 use crate::forge::state::pulls::{InlinePlace, StoredInlineComment};
 use crate::repo::FakeGitError;
 
-/// Data Center's word for a kind of line.
+/// Returns Data Center's name for a kind of line.
 pub(super) fn word(kind: HunkLineKind) -> &'static str {
     match kind {
         HunkLineKind::Added => "ADDED",
@@ -22,11 +22,11 @@ pub(super) fn word(kind: HunkLineKind) -> &'static str {
     }
 }
 
-/// The place that an anchor names, where it is, and the hunk there. Names that this version does not know are passed over,
-/// without a word.
+/// Returns the place that an anchor names, its commits, and the hunk there. Field names that this version
+/// does not know are silently ignored.
 ///
-/// It is stricter than a real server about lines without a change, and about the former path of a renamed file: lines that the
-/// diff does not show, and a path that is missing, are refused.
+/// It is stricter than a real server about unchanged lines and about the former path of a renamed file: lines
+/// that the diff does not show, and a missing path, are rejected.
 pub(super) fn read(
     repo: &mut StoredRepository,
     number: u64,
@@ -85,7 +85,7 @@ pub(super) fn read(
     Ok((spot, place, hunk))
 }
 
-/// The anchors of all comments on code of a pull request, as they are now.
+/// Returns the current anchors of all comments on code of a pull request.
 pub(super) fn all(repo: &mut StoredRepository, number: u64) -> Result<HashMap<u64, Value>, FakeGitError> {
     let lines = repo.lines_now(number)?;
     let Some(pull) = repo.pulls.get(&number) else { return Ok(HashMap::new()) };
@@ -94,7 +94,7 @@ pub(super) fn all(repo: &mut StoredRepository, number: u64) -> Result<HashMap<u6
     let mut anchors = HashMap::new();
     for comment in &pull.inline {
         let now = lines.get(&comment.note.id).copied().flatten();
-        // On a file there is no line that could be lost.
+        // A comment on a file has no line that could be lost.
         let orphaned = now.is_none() && comment.place.line.is_some();
         let (from, to) = if orphaned { (&comment.merge_base, &comment.commit) } else { (&base_now, &head) };
         let mut anchor = json!({

@@ -1,4 +1,4 @@
-//! Comments of pull requests. Each write names the version that it is about.
+//! Comments of pull requests. Each write names the version that it changes.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::forge::state::event::FakeForgeEvent;
 use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// A comment with its answers, of which only `shown` ones are there.
+/// Returns a comment with its answers, limited to the `shown` ones.
 pub(super) fn tree(
     world: &ForgeInstance,
     repo: &StoredRepository,
@@ -49,7 +49,7 @@ pub(super) fn tree(
     json
 }
 
-/// A comment by itself, with its anchor and the comment that it answers.
+/// Returns a single comment, with its anchor and the comment that it answers.
 pub(super) fn alone(
     world: &ForgeInstance,
     repo: &StoredRepository,
@@ -85,7 +85,7 @@ fn shown(
     Ok(ApiReply::json(status, alone(world, repo, of, comment, &anchors)))
 }
 
-/// `GET …/comments/{id}`.
+/// Handles the call `GET …/comments/{id}`.
 pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     shown(world, repo, number, call.digits("id").ok_or_else(no_comment)?, 200)
@@ -102,13 +102,13 @@ fn text(body: &Value) -> Result<&str, ApiReply> {
     }
 }
 
-/// `POST …/comments`: in the conversation, at an anchor, or an answer. Fields that are not known are passed over.
+/// Handles `POST …/comments`: in the conversation, at an anchor, or an answer. Unknown fields are ignored.
 pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     let text = text(&call.body)?;
     for (field, known) in [("severity", "NORMAL"), ("state", "OPEN")] {
         if call.body[field].as_str().is_some_and(|word| word != known) {
-            // A task could block a merge, and only its author sees what is pending.
+            // A task could block a merge, and a pending comment is visible only to its author.
             world.violation(format!("{} posted a comment with {field} {}", call.login, call.body[field]));
             return Err(invalid(field, "the fake takes no such comment"));
         }
@@ -127,7 +127,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     shown(world, repo, number, said.ok_or_else(no_comment)?, 201)
 }
 
-/// The comment that the path names, in the version that the call names.
+/// Returns the comment that the path names, if it has the version that the call names.
 fn current<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
@@ -140,7 +140,7 @@ fn current<'a>(
     if sent == Some(now) { Ok((world, repo, number, id)) } else { Err(stale(sent, now, None)) }
 }
 
-/// Only its author changes or deletes a comment.
+/// Checks that the caller is the author: only the author changes or deletes a comment.
 fn is_own(
     world: &mut ForgeInstance,
     repo: &StoredRepository,
@@ -156,7 +156,7 @@ fn is_own(
     Err(not_permitted())
 }
 
-/// `PUT …/comments/{id}`: another text, or the thread resolved or opened.
+/// Handles `PUT …/comments/{id}`: changes the text, or resolves or reopens the thread.
 pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id) = current(state, call)?;
     let now = world.now();
@@ -189,7 +189,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     shown(world, repo, number, id, 200)
 }
 
-/// `DELETE …/comments/{id}?version=`: not if it was answered.
+/// Handles `DELETE …/comments/{id}?version=`: rejected if the comment was answered.
 pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id) = current(state, call)?;
     is_own(world, repo, (number, id), &call.login)?;

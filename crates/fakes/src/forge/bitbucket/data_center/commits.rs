@@ -1,4 +1,4 @@
-//! Commits with what hangs on them: builds, reports, annotations. A commit is named by all of its digits.
+//! Commits with their builds, reports and annotations. A commit is named by its full id.
 
 use serde_json::{Value, json};
 
@@ -11,22 +11,23 @@ use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::http::serve::CallRefusal;
 use crate::forge::state::{CommitStatus, FakeForgeState, StoredRepository};
 
-/// Longest key and name, address, and parent of a build, in characters.
+/// Maximum lengths of the key and name, the address, and the parent of a build, in characters.
 const MAX_NAME: usize = 255;
 const MAX_URL: usize = 450;
 const MAX_PARENT: usize = 1_024;
-/// Longest title, details, and message of an annotation, in characters; fields of a report; annotations of a report (facts).
+/// Maximum lengths of a title, the details, and the message of an annotation, in characters. The last two are
+/// maximum numbers of fields and annotations of a report.
 const MAX_TITLE: usize = 450;
 const MAX_DETAILS: usize = 2_000;
 const MAX_MESSAGE: usize = 2_000;
 const MAX_DATA: usize = 6;
 const MAX_ANNOTATIONS: usize = 1_000;
 
-/// The first version that takes build statuses of a repository, and the first that answers for one.
+/// First version with build statuses of a repository, and first version that returns a single one.
 const RICH_BUILDS: (u32, u32) = (7, 4);
 const ONE_BUILD: (u32, u32) = (7, 14);
 
-/// 404 of a server that is older than the call.
+/// Returns 404 if the server is older than the call.
 fn since(state: &FakeForgeState, version: (u32, u32)) -> Result<(), ApiReply> {
     if is_since(&state.world.version, version) { Ok(()) } else { Err(refusal(CallRefusal::NoSuchCall)) }
 }
@@ -36,7 +37,7 @@ fn commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiReply> {
     if repo.git.contains(sha) { Ok(sha.to_owned()) } else { Err(no_commit(sha)) }
 }
 
-/// `GET …/commits/{sha}/builds`: of one key.
+/// Handles `GET …/commits/{sha}/builds`: returns one key.
 pub(super) fn build(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     since(state, ONE_BUILD)?;
     let (_, repo) = repository(state, call)?;
@@ -47,7 +48,8 @@ pub(super) fn build(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, json::build(found.ok_or_else(missing)?)))
 }
 
-/// `GET /rest/build-status/latest/commits/{sha}`: of all keys, newest first, in every repository that has the commit.
+/// Handles `GET /rest/build-status/latest/commits/{sha}`: all keys, newest first, in every repository that
+/// has the commit.
 pub(super) fn builds(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let seen = state.repos.values().filter(|repo| may_read(repo, &call.login));
     let of = seen.flat_map(|repo| &repo.statuses).filter(|status| status.sha == call.param("sha"));
@@ -56,7 +58,7 @@ pub(super) fn builds(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     page::reply(call, &shown)
 }
 
-/// `POST …/commits/{sha}/builds`: one of the same key is overwritten.
+/// Handles `POST …/commits/{sha}/builds`: one with the same key is overwritten.
 pub(super) fn set(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     since(state, RICH_BUILDS)?;
     let (world, repo) = repository(state, call)?;
@@ -96,14 +98,14 @@ fn no_report() -> ApiReply {
     refused(404, "There is no such report.", "codeinsights.NoSuchReportException")
 }
 
-/// `GET …/commits/{sha}/reports/{key}`.
+/// Handles the call `GET …/commits/{sha}/reports/{key}`.
 pub(super) fn one_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
     Ok(ApiReply::json(200, json::report(report(repo, &sha, call.param("key")).ok_or_else(no_report)?)))
 }
 
-/// `PUT …/commits/{sha}/reports/{key}`: only who made one replaces it.
+/// Handles `PUT …/commits/{sha}/reports/{key}`: only the account that created a report can replace it.
 pub(super) fn put(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let (sha, key) = (commit(repo, call)?, call.param("key"));
@@ -129,7 +131,7 @@ pub(super) fn put(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, json::report(report(repo, &sha, key).ok_or_else(no_report)?)))
 }
 
-/// `GET …/reports/{key}/annotations`.
+/// Handles the call `GET …/reports/{key}/annotations`.
 pub(super) fn annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;
@@ -138,7 +140,8 @@ pub(super) fn annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallRes
     Ok(ApiReply::json(200, json!({"annotations": shown})))
 }
 
-/// `POST …/reports/{key}/annotations`: all or nothing; one with the `externalId` of another is one more.
+/// Handles `POST …/reports/{key}/annotations`: all or none are added. One with an existing `externalId` is
+/// added a second time.
 pub(super) fn annotate(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let (sha, key) = (commit(repo, call)?, call.param("key"));
@@ -165,7 +168,7 @@ pub(super) fn annotate(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
     Ok(ApiReply::done())
 }
 
-/// `DELETE …/reports/{key}/annotations`: all, or those of one `externalId`.
+/// Handles `DELETE …/reports/{key}/annotations`: deletes all, or those with one `externalId`.
 pub(super) fn clear(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = repository(state, call)?;
     let sha = commit(repo, call)?;

@@ -10,13 +10,13 @@ use crate::forge::diff::{FakeDiff, FakeFileDiff, FakeHunk, HunkLineKind};
 use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::state::FakeForgeState;
 
-/// `GET …/diff`: of all files, between the merge base and the head.
+/// Handles `GET …/diff`: all files, between the merge base and the head.
 pub(super) fn whole(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     shown(state, call, |diff| Ok(diff.files().map(|file| section(file, file.path())).collect()))
 }
 
-/// `GET …/diff/{path}`: of one file. A file that the pull request leaves alone has no diffs. One that was renamed is found by
-/// both its paths alone.
+/// Handles `GET …/diff/{path}`: one file. A file that the pull request does not change has no diffs. A
+/// renamed file is found only by both its paths.
 pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let path = call.param("path");
     let source = call.asked("srcPath").unwrap_or(path);

@@ -1,4 +1,4 @@
-//! The form in which Data Center refuses.
+//! Data Center's error responses, each in the form of its call.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -8,10 +8,10 @@ use crate::forge::fault::ForgeFaultKind;
 use crate::forge::http::call::ApiReply;
 use crate::forge::http::serve::CallRefusal;
 
-/// Where the names of exceptions begin.
+/// Package of the exception names.
 const PACKAGE: &str = "com.atlassian.bitbucket";
 
-/// A refusal with a field that it is about, and more fields of its one error.
+/// Returns an error about a field, with more fields in its single error object.
 pub(super) fn with(
     status: u16,
     context: Option<&str>,
@@ -28,12 +28,12 @@ pub(super) fn with(
     ApiReply::json(status, json!({"errors": [error]}))
 }
 
-/// A refusal.
+/// Returns an error in Data Center's form.
 pub(super) fn refused(status: u16, message: &str, exception: &str) -> ApiReply {
     with(status, None, message, exception, Value::Null)
 }
 
-/// 401: Data Center's answer to a login that holds and may not.
+/// Returns 401: Data Center's response to a valid login without permission.
 pub(super) fn not_permitted() -> ApiReply {
     refused(401, "You are not permitted to access this resource", "AuthorisationException")
 }
@@ -54,12 +54,13 @@ pub(super) fn no_commit(sha: &str) -> ApiReply {
     refused(404, &format!("Commit '{sha}' does not exist."), "commit.NoSuchCommitException")
 }
 
-/// 400, because of a field.
+/// Returns 400 because of a field.
 pub(super) fn invalid(field: &str, words: &str) -> ApiReply {
     with(400, Some(field), words, "validation.ArgumentValidationException", Value::Null)
 }
 
-/// 409: the version that was sent is not the one that is there, of a pull request (as it is) or a comment.
+/// Returns 409 if the sent version is not the current one, of a pull request (which is included) or a
+/// comment.
 pub(super) fn stale(sent: Option<u64>, current: u64, pull: Option<Value>) -> ApiReply {
     let exception = if pull.is_some() {
         "pull.PullRequestOutOfDateException"
@@ -73,7 +74,7 @@ pub(super) fn stale(sent: Option<u64>, current: u64, pull: Option<Value>) -> Api
     with(409, None, "It has been changed since you looked at it; look again.", exception, more)
 }
 
-/// A change of a pull request that may not be.
+/// Returns the error for an edit of a pull request that is not allowed.
 pub(super) fn against(why: &EditRefusal) -> ApiReply {
     match why {
         EditRefusal::NotYours => not_permitted(),
@@ -92,7 +93,7 @@ pub(super) fn reviewers(words: &str) -> ApiReply {
     with(400, Some("reviewers"), words, "pull.InvalidPullRequestReviewersException", Value::Null)
 }
 
-/// The refusals of calls that nothing looks at.
+/// Returns the errors of calls that are rejected before they are handled.
 pub(super) fn refusal(refusal: CallRefusal) -> ApiReply {
     match refusal {
         CallRefusal::TooLarge => page(413),
@@ -109,13 +110,13 @@ pub(super) fn refusal(refusal: CallRefusal) -> ApiReply {
     }
 }
 
-/// An HTML page, as servers in front of the forge answer.
+/// Returns an HTML page, as sent by servers in front of the forge.
 fn page(status: u16) -> ApiReply {
     let html = "<html><head><title>Service Unavailable</title></head><body>nginx</body></html>";
     ApiReply::bytes(status, "text/html; charset=utf-8", html)
 }
 
-/// The answer of a fault that comes instead of doing anything.
+/// Returns the response of a fault that replaces the call.
 pub(super) fn instead(kind: &ForgeFaultKind, _now: i64) -> Option<ApiReply> {
     let after = |reply: ApiReply, after: &Option<u64>| match after {
         Some(seconds) => reply.header("retry-after", seconds),

@@ -11,7 +11,7 @@ use crate::forge::bitbucket::may_read;
 use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::state::{FakeForgeState, StoredRepository};
 
-/// `GET /rest/api/latest/application-properties`: for everybody.
+/// Handles `GET /rest/api/latest/application-properties`, without a login.
 pub(super) fn properties(state: &mut FakeForgeState, _: &ApiCall) -> CallResult {
     Ok(ApiReply::json(
         200,
@@ -21,7 +21,7 @@ pub(super) fn properties(state: &mut FakeForgeState, _: &ApiCall) -> CallResult 
     ))
 }
 
-/// The permissions that contain the one that is asked for, in the words of roles.
+/// Returns true if the account's role contains the requested permission; `None` for an unknown permission.
 fn holds(repo: &StoredRepository, login: &str, permission: &str) -> Option<bool> {
     let has = repo.permission(login).0;
     match permission {
@@ -32,7 +32,8 @@ fn holds(repo: &StoredRepository, login: &str, permission: &str) -> Option<bool>
     }
 }
 
-/// `GET /rest/api/latest/users`, by `filter` and `permission.1`, `.2`, … with `projectKey` and `repositorySlug` of each.
+/// Handles `GET /rest/api/latest/users`, by `filter` and `permission.1`, `.2`, … with `projectKey` and
+/// `repositorySlug` of each.
 pub(super) fn users(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let FakeForgeState { world, repos, moved: _ } = state;
     let filter = call.asked("filter").unwrap_or_default().to_lowercase();
@@ -51,14 +52,14 @@ pub(super) fn users(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     page::reply(call, &logins.into_iter().map(|login| json::user(world, login)).collect::<Vec<_>>())
 }
 
-/// `GET /rest/api/latest/users/{slug}`.
+/// Handles the call `GET /rest/api/latest/users/{slug}`.
 pub(super) fn user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let missing = || refused(404, "The user does not exist.", "user.NoSuchUserException");
     let found = login(&state.world, call.param("slug")).ok_or_else(missing)?;
     Ok(ApiReply::json(200, json::user(&state.world, &found)))
 }
 
-/// `GET /rest/api/latest/repos`, by `permission`, `name`, `projectkey`.
+/// Handles `GET /rest/api/latest/repos`, by `permission`, `name`, `projectkey`.
 pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let FakeForgeState { world, repos, moved: _ } = state;
     let permission = call.asked("permission").unwrap_or("REPO_READ");
@@ -79,21 +80,21 @@ pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     page::reply(call, &shown)
 }
 
-/// `GET …/projects/{owner}/repos/{repo}`.
+/// Handles the call `GET …/projects/{owner}/repos/{repo}`.
 pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     Ok(ApiReply::json(200, json::repository(world, repo)))
 }
 
-/// `GET …/default-branch`.
+/// Handles the call `GET …/default-branch`.
 pub(super) fn default_branch(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = repository(state, call)?;
     let name = &repo.default_branch;
     Ok(ApiReply::json(200, json!({"id": format!("refs/heads/{name}"), "displayId": name, "type": "BRANCH"})))
 }
 
-/// `GET /rest/branch-permissions/latest/…/restrictions`, by `matcherId` and `type`: for administrators. The default branch is
-/// always restricted.
+/// Handles `GET /rest/branch-permissions/latest/…/restrictions`, by `matcherId` and `type`: for
+/// administrators. The default branch is always restricted.
 pub(super) fn restrictions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = administered(state, call)?;
     let protected = std::iter::once(repo.default_branch.as_str())

@@ -1,4 +1,4 @@
-//! Deliveries of events in Data Center's form.
+//! Webhook deliveries in Data Center's form.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::forge::state::event::{FakeForgeEvent, PullChange};
 use crate::forge::state::{ForgeInstance, StoredRepository};
 use crate::repo::FakeGitError;
 
-/// The delivery of an event; none if what it is about is not there, or if Data Center has no such event.
+/// Returns the delivery of an event; `None` if its object is gone, or if Data Center has no such event.
 pub(crate) fn delivery(
     world: &ForgeInstance,
     repo: &mut StoredRepository,
@@ -38,7 +38,7 @@ pub(crate) fn delivery(
             let key = if *is_edit { "pr:comment:edited" } else { "pr:comment:added" };
             (*number, key, comment.note.author.clone(), more)
         }
-        // No event tells of threads, and there are no check runs.
+        // Data Center has no events for threads, and no check runs.
         FakeForgeEvent::Thread { .. } | FakeForgeEvent::Check { .. } => return Ok(None),
     };
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
@@ -53,7 +53,8 @@ pub(crate) fn delivery(
     Ok(Some(FakeDelivery::of_bitbucket(ForgeFlavour::DataCenter, serial, key, number, &payload)))
 }
 
-/// Data Center's word for a change, and the other fields of its event; none: it has no event for it.
+/// Returns Data Center's event name for a change, and the other fields of the event; `None` if it has no
+/// event for it.
 fn of_change(
     world: &ForgeInstance,
     repo: &StoredRepository,

@@ -1,4 +1,4 @@
-//! The objects in the form Data Center gives them.
+//! The JSON objects in Data Center's form.
 
 use serde_json::{Value, json};
 
@@ -12,15 +12,15 @@ use crate::forge::state::reports::{CommitReport, ReportAnnotation};
 use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
 use crate::repo::CommitObject;
 
-/// Digits of a commit's id that people read.
+/// Number of digits of a commit's id that people see.
 const SHORT: usize = 11;
 
-/// An instant in Data Center's form: milliseconds since 1970.
+/// Formats an instant as Data Center does: milliseconds since 1970.
 pub(super) fn time(seconds: i64) -> i64 {
     seconds.saturating_mul(1000)
 }
 
-/// The part of an address that stands for a name.
+/// Returns the part of an address that stands for a name.
 pub(super) fn slug(login: &str) -> String {
     let plain =
         |c: char| if c.is_ascii_alphanumeric() || "-._".contains(c) { c.to_ascii_lowercase() } else { '_' };
@@ -36,7 +36,7 @@ pub(super) fn user(world: &ForgeInstance, login: &str) -> Value {
     })
 }
 
-/// The address of a repository for people.
+/// Returns the address of a repository's page for people.
 fn page(world: &ForgeInstance, owner: &str, name: &str) -> String {
     format!("{}/projects/{owner}/repos/{name}", world.base_url)
 }
@@ -83,7 +83,7 @@ pub(super) fn participant(world: &ForgeInstance, one: &PullParticipant) -> Value
     json
 }
 
-/// A pull request that shows this head.
+/// Returns a pull request with this head.
 pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &StoredPull, head: &str) -> Value {
     let state = match (pull.open, &pull.merged_by) {
         (true, _) => "OPEN",
@@ -167,7 +167,7 @@ pub(super) fn annotation(report: &CommitReport, annotation: &ReportAnnotation) -
     json
 }
 
-/// A path in a repository, in its parts.
+/// Returns a path in a repository, split into its parts.
 pub(super) fn path(path: &str) -> Value {
     let components: Vec<&str> = path.split('/').collect();
     let name = components.last().copied().unwrap_or_default();

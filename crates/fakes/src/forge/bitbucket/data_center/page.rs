@@ -1,16 +1,16 @@
-//! Lists, cut into pages of at most fifty, however many are asked for.
+//! Lists, paged with at most fifty items even if more are requested.
 
 use serde_json::{Value, json};
 
 use super::errors::invalid;
 use crate::forge::http::call::{ApiCall, ApiReply, CallResult, ReplyBody};
 
-/// Items of a page when the call does not say.
+/// Default number of items on a page.
 const DEFAULT: usize = 25;
-/// Items of a page, at most.
+/// Maximum number of items on a page.
 const MOST: usize = 50;
 
-/// A page of these.
+/// Returns a page of these items.
 pub(super) fn reply(call: &ApiCall, items: &[Value]) -> CallResult {
     let number = |name: &str, default: usize| match call.asked(name) {
         None => Ok(default),
@@ -30,7 +30,7 @@ pub(super) fn reply(call: &ApiCall, items: &[Value]) -> CallResult {
     ))
 }
 
-/// Has a list say that its next page is this one.
+/// Makes a list name the same page as its next one.
 pub(super) fn circle(reply: &mut ApiReply, _: &str) {
     if let ReplyBody::Json(Value::Object(body)) = &mut reply.body {
         let start = body.get("start").cloned().unwrap_or_default();

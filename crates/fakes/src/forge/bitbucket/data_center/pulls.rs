@@ -1,4 +1,4 @@
-//! Pull requests: read, opened, changed, declined, and who takes part in them.
+//! Pull requests: read, opened, changed and declined, and their participants.
 
 use serde_json::{Value, json};
 
@@ -14,10 +14,11 @@ use crate::forge::state::merging::MergeState;
 use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// Longest description, in characters.
+/// Maximum length of a description, in characters.
 const MAX_DESCRIPTION: usize = 32_768;
 
-/// `GET …/pull-requests`: by `state` (OPEN unless told), by the branch `at` in its `direction` (INCOMING unless told).
+/// Handles `GET …/pull-requests`: by `state` (default OPEN), and by the branch `at` in its `direction`
+/// (default INCOMING).
 pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let wanted = call.asked("state").unwrap_or("OPEN").to_ascii_uppercase();
@@ -29,7 +30,7 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let Some(head) = repo.pulls.get_mut(&number).map(StoredPull::read_head) else { continue };
         let Some(of) = repo.pulls.get(&number) else { continue };
         let branch = if outgoing { &of.head_ref } else { &of.base_ref };
-        // A fork's branch is not one of this repository's.
+        // The branch of a fork is not one of this repository's.
         let fits = at.is_none_or(|at| at == branch) && !(outgoing && branch.contains(':'));
         let json = json::pull(world, repo, of, &head);
         if fits && (wanted == "ALL" || json["state"] == wanted.as_str()) {
@@ -42,7 +43,7 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     page::reply(call, &shown)
 }
 
-/// `GET …/pull-requests/{number}`.
+/// Handles the call `GET …/pull-requests/{number}`.
 pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     shown(world, repo, number, 200)
@@ -54,7 +55,7 @@ fn shown(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, status
     Ok(ApiReply::json(status, json::pull(world, repo, of, &head)))
 }
 
-/// The logins of the reviewers that a body names.
+/// Returns the logins of the reviewers that a body names.
 fn reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, ApiReply> {
     let none = Vec::new();
     let named = |reviewer: &Value| {
@@ -64,7 +65,7 @@ fn reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, ApiRepl
     body["reviewers"].as_array().unwrap_or(&none).iter().map(named).collect()
 }
 
-/// A branch that a body names by its ref.
+/// Returns the branch that a body names by its ref.
 fn branch<'a>(body: &'a Value, end: &str) -> Option<&'a str> {
     let id = body[end]["id"].as_str()?;
     Some(id.strip_prefix("refs/heads/").unwrap_or(id))
@@ -78,7 +79,7 @@ fn description(body: &Value) -> Result<String, ApiReply> {
     Ok(text.to_owned())
 }
 
-/// `POST …/pull-requests`, from a branch of the repository itself.
+/// Handles `POST …/pull-requests`, from a branch of the repository itself.
 pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = repository(state, call)?;
     let title = call.body["title"].as_str().unwrap_or_default();
@@ -122,7 +123,8 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     shown(world, repo, number, 201)
 }
 
-/// `PUT …/pull-requests/{number}`: description and reviewers that are left out are emptied; title and draft stay.
+/// Handles `PUT …/pull-requests/{number}`: description and reviewers are cleared if they are left out; title
+/// and draft stay.
 pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     is_current(world, repo, number, call)?;
@@ -142,7 +144,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     shown(world, repo, number, 200)
 }
 
-/// `POST …/pull-requests/{number}/decline`, of the version in the query or the body.
+/// Handles `POST …/pull-requests/{number}/decline`, with the version in the query or the body.
 pub(super) fn decline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
@@ -158,7 +160,7 @@ pub(super) fn decline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     shown(world, repo, number, 200)
 }
 
-/// `GET …/pull-requests/{number}/merge`: whether it could be done.
+/// Handles `GET …/pull-requests/{number}/merge`: reports if a merge is possible.
 pub(super) fn merge(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo, number) = pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
@@ -190,7 +192,7 @@ pub(super) fn merge(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     ))
 }
 
-/// `GET …/pull-requests/{number}/commits`, newest first.
+/// Handles `GET …/pull-requests/{number}/commits`, newest first.
 pub(super) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo, number) = pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
@@ -205,7 +207,7 @@ fn participant(world: &ForgeInstance, repo: &StoredRepository, number: u64, logi
     Ok(ApiReply::json(200, json::participant(world, one)))
 }
 
-/// `POST …/pull-requests/{number}/participants`: one more reviewer, by who may write.
+/// Handles `POST …/pull-requests/{number}/participants`: adds a reviewer; the caller needs write access.
 pub(super) fn add(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     if call.body["role"] != "REVIEWER" {
@@ -227,7 +229,8 @@ pub(super) fn add(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     participant(world, repo, number, &who)
 }
 
-/// `PUT …/pull-requests/{number}/participants/{slug}`: one's own verdict, on the head alone. Nobody of ours approves.
+/// Handles `PUT …/pull-requests/{number}/participants/{slug}`: the caller's own verdict, on the head only. An
+/// approval by Truing is a violation.
 pub(super) fn judge(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = pull(state, call)?;
     if json::slug(&call.login) != call.param("slug") {

@@ -1,4 +1,4 @@
-//! The calls there are, and what Data Center does with each: its login, its refusals, its headers.
+//! The calls that exist, and Data Center's handling of all calls: login, errors, headers.
 
 use axum::routing::MethodFilter;
 
@@ -10,7 +10,7 @@ use crate::forge::http::serve::{
 use crate::forge::pages;
 use crate::forge::state::ForgeInstance;
 
-/// Every call there is.
+/// All calls of the API.
 const ROUTES: &[ApiRoute] = {
     use RouteAction::{GitFile, GitPack, GitPush, GitRefs, Open, Page, Rest};
     const GET: MethodFilter = MethodFilter::GET;
@@ -131,7 +131,7 @@ const ROUTES: &[ApiRoute] = {
     ]
 };
 
-/// Data Center's ways.
+/// Data Center's behaviour for all calls.
 pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
     bearer: admission::bearer,
@@ -143,7 +143,7 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     finished,
 };
 
-/// Data Center's headers: whose login it was, and of limits nothing unless there is one.
+/// Adds Data Center's headers: the login name, and a limit only if one is set.
 fn finished(world: &mut ForgeInstance, reply: ApiReply, asked: &HeaderContext<'_>) -> ApiReply {
     let mut general = vec![
         ("date", http_date(world.now())),

@@ -1,18 +1,18 @@
-//! Cuts an answer down to what its query selects, as every GraphQL server does: whoever reads a field that was not
-//! asked for must not find it.
+//! Reduces a response to the fields that its query selects, as every GraphQL server does: a client must not
+//! find a field that it did not request.
 
 use serde_json::Value;
 
-/// Fields with what is selected of each; nothing: the field is a plain value.
+/// Fields with the selection of each; an empty selection means a plain value.
 type FieldSelection = Vec<(String, SelectedFields)>;
 
-/// What is selected of one field.
+/// The selection within one field.
 struct SelectedFields(FieldSelection);
 
-/// The answer without what the query does not select.
+/// Returns the response without the fields that the query does not select.
 pub(super) fn only(query: &str, mut answer: Value) -> Value {
     let mut words = words(query).into_iter();
-    // Before the first brace there are the operation's name and variables.
+    // The operation's name and variables stand before the first brace.
     let _ = words.by_ref().find(|word| word == "{");
     let selected = selection(&mut words);
     if let Some(data) = answer.get_mut("data") {
@@ -39,7 +39,7 @@ fn cut(value: &mut Value, selected: &FieldSelection) {
     }
 }
 
-/// Names and braces, without arguments.
+/// Returns the names and braces, without arguments.
 fn words(query: &str) -> Vec<String> {
     let (mut words, mut word, mut depth) = (Vec::new(), String::new(), 0_u32);
     for c in query.chars().chain([' ']) {
@@ -60,7 +60,7 @@ fn words(query: &str) -> Vec<String> {
     words
 }
 
-/// The fields up to the closing brace.
+/// Parses the fields up to the closing brace.
 fn selection(words: &mut impl Iterator<Item = String>) -> FieldSelection {
     let mut fields: FieldSelection = Vec::new();
     while let Some(word) = words.next() {

@@ -1,4 +1,4 @@
-//! Apps and installations in the form GitHub gives them.
+//! Apps and installations in GitHub's form.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::forge::state::ForgeInstance;
 use crate::forge::state::apps::{FakeInstallation, GRANTED, RegisteredApp};
 
 impl ForgeInstance {
-    /// An App (`integration`).
+    /// Returns an App (`integration`).
     pub(crate) fn one_app_json(&self, id: u64, app: &RegisteredApp) -> Value {
         let permissions: BTreeMap<_, _> = GRANTED.iter().copied().collect();
         json!({
@@ -21,14 +21,14 @@ impl ForgeInstance {
         })
     }
 
-    /// The App that has this account; null if none has.
+    /// Returns the App that has this account; null if there is none.
     pub(crate) fn app_json(&self, login: &str) -> Value {
         let slug = login.strip_suffix("[bot]").unwrap_or(login);
         let found = self.apps.registered.iter().find(|(_, app)| app.slug == slug);
         found.map_or(Value::Null, |(id, app)| self.one_app_json(*id, app))
     }
 
-    /// An installation (`installation`).
+    /// Returns an installation (`installation`).
     pub(crate) fn installation_json(&self, id: u64, one: &FakeInstallation) -> Value {
         let (base, slug) = (&self.base_url, self.apps.registered.get(&one.app).map_or("", |app| &app.slug));
         json!({

@@ -1,4 +1,4 @@
-//! Check runs in the form GitHub gives them.
+//! Check runs in GitHub's form.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::forge::state::checks::FakeCheckRun;
 use crate::forge::state::{ForgeInstance, StoredRepository};
 
 impl ForgeInstance {
-    /// The suite of a check run, as an event has it. It names no pull request, as for one from a fork.
+    /// Returns the suite of a check run as events have it. It names no pull request, as for one from a fork.
     pub(crate) fn suite_json(&self, repo: &StoredRepository, run: &FakeCheckRun) -> Value {
         json!({
             "id": repo.id, "node_id": node_id("CheckSuite", repo.id), "head_sha": run.sha, "status": "queued",
@@ -15,7 +15,7 @@ impl ForgeInstance {
         })
     }
 
-    /// A check run (`check-run`).
+    /// Returns a check run (`check-run`).
     pub(crate) fn check_json(&self, repo: &StoredRepository, run: &FakeCheckRun) -> Value {
         let own = format!("{}/repos/{}/check-runs/{}", self.base_url, repo.full_name(), run.id);
         let page = format!("{}/{}/runs/{}", self.base_url, repo.full_name(), run.id);

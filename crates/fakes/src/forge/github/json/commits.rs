@@ -1,4 +1,4 @@
-//! Commits in the form GitHub gives them.
+//! Commits in GitHub's form.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::forge::state::{ForgeInstance, StoredRepository};
 use crate::repo::{CommitObject, FakeCommitIdentity};
 
 impl ForgeInstance {
-    /// A commit (`commit`).
+    /// Returns a commit (`commit`).
     pub(crate) fn commit_json(&self, repo: &StoredRepository, commit: &CommitObject) -> Value {
         let (base, name, sha) = (&self.base_url, repo.full_name(), &commit.sha);
         let api = format!("{base}/repos/{name}");
@@ -38,8 +38,8 @@ impl ForgeInstance {
         })
     }
 
-    /// The account with an address: `LOGIN@…`, or `ID+LOGIN@…` as GitHub gives out; null if there is none, as of
-    /// somebody whose name has a space.
+    /// Returns the account with an e-mail address: `LOGIN@…`, or `ID+LOGIN@…` as GitHub issues it. Null if
+    /// there is none, as for a name with a space.
     fn account_of(&self, who: &FakeCommitIdentity) -> Value {
         let login = who.email.split('@').next().unwrap_or_default();
         let login = login.split_once('+').map_or(login, |(_, login)| login);

@@ -1,4 +1,4 @@
-//! Issues and labels in the form GitHub gives them.
+//! Issues and labels in GitHub's form.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::forge::state::issues::StoredIssue;
 use crate::forge::state::{ForgeInstance, StoredRepository};
 
 impl ForgeInstance {
-    /// Labels of a repository (`label`).
+    /// Returns labels of a repository (`label`).
     pub(crate) fn labels_json(&self, repo: &StoredRepository, names: &[String]) -> Value {
         let api = format!("{}/repos/{}", self.base_url, repo.full_name());
         let label = |name: &String| {
@@ -20,7 +20,7 @@ impl ForgeInstance {
         names.iter().map(label).collect()
     }
 
-    /// An issue (`issue`).
+    /// Returns an issue (`issue`).
     pub(crate) fn own_issue_json(&self, repo: &StoredRepository, issue: &StoredIssue) -> Value {
         let (base, number) = (&self.base_url, issue.number);
         let api = format!("{base}/repos/{}", repo.full_name());
@@ -43,7 +43,7 @@ impl ForgeInstance {
         })
     }
 
-    /// A pull request or an issue, as comments' events show it.
+    /// Returns a pull request or an issue as in comment events.
     pub(crate) fn conversation_json(&self, repo: &StoredRepository, number: u64) -> Value {
         match (repo.pulls.get(&number), repo.issues.get(&number)) {
             (Some(pull), _) => self.issue_json(repo, pull),

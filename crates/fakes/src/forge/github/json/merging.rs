@@ -1,4 +1,4 @@
-//! The result that a merge would have, in GitHub's words.
+//! The result that a merge would have, by GitHub's names.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::forge::state::merging::{MergeState, ReviewDecision};
 use crate::forge::state::pulls::StoredPull;
 
 impl MergeState {
-    /// GitHub's word.
+    /// Returns GitHub's name of the state.
     fn as_str(self) -> &'static str {
         match self {
             Self::Clean => "CLEAN",
@@ -21,7 +21,7 @@ impl MergeState {
         }
     }
 
-    /// Is there no conflict? None: not known.
+    /// Returns true if there is no conflict; `None` if not known.
     fn mergeable(self) -> Option<bool> {
         match self {
             Self::Unknown => None,
@@ -44,7 +44,7 @@ impl ReviewDecision {
 }
 
 impl StoredRepository {
-    /// The fields of a pull request at REST that say so.
+    /// Returns the REST fields of a pull request about its merge.
     pub(crate) fn merge_json(&self, pull: &StoredPull) -> Value {
         let state = self.merge_state(pull);
         json!({
@@ -55,7 +55,7 @@ impl StoredRepository {
 }
 
 impl StoredPull {
-    /// The fields at GraphQL that say so.
+    /// Returns the GraphQL fields of a pull request about its merge.
     pub(crate) fn merge_fields(&self, state: MergeState) -> Value {
         let mergeable = match state.mergeable() {
             Some(true) => "MERGEABLE",

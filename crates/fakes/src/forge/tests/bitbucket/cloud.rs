@@ -1,4 +1,4 @@
-//! Cloud's repositories, pull requests and comments.
+//! Tests of Cloud's repositories, pull requests and comments.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Cloud's statuses, reports and annotations.
+//! Tests of Cloud's statuses, reports and annotations.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Data Center's server, repositories, lists and comments.
+//! Tests of Data Center's server, repositories, lists and comments.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Data Center's builds, reports and annotations.
+//! Tests of Data Center's builds, reports and annotations.
 
 use serde_json::{Value, json};
 

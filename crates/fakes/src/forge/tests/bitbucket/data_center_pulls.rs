@@ -1,4 +1,4 @@
-//! Data Center's pull requests.
+//! Tests of Data Center's pull requests.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Misbehaviour of both Bitbuckets.
+//! Tests of faults at both Bitbuckets.
 
 use serde_json::Value;
 

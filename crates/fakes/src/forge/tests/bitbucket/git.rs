@@ -1,11 +1,11 @@
-//! Real git against both Bitbuckets.
+//! Tests of real git against both Bitbuckets.
 
 use std::path::Path;
 
 use super::super::git::{git, good};
 use super::*;
 
-/// The address with a login in it.
+/// Returns the address with a login in it.
 fn with_login(url: &str, user: &str) -> String {
     url.replace("http://", &format!("http://{user}:{TOKEN}@"))
 }

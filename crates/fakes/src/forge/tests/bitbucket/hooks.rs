@@ -1,4 +1,5 @@
-//! Deliveries of both Bitbuckets: names, headers, signatures, attempts, and what is not sent.
+//! Tests of both Bitbuckets' webhook deliveries: names, headers, signatures, attempts, and events that are
+//! not sent.
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -11,7 +12,7 @@ use tokio::sync::mpsc::{Receiver, channel};
 use super::*;
 use crate::forge::{DeliveryHook, FakeError, sign_sha256};
 
-/// A receiver of webhooks that answers with a status: its address, and what arrives.
+/// Starts a receiver of webhooks that answers with a status. Returns its address and the deliveries.
 async fn receiver(status: &'static AtomicU16) -> (String, Receiver<(HeaderMap, Bytes)>) {
     let (sender, arrived) = channel(100);
     let app = Router::new().route(
@@ -62,7 +63,7 @@ async fn cloud_sends_again_after_5xx_and_not_after_4xx() {
 #[tokio::test]
 async fn cloud_does_not_send_what_is_too_large() {
     let site = Site::new(ForgeFlavour::Cloud).await;
-    // Each text stands in a delivery several times.
+    // A delivery contains each text several times.
     site.shop.describe(1, &"x".repeat(100 * 1024)).await.unwrap();
     site.shop.comment(1, "ann", "Hm.").await.unwrap();
     assert!(site.forge.pending().is_empty());

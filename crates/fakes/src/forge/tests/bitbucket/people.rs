@@ -1,9 +1,9 @@
-//! What people do is the same at every kind of forge.
+//! Tests that people's actions have the same result at every kind of forge.
 
 use crate::forge::{FakeDiffSide, FakeForge, FakeForgeOptions, FakeReviewVerdict, ForgeFlavour, NewPull};
 use crate::repo::CommitBuilder;
 
-/// What people do to a repository, and what is seen of it afterwards.
+/// Performs people's actions in a repository, and returns the resulting views.
 async fn played(flavour: ForgeFlavour) -> (String, Vec<String>) {
     let forge = FakeForge::start_as(flavour, FakeForgeOptions::default()).await.unwrap();
     let shop =
