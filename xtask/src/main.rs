@@ -12,6 +12,7 @@ mod sbom;
 mod size;
 mod soak;
 mod test;
+mod texts;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,8 @@ enum XtaskCommand {
     Rules(measure::Options),
     /// Write what the program is built from, as a CycloneDX bill of materials
     Sbom(sbom::Options),
+    /// Print the texts of the program with file and line, to be read as a list
+    Texts(texts::Options),
     /// Build the release binary from clean and print build time, size and start-up time
     Size,
 }
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         XtaskCommand::Fuzz(options) => measure::run("fuzz", "dev", &options),
         XtaskCommand::Rules(options) => measure::run("rules", "dev", &options),
         XtaskCommand::Sbom(options) => sbom::run(&options),
+        XtaskCommand::Texts(options) => texts::run(&options),
         XtaskCommand::Size => size::run(),
     })
 }

@@ -1,0 +1,127 @@
+//! `cargo xtask texts`: prints the texts of the program with file and line, to be read as a list.
+
+use std::str::FromStr as _;
+
+use anyhow::{Context, Result};
+use proc_macro2::{TokenStream, TokenTree};
+
+use crate::{say, workspace};
+
+/// Folders whose texts no user reads.
+const OTHER_FOLDERS: [&str; 5] =
+    ["crates/bench/", "crates/contract/", "crates/fakes/", "bench/", "xtask/"];
+/// Words of the shortest text; what is shorter is a name or a label.
+const MIN_WORDS: usize = 3;
+/// First words of statements for a database.
+const SQL: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "WITH"];
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Print the texts of files below these paths alone, such as `crates/truing/src/cli`
+    paths: Vec<String>,
+}
+
+/// A text of the program, on one line.
+struct ProgramText {
+    line: usize,
+    text: String,
+}
+
+/// Prints each string of three words or more in the program's own code, and each help text.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let mut count = 0_usize;
+    for file in workspace::tracked(&workspace::root()?)? {
+        let path = file.path.as_str();
+        let is_wanted =
+            options.paths.is_empty() || options.paths.iter().any(|prefix| path.starts_with(prefix.as_str()));
+        if !is_wanted || !is_of_program(path) {
+            continue;
+        }
+        let tokens = TokenStream::from_str(&file.text);
+        let tokens = tokens.map_err(|error| anyhow::anyhow!("{error}")).with_context(|| format!("cannot read {path}"))?;
+        let mut texts = Vec::new();
+        collect(tokens, file.text.contains("clap::"), &mut texts);
+        for ProgramText { line, text } in texts {
+            say::line(&format!("{path}:{line}: {text}"));
+            count += 1;
+        }
+    }
+    say::problem(&format!("{count} texts"));
+    Ok(true)
+}
+
+fn is_of_program(path: &str) -> bool {
+    let is_test = path.contains("/tests/") || path.ends_with("tests.rs") || path.contains("/benches/");
+    path.ends_with(".rs") && !is_test && !OTHER_FOLDERS.iter().any(|folder| path.starts_with(folder))
+}
+
+/// Adds the texts of some code, without those of `#[cfg(test)]` items. Doc comments are help texts where clap reads them.
+fn collect(tokens: TokenStream, reads_docs: bool, texts: &mut Vec<ProgramText>) {
+    let (mut is_attribute, mut skips_body) = (false, false);
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) if is_attribute => {
+                let attribute = group.stream().to_string();
+                is_attribute = false;
+                if attribute.starts_with("cfg") && attribute.contains("test") {
+                    skips_body = true;
+                } else if reads_docs || !attribute.starts_with("doc") {
+                    collect(group.stream(), reads_docs, texts);
+                }
+            }
+            // The body of the item, or `;` below, ends what an attribute is about.
+            TokenTree::Group(group) if skips_body && group.delimiter() == proc_macro2::Delimiter::Brace => {
+                skips_body = false;
+            }
+            TokenTree::Group(group) => collect(group.stream(), reads_docs, texts),
+            TokenTree::Literal(literal) if !skips_body => {
+                let line = literal.span().start().line;
+                texts.extend(text_of(&literal).map(|text| ProgramText { line, text }));
+            }
+            TokenTree::Punct(punct) => {
+                is_attribute = punct.as_char() == '#' || is_attribute && punct.as_char() == '!';
+                skips_body &= punct.as_char() != ';';
+            }
+            TokenTree::Ident(_) | TokenTree::Literal(_) => is_attribute = false,
+        }
+    }
+}
+
+/// Returns the text of a string, if a person may read it.
+fn text_of(literal: &proc_macro2::Literal) -> Option<String> {
+    let text = syn::parse_str::<syn::LitStr>(&literal.to_string()).ok()?.value();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let are_words = words.iter().filter(|word| word.chars().any(char::is_alphabetic)).count() >= MIN_WORDS;
+    let is_sql = words.first().is_some_and(|word| SQL.contains(word));
+    (are_words && !is_sql).then(|| words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_the_program_are_found_with_their_lines_and_those_of_tests_are_not() {
+        let code = r##"
+            /// Prints all of it
+            #[error("{at}: the file\n cannot be read")]
+            struct A(#[serde(rename = "two words")] u8);
+            const SQL: &str = "SELECT a FROM b";
+            fn f() { g(&["one two three"], r#"a "raw" one"#, b"bytes are no text"); }
+            #[cfg(test)]
+            use a::b;
+            fn h() { g("after the use"); }
+            #[cfg(test)]
+            mod tests { fn t() { g("never shown to anybody"); } }
+        "##;
+        let texts = |reads_docs| {
+            let mut texts = Vec::new();
+            collect(code.parse().unwrap(), reads_docs, &mut texts);
+            texts.into_iter().map(|text| format!("{}: {}", text.line, text.text)).collect::<Vec<_>>()
+        };
+        let strings =
+            ["3: {at}: the file cannot be read", "6: one two three", "6: a \"raw\" one", "9: after the use"];
+        assert_eq!(texts(false), strings);
+        assert_eq!(texts(true)[0], "2: Prints all of it");
+    }
+}
