@@ -41,7 +41,7 @@ pub mod tools;
 mod used_tools;
 mod withheld;
 
-/// Is a grammar known for files of this path, so that a change of one can be proven?
+/// Returns true if a grammar is known for files of this path, which allows a change of one to be validated.
 pub fn is_parsed(path: &truing_diff::RepoPath) -> bool {
     syntax::SourceLanguage::of_path(path.as_bytes()).is_some()
 }

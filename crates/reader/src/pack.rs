@@ -146,22 +146,22 @@ pub(crate) use pattern::RulePattern;
 pub(crate) use rule::{PackRule, RuleCheck};
 use rule::{RuleExample, RuleExamples};
 
-/// The rule files built into the binary: path under `packs/`, and text.
+/// Rule files built into the binary: path under `packs/`, and text.
 const EMBEDDED: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/packs.rs"));
 
-/// The largest rule file, in bytes: compiling a pattern recurses along it.
+/// Size of the largest rule file, in bytes. It is limited because compiling a pattern is recursive.
 const MAX_RULE_BYTES: usize = 16 * 1024;
 
-/// All known packs. A pack built into the binary is read when it is first asked for.
+/// All known packs. A pack built into the binary is parsed when it is first used.
 #[derive(Debug, Default)]
 pub struct RulePacks {
     packs: BTreeMap<String, RulePack>,
 }
 
-/// One pack: its files, and its rules once they were asked for.
+/// One pack: its files, and its rules after they were first used.
 #[derive(Debug, Default)]
 struct RulePack {
-    /// `{pack}/rules/{rule}.toml` or `.yml`, and text.
+    /// Path `{pack}/rules/{rule}.toml` or `.yml`, and text, of each file.
     files: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     rules: OnceLock<Result<Vec<PackRule>, PackError>>,
 }
@@ -187,10 +187,11 @@ impl RulePack {
 }
 
 impl RulePacks {
-    /// The packs built into the binary.
+    /// Returns the packs built into the binary.
     ///
     /// # Errors
-    /// [`ReaderError::BadPack`] if a file of theirs has a wrong name.
+    ///
+    /// [`ReaderError::BadPack`] if an embedded file has an invalid name.
     pub fn embedded() -> Result<Self, ReaderError> {
         let mut packs = Self::default();
         for (file, text) in EMBEDDED {
@@ -199,35 +200,38 @@ impl RulePacks {
         Ok(packs)
     }
 
-    /// The embedded packs, and those of a folder that holds packs: `FOLDER/PACK/rules/RULE`. A pack there may add
-    /// rules to an embedded one; it cannot replace one.
+    /// Returns the embedded packs, and those of a folder that holds packs: `FOLDER/PACK/rules/RULE`. A pack
+    /// there may add rules to an embedded one; it cannot replace a rule.
     ///
     /// # Errors
-    /// The folder or a file cannot be read, or a rule in it is wrong.
+    ///
+    /// The folder or a file cannot be read, or a rule in it is invalid.
     pub fn with_folder(folder: &Path) -> Result<Self, ReaderError> {
         let mut packs = Self::embedded()?;
         for (file, text) in folder::packs_in(folder)? {
             packs.add(file.into(), text.into())?;
         }
-        // An operator's mistake must not wait until somebody asks for the pack.
+        // An operator's mistake must be reported at once, not when the pack is first used.
         for (_, pack) in packs.packs.iter().filter(|(name, _)| folder.join(name).is_dir()) {
             pack.rules()?;
         }
         Ok(packs)
     }
 
-    /// One pack from its folder, which holds a folder `rules` and is called like the pack.
+    /// Reads one pack from its folder, which has the pack's name and contains a folder `rules`.
     ///
     /// # Errors
-    /// The folder or a file cannot be read, or a rule is wrong.
+    ///
+    /// The folder or a file cannot be read, or a rule is invalid.
     pub fn of_folder(folder: &Path) -> Result<Self, PackError> {
         Self::parse(&folder::pack_in(folder)?)
     }
 
-    /// Packs from rule files: (`{pack}/rules/{rule}.toml` or `.yml`, text).
+    /// Parses packs from rule files: (`{pack}/rules/{rule}.toml` or `.yml`, text).
     ///
     /// # Errors
-    /// The first file that is wrong, with line and column and what to mend.
+    ///
+    /// The first invalid file, with line, column and the required correction.
     pub fn parse<S: AsRef<str>>(files: &[(S, S)]) -> Result<Self, PackError> {
         let mut packs = Self::default();
         for (file, text) in files {
@@ -239,7 +243,7 @@ impl RulePacks {
         Ok(packs)
     }
 
-    /// Adds a file to the pack that its name tells.
+    /// Adds a file to the pack in its path.
     fn add(&mut self, file: Cow<'static, str>, text: Cow<'static, str>) -> Result<(), PackError> {
         let Some((pack, _)) = file.split_once("/rules/").filter(|(pack, _)| is_name(pack)) else {
             return Err(PackError::Name { file: file.into_owned() });
@@ -248,15 +252,16 @@ impl RulePacks {
         Ok(())
     }
 
-    /// The names of all packs, in order.
+    /// Returns the names of all packs, in order.
     pub fn names(&self) -> Vec<&str> {
         self.packs.keys().map(String::as_str).collect()
     }
 
-    /// Every rule of every pack, by pack and file name.
+    /// Returns every rule of every pack, by pack and file name.
     ///
     /// # Errors
-    /// A rule is wrong.
+    ///
+    /// A rule is invalid.
     pub fn list(&self) -> Result<Vec<ListedRule<'_>>, PackError> {
         let mut listed = Vec::new();
         for pack in self.packs.values() {
@@ -265,10 +270,12 @@ impl RulePacks {
         Ok(listed)
     }
 
-    /// A rule by its whole name, `pack/rule`, with the file that it is from; none if there is no such rule.
+    /// Returns a rule by its full name, `pack/rule`, with the file that it is from, or `None` if there is no
+    /// such rule.
     ///
     /// # Errors
-    /// A rule of the pack is wrong.
+    ///
+    /// A rule of the pack is invalid.
     pub fn written(&self, name: &str) -> Result<Option<RuleSource<'_>>, PackError> {
         let Some(pack) = name.split_once('/').and_then(|(pack, _)| self.packs.get(pack)) else {
             return Ok(None);
@@ -291,31 +298,38 @@ impl RulePacks {
         }))
     }
 
-    /// The rules that a run with these packs uses: the enabled ones, each once.
+    /// Returns the rules that a run with these packs uses: the enabled ones, each once.
     ///
     /// # Errors
-    /// [`ReaderError::UnknownPack`] for a pack there is not, [`ReaderError::BadPack`] if a rule is wrong.
+    ///
+    /// [`ReaderError::UnknownPack`] for a pack that does not exist, [`ReaderError::BadPack`] if a rule is
+    /// invalid.
     pub fn used(&self, names: &[String]) -> Result<Vec<ListedRule<'_>>, ReaderError> {
         Ok(self.select(names)?.into_iter().map(ListedRule::of).collect())
     }
 
-    /// A pack's page for people, in Markdown. `judged`: by a rule's id, what people said of what it finds in histories.
+    /// Renders a pack's page for people, in Markdown. `judged` maps a rule's id to people's judgement of its
+    /// findings in histories.
     ///
     /// # Errors
-    /// [`ReaderError::UnknownPack`] for a pack there is not, [`ReaderError::BadPack`] if a rule is wrong.
+    ///
+    /// [`ReaderError::UnknownPack`] for a pack that does not exist, [`ReaderError::BadPack`] if a rule is
+    /// invalid.
     pub fn page(&self, name: &str, judged: &BTreeMap<String, String>) -> Result<String, ReaderError> {
         Ok(page::of(name, self.pack(name)?, judged))
     }
 
-    /// Are these packs there? No rule is read for that: those of a folder were, with it, and the embedded ones are right.
+    /// Checks that these packs exist. No rule is parsed: those of a folder were parsed with it, and the
+    /// embedded ones are tested.
     ///
     /// # Errors
-    /// [`ReaderError::UnknownPack`] for one that is not.
+    ///
+    /// [`ReaderError::UnknownPack`] for a pack that does not exist.
     pub fn known(&self, names: &[String]) -> Result<(), ReaderError> {
         names.iter().try_for_each(|name| self.named(name).map(drop))
     }
 
-    /// Every rule of a pack.
+    /// Returns every rule of a pack.
     fn pack(&self, name: &str) -> Result<&[PackRule], ReaderError> {
         Ok(self.named(name)?.rules()?)
     }
@@ -325,7 +339,7 @@ impl RulePacks {
         self.packs.get(name).ok_or_else(unknown)
     }
 
-    /// The enabled rules of the named packs, each once.
+    /// Returns the enabled rules of the named packs, each once.
     pub(crate) fn select(&self, names: &[String]) -> Result<Vec<&PackRule>, ReaderError> {
         let mut selected = BTreeMap::new();
         for name in names {
@@ -335,24 +349,23 @@ impl RulePacks {
     }
 }
 
-/// A rule as people see it.
+/// Public description of a rule.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ListedRule<'packs> {
-    /// `pack/rule`.
+    /// Full name, `pack/rule`.
     pub rule: &'packs str,
-    /// `text`, `secret`, `syntax`, `flow`, `companion` or `size`.
+    /// Kind: `text`, `secret`, `syntax`, `flow`, `companion` or `size`.
     pub kind: &'static str,
-    /// How bad what it finds is.
+    /// Severity of the rule's findings.
     pub severity: Severity,
-    /// The kind of defect.
     pub category: DefectCategory,
-    /// The languages it is for; none for rules of other kinds than syntax.
+    /// Languages that a syntax rule applies to; empty for rules of other kinds.
     pub languages: Vec<&'static str>,
-    /// Is it used?
+    /// True if runs use the rule.
     pub enabled: bool,
-    /// What it finds, in one line.
+    /// Defect that the rule finds, in one line.
     pub title: &'packs str,
-    /// Why it matters and what to do, in Markdown.
+    /// Reason for which the defect matters and the remedy, in Markdown.
     pub body: &'packs str,
 }
 
@@ -371,30 +384,31 @@ impl<'packs> ListedRule<'packs> {
     }
 }
 
-/// A rule with the file that it is from.
+/// Rule with the file that it is from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RuleSource<'packs> {
-    /// As people see it.
+    /// Public description of the rule.
     pub listed: ListedRule<'packs>,
-    /// `{pack}/rules/{rule}.toml` or `.yml`, from the folder of packs.
+    /// Path `{pack}/rules/{rule}.toml` or `.yml`, from the folder of packs.
     pub file: &'packs str,
-    /// All that the file holds.
+    /// Whole text of the file.
     pub text: &'packs str,
-    /// The number of examples in which nothing must be found.
+    /// Number of examples in which the rule must find nothing.
     pub valid: usize,
-    /// The number of those in which something must be found.
+    /// Number of examples in which the rule must find something.
     pub invalid: usize,
-    /// Code in which nothing must be found, if an example is one file of text.
+    /// Code in which the rule must find nothing, if an example is one file of text.
     pub good: Option<&'packs str>,
-    /// Code in which something must be found, if an example is one file of text; of a rule with a fix one that is fixed.
+    /// Code in which the rule must find something, if an example is one file of text. For a rule with a fix,
+    /// it is one that is fixed.
     pub bad: Option<&'packs str>,
-    /// The bad code as the rule fixes it.
+    /// The bad code after the rule's fix.
     pub fixed: Option<&'packs str>,
-    /// Does the rule say what to write instead?
+    /// True if the rule proposes a replacement.
     pub has_fix: bool,
 }
 
-/// The rule that a file holds.
+/// Parses the rule in a file.
 fn parse_rule(file: &str, text: &str) -> Result<PackRule, PackError> {
     let misnamed = || PackError::Name { file: file.to_owned() };
     let (pack, rest) = file.split_once("/rules/").ok_or_else(misnamed)?;
@@ -411,7 +425,7 @@ fn parse_rule(file: &str, text: &str) -> Result<PackRule, PackError> {
     }
 }
 
-/// Lower-case letters, digits and `-`.
+/// Returns true for lower-case letters, digits and `-`.
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
