@@ -45,7 +45,7 @@ pub enum PackError {
     Compile {
         /// The rule's full name.
         rule: String,
-        /// The compiler's words.
+        /// Full name of the rule.
         message: String,
     },
 }
