@@ -1,7 +1,9 @@
-//! Masks secrets in text for a model: `[secret cut]` replaces a secret that a rule knows by its form, and a credential of this process.
+//! Masks secrets in text for a model. `[secret cut]` replaces a secret that a rule recognises by its form,
+//! and a credential of this process.
 //!
-//! Lines stay, so that findings cite the lines of the file. Text is masked whole, before it is numbered or cut into pages: a key of
-//! several lines is not known by one of them. The operator can switch the masks off ([`show_secrets`]).
+//! Lines are kept, because findings cite the lines of the file. A text is masked as a whole before it is
+//! numbered or cut into pages, because one line of a key does not identify it. The operator can disable the
+//! masks ([`show_secrets`]).
 
 use std::borrow::Cow;
 use std::ops::Range;

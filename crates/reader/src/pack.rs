@@ -10,7 +10,7 @@
 //! | `severity`, `category` | `P0` to `P2`; the letter of the kind of defect, `A` to `J` |
 //! | `title`, `body` | one line; why it matters and what to do, in Markdown |
 //! | `paths`, `not_paths` | globs: the rule looks at files that match one of the former (none: all), and none of the latter; `*` stays within a folder |
-//! | `parts` | how bad what it finds is in a part of the repository, or `"off"`: `{ test = "P2", document = "off" }`. The parts are `test` (in Rust also what stands behind `#[cfg(test)]` and `#[test]`), `fixture` (what tests are run on; as `test` where it is not named), `document`, `example` and `foreign`, told by words of the path |
+//! | `parts` | the severity of findings in a part of the repository, or `"off"`: `{ test = "P2", document = "off" }`. The parts are `test` (in Rust also what stands behind `#[cfg(test)]` and `#[test]`), `fixture` (what tests are run on; as `test` where it is not named), `document`, `example` and `foreign`, recognised by words in the path |
 //! | `enabled` | `false`: only its examples are tested |
 //! | `linters` | the rules of linters that say the same, `["eslint/no-debugger", "ruff/T100"]`: where a comment of theirs (or an attribute, of `clippy/dbg_macro`) silences them, this one is silent, too |
 //! | `measured` | what it finds in released code, for the pack's page: hits in how many files, and how many were right |
@@ -352,7 +352,7 @@ impl RulePacks {
 /// Public description of a rule.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ListedRule<'packs> {
-    /// Full name, `pack/rule`.
+    /// Full name of the rule, `pack/rule`.
     pub rule: &'packs str,
     /// Kind: `text`, `secret`, `syntax`, `flow`, `companion` or `size`.
     pub kind: &'static str,

@@ -16,7 +16,7 @@ pub(crate) enum RepositoryPart {
     Test,
     /// Data that tests run on. A rule without an entry for it uses the entry for tests.
     Fixture,
-    /// Text for people.
+    /// Documentation, which is text for people.
     Document,
     /// Programs that show a use of the product.
     Example,

@@ -122,7 +122,7 @@ pub enum ProtocolError {
         what: &'static str,
         /// Length of the message in bytes.
         bytes: usize,
-        /// Bound in bytes.
+        /// Bound of the length in bytes.
         most: usize,
     },
     /// The message cannot be written as JSON, because a folder's name is not UTF-8.
@@ -176,7 +176,7 @@ pub enum ProtocolError {
 /// First line of a reader, which identifies it. A server accepts only a reader of its own build.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReaderHello {
-    /// Value of [`PROTOCOL`].
+    /// Version of the protocol, [`PROTOCOL`].
     pub protocol: u32,
     /// Version of the program.
     pub version: String,

@@ -138,7 +138,7 @@ enum SymbolTarget<'a> {
     Module(&'a str),
     /// Item of a file.
     Item(LanguageFamily, &'a str, &'a str),
-    /// Whole file.
+    /// Whole file with any content.
     File(&'a str),
 }
 

@@ -80,12 +80,12 @@ pub(crate) fn without_comment(snippet: &str) -> String {
 
 /// Facts about a file that are needed to find comments without effect.
 pub(crate) struct FileFacts<C, F, S> {
-    /// Returns true for lines of the change.
+    /// Function that returns true for lines of the change.
     pub(crate) counts: C,
-    /// Returns true if this rule may find something in the file. A rule that does not exist counts as
-    /// unknown.
+    /// Function that returns true if this rule may find something in the file. A rule that does not exist
+    /// counts as unknown.
     pub(crate) finds: F,
-    /// Returns true for a byte in a string, in which a comment is quoted and has no effect.
+    /// Function that returns true for a byte in a string, in which a comment is quoted and has no effect.
     pub(crate) is_shown: S,
 }
 

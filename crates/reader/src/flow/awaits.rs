@@ -167,7 +167,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         is_statement && function && self.values.is_aio && self.values.is(callee, of_client)
     }
 
-    /// Returns true for a method of the enclosing class that has the name of an aiobotocore method. The rule
+    /// Returns true for a call on `self` in a class whose name marks it as an override. The rule
     /// `missing-await` covers those.
     fn is_of_override(&self, callee: Node<'t>) -> bool {
         let object = callee.child_by_field_name("object").map(|it| self.model.text(it));

@@ -8,7 +8,7 @@ const TABLE: &str = include_str!("streams.csv");
 pub(super) enum StreamKind {
     /// Stream of events, iterated by `async for`.
     Events,
-    /// Stream of bytes.
+    /// Stream of a body in bytes.
     Body,
 }
 

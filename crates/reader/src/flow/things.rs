@@ -17,7 +17,7 @@ pub(super) enum LibraryObject {
     ClientContext,
     /// Result of aioboto3's `resource()`, which must be entered.
     ResourceContext,
-    /// An asynchronous client.
+    /// Asynchronous client of a service.
     Client,
     /// Asynchronous resource, or one of its parts.
     Resource,
@@ -40,7 +40,7 @@ pub(super) enum LibraryObject {
     SyncResource,
     /// An HTTP client that is asynchronous.
     HttpSession,
-    /// Synchronous HTTP client.
+    /// Synchronous client for HTTP requests.
     SyncHttp,
     File,
     FilePath,

@@ -1,7 +1,7 @@
 //! Checkstyle's XML, which many linters print: `file` elements by name, and in each its `error` elements.
 //!
-//! Lines and columns count from 1; a column is a place alone, without an end. Checkstyle has no description of its format
-//! beside the program (`XMLLogger`).
+//! Lines and columns count from 1; a column is a place without an end. The format is only described by
+//! Checkstyle's source (`XMLLogger`).
 
 use crate::output::decode;
 use crate::output::diagnostic::{Diagnostic, DiagnosticLevel};

@@ -21,12 +21,14 @@ use crate::output::report::DiagnosticCollector;
 static TOTALS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^(?:(?P<total>\d+) issues?[.:]|\* [\w-]+: \d+)$").ok());
 
-/// Reads a whole document. Of text that follows it, lines are named as not understood ([`DiagnosticReport::other_lines`]), but for totals.
+/// Reads a whole document. Lines of text after it are recorded as not understood
+/// ([`DiagnosticReport::other_lines`]), except for totals.
 ///
 /// [`DiagnosticReport::other_lines`]: crate::output::report::DiagnosticReport::other_lines
 ///
 /// # Errors
-/// The document is no JSON, or not of this form.
+///
+/// The document is not JSON, or not of this form.
 pub(crate) fn document<'de, T: Deserialize<'de>>(
     text: &'de str,
     collected: &mut DiagnosticCollector,

@@ -16,24 +16,25 @@ pub enum OutputFormat {
     Rdjson,
     /// Reviewdog's JSON Lines: a `Diagnostic` on each line.
     Rdjsonl,
-    /// Checkstyle's XML format.
+    /// XML report of Checkstyle, which other tools write too.
     Checkstyle,
     /// GitLab's code quality report, in JSON.
     Gitlab,
-    /// JUnit's XML format.
+    /// XML report of JUnit, which test programs write.
     Junit,
     /// Format of one tool: a line pattern or the tool's own JSON.
     Named(&'static NamedFormat),
 }
 
-/// A format of one tool, as an entry of a table.
+/// Format of one tool, as an entry of a table.
 ///
-/// The table is `output::known::NAMED`, and `output::known` alone holds it. An entry is built from functions, so that
-/// [`OutputFormat`] knows neither patterns nor the JSON of tools:
+/// The table is `output::known::NAMED`, and only `output::known` contains it. An entry consists of functions,
+/// therefore [`OutputFormat`] does not depend on patterns or on the JSON of tools:
 ///
 /// * `output::parse` looks a name up in the table after the formats that have a variant of their own.
 /// * `output::read` calls `read`.
-/// * `output::recognize` asks `is`, in the table's order, after the formats that have a variant of their own.
+/// * `output::recognize` calls `is`, in the table's order, after the formats that have a variant of their
+///   own.
 #[derive(Debug)]
 pub struct NamedFormat {
     /// Name in a configuration: ASCII lower case, digits and `-`. It is unique and differs from the names in

@@ -1,9 +1,10 @@
-//! Reviewdog's diagnostic format (`proto/rdf/reviewdog.proto`): one result in JSON (`rdjson`), or a diagnostic on each line
-//! (`rdjsonl`).
+//! Reviewdog's diagnostic format (`proto/rdf/reviewdog.proto`): one result in JSON (`rdjson`), or a
+//! diagnostic on each line (`rdjsonl`).
 //!
-//! Lines and columns count from 1, columns in bytes of UTF-8, and an end is not in its range. A range whose positions both
-//! have no column is whole lines, the last one included; one without end is empty. As in all JSON of protocol buffers, a
-//! number may be written as text, an enumeration as its number, and `null` stands for what is not set.
+//! Lines and columns count from 1, columns are bytes of UTF-8, and ends are exclusive. A range without
+//! columns is whole lines including the last one; a range without an end is empty. As in all JSON of protocol
+//! buffers, a number may be written as text, an enumeration as its number, and a field that is not set as
+//! `null`.
 
 use std::ops::ControlFlow;
 

@@ -213,7 +213,7 @@ impl DiagnosticCollector {
         self.report.diagnostics.is_empty()
     }
 
-    /// Completes the report.
+    /// Completes the report and returns it.
     pub fn finish(mut self) -> DiagnosticReport {
         let (expected, entries) = (self.expected, self.entries());
         if expected > entries {

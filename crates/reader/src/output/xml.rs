@@ -16,7 +16,7 @@ const MAX_ATTRIBUTES: usize = 100;
 /// Part of a document.
 #[derive(Debug)]
 pub(crate) enum XmlPart {
-    /// An element begins.
+    /// An element begins, with its attributes.
     Start(XmlElement),
     /// An element of this name ends. Every element ends, also one without content.
     End(String),

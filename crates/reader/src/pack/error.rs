@@ -40,12 +40,12 @@ pub enum PackError {
     /// No thread could be started to parse the rules.
     #[error("the rules cannot be read: no thread can be started: {0}")]
     Thread(String),
-    /// A pattern that reads well is too large to compile.
+    /// A valid pattern is too large to compile.
     #[error("rule `{rule}`: {message}")]
     Compile {
-        /// The rule's full name.
-        rule: String,
         /// Full name of the rule.
+        rule: String,
+        /// Message of the regex compiler.
         message: String,
     },
 }
@@ -56,7 +56,7 @@ impl From<PackError> for ReaderError {
     }
 }
 
-/// The 1-based line and column of a byte offset in a rule file.
+/// Converts a byte offset in a rule file to a 1-based line and column.
 pub(super) fn place(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.rsplit('\n').next().unwrap_or_default();

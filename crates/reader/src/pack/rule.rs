@@ -22,7 +22,7 @@ use crate::syntax::SyntaxCheck;
 /// Rule of a pack. Its patterns are compiled at first use.
 #[derive(Debug)]
 pub(crate) struct PackRule {
-    /// Full name, `pack/rule`.
+    /// Full name of the rule, `pack/rule`.
     pub(crate) name: String,
     pub(crate) severity: Severity,
     pub(crate) category: DefectCategory,

@@ -53,7 +53,7 @@ struct RuleMetadata {
     truing: TruingMetadata,
 }
 
-/// Fields under `metadata.truing`.
+/// Truing's own fields under `metadata.truing`.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct TruingMetadata {

@@ -58,7 +58,7 @@ pub enum SourcesQuery {
     UsedTools(UsedToolsRequest),
     /// Format of a tool's output.
     Format(FormatRequest),
-    /// Validation of replacements.
+    /// Validation of replacements that a model proposes.
     Proofs(ProofRequest),
 }
 

@@ -76,8 +76,7 @@ impl ParserPool {
         self.until.unwrap_or_else(|| worked() + MAX_TIME)
     }
 
-    /// Returns a function that is true after the deadline of the file. It applies to the use of the file's
-    /// trees, too.
+    /// Returns a function that is true while there is time left for the file, also for work on its trees.
     pub(crate) fn time(&self) -> impl Fn() -> bool + use<> {
         let until = self.until();
         move || worked() < until

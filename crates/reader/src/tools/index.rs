@@ -25,7 +25,7 @@ pub(super) struct FileIndex {
 pub(super) enum PathKind {
     /// Folder with the files below it; the root has all.
     Folder,
-    /// Single file.
+    /// Single file at this path.
     File,
 }
 

@@ -1,4 +1,4 @@
-//! JSON of RuboCop.
+//! Reads the JSON of RuboCop.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;

@@ -1,4 +1,4 @@
-//! JSON of SQLFluff.
+//! Reads the JSON of SQLFluff.
 
 use serde::Deserialize;
 
