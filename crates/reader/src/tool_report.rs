@@ -182,7 +182,7 @@ fn elsewhere(
 }
 
 /// Returns the reasons for which some findings may be missing, and the one for which earlier findings may
-/// still be valid.
+/// still exist.
 fn doubts(
     output: &ToolOutput,
     report: &DiagnosticReport,

@@ -570,7 +570,7 @@ pub(super) fn last_name<'t>(model: &FileModel<'t>, callee: Node<'t>) -> &'t str 
 }
 
 /// Returns the outermost node that has the same value as this one. It goes through parentheses, `or`, `if …
-/// else`, an assignment expression and a keyword argument.
+/// else` and an assignment expression.
 pub(super) fn carrier<'t>(model: &FileModel<'t>, node: Node<'t>) -> Node<'t> {
     let mut at = node;
     while let Some(parent) = model.parent(at) {

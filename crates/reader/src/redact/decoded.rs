@@ -42,8 +42,8 @@ fn is_digit(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte)
 }
 
-/// Decodes a word by either alphabet of RFC 4648. Returns `None` if the bytes are not text, as the first
-/// letters of other words show.
+/// Decodes a word by either alphabet of RFC 4648. Returns `None` if the bytes are not text, which most
+/// other words show by their first letters.
 fn decode(word: &[u8]) -> Option<String> {
     let value = |byte: &u8| match byte {
         b'A'..=b'Z' => byte - b'A',

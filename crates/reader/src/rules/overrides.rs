@@ -218,7 +218,7 @@ fn function(line: &str) -> Option<&str> {
     rest.split('(').next().map(str::trim).filter(|name| !name.is_empty())
 }
 
-/// Returns true if the line closes an expression above it, at the same indentation.
+/// Returns true if the line begins with a closing bracket, which ends an expression above it.
 fn is_end(line: &str) -> bool {
     line.trim_start().starts_with([')', ']', '}'])
 }

@@ -92,14 +92,14 @@ struct RuleFile {
     rule: RulePart,
 }
 
-/// Part with a pattern that must match, for any other part of the rule.
+/// Top part of a rule. Its pattern must match, independently of the other parts.
 #[derive(Deserialize)]
 struct RulePart {
     #[serde(default)]
     pattern: Option<PatternText>,
 }
 
-/// Pattern: code, or an object that may set a less strict match.
+/// Pattern: code, or an object that may relax the matching.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum PatternText {

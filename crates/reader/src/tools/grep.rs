@@ -193,7 +193,7 @@ struct GrepSink {
     page: ReplyPage,
     /// Heading of the file that is being searched; empty after it is shown.
     heading: String,
-    /// Lines before a match that may still not be shown.
+    /// Context lines before the next match, which are left out if the match is.
     before: String,
     /// True if the last match was shown; the lines after it are then shown, too.
     is_shown: bool,

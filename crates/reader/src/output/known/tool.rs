@@ -227,8 +227,8 @@ impl KnownTool {
         given.map(|given| arguments(&given.args, &[], &[], sign)).unwrap_or_default()
     }
 
-    /// Returns the options from the table that the tool does not read by itself, limited to those that hooks
-    /// may pass and that have values.
+    /// Returns the options from the table that the tool does not read by itself, limited to options with a
+    /// value that hooks may pass, too.
     pub fn table_options(&self, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
         let table = self.table.as_ref().and_then(|table| {
             let bytes = read(&table.file).filter(|bytes| bytes.len() <= MAX_BYTES)?;

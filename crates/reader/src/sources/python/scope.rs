@@ -80,8 +80,8 @@ impl PythonScope {
         self.names.contains_key(name)
     }
 
-    /// Returns the effective binding of a name. A definition without a condition is not replaced by another
-    /// one under a condition, such as `if not ssl: HTTPSConnection = Dummy`.
+    /// Returns the effective binding of a name. A definition without a condition is not replaced by an
+    /// assignment under a condition, such as `if not ssl: HTTPSConnection = Dummy`.
     pub(super) fn get(&self, name: &str, role: PropertyRole) -> Option<&BindingTarget> {
         let bound = self.names.get(name)?;
         let wanted =
