@@ -168,8 +168,8 @@ impl<'a> RequestReader<'a> {
         ChangeContext::of(request, &self.tree)
     }
 
-    /// Returns the report on one file, which lists the file once, as reviewed or as skipped. `time` limits all
-    /// parsing of the file together. With a limit of zero, syntax rules are not applied.
+    /// Returns the report on one file, which lists the file once, as reviewed or as skipped. `time` limits
+    /// all parsing of the file together. With a limit of zero, syntax rules are not applied.
     pub(crate) fn read(
         &self,
         file: &ChangedFile,

@@ -1,5 +1,6 @@
-//! Parses rule packs. Rules are data, one file each, `packs/{pack}/rules/{rule}.toml` or `.yml`. The file's name
-//! without its ending is the rule's id: lower-case letters, digits and `-`. A rule's full name is `{pack}/{id}`.
+//! Parses rule packs. Rules are data, one file each, `packs/{pack}/rules/{rule}.toml` or `.yml`. The file's
+//! name without its ending is the rule's id: lower-case letters, digits and `-`. A rule's full name is
+//! `{pack}/{id}`.
 //!
 //! # Fields of every rule in TOML
 //!
@@ -32,7 +33,8 @@
 //! | `fix` | text only, `{ pattern = '…', replacement = '…' }`: the first match of the pattern on the lines of the finding becomes the replacement, in which `$1` refers to a group. A group named `part` limits the replacement to a part of the match. It is shown as a suggestion if it is validated, see below |
 //! | `valid`, `invalid`, `example_path` | whole files, and their path (default `file.txt`). An example is its text, or `{ text = "…", fixed = "…" }` with its text after the suggestions. Without `fixed`, nothing must be suggested |
 //!
-//! Examples of secrets write one letter as a TOML escape, because rule files must not contain secrets themselves.
+//! Examples of secrets write one letter as a TOML escape, because rule files must not contain secrets
+//! themselves.
 //!
 //! # Kind `flow`: use of values in a Python file
 //!
@@ -43,9 +45,9 @@
 //!
 //! # Kind `companion`: files that change together
 //!
-//! If a file that the rule applies to has added lines, one of its companions must have changed too. The finding is
-//! on the first of those lines. A companion that changed but is not read (ignored, removed, binary) counts as
-//! changed.
+//! If a file that the rule applies to has added lines, one of its companions must have changed too. The
+//! finding is on the first of those lines. A companion that changed but is not read (ignored, removed,
+//! binary) counts as changed.
 //!
 //! | Field | Meaning |
 //! |---|---|
@@ -72,8 +74,8 @@
 //!
 //! # Kind `syntax`: ast-grep's rules, in its own YAML
 //!
-//! A file that ast-grep's command line accepts is a rule here, with one rule per file. Truing reads its keys as
-//! follows:
+//! A file that ast-grep's command line accepts is a rule here, with one rule per file. Truing reads its keys
+//! as follows:
 //!
 //! | Key | Meaning |
 //! |---|---|
@@ -118,9 +120,9 @@
 //! # Fixes
 //!
 //! A `fix` must be certain to be correct, because a reviewer should not have to check it. It is shown as a
-//! suggestion only in files of a built-in language, and only if it is validated by applying it in memory: something
-//! changes, the file has no more syntax errors than before, no string or comment is cut, and the tree around the
-//! fixed text is unchanged. Lines of which a fix leaves only blanks are removed.
+//! suggestion only in files of a built-in language, and only if it is validated by applying it in memory:
+//! something changes, the file has no more syntax errors than before, no string or comment is cut, and the
+//! tree around the fixed text is unchanged. Lines of which a fix leaves only blanks are removed.
 
 mod error;
 mod examples;

@@ -59,8 +59,8 @@ pub struct ExampleResults {
     pub rules: usize,
     /// Number of examples that were run.
     pub examples: usize,
-    /// One line for each `valid` example with a finding, for each `invalid` one without, and for each one with
-    /// other suggestions than expected.
+    /// One line for each `valid` example with a finding, for each `invalid` one without, and for each one
+    /// with other suggestions than expected.
     pub failing: Vec<String>,
     /// Rules without an example, whose findings are therefore untested.
     pub untested: Vec<String>,

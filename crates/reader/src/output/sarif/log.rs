@@ -254,7 +254,8 @@ pub(super) struct SarifRegion {
     pub(super) byte_length: Option<WholeNumber>,
 }
 
-/// SARIF object `fix` (section 3.55). Its changes are kept as text, because a fix without one of its parts is not a fix.
+/// SARIF object `fix` (section 3.55). Its changes are kept as text, because a fix without one of its parts is
+/// not a fix.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SarifFix {

@@ -117,8 +117,8 @@ impl<'a> FormerTreeHasher<'a> {
         Ok(())
     }
 
-    /// Adds the text between quotes. Escapes of quotes and line ends, `\n` and `\t` are decoded; other escapes
-    /// stay as they are written. A backslash in a raw string is doubled.
+    /// Adds the text between quotes. Escapes of quotes and line ends, `\n` and `\t` are decoded; other
+    /// escapes stay as they are written. A backslash in a raw string is doubled.
     fn content(&self, node: Node<'_>, is_raw: bool, so_far: &mut String) {
         let mut rest = self.text_of(node);
         while let Some(at) = rest.find('\\').filter(|_| !is_raw) {
