@@ -1,12 +1,12 @@
-//! Lists the rule files under `packs/`, so that adding a rule is adding one file: writes `packs.rs`, an array of
-//! (path under `packs/`, text) pairs in path order, which `src/pack.rs` includes.
+//! Lists the rule files under `packs/`, because a new rule should need only one new file. It writes `packs.rs`,
+//! an array of (path under `packs/`, text) pairs in path order, which `src/pack.rs` includes.
 
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-// A build script speaks to cargo on standard output; the ban on printing is about the product.
+// A build script sends commands to cargo on standard output; the ban on printing applies to the product.
 #[allow(clippy::print_stdout)]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=packs");
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             return Err(format!("{}: a rules folder holds .toml and .yml files only", file.display()).into());
         }
         let name = file.strip_prefix(&packs)?.to_str().ok_or("the path of a rule file is not UTF-8")?;
-        // Not this folder's own path: a target folder may serve several checkouts.
+        // The path is not this folder's own, because several checkouts may share a target folder.
         let path = format!("/packs/{name}");
         writeln!(list, "    ({name:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {path:?}))),")?;
     }
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What a folder holds, in name order.
+/// Returns the entries of a folder, in name order.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let read = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut paths = read.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, std::io::Error>>()?;

@@ -1,18 +1,19 @@
-//! The bounds of what a reader says of files, on both sides of the protocol.
+//! Bounds of the findings that a reader reports for a request. Both sides of the reader protocol enforce
+//! them.
 
 use truing_core::finding::{DiffSide, RawFinding};
 
-/// The most findings of one answer: the worst are kept.
+/// Most findings of one response; the most severe are kept.
 pub const MAX_FINDINGS: usize = 5_000;
-/// The most text of all findings of one answer, in bytes: the worst are kept.
+/// Most text of all findings of one response, in bytes; the most severe findings are kept.
 pub const MAX_FINDINGS_BYTES: usize = 4 << 20;
-/// The most comments of one answer that suppress nothing, and the most findings that a comment suppresses.
+/// Most suppression comments without effect in one response, and most suppressed findings.
 pub const MAX_SUPPRESSIONS: usize = 500;
-/// The most text of the findings of one answer that a comment suppresses, in bytes.
+/// Most text of the suppressed findings of one response, in bytes.
 pub const MAX_SUPPRESSED_BYTES: usize = 1 << 20;
 /// The longest reason of a comment that suppresses a finding, in bytes.
 pub const MAX_REASON_BYTES: usize = 1 << 10;
-/// Names of rules in a report.
+/// Most rule names in a report.
 pub const MAX_RULES: usize = 10_000;
 /// The longest name of a rule, in bytes.
 pub const MAX_RULE_BYTES: usize = 200;
@@ -26,22 +27,24 @@ pub const MAX_SNIPPET_BYTES: usize = 16 << 10;
 const MAX_DIGEST_DIGITS: usize = 64;
 /// The longest suggested replacement, in bytes.
 pub const MAX_SUGGESTION_BYTES: usize = 64 << 10;
-/// The most findings of one answer that are to be kept for later runs: of more, none are.
+/// Most findings of one response that are kept for later runs. If there are more, none is kept.
 pub(crate) const MAX_KEPT: usize = 20_000;
-/// The most text of them, in bytes.
+/// Most text of the findings that are kept for later runs, in bytes.
 pub(crate) const MAX_KEPT_BYTES: usize = 8 << 20;
 
-/// The bytes of a finding's text.
+/// Returns the number of bytes of a finding's texts.
 pub(crate) fn text_bytes(finding: &RawFinding) -> usize {
     let RawFinding { place, rule, title, body, snippet, suggestion, .. } = finding;
     let replacement = suggestion.as_ref().map_or(0, |suggestion| suggestion.replacement.len());
     place.path.as_bytes().len() + rule.len() + title.len() + body.len() + snippet.len() + replacement
 }
 
-/// Are a finding's lines and texts of a form that the rest of the program relies on? Nothing is said of its rule's name.
+/// Checks that a finding's lines and texts have the form that the rest of the program relies on. The rule's
+/// name is not checked.
 ///
 /// # Errors
-/// The part that is not.
+///
+/// Returns the name of the invalid part.
 pub(crate) fn check_finding(finding: &RawFinding) -> Result<(), &'static str> {
     let RawFinding { place, rule, title, body, snippet, code, suggestion, .. } = finding;
     let ensure = |is_well: bool, what| if is_well { Ok(()) } else { Err(what) };
@@ -59,12 +62,12 @@ pub(crate) fn check_finding(finding: &RawFinding) -> Result<(), &'static str> {
     ensure(replacement <= MAX_SUGGESTION_BYTES, "a finding's suggestion")
 }
 
-/// Are these hexadecimal digits of a digest?
+/// Returns true if the text consists of the hexadecimal digits of a digest.
 fn is_digest(text: &str) -> bool {
     text.len() <= MAX_DIGEST_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Is it one line of visible text?
+/// Returns true if the text is one line of visible text.
 pub(crate) fn is_one_line(text: &str) -> bool {
     !text.is_empty() && !text.chars().any(char::is_control)
 }

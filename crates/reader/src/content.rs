@@ -1,33 +1,33 @@
-//! What a file's bytes are read as: text, text in UTF-16, or neither.
+//! Decodes the bytes of a file as text, as UTF-16 text or as binary.
 
-/// What editors put before UTF-8 text; no part of the first line.
+/// Mark that editors put before UTF-8 text. It is not part of the first line.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// How many bytes at a file's beginning are searched for the NUL that makes it binary. Git looks at as many.
+/// Number of bytes at the beginning of a file that are searched for a NUL byte, which makes the file binary.
+/// Git searches as many.
 pub(crate) const PROBE_BYTES: usize = 8 * 1024;
 
-/// A file's content.
 pub(crate) struct DecodedContent {
-    /// What rules look at, without a byte order mark: of UTF-16 the same text in UTF-8.
+    /// Content that rules search, without a byte order mark. UTF-16 text is converted to UTF-8.
     bytes: Vec<u8>,
     mark: usize,
     form: ContentKind,
     size: u64,
 }
 
-/// What a file is.
+/// Kinds of content that a file can have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ContentKind {
     /// Text, in UTF-8 or an encoding of which ASCII is a part.
     Text,
     /// Text that was UTF-16: its offsets are not the file's, and git calls it binary.
     Utf16,
-    /// Not text.
+    /// Content that is not text.
     Binary,
 }
 
 impl DecodedContent {
-    /// Finds out what the whole content of a file is.
+    /// Detects the kind of a file from its whole content.
     pub(crate) fn of(bytes: Vec<u8>) -> Self {
         let size = bytes.len() as u64;
         if let Some(text) = utf16(&bytes) {
@@ -38,7 +38,7 @@ impl DecodedContent {
         Self { bytes, mark, form, size }
     }
 
-    /// What rules look at.
+    /// Returns the content that rules search.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.bytes.get(self.mark..).unwrap_or_default()
     }
@@ -47,12 +47,12 @@ impl DecodedContent {
         self.form
     }
 
-    /// How large the file is, in bytes.
+    /// Returns the size of the file in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
-    /// The text, with its mark; none if it is binary.
+    /// Returns the text with its byte order mark, or `None` for a binary file.
     pub(crate) fn into_text(self) -> Option<Vec<u8>> {
         match self.form {
             ContentKind::Text | ContentKind::Utf16 => Some(self.bytes),
@@ -61,7 +61,7 @@ impl DecodedContent {
     }
 }
 
-/// Is the beginning of a file that of a binary one, and not of UTF-16?
+/// Returns true if the beginning of a file is binary and not UTF-16.
 pub(crate) fn begins_binary(bytes: &[u8]) -> bool {
     holds_nul(bytes) && utf16(bytes.get(..bytes.len() & !1).unwrap_or_default()).is_none()
 }
@@ -70,11 +70,11 @@ fn holds_nul(bytes: &[u8]) -> bool {
     bytes.iter().take(PROBE_BYTES).any(|byte| *byte == 0)
 }
 
-/// The text of bytes that are UTF-16, in UTF-8. With a byte order mark they are, whatever follows; what is no character
-/// is U+FFFD then. Without one they must look like it, see [`unmarked`].
+/// Converts UTF-16 bytes to UTF-8. Bytes after a byte order mark are always taken as UTF-16, and U+FFFD
+/// replaces invalid characters. Bytes without a mark must look like UTF-16, see [`unmarked`].
 fn utf16(bytes: &[u8]) -> Option<Vec<u8>> {
     match bytes {
-        // This one is the mark of UTF-32.
+        // These four bytes are the byte order mark of UTF-32.
         [0xFF, 0xFE, 0, 0, ..] => None,
         [0xFF, 0xFE, text @ ..] => Some(lossy(text, u16::from_le_bytes)),
         [0xFE, 0xFF, text @ ..] => Some(lossy(text, u16::from_be_bytes)),
@@ -95,8 +95,8 @@ fn lossy(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// The text, if all bytes are well-formed UTF-16 without control characters, and at least half of it is ASCII: data
-/// that is no text is never all of that, and text in which rules find something mostly is.
+/// Returns the text if all bytes are well-formed UTF-16 without control characters and at least half of it is
+/// ASCII. Binary data never meets all of these conditions, and text with findings mostly does.
 fn unmarked(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<Vec<u8>> {
     let (pairs, odd) = bytes.as_chunks::<2>();
     if !odd.is_empty() {

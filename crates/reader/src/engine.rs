@@ -1,5 +1,5 @@
-//! Rules at work on one file: where they match, which of those matches are findings on added lines, and what is
-//! shown of them.
+//! Applies rules to one file: finds their matches, keeps those that touch added lines, and selects the text
+//! that a finding shows.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -29,14 +29,14 @@ use crate::syntax::{
     ComplexityError, FileSurroundings, ParserPool, SourceLanguage, SyntaxMatch, SyntaxScan, text_of,
 };
 
-/// The most findings of one file that are reported, unless asked for more: the worst, then the first.
+/// Most findings of one file that are reported by default. The most severe are kept, then the first.
 pub(crate) const MAX_FINDINGS: usize = 100;
 
 /// The rules of one run, by kind.
 pub(crate) struct RuleSet<'packs> {
     rules: Vec<&'packs PackRule>,
     text: TextRules<'packs>,
-    /// One for each language that has rules.
+    /// One scan for each language that has rules.
     syntax: Vec<SyntaxScan<'packs>>,
     flows: Vec<(usize, &'packs FlowCheck)>,
     companions: Vec<(&'packs PackRule, &'packs CompanionCheck)>,
@@ -44,16 +44,17 @@ pub(crate) struct RuleSet<'packs> {
     max_findings: usize,
 }
 
-/// What the rules found in a file.
+/// Result of applying all rules to one file.
 #[derive(Debug)]
 pub(crate) struct FileFindings {
-    /// Worst first.
+    /// Findings, the most severe first.
     pub(crate) findings: Vec<RawFinding>,
-    /// Why something may be missing: more findings than are reported, code that is too complex, or no text.
+    /// Reason for which findings may be missing: too many findings, code that is too complex, or a file that
+    /// is not text.
     pub(crate) incomplete: Option<SkipReason>,
-    /// Findings that a comment suppresses, worst first.
+    /// Findings that a comment suppresses, the most severe first.
     pub(crate) suppressed: Vec<SuppressedFinding>,
-    /// Comments on added lines that suppress nothing. A rule that is not of this run counts as unknown.
+    /// Comments on added lines that suppress nothing. A rule outside this run counts as unknown.
     pub(crate) suppressions: Vec<IdleSuppression>,
 }
 
@@ -64,19 +65,20 @@ impl FileFindings {
 }
 
 impl RuleMatch<'_> {
-    /// Is what must be code within a text or a comment?
+    /// Returns true if a match that must be code lies in a string or a comment.
     fn is_quoted(&self, places: &FileSurroundings<'_>, parsers: &mut ParserPool) -> bool {
         self.code.is_some_and(|at| places.is_quoted(at, parsers))
     }
 
-    /// Does an attribute allow the lint of Clippy that says the same?
+    /// Returns true if an attribute allows the Clippy lint that reports the same defect.
     fn is_allowed(&self, places: &FileSurroundings<'_>, parsers: &mut ParserPool) -> bool {
         let mut lints = self.rule.linters.iter().filter_map(|rule| rule.strip_prefix("clippy/"));
         let at = self.code.unwrap_or(self.matched.start);
         lints.any(|lint| places.allows(at, &format!("clippy::{lint}"), parsers))
     }
 
-    /// Is it code of another kind than the rule is about, or does a name stand for something else there?
+    /// Returns true if the match is code of another kind than the rule covers, or if the name refers to
+    /// something else there.
     fn is_something_else(
         &self,
         places: &FileSurroundings<'_>,
@@ -91,7 +93,7 @@ impl RuleMatch<'_> {
         Ok(!places.meanings(name, at, parsers).iter().any(|meaning| names.is_match(meaning.as_bytes())))
     }
 
-    /// Does its counterpart stand with it, in a place that does not tell of use?
+    /// Returns true if the counterpart of the match is present, in a place that is no evidence of use.
     fn has_counterpart(
         &self,
         file: &ChangedFile,
@@ -105,7 +107,7 @@ impl RuleMatch<'_> {
         Ok(counterpart.is_match(bytes) || change.stands_beside(&file.path, counterpart))
     }
 
-    /// Does the rule tell tests apart, and does this stand in one that stands beside the product?
+    /// Returns true if the rule distinguishes tests and the match is in a test item within a product file.
     fn is_test_item(&self, places: &FileSurroundings<'_>, parsers: &mut ParserPool) -> bool {
         let at = self.code.unwrap_or(self.matched.start);
         self.rule.parts.contains_key(&RepositoryPart::Test) && places.is_test_item(at, parsers)
@@ -113,7 +115,7 @@ impl RuleMatch<'_> {
 }
 
 impl<'packs> RuleSet<'packs> {
-    /// Prepares a run.
+    /// Compiles the rules for a run.
     pub(crate) fn new(rules: Vec<&'packs PackRule>) -> Result<Self, ReaderError> {
         let text = TextRules::new(&rules)?;
         let (mut syntax, mut flows) = (Vec::new(), Vec::new());
@@ -131,18 +133,17 @@ impl<'packs> RuleSet<'packs> {
         Ok(Self { rules, text, syntax, flows, companions, sizes, max_findings })
     }
 
-    /// The names of the rules.
     pub(crate) fn names(&self) -> Vec<String> {
         self.rules.iter().map(|rule| rule.name.clone()).collect()
     }
 
-    /// With so many findings a file at most.
+    /// Sets the most findings per file.
     pub(crate) fn with_max_findings(self, max_findings: usize) -> Self {
         Self { max_findings, ..self }
     }
 
-    /// What the rules find in a changed file, whose content this is. The whole file is looked at; a match counts
-    /// if it touches an added line.
+    /// Applies the rules to the content of a changed file. The whole file is searched; a match counts if it
+    /// touches an added line.
     pub(crate) fn examine(
         &self,
         file: &ChangedFile,
@@ -153,7 +154,7 @@ impl<'packs> RuleSet<'packs> {
         let (bytes, form) = (content.bytes(), content.form());
         let mut hits = self.text.hits(&file.path, bytes, form)?;
         let mut incomplete = None;
-        // Of others' code, such as a bundled program, rules of text are enough.
+        // For third-party code, such as a bundled program, the text rules are enough.
         let is_foreign = RepositoryPart::of(&file.path) == Some(RepositoryPart::Foreign);
         match form {
             ContentKind::Text => {
@@ -168,7 +169,7 @@ impl<'packs> RuleSet<'packs> {
                     }
                 }
             }
-            // No compiler takes its code in UTF-16, and a fix would be of another encoding than the file.
+            // No compiler accepts code in UTF-16, and a fix would be in another encoding than the file.
             ContentKind::Utf16 => {}
             ContentKind::Binary => incomplete = Some(SkipReason::Binary),
         }
@@ -187,7 +188,7 @@ impl<'packs> RuleSet<'packs> {
             (RepositoryPart::of_text(&file.path, bytes), FileSurroundings::of(file.path.as_bytes(), bytes));
         let kinds: BTreeSet<&str> =
             hits.iter().filter(|hit| hit.secret.is_some()).map(|hit| hit.rule.name.as_str()).collect();
-        // What a scanner's own tests look for is made up.
+        // A scanner's own tests look for made-up secrets.
         let is_tested =
             || matches!(part, Some(RepositoryPart::Test | RepositoryPart::Fixture)) && change.is_of_scanner();
         let are_examples =
@@ -232,7 +233,7 @@ impl<'packs> RuleSet<'packs> {
             }
             None => true,
         });
-        // Where not every rule has looked, nobody knows what is suppressed.
+        // If some rules did not run, the list of suppressed findings would be incomplete.
         let suppressions = if is_mentioned && incomplete.is_none() {
             let counts = |first, last| touches(&file.added, first, last);
             let finds = |name: &str| self.rules.iter().any(|rule| rule.name == name);
@@ -256,14 +257,14 @@ impl<'packs> RuleSet<'packs> {
         let codes: Vec<CodeDigests> = found.iter().map(|(hit, ..)| around(hit)).collect();
         let silenced_codes: Vec<CodeDigests> = silenced.iter().map(|(hit, ..)| around(hit)).collect();
         let secrets = SecretRanges::of(hits.iter().filter_map(|hit| hit.secret.clone()).collect());
-        // A fix is in characters: its offsets are the file's only where that is UTF-8.
+        // A fix uses character offsets, which match the file's byte offsets only in UTF-8.
         let mut prover = SourceLanguage::of_path(file.path.as_bytes())
             .zip(std::str::from_utf8(bytes).ok().filter(|_| form == ContentKind::Text))
             .map(|(language, text)| FixProver::new(language, &lines, text, parsers));
         let mut findings = Vec::with_capacity(found.len());
         for ((hit, severity, first, last), code) in found.into_iter().zip(codes) {
             let shown = lines.range(first).start..lines.range(last).end;
-            // Secrets are not suggested.
+            // A suggestion never contains a secret.
             let fix = hit.fix.as_ref().filter(|_| !secrets.overlap(&shown));
             let suggestion =
                 fix.zip(prover.as_mut()).and_then(|(fix, prover)| prover.suggestion(first, last, fix));
@@ -288,7 +289,7 @@ impl<'packs> RuleSet<'packs> {
         Ok(FileFindings { findings, incomplete, suppressed, suppressions })
     }
 
-    /// What can be said of a new file that is too large to be read.
+    /// Returns the findings for a new file that is too large to be read.
     pub(crate) fn oversized(&self, file: &ChangedFile, size: u64) -> Vec<RawFinding> {
         if !is_new(&file.added, None) || file.old_path.is_some() {
             return Vec::new();
@@ -305,7 +306,7 @@ impl<'packs> RuleSet<'packs> {
         found.filter_map(told).collect()
     }
 
-    /// Every match of every rule of syntax that looks at this path, on added lines.
+    /// Returns every match on added lines of every syntax rule that applies to this path.
     fn syntax_hits(
         &self,
         file: &ChangedFile,
@@ -335,7 +336,7 @@ impl<'packs> RuleSet<'packs> {
         Ok(matches.into_iter().filter_map(hit).collect())
     }
 
-    /// What rules that follow values say of this path.
+    /// Returns the matches of the value-following rules that apply to this path.
     fn flow_hits(
         &self,
         file: &ChangedFile,
@@ -367,7 +368,7 @@ impl<'packs> RuleSet<'packs> {
         Ok(hits)
     }
 
-    /// What rules of companions and of size say; each at the beginning of a line.
+    /// Returns the matches of companion and size rules, each at the beginning of a line.
     fn whole_file_hits(
         &self,
         file: &ChangedFile,
@@ -393,7 +394,7 @@ impl<'packs> RuleSet<'packs> {
                 hit(rule, line);
             }
         }
-        // What is no text has no lines to be limited.
+        // A line limit does not apply to a file that is not text.
         let count = is_text.then(|| lines.count());
         if is_new(&file.added, count) && file.old_path.is_none() {
             for (rule, check) in self.sizes.iter().filter(|(rule, _)| rule.applies_to(&file.path)) {
@@ -406,7 +407,7 @@ impl<'packs> RuleSet<'packs> {
     }
 }
 
-/// Paths that companions of this file may have.
+/// Returns the paths at which companions of this file may exist.
 pub(crate) fn companion_paths(rules: &[&PackRule], file: &RepoPath) -> Vec<RepoPath> {
     let paths = |rule: &&PackRule| match &rule.check {
         RuleCheck::Companion(check) if rule.applies_to(file) => check.paths(file),
@@ -420,7 +421,7 @@ pub(crate) fn companion_paths(rules: &[&PackRule], file: &RepoPath) -> Vec<RepoP
     rules.iter().flat_map(paths).collect()
 }
 
-/// A finding without suggestion.
+/// Creates a finding without a suggestion.
 fn finding(rule: &PackRule, path: &RepoPath, first: u32, last: u32, snippet: String) -> RawFinding {
     RawFinding {
         place: CodeLocation { path: path.clone(), side: DiffSide::New, start_line: first, end_line: last },
@@ -436,7 +437,8 @@ fn finding(rule: &PackRule, path: &RepoPath, first: u32, last: u32, snippet: Str
     }
 }
 
-/// Without control characters: what is around a secret in a file that is no text can be anything.
+/// Returns the snippet without control characters. The bytes around a secret in a binary file can be
+/// anything.
 fn printable(snippet: &str) -> String {
     snippet.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "\u{FFFD}")
 }

@@ -1,5 +1,5 @@
-//! Opening files below a tree that may be hostile: no link is followed in any component, nothing but regular files is
-//! opened, and no more than a bounded number of bytes is read.
+//! Opens files below a tree that may be hostile. It follows no link in any path component, opens only regular
+//! files, and reads a bounded number of bytes.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -15,17 +15,17 @@ use truing_diff::RepoPath;
 use crate::content::{DecodedContent, PROBE_BYTES, begins_binary};
 use crate::rules::companion::HeadFiles;
 
-/// The largest file that is read, in bytes (5 MiB).
+/// Size of the largest file that is read, in bytes (5 MiB).
 pub const MAX_FILE_BYTES: u64 = 5 * 1024 * 1024;
 
-/// Why a file is not opened.
+/// Reasons for which a file is not opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FileOpenError {
-    /// It is a link.
+    /// The path is a symbolic link.
     Link,
-    /// It is no regular file, or its path leads outside of the tree or over a link.
+    /// The path is not a regular file, or leads outside the tree or through a link.
     NotRegular,
-    /// The system says no: it is not there, or may not be read.
+    /// The system refuses access: the file does not exist or may not be read.
     Refused(Errno),
 }
 
@@ -47,7 +47,7 @@ impl From<FileOpenError> for SkipReason {
     }
 }
 
-/// The folder that holds the head's files. The path to it is the operator's and may contain links; nothing
+/// Folder with the files of the head commit. The operator chooses its path, which may contain links; no path
 /// below it may.
 #[derive(Debug)]
 pub struct FileTree {
@@ -55,10 +55,11 @@ pub struct FileTree {
 }
 
 impl FileTree {
-    /// Opens the folder.
+    /// Opens the folder of the tree.
     ///
     /// # Errors
-    /// [`ReaderError::Failed`]
+    ///
+    /// [`ReaderError::Failed`] if the folder cannot be opened.
     pub fn open(path: &Path) -> Result<Self, ReaderError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match open(path, flags, Mode::empty()) {
@@ -70,27 +71,31 @@ impl FileTree {
         }
     }
 
-    /// The content of a file, or why it is not read: of one that is too large to be, whether it is binary.
+    /// Returns the decoded content of a file. For a file that is too large, the error reports if it is
+    /// binary.
     pub(crate) fn read(&self, path: &RepoPath) -> Result<DecodedContent, SkipReason> {
         self.bytes(path).map(DecodedContent::of)
     }
 
-    /// The bytes of a file, or why it is not read.
+    /// Returns the bytes of a file.
     ///
     /// # Errors
-    /// [`SkipReason::Symlink`]; [`SkipReason::TooLarge`], or [`SkipReason::Binary`] if it is that too;
-    /// [`SkipReason::Unreadable`] for anything else that is no file, also one behind a link.
+    ///
+    /// [`SkipReason::Symlink`] for a link. [`SkipReason::TooLarge`], or [`SkipReason::Binary`] if the file is
+    /// binary too. [`SkipReason::Unreadable`] for anything else that is not a file, also for a path behind a
+    /// link.
     pub fn bytes(&self, path: &RepoPath) -> Result<Vec<u8>, SkipReason> {
         let (folder, name) = self.folder(path)?;
         read_bounded(open_regular(&folder, name)?)
     }
 
-    /// The text of a file, with replacements for what is no UTF-8; none where [`FileTree::bytes`] has an error.
+    /// Returns the text of a file, with U+FFFD in place of invalid UTF-8. Returns `None` where
+    /// [`FileTree::bytes`] has an error.
     pub fn text(&self, path: &RepoPath) -> Option<String> {
         self.bytes(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// The size of a regular file, in bytes.
+    /// Returns the size of a regular file in bytes.
     pub fn size(&self, path: &RepoPath) -> Option<u64> {
         let (folder, name) = self.folder(path).ok()?;
         let found = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
@@ -98,14 +103,15 @@ impl FileTree {
         u64::try_from(found.st_size).ok().filter(|_| regular)
     }
 
-    /// Is there a file, a link or a folder of this name?
+    /// Returns true if a file, a link or a folder exists at this path.
     pub fn has(&self, path: &RepoPath) -> bool {
         self.folder(path).is_ok_and(|(folder, name)| statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok())
     }
 
-    /// The folder that holds a file, open, and the file's name in it.
+    /// Opens the folder that holds a file, and returns it with the file's name.
     ///
     /// # Errors
+    ///
     /// [`FileOpenError::NotRegular`], or [`FileOpenError::Refused`] if there is no such folder.
     pub fn folder<'path>(&self, path: &'path RepoPath) -> Result<(OwnedFd, &'path [u8]), FileOpenError> {
         if !path.is_inside() {
@@ -132,11 +138,13 @@ impl HeadFiles for FileTree {
     }
 }
 
-/// Opens `name` in `folder` if it is a regular file. Its type is asked for before it is opened, because opening a
-/// device can act and opening a FIFO can wait, and again after, because it can be exchanged in between.
+/// Opens `name` in `folder` if it is a regular file. The type is checked before opening, because opening a
+/// device can have effects and opening a FIFO can block. It is checked again afterwards, because the file can
+/// be replaced in between.
 ///
 /// # Errors
-/// [`FileOpenError`]
+///
+/// [`FileOpenError`] for a file that is not opened.
 pub fn open_regular(folder: impl AsFd, name: &[u8]) -> Result<File, FileOpenError> {
     let before = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
     match FileType::from_raw_mode(before.st_mode) {
@@ -157,10 +165,11 @@ pub fn open_regular(folder: impl AsFd, name: &[u8]) -> Result<File, FileOpenErro
     }
 }
 
-/// The bytes of a file that is not too large.
+/// Reads a file, unless it is larger than [`MAX_FILE_BYTES`].
 fn read_bounded(file: File) -> Result<Vec<u8>, SkipReason> {
-    // Of a file that says it is too large only the beginning is read, to tell whether it is text at all. Of others,
-    // one byte more than allowed tells one that is too large, whatever size it claims.
+    // Of a file whose reported size is too large, only the beginning is read, to detect binary content. Of
+    // other files, one byte more than the limit is read, which detects a larger file despite its reported
+    // size.
     let too_large = file.metadata().is_ok_and(|facts| facts.len() > MAX_FILE_BYTES);
     let limit = if too_large { PROBE_BYTES as u64 } else { MAX_FILE_BYTES + 1 };
     let mut bytes = Vec::new();

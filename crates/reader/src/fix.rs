@@ -1,10 +1,10 @@
-//! Fixes before they are proven, and edits before they are applied.
+//! Fixes before they are validated, and edits before they are applied.
 
 use std::ops::Range;
 
 use truing_core::finding::RawFinding;
 
-/// The change that a `fix` makes: these bytes become this text.
+/// Replacement of a byte range by a text, which a `fix` of a rule makes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct ByteReplacement {
     pub(crate) range: Range<usize>,
@@ -12,8 +12,9 @@ pub(crate) struct ByteReplacement {
 }
 
 impl ByteReplacement {
-    /// The same change of a text without what it leaves as it is, but never with a part of a word or of an operator: two
-    /// fixes that each change one letter of a name change the same name. None if the range is none of the text.
+    /// Returns the same change without the text that it leaves unchanged, but never splits a word or an
+    /// operator. Two fixes that each change one letter of a name therefore change the same name. Returns
+    /// `None` if the range is not in the text.
     pub(crate) fn narrowed(&self, text: &str) -> Option<Self> {
         let (old, new) = (text.get(self.range.clone())?, self.replacement.as_str());
         let length = |pairs: &mut dyn Iterator<Item = (char, char)>| {
@@ -31,8 +32,8 @@ impl ByteReplacement {
         Some(Self { range, replacement: new.get(start..new.len() - behind)?.to_owned() })
     }
 
-    /// Can this fix, and one that does not begin before it, not both be made? They overlap, or one inserts text where the
-    /// other one begins or ends, or their texts would run together.
+    /// Returns true if this fix cannot be combined with `next`, which does not begin before it. The two
+    /// overlap, one inserts text where the other begins or ends, or their texts would run together.
     pub(crate) fn excludes(&self, next: &Self) -> bool {
         if self.range.end != next.range.start {
             return self.range.end > next.range.start;
@@ -46,13 +47,13 @@ impl ByteReplacement {
     }
 }
 
-/// Letters that stand together in a token.
+/// Classes of letters; letters of one class form a token together.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum LetterKind {
     Word,
     Blank,
     Operator,
-    /// A bracket, a quote or a separator: each is a token of its own.
+    /// A bracket, a quote or a separator, which is a token by itself.
     Single,
 }
 
@@ -68,7 +69,7 @@ impl LetterKind {
     }
 }
 
-/// Does no token of a text reach over this offset?
+/// Returns true if no token of the text extends across this offset.
 fn is_between_tokens(text: &str, at: usize) -> bool {
     let Some((before, after)) = text.split_at_checked(at) else { return false };
     if before.is_empty() || after.is_empty() {
@@ -78,19 +79,20 @@ fn is_between_tokens(text: &str, at: usize) -> bool {
     kinds.0 != kinds.1 || kinds.0 == Some(LetterKind::Single)
 }
 
-/// A suggestion that is to be applied to its file.
+/// Suggestion to be applied to its file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LineEdit {
     /// The first line that is replaced, from 1.
     pub first: u32,
     /// The last line that is replaced.
     pub last: u32,
-    /// The text in place of the lines, without the last line end; empty: they go, line ends and all.
+    /// Text in place of the lines, without the last line end. If it is empty, the lines are deleted with
+    /// their line ends.
     pub replacement: String,
 }
 
 impl LineEdit {
-    /// The suggestion of a finding, if it has one.
+    /// Returns the suggestion of a finding, if it has one.
     pub fn of(finding: &RawFinding) -> Option<Self> {
         let replacement = finding.suggestion.as_ref()?.replacement.clone();
         Some(Self { first: finding.place.start_line, last: finding.place.end_line, replacement })

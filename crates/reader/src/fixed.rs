@@ -1,4 +1,4 @@
-//! Files with suggestions applied: as many of them as together leave the tree around them as it was.
+//! Applies suggestions to a file: as many of them as leave the syntax tree around their lines unchanged.
 
 use std::ops::Range;
 
@@ -14,48 +14,49 @@ use crate::syntax::{ParserPool, SourceLanguage, TreeShape};
 /// A file with suggestions applied.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AppliedEdits {
-    /// The file's new content. A byte order mark, CRLF and a missing last line end are kept.
+    /// New content of the file. A byte order mark, CRLF line ends and a missing last line end are kept.
     pub bytes: Vec<u8>,
-    /// For each edit, in the order they came in, the reason for which it was not applied; none: it was.
+    /// Reason for which each edit was not applied, in the order of the edits; `None` for an applied edit.
     pub refusals: Vec<Option<FixRefusal>>,
 }
 
-/// A reason for which a suggestion is not applied.
+/// Reasons for which a suggestion is not applied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FixRefusal {
-    /// It overlaps the edit of this index, which was applied, or inserts text where that one begins or ends.
+    /// The edit overlaps the edit of this index, which was applied, or inserts text where that one begins or
+    /// ends.
     Overlap(usize),
-    /// The edit of this index was applied, and makes the same change.
+    /// The edit of this index was applied and makes the same change.
     SameChange(usize),
-    /// With it and the edits before it, the file would no longer parse as well.
+    /// With this edit and those before it, the file would have more syntax errors.
     SyntaxError,
-    /// With it and the edits before it, the code around would get another meaning: a block would be empty, an operator
-    /// reach further.
+    /// With this edit and those before it, the surrounding code would change its meaning. For example, a
+    /// block would be empty or an operator would apply to more.
     ChangedCode,
-    /// The file does not have its lines.
+    /// The file does not have the edit's lines.
     NoLines,
     /// No grammar is known for the file.
     NoGrammar,
     /// The file is not UTF-8.
     NotUtf8,
-    /// The file takes too long to parse, or there are too many edits that do not go together.
+    /// The file takes too long to parse, or too many edits conflict.
     TooLarge,
 }
 
-/// An edit of a file.
+/// Edit of a file that may be applied.
 #[derive(Debug)]
 struct EditCandidate<'a> {
-    /// Its index among the edits as they came in.
+    /// Index of the edit in the caller's list.
     index: usize,
     edit: &'a LineEdit,
-    /// The bytes of its lines.
+    /// Byte range of the edit's lines.
     lines: Range<usize>,
-    /// The change within the lines.
+    /// Change within the edit's lines.
     fix: ByteReplacement,
 }
 
 impl EditCandidate<'_> {
-    /// The reason for which it cannot be applied beside one that does not begin behind it.
+    /// Returns the reason for which this edit cannot be combined with an earlier one in the file.
     fn refusal_beside(&self, before: &Self) -> Option<FixRefusal> {
         let is_apart = before.edit.last < self.edit.first || self.edit.last < before.edit.first;
         if self.fix == before.fix {
@@ -65,9 +66,10 @@ impl EditCandidate<'_> {
     }
 }
 
-/// Applies suggestions to the file that they were made for, all that go together: of two that overlap the one that
-/// begins first, and no more than leave the tree around their lines as it was. Nothing is applied to a file of a language
-/// without grammar, or that is not UTF-8: there are no suggestions for those.
+/// Applies all suggestions that are compatible to the file that they were made for. Of two that overlap, the
+/// one that begins first is applied. Edits that would change the syntax tree around their lines are left out.
+/// Nothing is applied to a file that is not UTF-8 or whose language has no grammar, because such files get no
+/// suggestions.
 pub fn apply(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> AppliedEdits {
     let none = |refusal| AppliedEdits { bytes: bytes.to_vec(), refusals: vec![Some(refusal); edits.len()] };
     let (mark, rest) =
@@ -107,7 +109,7 @@ pub fn apply(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> AppliedEdits 
         }
     }
     let fixed = proven(&chosen).unwrap_or_else(|_| {
-        // Each was proven alone. Together they may leave an empty block.
+        // Each edit was validated alone. Together they may leave an empty block.
         let (mut best, mut tries) = (text.to_owned(), MAX_PARSED_BYTES / text.len().max(1));
         chosen.clear();
         for next in &candidates {
@@ -133,7 +135,7 @@ pub fn apply(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> AppliedEdits 
     AppliedEdits { bytes: [mark, fixed.as_bytes()].concat(), refusals }
 }
 
-/// The edits of lines that a text has, by where their changes begin.
+/// Returns the edits whose lines the text has, sorted by the start of their changes.
 fn candidates<'a>(bytes: &[u8], text: &str, edits: &'a [LineEdit]) -> Vec<EditCandidate<'a>> {
     let lines = LineIndex::of(bytes);
     let is_inside = |edit: &LineEdit| (1..=edit.last).contains(&edit.first) && edit.last <= lines.count();
@@ -151,8 +153,8 @@ fn candidates<'a>(bytes: &[u8], text: &str, edits: &'a [LineEdit]) -> Vec<EditCa
     candidates
 }
 
-/// The changes of the lines of edits that go together and are in order: what is proven of lines holds for all edits in
-/// them. None if a range is none of the text.
+/// Returns one change per group of edited lines for compatible edits in order. A validation of the lines then
+/// covers all edits in them. Returns `None` if a range is not in the text.
 fn of_lines(text: &str, chosen: &[&EditCandidate<'_>]) -> Option<Vec<ByteReplacement>> {
     let mut ranges: Vec<Range<usize>> = chosen.iter().map(|candidate| candidate.lines.clone()).collect();
     ranges.sort_by_key(|range| (range.start, range.end));
@@ -173,7 +175,7 @@ fn of_lines(text: &str, chosen: &[&EditCandidate<'_>]) -> Option<Vec<ByteReplace
     ranges.into_iter().zip(parts).map(|(range, fixes)| joined(text, range, &fixes)).collect()
 }
 
-/// One change of a range for several within it, which ascend.
+/// Merges several ascending changes within a range into one change of the range.
 fn joined(text: &str, range: Range<usize>, fixes: &[&ByteReplacement]) -> Option<ByteReplacement> {
     let (mut replacement, mut at) = (String::new(), range.start);
     for fix in fixes {
@@ -186,8 +188,9 @@ fn joined(text: &str, range: Range<usize>, fixes: &[&ByteReplacement]) -> Option
 }
 
 impl LineIndex<'_> {
-    /// The bytes of edits, which ascend and do not overlap. Lines go with their ends. Where the last lines go and the
-    /// last one has no end, each goes with the end before it instead, so that the file still has none.
+    /// Returns the byte replacements of edits that ascend and do not overlap. Deleted lines go with their
+    /// line ends. If the last lines are deleted and the last one has no line end, each goes with the line end
+    /// before it, and the file still has none at its end.
     pub(crate) fn fixes(&self, edits: &[&LineEdit]) -> Vec<ByteReplacement> {
         let count = self.count();
         let is_ended = self.range(count.saturating_add(1)).start > self.range(count).end;
@@ -201,7 +204,8 @@ impl LineIndex<'_> {
         edits.iter().map(|edit| self.fix(edit, with_end_before(edit))).collect()
     }
 
-    /// The bytes of an edit. Line ends that the replacement brings become those of the lines it replaces.
+    /// Returns the byte replacement of an edit. Line ends in the replacement become those of the lines that
+    /// it replaces.
     fn fix(&self, edit: &LineEdit, with_end_before: bool) -> ByteReplacement {
         let range = self.range(edit.first).start..self.range(edit.last).end;
         if edit.replacement.is_empty() {
@@ -327,9 +331,9 @@ mod tests {
         let refusals =
             |text: &str, edits: &[LineEdit]| apply(&"a.py".into(), text.as_bytes(), edits).refusals;
         for (text, edits, expected) in [
-            // Of one word.
+            // Both edits change one word.
             ("foobar()\n", vec![edit(1, 1, "goobar()"), edit(1, 1, "foobaz()")], FixRefusal::Overlap(0)),
-            // At one place.
+            // Both edits insert at one place.
             (
                 "x = f()\n",
                 vec![edit(1, 1, "x = await f()"), edit(1, 1, "x = not f()")],

@@ -1,10 +1,10 @@
-//! Rules that follow values through a Python file: what a name was imported as, what a call gives, who enters, awaits
-//! or only drops it. It is no type checker: what the file does not tell is not known, and what is not known is no
-//! finding, except where a rule's page says which names are believed.
+//! Rules that follow values through a Python file: the import behind a name, the result of a call, and the
+//! code that enters, awaits or drops it. This is not a type checker. A value that the file does not determine
+//! is unknown and gives no finding, except where a rule's page lists names that it trusts.
 //!
-//! `model` says what names are bound to, `value` what expressions are, `guess` what is believed of names, `things` and
-//! `streams` what is known of libraries, `types` what a callback's type tells, `uses` what becomes of a context, `imports`
-//! which imports make a place what it is; the others are the rules.
+//! `model` resolves names to bindings and `value` resolves expressions. `guess` holds the trusted names,
+//! `things` and `streams` the facts about libraries, and `types` the types of callbacks. `uses` follows
+//! contexts, and `imports` finds the imports behind a place. The other modules are the rules.
 
 mod awaits;
 mod believe;
@@ -36,17 +36,17 @@ pub(crate) use found::FlowMatch;
 use model::FileModel;
 use value::FlowValues;
 
-/// A rule of this kind.
+/// Rule that follows values.
 #[derive(Debug)]
 pub(crate) struct FlowCheck {
     pub(crate) follows: FlowKind,
 }
 
 impl FlowCheck {
-    /// The language that it is for.
+    /// Language that these rules apply to.
     pub(crate) const LANGUAGE: &'static str = "python";
 
-    /// Does it say what to make of what it finds?
+    /// Returns true if the rule proposes a fix.
     pub(crate) fn has_fix(&self) -> bool {
         self.follows == FlowKind::Coroutines
     }
@@ -56,26 +56,26 @@ impl FlowCheck {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum FlowKind {
-    /// Clients and sessions that are opened and not entered.
+    /// Clients and sessions that are opened but not entered.
     Contexts,
     /// Coroutines that are not awaited.
     Coroutines,
-    /// Coroutines that block the event loop.
+    /// Calls in coroutines that block the event loop.
     Blocking,
-    /// Cancellations that do not get through.
+    /// Cancellations that a coroutine swallows.
     Cancellations,
-    /// What is asynchronous, in a plain `for` or `with`.
+    /// Asynchronous iterators and contexts in a plain `for` or `with`.
     Iterations,
-    /// Pieces of botocore that aiobotocore has of its own.
+    /// Classes and functions of botocore that aiobotocore replaces by asynchronous ones.
     Pieces,
     /// Callbacks that may be sync or async.
     Callbacks,
-    /// Names of overrides.
+    /// Names of classes that override botocore's.
     Names,
 }
 
-/// The findings of rules of this kind in a file: (index of the rule, place). Without a coroutine and without botocore
-/// there is nothing to be found.
+/// Returns the findings of these rules in a file as pairs of rule index and place. A file without a coroutine
+/// and without botocore has none.
 pub(crate) fn found(
     rules: &[(usize, &FlowCheck)],
     path: &RepoPath,
@@ -117,11 +117,11 @@ pub(crate) fn found(
         }
         if model.is_exhausted() { Err(ComplexityError::OverLimit) } else { Ok(all) }
     };
-    // As for rules of syntax: a fault here costs one file.
+    // As with syntax rules, a panic here costs the result of one file only.
     catch_unwind(AssertUnwindSafe(find)).unwrap_or(Err(ComplexityError::Failed))
 }
 
-/// Is a file of aiobotocore itself?
+/// Returns true if the file belongs to aiobotocore itself.
 fn is_in_package(path: &RepoPath) -> bool {
     let folders: Vec<&[u8]> = path.as_bytes().split(|byte| *byte == b'/').collect();
     let folders = folders.split_last().map(|(_, folders)| folders).unwrap_or_default();

@@ -5,16 +5,16 @@ use std::ops::Range;
 use crate::fix::ByteReplacement;
 use crate::pack::PackRule;
 
-/// One match of a rule, as byte offsets.
+/// One match of a rule, as byte offsets in the file.
 pub(crate) struct RuleMatch<'packs> {
     pub(crate) rule: &'packs PackRule,
     pub(crate) matched: Range<usize>,
-    /// A place of it that must be code: not within a text or a comment.
+    /// Offset that must be in code, not within a string or a comment.
     pub(crate) code: Option<usize>,
-    /// The dotted name that is called there, if the rule asks what it stands for.
+    /// Dotted name that is called there, if the rule checks the import behind it.
     pub(crate) name: Option<String>,
-    /// The part that may not be shown.
+    /// Range of the match that may not be shown.
     pub(crate) secret: Option<Range<usize>>,
-    /// The rule's own fix of it.
+    /// Fix of the match that the rule defines.
     pub(crate) fix: Option<ByteReplacement>,
 }

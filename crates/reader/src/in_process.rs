@@ -1,5 +1,5 @@
-//! The `RepositoryReader` port in the calling process: opens the changed files, on a few threads, and
-//! reports. One file after the other is read by `RequestReader`, here and in a reader process.
+//! Implements the `RepositoryReader` port in the calling process. It opens the changed files on a few threads
+//! and reports findings. `RequestReader` reads one file after another, here and in a reader process.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -33,15 +33,15 @@ use crate::syntax::{MAX_TIME, ParserPool};
 use crate::tool_findings::tool_findings;
 use crate::used_tools::used_tools;
 
-/// How many threads read at most: more wait for the disk and for memory.
+/// Most threads that read. More of them wait for the disk and for memory.
 const MAX_THREADS: usize = 8;
-/// How many files make another thread worth its start.
+/// Number of files for which starting another thread is worthwhile.
 const FILES_PER_THREAD: usize = 8;
 
-/// How many companions of changed files are looked for. A hostile change could name many in deep folders.
+/// Most companions of changed files that are searched for. A hostile change could name many in deep folders.
 const MAX_COMPANIONS: usize = 10_000;
 
-/// Reads in the calling process. Cheap to clone; patterns are compiled at most once for all clones.
+/// Reader in the calling process. It is cheap to clone; patterns are compiled at most once for all clones.
 #[derive(Clone, Debug)]
 pub struct InProcessReader {
     packs: Arc<RulePacks>,
@@ -49,39 +49,41 @@ pub struct InProcessReader {
 }
 
 impl InProcessReader {
-    /// A reader with the embedded packs.
+    /// Creates a reader with the embedded packs.
     ///
     /// # Errors
-    /// [`ReaderError::BadPack`] if the data built into the binary is wrong.
+    ///
+    /// [`ReaderError::BadPack`] if the data built into the binary is invalid.
     pub fn new() -> Result<Self, ReaderError> {
         Ok(Self::with_packs(RulePacks::embedded()?))
     }
 
-    /// A reader with these packs.
+    /// Creates a reader with these packs.
     pub fn with_packs(packs: RulePacks) -> Self {
         Self { packs: Arc::new(packs), max_findings: MAX_FINDINGS }
     }
 
-    /// With so many findings a file at most, instead of 100.
+    /// Sets the most findings per file, which is 100 by default.
     #[must_use]
     pub fn with_max_findings(self, max_findings: usize) -> Self {
         Self { max_findings, ..self }
     }
 
-    /// The packs that it reads with.
+    /// Returns the packs that this reader uses.
     pub fn packs(&self) -> &RulePacks {
         &self.packs
     }
 
-    /// The names of the packs a request may ask for, in order.
+    /// Returns the names of the packs that a request may use, in order.
     pub fn known_packs(&self) -> Vec<&str> {
         self.packs.names()
     }
 
-    /// What [`RepositoryReader::companions`] does: at most 10,000 paths, those of the first files.
+    /// Returns the paths of [`RepositoryReader::companions`]: at most 10,000, those of the first files.
     ///
     /// # Errors
-    /// [`ReaderError::UnknownPack`]
+    ///
+    /// [`ReaderError::UnknownPack`] for a pack that does not exist.
     pub fn companions_of(
         &self,
         packs: &[String],
@@ -89,7 +91,7 @@ impl InProcessReader {
     ) -> Result<Vec<RepoPath>, ReaderError> {
         let rules = self.packs.select(packs)?;
         let mut paths = BTreeSet::new();
-        // Keys in its tests mean something else where the project looks for them.
+        // In a project that looks for keys, the keys in its tests have another meaning.
         let has_tests = files.iter().any(|file| {
             matches!(RepositoryPart::of(&file.path), Some(RepositoryPart::Test | RepositoryPart::Fixture))
         });
@@ -105,13 +107,14 @@ impl InProcessReader {
         Ok(paths.into_iter().take(MAX_COMPANIONS).collect())
     }
 
-    /// What [`RepositoryReader::read`] does, blocking: for callers that have threads for such work. Equal requests on equal
-    /// trees give equal reports.
+    /// Does the work of [`RepositoryReader::read`] and blocks, for callers with threads for such work. Equal
+    /// requests on equal trees give equal reports.
     ///
     /// # Errors
-    /// [`ReaderError::UnknownPack`] for a pack there is not, [`ReaderError::Failed`] if the tree cannot be
-    /// opened, [`ReaderError::BadPack`] for a pattern over the size limit. A file that cannot be read is in the
-    /// report instead.
+    ///
+    /// [`ReaderError::UnknownPack`] for a pack that does not exist, [`ReaderError::Failed`] if the tree
+    /// cannot be opened, [`ReaderError::BadPack`] for a pattern over the size limit. A file that cannot be
+    /// read is listed in the report instead.
     pub fn read_blocking(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
         let one = RequestReader::new(self, request)?;
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
@@ -140,7 +143,7 @@ impl InProcessReader {
     }
 }
 
-/// The reading of one request's files, one after the other.
+/// Reads the files of one request, one after another.
 pub(crate) struct RequestReader<'a> {
     packs: &'a RulePacks,
     rules: RuleSet<'a>,
@@ -156,18 +159,17 @@ impl<'a> RequestReader<'a> {
         Ok(Self { packs: &reader.packs, rules, tree: FileTree::open(&request.tree)? })
     }
 
-    /// The names of the rules.
     pub(crate) fn rules(&self) -> Vec<String> {
         self.rules.names()
     }
 
-    /// The change that a request is about.
+    /// Returns the context of the change that a request is about.
     pub(crate) fn change<'b>(&'b self, request: &'b ReadRequest) -> ChangeContext<'b> {
         ChangeContext::of(request, &self.tree)
     }
 
-    /// What is to be said of one file: it is reviewed, or it is not, once. All parsing of it has so much time; without
-    /// any, rules of syntax do not look at it.
+    /// Returns the report on one file, which lists the file once, as reviewed or as skipped. `time` limits
+    /// all parsing of the file together. With a limit of zero, syntax rules are not applied.
     pub(crate) fn read(
         &self,
         file: &ChangedFile,
@@ -183,7 +185,7 @@ impl<'a> RequestReader<'a> {
                 report.findings = examined.findings;
                 report.suppressed = examined.suppressed;
                 report.suppressions = examined.suppressions;
-                // What was dropped must not look reviewed.
+                // A file with dropped findings must not count as reviewed.
                 examined.incomplete
             }
             Err(reason @ (SkipReason::TooLarge | SkipReason::Binary)) => {
@@ -199,7 +201,7 @@ impl<'a> RequestReader<'a> {
         }
         report.suppressions.truncate(MAX_SUPPRESSIONS);
         if report.suppressions.iter().any(|idle| idle.problem == IdleSuppressionReason::UnknownRule) {
-            // A rule that is off, or of a pack that is not used here, is one all the same.
+            // A disabled rule, or one of a pack that this run does not use, still counts as a known rule.
             let listed = self.packs.list()?;
             let is_one = |name: &str| listed.iter().any(|listed| listed.rule == name);
             report
@@ -210,7 +212,7 @@ impl<'a> RequestReader<'a> {
     }
 }
 
-/// Adds what is said of other files.
+/// Adds the results for other files to a report.
 fn join(report: &mut ReadReport, part: ReadReport) {
     report.findings.extend(part.findings);
     report.reviewed.extend(part.reviewed);
@@ -219,18 +221,19 @@ fn join(report: &mut ReadReport, part: ReadReport) {
     report.suppressions.extend(part.suppressions);
 }
 
-/// The key by which findings are sorted.
+/// Returns the key by which findings are sorted.
 fn by_place(finding: &RawFinding) -> (&CodeLocation, &str) {
     (&finding.place, &finding.rule)
 }
 
-/// The files that threads take one after the other.
+/// Files that the threads take one after another.
 struct FileQueue<'a> {
     files: Vec<&'a ChangedFile>,
     next: AtomicUsize,
 }
 
-/// The files of a request. Several threads take the largest first, so that none is left with it at the end.
+/// Returns the files of a request. With several threads the largest come first, because a large file taken
+/// last would leave the other threads idle.
 fn largest_first<'a>(request: &'a ReadRequest, tree: &FileTree, threads: usize) -> Vec<&'a ChangedFile> {
     let mut files: Vec<&ChangedFile> = request.files.iter().collect();
     if threads > 1 {
@@ -239,7 +242,7 @@ fn largest_first<'a>(request: &'a ReadRequest, tree: &FileTree, threads: usize) 
     files
 }
 
-/// One thread's part: takes the next file until there are no more.
+/// Runs one thread: takes the next file until there are no more.
 fn read_share(
     request: &ReadRequest,
     one: &RequestReader<'_>,

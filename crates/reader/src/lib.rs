@@ -1,12 +1,12 @@
-//! Everything that parses repository bytes. It holds no credentials and opens no connection.
+//! Parses all repository bytes. This crate holds no credentials and opens no connection.
 //!
-//! Rules are data: a *pack* is a folder of `packs/`, a rule one file in it (see [`pack`] for its fields).
-//! [`InProcessReader`] is the [`RepositoryReader`](truing_core::port::RepositoryReader) port carried out in the calling process: it opens
-//! the changed files below the request's tree (`file`), lets the packs' rules look at each as a whole
-//! (`engine`), and reports what touches added lines. A secret is never part of what it reports (`snippet`). Of a
-//! file that is no text only secrets and its size are looked at (`content`).
+//! Rules are data: a *pack* is a folder of `packs/`, and a rule is one file in it (see [`pack`] for its
+//! fields). [`InProcessReader`] implements the [`RepositoryReader`](truing_core::port::RepositoryReader) port
+//! in the calling process. It opens the changed files below the request's tree (`file`), applies the packs'
+//! rules to each as a whole (`engine`), and reports matches that touch added lines. A report never contains a
+//! secret (`snippet`). A file that is not text is only checked for secrets and size (`content`).
 //!
-//! What a model looks at in a tree it looks at through [`tools`]; what it says is shown without secrets ([`redact`]).
+//! A model reads a tree through [`tools`]; its own text is shown without secrets ([`redact`]).
 
 mod bounds;
 mod content;
@@ -42,7 +42,7 @@ pub mod tree_secrets;
 mod used_tools;
 mod withheld;
 
-/// Is a grammar known for files of this path, so that a change of one can be proven?
+/// Returns true if a grammar is known for files of this path, which allows a change of one to be validated.
 pub fn is_parsed(path: &truing_diff::RepoPath) -> bool {
     syntax::SourceLanguage::of_path(path.as_bytes()).is_some()
 }

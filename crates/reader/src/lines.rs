@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// Where the lines of a text begin.
+/// Offsets at which the lines of a text begin.
 #[derive(Debug)]
 pub(crate) struct LineIndex<'text> {
     text: &'text [u8],
@@ -11,30 +11,31 @@ pub(crate) struct LineIndex<'text> {
 }
 
 impl<'text> LineIndex<'text> {
-    /// The lines of `text`.
+    /// Finds the lines of `text`.
     pub(crate) fn of(text: &'text [u8]) -> Self {
         let after_ends = memchr::memchr_iter(b'\n', text).map(|at| at + 1);
         Self { text, starts: std::iter::once(0).chain(after_ends).collect() }
     }
 
-    /// All of them.
+    /// Returns the whole text.
     pub(crate) fn text(&self) -> &'text [u8] {
         self.text
     }
 
-    /// How many lines there are; a last line end begins no further one.
+    /// Returns the number of lines. A line end at the end of the text begins no further line.
     pub(crate) fn count(&self) -> u32 {
         let ended = self.starts.last().is_some_and(|start| *start == self.text.len());
         u32::try_from(self.starts.len() - usize::from(ended)).unwrap_or(u32::MAX)
     }
 
-    /// The 1-based number of the line that holds the byte at `offset`; a line end belongs to the line it ends.
+    /// Returns the 1-based number of the line that holds the byte at `offset`. A line end belongs to the line
+    /// that it ends.
     pub(crate) fn number(&self, offset: usize) -> u32 {
         let number = self.starts.partition_point(|start| *start <= offset);
         u32::try_from(number).unwrap_or(u32::MAX)
     }
 
-    /// The offsets of a line without its end; empty for a number that is not a line.
+    /// Returns the byte range of a line without its end. It is empty for a number that is not a line.
     pub(crate) fn range(&self, number: u32) -> Range<usize> {
         let index = number.wrapping_sub(1) as usize;
         let Some(start) = self.starts.get(index).copied() else { return 0..0 };
@@ -46,25 +47,25 @@ impl<'text> LineIndex<'text> {
         start..end
     }
 
-    /// Does a line belong to the block that another one opens, by its indentation?
+    /// Returns true if a line belongs, by its indentation, to the block that another line opens.
     pub(crate) fn is_within(&self, line: u32, opens: u32) -> bool {
         let indent = |number: u32| {
             let bytes = self.bytes(self.range(number));
             let at = bytes.iter().position(|byte| !byte.is_ascii_whitespace())?;
-            // What closes the head of the block.
+            // A closing bracket ends the head of the block.
             (bytes.get(at) != Some(&b')')).then_some(at)
         };
         let Some(outer) = indent(opens) else { return false };
         opens < line && (opens + 1..=line).filter_map(indent).all(|inner| inner > outer)
     }
 
-    /// The bytes at `range`; empty if it is not one of this text.
+    /// Returns the bytes at `range`, or none if the range is not in this text.
     pub(crate) fn bytes(&self, range: Range<usize>) -> &'text [u8] {
         self.text.get(range).unwrap_or_default()
     }
 }
 
-/// Does one of the ascending ranges overlap `first..=last`?
+/// Returns true if one of the ascending ranges overlaps `first..=last`.
 pub(crate) fn touches(added: &[(u32, u32)], first: u32, last: u32) -> bool {
     let next = added.partition_point(|(_, end)| *end < first);
     added.get(next).is_some_and(|(start, _)| *start <= last)

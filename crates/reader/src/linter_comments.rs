@@ -1,4 +1,5 @@
-//! Comments by which people silence linters: who silenced the same rule of a linter there means what is written.
+//! Finds comments that disable rules of linters. Where one disables the linter's equivalent of a rule, the
+//! rule reports nothing either.
 
 use std::cell::OnceCell;
 use std::sync::LazyLock;
@@ -7,25 +8,25 @@ use regex::bytes::{Captures, Regex};
 
 use crate::lines::LineIndex;
 
-/// A comment of ESLint, oxlint or Deno that is for one line, and the names in it.
+/// Comment of ESLint, oxlint or Deno that applies to one line, and the names in it.
 static SCRIPT_LINE: LazyLock<Regex> = LazyLock::new(|| {
     compiled(r"(?:eslint|oxlint)-disable-(line|next-line)\b([^\n]*)|deno-lint-(ignore)(?:[ \t]+([^\n]*))?$")
 });
-/// A comment of ESLint or oxlint that is for the lines up to another.
+/// Comment of ESLint or oxlint that applies to the lines up to another comment.
 static SCRIPT_BLOCK: LazyLock<Regex> =
     LazyLock::new(|| compiled(r"/\*\s*(?:eslint|oxlint)-(disable|enable)((?:\s[^*]*)?)\*/"));
-/// A comment of Biome for the next line, and what is named in it.
+/// Comment of Biome for the next line, and the name in it.
 static BIOME: LazyLock<Regex> = LazyLock::new(|| compiled(r"biome-ignore[ \t]+(lint[\w/]*)"));
-/// A comment of flake8 or Ruff for its line, and the codes in it.
+/// Comment of flake8 or Ruff for its line, and the codes in it.
 static NOQA: LazyLock<Regex> =
     LazyLock::new(|| compiled(r"(?i)#[ \t]*noqa\b(?:[ \t]*:[ \t]*([A-Z]+[0-9]+(?:[ \t,]+[A-Z]+[0-9]+)*))?"));
-/// The same for a file.
+/// Comment of flake8 or Ruff for the whole file, and the codes in it.
 static FILE_NOQA: LazyLock<Regex> = LazyLock::new(|| {
     compiled(
         r"(?im)^[ \t]*#[ \t]*(?:ruff|flake8)[ \t]*:[ \t]*noqa\b(?:[ \t]*:[ \t]*([A-Z]+[0-9]+(?:[ \t,]+[A-Z]+[0-9]+)*))?",
     )
 });
-/// A comment of pylint for its line or the next.
+/// Comment of pylint for its line or the next.
 static PYLINT: LazyLock<Regex> =
     LazyLock::new(|| compiled(r"#[ \t]*pylint:[ \t]*(disable|disable-next)[ \t]*=[ \t]*([\w, \t-]+)"));
 
@@ -34,17 +35,17 @@ fn compiled(pattern: &str) -> Regex {
     Regex::new(pattern).expect("the pattern of a linter's comment")
 }
 
-/// Comments of a file that are for more than a line; more of them count for nothing.
+/// Most comments of a file that apply to more than a line. Further ones are ignored.
 const MAX_COMMENTS: usize = 1_000;
 
-/// The comments for linters of a file. Those for more than a line are read when that is first asked.
+/// Linter comments of a file. Those that apply to more than a line are read when they are first needed.
 pub(crate) struct LinterComments<'a> {
     lines: &'a LineIndex<'a>,
     blocks: OnceCell<Vec<CommentBlock<'a>>>,
     files: OnceCell<Vec<Option<&'a [u8]>>>,
 }
 
-/// A comment of ESLint that is for the lines up to another.
+/// Comment of ESLint that applies to the lines up to another comment.
 struct CommentBlock<'a> {
     end: usize,
     disables: bool,
@@ -56,7 +57,7 @@ impl<'a> LinterComments<'a> {
         Self { lines, blocks: OnceCell::new(), files: OnceCell::new() }
     }
 
-    /// Does one silence one of these rules of linters (`eslint/no-debugger`) on this line?
+    /// Returns true if a comment disables one of these linter rules (`eslint/no-debugger`) on this line.
     pub(crate) fn silence(&self, line: u32, rules: &[String]) -> bool {
         let own = self.lines.bytes(self.lines.range(line));
         let before = line.checked_sub(1).filter(|before| *before > 0);
@@ -75,7 +76,7 @@ impl<'a> LinterComments<'a> {
         })
     }
 
-    /// Is this place between a comment that disables a rule and one that enables it?
+    /// Returns true if the offset is between a comment that disables a rule and one that enables it.
     fn is_in_block(&self, at: usize, rule: &str) -> bool {
         let blocks = self.blocks.get_or_init(|| {
             let block = |comment: Captures<'a>| {
@@ -99,7 +100,7 @@ impl<'a> LinterComments<'a> {
     }
 }
 
-/// Does a comment for one line, of one of these kinds, silence a rule of ESLint?
+/// Returns true if a comment of one of these kinds, for one line, disables a rule of ESLint.
 fn of_scripts(text: &[u8], kinds: &[&[u8]], rule: &str) -> bool {
     SCRIPT_LINE.captures_iter(text).any(|comment| {
         let kind = comment.get(1).or(comment.get(3)).map(|kind| kind.as_bytes()).unwrap_or_default();
@@ -108,7 +109,8 @@ fn of_scripts(text: &[u8], kinds: &[&[u8]], rule: &str) -> bool {
     })
 }
 
-/// Does a comment of ESLint name this rule, or none and so all? Its reason stands behind `--`.
+/// Returns true if an ESLint comment names this rule, or no rule and therefore all. A reason may follow after
+/// `--`.
 fn names_all_or(names: &[u8], rule: &str) -> bool {
     let names = String::from_utf8_lossy(names);
     let names = names.split("--").next().unwrap_or_default();
@@ -120,12 +122,13 @@ fn names_all_or(names: &[u8], rule: &str) -> bool {
 fn of_biome(before: &[u8], rule: &str) -> bool {
     BIOME.captures_iter(before).any(|comment| {
         let named = comment.get(1).map(|named| String::from_utf8_lossy(named.as_bytes())).unwrap_or_default();
-        // `lint` and `lint/suspicious` are for all that is in them.
+        // `lint` and `lint/suspicious` apply to all rules in these groups.
         named.split('/').nth(2).is_none_or(|name| name == rule)
     })
 }
 
-/// Are these codes for a rule of Ruff? A code stands for all that begin with it, and none for every rule.
+/// Returns true if the codes apply to a rule of Ruff. A code applies to all codes that begin with it; a
+/// comment without codes applies to every rule.
 fn codes_or_all(codes: Option<&[u8]>, rule: &str) -> bool {
     let Some(codes) = codes else { return true };
     let codes = String::from_utf8_lossy(codes).to_ascii_uppercase();

@@ -1,30 +1,33 @@
-//! Secrets without a form of their own: a value beside a word such as `password`, a credential in an address, a JSON Web
-//! Token.
+//! Finds secrets without a form of their own: a value beside a word such as `password`, a credential in an
+//! address, a JSON Web Token.
 //!
-//! A rule would report them too often, so none does; they are only taken out of what is shown to others. Code stays
-//! readable: a name, a call, a placeholder or a word of prose is no value (`password = form["password"]`).
+//! A rule for them would have too many false findings, therefore none exists. They are only removed from text
+//! that is shown to others. Code stays readable: a name, a call, a placeholder or a word of prose does not
+//! count as a value (`password = form["password"]`).
 
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-/// The fewest characters of a value.
+/// Fewest characters of a value.
 const MIN_VALUE: usize = 8;
-/// The same of one that a person chose.
+/// Fewest characters of a value that a person chose.
 const MIN_CHOSEN: usize = 6;
-/// The most: what is longer is data.
+/// Most characters of a value; anything longer is data.
 const MAX_VALUE: usize = 512;
 
-/// What a value is called. What follows tells the value from what is known of it (`token_type`, `password_field`).
+/// Names of secret values. A word that follows separates the value from metadata about it (`token_type`,
+/// `password_field`).
 const NAME: &str = r#"(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key|signing[_-]?key|encryption[_-]?key|auth[_-]?key|account[_-]?key|credentials?)(?:[_-]?(?:value|text|raw|main|prod|production|dev|staging|test|old|new|[0-9]+))?"#;
-/// What a value is called that a person chose.
+/// Names of values that a person chose.
 const CHOSEN: &str = "(?:password|passwd|passphrase|pwd)";
-/// Between a name and its value: an assignment, a field, a comparison, with or without a type.
+/// Text between a name and its value: an assignment, a field or a comparison, with or without a type.
 const BETWEEN: &str =
     r#"["'\x60]?\]?[ \t]*(?::[ \t]*[A-Za-z_][A-Za-z0-9_.\[\]|&<>?, ]{0,40}=|===?|!==?|=>|:=|[:=])[ \t]*"#;
 
-/// What is looked for; the value is the group `value`. None: a pattern is wrong, which a test would show.
+/// Patterns of secrets; the value is the group `value`. The list is empty if a pattern is invalid, which a
+/// test would detect.
 static FORMS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
     let of = |pattern: &str, is_value: fn(&str) -> bool| {
         Some(LiteralPattern { pattern: Regex::new(pattern).ok()?, is_value })
@@ -36,7 +39,7 @@ static FORMS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
             of(&format!(r"(?i-u){name}{BETWEEN}(?:[bfru]{{1,2}})?{mark}{value}{mark}"), is_value)
         })
     };
-    // As variables and addresses have it: no blank, and the value ends where a word does.
+    // In variables and addresses there is no blank, and the value ends where a word does.
     let attached = |name: &'static str, least: usize, is_value: fn(&str) -> bool| {
         let value = format!(r#"(?P<value>[^\s"'\x60(){{}}\[\]<>,;&$]{{{least},{MAX_VALUE}}})"#);
         of(&format!(r#"(?im-u){name}={value}(?:[\s&"'\x60]|$)"#), is_value)
@@ -65,11 +68,11 @@ static FORMS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
 
 struct LiteralPattern {
     pattern: Regex,
-    /// Is what stands there a value, and no code or placeholder?
+    /// Check that the matched text is a value, not code or a placeholder.
     is_value: fn(&str) -> bool,
 }
 
-/// Where values are, in no order.
+/// Returns the ranges of secret values, in no order.
 pub(crate) fn found(text: &[u8]) -> Vec<Range<usize>> {
     let of = |form: &'static LiteralPattern| {
         form.pattern.captures_iter(text).filter_map(|captures| {
@@ -81,17 +84,17 @@ pub(crate) fn found(text: &[u8]) -> Vec<Range<usize>> {
     FORMS.iter().flat_map(of).collect()
 }
 
-/// Is a quoted text a value?
+/// Returns true if a quoted text is a secret value.
 fn is_literal(text: &str) -> bool {
     is_mixed(text) && !has_code(text) && !is_placeholder(text) && !is_name(text) && !is_place(text)
 }
 
-/// Is a text without quotes a value? In code such a one is a name.
+/// Returns true if a text without quotes is a secret value. In code such a text is a name.
 fn is_bare(text: &str) -> bool {
     text.bytes().filter(u8::is_ascii_digit).count() > 1 && !text.contains(['.', ':']) && is_literal(text)
 }
 
-/// Is it a value that a person chose? Those look like words with something added.
+/// Returns true for a value that a person chose. Those look like words with something added.
 fn is_chosen(text: &str) -> bool {
     is_mixed(text)
         && !has_code(text)
@@ -100,14 +103,14 @@ fn is_chosen(text: &str) -> bool {
         && !text.contains(['.', '_', ':'])
 }
 
-/// Letters with digits or signs, as nobody writes words.
+/// Returns true for letters mixed with digits or signs in a way that words are not.
 fn is_mixed(text: &str) -> bool {
     let has = |of: fn(&u8) -> bool| text.as_bytes().iter().any(of);
     let is_sign = |byte: &u8| b"!#%^*+=@?~".contains(byte);
     has(u8::is_ascii_alphabetic) && (has(u8::is_ascii_digit) || has(is_sign))
 }
 
-/// What stands for a value that comes from elsewhere.
+/// Returns true if the text refers to a value from elsewhere.
 fn has_code(text: &str) -> bool {
     text.contains(['{', '}', '<', '>', '(', ')', '[', ']', '|', '*', '$', '…'])
         || text.contains("%s")
@@ -115,7 +118,7 @@ fn has_code(text: &str) -> bool {
         || text.starts_with("0x")
 }
 
-/// A word with which people say that a value is to be put there.
+/// Returns true for a word that marks a placeholder.
 fn is_placeholder(text: &str) -> bool {
     const WORDS: [&str; 17] = [
         "example",
@@ -141,7 +144,8 @@ fn is_placeholder(text: &str) -> bool {
     is_one_letter || WORDS.iter().any(|word| lower.contains(word))
 }
 
-/// Words joined by signs, each with a short number at its end at most: what programs call things (`utf8_decoder`).
+/// Returns true for words joined by signs, each with at most a short number at its end. Programs name things
+/// in this form (`utf8_decoder`).
 fn is_name(text: &str) -> bool {
     let is_word = |part: &str| {
         let letters = part.trim_end_matches(|letter: char| letter.is_ascii_digit());
@@ -150,7 +154,7 @@ fn is_name(text: &str) -> bool {
     text.split(|sign: char| !sign.is_ascii_alphanumeric()).all(is_word)
 }
 
-/// A path, or an address: its credentials are looked for by themselves.
+/// Returns true for a path or an address. Credentials in addresses have a pattern of their own.
 fn is_place(text: &str) -> bool {
     text.contains("://")
         || text.starts_with(['/', '.', '~', '@', '#'])
@@ -161,7 +165,7 @@ fn is_base64(text: &str) -> bool {
     text.len() >= 32 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
 }
 
-/// Not what documents write there.
+/// Returns false for the placeholders that documents use as passwords in addresses.
 fn is_password_of_address(text: &str) -> bool {
     const WORDS: [&str; 10] =
         ["guest", "pass", "passwd", "pwd", "pw", "user", "admin", "root", "test", "postgres"];
@@ -181,7 +185,7 @@ mod tests {
             .collect()
     }
 
-    /// In two parts, so that this file has none.
+    /// Joins two parts of a secret, because this file itself must not contain one.
     fn joined(text: &str) -> String {
         text.replace('·', "")
     }

@@ -1,7 +1,9 @@
-//! Masks secrets in text for a model: `[secret cut]` replaces a secret that a rule knows by its form, and a credential of this process.
+//! Masks secrets in text for a model. `[secret cut]` replaces a secret that a rule recognises by its form,
+//! and a credential of this process.
 //!
-//! Lines stay, so that findings cite the lines of the file. Text is masked whole, before it is numbered or cut into pages: a key of
-//! several lines is not known by one of them. The operator can switch the masks off ([`show_secrets`]).
+//! Lines are kept, because findings cite the lines of the file. A text is masked as a whole before it is
+//! numbered or cut into pages, because one line of a key does not identify it. The operator can disable the
+//! masks ([`show_secrets`]).
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -12,23 +14,23 @@ use truing_core::port::ReaderError;
 use crate::redact::{UNKNOWN, found, replace_secrets};
 use crate::snippet::SecretRanges;
 
-/// Stands for a secret.
+/// Text that replaces a secret.
 pub const MASK: &str = "[secret cut]";
 
-/// The operator's `review.redact = false`.
+/// Value of the operator's `review.redact = false`.
 static ARE_SHOWN: AtomicBool = AtomicBool::new(false);
 
-/// Shows secrets to models from now on, or no longer, in the whole process.
+/// Sets for the whole process if models are shown secrets.
 pub fn show_secrets(are_shown: bool) {
     ARE_SHOWN.store(are_shown, Ordering::Relaxed);
 }
 
-/// True if models are shown secrets.
+/// Returns true if models are shown secrets.
 pub fn are_secrets_shown() -> bool {
     ARE_SHOWN.load(Ordering::Relaxed)
 }
 
-/// The text as a model is shown it.
+/// Returns the text with secrets masked for a model.
 pub fn mask(text: &str) -> Cow<'_, str> {
     if are_secrets_shown() {
         return Cow::Borrowed(text);
@@ -40,8 +42,9 @@ pub fn mask(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The places of secrets. The rules search the text, and copies without escapes such as `\n`; the lines of a private key are added. A
-/// mask too many costs less than a false finding, so the rules of findings search less.
+/// Returns the ranges of secrets. The rules search the text and copies of it without escapes such as `\n`;
+/// the lines of a private key are added. A needless mask costs less than a false finding, therefore the rules
+/// search less for findings.
 fn places(text: &str) -> Result<SecretRanges, ReaderError> {
     let mut places = found(text)?.0;
     for measure in [escape_length as fn(&[u8]) -> usize, escape_or_joint_length] {
@@ -59,7 +62,8 @@ fn places(text: &str) -> Result<SecretRanges, ReaderError> {
     Ok(SecretRanges::of(places))
 }
 
-/// A copy in which blanks replace each place that `measure` gives a length for. Offsets stay.
+/// Returns a copy in which blanks replace each escape that `measure` returns a length for. Offsets are
+/// unchanged.
 fn without_escapes(text: &str, measure: fn(&[u8]) -> usize) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let (mut reading, mut at) = (None::<Vec<u8>>, 0);
@@ -71,18 +75,19 @@ fn without_escapes(text: &str, measure: fn(&[u8]) -> usize) -> Cow<'_, str> {
         }
         at += length.max(1);
     }
-    // Blanks stand for characters of ASCII alone.
+    // Blanks replace ASCII characters only.
     reading.and_then(|reading| String::from_utf8(reading).ok()).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// Bytes between `&` and `;` of the longest reference to a character that is searched for.
+/// Bytes between `&` and `;` of the longest character reference that is searched for.
 const MAX_ENTITY_BYTES: usize = 8;
-/// The underscores of a word of which each is tried as the joint before a token that has some itself: `old_ghp_…`.
+/// Number of underscores of a word that are each tried as the joint before a token, as in `old_ghp_…`.
 const MAX_JOINTS: usize = 4;
 /// Bytes of the shortest word that may be a name joined to a token.
 const MIN_JOINED_BYTES: usize = 24;
 
-/// A copy in which a blank replaces the `nth` underscore of each long word that has a digit. Offsets stay.
+/// Returns a copy in which a blank replaces the `nth` underscore of each long word that has a digit. Offsets
+/// stay.
 fn without_joint(text: &str, nth: usize) -> Cow<'_, str> {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     let (mut reading, mut at) = (None::<Vec<u8>>, 0);
@@ -100,10 +105,10 @@ fn without_joint(text: &str, nth: usize) -> Cow<'_, str> {
     reading.and_then(|reading| String::from_utf8(reading).ok()).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// The length of an escape at the beginning: `\n` and its like with any number of backslashes, `\u0022`, `\x22`, `%3D`, `&quot;`,
-/// `&#34;`, a sequence of a terminal.
+/// Returns the length of an escape at the beginning: `\n` and the like with any number of backslashes,
+/// `\u0022`, `\x22`, `%3D`, `&quot;`, `&#34;`, or a terminal sequence.
 fn escape_length(rest: &[u8]) -> usize {
-    // More backslashes are no escape that somebody writes.
+    // More backslashes do not occur in escapes of real text.
     let backslashes = rest.iter().take(8).take_while(|byte| **byte == b'\\').count();
     match rest {
         [b'\\', ..] if rest.get(backslashes).is_some_and(|letter| b"nrtbf0".contains(letter)) => {
@@ -133,19 +138,21 @@ fn starts_with_hex(bytes: &[u8], count: usize) -> bool {
     bytes.get(..count).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
 }
 
-/// The same, and `_`, which joins a name and a secret.
+/// Returns the length of an escape, or of a `_` that joins a name and a secret.
 fn escape_or_joint_length(rest: &[u8]) -> usize {
     if rest.first() == Some(&b'_') { 1 } else { escape_length(rest) }
 }
 
-/// The most bytes that a private key may have, with whatever separates its lines.
+/// Most bytes of a private key, including the separators of its lines.
 const MAX_KEY_BYTES: usize = 16 << 10;
-/// The most bytes of the mark at its end.
+/// Most bytes of the marker at the end of a private key.
 const MAX_END_BYTES: usize = 60;
-/// A run of letters of base64 that is shorter is a name. The lines of a key have 64 of them, or 70.
+/// Fewest base64 letters in a run that counts as a line of a key; shorter runs are names. The lines of a key
+/// have 64 or 70 letters.
 const MIN_KEY_RUN: usize = 32;
 
-/// The runs of letters of base64 behind each beginning of a private key, up to its end: whatever separates its lines.
+/// Returns the runs of base64 letters after each beginning of a private key, up to its end, for any separator
+/// of lines.
 fn key_lines(text: &str) -> Vec<Range<usize>> {
     let mut places = Vec::new();
     let mut searched = 0;
@@ -182,7 +189,8 @@ fn key_lines(text: &str) -> Vec<Range<usize>> {
     places
 }
 
-/// The content of a file as a model is shown it. Bytes that are no UTF-8 are U+FFFD beside a mask.
+/// Returns a file's content with secrets masked for a model. Bytes that are not UTF-8 become U+FFFD beside a
+/// mask.
 pub(crate) fn mask_bytes(bytes: &[u8]) -> Cow<'_, [u8]> {
     match mask(&String::from_utf8_lossy(bytes)) {
         Cow::Borrowed(_) => Cow::Borrowed(bytes),
@@ -190,7 +198,8 @@ pub(crate) fn mask_bytes(bytes: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// The output of a command as a model is shown it. A difference has a mark before each line, without which a key is known.
+/// Returns a command's output with secrets masked for a model. Each line of a diff has a mark before it;
+/// without these marks a key is recognised.
 pub fn mask_printed(text: &str) -> String {
     let raw: Vec<&str> = text.split('\n').collect();
     let bare: Vec<&str> = raw.iter().map(|line| line.strip_prefix(['+', '-', ' ']).unwrap_or(line)).collect();
@@ -204,14 +213,15 @@ pub fn mask_printed(text: &str) -> String {
         }
         let mark = raw.strip_suffix(bare).unwrap_or_default();
         let shown = format!("{mark}{inner}");
-        // Two searches may have found different parts of the line.
+        // The two searches may have found different parts of the line.
         *line = if *line == *raw || *line == shown { shown } else { format!("{mark}{MASK}") };
     }
     lines.join("\n")
 }
 
-/// Masks lines, of which `searched` are another form, of the same number: a line in which a secret is found there becomes the form with
-/// its mask. Each form is searched as it is: a mask in it would break a key that has several lines.
+/// Masks lines in place. Each text in `searched` is another form of them with the same number of lines. A
+/// line with a secret in such a form becomes that form with its mask. Each form is searched unmasked, because
+/// a mask would break a key of several lines.
 pub(crate) fn mask_lines<'a>(lines: impl IntoIterator<Item = &'a mut String>, searched: &[&str]) {
     let whole = searched.join("\n");
     let Cow::Owned(masked) = mask(&whole) else { return };
@@ -220,24 +230,24 @@ pub(crate) fn mask_lines<'a>(lines: impl IntoIterator<Item = &'a mut String>, se
         // A text that cannot be searched has one line.
         let shown = masked.next().unwrap_or_default();
         if shown != *before {
-            // Two searches may have found different parts of it.
+            // The two searches may have found different parts of the line.
             let is_other = line.contains(MASK) && line != shown;
             *line = if is_other { MASK.to_owned() } else { shown.to_owned() };
         }
     }
 }
 
-/// The number of masks in a text.
+/// Returns the number of masks in a text.
 pub fn count_masks(text: &str) -> usize {
     text.matches(MASK).count()
 }
 
-/// The texts that a model is shown masks for.
+/// Returns the texts that are masked for a model.
 pub fn secrets_masked(text: &str) -> Vec<&str> {
     places(text).map_or_else(|_| vec![text], |secrets| texts_at(text, secrets))
 }
 
-/// The texts that the rules find, of which findings are made.
+/// Returns the texts that the secret rules report as findings.
 pub fn secrets_by_rules(text: &str) -> Vec<&str> {
     found(text).map_or_else(|_| vec![text], |secrets| texts_at(text, secrets))
 }
@@ -249,7 +259,7 @@ fn texts_at(text: &str, secrets: SecretRanges) -> Vec<&str> {
     secrets.0.into_iter().filter_map(whole).collect()
 }
 
-/// The mask for a secret: one on each of its lines.
+/// Returns the mask for a secret: one on each of its lines.
 fn mask_of(secret: &str) -> String {
     let line = |line: &str| {
         let inner = line.trim_end_matches(['\n', '\r']);

@@ -1,8 +1,9 @@
-//! Output of linters and test programs: bytes in, diagnostics out.
+//! Reads the output of linters and test programs: bytes in, diagnostics out.
 //!
-//! An [`OutputFormat`] names how a tool prints. [`read()`] makes a [`DiagnosticReport`] of any bytes: it does not panic, takes no more than
-//! a bounded room, and says what it left out. Whatever a tool prints is data of strangers: texts are cleaned
-//! (`text`), paths stay in the tree (`path`), and places are compared with the file itself (`resolve`).
+//! An [`OutputFormat`] identifies a format. [`read()`] converts any bytes to a [`DiagnosticReport`]: it does
+//! not panic, uses bounded memory, and reports the parts that it left out. Output is untrusted: texts are
+//! cleaned (`text`), paths stay in the tree (`path`), and places are compared with the file itself
+//! (`resolve`).
 
 mod checkstyle;
 mod choose;

@@ -1,96 +1,99 @@
-//! Rule packs: rules as data, one file each, `packs/{pack}/rules/{rule}.toml` or `.yml`. The file's name without
-//! its ending is the rule's id: lower-case letters, digits and `-`. A rule's full name is `{pack}/{id}`.
+//! Parses rule packs. Rules are data, one file each, `packs/{pack}/rules/{rule}.toml` or `.yml`. The file's
+//! name without its ending is the rule's id: lower-case letters, digits and `-`. A rule's full name is
+//! `{pack}/{id}`.
 //!
 //! # Fields of every rule in TOML
 //!
 //! | Field | Meaning |
 //! |---|---|
 //! | `id` | as above |
-//! | `kind` | `text`; `secret`: what it matches is never shown; `flow`; `companion`; `size` |
-//! | `severity`, `category` | `P0` to `P2`; the letter of the kind of defect, `A` to `J` |
-//! | `title`, `body` | one line; why it matters and what to do, in Markdown |
-//! | `paths`, `not_paths` | globs: the rule looks at files that match one of the former (none: all), and none of the latter; `*` stays within a folder |
-//! | `parts` | how bad what it finds is in a part of the repository, or `"off"`: `{ test = "P2", document = "off" }`. The parts are `test` (in Rust also what stands behind `#[cfg(test)]` and `#[test]`), `fixture` (what tests are run on; as `test` where it is not named), `document`, `example` and `foreign`, told by words of the path |
-//! | `enabled` | `false`: only its examples are tested |
-//! | `linters` | the rules of linters that say the same, `["eslint/no-debugger", "ruff/T100"]`: where a comment of theirs (or an attribute, of `clippy/dbg_macro`) silences them, this one is silent, too |
-//! | `measured` | what it finds in released code, for the pack's page: hits in how many files, and how many were right |
-//! | `valid`, `invalid` | examples in which the rule must find nothing, or something; [`RulePacks::test`] |
+//! | `kind` | `text`; `secret`, whose matches are never shown; `flow`; `companion`; `size` |
+//! | `severity`, `category` | `P0` to `P2`; the letter of the defect category, `A` to `J` |
+//! | `title`, `body` | one line; the reason and the remedy, in Markdown |
+//! | `paths`, `not_paths` | globs: the rule applies to files that match one of the former (all if there are none), and none of the latter; `*` stays within a folder |
+//! | `parts` | the severity of findings in a part of the repository, or `"off"`: `{ test = "P2", document = "off" }`. The parts are `test` (in Rust also items after `#[cfg(test)]` and `#[test]`), `fixture` (test data; its default is the entry for `test`), `document`, `example` and `foreign`, recognised by words in the path |
+//! | `enabled` | `false`: the rule is not used, and only its examples are tested |
+//! | `linters` | equivalent rules of linters, `["eslint/no-debugger", "ruff/T100"]`: a comment (or an attribute for `clippy/dbg_macro`) that disables one of them disables this rule, too |
+//! | `measured` | its findings in released code, for the pack's page: the number of hits, of files, and of correct findings |
+//! | `valid`, `invalid` | examples in which the rule must find nothing, and examples in which it must find something; [`RulePacks::test`] |
 //!
 //! # Kinds `text` and `secret`
 //!
 //! | Field | Meaning |
 //! |---|---|
-//! | `keywords` | the rule is tried on files that hold one of these, in any ASCII case |
-//! | `pattern` | a regular expression over the whole file's bytes: `^` and `$` match at lines, classes are ASCII. A group named `secret` says which part of the match is the secret; without it all of it is. A group named `code` says which part must be code: within a text or a comment it counts for nothing, where the file's language is built in |
-//! | `second_pattern` | a regular expression with the same groups: what it matches is found, too, also within a match of `pattern`; what both find on the same lines is one finding |
-//! | `node` | text only: the kind of node of the syntax tree that must begin where the group `code` does, where the file's language is built in |
-//! | `names` | text only, a regular expression: what the group named `name` must stand for at the group `code`. That is what the file imports under the name (`import ipdb as d`: `d.set_trace` is `ipdb.set_trace`; `import { a } from './b'`: `./b.a`), the name itself where the file does not bind it, and nothing where it is the file's own |
+//! | `keywords` | the rule is tried on files that contain one of these, in any ASCII case |
+//! | `pattern` | a regular expression over the whole file's bytes: `^` and `$` match at lines, classes are ASCII. A group named `secret` is the secret part of the match; without it the whole match is. A group named `code` must be in code: a match in a string or a comment is ignored, if the file's language is built in |
+//! | `second_pattern` | a regular expression with the same groups, whose matches count too, also within a match of `pattern`; matches of both on the same lines are one finding |
+//! | `node` | text only: the kind of node of the syntax tree that must begin where the group `code` does, if the file's language is built in |
+//! | `names` | text only, a regular expression: matches the meaning of the group named `name` at the group `code`. The meaning is the import behind the name (`import ipdb as d`: `d.set_trace` is `ipdb.set_trace`; `import { a } from './b'`: `./b.a`), the name itself if the file does not bind it, and nothing if the file defines it |
 //! | `both_ends` | `true`: the first and the last line of a match must both be added, not only one of its lines |
-//! | `counterpart` | secrets only, a regular expression: what stands together with a match of it, in its file or in a changed file of the same folder, is no finding, unless a word of the path tells of use (`deploy`, `prod`, `etc` and the like) |
-//! | `entropy` | secrets only: the least Shannon entropy of the secret, in bits per byte |
-//! | `allow` | regular expressions; a secret (or the match of a text rule) that one matches is none |
-//! | `fix` | text only, `{ pattern = '…', replacement = '…' }`: the first match of the pattern on the lines of what was found becomes the replacement, in which `$1` stands for a group. A group named `part` says which part of the match is replaced. Shown as a suggestion where it is proven, see below |
-//! | `valid`, `invalid`, `example_path` | whole files, and what path they have (`file.txt`). An example is its text, or `{ text = "…", fixed = "…" }`: what the suggestions make of it. Where there is no `fixed`, nothing must be suggested |
+//! | `counterpart` | secrets only, a regular expression: a secret together with a match of it, in its file or in a changed file of the same folder, is not reported, unless a word of the path is evidence of use (`deploy`, `prod`, `etc` and the like) |
+//! | `entropy` | secrets only: the minimum Shannon entropy of the secret, in bits per byte |
+//! | `allow` | regular expressions; a secret (or the match of a text rule) that matches one is ignored |
+//! | `fix` | text only, `{ pattern = '…', replacement = '…' }`: the first match of the pattern on the lines of the finding becomes the replacement, in which `$1` refers to a group. A group named `part` limits the replacement to a part of the match. It is shown as a suggestion if it is validated, see below |
+//! | `valid`, `invalid`, `example_path` | whole files, and their path (default `file.txt`). An example is its text, or `{ text = "…", fixed = "…" }` with its text after the suggestions. Without `fixed`, nothing must be suggested |
 //!
-//! Examples of secrets write one letter as a TOML escape, so that the rule files hold nothing that looks like one.
+//! Examples of secrets write one letter as a TOML escape, because rule files must not contain secrets
+//! themselves.
 //!
-//! # Kind `flow`: what becomes of values in a Python file
+//! # Kind `flow`: use of values in a Python file
 //!
 //! | Field | Meaning |
 //! |---|---|
-//! | `follows` | `contexts`: clients and sessions that are opened and not entered; `coroutines` that are not awaited; `blocking` calls in coroutines; `cancellations` that do not get through; `iterations`: what is asynchronous, in a plain `for` or `with`; `pieces` of botocore that aiobotocore has of its own; `callbacks` that may be sync or async; `names` of overrides |
-//! | `valid`, `invalid`, `example_path` | as for text (`file.py`) |
+//! | `follows` | `contexts`: clients and sessions that are opened and not entered; `coroutines` that are not awaited; `blocking` calls in coroutines; `cancellations` that a coroutine swallows; `iterations`: asynchronous values in a plain `for` or `with`; `pieces` of botocore for which aiobotocore has its own version; `callbacks` that may be sync or async; `names` of overrides |
+//! | `valid`, `invalid`, `example_path` | as for text (default path `file.py`) |
 //!
 //! # Kind `companion`: files that change together
 //!
-//! If a file that the rule looks at has added lines, one of its companions must have changed too. The finding is on
-//! the first of those lines. A companion that changed but is not read (ignored, removed, binary) counts as changed.
+//! If a file that the rule applies to has added lines, one of its companions must have changed too. The
+//! finding is on the first of those lines. A companion that changed but is not read (ignored, removed,
+//! binary) counts as changed.
 //!
 //! | Field | Meaning |
 //! |---|---|
-//! | `paths`, `not_paths` | as above: the files whose change asks for a companion |
-//! | `added` | a regular expression: only added lines that it matches ask (none: all do) |
-//! | `under` | a regular expression: an added line asks only if the nearest line above that ends with `{` matches it |
+//! | `paths`, `not_paths` | as above: the files whose change requires a companion |
+//! | `added` | a regular expression: only added lines that match it require a companion (default: all do) |
+//! | `under` | a regular expression: an added line requires a companion only if the nearest line above that ends with `{` matches it |
 //! | `companions` | paths, no globs; one of them must have changed. `x.lock`: in the file's folder or any above; `/a/x.py`: from the root |
 //! | `companion_added` | a regular expression: an added line of the companion must match it |
-//! | `companion_holds` | texts in which `$1` or `${name}` stands for what a group of `added` matched: a line asks for nothing if a companion, changed or not, holds one of them |
-//! | `unless_holds` | the same of the file itself |
-//! | `above_holds` | texts in which `${folder}` stands for the file's folder, from the companion's: a companion in a folder above counts only if it holds one of them |
-//! | `even_if_missing` | `true`: also where no companion exists (`false`) |
-//! | `overrides` | `true`: the companion is a table of Python tuples `(Class.method, …)` or `(function, …)` of what is overridden. If an added line of code (not a comment, not a docstring) is in an override that has an entry, the entry must have an added line, which `companion_added` matches. `added`, if it is there, asks besides (`false`) |
-//! | `pieces` | names `Class.method`: an added `async def` asks too that overrides one of these, by the bases of its class |
-//! | `named` | `true`: a companion that changed must also name each function whose added head asks, with `,` or `:` behind it (`false`) |
-//! | `valid`, `invalid` | changes: `{ changed = { "a.toml" = "text" }, unchanged = ["a.lock"], beside = { "b.lock" = "text" } }`; all lines of `changed` are added, the others are there as they were |
+//! | `companion_holds` | texts in which `$1` or `${name}` refers to a group of `added`: a line requires nothing if a companion, changed or not, contains one of them |
+//! | `unless_holds` | the same, if the file itself contains one of them |
+//! | `above_holds` | texts in which `${folder}` is the file's folder relative to the companion's: a companion in a folder above counts only if it contains one of them |
+//! | `even_if_missing` | `true`: applies also if no companion exists (default `false`) |
+//! | `overrides` | `true`: the companion is a table of Python tuples `(Class.method, …)` or `(function, …)` of the overridden methods and functions. If an added line of code (not a comment, not a docstring) is in an override that has an entry, the entry must have an added line, which `companion_added` matches. `added`, if present, applies in addition (default `false`) |
+//! | `pieces` | names `Class.method`: an added `async def` that overrides one of these, by the bases of its class, requires a companion too |
+//! | `named` | `true`: a companion that changed must also name each function whose added head requires it, followed by `,` or `:` (default `false`) |
+//! | `valid`, `invalid` | changes: `{ changed = { "a.toml" = "text" }, unchanged = ["a.lock"], beside = { "b.lock" = "text" } }`; all lines of `changed` are added, the other files are unchanged |
 //!
 //! # Kind `size`: new files over a limit
 //!
 //! | Field | Meaning |
 //! |---|---|
 //! | `max_bytes`, `max_lines` | one of them or both: a new file over either is reported, on its first line |
-//! | `valid`, `invalid`, `example_path` | new files: `{ bytes = 100, lines = 2 }`, and what path they have (`file.txt`) |
+//! | `valid`, `invalid`, `example_path` | new files: `{ bytes = 100, lines = 2 }`, and their path (default `file.txt`) |
 //!
 //! # Kind `syntax`: ast-grep's rules, in its own YAML
 //!
-//! A file that ast-grep's command line accepts is a rule here, with one rule a file. Its keys, and what we make of
-//! them:
+//! A file that ast-grep's command line accepts is a rule here, with one rule per file. Truing reads its keys
+//! as follows:
 //!
 //! | Key | Meaning |
 //! |---|---|
 //! | `id` | as above; may be left out |
 //! | `language` | `python`, `typescript`, `tsx`, `javascript`, `rust`, `go` or `java` (or ast-grep's short names); another is an error |
-//! | `rule`, `constraints`, `utils`, `transform`, `rewriters` | what it matches; global utility rules are not known |
-//! | `fix` | shown as a suggestion where it is proven, see below |
+//! | `rule`, `constraints`, `utils`, `transform`, `rewriters` | the code that the rule matches; global utility rules are not supported |
+//! | `fix` | shown as a suggestion if it is validated, see below |
 //! | `message`, `note` | title and body; the title has one line, and without a note it is the body too |
 //! | `severity` | `error` is `P1`, `warning`, `info` and `hint` are `P2`, `off` is `enabled: false` |
 //! | `files`, `ignores` | as `paths` and `not_paths`, with ast-grep's globs, in which `*` also matches `/` |
 //! | `labels`, `url` | accepted, not shown |
-//! | `metadata.truing` | our own fields, below; other metadata is ignored |
+//! | `metadata.truing` | Truing's own fields, below; other metadata is ignored |
 //!
 //! | Field of `metadata.truing` | Meaning |
 //! |---|---|
 //! | `severity`, `category`, `parts`, `enabled`, `linters`, `measured` | as in TOML; by default as `severity` says, `J`, `true` |
 //! | `valid`, `invalid`, `example_path` | as for text; by default none, none, and `file` with the language's ending |
-//! | `also` | further languages that the same rule is for: `[tsx, javascript]` |
+//! | `also` | further languages that the same rule applies to: `[tsx, javascript]` |
 //!
 //! ```yaml
 //! id: bare-except
@@ -116,10 +119,10 @@
 //!
 //! # Fixes
 //!
-//! A `fix` is for what is surely right: whoever reviews must not have to think. It is shown as a suggestion only in
-//! files of a language that is built in, and where it is proven: applied in memory, something changes, the file
-//! parses as well as before, no string or comment is cut, and the tree around the fixed text stays as it was. Lines
-//! of which a fix leaves nothing but blanks are removed.
+//! A `fix` must be certain to be correct, because a reviewer should not have to check it. It is shown as a
+//! suggestion only in files of a built-in language, and only if it is validated by applying it in memory:
+//! something changes, the file has no more syntax errors than before, no string or comment is cut, and the
+//! tree around the fixed text is unchanged. Lines of which a fix leaves only blanks are removed.
 
 mod error;
 mod examples;
@@ -146,22 +149,22 @@ pub(crate) use pattern::RulePattern;
 pub(crate) use rule::{PackRule, RuleCheck};
 use rule::{RuleExample, RuleExamples};
 
-/// The rule files built into the binary: path under `packs/`, and text.
+/// Rule files built into the binary: path under `packs/`, and text.
 const EMBEDDED: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/packs.rs"));
 
-/// The largest rule file, in bytes: compiling a pattern recurses along it.
+/// Size of the largest rule file, in bytes. It is limited because compiling a pattern is recursive.
 const MAX_RULE_BYTES: usize = 16 * 1024;
 
-/// All known packs. A pack built into the binary is read when it is first asked for.
+/// All known packs. A pack built into the binary is parsed when it is first used.
 #[derive(Debug, Default)]
 pub struct RulePacks {
     packs: BTreeMap<String, RulePack>,
 }
 
-/// One pack: its files, and its rules once they were asked for.
+/// One pack: its files, and its rules after they were first used.
 #[derive(Debug, Default)]
 struct RulePack {
-    /// `{pack}/rules/{rule}.toml` or `.yml`, and text.
+    /// Path `{pack}/rules/{rule}.toml` or `.yml`, and text, of each file.
     files: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     rules: OnceLock<Result<Vec<PackRule>, PackError>>,
 }
@@ -187,10 +190,11 @@ impl RulePack {
 }
 
 impl RulePacks {
-    /// The packs built into the binary.
+    /// Returns the packs built into the binary.
     ///
     /// # Errors
-    /// [`ReaderError::BadPack`] if a file of theirs has a wrong name.
+    ///
+    /// [`ReaderError::BadPack`] if an embedded file has an invalid name.
     pub fn embedded() -> Result<Self, ReaderError> {
         let mut packs = Self::default();
         for (file, text) in EMBEDDED {
@@ -199,35 +203,38 @@ impl RulePacks {
         Ok(packs)
     }
 
-    /// The embedded packs, and those of a folder that holds packs: `FOLDER/PACK/rules/RULE`. A pack there may add
-    /// rules to an embedded one; it cannot replace one.
+    /// Returns the embedded packs, and those of a folder that holds packs: `FOLDER/PACK/rules/RULE`. A pack
+    /// there may add rules to an embedded one; it cannot replace a rule.
     ///
     /// # Errors
-    /// The folder or a file cannot be read, or a rule in it is wrong.
+    ///
+    /// The folder or a file cannot be read, or a rule in it is invalid.
     pub fn with_folder(folder: &Path) -> Result<Self, ReaderError> {
         let mut packs = Self::embedded()?;
         for (file, text) in folder::packs_in(folder)? {
             packs.add(file.into(), text.into())?;
         }
-        // An operator's mistake must not wait until somebody asks for the pack.
+        // An operator's mistake must be reported at once, not when the pack is first used.
         for (_, pack) in packs.packs.iter().filter(|(name, _)| folder.join(name).is_dir()) {
             pack.rules()?;
         }
         Ok(packs)
     }
 
-    /// One pack from its folder, which holds a folder `rules` and is called like the pack.
+    /// Reads one pack from its folder, which has the pack's name and contains a folder `rules`.
     ///
     /// # Errors
-    /// The folder or a file cannot be read, or a rule is wrong.
+    ///
+    /// The folder or a file cannot be read, or a rule is invalid.
     pub fn of_folder(folder: &Path) -> Result<Self, PackError> {
         Self::parse(&folder::pack_in(folder)?)
     }
 
-    /// Packs from rule files: (`{pack}/rules/{rule}.toml` or `.yml`, text).
+    /// Parses packs from rule files: (`{pack}/rules/{rule}.toml` or `.yml`, text).
     ///
     /// # Errors
-    /// The first file that is wrong, with line and column and what to mend.
+    ///
+    /// The first invalid file, with line, column and the required correction.
     pub fn parse<S: AsRef<str>>(files: &[(S, S)]) -> Result<Self, PackError> {
         let mut packs = Self::default();
         for (file, text) in files {
@@ -239,7 +246,7 @@ impl RulePacks {
         Ok(packs)
     }
 
-    /// Adds a file to the pack that its name tells.
+    /// Adds a file to the pack in its path.
     fn add(&mut self, file: Cow<'static, str>, text: Cow<'static, str>) -> Result<(), PackError> {
         let Some((pack, _)) = file.split_once("/rules/").filter(|(pack, _)| is_name(pack)) else {
             return Err(PackError::Name { file: file.into_owned() });
@@ -248,15 +255,16 @@ impl RulePacks {
         Ok(())
     }
 
-    /// The names of all packs, in order.
+    /// Returns the names of all packs, in order.
     pub fn names(&self) -> Vec<&str> {
         self.packs.keys().map(String::as_str).collect()
     }
 
-    /// Every rule of every pack, by pack and file name.
+    /// Returns every rule of every pack, by pack and file name.
     ///
     /// # Errors
-    /// A rule is wrong.
+    ///
+    /// A rule is invalid.
     pub fn list(&self) -> Result<Vec<ListedRule<'_>>, PackError> {
         let mut listed = Vec::new();
         for pack in self.packs.values() {
@@ -265,10 +273,12 @@ impl RulePacks {
         Ok(listed)
     }
 
-    /// A rule by its whole name, `pack/rule`, with the file that it is from; none if there is no such rule.
+    /// Returns a rule by its full name, `pack/rule`, with the file that it is from, or `None` if there is no
+    /// such rule.
     ///
     /// # Errors
-    /// A rule of the pack is wrong.
+    ///
+    /// A rule of the pack is invalid.
     pub fn written(&self, name: &str) -> Result<Option<RuleSource<'_>>, PackError> {
         let Some(pack) = name.split_once('/').and_then(|(pack, _)| self.packs.get(pack)) else {
             return Ok(None);
@@ -291,31 +301,38 @@ impl RulePacks {
         }))
     }
 
-    /// The rules that a run with these packs uses: the enabled ones, each once.
+    /// Returns the rules that a run with these packs uses: the enabled ones, each once.
     ///
     /// # Errors
-    /// [`ReaderError::UnknownPack`] for a pack there is not, [`ReaderError::BadPack`] if a rule is wrong.
+    ///
+    /// [`ReaderError::UnknownPack`] for a pack that does not exist, [`ReaderError::BadPack`] if a rule is
+    /// invalid.
     pub fn used(&self, names: &[String]) -> Result<Vec<ListedRule<'_>>, ReaderError> {
         Ok(self.select(names)?.into_iter().map(ListedRule::of).collect())
     }
 
-    /// A pack's page for people, in Markdown. `judged`: by a rule's id, what people said of what it finds in histories.
+    /// Renders a pack's page for people, in Markdown. `judged` maps a rule's id to people's judgement of its
+    /// findings in histories.
     ///
     /// # Errors
-    /// [`ReaderError::UnknownPack`] for a pack there is not, [`ReaderError::BadPack`] if a rule is wrong.
+    ///
+    /// [`ReaderError::UnknownPack`] for a pack that does not exist, [`ReaderError::BadPack`] if a rule is
+    /// invalid.
     pub fn page(&self, name: &str, judged: &BTreeMap<String, String>) -> Result<String, ReaderError> {
         Ok(page::of(name, self.pack(name)?, judged))
     }
 
-    /// Are these packs there? No rule is read for that: those of a folder were, with it, and the embedded ones are right.
+    /// Checks that these packs exist. No rule is parsed: those of a folder were parsed with it, and the
+    /// embedded ones are tested.
     ///
     /// # Errors
-    /// [`ReaderError::UnknownPack`] for one that is not.
+    ///
+    /// [`ReaderError::UnknownPack`] for a pack that does not exist.
     pub fn known(&self, names: &[String]) -> Result<(), ReaderError> {
         names.iter().try_for_each(|name| self.named(name).map(drop))
     }
 
-    /// Every rule of a pack.
+    /// Returns every rule of a pack.
     fn pack(&self, name: &str) -> Result<&[PackRule], ReaderError> {
         Ok(self.named(name)?.rules()?)
     }
@@ -325,7 +342,7 @@ impl RulePacks {
         self.packs.get(name).ok_or_else(unknown)
     }
 
-    /// The enabled rules of the named packs, each once.
+    /// Returns the enabled rules of the named packs, each once.
     pub(crate) fn select(&self, names: &[String]) -> Result<Vec<&PackRule>, ReaderError> {
         let mut selected = BTreeMap::new();
         for name in names {
@@ -335,24 +352,23 @@ impl RulePacks {
     }
 }
 
-/// A rule as people see it.
+/// Public description of a rule.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ListedRule<'packs> {
-    /// `pack/rule`.
+    /// Full name of the rule, `pack/rule`.
     pub rule: &'packs str,
-    /// `text`, `secret`, `syntax`, `flow`, `companion` or `size`.
+    /// Kind: `text`, `secret`, `syntax`, `flow`, `companion` or `size`.
     pub kind: &'static str,
-    /// How bad what it finds is.
+    /// Severity of the rule's findings.
     pub severity: Severity,
-    /// The kind of defect.
     pub category: DefectCategory,
-    /// The languages it is for; none for rules of other kinds than syntax.
+    /// Languages that a syntax rule applies to; empty for rules of other kinds.
     pub languages: Vec<&'static str>,
-    /// Is it used?
+    /// True if runs use the rule.
     pub enabled: bool,
-    /// What it finds, in one line.
+    /// Defect that the rule finds, in one line.
     pub title: &'packs str,
-    /// Why it matters and what to do, in Markdown.
+    /// Reason for which the defect matters and the remedy, in Markdown.
     pub body: &'packs str,
 }
 
@@ -371,30 +387,31 @@ impl<'packs> ListedRule<'packs> {
     }
 }
 
-/// A rule with the file that it is from.
+/// Rule with the file that it is from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RuleSource<'packs> {
-    /// As people see it.
+    /// Public description of the rule.
     pub listed: ListedRule<'packs>,
-    /// `{pack}/rules/{rule}.toml` or `.yml`, from the folder of packs.
+    /// Path `{pack}/rules/{rule}.toml` or `.yml`, from the folder of packs.
     pub file: &'packs str,
-    /// All that the file holds.
+    /// Whole text of the file.
     pub text: &'packs str,
-    /// The number of examples in which nothing must be found.
+    /// Number of examples in which the rule must find nothing.
     pub valid: usize,
-    /// The number of those in which something must be found.
+    /// Number of examples in which the rule must find something.
     pub invalid: usize,
-    /// Code in which nothing must be found, if an example is one file of text.
+    /// Code in which the rule must find nothing, if an example is one file of text.
     pub good: Option<&'packs str>,
-    /// Code in which something must be found, if an example is one file of text; of a rule with a fix one that is fixed.
+    /// Code in which the rule must find something, if an example is one file of text. For a rule with a fix,
+    /// it is one that is fixed.
     pub bad: Option<&'packs str>,
-    /// The bad code as the rule fixes it.
+    /// The bad code after the rule's fix.
     pub fixed: Option<&'packs str>,
-    /// Does the rule say what to write instead?
+    /// True if the rule proposes a replacement.
     pub has_fix: bool,
 }
 
-/// The rule that a file holds.
+/// Parses the rule in a file.
 fn parse_rule(file: &str, text: &str) -> Result<PackRule, PackError> {
     let misnamed = || PackError::Name { file: file.to_owned() };
     let (pack, rest) = file.split_once("/rules/").ok_or_else(misnamed)?;
@@ -411,7 +428,7 @@ fn parse_rule(file: &str, text: &str) -> Result<PackRule, PackError> {
     }
 }
 
-/// Lower-case letters, digits and `-`.
+/// Returns true for lower-case letters, digits and `-`.
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }

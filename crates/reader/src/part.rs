@@ -1,5 +1,5 @@
-//! Parts of a repository by their paths: what stands in tests, documentation or examples means something else than in
-//! the product.
+//! Classifies parts of a repository by their paths, because code in tests, documentation or examples is
+//! judged differently from the product.
 
 use std::sync::LazyLock;
 
@@ -8,42 +8,42 @@ use serde::Deserialize;
 use truing_core::finding::Severity;
 use truing_diff::RepoPath;
 
-/// A part of a repository that is not the product.
+/// Part of a repository other than the product.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RepositoryPart {
-    /// Tests, what they are run on, and what helps to write them.
+    /// Tests, their data, and helpers to write them.
     Test,
-    /// What tests are run on: a rule that does not speak of it takes it for a test.
+    /// Data that tests run on. A rule without an entry for it uses the entry for tests.
     Fixture,
-    /// Text for people.
+    /// Documentation, which is text for people.
     Document,
-    /// Programs that show how something is used.
+    /// Programs that show a use of the product.
     Example,
-    /// Code of others that is kept here, and what was made from sources.
+    /// Code of third parties that is kept in the repository, and generated code.
     Foreign,
 }
 
-/// How bad what a rule finds is in a part.
+/// Severity of a rule's findings in a part.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum PartSeverity {
-    /// So bad.
+    /// Severity in this part.
     Severity(Severity),
-    /// It is no finding there.
+    /// The rule reports nothing in this part.
     Off(OffWord),
 }
 
-/// The word `off`.
+/// The literal `off` in a rule file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum OffWord {
-    /// Written so.
+    /// Variant for the text `off`.
     Off,
 }
 
-/// Words of names, in lower case, that tell a part wherever they stand: `test-ca/`, `okhttp-testing-support/`,
-/// `UserTests.java`, `http_test.go`.
+/// Words in names, in lower case, that identify a part at any position: `test-ca/`,
+/// `okhttp-testing-support/`, `UserTests.java`, `http_test.go`.
 const WORDS: &[(RepositoryPart, &[&str])] = &[
     (
         RepositoryPart::Test,
@@ -84,7 +84,7 @@ const WORDS: &[(RepositoryPart, &[&str])] = &[
     ),
 ];
 
-/// Names of folders that hold what tests are run on, where a test is told by the rest of the path.
+/// Names of folders with test data, if the rest of the path identifies a test.
 const DATA: &[&str] = &[
     "assets",
     "case",
@@ -106,7 +106,7 @@ const DATA: &[&str] = &[
     "testdata",
 ];
 
-/// English words that end with `test` and are not about tests, as names of folders such as `httptest` are.
+/// English words that end with `test` but are not about tests. Names of folders such as `httptest` are.
 const NO_TESTS: &[&str] = &[
     "attest",
     "brightest",
@@ -126,26 +126,26 @@ const NO_TESTS: &[&str] = &[
     "tightest",
 ];
 
-/// Names of folders that tell a part when they are nothing else.
+/// Names of folders that identify a part only as a whole name.
 const FOLDERS: &[(RepositoryPart, &[&str])] = &[
     (RepositoryPart::Test, &["spec", "specs", "cypress", "golden", "cassettes"]),
     (RepositoryPart::Document, &["doc", "docs", "documentation", "website"]),
     (RepositoryPart::Foreign, &["vendor", "vendored", "node_modules", "third_party", "thirdparty", "dist"]),
 ];
 
-/// Folders of Yarn that hold programs: its own and its plugins.
+/// Folders of Yarn that contain programs: its own and its plugins.
 const FOREIGN_FOLDERS: &[&str] = &[".yarn/releases", ".yarn/plugins", ".yarn/sdks"];
-/// Files that Yarn writes.
+/// Files that Yarn generates.
 const FOREIGN_FILES: &[&str] = &[".pnp.cjs", ".pnp.loader.mjs"];
 
-/// Parts of files' names before the ending, as in `a.spec.ts`.
+/// Parts of file names before the ending, as in `a.spec.ts`.
 const INFIXES: &[&str] = &["spec", "cy"];
 
-/// Endings of texts for people.
+/// Endings of files with text for people.
 const DOCUMENTS: &[&str] = &["md", "mdx", "markdown", "rst", "adoc", "asciidoc"];
 
 impl RepositoryPart {
-    /// The part that a file stands in; none: the product.
+    /// Returns the part that a file belongs to; `None` is the product.
     pub(crate) fn of(path: &RepoPath) -> Option<Self> {
         let path = String::from_utf8_lossy(path.as_bytes());
         let (folders, name) = path.rsplit_once('/').unwrap_or(("", &path));
@@ -186,12 +186,12 @@ impl RepositoryPart {
     }
 }
 
-/// Endings of files that bring in what they test.
+/// Endings of script files, which import the code that they test.
 const SCRIPTS: &[&str] = &["js", "jsx", "mjs", "cjs", "ts", "tsx", "mts", "cts"];
-/// Parts of their names before the ending that tell tests.
+/// Parts of script names before the ending that identify tests.
 const TESTS: &[&str] = &["spec", "test", "cy", "e2e"];
 
-/// A module that is brought in, or given away.
+/// Pattern of an import or an export of a module.
 static IMPORTS: LazyLock<Regex> = LazyLock::new(|| {
     #[expect(clippy::expect_used, reason = "a constant, which the tests of this file compile")]
     Regex::new(r"(?m)^[ \t]*(?:import|export)\b|\b(?:require|import|importScripts)[ \t]*\(")
@@ -199,8 +199,8 @@ static IMPORTS: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 impl RepositoryPart {
-    /// The part that a file with this text stands in; none: the product. A script among tests that brings in nothing tests
-    /// nothing: a formatter or a parser is run on it.
+    /// Returns the part that a file with this text belongs to; `None` is the product. A script among tests
+    /// without imports is not a test but input for a formatter or a parser.
     pub(crate) fn of_text(path: &RepoPath, text: &[u8]) -> Option<Self> {
         let part = Self::of(path);
         let path = String::from_utf8_lossy(path.as_bytes());
@@ -212,7 +212,7 @@ impl RepositoryPart {
     }
 }
 
-/// Words of paths that tell of what runs somewhere.
+/// Words in paths of files that are used in a running system.
 const IN_USE: &[&str] = &[
     "ansible",
     "conf",
@@ -237,13 +237,13 @@ const IN_USE: &[&str] = &[
     "terraform",
 ];
 
-/// Does a path tell of what runs somewhere?
+/// Returns true if the path is that of a file used in a running system.
 pub(crate) fn in_use(path: &RepoPath) -> bool {
     let path = String::from_utf8_lossy(path.as_bytes());
     words(&path).iter().any(|word| IN_USE.contains(&word.as_str()))
 }
 
-/// The words of a path, in lower case: `src/HttpTest_a.go` is `src`, `http`, `test`, `a`, `go`.
+/// Returns the words of a path in lower case: `src/HttpTest_a.go` gives `src`, `http`, `test`, `a`, `go`.
 fn words(path: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut after_lower = false;

@@ -1,8 +1,9 @@
-//! Proofs of suggestions; files with suggestions applied are made by `fixed`.
+//! Validates suggestions; `fixed` applies them to files.
 //!
-//! A rule's `fix` is shown only where, applied in memory, something changes, the file parses as well as before, no
-//! token is cut, and the tree around the fixed bytes stays as it was: a statement does not become the body of the
-//! `if` above it, an operator does not reach further than before. What cannot be proven stays prose.
+//! A rule's `fix` is shown only if it passes these checks when applied in memory: something changes, the file
+//! has no more syntax errors than before, no token is cut, and the tree around the fixed bytes is unchanged.
+//! For example, a statement does not become the body of the `if` above it, and an operator does not apply to
+//! more. Other fixes remain prose.
 
 use std::ops::Range;
 
@@ -13,22 +14,22 @@ use crate::fix::{ByteReplacement, LineEdit};
 use crate::lines::LineIndex;
 use crate::syntax::{ParserPool, SourceLanguage, TreeShape};
 
-/// The longest suggestion, in bytes.
+/// Longest suggestion in bytes.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// How many bytes are parsed to prove the suggestions of one file: those of a hundred findings in files of
-/// up to 320 KiB.
+/// Most bytes that are parsed to validate the suggestions of one file: enough for a hundred findings in a
+/// file of up to 320 KiB.
 pub(crate) const MAX_PARSED_BYTES: usize = 32 * 1024 * 1024;
 
-/// A file whose fixes are to be proven.
+/// File whose fixes are to be validated.
 pub(crate) struct FixProver<'a> {
     language: &'static SourceLanguage,
     lines: &'a LineIndex<'a>,
     text: &'a str,
     parsers: &'a mut ParserPool,
-    /// The tree of the text as it is, from the first fix on.
+    /// Tree of the unchanged text, parsed for the first fix.
     tree: Option<Tree>,
-    /// How many bytes may still be parsed.
+    /// Number of bytes that may still be parsed.
     left: usize,
 }
 
@@ -42,8 +43,8 @@ impl<'a> FixProver<'a> {
         Self { language, lines, text, parsers, tree: None, left: MAX_PARSED_BYTES }
     }
 
-    /// The lines `first..=last` as the fix leaves them, if that is proven. Where it leaves nothing but blanks, the
-    /// lines go, and the replacement is empty.
+    /// Returns the lines `first..=last` after the fix, if the fix is validated. If only blanks remain, the
+    /// lines are deleted, and the replacement is empty.
     pub(crate) fn suggestion(
         &mut self,
         first: u32,
@@ -80,19 +81,19 @@ impl<'a> FixProver<'a> {
         (!was.cuts && keeps(&was, &is)).then_some(SuggestedFix { replacement })
     }
 
-    /// The tree of a text; none if there is no room for it any more, or no time.
+    /// Parses a text. Returns `None` if the byte or time limit is reached.
     fn parse(&mut self, text: &str) -> Option<Tree> {
         self.left = self.left.checked_sub(text.len())?;
         self.parsers.parse_in_time(self.language, text)
     }
 }
 
-/// Does a text parse as well as before, with the same tree around what changed?
+/// Returns true if the new text has no more syntax errors, and the same tree around the change.
 pub(crate) fn keeps(was: &TreeShape, is: &TreeShape) -> bool {
     is.errors <= was.errors && is.around == was.around
 }
 
-/// A text with edits applied, which ascend and do not overlap, and where their replacements are in it.
+/// Applies edits, which ascend and do not overlap. Returns the text and the ranges of the replacements in it.
 pub(crate) fn edited(text: &str, edits: &[ByteReplacement]) -> Option<(String, Vec<Range<usize>>)> {
     let (mut fixed, mut changed, mut at) = (String::with_capacity(text.len()), Vec::new(), 0);
     for edit in edits {

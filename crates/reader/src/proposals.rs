@@ -1,5 +1,5 @@
-//! Proofs of replacements that a model proposes, by the measure of rules' fixes ([`FixProver`]): exactly these lines change,
-//! the file parses as well as before, and the tree around them stays.
+//! Validates replacements that a model proposes, with the checks for rules' fixes ([`FixProver`]): exactly
+//! these lines change, the file has no more syntax errors, and the tree around the lines is unchanged.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,15 @@ use crate::lines::LineIndex;
 use crate::proof::FixProver;
 use crate::syntax::{MAX_TIME, ParserPool, SourceLanguage};
 
-/// The most replacements of one request; those beyond are not proven.
+/// Most replacements of one request; further ones are not validated.
 const MAX_PROPOSALS: usize = 500;
 
-/// Says of each replacement, in their order: is it proven?
+/// Validates each replacement and returns the results in the same order. In a file that cannot be read or has
+/// no known grammar, no replacement is valid.
 ///
 /// # Errors
-/// [`ReaderError::Failed`] if the tree cannot be opened. In a file that cannot be read, or of which no grammar is known,
-/// nothing is proven.
+///
+/// [`ReaderError::Failed`] if the tree cannot be opened.
 pub(crate) fn prove(request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
     let tree = FileTree::open(&request.tree)?;
     let mut proven = vec![false; request.proposals.len()];
@@ -47,7 +48,8 @@ pub(crate) fn prove(request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
     Ok(proven)
 }
 
-/// The bytes that a replacement changes, if the file has its lines. Its line ends become those of the file.
+/// Returns the bytes that a replacement changes, if the file has its lines. Its line ends become those of the
+/// file.
 fn fix(
     proposal: &ReplacementProposal,
     language: &SourceLanguage,
@@ -58,11 +60,12 @@ fn fix(
     if !(1..=last).contains(&first) || last > lines.count() {
         return None;
     }
-    // A model may not propose to take lines away.
+    // A model may not propose to delete lines.
     if replacement.trim().is_empty() {
         return None;
     }
-    // To its grammar a Python block without a statement is one: a header in place of more than a header has lost its body.
+    // The Python grammar accepts a block without a statement. A header that replaces more than a header has
+    // lost its body.
     let opens = |text: &[u8]| text.trim_ascii_end().ends_with(b":");
     if language.name() == "python" && opens(replacement.as_bytes()) && !opens(lines.bytes(lines.range(last)))
     {
@@ -75,7 +78,7 @@ fn fix(
 mod tests {
     use super::*;
 
-    /// Is the replacement of these lines of a file proven?
+    /// Returns true if the replacement of these lines of a file is valid.
     fn is_proven(name: &str, text: &str, (start_line, end_line): (u32, u32), replacement: &str) -> bool {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(name), text).unwrap();

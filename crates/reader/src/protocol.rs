@@ -1,16 +1,17 @@
-//! What a server and its reader process say to each other, over the process's standard input and output, one JSON value
-//! a line: the reader says [`ReaderHello`], the server sends one [`ReadRequest`], the reader says with [`ReadyReply`] which rules
-//! it has, and then for each [`FileBatch`] one [`FileReply`] a file, in the order of the turn, until the input closes. So the
-//! server knows which file is being read, and ends a reader that takes too long or too much over one. A reader works on
-//! one file at a time.
+//! Protocol between a server and its reader process over the process's standard input and output, one JSON
+//! value per line. The reader sends [`ReaderHello`], the server sends one [`ReadRequest`], and the reader
+//! returns the names of its rules in a [`ReadyReply`]. For each [`FileBatch`] it then sends one [`FileReply`]
+//! per file, in the order of the batch, until the input closes. The server therefore knows the file that is
+//! being read, and ends a reader that uses too much time or memory for one. A reader processes one file at a
+//! time.
 //!
-//! A reader that is started for tools is sent a [`ToolsRequest`], answers with [`OpenReply`], and then each [`TreeToolCall`] with
-//! a [`NumberedReply`] of the same number, until the input closes.
+//! A reader that is started for tools receives a [`ToolsRequest`] and sends an [`OpenReply`]. It then
+//! responds to each [`TreeToolCall`] with a [`NumberedReply`] of the same number, until the input closes.
 //!
-//! A reader that is started for sources is sent what is [`SourcesQuery`], and answers once, too.
+//! A reader that is started for sources receives one [`SourcesQuery`] and responds once.
 //!
-//! Nothing that a reader says is believed before [`checked`], [`checked_reply`] or [`checked_sources`] has seen it: the
-//! reader is the process that hostile bytes may have taken over. The reader keeps to the same bounds by the same
+//! The server uses no response before [`checked`], [`checked_reply`] or [`checked_sources`] has validated it,
+//! because hostile bytes may have taken over the reader. The reader applies the same bounds with the same
 //! function.
 
 mod collected;
@@ -35,163 +36,165 @@ use crate::bounds::{check_finding, text_bytes};
 use crate::sources::{SourcesAnswer, SourcesQuery};
 use crate::tools::{MAX_REPLY_BYTES, ToolReply, TreeTool};
 
-/// The version of this protocol: raised with every change of what is said.
+/// Version of this protocol. It is raised with every change of a message.
 pub const PROTOCOL: u32 = 13;
 
-/// The longest hello, in bytes.
+/// Longest hello in bytes.
 pub const MAX_HELLO_BYTES: usize = 1 << 10;
-/// The longest request, in bytes: some 100,000 files, or 900,000 separate ranges of added lines.
+/// Longest request in bytes: about 100,000 files, or 900,000 separate ranges of added lines.
 pub const MAX_REQUEST_BYTES: usize = 16 << 20;
-/// The longest request for one answer, in bytes: all that a tool has printed is in it.
+/// Longest request for a single response, in bytes. It includes the whole output of a tool.
 pub const MAX_ASKED_BYTES: usize = 160 << 20;
-/// The longest answer, in bytes. What is said of one file within the other bounds fits, even if every byte of its text
-/// has to be escaped.
+/// Longest response in bytes. The response for one file within the other bounds fits, even if every byte of
+/// its text is escaped.
 pub const MAX_ANSWER_BYTES: usize = 64 << 20;
 
-/// The longest call of a tool, in bytes.
+/// Longest tool call in bytes.
 pub const MAX_CALL_BYTES: usize = 64 << 10;
-/// The longest line that tells what opening a tree came to, in bytes.
+/// Longest line with the result of opening a tree, in bytes.
 pub const MAX_OPENED_BYTES: usize = 64 << 10;
-/// The longest line with a reply, in bytes: its text fits even if every byte has to be escaped.
+/// Longest line with a reply, in bytes. Its text fits even if every byte is escaped.
 pub const MAX_REPLIED_BYTES: usize = 6 * MAX_REPLY_BYTES + (1 << 10);
 
-/// The most files of one turn.
+/// Most files of one batch.
 pub const MAX_TURN_FILES: usize = 16;
-/// The longest turn, in bytes.
+/// Longest batch in bytes.
 pub const MAX_TURN_BYTES: usize = 1 << 10;
 
-/// The answer to a request for which a reader is ready: the names of the rules.
+/// Response of a reader that is ready for a request: the names of the rules.
 pub type ReadyReply = Result<Vec<String>, ReaderError>;
 
-/// The files of the request that are to be read next.
+/// Files of the request that are to be read next.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FileBatch {
-    /// Their places in the request.
+    /// Indices of the files in the request.
     pub files: Vec<usize>,
-    /// Are they only looked at as text, because a reader was lost over them? What rules of syntax would find is missing
-    /// then, and said to be.
+    /// True if the files are only read as text, because a reader ended over them. Findings of syntax rules
+    /// are then missing, which the report states.
     #[serde(default)]
     pub as_text: bool,
 }
 
-/// The result of reading one file.
+/// Result of reading one file.
 pub type FileReply = Result<ReadReport, ReaderError>;
 
-/// A tree to look around in.
+/// Request to open a tree for tools.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ToolsRequest {
-    /// A folder that holds the head's files. Links in it are not followed.
+    /// Folder with the head's files. Links in it are not followed.
     pub tree: PathBuf,
-    /// The files that may be seen, of a working tree, which holds more than a commit: those that git does not ignore. None: all.
+    /// Files that may be read in a working tree, which contains more than a commit: those that git does not
+    /// ignore. `None` permits all.
     pub only: Option<Vec<RepoPath>>,
     /// Files that are never left out: those that changed.
     pub always: Vec<RepoPath>,
 }
 
-/// What opening the tree came to.
+/// Result of opening the tree.
 pub type OpenReply = Result<(), ReaderError>;
 
-/// A call of a tool.
+/// Call of a tool.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct TreeToolCall {
-    /// Which call it is: one more than the one before.
+    /// Number of the call, one more than that of the call before.
     pub number: u64,
-    /// The tool.
     pub tool: TreeTool,
-    /// What the model gave it: of any shape.
+    /// Input from the model, of any shape.
     pub input: serde_json::Value,
 }
 
-/// What a call came to.
+/// Result of a call.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct NumberedReply {
-    /// Of which call.
+    /// Number of the call.
     pub number: u64,
-    /// What to tell the model.
+    /// Reply for the model.
     pub reply: ToolReply,
 }
 
-/// What is wrong with something that was said.
+/// Errors in messages of the protocol.
 #[derive(Debug, thiserror::Error)]
 pub enum ProtocolError {
-    /// Over its bound.
+    /// The message is longer than its bound.
     #[error("{what} is too long ({bytes} bytes; at most {most})")]
     TooLong {
-        /// What was to be said.
+        /// Kind of the message.
         what: &'static str,
-        /// Its length.
+        /// Length of the message in bytes.
         bytes: usize,
-        /// Its bound.
+        /// Bound of the length in bytes.
         most: usize,
     },
-    /// It cannot be said in JSON: a folder whose name is not UTF-8.
+    /// The message cannot be written as JSON, because a folder's name is not UTF-8.
     #[error("{what} cannot be written: {source}")]
     Unspeakable {
-        /// What was to be said.
+        /// Kind of the message.
         what: &'static str,
-        /// Why not.
+        /// Error of the JSON serializer.
         source: serde_json::Error,
     },
-    /// It is not what should have been said.
+    /// The message is not of the expected form.
     #[error("{what} cannot be understood: {source}")]
     Rubbish {
-        /// What was expected.
+        /// Kind of message that was expected.
         what: &'static str,
-        /// The parser's words.
+        /// Error of the JSON parser.
         source: serde_json::Error,
     },
-    /// The process is of another build: its file was replaced while the server ran on.
+    /// The process is of another build, because its file was replaced while the server was running.
     #[error("it is {theirs} and not {ours}: restart the service, so that both are the same")]
     OtherBuild {
-        /// What the reader says it is.
+        /// Identity that the reader reports.
         theirs: ReaderHello,
-        /// What the server is.
+        /// Identity of the server.
         ours: ReaderHello,
     },
-    /// The kernel does not confine it as well as is asked for.
+    /// The kernel confines the reader less than required.
     #[error("its sandbox is `{}`, and at least `{}` is asked for: use a kernel with Landlock (5.13 or later), or accept a reader that could read any file: `sandbox.level = \"none\"` in the operator's configuration", .reached.as_str(), .weakest.as_str())]
     TooWeak {
-        /// What it says.
+        /// Level that the reader reports.
         reached: SandboxLevel,
-        /// What is asked for.
+        /// Level that is required.
         weakest: SandboxLevel,
     },
-    /// A reply to another call than the one that was made.
+    /// The reply is to another call than the one that was made.
     #[error("it replies to call {replied}, not to call {called}")]
     OtherCall {
-        /// The call that was made.
+        /// Number of the call that was made.
         called: u64,
-        /// The call that it replies to.
+        /// Number in the reply.
         replied: u64,
     },
-    /// What is told of a release is of another form, or not what was asked for.
+    /// The response about sources has another form, or is not what was requested.
     #[error("what it tells of the sources cannot be: {0}")]
     Sources(&'static str),
-    /// An answer about a file that the request does not name.
+    /// The response is about a file that the request does not name.
     #[error("the answer is about {0}, which was not asked for")]
     NotAskedFor(RepoPath),
 }
 
-/// The first line: who speaks. A server talks only to a reader of its own build.
+/// First line of a reader, which identifies it. A server accepts only a reader of its own build.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReaderHello {
-    /// [`PROTOCOL`].
+    /// Version of the protocol, [`PROTOCOL`].
     pub protocol: u32,
-    /// The version of the program.
+    /// Version of the program.
     pub version: String,
-    /// How well the reader is confined. It says so before it has read anything that could take it over.
+    /// Level of the reader's sandbox. It is reported before the reader has read anything that could take it
+    /// over.
     pub sandbox: SandboxLevel,
 }
 
 impl ReaderHello {
-    /// This build's.
+    /// Creates the hello of this build.
     pub fn of_this_build(sandbox: SandboxLevel) -> Self {
         Self { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned(), sandbox }
     }
 
-    /// Makes sure that it is this build's, and confined as well as is asked for.
+    /// Checks that the reader is of this build, and as confined as required.
     ///
     /// # Errors
+    ///
     /// [`ProtocolError::OtherBuild`], [`ProtocolError::TooWeak`]
     pub fn is_ours(self, weakest: SandboxLevel) -> Result<(), ProtocolError> {
         let ours = Self::of_this_build(self.sandbox);
@@ -211,9 +214,10 @@ impl std::fmt::Display for ReaderHello {
     }
 }
 
-/// A line, with its end.
+/// Encodes a value as a line with its end.
 ///
 /// # Errors
+///
 /// [`ProtocolError::TooLong`] over `most` bytes, [`ProtocolError::Unspeakable`].
 pub fn encode(what: &'static str, value: &impl Serialize, most: usize) -> Result<Vec<u8>, ProtocolError> {
     let mut line = serde_json::to_vec(value).map_err(|source| ProtocolError::Unspeakable { what, source })?;
@@ -222,9 +226,10 @@ pub fn encode(what: &'static str, value: &impl Serialize, most: usize) -> Result
     Ok(line)
 }
 
-/// What a line says.
+/// Decodes the value of a line.
 ///
 /// # Errors
+///
 /// [`ProtocolError::TooLong`] over `most` bytes, [`ProtocolError::Rubbish`].
 pub fn decode<T: DeserializeOwned>(what: &'static str, line: &[u8], most: usize) -> Result<T, ProtocolError> {
     within(what, line.len(), most)?;
@@ -235,21 +240,22 @@ fn within(what: &'static str, bytes: usize, most: usize) -> Result<(), ProtocolE
     if bytes <= most { Ok(()) } else { Err(ProtocolError::TooLong { what, bytes, most }) }
 }
 
-/// A report that may be believed as far as its form goes.
+/// Report whose form has been validated.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CheckedReport {
-    /// The report, in order, each requested file in it once.
+    /// Report in order, with each requested file once.
     pub report: ReadReport,
-    /// How many findings were malformed or too many. Their files do not count as reviewed.
+    /// Number of findings that were malformed or beyond the bounds. Their files do not count as reviewed.
     pub dropped: usize,
 }
 
-/// Takes from a report what a request can have led to. What is left out never looks reviewed: a file that the
-/// report does not mention is unreadable, and so is one with a malformed finding; one whose findings are over the
-/// bounds is too large.
+/// Keeps the parts of a report that are valid for the request. A file with removed parts never counts as
+/// reviewed. A file that the report does not mention, or that has a malformed finding, is unreadable. A file
+/// whose findings exceed the bounds is too large.
 ///
 /// # Errors
-/// [`ProtocolError::NotAskedFor`]: whoever answers about other files has not read the request.
+///
+/// [`ProtocolError::NotAskedFor`] if the report is about a file outside the request.
 pub fn checked(request: &ReadRequest, report: ReadReport) -> Result<CheckedReport, ProtocolError> {
     let mut files: BTreeMap<&RepoPath, Option<SkipReason>> =
         request.files.iter().map(|file| (&file.path, Some(SkipReason::Unreadable))).collect();
@@ -329,7 +335,7 @@ pub fn checked(request: &ReadRequest, report: ReadReport) -> Result<CheckedRepor
     Ok(CheckedReport { report, dropped })
 }
 
-/// Keeps the worst findings, as many as one answer may have, and returns the others.
+/// Keeps the most severe findings, up to the bound of one response, and returns the others.
 fn keep_worst(findings: &mut Vec<RawFinding>) -> Vec<RawFinding> {
     findings.sort_by(|a, b| (a.severity, &a.place, &a.rule).cmp(&(b.severity, &b.place, &b.rule)));
     let mut bytes = 0_usize;
@@ -340,9 +346,10 @@ fn keep_worst(findings: &mut Vec<RawFinding>) -> Vec<RawFinding> {
     findings.split_off(fit.count())
 }
 
-/// The reply to a call. Its text is only ever given to the model, as data.
+/// Validates the reply to a call. Its text is only ever given to the model, as data.
 ///
 /// # Errors
+///
 /// [`ProtocolError::OtherCall`], [`ProtocolError::TooLong`]
 pub fn checked_reply(called: u64, replied: NumberedReply) -> Result<ToolReply, ProtocolError> {
     let NumberedReply { number, reply } = replied;
@@ -353,21 +360,23 @@ pub fn checked_reply(called: u64, replied: NumberedReply) -> Result<ToolReply, P
     Ok(reply)
 }
 
-/// What is told of sources, if it is what was asked for and of the form that the rest of the program relies on.
+/// Returns the response about sources, if it fits the request and has the form that the rest of the program
+/// relies on.
 ///
 /// # Errors
+///
 /// [`ProtocolError::Sources`]
 pub fn checked_sources(asked: &SourcesQuery, told: SourcesAnswer) -> Result<SourcesAnswer, ProtocolError> {
     asked.check(&told).map_err(ProtocolError::Sources)?;
     Ok(told)
 }
 
-/// Are lines, lengths and names of a form that the rest of the program relies on?
+/// Returns true if lines, lengths and names have the form that the rest of the program relies on.
 fn is_well_formed(finding: &RawFinding, packs: &[String]) -> bool {
     is_rule_of(&finding.rule, packs) && check_finding(finding).is_ok()
 }
 
-/// `pack/rule`, of one of these packs.
+/// Returns true for a name `pack/rule` of one of these packs.
 fn is_rule_of(rule: &str, packs: &[String]) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let named = |(pack, name): (&str, &str)| {
@@ -514,7 +523,7 @@ mod tests {
         assert_eq!(gaps(&weighed), [("a.py".into(), SkipReason::TooLarge)]);
     }
 
-    /// Else a hostile file could make the reader's answer unsayable.
+    /// Otherwise a hostile file could cause a response that the reader cannot send.
     #[test]
     fn the_longest_answer_about_a_file_fits() {
         let path = RepoPath::from_bytes(b"\xff".repeat(4096));

@@ -1,6 +1,7 @@
-//! Text without the secrets in it, for what somebody else than a rule says: a model that quotes a key, what is traced,
-//! what is kept to be played again. The rules of kind `secret` know the forms, and what this process was given is known by
-//! its value ([`given_secrets::keep`]). A server of others gets no secret without a form either ([`holds_any`]).
+//! Removes secrets from text that does not come from a rule: a model's quotes, traces, and records for
+//! replay. The rules of kind `secret` recognise secrets by their form, and the credentials of this process
+//! are recognised by their value ([`given_secrets::keep`]). A third-party server does not receive text with a
+//! secret without a form either ([`holds_any`]).
 
 mod decoded;
 mod disguised;
@@ -21,11 +22,11 @@ use crate::pack::{PackRule, RuleCheck, RulePacks};
 use crate::rules::text::TextRules;
 use crate::snippet::{CUT, REDACTED_PREFIX_BYTES, SecretRanges};
 
-/// The pack that knows the forms.
+/// Pack whose rules recognise the forms of secrets.
 const PACK: &str = "core";
-/// A line of a secret that is shorter is no secret by itself.
+/// Fewest bytes of a line of a secret that counts as a secret by itself.
 const MIN_VALUE_BYTES: usize = 8;
-/// Stands for a text that cannot be looked at.
+/// Text that replaces a text that cannot be searched.
 pub(crate) const UNKNOWN: &str = "[not shown: it cannot be searched for secrets]";
 
 static PACKS: LazyLock<Option<RulePacks>> = LazyLock::new(|| RulePacks::embedded().ok());
@@ -36,12 +37,12 @@ static RULES: LazyLock<Option<TextRules<'static>>> = LazyLock::new(|| {
     TextRules::new(&secrets).ok()
 });
 
-/// The credentials that this process was given, as of the last text.
+/// Credentials of this process, as of the last text.
 static GIVEN: RwLock<Option<Arc<GivenSecrets>>> = RwLock::new(None);
 
 struct GivenSecrets {
     values: Arc<BTreeSet<String>>,
-    /// Their other forms; none if they are too many.
+    /// Other forms of the credentials; `None` if there are too many.
     forms: Option<SecretForms>,
 }
 
@@ -61,12 +62,13 @@ impl GivenSecrets {
     }
 }
 
-/// The secrets of one text, to be hidden in another that may quote it without what tells that they are secrets.
+/// Secrets of one text that are to be hidden in another. The other text may quote them without the context
+/// that identifies them as secrets.
 #[derive(Default)]
 pub struct QuotedSecrets(Vec<String>);
 
 impl QuotedSecrets {
-    /// The secrets in a file.
+    /// Finds the secrets in a file.
     pub fn of(file: &str) -> Self {
         let mut values: Vec<String> = found(file)
             .unwrap_or_default()
@@ -77,13 +79,14 @@ impl QuotedSecrets {
             .map(|line| line.trim().to_owned())
             .filter(|line| line.len() >= MIN_VALUE_BYTES)
             .collect();
-        // What holds another one goes first.
+        // A secret that contains another one is replaced first.
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         values.dedup();
         Self(values)
     }
 
-    /// A text without them, and without anything that has the form of a secret. It keeps its lines.
+    /// Returns a text without these secrets, and without anything that has the form of a secret. Its lines
+    /// are kept.
     pub fn hide_in(&self, text: &str) -> String {
         let text = self.0.iter().fold(text.to_owned(), |text, value| {
             if text.contains(value.as_str()) { text.replace(value.as_str(), &cut(value)) } else { text }
@@ -92,14 +95,15 @@ impl QuotedSecrets {
     }
 }
 
-/// A text in which each secret is its first four characters and `…`. It keeps its lines.
+/// Returns a text in which each secret is its first four characters and `…`. Its lines are kept.
 pub fn redact(text: &str) -> String {
     found(text).map_or_else(|_| UNKNOWN.to_owned(), |secrets| without(text, secrets))
 }
 
-/// A person's text on one line of at most `most` characters, in which each secret is cut as [`redact`] does.
+/// Returns a person's text on one line of at most `most` characters, in which each secret is cut as
+/// [`redact`] does.
 pub fn redact_line(text: &str, most: usize) -> String {
-    // The lines of a key are a secret together. What cannot be seen may separate the letters of one.
+    // The lines of a key form a secret together. Invisible characters may separate the letters of a secret.
     let line = line::visible(&redact(text));
     line::cut(redact(&line), most)
 }
@@ -108,12 +112,12 @@ fn without(text: &str, secrets: SecretRanges) -> String {
     replace_secrets(text, secrets, cut)
 }
 
-/// A text with another for each of its secrets.
+/// Returns a text with a replacement for each of its secrets.
 pub(crate) fn replace_secrets(text: &str, secrets: SecretRanges, replacement: fn(&str) -> String) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut at = 0;
     for Range { start, end } in secrets.0 {
-        // Rules look at bytes.
+        // Rules match bytes, which may split a character.
         let (start, end) = (text.floor_char_boundary(start).max(at), text.ceil_char_boundary(end));
         let (Some(before), Some(secret)) = (text.get(at..start), text.get(start..end)) else { continue };
         shown.push_str(before);
@@ -124,14 +128,14 @@ pub(crate) fn replace_secrets(text: &str, secrets: SecretRanges, replacement: fn
     shown
 }
 
-/// What is shown of a secret.
+/// Returns the part of a secret that is shown.
 fn cut(secret: &str) -> String {
     let readable = secret.get(..secret.floor_char_boundary(REDACTED_PREFIX_BYTES)).unwrap_or_default();
     let ends: String = secret.chars().filter(|char| *char == '\n').collect();
     format!("{readable}{CUT}{ends}")
 }
 
-/// The places of secrets in a text.
+/// Returns the ranges of secrets in a text.
 pub(crate) fn found(text: &str) -> Result<SecretRanges, ReaderError> {
     let rules = RULES.as_ref().ok_or_else(|| ReaderError::Failed("the rules cannot be read".to_owned()))?;
     let mut ranges = rules.secrets(text.as_bytes())?;
@@ -144,7 +148,7 @@ pub(crate) fn found(text: &str) -> Result<SecretRanges, ReaderError> {
     Ok(SecretRanges::of(ranges))
 }
 
-/// The places of what this process was given: as a word of its own, or in another form.
+/// Returns the ranges of this process's credentials: as separate words, or in another form.
 fn given_in(text: &str) -> Vec<Range<usize>> {
     let given = GivenSecrets::now();
     if given.values.is_empty() {
@@ -153,11 +157,12 @@ fn given_in(text: &str) -> Vec<Range<usize>> {
     let Some(forms) = &given.forms else { return std::iter::once(0..text.len()).collect() };
     let of = |value: &String| {
         let all = text.match_indices(value.as_str()).map(|(at, value)| at..at + value.len());
-        // No longer word is a long value by chance, and a control sequence may end with a letter.
+        // A long value does not occur in a longer word by chance, and a control sequence may end with a
+        // letter.
         all.filter(|range| value.len() >= MIN_PART || is_apart(text, range)).collect::<Vec<_>>()
     };
     let mut ranges: Vec<_> = given.values.iter().flat_map(of).chain(forms.find(text)).collect();
-    // What stands there as it is would be in each other reading, too.
+    // A value that is found literally would be found in each other reading, too.
     let rest = without(text, SecretRanges::of(ranges.clone()));
     let holds = |reading: &String| {
         let mut long = given.values.iter().filter(|value| value.len() >= MIN_PART);
@@ -169,20 +174,22 @@ fn given_in(text: &str) -> Vec<Range<usize>> {
     ranges
 }
 
-/// Is there no letter or digit right before or behind a range of a text?
+/// Returns true if no letter or digit is directly before or after a range of a text.
 fn is_apart(text: &str, range: &Range<usize>) -> bool {
     let is_none = |letter: Option<char>| letter.is_none_or(|letter| !letter.is_alphanumeric());
     is_none(text.get(..range.start).and_then(|before| before.chars().next_back()))
         && is_none(text.get(range.end..).and_then(|after| after.chars().next()))
 }
 
-/// A text in which each credential that this process was given is its first four characters and `…`. It keeps its lines.
+/// Returns a text in which each credential of this process is its first four characters and `…`. Its lines
+/// are kept.
 pub fn without_given(text: &str) -> String {
     without(text, SecretRanges::of(given_in(text)))
 }
 
-/// Does a text hold a secret of any kind: of a known form, given to this process, or without a form
-/// (a value beside a word such as `password`)? One that cannot be searched does.
+/// Returns true if a text contains a secret of any kind: of a known form, a credential of this process, or
+/// one without a form (a value beside a word such as `password`). Returns true for a text that cannot be
+/// searched.
 pub fn holds_any(text: &str) -> bool {
     !literal::found(text.as_bytes()).is_empty() || found(text).map_or(true, |secrets| !secrets.0.is_empty())
 }
@@ -211,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_has_the_form_of_a_secret_is_cut_in_base64_too() {
-        // Made with coreutils' base64 of `key = ` and a token.
+        // This word was made with coreutils' base64 of `key = ` and a token.
         let word = ["a2V5ID0gZ2hwXzAxMjM0NTY3ODlhYmNk", "ZWZnaGlqa2xtbm9wUXJzdHV2d3h5eg"].concat();
         assert_eq!(redact(&format!("é {word}== end")), "é a2V5…== end");
         let plain = "c29tZSB3b3JkcyBvZiBhIHRleHQ=";

@@ -1,4 +1,4 @@
-//! What each kind of rule looks at, except rules of syntax, which have a module of their own.
+//! Implements each kind of rule, except syntax rules, which have a module of their own.
 
 pub(crate) mod companion;
 mod overrides;

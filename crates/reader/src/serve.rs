@@ -1,6 +1,5 @@
-//! The reader process (see [`protocol`](crate::protocol)): one request in, and files of it, as long as somebody asks; or
-//! calls of tools and replies to them; or one answer, then the end. It remembers nothing, so that a new one is as good as
-//! this one.
+//! Runs the reader process (see [`protocol`](crate::protocol)). It serves one request and its files, or tool
+//! calls on one tree, or a single query. It keeps no state, therefore a new process can replace it.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,68 +24,70 @@ use crate::syntax::{MAX_TIME, ParserPool};
 use crate::tools::TreeToolbox;
 use crate::{InProcessReader, RulePacks};
 
-/// Why a reader process could not do its part.
+/// Errors that end a reader process.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The streams to the server.
+    /// The streams to the server failed.
     #[error("cannot talk to the server: {0}")]
     Streams(#[from] io::Error),
-    /// What was said over them.
+    /// A message violated the protocol.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
 }
 
-/// Serves the process that started this one, over standard input and output, with the rules of `packs`, and tells it
-/// how well this one is confined. When that
-/// process is gone, this one ends at once, whatever it is doing.
+/// Serves the parent process over standard input and output, with the rules of `packs`, and reports the level
+/// of its sandbox. When the parent ends, this process ends at once, even during work.
 ///
 /// # Errors
-/// [`ServeError`]; packs that are wrong are an answer.
+///
+/// [`ServeError`]; invalid packs are reported in the response.
 pub fn serve_parent(
     sandbox: SandboxLevel,
     packs: impl FnOnce() -> Result<RulePacks, ReaderError> + Send,
 ) -> Result<(), ServeError> {
     die_with_parent()?;
-    // Trees are deep, and what walks them recurses.
+    // Trees are deep, and the code that walks them is recursive.
     on_large_stack(|| serve_files(io::stdin(), io::stdout(), sandbox, packs, die))?
 }
 
-/// Tells the process that started this one what a release's archive holds, over standard input and output. When that
-/// process is gone, this one ends at once.
+/// Reports the content of a release's archive to the parent process, over standard input and output. When the
+/// parent ends, this process ends at once.
 ///
 /// # Errors
-/// [`ServeError`]; a file that is wrong is an answer.
+///
+/// [`ServeError`]; an invalid file is reported in the response.
 pub fn serve_sources_to_parent(sandbox: SandboxLevel) -> Result<(), ServeError> {
     die_with_parent()?;
-    // Before it says hello: what it uses after that may be bounded.
+    // The thread starts before the hello, because the parent may limit resources after it.
     on_large_stack(|| serve(io::stdin(), io::stdout(), sandbox, |asked: SourcesQuery| asked.answer(), die))?
 }
 
-/// Serves tools to the process that started this one, over standard input and output, until it closes the input or is
-/// gone.
+/// Serves tool calls of the parent process over standard input and output, until the parent closes the input
+/// or ends.
 ///
 /// # Errors
-/// [`ServeError`]; a tree that cannot be opened and a call that is wrong are answers.
+///
+/// [`ServeError`]; a tree that cannot be opened and an invalid call are reported in the response.
 pub fn serve_tools_to_parent(sandbox: SandboxLevel) -> Result<(), ServeError> {
     die_with_parent()?;
     serve_tools(io::stdin(), io::stdout(), sandbox, die)
 }
 
 fn die_with_parent() -> io::Result<()> {
-    // Also ends a process that is stopped and would not see its input close. The signal comes when the thread
-    // that started this process ends: with an asynchronous runtime that is when the runtime ends.
+    // The signal also ends a process that is stopped and would not see its input close. It is sent when the
+    // thread that started this process ends; with an asynchronous runtime that is when the runtime ends.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(io::Error::from)?;
     Ok(())
 }
 
 fn die() {
-    // Nothing here needs an orderly end, and the thread that reads would not come to one.
+    // Nothing here needs an orderly shutdown, and the thread that reads would not reach one.
     let _ = kill_process(getpid(), Signal::KILL);
 }
 
-/// Says hello, takes one request and answers it. `abandoned` is called on another thread when the input ends
-/// before the answer is out.
+/// Sends the hello, reads one request and responds to it. `abandoned` is called on another thread when the
+/// input ends before the response is sent.
 fn serve<Request: DeserializeOwned, Answer: Serialize>(
     input: impl Read + Send + 'static,
     mut output: impl Write,
@@ -99,7 +100,7 @@ fn serve<Request: DeserializeOwned, Answer: Serialize>(
     let line = heard(&mut input, MAX_ASKED_BYTES)?;
     let request: Request = decode("the request", &line, MAX_ASKED_BYTES)?;
     std::thread::Builder::new().name("watch".into()).spawn(move || {
-        // Nothing more is to come but the end.
+        // Only the end of the input is expected.
         let _ = io::copy(&mut input, &mut io::sink());
         abandoned();
     })?;
@@ -107,8 +108,8 @@ fn serve<Request: DeserializeOwned, Answer: Serialize>(
     say(&mut output, "the answer", &answer(request), MAX_ANSWER_BYTES)
 }
 
-/// Says hello, compiles the rules and opens the tree of a request, and reads its files, as many as are asked for.
-/// `abandoned` is called on another thread when the input ends in the middle of a turn.
+/// Sends the hello, compiles the rules, opens the tree of a request, and reads the requested files.
+/// `abandoned` is called on another thread when the input ends during a batch.
 fn serve_files(
     input: impl Read + Send + 'static,
     mut output: impl Write,
@@ -142,8 +143,8 @@ fn serve_files(
     Ok(())
 }
 
-/// Says hello, opens a tree, and replies to calls. `abandoned` is called on another thread when the input ends in the
-/// middle of a call.
+/// Sends the hello, opens a tree, and replies to calls. `abandoned` is called on another thread when the
+/// input ends during a call.
 fn serve_tools(
     input: impl Read + Send + 'static,
     mut output: impl Write,
@@ -168,7 +169,7 @@ fn serve_tools(
     Ok(())
 }
 
-/// Lines that another thread reads, so that the end of the input is seen in the middle of the work on one too.
+/// Lines that another thread reads, which detects the end of the input during work on a line.
 struct InputLines {
     lines: mpsc::Receiver<Vec<u8>>,
     is_waiting: Arc<AtomicBool>,
@@ -199,7 +200,7 @@ impl InputLines {
         Ok(Self { lines, is_waiting })
     }
 
-    /// The next one; none at the end of the input.
+    /// Returns the next line, or `None` at the end of the input.
     fn next(&self) -> Option<Vec<u8>> {
         self.is_waiting.store(true, Ordering::SeqCst);
         let line = self.lines.recv().ok();
@@ -208,7 +209,8 @@ impl InputLines {
     }
 }
 
-/// The next line, with its end, or so much of it that it is seen to be too long; empty at the end of the input.
+/// Reads the next line with its end, or enough of it to detect that it is too long. The result is empty at
+/// the end of the input.
 fn heard(input: &mut impl io::BufRead, most: usize) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     input.take(most as u64 + 1).read_until(b'\n', &mut line)?;
@@ -231,7 +233,7 @@ mod tests {
 
     use super::*;
 
-    /// What the reader says to these bytes.
+    /// Returns the reader's result and output for these bytes.
     fn said(input: &[u8]) -> (Result<(), ServeError>, Vec<String>) {
         let mut output = Vec::new();
         let input = Cursor::new(input.to_vec());
@@ -300,7 +302,7 @@ mod tests {
         serve_files(input, io::sink(), SandboxLevel::None, packs, move || tell.send(()).unwrap()).unwrap();
     }
 
-    /// What the reader says to these lines when it is started for tools.
+    /// Returns the result and output of a tool reader for these lines.
     fn said_of_tools(input: &str) -> (Result<(), ServeError>, Vec<String>) {
         let mut output = Vec::new();
         let ended =

@@ -1,4 +1,4 @@
-//! The lines shown with a finding: bounded, and without any secret of the file.
+//! Renders the lines shown with a finding: bounded, and without any secret of the file.
 
 use std::ops::Range;
 
@@ -6,21 +6,21 @@ pub use truing_core::code::CUT;
 
 use crate::lines::LineIndex;
 
-/// How many lines a snippet has at most.
+/// Most lines of a snippet.
 const MAX_LINES: usize = 8;
-/// How many bytes of one line a snippet shows at most.
+/// Most bytes of one line in a snippet.
 const MAX_LINE_BYTES: usize = 400;
-/// How many bytes before the match are kept where a line is longer than [`MAX_LINE_BYTES`].
+/// Number of bytes before the match that are kept of a line longer than [`MAX_LINE_BYTES`].
 const LEAD_BYTES: usize = 80;
-/// How many bytes of a secret stay readable: enough to tell which kind it is and to tell keys apart.
+/// Number of bytes of a secret that stay readable: enough to recognise its kind and to distinguish keys.
 pub(crate) const REDACTED_PREFIX_BYTES: usize = 4;
 
-/// Ranges of a file that must not be shown: ascending, not overlapping, not empty.
+/// Ranges of a file that must not be shown: ascending, without overlaps, not empty.
 #[derive(Debug, Default)]
 pub(crate) struct SecretRanges(pub(crate) Vec<Range<usize>>);
 
 impl SecretRanges {
-    /// Joins ranges that touch or overlap.
+    /// Merges ranges that touch or overlap.
     pub(crate) fn of(mut ranges: Vec<Range<usize>>) -> Self {
         ranges.sort_by_key(|range| (range.start, range.end));
         let mut joined: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
@@ -34,12 +34,12 @@ impl SecretRanges {
         Self(joined)
     }
 
-    /// Is there one in `window`?
+    /// Returns true if a range overlaps `window`.
     pub(crate) fn overlap(&self, window: &Range<usize>) -> bool {
         self.within(window).next().is_some()
     }
 
-    /// Those that overlap `window`.
+    /// Returns the ranges that overlap `window`.
     fn within(&self, window: &Range<usize>) -> impl Iterator<Item = &Range<usize>> {
         let first = self.0.partition_point(|secret| secret.end <= window.start);
         let end = window.end;
@@ -47,9 +47,9 @@ impl SecretRanges {
     }
 }
 
-/// The lines `first..=last` as text, without line ends. `focus` is the offset of the match, which is shown even
-/// in the middle of a very long line. A secret is its first four characters and `…`; lines that lie within one
-/// are left out.
+/// Returns the lines `first..=last` as text, without line ends. `focus` is the offset of the match, which is
+/// shown even in the middle of a very long line. A secret is shown as its first four characters and `…`;
+/// lines within one are left out.
 pub(crate) fn snippet(
     lines: &LineIndex<'_>,
     first: u32,
@@ -71,7 +71,7 @@ pub(crate) fn snippet(
     shown.join("\n")
 }
 
-/// One line, cut to a window and redacted.
+/// Returns one line, cut to a window and redacted.
 fn show_line(lines: &LineIndex<'_>, line: Range<usize>, focus: usize, secrets: &SecretRanges) -> String {
     let window = window(lines, &line, focus);
     let mut text = String::new();
@@ -97,7 +97,7 @@ fn show_line(lines: &LineIndex<'_>, line: Range<usize>, focus: usize, secrets: &
     text
 }
 
-/// The part of a line that is shown: all of it, or [`MAX_LINE_BYTES`] from shortly before the match.
+/// Returns the range of a line that is shown: all of it, or [`MAX_LINE_BYTES`] from shortly before the match.
 fn window(lines: &LineIndex<'_>, line: &Range<usize>, focus: usize) -> Range<usize> {
     if line.len() <= MAX_LINE_BYTES {
         return line.clone();
@@ -105,7 +105,7 @@ fn window(lines: &LineIndex<'_>, line: &Range<usize>, focus: usize) -> Range<usi
     let start =
         if line.contains(&focus) { focus.saturating_sub(LEAD_BYTES).max(line.start) } else { line.start };
     let end = start.saturating_add(MAX_LINE_BYTES).min(line.end);
-    // Do not begin or end within a character.
+    // The window must not begin or end within a character.
     let next_character = |at: usize| {
         let rest = lines.bytes(at..line.end);
         at + rest.iter().take(3).take_while(|byte| (0x80..0xC0).contains(*byte)).count()

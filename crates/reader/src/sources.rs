@@ -1,13 +1,15 @@
-//! What a release of an upstream package holds: its source files, read in memory out of the archive it came in
-//! (`archive`), the definitions in them, and two digests of each (`digest`): of its bytes, as Python's own tools would
-//! print it, and of its syntax tree, which comments, docstrings and layout do not change. Definitions are found as each
-//! language names them: by modules in Python (`python`), by files in Rust and JavaScript (`items`, `rust`, `script`);
-//! any file is one by itself. What mirrored files hold besides is told in pieces (`outside`), and what the release
-//! requires (`requirements`). What Python may run in the place of what is compared is named, too (`shadow`).
+//! Reads the source files of an upstream release from its archive in memory (`archive`), the definitions in
+//! them, and two digests of each (`digest`). One digest is of its bytes, as Python's own tools print it. The
+//! other is of its syntax tree, which comments, docstrings and layout do not change. Definitions are found by
+//! module in Python (`python`), and by file in Rust and JavaScript (`items`, `rust`, `script`); every file is
+//! also a definition by itself. The remaining code of mirrored files is reported in pieces (`outside`), also
+//! the requirements of the release (`requirements`), and files that Python may run in place of the compared
+//! ones (`shadow`).
 //!
-//! A project's own table of such digests is read here, too (`pins`), and what it overrides (`project`). `asked` is what a reader's process is asked.
+//! A project's table of such digests is read here, too (`pins`), and its overrides (`project`). `asked`
+//! defines the queries to a reader process.
 //!
-//! Nothing of a release or a project is written, imported, built or run.
+//! No part of a release or a project is written, imported, built or run.
 
 mod archive;
 mod asked;
@@ -47,46 +49,47 @@ use items::{LanguageFamily, ReleaseFiles};
 use crate::stack::on_large_stack;
 use crate::syntax::MAX_SOURCE_BYTES;
 
-/// What is asked about one release.
+/// Query about one release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SourcesRequest {
-    /// The archive as it was downloaded.
+    /// Path of the archive as it was downloaded.
     pub archive: PathBuf,
-    /// How it is packed.
+    /// Format of the archive.
     pub format: ArchiveFormat,
-    /// Definitions to be found, as `module:Class.method`, `FILE:Type.method` or `FILE`.
+    /// Definitions to find, as `module:Class.method`, `FILE:Type.method` or `FILE`.
     pub symbols: Vec<String>,
-    /// Files that are told whole, as globs: every function, and what is outside of them; their paths begin below the
-    /// folder that the archive packs. None: the files that hold what was asked for.
+    /// Globs of files that are reported whole: every function, and the code outside of them. Their paths
+    /// begin below the folder that the archive packs. Without globs, these are the files that contain the
+    /// requested definitions.
     pub mirrored: Vec<String>,
-    /// Further definitions to be found, whose files are not told for that.
+    /// Further definitions to find, whose files are not reported whole.
     #[serde(default)]
     pub bases: Vec<String>,
 }
 
-/// Why nothing can be told of a release.
+/// Errors in reading a release.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum SourcesError {
-    /// The archive.
+    /// The archive cannot be read.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    /// A file of the project.
+    /// A file of the project cannot be read.
     #[error("{path} cannot be read: {why}")]
     File {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why not.
+        /// Reason for the failure.
         why: String,
     },
-    /// A glob.
+    /// A glob is invalid.
     #[error("`{glob}` is no pattern for files: {why}")]
     Glob {
-        /// As it was given.
+        /// Glob as it was given.
         glob: String,
-        /// Why not.
+        /// Reason for which it is invalid.
         why: String,
     },
-    /// The reader's own fault.
+    /// The reader itself failed.
     #[error("the sources cannot be read: {0}")]
     Failed(String),
 }
@@ -94,7 +97,8 @@ pub enum SourcesError {
 /// Reads a release.
 ///
 /// # Errors
-/// [`SourcesError`]; a single file that is no source is part of the report.
+///
+/// [`SourcesError`]; a single invalid source file is part of the report.
 pub fn read(request: &SourcesRequest) -> Result<ReleaseSources, SourcesError> {
     let mirrored = globs(&request.mirrored)?;
     let symbols = request.symbols.iter().chain(&request.bases);
@@ -109,10 +113,11 @@ pub fn read(request: &SourcesRequest) -> Result<ReleaseSources, SourcesError> {
         .map_err(|error| SourcesError::Failed(error.to_string()))
 }
 
-/// Files of a release as text, those of them that are there. What is no UTF-8 is replaced. The metadata of a Python
-/// distribution is [`truing_core::sync::METADATA`], whatever it is called in the archive.
+/// Returns the existing files of a release as text, with U+FFFD for invalid UTF-8. The metadata of a Python
+/// distribution is returned as [`truing_core::sync::METADATA`], for any name in the archive.
 ///
 /// # Errors
+///
 /// [`SourcesError::Archive`]
 pub fn files_of(request: &FilesRequest) -> Result<BTreeMap<String, String>, SourcesError> {
     let known = |path: &str| requirements::file_of(path).unwrap_or(path).to_owned();
@@ -127,13 +132,13 @@ pub fn files_of(request: &FilesRequest) -> Result<BTreeMap<String, String>, Sour
     Ok(request.files.iter().filter_map(text).collect())
 }
 
-/// What a symbol names.
+/// Target of a symbol.
 enum SymbolTarget<'a> {
-    /// Something in a Python module.
+    /// Name in a Python module.
     Module(&'a str),
-    /// An item of a file.
+    /// Item of a file.
     Item(LanguageFamily, &'a str, &'a str),
-    /// A file.
+    /// Whole file with any content.
     File(&'a str),
 }
 
@@ -148,7 +153,7 @@ impl<'a> SymbolTarget<'a> {
         }
     }
 
-    /// May this file have to be read for it?
+    /// Returns true if this file may have to be read for the symbol.
     fn needs(&self, path: &str) -> bool {
         match self {
             Self::Module(_) => path.ends_with(".py"),
@@ -158,9 +163,10 @@ impl<'a> SymbolTarget<'a> {
     }
 }
 
-/// What a project's Python hash test pins.
+/// Reads the digests that a project's Python hash test pins.
 ///
 /// # Errors
+///
 /// [`SourcesError`]
 pub fn pins_of(path: &Path) -> Result<HashPins, SourcesError> {
     let wrong = |why: String| SourcesError::File { path: path.to_owned(), why };
@@ -170,7 +176,7 @@ pub fn pins_of(path: &Path) -> Result<HashPins, SourcesError> {
         .map_err(wrong)
 }
 
-/// A source's bytes: one too many, if it is too long to be parsed.
+/// Reads a source's bytes: one more than the limit, if it is too long to be parsed.
 fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! Threads with stacks that bounded recursion fits on, whatever the caller's thread has.
+//! Starts threads with a stack that is large enough for bounded recursion, for any caller's thread.
 
 use std::cell::Cell;
 use std::panic::resume_unwind;
@@ -7,14 +7,15 @@ use std::{io, thread};
 use crate::syntax::STACK_BYTES;
 
 thread_local! {
-    /// Is this a thread of [`on_large_stack`]?
+    /// True on a thread of [`on_large_stack`].
     static IS_LARGE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` on a thread with a large stack and waits for it: here, if this is one. A second stack beside the first would
-/// be more memory than the reading of one file may take.
+/// Runs `work` on a thread with a large stack and waits for it. If the current thread is one, it runs there,
+/// because a second stack could exceed the memory limit for reading one file.
 ///
 /// # Errors
+///
 /// No thread can be started.
 pub(crate) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
     if IS_LARGE.get() {
@@ -29,7 +30,7 @@ pub(crate) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> io::Re
     })
 }
 
-/// A thread that is yet to be started.
+/// Returns the builder of a thread with a large stack.
 pub(crate) fn large_stack() -> thread::Builder {
     thread::Builder::new().name("rules".to_owned()).stack_size(STACK_BYTES)
 }

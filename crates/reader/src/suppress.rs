@@ -1,6 +1,6 @@
-//! Suppression in the file itself, with a reason: `truing: ignore[core/rule] why`. It counts on a finding's
-//! first line, or on the line before if that line is nothing but the comment. Without a reason it does nothing, which is
-//! told ([`idle`]).
+//! Suppression comments with a reason in the file itself: `truing: ignore[core/rule] why`. A comment applies
+//! to a finding's first line, or to the line after it if it is alone on its line. Without a reason it has no
+//! effect, which is reported ([`idle`]).
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -16,30 +16,31 @@ use crate::output::known;
 use crate::redact::{QuotedSecrets, redact};
 
 const OPENING: &str = "truing: ignore[";
-/// A comment that means to be one, however it is written.
+/// Pattern for anything that is intended as a suppression comment, in any spelling.
 static MEANT: LazyLock<Regex> = LazyLock::new(|| {
     let meant = r#"(?im)(?:#|//|/\*|<!--|--|;|%|^[ \t]*@?(?:REM|dnl)\b|^[ \t]*['"][ \t]+)[^\n]*?\b(truing[ \t]*[:-][ \t]*ignore)(?:-next)?(?:-line)?\b[^\n]*"#;
     #[expect(clippy::expect_used, reason = "a constant, which every test of this file compiles")]
     Regex::new(meant).expect("the pattern of comments that mean to suppress")
 });
 
-/// The longest name in a comment that is told, in bytes.
+/// Longest rule name of a comment that is reported, in bytes.
 const MAX_NAME: usize = 80;
-/// Comments of one file that are told of.
+/// Most comments of one file that are reported.
 const MAX_IDLE: usize = 100;
-/// Characters of a reason that are told.
+/// Most characters of a reason that are reported.
 pub(crate) const MAX_REASON_CHARS: usize = 200;
 
-/// A comment that suppressed a finding: its line, and the rule.
+/// Comments that suppressed a finding: line and rule.
 pub(crate) type UsedSuppressions = BTreeSet<(u32, String)>;
 
-/// Does the file speak of suppression at all?
+/// Returns true if the file mentions suppression at all.
 pub(crate) fn is_mentioned(bytes: &[u8]) -> bool {
     memmem::find(bytes, b"ruing").is_some()
         && (memmem::find(bytes, OPENING.as_bytes()).is_some() || MEANT.is_match(bytes))
 }
 
-/// The comment that suppresses a finding of `rule` that begins on line `first`, if one does: its line, and its reason.
+/// Returns the line and the reason of the comment that suppresses a finding of `rule` that begins on line
+/// `first`, if one does.
 pub(crate) fn suppressed_by(lines: &LineIndex<'_>, first: u32, rule: &str) -> Option<(u32, String)> {
     let named = |number: u32, alone: bool| {
         let found = comments(lines, number).into_iter().find(|comment| {
@@ -53,7 +54,8 @@ pub(crate) fn suppressed_by(lines: &LineIndex<'_>, first: u32, rule: &str) -> Op
     named(first, false).or_else(|| named(first.saturating_sub(1), true))
 }
 
-/// A comment's reason as it is told: one line, without secrets of its file, and without what ends the comment.
+/// Returns a comment's reason as it is reported: one line, without secrets of its file, and without the end
+/// of the comment.
 pub(crate) fn told_reason(lines: &LineIndex<'_>, reason: &str) -> String {
     let text = String::from_utf8_lossy(lines.text());
     let reason = clean(&QuotedSecrets::of(&text).hide_in(reason), MAX_REASON_CHARS);
@@ -62,7 +64,8 @@ pub(crate) fn told_reason(lines: &LineIndex<'_>, reason: &str) -> String {
     open.trim_end().to_owned()
 }
 
-/// A finding's lines without the comment that suppresses it: they are the same finding with it and without.
+/// Returns a finding's lines without the suppression comment, because the finding is the same with and
+/// without it.
 pub(crate) fn without_comment(snippet: &str) -> String {
     let line = |line: &str| {
         let Some(at) = line.find(OPENING) else { return line.to_owned() };
@@ -75,17 +78,19 @@ pub(crate) fn without_comment(snippet: &str) -> String {
     snippet.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The facts of a file whose comments suppress nothing.
+/// Facts about a file that are needed to find comments without effect.
 pub(crate) struct FileFacts<C, F, S> {
-    /// Is one of these lines of the change?
+    /// Function that returns true for lines of the change.
     pub(crate) counts: C,
-    /// May this rule find something in the file? Of one that there is not, none knows here: each counts as unknown.
+    /// Function that returns true if this rule may find something in the file. A rule that does not exist
+    /// counts as unknown.
     pub(crate) finds: F,
-    /// Does this byte stand in a text, in which a comment is shown and not meant?
+    /// Function that returns true for a byte in a string, in which a comment is quoted and has no effect.
     pub(crate) is_shown: S,
 }
 
-/// The comments that suppress nothing, of those on lines of the change. `used`: what others suppressed.
+/// Returns the comments on lines of the change that suppress nothing. `used` contains those that suppressed a
+/// finding.
 pub(crate) fn idle<C: Fn(u32, u32) -> bool, F: Fn(&str) -> bool, S: FnMut(usize) -> bool>(
     path: &RepoPath,
     lines: &LineIndex<'_>,
@@ -102,13 +107,13 @@ pub(crate) fn idle<C: Fn(u32, u32) -> bool, F: Fn(&str) -> bool, S: FnMut(usize)
         }
         for comment in comments(lines, line).into_iter().filter(|comment| !comment.is_quoted) {
             for rule in &comment.rules {
-                // Nobody knows what the rule finds on a line that did not change.
+                // The rule's findings on an unchanged line are not known.
                 let next = line.saturating_add(1);
                 let is_known = !comment.is_alone || next > lines.count() || counts(next, next);
                 let problem = if !comment.has_reason {
                     IdleSuppressionReason::NoReason
                 } else if is_of_a_tool(rule) {
-                    // Nobody knows here what the tool finds, or whether it is asked.
+                    // The tool's findings are not known here, nor that it runs at all.
                     continue;
                 } else if !finds(rule) {
                     IdleSuppressionReason::UnknownRule
@@ -138,32 +143,34 @@ pub(crate) fn idle<C: Fn(u32, u32) -> bool, F: Fn(&str) -> bool, S: FnMut(usize)
     all
 }
 
-/// Is it a rule of a tool that is known?
+/// Returns true for a rule of a known tool.
 fn is_of_a_tool(rule: &str) -> bool {
     rule.split_once('/').is_some_and(|(tool, _)| known::find(tool).is_some())
 }
 
-/// A name as it is told. What does not look like a rule's name is not repeated, nor is a secret: anything may stand there.
+/// Returns a name as it is reported. Text that does not look like a rule's name or contains a secret is not
+/// repeated, because the brackets may contain anything.
 fn told(name: &str) -> String {
     let is_letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '/');
     if name.len() <= MAX_NAME && name.chars().all(is_letter) { redact(name) } else { "…".to_owned() }
 }
 
-/// A comment that is to suppress something.
+/// Suppression comment in a file.
 struct SuppressionComment {
-    /// The rules that it names.
+    /// Rules that the comment names.
     rules: Vec<String>,
-    /// Has it a reason? A reason has a letter or digit: the end of a comment (`-->`, `*/`) is none.
+    /// True if the comment has a reason, which must contain a letter or digit. The end of a comment (`-->`,
+    /// `*/`) is not a reason.
     has_reason: bool,
-    /// What follows the bracket, up to another such comment.
+    /// Text after the bracket, up to another suppression comment.
     reason: String,
-    /// Is there nothing before it on its line?
+    /// True if nothing precedes the comment on its line.
     is_alone: bool,
-    /// Does it stand in quotes, in a text or as an example of a comment?
+    /// True if the comment is in quotes, in a string or as an example.
     is_quoted: bool,
 }
 
-/// The comments of a line: `core/a` or `core/a, core/b` in brackets, and what follows.
+/// Returns the comments of a line: `core/a` or `core/a, core/b` in brackets, and the text that follows.
 fn comments(lines: &LineIndex<'_>, number: u32) -> Vec<SuppressionComment> {
     let line = String::from_utf8_lossy(lines.bytes(lines.range(number)));
     let comment = |(at, _): (usize, &str)| {
@@ -185,7 +192,8 @@ fn comments(lines: &LineIndex<'_>, number: u32) -> Vec<SuppressionComment> {
     line.match_indices(OPENING).filter_map(comment).collect()
 }
 
-/// The beginning of a line before a comment that begins with a word: `REM` of batch files, also as `@REM`, and `dnl` of m4.
+/// Returns the beginning of a line before a comment that begins with a word: `REM` of batch files, also as
+/// `@REM`, and `dnl` of m4.
 fn before_word(before: &str) -> Option<&str> {
     let before = before.trim_end();
     let at = before.rfind(|letter: char| !letter.is_alphanumeric()).map_or(0, |at| at + 1);
@@ -194,7 +202,8 @@ fn before_word(before: &str) -> Option<&str> {
     is_word.then(|| code.strip_suffix('@').unwrap_or(code))
 }
 
-/// Does a quote begin the comment of a whole line, as in Visual Basic (`'`) and Vim (`"`)? One that is closed is a text.
+/// Returns true if a quote begins a comment on a whole line, as in Visual Basic (`'`) and Vim (`"`). A closed
+/// quote is a string.
 fn opens_with_quote(before: &str, comment: &str) -> bool {
     let quote = match before.trim() {
         "'" => '\'',
@@ -204,7 +213,7 @@ fn opens_with_quote(before: &str, comment: &str) -> bool {
     !comment.trim_end().trim_end_matches([',', ';', ')', ']', '}', '+', '\\']).trim_end().ends_with(quote)
 }
 
-/// Is it more than the beginning of a comment?
+/// Returns true for a letter that is not the beginning of a comment.
 fn is_code(letter: char) -> bool {
     letter.is_alphanumeric() || is_quote(letter)
 }

@@ -1,7 +1,6 @@
-//! The one home of tree-sitter and ast-grep: which languages there are, rules in ast-grep's own YAML (`rule`),
-//! the scan of one file, which is parsed once however many rules look at it (`scan`), and where a text defines a name
-//! (`definitions`),
-//! and what is around a place (`around`).
+//! Wraps tree-sitter and ast-grep. It holds the languages, rules in ast-grep's own YAML (`rule`), the scan of
+//! one file, which is parsed once for all rules (`scan`), the places where a text defines a name
+//! (`definitions`), and the surroundings of a place (`around`).
 
 mod around;
 mod bindings;
@@ -21,8 +20,8 @@ pub(crate) use scan::{
     text_of,
 };
 
-/// The size of the stacks on which syntax is read, in bytes. Matching recurses along the tree, whose depth is
-/// bounded, and compiling a rule along the rule, which is bounded by its file's size.
+/// Size of the stacks on which syntax is read, in bytes. Matching recurses along the tree, whose depth is
+/// bounded. Compiling a rule recurses along the rule, which is bounded by its file's size.
 pub(crate) const STACK_BYTES: usize = 64 * 1024 * 1024;
 
 #[cfg(test)]

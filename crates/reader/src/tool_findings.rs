@@ -1,8 +1,9 @@
-//! From what a tool has printed to findings on the lines that a change adds.
+//! Converts the output of a tool to findings on the lines that a change adds.
 //!
-//! The output is read as diagnostics ([`output`](crate::output)); each is placed in the file as it is at the head. One that
-//! touches an added line is a finding; the others are counted. Where one output says the same of the same lines twice, it is
-//! one finding. What was placed may be kept, and be counted and proven again over another change of the same file.
+//! The output is parsed to diagnostics ([`output`](crate::output)), and each is placed in the file at the
+//! head. One that touches an added line is a finding; the others are counted. Equal diagnostics for the same
+//! lines in one output become one finding. Placed findings may be kept, then counted and validated again for
+//! another change of the same file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,16 +27,17 @@ use crate::syntax::{FileSurroundings, MAX_TIME, ParserPool, SourceLanguage};
 use crate::tool_report::{MAX_PROBLEM_CHARS, MAX_PROBLEMS, ToolReport, tool_report};
 use crate::withheld::WithheldFix;
 
-/// Tools that look for secrets.
+/// Tools that search for secrets.
 const OF_SECRETS: &[&str] = &["gitleaks", "detect-secrets", "trufflehog"];
-/// The most suggestions of a file: each is proven by parsing it.
+/// Most suggestions of a file, because each is validated by parsing the file.
 const MAX_SUGGESTIONS: usize = 100;
-/// The most bytes of a tool's name.
+/// Most bytes of a tool's name.
 const MAX_TOOL_BYTES: usize = 120;
 
-/// Reads an output and places its diagnostics; or places findings that were kept.
+/// Parses an output and places its diagnostics, or places findings that were kept.
 ///
 /// # Errors
+///
 /// [`ReaderError::Failed`] if the tree cannot be opened, or the format is unknown.
 pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
     let tree = FileTree::open(&request.tree)?;
@@ -49,7 +51,7 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
     Ok(found)
 }
 
-/// The findings of what a tool has printed.
+/// Adds the findings of a tool's output.
 fn of_text(request: &ToolRequest, tree: &FileTree, found: &mut ToolFindings) -> Result<(), ReaderError> {
     let keep = &request.output.keep;
     let ToolReport { format, diagnostics, tools, problems, keeps_open, ignored } =
@@ -107,7 +109,7 @@ fn of_text(request: &ToolRequest, tree: &FileTree, found: &mut ToolFindings) -> 
     Ok(())
 }
 
-/// The findings that were kept of an earlier run.
+/// Adds the findings that were kept from an earlier run.
 fn of_kept(request: &ToolRequest, tree: &FileTree, kept: &[RawFinding], found: &mut ToolFindings) {
     found.tools.insert(tool_name(&request.output.tool));
     let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
@@ -124,14 +126,15 @@ fn of_kept(request: &ToolRequest, tree: &FileTree, kept: &[RawFinding], found: &
     }
 }
 
-/// Are the fixes of a tool in a format those that it calls safe? SARIF does not say.
+/// Returns true if this tool's fixes in a format are those that it calls safe. SARIF does not mark them.
 fn tells_safe_fixes(tool: &str, format: OutputFormat) -> bool {
     let is_mixed =
         |known: &'static KnownTool| known.unsafe_fixes_in.iter().any(|name| name == format.as_str());
     format != OutputFormat::Sarif && !known::find(tool).is_some_and(is_mixed)
 }
 
-/// A changed file of which findings count, with its content. A file that is not read is reported where it is read for the rules.
+/// Returns a changed file whose findings count, with its content. Reading it for the rules reports a file
+/// that cannot be read.
 fn counted_file<'a>(
     request: &'a ToolRequest,
     tree: &FileTree,
@@ -142,7 +145,7 @@ fn counted_file<'a>(
     Some((file, tree.bytes(path).ok()?))
 }
 
-/// Adds those of the findings on a file that count, each with its suggestion if that is proven.
+/// Adds the findings on a file that count, each with its suggestion if it is valid.
 fn add(
     found: &mut ToolFindings,
     request: &ToolRequest,
@@ -183,15 +186,15 @@ fn add(
     }
 }
 
-/// The offset of the first letter of a line that is no blank; of an empty line, its start.
+/// Returns the offset of the first letter of a line that is not a blank, or the start of an empty line.
 fn first_letter(lines: &LineIndex<'_>, content: &[u8], line: u32) -> usize {
     let range = lines.range(line);
     let letters = content.get(range.clone()).unwrap_or_default();
     range.start + letters.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(0)
 }
 
-/// The finding with its suggestion, if the file parses with it as well as before and nothing around changes. In a file of which no
-/// grammar is known, nobody can tell.
+/// Returns the finding with its suggestion, if the file has no more syntax errors with it and the code around
+/// is unchanged. In a file without a known grammar, this cannot be checked.
 fn proven(raw: RawFinding, lines: &LineIndex<'_>, prover: Option<&mut FixProver<'_>>) -> RawFinding {
     let (Some(suggestion), Some(prover)) = (&raw.suggestion, prover) else { return raw };
     let (first, last) = (raw.place.start_line, raw.place.end_line);
@@ -203,7 +206,8 @@ fn proven(raw: RawFinding, lines: &LineIndex<'_>, prover: Option<&mut FixProver<
     }
 }
 
-/// A finding of a program that looks for secrets: its place is one, of a form that no rule of ours may know.
+/// Returns the finding of a secret scanner without the text at its place, which is a secret of a form that
+/// Truing's rules may not know.
 fn without_its_place(raw: RawFinding, place: Option<&[u8]>) -> RawFinding {
     let Some(place) = place.and_then(|place| std::str::from_utf8(place).ok()) else {
         return RawFinding { snippet: CUT.to_owned(), code: CodeDigests::default(), ..raw };
@@ -218,14 +222,14 @@ fn without_its_place(raw: RawFinding, place: Option<&[u8]>) -> RawFinding {
         title: hide(&raw.title),
         body: hide(&raw.body),
         snippet: hide(&raw.snippet),
-        // A fingerprint may be one of the secret.
+        // A fingerprint may be derived from the secret.
         code: CodeDigests::default(),
         suggestion: None,
         ..raw
     }
 }
 
-/// The body without the title at its beginning: many tools describe a rule by its message.
+/// Returns the body without the title at its beginning, because many tools describe a rule by its message.
 fn said_once(raw: &RawFinding) -> String {
     match raw.body.strip_prefix(raw.title.as_str()) {
         Some(rest) if rest.is_empty() || rest.starts_with('\n') => rest.trim_start().to_owned(),
@@ -238,14 +242,15 @@ fn changed<'a>(request: &'a ToolRequest, path: &RepoPath) -> Option<&'a ChangedF
     request.files.get(at)
 }
 
-/// The words by which two findings of the same place are one: without quotes and blanks, since one rule may quote differently.
+/// Returns the words by which two findings at one place are compared: without quotes and blanks, because
+/// rules may quote differently.
 fn words(raw: &RawFinding) -> String {
     let is_quote =
         |letter: char| letter.is_whitespace() || matches!(letter, '\'' | '"' | '`' | '‘' | '’' | '“' | '”');
     raw.title.chars().filter(|letter| !is_quote(*letter)).flat_map(char::to_lowercase).collect()
 }
 
-/// Keeps the worst findings, as many as an answer has room for.
+/// Keeps the most severe findings, up to the bound of a response.
 fn bound(found: &mut ToolFindings) {
     let over = found.findings.len().saturating_sub(MAX_FINDINGS);
     if over == 0 {
@@ -258,10 +263,11 @@ fn bound(found: &mut ToolFindings) {
     found.problems.truncate(MAX_PROBLEMS);
 }
 
-/// Is this an answer to the request, of the form that the rest of the program relies on?
+/// Checks that the response fits the request and has the form that the rest of the program relies on.
 ///
 /// # Errors
-/// The part that is wrong.
+///
+/// Returns the name of the invalid part.
 pub(crate) fn check_findings(request: &ToolRequest, found: &ToolFindings) -> Result<(), &'static str> {
     let ensure = |is_well: bool, what| if is_well { Ok(()) } else { Err(what) };
     let is_tool = |name: &String| is_one_line(name) && name.len() <= MAX_TOOL_BYTES && !name.contains('/');

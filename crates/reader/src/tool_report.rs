@@ -1,8 +1,9 @@
-//! Diagnostics of what a tool has printed, on files of the tree, and the parts that are not understood.
+//! Parses the output of a tool to diagnostics on files of the tree, and lists the parts that are not
+//! understood.
 //!
-//! A review that rests on an output is whole only if all of the output is understood, and every diagnostic has its file. Of a tool
-//! that somebody else has run, perhaps on another machine, the root of the tree there and the folder in which it ran are found by the
-//! files that its paths name.
+//! A review based on an output is complete only if all of it is understood and every diagnostic has its file.
+//! For a tool that was run elsewhere, perhaps on another machine, the root of the tree and the working folder
+//! are inferred from the files that its paths name.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,35 +23,36 @@ use crate::output::{
     read, tool_name,
 };
 
-/// The most problems of an answer.
+/// Most problems of a response.
 pub(crate) const MAX_PROBLEMS: usize = 20;
-/// The most characters of a problem.
+/// Most characters of a problem.
 pub(crate) const MAX_PROBLEM_CHARS: usize = 400;
-/// The most files of a tree among which one is looked for by the end of its path.
+/// Most files of a tree in which one is searched for by the end of its path.
 const MAX_FILES: usize = 200_000;
-/// The results without a file that are named.
+/// Most results without a file that are named.
 const MAX_NAMES: usize = 3;
 
-/// An output that was read.
+/// Parsed output of a tool.
 #[derive(Debug)]
 pub(crate) struct ToolReport {
-    /// The format that was read.
+    /// Format of the output.
     pub(crate) format: OutputFormat,
-    /// The diagnostics, each with a path.
+    /// Diagnostics, each with a path.
     pub(crate) diagnostics: Vec<Diagnostic>,
-    /// The tools that it is of, by the names that findings have.
+    /// Tools that produced the output, by the names in findings.
     pub(crate) tools: BTreeSet<String>,
-    /// The reasons for which not all of its findings are known.
+    /// Reasons for which some findings may be missing.
     pub(crate) problems: Vec<String>,
-    /// The reason for which earlier findings stay open, as in the answer.
+    /// Reason for which earlier findings stay open, as in the response.
     pub(crate) keeps_open: Option<String>,
-    /// The files that the tool says it has not looked at.
+    /// Files that the tool reports as not examined.
     pub(crate) ignored: BTreeSet<RepoPath>,
 }
 
-/// Reads the output of a request.
+/// Parses the output of a request.
 ///
 /// # Errors
+///
 /// [`ReaderError::Failed`] if the format is unknown.
 pub(crate) fn tool_report(request: &ToolRequest, tree: &FileTree) -> Result<ToolReport, ReaderError> {
     let output = &request.output;
@@ -68,7 +70,7 @@ pub(crate) fn tool_report(request: &ToolRequest, tree: &FileTree) -> Result<Tool
         None => (read(format, bytes, &input), AbsentFiles::default()),
     };
     let by_option = output.foreign.as_ref().and_then(|foreign| foreign.tool.as_deref());
-    // The format of all tools, by the name of one.
+    // The caller may name a tool for a format that all tools share.
     let by_format = output.format.as_deref().filter(|name| format.tool().is_none() && is_tool(name));
     let given = by_option.or(by_format);
     let names_tool = |tool: &String| tool != input.tool_or(format.as_str());
@@ -95,7 +97,8 @@ pub(crate) fn tool_report(request: &ToolRequest, tree: &FileTree) -> Result<Tool
     Ok(ToolReport { format, diagnostics, tools, problems, keeps_open, ignored: report.ignored })
 }
 
-/// The regular files below a folder that its repository does not ignore, in no order; empty if there are more than [`MAX_FILES`].
+/// Returns the regular files below a folder that its repository does not ignore, in no order; empty if there
+/// are more than [`MAX_FILES`].
 fn files_below(folder: &Path) -> Vec<RepoPath> {
     let mut walk = WalkBuilder::new(folder);
     walk.hidden(false).parents(false).require_git(false).git_global(false).follow_links(false);
@@ -113,14 +116,14 @@ fn input(output: &ToolOutput) -> OutputContext<'_> {
     OutputContext { roots, folder: folder.as_ref(), tool, ..OutputContext::default() }
 }
 
-/// Files that diagnostics name and the tree does not have.
+/// Files that diagnostics name but the tree does not contain.
 #[derive(Debug, Default)]
 struct AbsentFiles {
-    /// The number of such diagnostics.
+    /// Number of such diagnostics.
     count: usize,
-    /// The first of the files.
+    /// First files of them.
     first: Vec<String>,
-    /// Is there no diagnostic of a file that is there?
+    /// True if no diagnostic is about an existing file.
     is_all: bool,
 }
 
@@ -144,7 +147,7 @@ impl AbsentFiles {
     }
 }
 
-/// Reads an output of a tool that ran elsewhere: where its paths lead is found by the files that are there.
+/// Parses the output of a tool that ran elsewhere. Its paths are resolved by the existing files.
 fn elsewhere(
     output: &ToolOutput,
     foreign: &ForeignRun,
@@ -178,7 +181,8 @@ fn elsewhere(
     (report, absent)
 }
 
-/// The reasons for which not all findings are known, and the one for which earlier ones may be there all the same.
+/// Returns the reasons for which some findings may be missing, and the one for which earlier findings may
+/// still exist.
 fn doubts(
     output: &ToolOutput,
     report: &DiagnosticReport,
@@ -188,7 +192,7 @@ fn doubts(
     let is_foreign = output.foreign.is_some();
     let is_unplaced = |problem: &&ReportProblem| match problem.kind {
         ProblemKind::Place => true,
-        // A tool that we run looks at libraries, too.
+        // A tool that Truing runs examines libraries, too.
         ProblemKind::Outside => is_foreign,
         ProblemKind::Unreadable
         | ProblemKind::NoLine
@@ -198,14 +202,14 @@ fn doubts(
     };
     let is_failure = |problem: &&ReportProblem| match problem.kind {
         ProblemKind::Unreadable | ProblemKind::Entry | ProblemKind::Bound | ProblemKind::Tool => true,
-        // Its exit code says that there is nothing to understand.
+        // The tool's exit code means that there are no findings.
         ProblemKind::NoLine => !output.is_clean,
         ProblemKind::Place | ProblemKind::Outside => false,
     };
     let mut told: Vec<String> = Vec::new();
     let is_other_form =
         |problem: &ReportProblem| matches!(problem.kind, ProblemKind::NoLine | ProblemKind::Unreadable);
-    // Once for all problems: every format of lines is tried.
+    // This check is made once for all problems, because it tries every line format.
     let other = report.problems.iter().any(is_other_form).then(|| choose(None, output.text.as_bytes()));
     let other = other.flatten().filter(|other| *other != format);
     for problem in report.problems.iter().filter(is_failure) {
@@ -243,7 +247,7 @@ fn doubts(
     (told, keeps_open.map(|reason| clean(&reason, MAX_PROBLEM_CHARS)))
 }
 
-/// A subject: so many results.
+/// Returns a subject for a number of results.
 fn named(count: u64) -> String {
     if count == 1 { "1 result names".to_owned() } else { format!("{count} results name") }
 }

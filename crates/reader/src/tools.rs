@@ -1,10 +1,11 @@
-//! What a model may look at: files of the tree (`read`, `list`, `glob`, `grep`, `symbol`) and the change (`diff`).
+//! Tools for a model: for files of the tree (`read`, `list`, `glob`, `grep`, `symbol`) and for the change
+//! (`diff`).
 //!
-//! A [`TreeToolbox`] answers calls about one tree. It runs in the reader's process, where hostile bytes are parsed; the
-//! change is shown by [`diff`], which the server calls itself, since it parses diffs anyway and a reader that was taken
-//! over must not be able to lie about it. A wrong call is an answer that says what is right, never an error of the
-//! run. Every answer is bounded, says where it was cut, and how to get the rest: the same call with a larger `skip`
-//! (`read`: with another `start_line`). Lines are numbered as findings cite them.
+//! A [`TreeToolbox`] responds to calls on one tree. It runs in the reader process, where hostile bytes are
+//! parsed. The server itself calls [`diff`], because it parses diffs anyway and a compromised reader must not
+//! be able to falsify the change. An invalid call gets a response with the correct form, never an error of
+//! the run. Every response is bounded and states where it was cut and how to request the rest: by the same
+//! call with a larger `skip` (`read`: with another `start_line`). Lines are numbered as findings cite them.
 
 mod change;
 mod grep;
@@ -34,32 +35,32 @@ use wrong::ToolCallError;
 pub use change::{DIFF, diff};
 pub use offered::{ToolDescription, offered};
 
-/// The longest text of an answer, in bytes.
+/// Longest text of a response, in bytes.
 pub const MAX_REPLY_BYTES: usize = 40 << 10;
-/// How long one call may work. What was found by then is told.
+/// Time limit of one call. Results found by then are returned.
 pub const CALL_TIME: Duration = Duration::from_secs(10);
 
-/// A tool that looks at the tree.
+/// Tool for files of the tree.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TreeTool {
-    /// Lines of a file.
+    /// Returns lines of a file.
     Read,
-    /// What is in a folder.
+    /// Lists the entries of a folder.
     List,
-    /// Files by a pattern of their path.
+    /// Finds files by a pattern of their path.
     Glob,
-    /// Lines by a regular expression.
+    /// Finds lines by a regular expression.
     Grep,
-    /// Where a name is defined.
+    /// Finds the definitions of a name.
     Symbol,
 }
 
 impl TreeTool {
-    /// All of them.
+    /// All tools, in order.
     pub const ALL: [Self; 5] = [Self::Read, Self::List, Self::Glob, Self::Grep, Self::Symbol];
 
-    /// What the model calls it.
+    /// Returns the name that the model uses.
     pub fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -70,23 +71,23 @@ impl TreeTool {
         }
     }
 
-    /// By what the model calls it.
+    /// Finds a tool by the name that the model uses.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|tool| tool.name() == name)
     }
 }
 
-/// What a call came to.
+/// Result of a call.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ToolReply {
-    /// For the model; at most [`MAX_REPLY_BYTES`].
+    /// Text for the model; at most [`MAX_REPLY_BYTES`].
     pub text: String,
-    /// Was the call wrong?
+    /// True if the call was invalid.
     pub is_error: bool,
 }
 
 impl ToolReply {
-    /// A call that was wrong, with words that say what is right.
+    /// Creates the reply to an invalid call, with the correct form.
     pub fn wrong(what: &str) -> Self {
         Self { text: cut_note(what), is_error: true }
     }
@@ -101,7 +102,7 @@ impl From<Result<String, ToolCallError>> for ToolReply {
     }
 }
 
-/// Answers calls about one tree.
+/// Responds to calls on one tree.
 pub struct TreeToolbox {
     tree: FileTree,
     index: FileIndex,
@@ -110,9 +111,10 @@ pub struct TreeToolbox {
 }
 
 impl TreeToolbox {
-    /// Looks which files there are.
+    /// Opens the tree and lists its files.
     ///
     /// # Errors
+    ///
     /// [`ReaderError::Failed`] if the tree cannot be opened.
     pub fn open(request: &ToolsRequest) -> Result<Self, ReaderError> {
         let tree = FileTree::open(&request.tree)?;
@@ -120,10 +122,10 @@ impl TreeToolbox {
         Ok(Self { tree, index, parsers: ParserPool::default(), time: CALL_TIME })
     }
 
-    /// Answers a call.
+    /// Responds to a call.
     pub fn call(&mut self, tool: TreeTool, input: &Value) -> ToolReply {
         let end = Instant::now() + self.time;
-        // Patterns are compiled and syntax is walked by recursion, which is bounded but may be deep.
+        // Compiling patterns and walking syntax are recursive; the depth is bounded but large.
         let done = on_large_stack(|| self.answer(tool, input, end));
         done.unwrap_or_else(|error| Err(ToolCallError::Broken(error.to_string()))).into()
     }
@@ -142,7 +144,7 @@ impl TreeToolbox {
     }
 }
 
-/// A call's input.
+/// Parses the input of a call.
 fn parse<T: DeserializeOwned>(tool: &'static str, input: &Value) -> Result<T, ToolCallError> {
     T::deserialize(input).map_err(|source| ToolCallError::Input { tool, source })
 }

@@ -1,4 +1,5 @@
-//! The known tools that a repository uses, by the signs in its files, and how its hooks of pre-commit run them.
+//! Finds the known tools that a repository uses, by the signs in its files, and reads how its pre-commit
+//! hooks run them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,16 +14,17 @@ use crate::output::known::hooks::{self, HookUsage, PreCommitHooks};
 use crate::output::known::sign::compiled;
 use crate::output::known::tool::KnownTool;
 
-/// The most bytes of paths that are kept from tools, and of those of scripts, of all tools: more do not fit into an answer, and are
-/// passed as the table says.
+/// Most bytes of paths of excluded files and of scripts, for all tools together. More do not fit into a
+/// response, and the table's defaults apply instead.
 const MAX_LEFT_OUT_BYTES: usize = 8 << 20;
 
-/// The most bytes of the first line of a script.
+/// Most bytes of the first line of a script.
 const MAX_SHEBANG: usize = 256;
 
-/// Looks for signs in the files that were named.
+/// Searches the named files for signs.
 ///
 /// # Errors
+///
 /// [`ReaderError::Failed`] if the tree cannot be opened.
 pub(crate) fn used_tools(request: &UsedToolsRequest) -> Result<UsedTools, ReaderError> {
     let tree = FileTree::open(&request.tree)?;
@@ -58,7 +60,7 @@ pub(crate) fn used_tools(request: &UsedToolsRequest) -> Result<UsedTools, Reader
         let own_scripts = own_scripts.into_iter().filter(|_| !is_much);
         let scripts = own_scripts.map(str::to_owned).collect();
         let HookUsage { args, left_out } = usage;
-        // Of two values of an option the last one counts: the hook's.
+        // Of two values of an option the last one applies: the hook's.
         let args =
             hooks::kept(&tool.keeps, &[tool.options(&path, &read), tool.table_options(&read), args].concat());
         let whole = tool.chooses_files(&path, &read);
@@ -67,7 +69,7 @@ pub(crate) fn used_tools(request: &UsedToolsRequest) -> Result<UsedTools, Reader
     Ok(UsedTools { tools: used.collect(), unread_hooks })
 }
 
-/// The changed files that a tool looks at, and the scripts among them.
+/// Returns the changed files that a tool checks, and the scripts among them.
 fn looked_at<'a>(
     tool: &KnownTool,
     changed: &'a [String],
@@ -82,14 +84,15 @@ fn looked_at<'a>(
     (files.filter(|path| is_looked_at(path) || scripts.contains(path)).collect(), scripts)
 }
 
-/// The files without an ending whose first line names a program, and its name without a version.
+/// Returns the files without an ending whose first line names a program, with the program's name without a
+/// version.
 fn scripts<'a>(changed: &'a [String], read: &dyn Fn(&str) -> Option<Vec<u8>>) -> BTreeMap<&'a str, String> {
     let has_no_ending = |path: &&str| !path.rsplit('/').next().unwrap_or(path).contains('.');
     let plain = changed.iter().map(String::as_str).filter(has_no_ending);
     plain.filter_map(|path| Some((path, interpreter(&read(path)?)?))).collect()
 }
 
-/// The program that the first line of a script names.
+/// Returns the program that the first line of a script names.
 fn interpreter(bytes: &[u8]) -> Option<String> {
     let line = bytes.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let line = std::str::from_utf8(line.get(..MAX_SHEBANG).unwrap_or(line)).ok()?;
@@ -99,14 +102,15 @@ fn interpreter(bytes: &[u8]) -> Option<String> {
     if program == "env" {
         program = name(words.find(|word| !word.starts_with('-') && !word.contains('='))?);
     }
-    // `python3.12` is Python.
+    // For example, `python3.12` becomes `python`.
     Some(program.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.').to_owned())
 }
 
-/// Is this an answer to the request?
+/// Checks that the response fits the request.
 ///
 /// # Errors
-/// The part that is wrong.
+///
+/// Returns the name of the invalid part.
 pub(crate) fn check_used(request: &UsedToolsRequest, used: &UsedTools) -> Result<(), &'static str> {
     let UsedTools { tools: used, unread_hooks } = used;
     let is_told = |reason: &String| is_one_line(reason) && reason.chars().count() <= hooks::MAX_REASON + 100;

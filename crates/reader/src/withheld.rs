@@ -1,31 +1,32 @@
-//! Fixes that a tool proposes and that are no suggestions. The last paragraph of the finding's body says why.
+//! Fixes of a tool that are not shown as suggestions. The last paragraph of the finding's body contains the
+//! reason.
 
 use truing_core::finding::{FindingSource, RawFinding};
 
 use crate::bounds::MAX_BODY_BYTES;
 
-/// A reason for which the fix of a tool is no suggestion.
+/// Reason for which a tool's fix is not a suggestion.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WithheldFix {
-    /// The tool does not call it safe, or never makes it of its own accord.
+    /// The tool does not call the fix safe, or never applies it by default.
     Unsafe,
-    /// The output does not say which of its fixes are safe.
+    /// The output does not mark the safe fixes.
     UnknownSafety,
-    /// The file would not parse as well with it, or the code around would change.
+    /// With the fix, the file would have more syntax errors, or the code around would change.
     Unproven,
 }
 
 impl WithheldFix {
     const ALL: [Self; 3] = [Self::Unsafe, Self::UnknownSafety, Self::Unproven];
 
-    /// The reason of a finding, if it has one.
+    /// Returns the reason in a finding's body, if it has one.
     pub fn of(raw: &RawFinding) -> Option<Self> {
         let is_it = |reason: &Self| raw.body.ends_with(reason.paragraph());
         let is_of_tool = raw.source == FindingSource::Tool && raw.suggestion.is_none();
         if is_of_tool { Self::ALL.into_iter().find(is_it) } else { None }
     }
 
-    /// The reason, for people: why a fix is not made.
+    /// Returns the reason for people.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Unsafe => "the tool does not call the fix safe",
@@ -42,7 +43,7 @@ impl WithheldFix {
         }
     }
 
-    /// A finding without suggestion whose body says so, where there is room.
+    /// Returns the finding without a suggestion and with the reason in its body, if there is room.
     pub(crate) fn noted(self, mut raw: RawFinding) -> RawFinding {
         raw.suggestion = None;
         let paragraph = self.paragraph();

@@ -1,4 +1,5 @@
-//! Coroutines that nobody awaits: of clients, of what they give, and of this file's methods and helpers.
+//! Finds coroutines that are never awaited: those of clients, of values that clients return, and of this
+//! file's methods and helpers.
 
 use tree_sitter::Node;
 
@@ -8,7 +9,7 @@ use super::things::is_loaded;
 use super::value::{FlowValue, FlowValues, LibraryObject, carrier, last_name};
 use crate::fix::ByteReplacement;
 
-/// Who takes a coroutine for a value: it is used up at once.
+/// Functions that use an argument at once as a plain value, even if it is a coroutine.
 const PLAIN: &[&str] = &[
     "abs",
     "all",
@@ -46,7 +47,7 @@ const PLAIN: &[&str] = &[
     "BytesIO",
     "StringIO",
 ];
-/// Who sees to it that coroutines are awaited.
+/// Functions and methods that await the coroutines they are given.
 const GATHERS: &[&str] = &[
     "gather",
     "wait",
@@ -65,13 +66,13 @@ const GATHERS: &[&str] = &[
     "create_task_group",
     "amap",
 ];
-/// Parts of the names of what is meant to be awaited later.
+/// Parts of the names of values that are meant to be awaited later.
 const LATER: &[&str] = &[
     "coro", "task", "fut", "job", "await", "pending", "promise", "todo", "call", "work", "later", "op",
     "send",
 ];
 
-/// Each coroutine that is lost.
+/// Finds each coroutine that is lost.
 pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let look = AwaitFinder { values, model };
@@ -121,7 +122,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         functions.is_empty() || functions.into_iter().all(|it| self.is_ours(callee, it))
     }
 
-    /// Is it a part of a resource that is read from the service when it is asked for?
+    /// Returns true if the attribute of a resource is loaded from the service when it is accessed.
     fn is_loaded_part(&self, attribute: Node<'t>) -> bool {
         let parent = self.model.parent(attribute);
         let is_called = parent.is_some_and(|it| is_field(it, "function", attribute));
@@ -133,7 +134,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
                 .is(attribute, |value| matches!(value, FlowValue::Method(LibraryObject::Resource, _)))
     }
 
-    /// `gather()` begins, but nobody waits for the end.
+    /// Returns true if `gather()` is called but its result is never awaited.
     fn is_gathered_in_vain(&self, call: Node<'t>) -> bool {
         let is_statement = self.model.parent(call).is_some_and(|it| it.kind() == "expression_statement");
         let callee =
@@ -143,7 +144,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         callee.is_some_and(|it| self.values.is(it, gathers))
     }
 
-    /// Is an operation of a client run in a thread, where it only makes a coroutine?
+    /// Returns true if a client operation is run in a thread, where it only creates a coroutine.
     fn is_for_thread(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
         let index = match last_name(self.model, callee) {
@@ -157,7 +158,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         arguments.get(index).is_some_and(|it| it.kind() == "attribute" && self.values.is(*it, is_operation))
     }
 
-    /// Is a coroutine of a known client dropped in a plain function? Elsewhere it is for the caller.
+    /// Returns true if a coroutine of a known client is dropped in a plain function. Elsewhere the caller may
+    /// await it.
     fn is_surely_dropped(&self, call: Node<'t>, callee: Node<'t>) -> bool {
         let is_statement = self.model.parent(call).is_some_and(|it| it.kind() == "expression_statement");
         let of_client = |value: &FlowValue<'t>| matches!(value, FlowValue::Method(LibraryObject::Client, _));
@@ -165,7 +167,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         is_statement && function && self.values.is_aio && self.values.is(callee, of_client)
     }
 
-    /// Is it a method of the class around, which is called as aiobotocore's are? Then it is the rule `missing-await`'s.
+    /// Returns true for a call on `self` in a class whose name marks it as an override. The rule
+    /// `missing-await` covers those.
     fn is_of_override(&self, callee: Node<'t>) -> bool {
         let object = callee.child_by_field_name("object").map(|it| self.model.text(it));
         object == Some("self") && self.in_override(callee)
@@ -177,7 +180,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         ["Aio", "AIO", "Anyio", "Async", "Httpx"].iter().any(|it| class.starts_with(it))
     }
 
-    /// Does a callback of the loop make a coroutine, which the loop only drops?
+    /// Returns true if a callback of the event loop creates a coroutine, which the loop drops.
     fn is_for_callback(&self, call: Node<'t>) -> bool {
         let lambda = self.model.parent(call).filter(|it| it.kind() == "lambda");
         let list = lambda.and_then(|it| self.model.parent(it)).filter(|it| it.kind() == "argument_list");
@@ -195,7 +198,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         self.values.of_node(callee).into_iter().filter_map(function).collect()
     }
 
-    /// Is a function of this file one that the rule `missing-await` does not look at, and that nothing changes?
+    /// Returns true for a function of this file that the rule `missing-await` does not cover and that nothing
+    /// replaces.
     fn is_ours(&self, callee: Node<'t>, function: Node<'t>) -> bool {
         let is_async = function.kind() == "function_definition" && self.model.is_async(function);
         let plain = ["staticmethod", "classmethod", "abstractmethod", "override", "with_current_context"];
@@ -209,18 +213,19 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         let in_aio_class = self.in_override(callee);
         let is_own = self.model.text(callee).starts_with("self.");
         let call = self.model.parent(callee);
-        // Which that rule does not look into.
+        // The rule `missing-await` does not cover values of dictionaries.
         let in_pair = call.and_then(|it| self.model.parent(it)).is_some_and(|it| it.kind() == "pair");
         !(is_async && !in_pair && (callee.kind() == "identifier" || in_aio_class && is_own))
     }
 
-    /// Is what a call gives never awaited?
+    /// Returns true if the result of the call is never awaited.
     fn is_lost(&self, call: Node<'t>) -> bool {
         let node = carrier(self.model, call);
         self.is_lost_at(node, node, 3)
     }
 
-    /// `node` is where a coroutine stands, or a collection of such, `made` the whole expression that it is made by.
+    /// Returns true if the coroutine, or the collection of coroutines, at `node` is lost. `made` is the whole
+    /// expression that creates it.
     fn is_lost_at(&self, node: Node<'t>, made: Node<'t>, hops: u32) -> bool {
         let Some(hops) = hops.checked_sub(1).filter(|_| self.model.step()) else { return false };
         let node = carrier(self.model, node);
@@ -278,7 +283,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         }
     }
 
-    /// `return one, other` of a coroutine
+    /// Returns true for `return one, other` with a coroutine in the list.
     fn is_returned_with_others(&self, list: Node<'t>, made: Node<'t>) -> bool {
         let statement = self.model.parent(list).filter(|it| it.kind() == "return_statement");
         statement.is_some_and(|it| self.model.in_coroutine(it))
@@ -287,7 +292,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             && !self.is_awaited_twice()
     }
 
-    /// Is something awaited in this file that another `await` gave? Then a coroutine may give one.
+    /// Returns true if the file awaits the result of another `await`. A coroutine may then return a
+    /// coroutine.
     fn is_awaited_twice(&self) -> bool {
         self.model.nodes(&["await"]).into_iter().any(|it| {
             let Some(awaited) = it.named_child(0) else { return false };
@@ -325,13 +331,14 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         }
     }
 
-    /// Is it surely a coroutine, and no asynchronous iterator, of which only the name tells?
+    /// Returns true if the value is certainly a coroutine and not an asynchronous iterator known by its name
+    /// alone.
     fn is_known(&self, made: Node<'t>) -> bool {
         let callee = made.child_by_field_name("function");
         callee.is_some_and(|it| self.values.is(it, |value| matches!(value, FlowValue::Method(..))))
     }
 
-    /// Of a dictionary of answers.
+    /// Returns true if a part of a dictionary of responses is lost.
     fn is_part_lost(&self, dictionary: Node<'t>, made: Node<'t>) -> bool {
         let parent = self.model.parent(dictionary);
         let is_end = parent.is_some_and(|it| matches!(it.kind(), "return_statement" | "assignment"));
@@ -348,7 +355,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         }
     }
 
-    /// Does the function gather coroutines somewhere?
+    /// Returns true if the enclosing function gathers coroutines anywhere.
     fn gathers(&self, node: Node<'t>) -> bool {
         let function = self.model.function_of(node);
         let calls = self.model.nodes_in(function, &["call"]);
@@ -356,7 +363,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         names.any(|callee| {
             let name = last_name(self.model, callee);
             let object = callee.child_by_field_name("object").map(|it| self.model.text(it));
-            // A waiter waits for something else.
+            // A waiter's `wait` waits for something else.
             let is_other = matches!(name, "wait" | "run") && object.is_some_and(|it| it != "asyncio");
             GATHERS.contains(&name) && !is_other
         })
@@ -372,7 +379,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         !is_many && (logs || PLAIN.contains(&name))
     }
 
-    /// Is a coroutine kept where nothing awaits it?
+    /// Returns true if a coroutine is stored where nothing awaits it.
     fn is_kept_in_vain(&self, left: Node<'t>, assignment: Node<'t>, is_many: bool, made: Node<'t>) -> bool {
         let (name, within) = match left.kind() {
             "identifier" => {
@@ -412,8 +419,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         let whole: Vec<Node<'t>> = whole.collect();
         let is_meant =
             LATER.iter().any(|word| name.to_ascii_lowercase().contains(word)) && !self.is_known(made);
-        // The caller awaits this coroutine and takes its answer for a value: a coroutine that is the answer is lost, also if it
-        // is kept besides.
+        // The caller awaits this coroutine and uses its result as a value. A coroutine returned as the result
+        // is therefore lost, even if it is also stored.
         let is_answer = !is_many && !is_meant && whole.iter().any(|used| self.is_returned(*used));
         let is_kept = |used: Node<'t>| {
             self.model.parent(used).is_some_and(|it| it.kind() == "assignment" && is_field(it, "right", used))
@@ -423,13 +430,13 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             .any(|used| self.may_await(used, is_many, is_meant) && !(is_answer && is_kept(used)))
     }
 
-    /// Is it the whole answer of a coroutine?
+    /// Returns true if the node is the whole return value of a coroutine.
     fn is_returned(&self, node: Node<'t>) -> bool {
         let statement = self.model.parent(node).filter(|it| it.kind() == "return_statement");
         statement.is_some_and(|it| self.model.in_coroutine(it)) && !self.is_awaited_twice()
     }
 
-    /// Where the same block binds a name again, after an assignment.
+    /// Returns the offset at which the same block binds the name again after an assignment.
     fn next_binding(&self, name: &str, assignment: Node<'t>) -> usize {
         let statement = self.model.parent(assignment);
         let block = statement.and_then(|it| self.model.parent(it));
@@ -443,7 +450,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         later.into_iter().find(binds).map_or(usize::MAX, |it| it.end_byte())
     }
 
-    /// May a coroutine, or what many are kept in, be awaited where it is used so?
+    /// Returns true if this use may await a coroutine or a collection of coroutines.
     fn may_await(&self, used: Node<'t>, is_many: bool, is_meant: bool) -> bool {
         let used = carrier(self.model, used);
         let Some(parent) = self.model.parent(used) else { return false };
@@ -474,7 +481,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         }
     }
 
-    /// May a loop await what it goes through?
+    /// Returns true if a loop may await the items that it iterates over.
     fn may_await_each(&self, head: Node<'t>) -> bool {
         let Some(target) = head.child_by_field_name("left").filter(|it| it.kind() == "identifier") else {
             return true;
@@ -497,7 +504,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         })
     }
 
-    /// `await` where it stands, if it is seen that what it gives is used at once or not at all.
+    /// Returns a fix that inserts `await` in place, if the result is visibly used at once or not at all.
     fn fix(&self, call: Node<'t>) -> Option<ByteReplacement> {
         if !self.model.in_coroutine(call) || self.is_for_thread(call) {
             return None;
@@ -517,7 +524,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         Some(ByteReplacement { range: call.byte_range(), replacement: awaited })
     }
 
-    /// Are parts asked for of what an assignment keeps? A coroutine has none.
+    /// Returns true if attributes or items of the assigned value are accessed. A coroutine has none.
     fn is_asked_for_parts(&self, assignment: Node<'t>) -> bool {
         let Some(left) = assignment.child_by_field_name("left").filter(|it| it.kind() == "identifier") else {
             return false;

@@ -1,6 +1,7 @@
-//! The meaning of names where nothing else tells. Believed in files that use aiobotocore, not where boto3 is used, too.
+//! Meaning of names that nothing else in the file determines. It is assumed in files that use aiobotocore and
+//! do not use boto3.
 
-/// The names of clients: by the service that they are clients of.
+/// Names of clients, after the services that they belong to.
 const SERVICES: &[&str] = &[
     "athena",
     "aws",
@@ -69,30 +70,30 @@ const VERBS: &[&str] = &[
     "upload_file",
     "upload_part",
 ];
-/// Whole names of operations.
+/// Whole names of operations that take no second word.
 const OPERATIONS: &[&str] = &["close", "decrypt", "encrypt", "invoke", "publish", "query", "scan"];
-/// Methods of a client that give no coroutine.
+/// Methods of a client that return no coroutine.
 const PLAIN: &[&str] = &["can_paginate", "get_paginator", "get_waiter"];
 
-/// Does an object's name, as it is written, say that it is a client?
+/// Returns true if an object's name, as written, is that of a client.
 pub(super) fn is_client(object: &str) -> bool {
     let last = object.rsplit('.').next().unwrap_or(object).trim_start_matches('_');
     let service = last.strip_suffix("_client").or_else(|| last.strip_prefix("client_")).unwrap_or(last);
     last == "client" || SERVICES.contains(&service)
 }
 
-/// Is a method of a client an operation, by its name?
+/// Returns true if a client method's name is that of an operation.
 pub(super) fn is_operation(name: &str) -> bool {
     let begins = VERBS.iter().any(|verb| name.starts_with(verb));
     (begins || OPERATIONS.contains(&name)) && !PLAIN.contains(&name)
 }
 
-/// Is it one that nothing else has, so that it is believed of any client?
+/// Returns true for an operation name that only AWS clients have. It is assumed for every client.
 pub(super) fn is_own_operation(name: &str) -> bool {
     matches!(name, "generate_presigned_url" | "generate_presigned_post")
 }
 
-/// Can a method that has arguments like `Bucket=` be an operation?
+/// Returns true if a method with arguments like `Bucket=` can be an operation.
 pub(super) fn may_be_operation(name: &str) -> bool {
     let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
     let is_other = matches!(
@@ -132,14 +133,14 @@ pub(super) fn may_be_operation(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Is an argument's name one that only operations have, as `Bucket` or `TableName`?
+/// Returns true for an argument name that only operations have, such as `Bucket` or `TableName`.
 pub(super) fn is_argument(name: &str) -> bool {
     let mut letters = name.chars();
     let begins = letters.next().is_some_and(|c| c.is_ascii_uppercase());
     begins && letters.next().is_some_and(|c| c.is_ascii_lowercase())
 }
 
-/// Is it what an operation answers, by its key?
+/// Returns true if the key is that of a stream in an operation's response.
 pub(super) fn is_stream(object: &str) -> bool {
     let keys = ["'Body'", "\"Body\"", "'AudioStream'", "\"AudioStream\"", "'Payload'", "\"Payload\""];
     keys.iter().any(|key| object.strip_suffix(']').is_some_and(|it| it.ends_with(key)))

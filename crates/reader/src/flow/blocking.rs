@@ -1,5 +1,5 @@
-//! Calls in coroutines that block the event loop: of libraries, of synchronous clients, and of this file's functions
-//! that do so.
+//! Finds calls in coroutines that block the event loop: calls of libraries, of synchronous clients, and of
+//! functions of this file that block.
 
 use tree_sitter::Node;
 
@@ -9,10 +9,10 @@ use super::model::{FileModel, FlowBinding};
 use super::uses::names_after;
 use super::value::{FlowValue, FlowValues, LibraryObject, last_name};
 
-/// The most functions of the file that a call is followed through.
+/// Most functions of the file through which a call is followed.
 const MAX_CALLS: u32 = 3;
 
-/// The functions that block, by their whole names.
+/// Full names of the functions that block.
 const BLOCKING: &[&str] = &[
     "asyncio.run",
     "boto3.Session",
@@ -55,15 +55,15 @@ const BLOCKING: &[&str] = &[
     "urllib.request.urlretrieve",
     "urllib3.request",
 ];
-/// Of these modules, what makes a request.
+/// Modules whose request functions block.
 const HTTP: &[&str] = &["requests", "httpx", "requests.api"];
 const REQUESTS: &[&str] =
     &["delete", "get", "head", "options", "patch", "post", "put", "request", "send", "stream", "urlopen"];
 
-/// The methods of an `ssl.SSLContext` that read files, which nothing else has by these names.
+/// Methods of an `ssl.SSLContext` that read files. No other library has methods of these names.
 const READS_CERTIFICATES: &[&str] = &["load_cert_chain", "load_default_certs", "load_verify_locations"];
 
-/// Each of them.
+/// Finds each blocking call.
 pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let look = BlockingFinder { values, model };
@@ -108,7 +108,8 @@ impl<'t> BlockingFinder<'_, '_, 't> {
         })
     }
 
-    /// Does a client come from a call in the same coroutine, which is then what blocks first?
+    /// Returns true if a client is created by a call in the same coroutine. That call is then the first that
+    /// blocks.
     fn is_made_here(&self, object: Node<'t>, hops: u32) -> bool {
         let Some(hops) = hops.checked_sub(1) else { return false };
         let mut root = object;
@@ -146,7 +147,8 @@ impl<'t> BlockingFinder<'_, '_, 't> {
         })
     }
 
-    /// Is it awaited, or entered by `async with`? Then the client is the wrong one, which is another rule's to say.
+    /// Returns true if the call is awaited or entered by `async with`. The client is then the wrong one,
+    /// which another rule reports.
     fn is_meant_async(&self, call: Node<'t>) -> bool {
         let mut above = self.model.above(call);
         above.next().is_some_and(|it| {
@@ -160,12 +162,12 @@ impl<'t> BlockingFinder<'_, '_, 't> {
         })
     }
 
-    /// `time.sleep(0)` waits for nothing.
+    /// Returns true for `time.sleep(0)`, which does not wait.
     fn is_nothing(&self, call: Node<'t>) -> bool {
         call.child_by_field_name("arguments").is_some_and(|it| self.model.text(it) == "(0)")
     }
 
-    /// Does it call a function of this file that blocks, and runs at once?
+    /// Returns true if the call runs a function of this file that blocks.
     fn calls_what_blocks(&self, call: Node<'t>, calls: u32) -> bool {
         let Some(left) = calls.checked_sub(1).filter(|_| self.model.step()) else { return false };
         let Some(callee) = call.child_by_field_name("function") else { return false };
@@ -182,7 +184,8 @@ impl<'t> BlockingFinder<'_, '_, 't> {
         })
     }
 
-    /// Does it wait for what is outside of the process? Making a client does not, for what follows from it.
+    /// Returns true if the call waits for something outside the process. Creating a client does not count,
+    /// because the calls on it are reported.
     fn waits(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
         let makes = |value: &FlowValue<'t>| {
@@ -200,7 +203,7 @@ impl<'t> BlockingFinder<'_, '_, 't> {
         self.blocks_itself(call) && !self.values.is(callee, makes)
     }
 
-    /// Is a whole file read that is then sent by an operation of a client?
+    /// Returns true if a whole file is read that a client operation then sends.
     fn reads_to_send(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
         let reads = self.values.is(callee, |value| {
@@ -228,7 +231,7 @@ impl<'t> BlockingFinder<'_, '_, 't> {
             })
     }
 
-    /// Does a `with` hold a lock of threads over an `await`?
+    /// Returns true if a `with` block holds a thread lock across an `await`.
     fn holds_lock(&self, with: Node<'t>) -> bool {
         let awaits = self.model.nodes_in(with, &["await"]);
         let function = self.model.function_of(with);

@@ -1,4 +1,4 @@
-//! Callbacks that may be sync or async, called as if they were one of the two.
+//! Finds callbacks that may be sync or async but are called as one of the two.
 
 use tree_sitter::Node;
 
@@ -7,7 +7,7 @@ use super::model::{FileModel, FlowBinding, children, is_field};
 use super::types;
 use super::value::{FlowValues, carrier, last_name};
 
-/// The functions that take an answer that may be a coroutine, or hand the callback on.
+/// Functions that accept a result that may be a coroutine, or that pass the callback on.
 const RESOLVERS: &[&str] = &[
     "async_any",
     "create_task",
@@ -19,22 +19,22 @@ const RESOLVERS: &[&str] = &[
     "partial",
     "resolve_awaitable",
 ];
-/// The functions that ask whether something is to be awaited.
+/// Functions that test for a value to be awaited.
 const TESTS: &[&str] = &["isawaitable", "iscoroutine", "iscoroutinefunction"];
-/// The first words of methods that only do something about a callback.
+/// First words of the methods that only manage a callback.
 const DOES: &[&str] =
     &["add", "build", "create", "get", "make", "max_attempts", "new", "register", "set", "unregister"];
-/// The names of callbacks that users and botocore register, who know no coroutines.
+/// Names of callbacks that users and botocore register and that may be plain functions.
 const MIXED: &[&str] = &["handler", "hook", "checker"];
-/// The names of others, which may always be coroutines: right where they are awaited.
+/// Names of callbacks that may always be coroutines. They are correct where they are awaited.
 const LOST: &[&str] = &["callback", "cb", "refresh_using"];
-/// Collections of them.
+/// Names of collections of callbacks.
 const MANY: &[&str] = &["handlers", "hooks", "checkers", "callbacks"];
 
-/// The most names that a callback is followed through.
+/// Most names through which a callback is followed.
 const MAX_NAMES: u32 = 4;
 
-/// Each such call. `in_package`: the file is of aiobotocore itself.
+/// Finds each such call. `in_package` is true for a file of aiobotocore itself.
 pub(super) fn find(values: &FlowValues<'_, '_>, in_package: bool) -> Vec<FlowMatch> {
     let model = values.model;
     let look =
@@ -56,12 +56,12 @@ fn imports_botocore(model: &FileModel<'_>) -> bool {
     })
 }
 
-/// The ways in which a callback may be called.
+/// Ways in which a callback may behave when it is called.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CallbackKind {
-    /// It may give a coroutine or not: neither `await` nor a plain call is right.
+    /// The callback may return a coroutine or not; neither `await` nor a plain call is correct.
     Mixed,
-    /// A plain call loses a coroutine.
+    /// A plain call of the callback loses a coroutine.
     Lost,
 }
 
@@ -121,12 +121,12 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         {
             return Some(CallbackKind::Mixed);
         }
-        // Elsewhere a callback is as plain as its user wants it.
+        // Outside aiobotocore, the user decides if a callback is plain.
         let is_ours = self.in_package || self.in_aio_class(callee);
         (is_ours && (is_variable || is_own(text)) && ends(LOST)).then_some(CallbackKind::Lost)
     }
 
-    /// Does the file define what is called, so that it is known?
+    /// Returns true if the file defines the called function, which makes it known.
     fn is_defined(&self, callee: Node<'t>) -> bool {
         let is_function =
             |bound: &FlowBinding<'t>| matches!(bound, FlowBinding::Definition(_) | FlowBinding::Import(..));
@@ -147,7 +147,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         }
     }
 
-    /// Is it one of many that are kept under such a name?
+    /// Returns true if the name is an item of a collection of callbacks.
     fn is_of_many(&self, name: Node<'t>) -> bool {
         let bound = self.model.lookup(self.model.text(name), name);
         bound.is_some_and(|(bound, _)| {
@@ -164,11 +164,11 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         names.iter().any(|it| name.ends_with(it))
     }
 
-    /// `checker.is_retryable`
+    /// Returns true for a method of a checker such as `checker.is_retryable`.
     fn is_of_checker(&self, callee: Node<'t>) -> bool {
         let Some(object) = callee.child_by_field_name("object") else { return false };
         let name = last_name(self.model, object);
-        // Of botocore's own, the one that counts attempts is called as it is.
+        // Of botocore's checkers, the attempt counter is correctly called as it is.
         let is_counter = name.contains("max_attempts");
         let is_named = !is_counter && (name.ends_with("checker") || name.ends_with("checkers"));
         let bound =
@@ -201,7 +201,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         class.is_some_and(|it| self.model.text(it).ends_with("Credentials"))
     }
 
-    /// Does the function ask whether the callback, or what it gives, is to be awaited?
+    /// Returns true if the function tests the callback or its result for being awaitable.
     fn is_tested(&self, call: Node<'t>) -> bool {
         let callee = call.child_by_field_name("function").map(|it| self.model.text(it));
         let kept = self.model.above(call).find_map(|it| match it.kind() {
@@ -223,7 +223,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         })
     }
 
-    /// Does what a call gives go on to who resolves it?
+    /// Returns true if the result of the call is passed to a function that resolves it.
     fn is_resolved(&self, call: Node<'t>) -> bool {
         let mut node = call;
         while let Some(parent) = self.model.parent(node) {
@@ -236,7 +236,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
                 | "list_splat" => node = parent,
                 "lambda" => return true,
                 "argument_list" => return self.is_to_resolver(parent),
-                // `any(c.check() for c in …)` has no list of its own.
+                // `any(c.check() for c in …)` builds no list of its own.
                 "call" => return self.is_to_resolver(node),
                 "assignment" => {
                     let left = parent.child_by_field_name("left").filter(|it| it.kind() == "identifier");
@@ -260,7 +260,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         let callee = self.model.parent(list).and_then(|it| it.child_by_field_name("function"));
         let Some(callee) = callee else { return false };
         match last_name(self.model, callee) {
-            // Collected, for who resolves them all.
+            // The result is collected for a function that resolves all results.
             "append" => {
                 let calls = self.model.nodes_in(self.model.function_of(list), &["call"]);
                 let mut callees = calls.into_iter().filter_map(|it| it.child_by_field_name("function"));
@@ -270,7 +270,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         }
     }
 
-    /// The types that the file says a callback has, with the aliases in them written out.
+    /// Returns the types that the file declares for a callback, with aliases expanded.
     fn types(&self, node: Node<'t>, names: u32) -> Vec<String> {
         let Some(left) = names.checked_sub(1) else { return Vec::new() };
         if let Some(inner) = inside(node, self.model) {
@@ -313,8 +313,8 @@ impl<'t> CallbackFinder<'_, '_, 't> {
     }
 }
 
-/// The expression that another takes a part of, or hands through: `hooks[name]`, `hooks.values()`, `list(hooks)`,
-/// `hook or other`.
+/// Returns the inner expression of one that takes a part of it or passes it on: `hooks[name]`,
+/// `hooks.values()`, `list(hooks)`, `hook or other`.
 fn inside<'t>(node: Node<'t>, model: &FileModel<'t>) -> Option<Node<'t>> {
     match node.kind() {
         "subscript" => node.child_by_field_name("value"),

@@ -1,4 +1,5 @@
-//! Coroutines that swallow their own cancellation: by a handler, by `suppress()`, or by leaving from a `finally`.
+//! Finds coroutines that swallow their own cancellation: by a handler, by `suppress()`, or by leaving from a
+//! `finally`.
 
 use tree_sitter::Node;
 
@@ -6,7 +7,7 @@ use super::FlowMatch;
 use super::model::{FileModel, FlowBinding, children, is_field};
 use super::value::{FlowValue, FlowValues, last_name};
 
-/// Exceptions that a cancellation is one of.
+/// Exception classes that include a cancellation.
 const CANCELLATIONS: &[&str] = &[
     "BaseException",
     "asyncio.CancelledError",
@@ -17,10 +18,10 @@ const CANCELLATIONS: &[&str] = &[
     "builtins.BaseException",
 ];
 
-/// The most steps in which a handler's exceptions are followed through names and tuples.
+/// Most steps through names and tuples in which a handler's exceptions are followed.
 const MAX_NAMES: u32 = 8;
 
-/// Each place that does.
+/// Finds each place that swallows a cancellation.
 pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let look = CancellationFinder { values, model };
@@ -58,7 +59,7 @@ struct CancellationFinder<'v, 'm, 't> {
 }
 
 impl<'t> CancellationFinder<'_, '_, 't> {
-    /// Does a block wait for something, itself?
+    /// Returns true if the block itself awaits something.
     fn awaits(&self, block: Node<'t>) -> bool {
         let function = self.model.function_of(block).id();
         let mut nodes = self
@@ -71,7 +72,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         })
     }
 
-    /// Does it wait for a task, whose cancellation is asked for or looked at here, and for nothing else?
+    /// Returns true if the block awaits only a task whose cancellation is requested or checked here.
     fn is_of_task(&self, block: Node<'t>) -> bool {
         let asks = |name: &str, within: Node<'t>| {
             let of = self.model.mentions(name).iter();
@@ -84,7 +85,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         if ways.iter().any(|way| asks(way, function)) {
             return true;
         }
-        // A task that another method has cancelled.
+        // Another method has cancelled the task.
         let awaits = self.model.nodes_in(block, &["await"]);
         let only_names = awaits.iter().all(|it| {
             let awaited = it.named_child(0);
@@ -93,7 +94,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         only_names && !awaits.is_empty() && asks("cancel", self.model.root())
     }
 
-    /// The first handler that takes the cancellation and does not raise it.
+    /// Returns the first handler that catches the cancellation and does not raise it.
     fn handler(&self, statement: Node<'t>, body: Node<'t>) -> Option<Node<'t>> {
         for clause in children(statement)
             .into_iter()
@@ -104,14 +105,14 @@ impl<'t> CancellationFinder<'_, '_, 't> {
             if !caught.is_none_or(|caught| self.is_cancellation(caught)) {
                 continue;
             }
-            // What comes after never sees it.
+            // Later handlers never see a cancellation that this one catches.
             let goes_on = self.raises(clause, block) || self.raises_later(clause, block);
             return (!goes_on && !self.is_of_task(body)).then_some(clause);
         }
         None
     }
 
-    /// Is a cancellation among the exceptions of a handler?
+    /// Returns true if a cancellation is among the exceptions of a handler.
     fn is_cancellation(&self, caught: Node<'t>) -> bool {
         self.is_cancellation_by(caught, MAX_NAMES)
     }
@@ -151,7 +152,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         )
     }
 
-    /// Does a handler raise the cancellation, or end the process or the test?
+    /// Returns true if a handler raises the cancellation, or ends the process or the test.
     fn raises(&self, clause: Node<'t>, block: Node<'t>) -> bool {
         let function = self.model.function_of(block).id();
         let is_own = |node: &Node<'t>| self.model.function_of(*node).id() == function;
@@ -167,7 +168,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         raises || self.model.nodes_in(block, &["call"]).iter().any(ends)
     }
 
-    /// Does a handler keep what it caught in a name that the function raises after it?
+    /// Returns true if a handler stores the exception in a name that the function raises after it.
     fn raises_later(&self, clause: Node<'t>, block: Node<'t>) -> bool {
         let pattern = children(clause).into_iter().find(|it| it.kind() == "as_pattern");
         let Some(alias) = pattern.and_then(|it| it.child_by_field_name("alias")) else { return false };
@@ -183,7 +184,8 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         raised.any(|it| it.named_child(0).is_some_and(|it| kept.contains(&self.model.text(it))))
     }
 
-    /// Does a cancellation come to a `raise` in a handler, as far as the conditions around it tell?
+    /// Returns true if a cancellation reaches a `raise` in a handler, as far as the surrounding conditions
+    /// are known.
     fn is_reached(&self, raised: Node<'t>, clause: Node<'t>, block: Node<'t>) -> bool {
         let mut inner = raised;
         for outer in self.model.above(raised).take_while(|it| it.id() != block.id()) {
@@ -194,7 +196,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
                         return false;
                     }
                 }
-                // `else` and `elif`: what stood before it must not hold.
+                // In `else` and `elif`, the conditions before must be false.
                 "if_statement" => {
                     let mut before = vec![outer];
                     before.extend(
@@ -210,7 +212,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
             }
             inner = outer;
         }
-        // What leaves the handler before it.
+        // An earlier statement may leave the handler first.
         let earlier = children(block).into_iter().take_while(|it| it.end_byte() <= raised.start_byte());
         let leaves = |statement: Node<'t>| {
             let ends = ["return_statement", "continue_statement", "break_statement"];
@@ -222,7 +224,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         !earlier.into_iter().any(leaves)
     }
 
-    /// The outcome of an `if` for a cancellation; none if it cannot be told.
+    /// Returns the outcome of an `if` condition for a cancellation, or `None` if it is unknown.
     fn outcome(&self, statement: Node<'t>, clause: Node<'t>) -> Option<bool> {
         self.holds(statement.child_by_field_name("condition")?, clause, MAX_NAMES)
     }
@@ -244,9 +246,9 @@ impl<'t> CancellationFinder<'_, '_, 't> {
                 }
             }
             "call" => self.is_instance(condition, clause),
-            // So many times a cancellation is swallowed.
+            // With an attempt counter, a cancellation is swallowed up to that number of times.
             "comparison_operator" if self.catches_all(clause) && self.counts(condition) => Some(false),
-            // In the other modes it is swallowed.
+            // In the other modes the cancellation is swallowed.
             "comparison_operator" if self.catches_all(clause) && self.asks_for_mode(condition, clause) => {
                 Some(false)
             }
@@ -254,7 +256,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         }
     }
 
-    /// `isinstance(exc, …)` of what the handler has caught: is a cancellation one of these?
+    /// Returns true if a cancellation matches the classes of `isinstance(exc, …)` for the caught exception.
     fn is_instance(&self, call: Node<'t>, clause: Node<'t>) -> Option<bool> {
         let callee = call.child_by_field_name("function")?;
         let arguments = call.child_by_field_name("arguments").map(children)?;
@@ -270,7 +272,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         self.is_other(*classes, MAX_NAMES).then_some(false)
     }
 
-    /// Is it surely an exception, or several, that no cancellation is one of?
+    /// Returns true if the exceptions certainly do not include a cancellation.
     fn is_other(&self, class: Node<'t>, names: u32) -> bool {
         let Some(names) = names.checked_sub(1) else { return false };
         match class.kind() {
@@ -305,21 +307,21 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         }
     }
 
-    /// Does an exception's name tell that it is another one?
+    /// Returns true if the exception's name is that of an unrelated exception.
     fn is_named_other(&self, class: Node<'t>) -> bool {
         let name = last_name(self.model, class);
         let ends = ["Error", "Exception", "Exit", "Interrupt", "Timeout", "Warning", "Iteration"];
         ends.iter().any(|end| name.ends_with(end)) && !name.contains("Cancel") && name != "BaseException"
     }
 
-    /// Does a handler catch whatever is raised, not the cancellation by its name?
+    /// Returns true if a handler catches all exceptions and does not name the cancellation.
     fn catches_all(&self, clause: Node<'t>) -> bool {
         children(clause).into_iter().find(|it| it.kind() != "block").is_none_or(|it| {
             self.model.nodes_in(it, &["identifier"]).iter().any(|it| self.model.text(*it) == "BaseException")
         })
     }
 
-    /// Does a comparison count attempts or failures?
+    /// Returns true if a comparison counts attempts or failures.
     fn counts(&self, comparison: Node<'t>) -> bool {
         let words = ["attempt", "retr", "tries", "fail", "errors"];
         let names = self.model.nodes_in(comparison, &["identifier"]);
@@ -330,7 +332,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         names.iter().any(is_count) && self.model.nodes_in(comparison, &["string", "none"]).is_empty()
     }
 
-    /// Does a comparison ask for the value of a word, which has nothing to do with what was raised?
+    /// Returns true if a comparison checks the value of a word that is unrelated to the raised exception.
     fn asks_for_mode(&self, comparison: Node<'t>, clause: Node<'t>) -> bool {
         let sides = children(comparison);
         let [left, right] = sides.as_slice() else { return false };
@@ -348,7 +350,8 @@ impl<'t> CancellationFinder<'_, '_, 't> {
             && !is_of_raised
     }
 
-    /// `return True` of an `__aexit__`, whatever was raised, or for a cancellation.
+    /// Returns true for a `return True` of an `__aexit__` that applies to every exception or to a
+    /// cancellation.
     fn swallows_as_context(&self, statement: Node<'t>) -> bool {
         let function = self.model.function_of(statement);
         let name = function.child_by_field_name("name").map(|it| self.model.text(it));
@@ -356,14 +359,15 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         let Some(given) = statement.named_child(0).filter(|_| is_exit) else { return false };
         let block = self.model.parent(statement);
         let is_last = block.and_then(|it| self.model.parent(it)).is_some_and(|it| it.id() == function.id());
-        // A return before it tells cases apart.
+        // An earlier return may handle the cases separately.
         let is_only = is_last && self.model.returned(function).len() == 1;
         let text = self.model.text(given);
         let is_something = text.ends_with(" is not None") && given.kind() == "comparison_operator";
         is_only && (given.kind() == "true" || is_something) || self.asks_for_cancellation(given)
     }
 
-    /// Does an expression hold for a cancellation: `issubclass(exc_type, CancelledError)`, `exc_type is CancelledError`?
+    /// Returns true if an expression is true for a cancellation, as `issubclass(exc_type, CancelledError)` or
+    /// `exc_type is CancelledError`.
     fn asks_for_cancellation(&self, given: Node<'t>) -> bool {
         let text = self.model.text(given);
         let is_test =
@@ -373,7 +377,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         is_test && !is_denied && named.into_iter().any(|it| self.is_cancellation(it))
     }
 
-    /// `finally: return …` drops whatever is raised.
+    /// Returns the statement of `finally: return …` that drops any raised exception.
     fn leaves_in_finally(&self, statement: Node<'t>) -> Option<Node<'t>> {
         let clause = children(statement).into_iter().find(|it| it.kind() == "finally_clause")?;
         let function = self.model.function_of(statement).id();
@@ -381,7 +385,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
             self.model.nodes_in(clause, &["return_statement", "break_statement", "continue_statement"]);
         leaves.into_iter().find(|it| {
             let is_own = self.model.function_of(*it).id() == function;
-            // What leaves a loop of the block's own stays in it.
+            // A `break` or `continue` of a loop within the block does not leave the block.
             let in_loop = self
                 .model
                 .above(*it)
@@ -391,7 +395,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         })
     }
 
-    /// `with suppress(BaseException)`
+    /// Returns true for `with suppress(BaseException)`.
     fn suppresses(&self, clause: Node<'t>) -> bool {
         let calls = self.model.nodes_in(clause, &["call"]).into_iter();
         let mut exceptions = calls.filter(|call| {

@@ -1,4 +1,4 @@
-//! Clients and HTTP sessions that are opened outside of `async with`.
+//! Finds clients and HTTP sessions that are opened outside of `async with`.
 
 use tree_sitter::Node;
 
@@ -7,10 +7,10 @@ use super::model::is_field;
 use super::uses::{ContextTracker, ContextUses, names_after};
 use super::value::{FlowValue, FlowValues, LibraryObject};
 
-/// Words in the name of what keeps a context that tell that it is one, which somebody else enters.
+/// Words in a name that mark its value as a context, which other code enters.
 const CONTEXT_WORDS: [&str; 7] = ["context", "ctx", "cm", "manager", "creator", "factory", "opener"];
 
-/// Each place that opens one.
+/// Finds each place that opens one.
 pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
@@ -32,7 +32,7 @@ pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     found
 }
 
-/// Each place where a client is returned out of the block that closes it, or used after that block.
+/// Finds each place where a client is returned out of the block that closes it, or is used after that block.
 fn closed<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
@@ -73,8 +73,8 @@ fn closed<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
     found
 }
 
-/// The place where something outlives the block that closes its client: what only asks the service later is returned, or
-/// the client is kept in an attribute or an item by the block's last statement.
+/// Returns the place where a value outlives the block that closes its client. Either a value that calls the
+/// service later is returned, or the block's last statement stores the client in an attribute or an item.
 fn outlives<'t>(values: &FlowValues<'_, 't>, used: Node<'t>, with: Node<'t>) -> Option<Node<'t>> {
     let model = values.model;
     let statement = model.above(used).find(|it| it.kind().ends_with("_statement"))?;
@@ -106,7 +106,7 @@ enum OpenedContext {
     Session,
 }
 
-/// Does an expression make a context that was not there before: a call, or an await of one?
+/// Returns the context if an expression creates a new one: by a call, or by an await of one.
 fn opened<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<OpenedContext> {
     let is_context = |value: &FlowValue<'_>| {
         matches!(value, FlowValue::Thing(LibraryObject::ClientContext | LibraryObject::ResourceContext))
@@ -119,7 +119,7 @@ fn opened<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<OpenedConte
             }
             values.of_node(node)
         }
-        // A coroutine of this file that makes one.
+        // A coroutine of this file creates the context.
         "await" => {
             let call = node.named_child(0).filter(|it| it.kind() == "call")?;
             if values.is(call, is_context) {
@@ -138,7 +138,7 @@ fn opened<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<OpenedConte
     is_made.then_some(OpenedContext::Session)
 }
 
-/// Does a call give what was there before: an item of a collection, or its own argument?
+/// Returns true if a call returns an existing value: an item of a collection, or its own argument.
 fn is_given<'t>(values: &FlowValues<'_, 't>, callee: Node<'t>) -> bool {
     let gives = |value: &FlowValue<'_>| match value {
         FlowValue::Path(path) => matches!(
@@ -186,18 +186,19 @@ fn is_wrong<'t>(values: &FlowValues<'_, 't>, node: Node<'t>, fate: ContextUses) 
     if fate.passed {
         return true;
     }
-    // Kept, and never entered in this file: somebody else may, who is told by the name.
+    // The context is stored and never entered in this file. Other code may enter it if the name marks it as a
+    // context.
     let name = kept_by(values, node).unwrap_or_default().to_ascii_lowercase();
     !name.split('_').any(|word| CONTEXT_WORDS.iter().any(|known| word.ends_with(known)))
 }
 
-/// The place that keeps the value of an expression.
+/// Returns the name of the target that stores the value of an expression.
 fn kept_by<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<&'t str> {
     let assignment = values.model.above(node).find(|it| it.kind() == "assignment")?;
     assignment.child_by_field_name("left").map(|it| values.model.text(it))
 }
 
-/// Is it in a block that expects an exception?
+/// Returns true if the node is in a block that expects an exception.
 fn expects_failure<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
     let mut blocks = values.model.above(node).filter(|it| it.kind() == "with_statement");
     blocks.any(|block| {

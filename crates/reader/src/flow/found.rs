@@ -1,14 +1,15 @@
-//! Places that a rule finds.
+//! Places that a rule of this kind finds.
 
 use std::ops::Range;
 
 use crate::fix::ByteReplacement;
 
-/// A place that a rule finds, and what is to be done about it.
+/// Place that a rule finds, with its fix.
 pub(crate) struct FlowMatch {
     pub(crate) range: Range<usize>,
     pub(crate) fix: Option<ByteReplacement>,
-    /// The imports that make it what it is: if a change adds one of these and not the place, it is said there.
+    /// Imports that the finding depends on. If a change adds one of them and not the place itself, the
+    /// finding is placed on the import.
     pub(crate) imports: Vec<Range<usize>>,
 }
 

@@ -1,4 +1,4 @@
-//! The values of calls of which only names tell, in files that use aiobotocore.
+//! Values of calls that are known by their names alone, in files that use aiobotocore.
 
 use tree_sitter::Node;
 
@@ -8,7 +8,7 @@ use super::things::answer;
 use super::value::{FlowValue, FlowValues, LibraryObject};
 
 impl<'t> FlowValues<'_, 't> {
-    /// The values of a call of which only the name tells, in files that use aiobotocore.
+    /// Returns the values of a call that is known by its name alone, in files that use aiobotocore.
     pub(super) fn believed(
         &self,
         callee: Node<'t>,
@@ -75,7 +75,7 @@ impl<'t> FlowValues<'_, 't> {
         names.any(|name| believe::is_argument(self.model.text(name)))
     }
 
-    /// Is it a function of a module that is called?
+    /// Returns true if the callee is a function of a module.
     fn is_module(&self, callee: Node<'t>) -> bool {
         let object = callee.child_by_field_name("object").filter(|it| it.kind() == "identifier");
         let Some(name) = object.map(|it| self.model.text(it)) else { return false };
@@ -88,7 +88,8 @@ impl<'t> FlowValues<'_, 't> {
         })
     }
 
-    /// Is a service asked of a session? Other things have a `client()`, too.
+    /// Returns true if the call requests a service from a session. Other objects have a `client()` method,
+    /// too.
     fn is_service(&self, object: &str, arguments: &[Node<'t>]) -> bool {
         let first = arguments.first().is_some_and(|it| it.kind() == "string");
         let object = object.trim_end_matches("()").to_ascii_lowercase();

@@ -1,4 +1,5 @@
-//! The imports that make a place what it is: of the name that is called there, or of what made it.
+//! Finds the imports that a place depends on: those of the called name, or of the value that it was created
+//! by.
 
 use std::ops::Range;
 
@@ -6,10 +7,10 @@ use tree_sitter::Node;
 
 use super::model::{FileModel, FlowBinding};
 
-/// The most names that are followed to an import.
+/// Most names that are followed to an import.
 const MAX_NAMES: u32 = 3;
 
-/// The imports of what is called or named at a place.
+/// Returns the imports of the name that is called or used at a place.
 pub(super) fn of(model: &FileModel<'_>, place: &Range<usize>) -> Vec<Range<usize>> {
     let node = model.root().descendant_for_byte_range(place.start, place.end);
     node.map(|node| behind(model, node, MAX_NAMES)).unwrap_or_default()
@@ -38,7 +39,7 @@ fn behind<'t>(model: &FileModel<'t>, node: Node<'t>, names: u32) -> Vec<Range<us
     found
 }
 
-/// The beginning of an expression.
+/// Returns the leftmost name of an expression.
 fn head(node: Node<'_>) -> Option<Node<'_>> {
     match node.kind() {
         "call" => node.child_by_field_name("function"),

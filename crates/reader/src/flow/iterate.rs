@@ -1,4 +1,4 @@
-//! Asynchronous values that are gone through by a plain `for`, or entered by a plain `with`.
+//! Finds asynchronous values in a plain `for` loop or a plain `with` statement.
 
 use tree_sitter::Node;
 
@@ -6,7 +6,7 @@ use super::FlowMatch;
 use super::model::children;
 use super::value::{FlowValue, FlowValues, LibraryObject};
 
-/// Each place in a coroutine.
+/// Finds each such place in a coroutine.
 pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
@@ -20,7 +20,7 @@ pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
             found.push(FlowMatch::within(node.start_byte()..end));
         }
     }
-    // What is awaited though it is no coroutine.
+    // Values that are awaited but are not coroutines.
     for node in model.nodes(&["await"]) {
         let awaited = node.named_child(0).filter(|it| it.kind() == "call");
         let things = [
@@ -41,7 +41,7 @@ pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
             found.push(FlowMatch::at(call));
         }
     }
-    // What is no asynchronous iterator, or no context.
+    // Values that are neither an asynchronous iterator nor a context.
     for node in model.nodes(&["for_statement", "for_in_clause"]) {
         let right = node.child_by_field_name("right").filter(|_| model.is_async(node));
         if let Some(right) = right.filter(|it| is_plain(values, *it)) {
@@ -70,7 +70,7 @@ pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     found
 }
 
-/// Does a plain function go through what only `async for` does?
+/// Returns true if a plain function iterates over a value that needs `async for`.
 fn goes_through<'t>(values: &FlowValues<'_, 't>, call: Node<'t>) -> bool {
     let Some(callee) = call.child_by_field_name("function").filter(|it| it.kind() == "identifier") else {
         return false;
@@ -82,7 +82,8 @@ fn goes_through<'t>(values: &FlowValues<'_, 't>, call: Node<'t>) -> bool {
     values.is(callee, is_plain) && arguments.into_iter().any(|it| values.is_thing(it, &things))
 }
 
-/// Is it surely nothing that `async for` can go through: a coroutine, a paginator, or a list in an answer?
+/// Returns true if `async for` can certainly not iterate over the value: a coroutine, a paginator, or a list
+/// in a response.
 fn is_plain<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
     let found = values.of_node(node);
     let of_client = |value: &FlowValue<'t>| {
@@ -100,12 +101,12 @@ fn is_plain<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
     !found.is_empty() && (is_coroutine || found.iter().all(is_thing))
 }
 
-/// Is it pages, all of a kind, or the chunks of a body?
+/// Returns true for pages, a collection of a resource, or the chunks of a body.
 fn is_iterated<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
     if values.is_thing(node, &[LibraryObject::Pages, LibraryObject::Collection, LibraryObject::Events]) {
         return true;
     }
-    // The `Body` of what is no answer of such an operation may be a text.
+    // The `Body` of a response of another operation may be a text.
     let answer = node.child_by_field_name("value").filter(|_| node.kind() == "subscript");
     let is_streamed = |value: &FlowValue<'t>| matches!(value, FlowValue::Thing(LibraryObject::Streamed(_)));
     if answer.is_some_and(|it| values.is(it, is_streamed)) && values.is_thing(node, &[LibraryObject::Body]) {

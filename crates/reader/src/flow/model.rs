@@ -1,4 +1,4 @@
-//! A Python file as names see it: its scopes, what each name and attribute is bound to, and where it is used.
+//! Name resolution of a Python file: its scopes, the bindings of each name and attribute, and their uses.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
@@ -7,24 +7,24 @@ use tree_sitter::{Node, Tree};
 
 use crate::syntax::MAX_DEPTH;
 
-/// The most steps of all questions about one file together. The answers to further ones are not known.
+/// Most steps of all queries about one file together. Later queries get no result.
 const MAX_STEPS: usize = 20_000_000;
-/// After how many steps the time is looked at.
+/// Number of steps between two checks of the time limit.
 const STEPS_PER_LOOK: usize = 10_000;
 
-/// Nodes that make a scope.
+/// Kinds of nodes that create a scope.
 const FUNCTION: &str = "function_definition";
 const LAMBDA: &str = "lambda";
 const CLASS: &str = "class_definition";
 
-/// The binding of a name or an attribute, at one of the places that do so.
+/// Binding of a name or an attribute, at one of the places that bind it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum FlowBinding<'t> {
-    /// The value of an expression.
+    /// The value of an expression is bound.
     To(Node<'t>),
-    /// One of the values in it, or a part of it.
+    /// A part or an item of a value is bound.
     Part(Node<'t>),
-    /// What `with` gives for it.
+    /// The result of entering a context with `with` is bound.
     Entered(Node<'t>, WithKind),
     /// A parameter of a function.
     Parameter(Node<'t>),
@@ -32,41 +32,41 @@ pub(super) enum FlowBinding<'t> {
     Definition(Node<'t>),
     /// Something imported: the node of its dotted name, and what follows `from`.
     Import(Node<'t>, Option<Node<'t>>, bool),
-    /// Nothing that can be told.
+    /// A value that cannot be determined.
     Unknown,
 }
 
-/// `with`, or `async with`.
+/// The statements `with` and `async with`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum WithKind {
     Plain,
     Async,
 }
 
-/// A module, a class, a function or a lambda.
+/// Scope of a module, a class, a function or a lambda.
 pub(super) struct FlowScope<'t> {
     pub(super) node: Node<'t>,
     names: BTreeMap<&'t str, Vec<FlowBinding<'t>>>,
-    /// Of a class: what its methods assign to `self`'s attributes.
+    /// Values that a class's methods assign to attributes of `self`.
     attributes: BTreeMap<&'t str, Vec<FlowBinding<'t>>>,
 }
 
-/// A file.
+/// Names of one file, with their bindings and uses.
 pub(super) struct FileModel<'t> {
     text: &'t str,
     root: Node<'t>,
     scopes: HashMap<usize, FlowScope<'t>>,
     parents: HashMap<usize, Node<'t>>,
-    /// Nodes in the order of the text, by kind.
+    /// Nodes by kind, in the order of the text.
     by_kind: HashMap<&'t str, Vec<Node<'t>>>,
-    /// Uses of names, and attributes by their last part.
+    /// Uses of names, and of attributes by their last part.
     uses: HashMap<&'t str, Vec<Node<'t>>>,
     steps: Cell<usize>,
     is_time: &'t dyn Fn() -> bool,
 }
 
 impl<'t> FileModel<'t> {
-    /// None if the tree is too deep.
+    /// Builds the model. Returns `None` if the tree is too deep.
     pub(super) fn of(tree: &'t Tree, text: &'t str, is_time: &'t dyn Fn() -> bool) -> Option<Self> {
         let root = tree.root_node();
         let mut model = Self {
@@ -146,14 +146,14 @@ impl<'t> FileModel<'t> {
         self.scopes.insert(node.id(), scope);
     }
 
-    /// Takes up what a node binds.
+    /// Records the names that a node binds.
     fn bind(&mut self, node: Node<'t>) {
         match node.kind() {
             "assignment" => {
                 let (left, right) = (node.child_by_field_name("left"), node.child_by_field_name("right"));
                 match (left, right) {
                     (Some(left), Some(right)) => self.bind_target(left, FlowBinding::To(right)),
-                    // Only declared: the annotation tells what it is.
+                    // The name is only declared; its annotation gives the type.
                     (Some(left), None) => self.bind_target(left, FlowBinding::Parameter(node)),
                     (None, _) => {}
                 }
@@ -243,7 +243,8 @@ impl<'t> FileModel<'t> {
         match target.kind() {
             "identifier" => {
                 let mut scope = self.scope_of(target);
-                // A head's name is outside of what it heads, and so are comprehensions' inside of their function.
+                // A definition's name, decorators and defaults are outside the scope that it opens.
+                // Comprehensions are inside the scope of their function.
                 if matches!(bound, FlowBinding::Definition(node) if node.id() == scope.id()) {
                     scope = self.scope_of(scope);
                 }
@@ -273,7 +274,7 @@ impl<'t> FileModel<'t> {
         }
     }
 
-    /// `a, b = …`: each its own part, where the parts are written.
+    /// Binds each target of `a, b = …` to its own part, where the parts are written out.
     fn bind_parts(&mut self, target: Node<'t>, bound: FlowBinding<'t>) {
         let targets = children(target);
         let values = match bound {
@@ -312,12 +313,12 @@ impl<'t> FileModel<'t> {
         }
     }
 
-    /// Is there still time to look further?
+    /// Counts a step, and returns true while the limits allow another.
     pub(super) fn step(&self) -> bool {
         self.spend(1)
     }
 
-    /// Were there too many questions? Then the answers are not whole.
+    /// Returns true if a limit was reached. Results are then incomplete.
     pub(super) fn is_exhausted(&self) -> bool {
         self.steps.get() == 0
     }
@@ -344,12 +345,12 @@ impl<'t> FileModel<'t> {
         self.parents.get(&node.id()).copied().filter(|_| self.spend(1))
     }
 
-    /// What is around a node, from inside to outside.
+    /// Returns the ancestors of a node, innermost first.
     pub(super) fn above(&self, node: Node<'t>) -> impl Iterator<Item = Node<'t>> {
         std::iter::successors(self.parent(node), |at| self.parent(*at))
     }
 
-    /// All nodes of these kinds, in the order of the text.
+    /// Returns all nodes of these kinds, in the order of the text.
     pub(super) fn nodes(&self, kinds: &[&str]) -> Vec<Node<'t>> {
         let mut nodes: Vec<Node<'t>> =
             kinds.iter().filter_map(|kind| self.by_kind.get(*kind)).flatten().copied().collect();
@@ -358,7 +359,7 @@ impl<'t> FileModel<'t> {
         nodes
     }
 
-    /// All nodes of these kinds within a node.
+    /// Returns all nodes of these kinds within a node.
     pub(super) fn nodes_in(&self, node: Node<'t>, kinds: &[&str]) -> Vec<Node<'t>> {
         let mut found = Vec::new();
         for all in kinds.iter().filter_map(|kind| self.by_kind.get(*kind)) {
@@ -371,13 +372,14 @@ impl<'t> FileModel<'t> {
         found
     }
 
-    /// Every place where an identifier stands, as a name or as the last part of an attribute.
+    /// Returns every place of an identifier, as a name or as the last part of an attribute.
     pub(super) fn mentions(&self, name: &str) -> &[Node<'t>] {
         let all = self.uses.get(name).map(Vec::as_slice).unwrap_or_default();
         if self.spend(all.len()) { all } else { &[] }
     }
 
-    /// The innermost scope that a node is in: a function's defaults, decorators and annotations are outside of it.
+    /// Returns the innermost scope of a node. A function's defaults, decorators and annotations are outside
+    /// its scope.
     pub(super) fn scope_of(&self, node: Node<'t>) -> Node<'t> {
         let mut inner = node;
         for outer in self.above(node) {
@@ -397,7 +399,7 @@ impl<'t> FileModel<'t> {
         self.root
     }
 
-    /// The innermost function, lambda or module that a node is in.
+    /// Returns the innermost function, lambda or module around a node.
     pub(super) fn function_of(&self, node: Node<'t>) -> Node<'t> {
         let mut scope = self.scope_of(node);
         while scope.kind() == CLASS {
@@ -406,18 +408,18 @@ impl<'t> FileModel<'t> {
         scope
     }
 
-    /// The class whose method a node is in, also within functions of that method.
+    /// Returns the class whose method contains a node, also within functions nested in the method.
     pub(super) fn class_around(&self, node: Node<'t>) -> Option<Node<'t>> {
         self.above(node).find(|it| it.kind() == CLASS)
     }
 
-    /// The class of `self` or `cls`, if this is one of these.
+    /// Returns the class that `self` or `cls` refers to, if the node is one of these.
     pub(super) fn class_of_self(&self, object: Node<'t>) -> Option<Node<'t>> {
         let is_self = object.kind() == "identifier" && matches!(self.text(object), "self" | "cls");
         if is_self { self.class_around(object) } else { None }
     }
 
-    /// What a name is bound to where this node stands; none if nothing in the file binds it.
+    /// Returns the bindings of a name at this node, or `None` if the file does not bind it.
     pub(super) fn lookup(&self, name: &str, at: Node<'t>) -> Option<(&[FlowBinding<'t>], Node<'t>)> {
         let mut scope = self.scope_of(at);
         let mut is_first = true;
@@ -436,7 +438,7 @@ impl<'t> FileModel<'t> {
         }
     }
 
-    /// What a class binds by this name, in its body and in its methods.
+    /// Returns the bindings of a name in a class: in its body and in its methods.
     pub(super) fn members(&self, class: Node<'t>, name: &str) -> impl Iterator<Item = FlowBinding<'t>> {
         let scope = self.scopes.get(&class.id());
         let in_body = scope.and_then(|scope| scope.names.get(name));
@@ -444,12 +446,12 @@ impl<'t> FileModel<'t> {
         in_body.into_iter().chain(of_self).flatten().copied()
     }
 
-    /// Is a function `async def`?
+    /// Returns true if the function is `async def`.
     pub(super) fn is_async(&self, node: Node<'t>) -> bool {
         node.child(0).is_some_and(|first| first.kind() == "async")
     }
 
-    /// Is a node in a coroutine, and in no function or lambda of its own within it?
+    /// Returns true if a node runs as part of a coroutine, and not in a function or lambda nested in it.
     pub(super) fn in_coroutine(&self, node: Node<'t>) -> bool {
         let function = self.function_of(node);
         function.kind() == FUNCTION && self.is_async(function)
@@ -460,12 +462,10 @@ impl<'t> FileModel<'t> {
         if statement.is_some_and(|it| self.is_async(it)) { WithKind::Async } else { WithKind::Plain }
     }
 
-    /// A function's parameters.
     pub(super) fn parameters(&self, function: Node<'t>) -> Vec<Node<'t>> {
         function.child_by_field_name("parameters").map(children).unwrap_or_default()
     }
 
-    /// What a parameter is called.
     pub(super) fn parameter_name(&self, parameter: Node<'t>) -> Option<&'t str> {
         let name = match parameter.kind() {
             "identifier" => Some(parameter),
@@ -476,14 +476,14 @@ impl<'t> FileModel<'t> {
         name.map(|name| self.text(name))
     }
 
-    /// The decorators of a definition.
     pub(super) fn decorators(&self, definition: Node<'t>) -> Vec<Node<'t>> {
         let decorated = self.parent(definition).filter(|it| it.kind() == "decorated_definition");
         let all = decorated.map(children).unwrap_or_default();
         all.into_iter().filter(|it| it.kind() == "decorator").collect()
     }
 
-    /// The values that a function returns or, if it is a lambda, has. What functions within it return is not its own.
+    /// Returns the values that a function returns, or the value of a lambda. Returns of nested functions are
+    /// left out.
     pub(super) fn returned(&self, function: Node<'t>) -> Vec<Node<'t>> {
         if function.kind() == LAMBDA {
             return function.child_by_field_name("body").into_iter().collect();
@@ -493,19 +493,19 @@ impl<'t> FileModel<'t> {
         own.filter_map(|it| it.named_child(0)).collect()
     }
 
-    /// What a function yields.
+    /// Returns the values that a function yields.
     pub(super) fn yields(&self, function: Node<'t>) -> Vec<Node<'t>> {
         let all = self.nodes_in(function, &["yield"]);
         all.into_iter().filter(|it| self.function_of(*it).id() == function.id()).collect()
     }
 }
 
-/// A node's named children, without comments.
+/// Returns a node's named children without comments.
 pub(super) fn children(node: Node<'_>) -> Vec<Node<'_>> {
     node.named_children(&mut node.walk()).filter(|it| it.kind() != "comment").collect()
 }
 
-/// Is this node that field of the other?
+/// Returns true if the node is that field of the parent.
 pub(super) fn is_field(parent: Node<'_>, field: &str, node: Node<'_>) -> bool {
     parent.child_by_field_name(field).is_some_and(|it| it.id() == node.id())
 }

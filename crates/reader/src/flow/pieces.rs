@@ -1,4 +1,4 @@
-//! Pieces of botocore that are used where aiobotocore has an asynchronous one.
+//! Finds uses of botocore classes and functions for which aiobotocore has an asynchronous version.
 
 use tree_sitter::Node;
 
@@ -8,9 +8,9 @@ use super::table::{BotocorePiece, PIECES};
 use super::uses::names_after;
 use super::value::{FlowValue, FlowValues, LibraryObject, carrier, last_name};
 
-/// Pieces that hold values alone as often as not.
+/// Classes that often only hold values.
 const HOLDS_VALUES: &[&str] = &["botocore.credentials.Credentials", "botocore.hooks.HierarchicalEmitter"];
-/// Sessions, of which making one in a coroutine is the rule `blocking-call`'s.
+/// Session classes. The rule `blocking-call` reports a session that is created in a coroutine.
 const SESSIONS: &[&str] = &[
     "boto3.Session",
     "boto3.client",
@@ -19,7 +19,7 @@ const SESSIONS: &[&str] = &[
     "botocore.session.Session",
     "botocore.session.get_session",
 ];
-/// The locks of botocore's own pieces, where aiobotocore's have what `asyncio` has for it.
+/// Lock types of botocore's own classes. aiobotocore uses the types of `asyncio` instead.
 const THREADS: &[&str] = &[
     "threading.BoundedSemaphore",
     "threading.Condition",
@@ -28,13 +28,13 @@ const THREADS: &[&str] = &[
     "threading.RLock",
     "threading.Semaphore",
 ];
-/// The arguments that only aiobotocore's configuration knows.
+/// Arguments that only aiobotocore's configuration accepts.
 const OPTIONS: &[&str] = &["connector_args", "http_session_cls"];
 
-/// The most steps in which base classes are followed.
+/// Most steps in which base classes are followed.
 const MAX_BASES: u32 = 5;
 
-/// Each of them. `in_package`: the file is of aiobotocore itself.
+/// Finds each such use. `in_package` is true for a file of aiobotocore itself.
 pub(super) fn find(values: &FlowValues<'_, '_>, in_package: bool) -> Vec<FlowMatch> {
     let model = values.model;
     let look = PieceFinder { values, model, in_package };
@@ -52,7 +52,7 @@ struct PieceFinder<'v, 'm, 't> {
 }
 
 impl<'t> PieceFinder<'_, '_, 't> {
-    /// The piece that something is, or whose class method it is.
+    /// Returns the entry of the table for a class or function, or for the class of a class method.
     fn piece(&self, node: Node<'t>) -> Option<(&'static str, &'static BotocorePiece)> {
         let known = |value: &FlowValue<'t>| {
             let FlowValue::Path(path) = value else { return None };
@@ -70,7 +70,7 @@ impl<'t> PieceFinder<'_, '_, 't> {
         }
         let of_threads = |value: &FlowValue<'t>| value.path().is_some_and(|path| THREADS.contains(&path));
         if self.values.is(callee, of_threads) {
-            // One that is kept is the rule `blocking-call`'s, where it is held.
+            // The rule `blocking-call` reports a session that is stored in the coroutine.
             let is_given = self.model.parent(call).is_some_and(|it| it.kind() == "return_statement");
             return is_given && self.values.is_aio && (self.in_package || self.in_aio_class(call));
         }
@@ -90,7 +90,7 @@ impl<'t> PieceFinder<'_, '_, 't> {
         in_aio_class || in_coroutine || self.goes_to_aio(call, 3)
     }
 
-    /// Has botocore's configuration an option that only aiobotocore's has?
+    /// Returns true if botocore's configuration is given an option that only aiobotocore's accepts.
     fn is_wrong_config(&self, call: Node<'t>, callee: Node<'t>) -> bool {
         let is_config = |value: &FlowValue<'t>| matches!(value, FlowValue::Path(path) if path == "botocore.config.Config" || path == "botocore.client.Config");
         let arguments = call.child_by_field_name("arguments").map(children).unwrap_or_default();
@@ -98,8 +98,8 @@ impl<'t> PieceFinder<'_, '_, 't> {
         names.any(|name| OPTIONS.contains(&self.model.text(name))) && self.values.is(callee, is_config)
     }
 
-    /// Is a piece not called but handed on as it is: kept in an attribute or an item, given as a default, as an argument or
-    /// as an answer?
+    /// Returns true if the class or function is passed on without a call: stored in an attribute or an item,
+    /// used as a default, passed as an argument, or returned.
     fn is_handed_on(&self, node: Node<'t>) -> bool {
         let Some(parent) = self.model.parent(node) else { return false };
         let place = match parent.kind() {
@@ -139,23 +139,24 @@ impl<'t> PieceFinder<'_, '_, 't> {
         !HOLDS_VALUES.contains(&name) && (to_aio || in_class)
     }
 
-    /// Has a piece its own name, or one of aiobotocore's? Under other names it is what an override goes back to.
+    /// Returns true if the name in the file is the original one or aiobotocore's. An override uses other
+    /// names to reach the class that it replaces.
     fn is_as_written(&self, node: Node<'t>, name: &str) -> bool {
         let text = self.model.text(node);
         text.ends_with(name.rsplit('.').next().unwrap_or(name)) || text.starts_with("Aio")
     }
 
-    /// Is it the piece itself, not one of its methods?
+    /// Returns true for the class or function itself, not one of its methods.
     fn is_whole(&self, node: Node<'t>, name: &str) -> bool {
         self.values.is(node, |value| value.path() == Some(name))
     }
 
-    /// Are these the arguments of a call, not the bases of a class?
+    /// Returns true for the arguments of a call, not the bases of a class.
     fn is_argument(&self, list: Node<'t>) -> bool {
         self.model.parent(list).is_some_and(|it| it.kind() == "call")
     }
 
-    /// Is it only compared, or is an object asked whether it is one?
+    /// Returns true if the value is only compared or used in an instance check.
     fn is_only_asked_about(&self, node: Node<'t>) -> bool {
         let calls = self.model.above(node).take_while(|it| !it.kind().ends_with("statement"));
         let asks = |call: Node<'t>| {
@@ -181,7 +182,7 @@ impl<'t> PieceFinder<'_, '_, 't> {
         })
     }
 
-    /// Is it in a class whose base is of aiobotocore?
+    /// Returns true if the node is in a class with a base of aiobotocore.
     fn in_aio_class(&self, node: Node<'t>) -> bool {
         self.model.class_around(node).is_some_and(|class| self.is_aio_class(class))
     }
@@ -200,7 +201,7 @@ impl<'t> PieceFinder<'_, '_, 't> {
         })
     }
 
-    /// Is a value used as only an asynchronous one can be, or handed to aiobotocore?
+    /// Returns true if a value is used as only an asynchronous one can be, or is passed to aiobotocore.
     fn goes_to_aio(&self, node: Node<'t>, hops: u32) -> bool {
         let Some(hops) = hops.checked_sub(1).filter(|_| self.model.step()) else { return false };
         let node = carrier(self.model, node);
@@ -251,7 +252,7 @@ impl<'t> PieceFinder<'_, '_, 't> {
         })
     }
 
-    /// Is a method's call awaited, entered by `async with`, or gone through by `async for`?
+    /// Returns true if a method call is awaited, entered by `async with`, or iterated by `async for`.
     fn is_awaited(&self, attribute: Node<'t>) -> bool {
         let call = self.model.parent(attribute).filter(|it| is_field(*it, "function", attribute));
         let Some(call) = call else { return false };
@@ -275,7 +276,7 @@ impl<'t> PieceFinder<'_, '_, 't> {
         }
     }
 
-    /// Does a call that this is an argument of go to aiobotocore?
+    /// Returns true if the call with these arguments goes to aiobotocore.
     fn is_taken(&self, list: Node<'t>) -> bool {
         let call = self.model.parent(list).filter(|it| it.kind() == "call");
         let Some(callee) = call.and_then(|it| it.child_by_field_name("function")) else { return false };

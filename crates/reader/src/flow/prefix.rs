@@ -1,4 +1,5 @@
-//! Names of overrides: a class that is derived from one of botocore is called as that one is, with `Aio` before it.
+//! Checks the names of overrides: a class derived from a botocore class has the same name with `Aio` before
+//! it.
 
 use tree_sitter::Node;
 
@@ -6,12 +7,12 @@ use super::FlowMatch;
 use super::table;
 use super::value::{FlowValue, FlowValues};
 
-/// The names of overrides of botocore's classes begin so.
+/// Prefixes of the names of overrides of botocore's classes.
 const OF_BOTOCORE: &[&str] = &["Aio", "AIO", "Anyio"];
-/// And so those of overrides of aiobotocore's, which take something else's place.
+/// Prefixes of the names of overrides of aiobotocore's classes, which use another library.
 const OF_OVERRIDES: &[&str] = &["Aio", "AIO", "Anyio", "Httpx"];
 
-/// The names of classes that break this.
+/// Finds the names of classes that break this convention.
 pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let classes = values.model.nodes(&["class_definition"]).into_iter();
     classes.filter_map(|class| wrong_name(values, class)).map(FlowMatch::at).collect()
@@ -23,7 +24,7 @@ fn wrong_name<'t>(values: &FlowValues<'_, 't>, class: Node<'t>) -> Option<Node<'
     let begins = |ways: &[&str]| ways.iter().any(|it| written.trim_start_matches('_').starts_with(it));
     let mut bases = values.bases(class).into_iter();
     let is_wrong = bases.any(|base| {
-        // What is not exported and not aiobotocore's to override is a helper.
+        // A class that is not exported and that aiobotocore does not override is a helper.
         let is_of_botocore = values.is(base, |value| {
             is_botocore_s(value) && (!written.starts_with('_') || value.path().is_some_and(table::is_piece))
         });
@@ -32,7 +33,7 @@ fn wrong_name<'t>(values: &FlowValues<'_, 't>, class: Node<'t>) -> Option<Node<'
     is_wrong.then_some(name)
 }
 
-/// Is it a class of botocore, and no exception?
+/// Returns true for a class of botocore that is not an exception.
 fn is_botocore_s(value: &FlowValue<'_>) -> bool {
     let Some(path) = value.path() else { return false };
     let of_package = path.starts_with("botocore.") || path.starts_with("boto3.");
@@ -42,7 +43,7 @@ fn is_botocore_s(value: &FlowValue<'_>) -> bool {
     of_package && is_class && !is_exception
 }
 
-/// Is it an override itself, by its name?
+/// Returns true if the name is that of an override.
 fn is_override<'t>(values: &FlowValues<'_, 't>, base: Node<'t>) -> bool {
     let name = values.model.text(base);
     let name = name.rsplit('.').next().unwrap_or(name);

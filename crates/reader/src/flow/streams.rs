@@ -1,14 +1,14 @@
-//! The streams in answers of operations, by a table that was read out of botocore's service models.
+//! Streams in the responses of operations, from a table extracted from botocore's service models.
 
-/// Streams: see the file's head.
+/// Table of streams; the head of the file describes it.
 const TABLE: &str = include_str!("streams.csv");
 
 /// The kinds of streams.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum StreamKind {
-    /// Of events, to be gone through by `async for`.
+    /// Stream of events, iterated by `async for`.
     Events,
-    /// Of bytes.
+    /// Stream of a body in bytes.
     Body,
 }
 
@@ -20,12 +20,12 @@ fn rows() -> impl Iterator<Item = (&'static str, &'static str, StreamKind)> {
     })
 }
 
-/// An operation whose answer has a stream, by its name.
+/// Returns the operation of this name if its response has a stream.
 pub(super) fn operation(name: &str) -> Option<&'static str> {
     rows().map(|(operation, ..)| operation).find(|it| *it == name)
 }
 
-/// The stream that a member of an operation's answer is.
+/// Returns the kind of stream of a member of an operation's response.
 pub(super) fn of(operation: &str, member: &str) -> Option<StreamKind> {
     rows().find(|row| (row.0, row.1) == (operation, member)).map(|(.., stream)| stream)
 }

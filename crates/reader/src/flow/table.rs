@@ -1,14 +1,14 @@
-//! The table of the pieces that aiobotocore has of its own.
+//! Table of the botocore classes and functions that aiobotocore has its own version of.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// The pieces that aiobotocore has of its own: see the file's head.
+/// Table of these classes and functions; the head of the file describes it.
 const TABLE: &str = include_str!("pieces.csv");
 
-/// A piece of botocore.
+/// Class or function of botocore.
 pub(super) struct BotocorePiece {
-    /// Does the asynchronous one have coroutines, or is it one?
+    /// True if the asynchronous version has coroutines or is one.
     pub(super) is_async: bool,
 }
 
@@ -22,12 +22,12 @@ pub(super) static PIECES: LazyLock<BTreeMap<&'static str, BotocorePiece>> = Lazy
     rows.filter_map(piece).collect()
 });
 
-/// Is it a piece that aiobotocore has of its own?
+/// Returns true if aiobotocore has its own version of the class or function.
 pub(super) fn is_piece(path: &str) -> bool {
     PIECES.contains_key(path)
 }
 
-/// Has a class of aiobotocore, by its last name, a coroutine of this name?
+/// Returns true if the aiobotocore class of this last name has a coroutine of this name.
 pub(super) fn has_coroutine(class: &str, name: &str) -> bool {
     let is_of = |row: &&str| {
         let own = row.split(',').nth(1).and_then(|it| it.rsplit('.').next());

@@ -1,10 +1,10 @@
-//! The facts known of libraries: their things, the calls that make them, and the values that these give.
+//! Facts about libraries: their objects, the calls that create them, and the values that methods return.
 
 use super::model::WithKind;
 use super::streams::{self, StreamKind};
 use super::value::FlowValue;
 
-/// Things of libraries, by what they can do.
+/// Objects of libraries, by their abilities.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum LibraryObject {
     /// A session of aiobotocore.
@@ -13,26 +13,26 @@ pub(super) enum LibraryObject {
     Aio3Session,
     /// A session of botocore or boto3.
     Session,
-    /// What `create_client()` of aiobotocore gives: to be entered.
+    /// Result of aiobotocore's `create_client()`, which must be entered.
     ClientContext,
-    /// The same of aioboto3's `resource()`.
+    /// Result of aioboto3's `resource()`, which must be entered.
     ResourceContext,
-    /// An asynchronous client.
+    /// Asynchronous client of a service.
     Client,
-    /// An asynchronous resource, or one of its parts.
+    /// Asynchronous resource, or one of its parts.
     Resource,
-    /// All of a kind that a resource has.
+    /// Collection of all parts of one kind of a resource.
     Collection,
     Paginator,
     Pages,
     Waiter,
-    /// What an operation answers.
+    /// Response of an operation.
     Answer,
-    /// The same, of an operation whose answer has a stream.
+    /// Response of an operation that contains a stream.
     Streamed(&'static str),
-    /// What it streams.
+    /// Byte stream of a response.
     Body,
-    /// The same, if it is events.
+    /// Event stream of a response.
     Events,
     AioCredentials,
     /// A client or resource of boto3 or botocore.
@@ -40,11 +40,9 @@ pub(super) enum LibraryObject {
     SyncResource,
     /// An HTTP client that is asynchronous.
     HttpSession,
-    /// An HTTP client that is not.
+    /// Synchronous client for HTTP requests.
     SyncHttp,
-    /// An open file.
     File,
-    /// A `pathlib.Path`.
     FilePath,
     ThreadLock,
     AsyncLock,
@@ -53,14 +51,14 @@ pub(super) enum LibraryObject {
     ThreadQueue,
     Process,
     Executor,
-    /// What an executor gives.
+    /// Result of submitting work to an executor.
     Future,
     Loop,
     /// A connection of `socket`, `smtplib`, `ftplib` and the like.
     Connection,
 }
 
-/// Is a part of a resource all of a kind that it has?
+/// Returns true if the part of a resource is a collection.
 pub(super) fn is_collection(name: &str) -> bool {
     matches!(
         name,
@@ -89,8 +87,8 @@ pub(super) fn is_collection(name: &str) -> bool {
     )
 }
 
-/// Is a part of a resource read from the service when it is asked for, so that it is a coroutine? What the resource was
-/// made with, as its name or key, is not among these.
+/// Returns true if the part of a resource is loaded from the service on access, which makes it a coroutine.
+/// Identifiers of the resource, such as its name or key, are not loaded.
 pub(super) fn is_loaded(name: &str) -> bool {
     matches!(
         name,
@@ -143,16 +141,16 @@ pub(super) fn is_loaded(name: &str) -> bool {
     )
 }
 
-/// The answer of an operation.
+/// Returns the kind of response of an operation.
 pub(super) fn answer(operation: &str) -> LibraryObject {
     streams::operation(operation).map_or(LibraryObject::Answer, LibraryObject::Streamed)
 }
 
-/// The values that awaiting gives.
+/// Returns the values that awaiting these values gives.
 pub(super) fn awaited(values: Vec<FlowValue<'_>>) -> Vec<FlowValue<'_>> {
     let one = |value| match value {
         FlowValue::Coroutine(given) => given,
-        // It fails, but what it is meant to be is seen.
+        // Awaiting this context fails, but the intended value is known.
         FlowValue::Thing(LibraryObject::ClientContext) => vec![FlowValue::Thing(LibraryObject::Client)],
         FlowValue::Thing(LibraryObject::ResourceContext) => vec![FlowValue::Thing(LibraryObject::Resource)],
         FlowValue::Path(_)
@@ -168,7 +166,7 @@ pub(super) fn awaited(values: Vec<FlowValue<'_>>) -> Vec<FlowValue<'_>> {
     values.into_iter().flat_map(one).collect()
 }
 
-/// The values that entering gives.
+/// Returns the values that entering these values gives.
 pub(super) fn entered(values: Vec<FlowValue<'_>>, how: WithKind) -> Vec<FlowValue<'_>> {
     let one = |value| match (value, how) {
         (FlowValue::Context(given), _) => given,
@@ -191,7 +189,7 @@ pub(super) fn entered(values: Vec<FlowValue<'_>>, how: WithKind) -> Vec<FlowValu
     values.into_iter().flat_map(one).collect()
 }
 
-/// The parts of a value, if it is taken apart.
+/// Returns the parts of a value that is unpacked.
 pub(super) fn part(value: FlowValue<'_>) -> Vec<FlowValue<'_>> {
     match value {
         FlowValue::Many(given) => given,
@@ -229,7 +227,7 @@ pub(super) fn item<'t>(value: FlowValue<'t>, key: &str) -> Vec<FlowValue<'t>> {
     part(value)
 }
 
-/// `clients.values()`, of which `.values` is asked here.
+/// Returns the values of `clients.values()`; `name` is the method's name.
 pub(super) fn elements_by<'t>(name: &str, inner: Vec<FlowValue<'t>>) -> Vec<FlowValue<'t>> {
     match name {
         "values" | "items" | "copy" => vec![FlowValue::Maker(vec![FlowValue::Many(inner)])],
@@ -238,7 +236,7 @@ pub(super) fn elements_by<'t>(name: &str, inner: Vec<FlowValue<'t>>) -> Vec<Flow
     }
 }
 
-/// The thing that an object of a type is.
+/// Returns the object that a type's instances are.
 pub(super) fn of_type(path: &str) -> Option<LibraryObject> {
     let last = path.rsplit('.').next().unwrap_or(path);
     let of_types = path.starts_with("types_aiobotocore") || path.starts_with("types_aioboto3");
@@ -264,7 +262,7 @@ pub(super) fn of_type(path: &str) -> Option<LibraryObject> {
     })
 }
 
-/// The values that a call of something imported gives.
+/// Returns the values that a call of an imported name gives.
 pub(super) fn made_by<'t>(path: &str) -> Vec<FlowValue<'t>> {
     let one = |thing| vec![FlowValue::Thing(thing)];
     match path {
@@ -324,7 +322,7 @@ pub(super) fn made_by<'t>(path: &str) -> Vec<FlowValue<'t>> {
     }
 }
 
-/// The values that a call of a method gives.
+/// Returns the values that a call of a method gives.
 pub(super) fn of_method<'t>(thing: LibraryObject, name: &str) -> Vec<FlowValue<'t>> {
     let one = |thing| vec![FlowValue::Thing(thing)];
     let later = |thing| vec![FlowValue::Coroutine(vec![FlowValue::Thing(thing)])];
@@ -333,7 +331,7 @@ pub(super) fn of_method<'t>(thing: LibraryObject, name: &str) -> Vec<FlowValue<'
         (LibraryObject::AioSession, "create_client") | (LibraryObject::Aio3Session, "client") => {
             one(LibraryObject::ClientContext)
         }
-        // What `create_client()` makes a context of.
+        // `create_client()` makes a context of this coroutine.
         (LibraryObject::AioSession, "_create_client") => later(LibraryObject::ClientContext),
         (LibraryObject::Aio3Session, "resource") => one(LibraryObject::ResourceContext),
         (LibraryObject::AioSession | LibraryObject::Aio3Session, "get_credentials") => {

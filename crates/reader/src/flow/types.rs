@@ -1,26 +1,26 @@
-//! The types of callbacks as they are written: is what one gives a coroutine, none, or the one or the other?
+//! Reads the written types of callbacks: their result is a coroutine, a plain value, or either.
 
 use tree_sitter::Node;
 
 use super::model::{FileModel, FlowBinding};
 
-/// The longest type that is looked at, in bytes.
+/// Longest type that is examined, in bytes.
 const MAX_BYTES: usize = 2_000;
 
-/// The types whose values are awaited.
+/// Types whose values are awaited.
 const LATER: &[&str] = &["Awaitable", "Coroutine", "Future", "Task"];
 
-/// The kinds of answers of a callback.
+/// Kinds of results of a callback.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum CallbackResult {
     Plain,
-    /// To be awaited.
+    /// The result must be awaited.
     Later,
-    /// The one or the other.
+    /// The result may need to be awaited.
     Mixed,
 }
 
-/// A type, with the file's aliases in it written out and without blanks.
+/// Returns a type without blanks and with the file's aliases expanded.
 pub(super) fn written_out(model: &FileModel<'_>, node: Node<'_>, names: u32) -> String {
     let text = model.text(node);
     let mut out = String::new();
@@ -44,7 +44,7 @@ pub(super) fn written_out(model: &FileModel<'_>, node: Node<'_>, names: u32) -> 
     out
 }
 
-/// The type that the file says a name stands for: another one, or a protocol with a `__call__`.
+/// Returns the type that a name is an alias of in this file: another type, or a protocol with a `__call__`.
 fn alias(model: &FileModel<'_>, name: &str, names: u32) -> Option<String> {
     let root = model.root();
     let (bound, _) = model.lookup(name, root)?;
@@ -79,7 +79,7 @@ fn alias(model: &FileModel<'_>, name: &str, names: u32) -> Option<String> {
     None
 }
 
-/// The answers of the callbacks in a type; none if there are none in it.
+/// Returns the kind of result of the callbacks in a type, or `None` if it contains no callback.
 pub(super) fn result(written: &str) -> Option<CallbackResult> {
     let mut found: Option<CallbackResult> = None;
     for (at, _) in written.match_indices("Callable[") {
@@ -110,7 +110,7 @@ fn of_result(given: &str) -> CallbackResult {
     }
 }
 
-/// The types that one of is meant: `A|B`, `Union[A,B]`, `Optional[A]`.
+/// Returns the alternatives of a type: `A|B`, `Union[A,B]`, `Optional[A]`.
 fn alternatives(given: &str) -> Vec<&str> {
     let mut found = Vec::new();
     for one in parts(given, '|') {
@@ -127,7 +127,7 @@ fn alternatives(given: &str) -> Vec<&str> {
     found
 }
 
-/// The text before the bracket that closes it.
+/// Returns the text up to the closing bracket.
 fn closed(text: &str) -> Option<&str> {
     let mut depth = 0_usize;
     for (at, c) in text.char_indices() {
@@ -141,7 +141,7 @@ fn closed(text: &str) -> Option<&str> {
     None
 }
 
-/// The parts of a text between separators that are in no brackets.
+/// Returns the parts of a text between separators outside of brackets.
 fn parts(text: &str, separator: char) -> Vec<&str> {
     let (mut found, mut depth, mut start) = (Vec::new(), 0_usize, 0);
     for (at, c) in text.char_indices() {

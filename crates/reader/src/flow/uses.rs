@@ -1,4 +1,5 @@
-//! The fate of a context: is it entered, used as if it had been, or handed to somebody who may enter it?
+//! Follows a context through the file: it is entered, used as if it had been entered, or passed to code that
+//! may enter it.
 
 use std::collections::BTreeSet;
 
@@ -7,25 +8,27 @@ use tree_sitter::Node;
 use super::model::{FileModel, FlowBinding, children, is_field};
 use super::value::{FlowValue, FlowValues, carrier, last_name};
 
-/// The most names through which a context is followed.
+/// Most names through which a context is followed.
 const MAX_HOPS: u32 = 6;
 
-/// The uses of a context, at all places together.
+/// Uses of a context at all places together.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) struct ContextUses {
-    /// It is entered, by `async with`, a stack, or by hand by who also leaves it.
+    /// True if the context is entered: by `async with`, by an exit stack, or by hand in code that also leaves
+    /// it.
     pub(super) entered: bool,
-    /// It is used as what entering gives: awaited, its methods are called, entered by hand and never left.
+    /// True if the context is used like the value that entering gives: awaited, called, or entered by hand
+    /// and never left.
     pub(super) used: bool,
-    /// It is given back to a caller.
+    /// True if the context is returned to a caller.
     pub(super) returned: bool,
-    /// It is handed to a function that is not of this file.
+    /// True if the context is passed to a function outside this file.
     pub(super) passed: bool,
-    /// It is kept in an attribute, an item or at the top of the file.
+    /// True if the context is stored in an attribute, an item or a module-level name.
     pub(super) kept: bool,
-    /// It is closed by hand.
+    /// True if the context is closed by hand.
     pub(super) closed: bool,
-    /// The place where it is made does nothing with it.
+    /// True if the place that creates the context does nothing with it.
     pub(super) dropped: bool,
 }
 
@@ -41,7 +44,7 @@ impl ContextUses {
     }
 }
 
-/// Follows one context.
+/// Follows one context through its uses.
 pub(super) struct ContextTracker<'v, 'm, 't> {
     values: &'v FlowValues<'m, 't>,
     model: &'m FileModel<'t>,
@@ -53,7 +56,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         Self { values, model: values.model, seen: BTreeSet::new() }
     }
 
-    /// What becomes of the value of an expression.
+    /// Returns the uses of the value of an expression.
     pub(super) fn fate(&mut self, made: Node<'t>) -> ContextUses {
         self.at(made, MAX_HOPS)
     }
@@ -64,7 +67,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         if !self.seen.insert(node.id()) {
             return fate;
         }
-        // A name that is given in passing.
+        // The name is bound by an assignment expression.
         for named in self.model.above(node).take_while(|it| it.end_byte() == node.end_byte()) {
             if named.kind() == "named_expression"
                 && let Some(name) = named.child_by_field_name("name")
@@ -107,7 +110,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                     fate.and(self.of_name(self.model.text(name), scope, hops));
                 }
             }
-            // Part of many, which are then followed.
+            // The value is part of a list or tuple, which is then followed.
             "expression_list" => fate.and(self.of_part(parent, node, hops)),
             "list" | "tuple" | "set" | "dictionary" => fate.and(self.at(parent, hops)),
             "pair" => {
@@ -135,7 +138,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         fate
     }
 
-    /// `a, b = one, two` keeps each in its own name; elsewhere it is a tuple.
+    /// Follows one part of `a, b = one, two` in its own name. Elsewhere the list is a tuple.
     fn of_part(&mut self, list: Node<'t>, node: Node<'t>, hops: u32) -> ContextUses {
         let left = self.model.parent(list).filter(|it| it.kind() == "assignment");
         let left = left.and_then(|it| it.child_by_field_name("left"));
@@ -153,7 +156,8 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         ContextUses { entered: is_async, used: !is_async, ..ContextUses::default() }
     }
 
-    /// A fixture's value is used as it is returned, and a property's as an attribute.
+    /// Follows a returned value. A fixture's value is used as it is returned, and a property's value as an
+    /// attribute.
     fn of_returned(&mut self, statement: Node<'t>, hops: u32) -> ContextUses {
         let mut fate = ContextUses::default();
         let function = self.model.function_of(statement);
@@ -199,13 +203,14 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 Some(call) if name == "get" || name == "pop" => self.at(call, hops),
                 _ => ContextUses { used: true, ..fate },
             },
-            // What a list does with it.
+            // The value is then followed as part of the list.
             "append" | "extend" | "add" => fate,
             _ => ContextUses { used: true, ..fate },
         }
     }
 
-    /// Is something left by hand: in the class, if it is entered in one, else in the file?
+    /// Returns true if the context is left by hand: in the class if it is entered in one, otherwise in the
+    /// file.
     fn is_left_by_hand(&self, entered: Node<'t>) -> bool {
         let around = self.model.class_around(entered).unwrap_or(self.model.root());
         let within = |node: &&Node<'t>| (around.start_byte()..around.end_byte()).contains(&node.start_byte());
@@ -220,7 +225,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         ways.iter().any(|way| self.model.mentions(way).iter().filter(within).any(leaves))
     }
 
-    /// Is what it was entered as closed somewhere?
+    /// Returns true if the entered value is closed somewhere.
     fn is_closed_by_hand(&self, entered: Node<'t>) -> bool {
         let kept = self.model.above(entered).find(|it| it.kind() == "assignment");
         let kept = kept.and_then(|it| it.child_by_field_name("left")).map(|it| self.model.text(it));
@@ -250,7 +255,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
             return ContextUses { entered: true, ..fate };
         }
         match called {
-            // Of a stack, and for what is not asynchronous.
+            // These functions enter synchronous contexts.
             "enter_context" | "closing" | "aclosing" => return ContextUses { used: true, ..fate },
             "gather" | "wait" | "wait_for" | "create_task" | "ensure_future" | "shield" => {
                 return ContextUses { used: true, ..fate };
@@ -292,7 +297,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         fate
     }
 
-    /// Is the first parameter of a method given by what it is called on?
+    /// Returns true if the call binds the method's first parameter to its object.
     fn is_bound(&self, callee: Node<'t>, function: Node<'t>) -> bool {
         let first = self.model.parameters(function).first().and_then(|it| self.model.parameter_name(*it));
         callee.kind() == "attribute" && matches!(first, Some("self" | "cls"))
@@ -305,7 +310,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         )
     }
 
-    /// The parameter that an argument is for.
+    /// Returns the parameter that an argument is passed to.
     fn parameter(
         &self,
         function: Node<'t>,
@@ -329,14 +334,14 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         if let Some(left) = assignment.child_by_field_name("left") {
             fate.and(self.of_target(left, hops));
         }
-        // `a = b = …`
+        // This is the inner assignment of `a = b = …`.
         if let Some(outer) = self.model.parent(assignment).filter(|it| it.kind() == "assignment") {
             fate.and(self.of_assignment(outer, hops));
         }
         fate
     }
 
-    /// What becomes of what a target keeps.
+    /// Returns the uses of the value that a target stores.
     fn of_target(&mut self, target: Node<'t>, hops: u32) -> ContextUses {
         match target.kind() {
             "identifier" => {
@@ -389,7 +394,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         }
     }
 
-    /// What becomes of what a name of a scope stands for.
+    /// Returns the uses of the value that a name of a scope refers to.
     fn of_name(&mut self, name: &str, scope: Node<'t>, hops: u32) -> ContextUses {
         let mut fate = ContextUses::default();
         for used in self.model.mentions(name).to_vec() {
@@ -398,7 +403,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 is_field(it, "attribute", used)
                     || it.kind() == "keyword_argument" && is_field(it, "name", used)
             });
-            // `self.CLIENT` of what stands in a class's body.
+            // A name in a class body is used as `self.CLIENT`.
             let node = match self.model.parent(used) {
                 Some(attribute) if is_part && scope.kind() == "class_definition" => attribute,
                 _ if is_part => continue,
@@ -416,7 +421,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         fate
     }
 
-    /// Is something bound here, not used?
+    /// Returns true if the node binds a name and does not use it.
     fn is_target(&self, node: Node<'t>) -> bool {
         let mut at = node;
         for parent in self.model.above(node) {
@@ -443,7 +448,7 @@ fn is_first(parent: Node<'_>, node: Node<'_>) -> bool {
     parent.named_child(0).is_some_and(|it| it.id() == node.id())
 }
 
-/// The places within a function where a name stands, after the one where it is bound.
+/// Returns the places of a name within a function, after the place where it is bound.
 pub(super) fn names_after<'t>(model: &FileModel<'t>, name: Node<'t>, function: Node<'t>) -> Vec<Node<'t>> {
     let all = model.mentions(model.text(name)).iter().copied();
     all.filter(|it| it.start_byte() > name.end_byte() && it.start_byte() < function.end_byte()).collect()

@@ -1,5 +1,5 @@
-//! The values that an expression may have, as far as the file tells: where its name was imported from, what made it,
-//! and what it gives when it is called, awaited or entered. What cannot be told has no values.
+//! Resolves the possible values of an expression as far as the file determines them. It follows imports,
+//! calls, and the results of calling, awaiting and entering. An unknown expression has no values.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -12,68 +12,68 @@ use super::table;
 pub(super) use super::things::LibraryObject;
 use super::things::{awaited, elements_by, entered, is_collection, item, made_by, of_method, of_type, part};
 
-/// The most names and calls through which one value is followed.
+/// Most names and calls through which one value is followed.
 const MAX_DEPTH: u32 = 14;
-/// The most values that one expression is said to have.
+/// Most values of one expression.
 const MAX_VALUES: usize = 12;
 
-/// A value, as far as a file tells.
+/// Possible value of an expression.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum FlowValue<'t> {
-    /// Something imported, or built in, by its whole name.
+    /// Imported or built-in object, by its full name.
     Path(String),
-    /// A function or a lambda of this file.
+    /// Function or lambda of this file.
     Function(Node<'t>),
     /// A class of this file.
     Class(Node<'t>),
-    /// An object of such a class.
+    /// Instance of a class of this file.
     Object(Node<'t>),
-    /// A thing that is known.
+    /// Known object of a library.
     Thing(LibraryObject),
-    /// A method of such a thing.
+    /// Method of a known object.
     Method(LibraryObject, &'t str),
-    /// A coroutine that gives these.
+    /// Coroutine that returns these values.
     Coroutine(Vec<FlowValue<'t>>),
-    /// A context that gives these.
+    /// Context that gives these values when it is entered.
     Context(Vec<FlowValue<'t>>),
-    /// What makes these when it is called.
+    /// Function that returns these values when it is called.
     Maker(Vec<FlowValue<'t>>),
-    /// Many of these.
+    /// Collection of these values.
     Many(Vec<FlowValue<'t>>),
 }
 
 impl<'t> FlowValue<'t> {
-    /// The whole name of something imported or built in.
+    /// Returns the full name of an imported or built-in object.
     pub(super) fn path(&self) -> Option<&str> {
         if let Self::Path(path) = self { Some(path) } else { None }
     }
 
-    /// A class of this file.
+    /// Returns the node of a class of this file.
     pub(super) fn class(&self) -> Option<Node<'t>> {
         if let Self::Class(class) = self { Some(*class) } else { None }
     }
 
-    /// A method of a thing that is known: the thing, and the method's name.
+    /// Returns a known object and the method's name.
     pub(super) fn method(&self) -> Option<(LibraryObject, &'t str)> {
         if let Self::Method(thing, name) = self { Some((*thing, *name)) } else { None }
     }
 }
 
-/// The facts known about a file's values.
+/// Known values of a file's expressions.
 pub(super) struct FlowValues<'m, 't> {
     pub(super) model: &'m FileModel<'t>,
-    /// It imports aiobotocore, aioboto3 or their types, or is of aiobotocore itself.
+    /// True if the file imports aiobotocore, aioboto3 or their types, or belongs to aiobotocore itself.
     pub(super) is_aio: bool,
-    /// It imports boto3 or botocore's session.
+    /// True if the file imports boto3 or botocore's session.
     pub(super) is_sync: bool,
-    /// What was found out before, and how far it was followed then.
+    /// Cached values by node, with the depth at which they were found.
     known: RefCell<HashMap<usize, (u32, Vec<FlowValue<'t>>)>>,
-    /// What is being found out.
+    /// Nodes whose values are being resolved.
     active: RefCell<HashSet<usize>>,
 }
 
 impl<'m, 't> FlowValues<'m, 't> {
-    /// `in_package`: the file is of aiobotocore.
+    /// Creates the values of a file. `in_package` is true for a file of aiobotocore.
     pub(super) fn of(model: &'m FileModel<'t>, in_package: bool) -> Self {
         let (mut is_aio, mut is_sync) = (in_package, false);
         for node in model.nodes(&["import_statement", "import_from_statement"]) {
@@ -98,17 +98,17 @@ impl<'m, 't> FlowValues<'m, 't> {
         Self { model, is_aio, is_sync, known, active }
     }
 
-    /// The values that an expression may have.
+    /// Returns the values that an expression may have.
     pub(super) fn of_node(&self, node: Node<'t>) -> Vec<FlowValue<'t>> {
         self.values(node, MAX_DEPTH)
     }
 
-    /// Has an expression such a value?
+    /// Returns true if an expression may have a value that matches.
     pub(super) fn is(&self, node: Node<'t>, wanted: impl Fn(&FlowValue<'t>) -> bool) -> bool {
         self.of_node(node).iter().any(wanted)
     }
 
-    /// Is it such a thing?
+    /// Returns true if an expression may be one of these library objects.
     pub(super) fn is_thing(&self, node: Node<'t>, things: &[LibraryObject]) -> bool {
         self.is(node, |value| matches!(value, FlowValue::Thing(thing) if things.contains(thing)))
     }
@@ -119,7 +119,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         {
             return values.clone();
         }
-        // What depends on itself adds nothing.
+        // A value that depends on itself adds nothing.
         if !self.active.borrow_mut().insert(node.id()) {
             return Vec::new();
         }
@@ -185,7 +185,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         bound.iter().flat_map(|bound| self.bound(*bound, depth)).collect()
     }
 
-    /// What something is that a name or an attribute is bound to.
+    /// Returns the values of a binding.
     pub(super) fn bound(&self, bound: FlowBinding<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         match bound {
             FlowBinding::To(node) => self.values(node, depth),
@@ -216,7 +216,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         }
     }
 
-    /// What calls in this file give a parameter.
+    /// Returns the values that calls in this file pass to a parameter.
     fn given_to(&self, parameter: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         let model = self.model;
         let parameters = model.parent(parameter).filter(|it| it.kind() == "parameters");
@@ -265,7 +265,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         }
     }
 
-    /// What a value of this type is.
+    /// Returns the values of an annotation's type.
     fn annotated(&self, annotation: Node<'t>) -> Vec<FlowValue<'t>> {
         let mut found = Vec::new();
         let mut named = |path: &str| {
@@ -289,7 +289,7 @@ impl<'m, 't> FlowValues<'m, 't> {
                 }
             }
         }
-        // A name in quotes.
+        // The type is written as a string.
         for text in self.model.nodes_in(annotation, &["string_content"]) {
             for name in
                 self.model.text(text).split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.')))
@@ -344,13 +344,13 @@ impl<'m, 't> FlowValues<'m, 't> {
         found
     }
 
-    /// Do the names tell that something is an asynchronous client?
+    /// Returns true if the names identify an asynchronous client.
     fn is_client_by_name(&self, object: Node<'t>) -> bool {
         let is_plain = matches!(object.kind(), "identifier" | "attribute");
         is_plain && !self.is_sync && believe::is_client(self.model.text(object))
     }
 
-    /// What a class of this file has by a name, or one of its bases in this file has.
+    /// Returns the values of a member of a class of this file, or of one of its bases in this file.
     pub(super) fn member(&self, class: Node<'t>, name: &str, depth: u32) -> Vec<FlowValue<'t>> {
         let Some(depth) = depth.checked_sub(1).filter(|_| self.model.step()) else { return Vec::new() };
         let own: Vec<FlowBinding<'t>> = self.model.members(class, name).collect();
@@ -397,7 +397,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         found
     }
 
-    /// The base classes, as they are written.
+    /// Returns the base classes as written.
     pub(super) fn bases(&self, class: Node<'t>) -> Vec<Node<'t>> {
         let all = class.child_by_field_name("superclasses").map(children).unwrap_or_default();
         all.into_iter().filter(|it| it.kind() != "keyword_argument").collect()
@@ -412,17 +412,17 @@ impl<'m, 't> FlowValues<'m, 't> {
         self.model.decorators(function).iter().any(ends_so)
     }
 
-    /// Is a method asked for as an attribute is?
+    /// Returns true if a method is accessed like an attribute.
     pub(super) fn is_property(&self, method: Node<'t>) -> bool {
         self.is_decorated(method, &["property", "cached_property"])
     }
 
-    /// Does a function give a context of what it yields?
+    /// Returns true if a function makes a context of the value that it yields.
     pub(super) fn is_context_manager(&self, function: Node<'t>) -> bool {
         self.is_decorated(function, &["contextmanager", "asynccontextmanager"])
     }
 
-    /// What a call of a function of this file gives.
+    /// Returns the values that a call of a function of this file gives.
     fn given_by(&self, function: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         let yields = self.model.yields(function);
         if !yields.is_empty() {
@@ -514,13 +514,13 @@ impl<'m, 't> FlowValues<'m, 't> {
         found
     }
 
-    /// The values that `*many` stands for.
+    /// Returns the values of `*many`.
     fn splat(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         let many = node.named_child(0).map(|it| self.values(it, depth)).unwrap_or_default();
         many.into_iter().flat_map(part).collect()
     }
 
-    /// Has a class of aiobotocore that this one is derived from a coroutine of this name?
+    /// Returns true if a base class of aiobotocore has a coroutine of this name.
     pub(super) fn inherits(&self, class: Node<'t>, name: &str) -> bool {
         self.bases(class).into_iter().any(|base| {
             let base = self.model.text(base);
@@ -528,7 +528,8 @@ impl<'m, 't> FlowValues<'m, 't> {
         })
     }
 
-    /// Is it a method of the class around that aiobotocore's class has, not this one?
+    /// Returns true for a method of the enclosing class that it inherits from aiobotocore and does not
+    /// define.
     fn is_inherited(&self, callee: Node<'t>, name: &str) -> bool {
         let object = callee.child_by_field_name("object").filter(|_| callee.kind() == "attribute");
         let Some(object) = object.map(|it| self.model.text(it)) else { return false };
@@ -537,7 +538,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         (is_own || object == "super()") && self.inherits(class, name)
     }
 
-    /// What a call of a value gives.
+    /// Returns the values that a call of a value gives.
     fn made(&self, value: FlowValue<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         match value {
             FlowValue::Path(path) => made_by(&path),
@@ -554,12 +555,12 @@ impl<'m, 't> FlowValues<'m, 't> {
     }
 }
 
-/// Something in this text's lifetime that equals a name.
+/// Returns a text with the file's lifetime that equals the name.
 fn leak<'t>(name: &str, model: &FileModel<'t>) -> &'t str {
     model.mentions(name).first().map(|it| model.text(*it)).unwrap_or_default()
 }
 
-/// The name of a call: the last one of the expression that is called.
+/// Returns the name of a call: the last name of the called expression.
 pub(super) fn last_name<'t>(model: &FileModel<'t>, callee: Node<'t>) -> &'t str {
     match callee.kind() {
         "attribute" => callee.child_by_field_name("attribute").map(|it| model.text(it)).unwrap_or_default(),
@@ -568,8 +569,8 @@ pub(super) fn last_name<'t>(model: &FileModel<'t>, callee: Node<'t>) -> &'t str 
     }
 }
 
-/// The value that a node is part of, if its own is that one's: through parentheses, `or`, `if … else`, a name that is
-/// given in passing, and what a keyword names.
+/// Returns the outermost node that has the same value as this one. It goes through parentheses, `or`, `if …
+/// else` and an assignment expression.
 pub(super) fn carrier<'t>(model: &FileModel<'t>, node: Node<'t>) -> Node<'t> {
     let mut at = node;
     while let Some(parent) = model.parent(at) {

@@ -1,7 +1,7 @@
 //! Checkstyle's XML, which many linters print: `file` elements by name, and in each its `error` elements.
 //!
-//! Lines and columns count from 1; a column is a place alone, without an end. Checkstyle has no description of its format
-//! beside the program (`XMLLogger`).
+//! Lines and columns count from 1; a column is a place without an end. The format is only described by
+//! Checkstyle's source (`XMLLogger`).
 
 use crate::output::decode;
 use crate::output::diagnostic::{Diagnostic, DiagnosticLevel};
@@ -11,7 +11,7 @@ use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::xml::{XmlElement, XmlPart, XmlParts};
 
-/// Prefixes of rules' names that say nothing: Checkstyle's own packages, which others copied.
+/// Prefixes of rule names without meaning: Checkstyle's own packages, which other tools copied.
 const PREFIXES: [&str; 2] = ["com.puppycrawl.tools.checkstyle.", "eslint.rules."];
 
 /// Reads a report. It does not panic on any bytes.
@@ -31,7 +31,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
                 "exception" => is_crash = true,
                 _ => {}
             },
-            // Checkstyle prints the trace of its own failure on a file.
+            // Checkstyle prints a stack trace of its own failure on a file.
             Ok(Some(XmlPart::Text(text))) if is_crash => {
                 let text = text.trim().lines().next().unwrap_or_default();
                 collected
@@ -65,7 +65,7 @@ fn error(
     (paths, input): (&PathResolver, &OutputContext<'_>),
     collected: &mut DiagnosticCollector,
 ) {
-    // Checkstyle's name for a rule that is turned off.
+    // Checkstyle marks a disabled rule in this way.
     if element.get("severity") == Some("ignore") {
         return;
     }
@@ -87,7 +87,8 @@ fn error(
     collected.push(diagnostic);
 }
 
-/// The rule's name as people configure it: `ConstantName` for the class `…checks.naming.ConstantNameCheck`.
+/// Returns the rule's name as in a configuration: `ConstantName` for the class
+/// `…checks.naming.ConstantNameCheck`.
 fn rule(source: &str) -> String {
     let Some(rest) = PREFIXES.iter().find_map(|prefix| source.strip_prefix(prefix)) else {
         return source.to_owned();

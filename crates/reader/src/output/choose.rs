@@ -1,4 +1,4 @@
-//! The format of an output, by its name, by the name of its tool, or by its content.
+//! Selects the format of an output by its name, by the name of its tool, or by its content.
 
 use crate::output::decode;
 use crate::output::format::{OutputContext, OutputFormat};
@@ -7,13 +7,14 @@ use crate::output::read::read;
 use crate::output::recognize::recognize;
 use crate::output::report::DiagnosticReport;
 
-/// The bytes of a text by which its format is recognised.
+/// Most bytes of a text by which its format is recognised.
 const MAX_SAMPLE_BYTES: usize = 256 << 10;
-/// Formats of lines that are so much alike that nothing is recognised by them.
+/// Line formats that are too similar to be recognised by content.
 const ALIKE: [&str; 4] = ["gcc", "unix", "phpstan", "govet"];
 
-/// The format of an output that somebody has called by this name: of a format, or of a tool, which stands for all formats that the
-/// tool prints. None: the name is unknown, or without a name the content is.
+/// Returns the format of an output. The name may be that of a format, or that of a tool, which allows all
+/// formats that the tool prints. Without a name the content decides. Returns `None` for an unknown name or
+/// content.
 pub fn choose(name: Option<&str>, bytes: &[u8]) -> Option<OutputFormat> {
     let Some(name) = name else { return recognize(bytes).or_else(|| of_lines(bytes)) };
     let named = OutputFormat::parse(name);
@@ -21,7 +22,7 @@ pub fn choose(name: Option<&str>, bytes: &[u8]) -> Option<OutputFormat> {
     let tool = named.map_or_else(|| Some(name), |format| format.tool()).filter(|tool| is_tool(tool));
     let Some(tool) = tool else { return named };
     match found {
-        // Any tool may print a format of all tools.
+        // Any tool may print a format that is shared by all tools.
         Some(found) if found.tool().is_none_or(|of| of.eq_ignore_ascii_case(tool)) => Some(found),
         Some(_) | None => named
             .filter(|named| !named.is_lines())
@@ -33,7 +34,7 @@ pub fn choose(name: Option<&str>, bytes: &[u8]) -> Option<OutputFormat> {
     }
 }
 
-/// Is this the name of a tool whose formats are known?
+/// Returns true if the name is that of a tool with known formats.
 pub fn is_tool(name: &str) -> bool {
     OutputFormat::all().any(|format| has_tool(format, name)) || known::find(name).is_some()
 }
@@ -46,7 +47,7 @@ fn lines() -> impl Iterator<Item = OutputFormat> {
     OutputFormat::all().filter(|format| format.is_lines())
 }
 
-/// The format of a text that somebody may have printed line by line, if one alone understands all of it.
+/// Returns the format of a text of lines, if exactly one format understands all of it.
 fn of_lines(bytes: &[u8]) -> Option<OutputFormat> {
     let sample = bytes.get(..MAX_SAMPLE_BYTES).unwrap_or(bytes);
     let end = if sample.len() < bytes.len() { memchr::memrchr(b'\n', sample)? } else { sample.len() };
@@ -60,17 +61,18 @@ fn of_lines(bytes: &[u8]) -> Option<OutputFormat> {
     whole.next().filter(|_| whole.next().is_none())
 }
 
-/// The format of many tools in which this one prints lines.
+/// Returns the shared format in which this tool prints lines.
 fn lines_of(tool: &str) -> Option<OutputFormat> {
     OutputFormat::parse(&known::find(tool)?.lines)
 }
 
-/// Does it begin as JSON or XML does?
+/// Returns true if the text begins as JSON or XML.
 fn begins_document(bytes: &[u8]) -> bool {
     bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| b"[{<".contains(byte))
 }
 
-/// The tool's format of a document, such as an empty list, which says nothing of its format; none for a text.
+/// Returns the tool's format for a document that does not reveal its format, such as an empty list. Returns
+/// `None` for plain text.
 fn of_documents(tool: &str, bytes: &[u8]) -> Option<OutputFormat> {
     if !begins_document(bytes) {
         return None;
@@ -79,7 +81,7 @@ fn of_documents(tool: &str, bytes: &[u8]) -> Option<OutputFormat> {
     documents.find(|format| read(*format, bytes, &OutputContext::default()).problems.is_empty())
 }
 
-/// The format that understands the most; the first one of several.
+/// Returns the format that understands the most lines; the first of several.
 fn best(formats: impl Iterator<Item = OutputFormat>, bytes: &[u8]) -> Option<OutputFormat> {
     let understood = |format: &OutputFormat| {
         let report = read(*format, bytes, &OutputContext::default());

@@ -1,12 +1,12 @@
-//! Bytes of an output as text.
+//! Decodes the bytes of an output as text.
 
 use std::borrow::Cow;
 
 use crate::content::DecodedContent;
 use crate::output::report::{DiagnosticCollector, MAX_INPUT_BYTES, ProblemKind};
 
-/// The text of a document that is read as one, in JSON or XML. None, with a problem, for one of more than
-/// [`MAX_INPUT_BYTES`]: a document that is cut is another document.
+/// Returns the text of a JSON or XML document. Returns `None`, with a problem, if it has more than
+/// [`MAX_INPUT_BYTES`], because a cut document is another document.
 pub(crate) fn document<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollector) -> Option<Cow<'a, str>> {
     if bytes.len() > MAX_INPUT_BYTES {
         let (size, most) = (bytes.len(), MAX_INPUT_BYTES);
@@ -19,8 +19,8 @@ pub(crate) fn document<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollector)
     Some(text(bytes))
 }
 
-/// The text of an output in which each line stands alone: the whole lines of the first [`MAX_INPUT_BYTES`], with a
-/// problem if there are more.
+/// Returns the text of an output whose lines are independent: the whole lines of the first
+/// [`MAX_INPUT_BYTES`], with a problem if there are more.
 pub(crate) fn lines<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollector) -> Cow<'a, str> {
     let Some(kept) = bytes.get(..MAX_INPUT_BYTES).filter(|kept| kept.len() < bytes.len()) else {
         return text(bytes);
@@ -30,13 +30,14 @@ pub(crate) fn lines<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollector) ->
         ProblemKind::Bound,
         &format!("the output has {size} bytes: only the lines of the first {most} are read"),
     );
-    // In UTF-16 of either order a line feed has this byte too; at most one character is cut, which is then U+FFFD.
+    // In UTF-16 of either order a line feed has this byte too. At most one character is cut, which becomes
+    // U+FFFD.
     let end = memchr::memrchr(b'\n', kept).map_or(0, |at| at + 1);
     text(kept.get(..end).unwrap_or_default())
 }
 
-/// Bytes as text, without a byte order mark: UTF-16 if they are that (PowerShell writes it), else UTF-8, in which
-/// U+FFFD stands for what is no character.
+/// Decodes bytes as text without a byte order mark. UTF-16 is recognised, because PowerShell writes it.
+/// Otherwise the text is UTF-8, with U+FFFD in place of invalid bytes.
 pub fn text(bytes: &[u8]) -> Cow<'_, str> {
     let is_marked = bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF");
     if is_marked && let Some(text) = DecodedContent::of(bytes.to_vec()).into_text() {

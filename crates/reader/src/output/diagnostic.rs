@@ -1,4 +1,4 @@
-//! A tool's diagnostics, in one form for all tools.
+//! Diagnostics of tools, in one form for all tools.
 
 use truing_diff::RepoPath;
 
@@ -23,56 +23,56 @@ pub const MAX_EDITS: usize = 200;
 /// The most bytes that the edits of one fix insert.
 pub const MAX_NEW_TEXT_BYTES: usize = 64 << 10;
 
-/// The tool's own judgement of how bad it is.
+/// Severity that the tool assigns to a diagnostic.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum DiagnosticLevel {
-    /// The tool calls it an error.
+    /// The tool reports an error.
     Error,
-    /// The tool calls it a warning, or says nothing.
+    /// The tool reports a warning or no level.
     Warning,
-    /// The tool calls it a note, an information, a hint, a refactoring or a convention.
+    /// The tool reports a note, an information, a hint, a refactoring or a convention.
     Note,
 }
 
-/// A statement of a tool about a place in the tree.
+/// Report of a tool about a place in the tree.
 ///
-/// A reader of a format fills it with the texts as they come; [`DiagnosticCollector::push`](crate::output::report::DiagnosticCollector::push)
-/// makes every text visible and bounds it.
+/// A reader of a format fills it with the texts as they come.
+/// [`DiagnosticCollector::push`](crate::output::report::DiagnosticCollector::push) makes every text visible
+/// and bounds it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Diagnostic {
-    /// The name of the tool.
     pub tool: String,
-    /// The tool's name for the rule, as the tool writes it.
+    /// Name of the rule, as the tool writes it.
     pub rule: Option<String>,
-    /// One line.
+    /// Message in one line.
     pub message: String,
-    /// The tool's judgement.
+    /// Level that the tool assigns.
     pub level: DiagnosticLevel,
-    /// The file, in the tree.
+    /// Path of the file in the tree.
     pub path: RepoPath,
-    /// The place in the file.
     pub range: DiagnosticRange,
-    /// The tool's own mark by which it recognises the diagnostic after a change.
+    /// Fingerprint by which the tool recognises the diagnostic after a change.
     pub fingerprint: Option<String>,
-    /// A page about the rule; its address begins with `https://`.
+    /// Page about the rule; its address begins with `https://`.
     pub rule_page: Option<String>,
-    /// The rule in a few words, on one line.
+    /// Short description of the rule, on one line.
     pub title: Option<String>,
-    /// The rule's description, in Markdown. Nothing in it is neutralised: `truing_core::markdown` does that before it is
-    /// posted.
+    /// Description of the rule, in Markdown. Nothing in it is neutralised: `truing_core::markdown` does that
+    /// before it is posted.
     pub help: Option<String>,
-    /// The tool's words for the kind of defect, in lower case (`security`, `external/cwe/cwe-89`).
+    /// Words of the tool for the kind of defect, in lower case (`security`, `external/cwe/cwe-89`).
     pub tags: Vec<String>,
-    /// Ways to fix it: each is one by itself.
+    /// Alternative fixes, each complete by itself.
     pub fixes: Vec<ToolFix>,
-    /// Does the tool propose a fix that it does not call safe, or that it never makes of its own accord? It is none of `fixes`.
+    /// True if the tool proposes a fix that it does not call safe or never applies by default. Such a fix is
+    /// not in `fixes`.
     pub has_unsafe_fix: bool,
-    /// The tool says that somebody suppressed it.
+    /// True if the tool reports that the diagnostic is suppressed.
     pub suppressed: bool,
 }
 
 impl Diagnostic {
-    /// A warning without anything but a message at a place.
+    /// Creates a warning with only a message and a place.
     pub fn new(
         tool: impl Into<String>,
         path: RepoPath,
@@ -98,22 +98,22 @@ impl Diagnostic {
     }
 }
 
-/// A change that a tool proposes: all of its edits together.
+/// Change that a tool proposes, with all of its edits together.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ToolFix {
-    /// A description, on one line.
+    /// Description of the fix, on one line.
     pub message: Option<String>,
-    /// The edits. Their ranges count in the file as it is before any of them.
+    /// Edits of the fix. Their ranges refer to the file before any of them.
     pub edits: Vec<ToolEdit>,
 }
 
-/// A range of a file that becomes another text.
+/// Replacement of a range of a file by a text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ToolEdit {
-    /// The file, in the tree.
+    /// Path of the file in the tree.
     pub path: RepoPath,
-    /// The text that goes; empty where text is inserted alone.
+    /// Range that is replaced; empty for an insertion.
     pub range: DiagnosticRange,
-    /// The text in its place, exactly as the tool gave it.
+    /// Replacement text, exactly as the tool gave it.
     pub new_text: String,
 }

@@ -1,7 +1,8 @@
-//! JSON read entry by entry: what is malformed is left out, and the rest goes on.
+//! Reads JSON entry by entry: malformed entries are left out, and reading continues.
 //!
-//! An entry is found by its brackets before it is read, without recursion and without room for what is in it. So a
-//! malformed one costs itself alone, and arrays of millions of entries cost no more than those that are kept.
+//! The end of an entry is found by its brackets before it is parsed, without recursion and without memory for
+//! its content. A malformed entry therefore affects only itself, and an array of millions of entries uses
+//! memory only for those that are kept.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -15,16 +16,19 @@ use serde_json::value::RawValue;
 
 use crate::output::report::DiagnosticCollector;
 
-/// Lines that golangci-lint 2 prints behind each document on the standard output: the number of its findings in all and by linter.
+/// Lines that golangci-lint 2 prints after each document on standard output: the number of its findings in
+/// total and by linter.
 static TOTALS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^(?:(?P<total>\d+) issues?[.:]|\* [\w-]+: \d+)$").ok());
 
-/// Reads a whole document. Of text that follows it, lines are named as not understood ([`DiagnosticReport::other_lines`]), but for totals.
+/// Reads a whole document. Lines of text after it are recorded as not understood
+/// ([`DiagnosticReport::other_lines`]), except for totals.
 ///
 /// [`DiagnosticReport::other_lines`]: crate::output::report::DiagnosticReport::other_lines
 ///
 /// # Errors
-/// The document is no JSON, or not of this form.
+///
+/// The document is not JSON, or not of this form.
 pub(crate) fn document<'de, T: Deserialize<'de>>(
     text: &'de str,
     collected: &mut DiagnosticCollector,
@@ -46,10 +50,12 @@ pub(crate) fn document<'de, T: Deserialize<'de>>(
     Ok(document)
 }
 
-/// Hands out the entries of an array, one after the other and each with its index, until `take` breaks or the array ends.
+/// Passes the entries of an array to `take`, one after another with their indices, until `take` breaks or the
+/// array ends.
 ///
 /// # Errors
-/// The text is no array, or it is damaged behind the last entry that was handed out.
+///
+/// The text is not an array, or is damaged after the last entry that was passed.
 pub(crate) fn each<'de>(
     text: &'de str,
     take: impl FnMut(usize, &'de RawValue) -> ControlFlow<()>,
@@ -84,7 +90,8 @@ impl<'de, F: FnMut(usize, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for &m
     }
 }
 
-/// At most `MOST` entries of an array, at their indices; none for one that is malformed. `null` is an empty array.
+/// At most `MOST` entries of an array, at their indices; `None` for a malformed one. `null` is read as an
+/// empty array.
 #[derive(Debug)]
 pub(crate) struct BoundedList<T, const MOST: usize>(pub(crate) Vec<Option<T>>);
 
@@ -95,12 +102,12 @@ impl<T, const MOST: usize> Default for BoundedList<T, MOST> {
 }
 
 impl<T, const MOST: usize> BoundedList<T, MOST> {
-    /// The entry at this index; none for a negative one, which SARIF writes for "not set".
+    /// Returns the entry at this index, or `None` for a negative one, which SARIF uses for "not set".
     pub(crate) fn at(&self, index: i64) -> Option<&T> {
         self.0.get(usize::try_from(index).ok()?)?.as_ref()
     }
 
-    /// Those that are well formed, in order.
+    /// Returns the well-formed entries in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().flatten()
     }
@@ -136,7 +143,7 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for ListVisitor<T
     }
 }
 
-/// At most `MOST` fields of an object, in order, without those that are malformed. `null` is an empty object.
+/// At most `MOST` fields of an object, in order, without malformed ones. `null` is read as an empty object.
 #[derive(Debug)]
 pub(crate) struct BoundedFields<T, const MOST: usize>(pub(crate) Vec<(String, T)>);
 
@@ -147,7 +154,7 @@ impl<T, const MOST: usize> Default for BoundedFields<T, MOST> {
 }
 
 impl<T, const MOST: usize> BoundedFields<T, MOST> {
-    /// The field of this name.
+    /// Returns the field of this name.
     pub(crate) fn get(&self, name: &str) -> Option<&T> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
@@ -187,18 +194,19 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for FieldVisitor<
     }
 }
 
-/// A whole number. It may be written as a number without fraction, or as text: that is how the JSON of protocol buffers
+/// Whole number. It may be written as a number without fraction, or as text, as the JSON of protocol buffers
 /// writes some.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct WholeNumber(pub(crate) i64);
 
 impl WholeNumber {
-    /// As a line or a column: 0 for a negative one, and the largest for one beyond it.
+    /// Returns the number as a line or a column: 0 for a negative one, and the largest `u32` for a larger
+    /// one.
     pub(crate) fn count(self) -> u32 {
         u32::try_from(self.0.max(0)).unwrap_or(u32::MAX)
     }
 
-    /// As an offset or a length; none for a negative one.
+    /// Returns the number as an offset or a length, or `None` for a negative one.
     pub(crate) fn offset(self) -> Option<u64> {
         u64::try_from(self.0).ok()
     }
@@ -228,7 +236,7 @@ impl Visitor<'_> for WholeNumberVisitor {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<WholeNumber, E> {
-        // Far beyond any file, and exact in a float.
+        // This limit is far beyond any file and exact in a float.
         const MOST: f64 = 9_007_199_254_740_992.0;
         if number.fract() == 0.0 && number.abs() <= MOST {
             #[expect(clippy::cast_possible_truncation, reason = "a whole number within the bounds")]

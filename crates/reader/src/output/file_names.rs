@@ -1,17 +1,17 @@
-//! The files of a tree, by the ends of their paths.
+//! Looks up the files of a tree by the ends of their paths.
 
 use std::collections::HashMap;
 
 use truing_diff::RepoPath;
 
-/// The files of a tree, by their names.
+/// Files of a tree by their names.
 #[derive(Debug, Default)]
 pub(crate) struct FileNames<'a> {
     by_name: HashMap<&'a [u8], Vec<&'a RepoPath>>,
 }
 
 impl<'a> FileNames<'a> {
-    /// Those of these files.
+    /// Indexes these files by name.
     pub(crate) fn of(files: &'a [RepoPath]) -> Self {
         let mut by_name: HashMap<&[u8], Vec<&RepoPath>> = HashMap::new();
         for file in files {
@@ -21,12 +21,12 @@ impl<'a> FileNames<'a> {
         Self { by_name }
     }
 
-    /// Are no files known?
+    /// Returns true if no files are known.
     pub(crate) fn is_empty(&self) -> bool {
         self.by_name.is_empty()
     }
 
-    /// The file that the longest end of a path names; none if several have it, or if none has any.
+    /// Returns the file that matches the longest end of a path, or `None` if no file or several files match.
     pub(crate) fn longest_end(&self, path: &RepoPath) -> Option<RepoPath> {
         let mut rest = path.as_bytes();
         loop {
@@ -34,7 +34,7 @@ impl<'a> FileNames<'a> {
             match named.as_slice() {
                 [one] => return Some((*one).clone()),
                 [] => rest = rest.split_at_checked(memchr::memchr(b'/', rest)? + 1)?.1,
-                // The path itself is one of them, or which one it is, is not known.
+                // The path itself is one of the matches, or the match is ambiguous.
                 _ => {
                     return named
                         .into_iter()
@@ -45,12 +45,12 @@ impl<'a> FileNames<'a> {
         }
     }
 
-    /// As [`Self::longest_end`], of a path as text.
+    /// Works as [`Self::longest_end`], for a path as text.
     pub(crate) fn longest_end_of(&self, path: &str) -> Option<RepoPath> {
         self.longest_end(&RepoPath::from_text(path.trim_start_matches('/')))
     }
 
-    /// The one file whose path ends with all of this one.
+    /// Returns the only file whose path ends with this whole path.
     pub(crate) fn whole_end_of(&self, path: &str) -> Option<RepoPath> {
         match self.with_end(path.as_bytes()).as_slice() {
             [one] => Some((*one).clone()),

@@ -1,4 +1,4 @@
-//! Diagnostics as findings.
+//! Converts diagnostics of tools to findings.
 
 use std::collections::BTreeMap;
 
@@ -15,41 +15,40 @@ use crate::output::text;
 use crate::redact::QuotedSecrets;
 use crate::snippet::{SecretRanges, snippet};
 
-/// The most bytes of a suggestion.
+/// Most bytes of a suggestion.
 const MAX_SUGGESTION_BYTES: usize = 8 << 10;
-/// The most edits of a fix that is suggested.
+/// Most edits of a fix that is suggested.
 const MAX_SUGGESTED_EDITS: usize = 20;
-/// The most bytes of a title: less than the protocol between processes takes.
+/// Most bytes of a title. It is below the limit of the protocol between processes.
 const MAX_TITLE_BYTES: usize = 480;
-/// The most bytes of a tool's name, and of a rule's, in the name of a finding's rule.
+/// Most bytes of a tool's name, and of a rule's name, in the rule name of a finding.
 const MAX_PART_BYTES: usize = 90;
-/// Begins the name of a tool that would be the name of a pack.
+/// Prefix added to a tool name that is also the name of a pack.
 const TOOL_PREFIX: &str = "tool-";
-/// The rule of a diagnostic that names none.
+/// Rule name for a diagnostic without a rule.
 pub const NO_RULE: &str = "diagnostic";
 
 /// Severities and categories for the diagnostics of tools.
 #[derive(Clone, Debug)]
 pub struct DiagnosticMapping {
-    /// The severity of an error, a warning and a note.
+    /// Severities of an error, a warning and a note.
     pub levels: LevelSeverities,
-    /// The severity of a rule's or a tool's findings, whatever their level: by `tool/rule` as [`rule_name`] makes it, or by
-    /// `tool`.
+    /// Severity of the findings of a rule or a tool, for every level. The key is `tool/rule` as [`rule_name`]
+    /// returns it, or `tool`.
     pub severities: BTreeMap<String, Severity>,
-    /// The kind of defect, by `tool/rule`, or by a tag of the tool, or by `tool`; in this order.
+    /// Defect category by `tool/rule`, by a tag of the tool, or by `tool`, in this order of precedence.
     pub categories: BTreeMap<String, DefectCategory>,
-    /// Names that no tool may have, because packs have them: `core` becomes `tool-core`.
+    /// Names that no tool may have, because packs have them. A tool named `core` becomes `tool-core`.
     pub reserved: Vec<String>,
 }
 
-/// The severity of each level.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LevelSeverities {
-    /// An error.
+    /// Severity of an error.
     pub error: Severity,
-    /// A warning.
+    /// Severity of a warning.
     pub warning: Severity,
-    /// A note.
+    /// Severity of a note.
     pub note: Severity,
 }
 
@@ -60,8 +59,8 @@ impl Default for LevelSeverities {
 }
 
 impl Default for DiagnosticMapping {
-    /// Errors are P1, the rest is P2, where the table of known tools says nothing else. Security is recognised by the tools'
-    /// own tags; everything else that the table does not know is a code rule.
+    /// Maps errors to P1 and the rest to P2, except where the table of known tools differs. Security defects
+    /// are recognised by the tools' own tags; everything else that the table does not list is a code rule.
     fn default() -> Self {
         let categories = [
             ("security", DefectCategory::H),
@@ -79,7 +78,7 @@ impl Default for DiagnosticMapping {
     }
 }
 
-/// A file with what is needed of it for all of its findings.
+/// File with the data that all of its findings need.
 pub struct FindingMapper<'a> {
     file: &'a FileText<'a>,
     quoted: QuotedSecrets,
@@ -87,17 +86,18 @@ pub struct FindingMapper<'a> {
 }
 
 impl<'a> FindingMapper<'a> {
-    /// Looks for the file's secrets, once.
+    /// Searches the file for secrets, once.
     pub fn new(file: &'a FileText<'a>, mapping: &'a DiagnosticMapping) -> Self {
         Self { file, quoted: QuotedSecrets::of(&String::from_utf8_lossy(file.bytes())), mapping }
     }
 
-    /// A diagnostic of this file as a finding. No text of it holds a secret of the file, or one of a known form. It has a
-    /// suggestion if the first fix that can be applied changes nothing outside of its lines. Nobody has proven that the
-    /// file parses with it.
+    /// Converts a diagnostic of this file to a finding. No text of it contains a secret of the file, or one
+    /// of a known form. The finding has a suggestion if the first applicable fix changes nothing outside of
+    /// its lines. The file with the fix is not parsed for validation.
     ///
     /// # Errors
-    /// The file does not have the place.
+    ///
+    /// The place is not in the file.
     pub fn finding(&self, diagnostic: &Diagnostic) -> Result<RawFinding, RangeError> {
         let (first, last) = self.file.lines(&diagnostic.range)?;
         let rule = rule_name(&diagnostic.tool, diagnostic.rule.as_deref(), &self.mapping.reserved);
@@ -105,11 +105,11 @@ impl<'a> FindingMapper<'a> {
         let suggestion = diagnostic.fixes.iter().filter(is_short).find_map(|fix| {
             let edits = resolve_fix(fix, &diagnostic.path, self.file).ok()?;
             let suggestion = whole_lines(self.file, (first, last), &edits)?;
-            // Secrets are not suggested.
+            // A suggestion never contains a secret.
             (self.hidden(&suggestion) == suggestion).then_some(SuggestedFix { replacement: suggestion })
         });
         let snippet = self.snippet(&diagnostic.range, first, last);
-        // Whoever knows a fingerprint of lines could try out what is left out of them.
+        // A fingerprint of lines would allow a reader to guess the text that is cut from them.
         let fingerprint = diagnostic.fingerprint.as_deref().filter(|_| !snippet.contains(CUT));
         let code = CodeDigests {
             tool_fingerprint: fingerprint.map(CodeDigests::tool_fingerprint),
@@ -138,7 +138,7 @@ impl<'a> FindingMapper<'a> {
         self.quoted.hide_in(text)
     }
 
-    /// The lines of a range; nothing for the file as a whole.
+    /// Returns the lines of a range, or an empty text for the whole file.
     fn snippet(&self, range: &DiagnosticRange, first: u32, last: u32) -> String {
         if *range == DiagnosticRange::File {
             return String::new();
@@ -152,10 +152,12 @@ impl<'a> FindingMapper<'a> {
     }
 }
 
-/// A diagnostic of a file as a finding; [`FindingMapper`] looks for the file's secrets once for all of its diagnostics.
+/// Converts a diagnostic of a file to a finding. [`FindingMapper`] searches the file for secrets once for all
+/// of its diagnostics.
 ///
 /// # Errors
-/// The file does not have the place.
+///
+/// The place is not in the file.
 pub fn finding(
     diagnostic: &Diagnostic,
     file: &FileText<'_>,
@@ -186,7 +188,7 @@ impl DiagnosticMapping {
     }
 }
 
-/// The name of a tool as findings have it.
+/// Returns the name of a tool as it appears in findings.
 pub fn tool_name(tool: &str) -> String {
     let name = rule_name(tool, None, &DiagnosticMapping::default().reserved);
     tool_of(&name).to_owned()
@@ -196,9 +198,10 @@ fn tool_of(rule: &str) -> &str {
     rule.split_once('/').map_or(rule, |(tool, _)| tool)
 }
 
-/// The name of a finding's rule, `tool/rule`: ASCII letters, digits, `-`, `_` and `.`, as in the names of packs' rules. A
-/// tool's name is in lower case. What parts a rule's own name (`/`, `:`) becomes a dot: `eslint/typescript-eslint.no-shadow`
-/// for `@typescript-eslint/no-shadow`, `clippy/clippy.unwrap_used` for `clippy::unwrap_used`.
+/// Returns the rule name of a finding, `tool/rule`. It consists of ASCII letters, digits, `-`, `_` and `.`,
+/// as in the rule names of packs. The tool's name is in lower case. A separator in the rule's own name (`/`,
+/// `:`) becomes a dot: `eslint/typescript-eslint.no-shadow` for `@typescript-eslint/no-shadow`,
+/// `clippy/clippy.unwrap_used` for `clippy::unwrap_used`.
 pub fn rule_name(tool: &str, rule: Option<&str>, reserved: &[String]) -> String {
     let tool = known::find(tool).map_or(tool, |known| known.name.as_str());
     let tool = word(&tool.to_lowercase());
@@ -217,7 +220,7 @@ fn word(text: &str) -> String {
             _ => '-',
         };
         let is_mark = |letter: char| matches!(letter, '-' | '.');
-        // Marks that follow each other are one, except those that the tool wrote.
+        // Consecutive separators become one, except those that the tool wrote.
         if is_mark(letter) && !text.contains(letter) && word.ends_with(is_mark) {
             continue;
         }
@@ -229,7 +232,7 @@ fn word(text: &str) -> String {
     word.trim_matches(['-', '.']).to_owned()
 }
 
-/// A message as a title.
+/// Returns a message as a title.
 fn title(message: &str) -> String {
     let mut title = text::line(message, MAX_TITLE_CHARS);
     if title.len() > MAX_TITLE_BYTES {
@@ -239,7 +242,8 @@ fn title(message: &str) -> String {
     title
 }
 
-/// The body of a finding: all of a message that the title is too short for, the rule's description, and its page.
+/// Returns the body of a finding: the whole message if the title is too short for it, the rule's description,
+/// and its page.
 fn body(diagnostic: &Diagnostic, tool: Option<&KnownTool>) -> String {
     let mut parts = Vec::new();
     if diagnostic.message != title(&diagnostic.message) {
@@ -257,8 +261,9 @@ fn body(diagnostic: &Diagnostic, tool: Option<&KnownTool>) -> String {
     parts.join("\n\n")
 }
 
-/// The lines as edits leave them, without the last line end: empty where the lines go. None if an edit is outside of the
-/// lines or takes their last line end away, or if a text of blanks is left, which a suggestion cannot say.
+/// Returns the lines after the edits, without the last line end; empty if the lines are deleted. Returns
+/// `None` if an edit is outside of the lines or removes their last line end. Also returns `None` if only
+/// blanks remain, which a suggestion cannot express.
 fn whole_lines(file: &FileText<'_>, (first, last): (u32, u32), edits: &[ByteEdit]) -> Option<String> {
     let start = if first == 1 { file.mark() } else { file.index().range(first).start };
     let (content_end, end) = (file.index().range(last).end, file.line_end(last));
@@ -268,7 +273,7 @@ fn whole_lines(file: &FileText<'_>, (first, last): (u32, u32), edits: &[ByteEdit
         if edit.range.start < start || edit.range.end > end {
             return None;
         }
-        // Text behind the last line's end is text of the next line.
+        // Text after the last line's end belongs to the next line.
         if edit.range.start == end && end > content_end {
             return None;
         }

@@ -1,12 +1,13 @@
-//! The formats in which tools print diagnostics, and what a reader is told beside the bytes.
+//! Formats in which tools print diagnostics, and the context that a reader gets beside the bytes.
 
 use truing_diff::RepoPath;
 
 use crate::output::report::DiagnosticReport;
 
-/// A format of diagnostics.
+/// Format of diagnostics.
 ///
-/// [`OutputFormat::parse`] finds one by its name and [`recognize`](crate::output::recognize::recognize) by the content.
+/// [`OutputFormat::parse`] finds one by its name and [`recognize`](crate::output::recognize::recognize) by
+/// the content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OutputFormat {
     /// SARIF 2.1.0, of OASIS.
@@ -15,42 +16,45 @@ pub enum OutputFormat {
     Rdjson,
     /// Reviewdog's JSON Lines: a `Diagnostic` on each line.
     Rdjsonl,
-    /// Checkstyle's XML.
+    /// XML report of Checkstyle, which other tools write too.
     Checkstyle,
     /// GitLab's code quality report, in JSON.
     Gitlab,
-    /// JUnit's XML.
+    /// XML report of JUnit, which test programs write.
     Junit,
-    /// A format of one tool: a line pattern or the tool's own JSON.
+    /// Format of one tool: a line pattern or the tool's own JSON.
     Named(&'static NamedFormat),
 }
 
-/// A format of one tool, as an entry of a table.
+/// Format of one tool, as an entry of a table.
 ///
-/// The table is `output::known::NAMED`, and `output::known` alone holds it. An entry is built from functions, so that
-/// [`OutputFormat`] knows neither patterns nor the JSON of tools:
+/// The table is `output::known::NAMED`, and only `output::known` contains it. An entry consists of functions,
+/// therefore [`OutputFormat`] does not depend on patterns or on the JSON of tools:
 ///
 /// * `output::parse` looks a name up in the table after the formats that have a variant of their own.
 /// * `output::read` calls `read`.
-/// * `output::recognize` asks `is`, in the table's order, after the formats that have a variant of their own.
+/// * `output::recognize` calls `is`, in the table's order, after the formats that have a variant of their
+///   own.
 #[derive(Debug)]
 pub struct NamedFormat {
-    /// The name in a configuration: ASCII lower case, digits and `-`. It is unique, and none of [`OutputFormat::OWN`].
+    /// Name in a configuration: ASCII lower case, digits and `-`. It is unique and differs from the names in
+    /// [`OutputFormat::OWN`].
     pub name: &'static str,
-    /// The name of the tool, if the format is of one tool; it is the diagnostics' tool where [`OutputContext::tool`] is empty.
+    /// Name of the tool, if the format belongs to one tool. It is used for diagnostics where
+    /// [`OutputContext::tool`] is empty.
     pub tool: &'static str,
-    /// Is it lines of text, read by a pattern?
+    /// True if the format is lines of text that a pattern reads.
     pub is_lines: bool,
-    /// Reads diagnostics. It does not panic on any bytes, and collects by
-    /// [`DiagnosticCollector`](crate::output::report::DiagnosticCollector), which keeps the bounds.
+    /// Function that reads diagnostics. It does not panic on any bytes, and collects through
+    /// [`DiagnosticCollector`](crate::output::report::DiagnosticCollector), which enforces the bounds.
     pub read: fn(&[u8], &OutputContext<'_>) -> DiagnosticReport,
-    /// Is this content of the format? It looks at the beginning of the bytes alone, or reads them in linear time. A
-    /// format that cannot be told from others says no.
+    /// Function that returns true for content of the format. It examines only the beginning of the bytes, or
+    /// reads them in linear time. A format that cannot be distinguished from others returns false.
     pub is: fn(&[u8]) -> bool,
 }
 
 impl PartialEq for NamedFormat {
-    /// Names are unique.
+    /// Compares the names, which are unique.
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
     }
@@ -59,11 +63,11 @@ impl PartialEq for NamedFormat {
 impl Eq for NamedFormat {}
 
 impl OutputFormat {
-    /// Those with a variant of their own.
+    /// Formats with a variant of their own.
     pub const OWN: [Self; 6] =
         [Self::Sarif, Self::Rdjson, Self::Rdjsonl, Self::Checkstyle, Self::Gitlab, Self::Junit];
 
-    /// The name by which a configuration names it.
+    /// Returns the name used in a configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sarif => "sarif",
@@ -77,29 +81,30 @@ impl OutputFormat {
     }
 }
 
-/// Facts that the bytes do not tell.
+/// Facts about an output that its bytes do not contain.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OutputContext<'a> {
-    /// Absolute roots of the tree on the machine where the tool ran, as that machine writes them. Where one is within
-    /// another, the inner one counts.
+    /// Absolute roots of the tree on the machine where the tool ran, as that machine writes them. Of nested
+    /// roots, the inner one applies.
     pub roots: &'a [String],
-    /// The folder of the tree in which the tool ran, if it is not the root: relative paths begin there.
+    /// Folder of the tree in which the tool ran, if it is not the root. Relative paths begin there.
     pub folder: Option<&'a RepoPath>,
-    /// The name of the tool where the output names none; empty: the format's own name.
+    /// Name of the tool where the output names none. If it is empty, the format's own name is used.
     pub tool: &'a str,
-    /// The files of the tree, for formats that name files without their folders; empty: they are not known.
+    /// Files of the tree, for formats that name files without their folders. It is empty if they are not
+    /// known.
     pub files: &'a [RepoPath],
-    /// Files of the tree whose names look like another form of a path ([`unusual_names`]): the same text, or the same
-    /// bytes in an address, names the file.
+    /// Files of the tree whose names look like another form of a path ([`unusual_names`]). The same text, or
+    /// the same bytes in an address, refers to the file.
     ///
     /// [`unusual_names`]: crate::output::path::unusual_names
     pub unusual: &'a [RepoPath],
-    /// May the tool have run on another machine? Then a root that the output names counts, too.
+    /// True if the tool may have run on another machine. A root that the output names is then accepted, too.
     pub is_foreign: bool,
 }
 
 impl<'a> OutputContext<'a> {
-    /// The name of the tool, or `format` where none is known.
+    /// Returns the name of the tool, or `format` where none is known.
     pub fn tool_or(&self, format: &'a str) -> &'a str {
         if self.tool.trim().is_empty() { format } else { self.tool }
     }

@@ -1,6 +1,6 @@
 //! GitLab's code quality report: the subset of Code Climate's issues that GitLab reads, as one JSON array.
 //!
-//! Of a place only the lines are taken: the format does not say in which unit its columns count.
+//! Only the lines of a place are read, because the format does not specify the unit of columns.
 
 use std::ops::ControlFlow;
 
@@ -14,12 +14,12 @@ use crate::output::path::{PathError, PathResolver};
 use crate::output::range::DiagnosticRange;
 use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 
-/// The most categories of an entry that are looked at.
+/// Most categories of an entry that are examined.
 const MAX_CATEGORIES: usize = 20;
 
 #[derive(Deserialize)]
 struct GitlabIssue {
-    /// Code Climate's: `issue`, or something that is no finding.
+    /// Code Climate's type: `issue`, or a value for an entry that is not a finding.
     #[serde(rename = "type")]
     kind: Option<String>,
     description: Option<String>,
@@ -119,8 +119,8 @@ fn range(location: &GitlabLocation) -> DiagnosticRange {
     })
 }
 
-/// GitLab knows `info`, `minor`, `major`, `critical` and `blocker`. Tools write their errors as `major`, and their warnings
-/// as `minor`.
+/// Maps the severity. GitLab knows `info`, `minor`, `major`, `critical` and `blocker`. Tools write errors as
+/// `major` and warnings as `minor`.
 fn level(severity: Option<&str>) -> DiagnosticLevel {
     match severity.unwrap_or_default() {
         "major" | "critical" | "blocker" => DiagnosticLevel::Error,

@@ -1,8 +1,9 @@
-//! JSON of tools that tells more than any format which several tools share: ends, fixes, and pages about rules.
+//! JSON formats of single tools. They contain more than the shared formats: ends, fixes, and pages about
+//! rules.
 //!
-//! Each reader is a function of the form that [`NamedFormat`](crate::output::format::NamedFormat) holds. It takes the unit of columns,
-//! and whether an end is in the place, from the tool's documentation and from what the tool prints for lines with letters
-//! beyond ASCII.
+//! Each reader is a function of the form that [`NamedFormat`](crate::output::format::NamedFormat) holds. The
+//! unit of columns, and the inclusion of an end in the place, follow the tool's documentation and its output
+//! for lines with letters beyond ASCII.
 
 pub(crate) mod cargo;
 pub(crate) mod go;

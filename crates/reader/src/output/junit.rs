@@ -1,8 +1,10 @@
-//! JUnit's XML, as Ant, Maven, pytest and others write it: the failures and errors of test cases that have a place.
+//! JUnit's XML, as Ant, Maven, pytest and others write it: the failures and errors of test cases that have a
+//! place.
 //!
-//! The format has no owner. A place is in the attributes `file` and `line` of a failure, of its test case or of the suites
-//! around it, or in the text of the failure (`tests/test_a.py:12: AssertionError`, `File "a.py", line 3`). Where the text names a file
-//! without its folder, the class of the test or of the frame has it. Linters name the file as a suite, and write `line 2, col 7`.
+//! The format has no official definition. A place is in the attributes `file` and `line` of a failure, of its
+//! test case or of the suites around it. It may also be in the text of the failure (`tests/test_a.py:12:
+//! AssertionError`, `File "a.py", line 3`). If the text names a file without its folder, the class of the
+//! test or of the frame gives the folder. Linters name the file as a suite, and write `line 2, col 7`.
 
 use std::sync::LazyLock;
 
@@ -20,54 +22,52 @@ use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::text;
 use crate::output::xml::{MAX_TEXT_BYTES, XmlElement, XmlPart, XmlParts};
 
-/// FailurePlaces in the text of a failure that are looked at.
+/// Most places in the text of a failure that are examined.
 const MAX_PLACES: usize = 200;
-/// Bytes of a failure's text that are shown.
+/// Most bytes of a failure's text that are shown.
 const MAX_SHOWN_BYTES: usize = 4 << 10;
 
-/// A path and a line in text: at the beginning of a line, or with a separator in it, or as Python writes it. A name alone
-/// within a line is none: Java names a file without its folder.
+/// A path and a line in text: at the beginning of a line, with a separator in it, or as Python writes it. A
+/// name alone within a line does not match, because Java names a file without its folder.
 static PLACE: LazyLock<Regex> = LazyLock::new(|| {
     let place = r#"(?m)^[ \t>]*(?P<a>[^\s:"'()<>|*?]+\.\w+):(?P<b>\d{1,9})\b|File "(?P<c>[^"\n]+)", line (?P<d>\d{1,9})\b|(?P<e>(?:\b[A-Za-z]:)?[^\s:"'()\[\]<>|*?]*[/\\][^\s:"'()\[\]<>|*?]+\.\w+):(?P<f>\d{1,9})\b"#;
     #[expect(clippy::expect_used, reason = "a constant, which every test of this format compiles")]
     Regex::new(place).expect("the pattern of places")
 });
 
-/// A frame of a stack of the Java machine: the class, and the file without its folder.
+/// Stack frame of the Java machine: the class, and the file without its folder.
 static FRAME: LazyLock<Regex> = LazyLock::new(|| {
     let frame = r"\bat (?:[\w.-]+@?[\w.-]*/)*(?P<class>(?:\w+\.)*[\w$]+)\.[\w$<>]+\((?P<file>\w+\.(?:java|kt|groovy|scala)):(?P<line>\d{1,9})\)";
     #[expect(clippy::expect_used, reason = "a constant, which every test of this format compiles")]
     Regex::new(frame).expect("the pattern of frames")
 });
 
-/// A line, as linters write it behind their message or before it.
+/// Line number, as linters write it after their message or before it.
 static LINE: LazyLock<Regex> = LazyLock::new(|| {
     #[expect(clippy::expect_used, reason = "a constant, which every test of this format compiles")]
     Regex::new(r"\b(?i:line) (?P<line>\d{1,9})(?:, (?i:col(?:umn)?) \d{1,9})?\b")
         .expect("the pattern of lines")
 });
 
-/// Endings of files with tests of the Java machine.
+/// Endings of test files of the Java machine.
 const CLASS_ENDINGS: [&str; 4] = ["java", "kt", "groovy", "scala"];
-/// The prefix of ESLint's packages, which others copied: it names no tool.
+/// Prefix of ESLint's packages, which other tools copied. It identifies no tool.
 const COPIED: &str = "eslint";
 
-/// A test case.
 #[derive(Default)]
 struct JunitCase {
     name: String,
     class: String,
-    /// The name of its suite.
     suite: String,
-    /// `ruff` where its suite is of the package `org.ruff`.
+    /// Package of the suite: `ruff` for `org.ruff`.
     package: String,
     file: Option<String>,
     line: u32,
 }
 
-/// A failure whose text is being read.
+/// Failure whose text is being read.
 struct JunitFailure {
-    /// `failure` or `error`.
+    /// Name of the element: `failure` or `error`.
     rule: String,
     message: String,
     kind: String,
@@ -76,12 +76,12 @@ struct JunitFailure {
     text: String,
 }
 
-/// A suite that is open.
+/// Suite that is open.
 struct JunitSuite {
     name: String,
     package: String,
     file: Option<String>,
-    /// Pytest counts lines from 0 (`junit_family=xunit1`).
+    /// True if lines count from 0, as pytest writes them with `junit_family=xunit1`.
     from_zero: bool,
 }
 
@@ -154,7 +154,7 @@ fn suite(element: &XmlElement, outer: Option<&JunitSuite>) -> JunitSuite {
 fn case(element: &XmlElement, suite: Option<&JunitSuite>) -> JunitCase {
     let line = element.number("line");
     let has_line = element.get("line").is_some();
-    // A test case may hold any number of failures.
+    // A test case may contain any number of failures.
     let name = |attribute: &str| text::line(element.get(attribute).unwrap_or_default(), MAX_NAME_CHARS);
     JunitCase {
         name: name("name"),
@@ -177,13 +177,13 @@ fn begun(element: &XmlElement) -> JunitFailure {
     }
 }
 
-/// Finds the files of places.
+/// Finds the files of failures.
 struct FailurePlaces<'a> {
     paths: PathResolver,
     files: FileNames<'a>,
 }
 
-/// A place that was found, or the reason for none.
+/// Place of a failure, or the reason for which there is none.
 type FailurePlace = Result<(RepoPath, u32), PathError>;
 
 fn told(
@@ -229,7 +229,8 @@ fn told(
     collected.push(diagnostic);
 }
 
-/// The rule of a linter's failure: the name of the test case behind its package, or the failure's type.
+/// Returns the rule of a linter's failure: the name of the test case after its package, or the failure's
+/// type.
 fn rule(case: &JunitCase, failure: &JunitFailure) -> String {
     let of_case = case.name.strip_prefix("org.").and_then(|name| name.split_once('.')).map(|(_, rule)| rule);
     let of_kind = Some(failure.kind.as_str()).filter(|kind| !kind.is_empty());
@@ -237,7 +238,7 @@ fn rule(case: &JunitCase, failure: &JunitFailure) -> String {
 }
 
 impl FailurePlaces<'_> {
-    /// The place of a linter's failure, whose suite is a file; none if it is no linter's.
+    /// Returns the place of a linter's failure, whose suite is a file, or `None` if it is not a linter's.
     fn linted(&self, case: &JunitCase, failure: &JunitFailure) -> Option<FailurePlace> {
         if case.file.is_some() || failure.file.is_some() || !is_file_name(&case.suite) {
             return None;
@@ -249,8 +250,8 @@ impl FailurePlaces<'_> {
         Some(self.paths.path(&case.suite).map(|path| (path, line)))
     }
 
-    /// The place of a test's failure: its own; the last one in its text that is in the test's own file; the test's; or the first one
-    /// in its text that is in the tree.
+    /// Returns the place of a test's failure. In order of preference: its own, the last one in its text that
+    /// is in the test's own file, the test's, or the first one in its text that is in the tree.
     fn tested(&self, case: &JunitCase, failure: &JunitFailure) -> FailurePlace {
         let mut wrong = PathError::Missing;
         let mut known = |file: &Option<String>| match self.paths.path(file.as_deref()?) {
@@ -275,7 +276,7 @@ impl FailurePlaces<'_> {
         in_text.into_iter().next().ok_or(wrong)
     }
 
-    /// The places in a text, in its order: those with a path, and frames of the Java machine.
+    /// Returns the places in a text, in its order: those with a path, and frames of the Java machine.
     fn in_text(&self, text: &str, class: &str) -> Vec<(RepoPath, u32)> {
         let mut found: Vec<(usize, RepoPath, u32)> = Vec::new();
         for place in PLACE.captures_iter(text).take(MAX_PLACES) {
@@ -301,7 +302,8 @@ impl FailurePlaces<'_> {
         found.into_iter().map(|(_, path, line)| (path, line)).collect()
     }
 
-    /// The file that a text names. Without a folder, it is one of the package that the class names (`example.com/shop/pkg/cart`).
+    /// Returns the file that a text names. Without a folder, it is a file of the package that the class names
+    /// (`example.com/shop/pkg/cart`).
     fn written(&self, file: &str, class: &str) -> Option<RepoPath> {
         let has_folder = file.contains(['/', '\\']);
         if !has_folder && class.contains('/') && !self.files.is_empty() {
@@ -311,14 +313,14 @@ impl FailurePlaces<'_> {
         Some(self.files.longest_end(&path).unwrap_or(path))
     }
 
-    /// The file of a class of the Java machine (`com.acme.CartTest$Inner`).
+    /// Returns the file of a class of the Java machine (`com.acme.CartTest$Inner`).
     fn of_class(&self, class: &str) -> Option<RepoPath> {
         let outer = class.split('$').next().filter(|outer| outer.contains('.'))?.replace('.', "/");
         CLASS_ENDINGS.iter().find_map(|ending| self.files.whole_end_of(&format!("{outer}.{ending}")))
     }
 }
 
-/// Is this the name of a file, and not that of a class or a sentence?
+/// Returns true for the name of a file, and false for a class name or a sentence.
 fn is_file_name(name: &str) -> bool {
     let last = name.rsplit(['/', '\\']).next().unwrap_or(name);
     let has_ending = last.rsplit_once('.').is_some_and(|(stem, ending)| {

@@ -1,5 +1,5 @@
-//! Known tools: the formats that one tool has for itself ([`NAMED`]), and how a repository shows that it uses a
-//! tool, how that is run, and what its diagnostics are worth ([`KnownTool`]). The tools are data: `tools.toml`.
+//! Known tools. [`NAMED`] lists the formats of single tools. [`KnownTool`] describes the signs of a tool in a
+//! repository, the way to run it, and the severity of its diagnostics. The tools are data: `tools.toml`.
 
 use std::sync::LazyLock;
 
@@ -21,10 +21,11 @@ pub use tool::{
     FILES, FetchedFolder, KnownTool, OutputStream, SIGN, SignOptions, ToolSeverities, arguments, is_silent,
 };
 
-/// The table of tools.
+/// Table of the tools.
 const TOOLS: &str = include_str!("../../tools.toml");
 
-/// An entry that reads lines by a pattern. Lines of text are too much alike for a format to be recognised by them.
+/// Creates an entry that reads lines by a pattern. Lines of text are too similar for a format to be
+/// recognised by them.
 macro_rules! lines {
     ($name:literal, $tool:literal, $row:ident) => {
         NamedFormat {
@@ -39,14 +40,15 @@ macro_rules! lines {
     };
 }
 
-/// An entry that reads JSON, and is recognised by its first bracket and by names within its first bytes.
+/// Creates an entry that reads JSON and is recognised by its first bracket and by names within its first
+/// bytes.
 macro_rules! json {
     ($name:literal, $tool:literal, $read:path, $bracket:literal, [$($mark:literal),*]) => {
         NamedFormat { name: $name, tool: $tool, read: $read, is: |bytes| begins(bytes, $bracket, &[$($mark),*]), is_lines: false }
     };
 }
 
-/// The formats of single tools, by name.
+/// Formats of single tools, by name.
 pub static NAMED: &[NamedFormat] = &[
     json!("ast-grep-json", "ast-grep", search::ast_grep, b'{', ["\"byteOffset\"", "\"metaVariables\""]),
     json!("bandit-json", "bandit", python::bandit, b'{', ["\"errors\"", "\"generated_at\"", "\"metrics\""]),
@@ -108,22 +110,24 @@ pub static NAMED: &[NamedFormat] = &[
     lines!("yamllint", "yamllint", YAMLLINT),
 ];
 
-/// The tools of `tools.toml`, in the order of their names. A test reads the file: it is empty where that is malformed.
+/// Returns the tools of `tools.toml`, in the order of their names. The list is empty if the file is
+/// malformed, which a test prevents.
 pub fn all() -> &'static [KnownTool] {
     static ALL: LazyLock<Vec<KnownTool>> = LazyLock::new(|| parse(TOOLS).unwrap_or_default());
     &ALL
 }
 
-/// The tool of this name, in letters of any case, also by a name that its outputs have for it.
+/// Finds a tool by its name in any case, or by a name that its outputs use.
 pub fn find(name: &str) -> Option<&'static KnownTool> {
     let is_it = |known: &String| known.eq_ignore_ascii_case(name.trim());
     all().iter().find(|tool| is_it(&tool.name) || tool.aliases.iter().any(is_it))
 }
 
-/// The tools of a table.
+/// Parses a table of tools.
 ///
 /// # Errors
-/// It is no table of tools.
+///
+/// The text is not a table of tools.
 pub fn parse(text: &str) -> Result<Vec<KnownTool>, toml::de::Error> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]

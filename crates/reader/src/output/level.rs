@@ -1,8 +1,9 @@
-//! The words by which tools say how bad something is.
+//! Words that tools use for severity levels.
 
 use crate::output::diagnostic::DiagnosticLevel;
 
-/// Each word in lower case, and its level. RuboCop and Pylint print a letter; the letters mean the same in both.
+/// Words in lower case, and their levels. RuboCop and Pylint print a letter; the letters have the same
+/// meaning in both.
 const WORDS: &[(&str, DiagnosticLevel)] = &[
     ("blocker", DiagnosticLevel::Error),
     ("c", DiagnosticLevel::Note),
@@ -39,13 +40,13 @@ const WORDS: &[(&str, DiagnosticLevel)] = &[
     ("warning", DiagnosticLevel::Warning),
 ];
 
-/// The level that a word names, in letters of any case. None for an unknown word.
+/// Returns the level that a word names, in any case, or `None` for an unknown word.
 pub(crate) fn level(word: &str) -> Option<DiagnosticLevel> {
     let word = word.trim();
     WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, level)| *level)
 }
 
-/// The level that a word names, and a warning for an unknown word or none.
+/// Returns the level that a word names, or a warning for an unknown word or none.
 pub(crate) fn level_or_warning(word: Option<&str>) -> DiagnosticLevel {
     word.and_then(level).unwrap_or(DiagnosticLevel::Warning)
 }

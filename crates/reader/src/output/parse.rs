@@ -1,15 +1,15 @@
-//! Names of formats.
+//! Looks up formats by name.
 
 use crate::output::format::OutputFormat;
 use crate::output::known::NAMED;
 
 impl OutputFormat {
-    /// The format of this name, as a configuration writes it; letters in upper case count as those in lower case.
+    /// Finds a format by its name in a configuration, in upper or lower case.
     pub fn parse(name: &str) -> Option<Self> {
         Self::all().find(|format| format.as_str().eq_ignore_ascii_case(name.trim()))
     }
 
-    /// The tool whose format it is; none: any tool may print it.
+    /// Returns the tool that the format belongs to, or `None` if any tool may print it.
     pub fn tool(self) -> Option<&'static str> {
         match self {
             Self::Named(named) => Some(named.tool).filter(|tool| !tool.is_empty()),
@@ -19,7 +19,7 @@ impl OutputFormat {
         }
     }
 
-    /// Is it lines of text?
+    /// Returns true if the format is lines of text.
     pub fn is_lines(self) -> bool {
         match self {
             Self::Named(named) => named.is_lines,
@@ -29,7 +29,7 @@ impl OutputFormat {
         }
     }
 
-    /// Every format: those with a variant of their own, then those of the table.
+    /// Returns every format: those with a variant of their own, then those of the table.
     pub fn all() -> impl Iterator<Item = Self> {
         Self::OWN.into_iter().chain(NAMED.iter().map(Self::Named))
     }

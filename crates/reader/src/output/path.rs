@@ -1,8 +1,8 @@
-//! Paths of tools as paths in the tree.
+//! Converts paths in tool output to paths in the tree.
 //!
-//! A tool writes a path relative to where it ran, absolute on its own machine, as a `file://` address, or as Windows
-//! writes paths. Whatever it writes, the result is a path in the tree that is no git folder's, or an error that names the
-//! path.
+//! A tool writes a path relative to its working folder, absolute on its own machine, as a `file://` address,
+//! or in Windows form. The result is always a path in the tree outside of any git folder, or an error that
+//! names the path.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,56 +10,56 @@ use truing_diff::RepoPath;
 
 use crate::output::format::OutputContext;
 
-/// The most bytes of a path.
+/// Most bytes of a path.
 pub const MAX_PATH_BYTES: usize = 4096;
 
-/// The most parts of a path that is compared with the files of the tree.
+/// Most parts of a path that is compared with the files of the tree.
 const MAX_PARTS: usize = 100;
 
-/// A path that is none in the tree.
+/// Reasons for which a path is not in the tree.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PathError {
-    /// No path at all.
+    /// The path is missing or empty.
     #[error("no path")]
     Missing,
-    /// More than [`MAX_PATH_BYTES`].
+    /// The path has more than [`MAX_PATH_BYTES`].
     #[error("a path of more than {MAX_PATH_BYTES} bytes")]
     TooLong,
-    /// An address of another kind than `file`.
+    /// The path is an address with another scheme than `file`.
     #[error("{0} is no path of a file")]
     Address(String),
-    /// It is outside of every root that is known, or climbs out of the tree.
+    /// The path is outside of every known root, or climbs out of the tree.
     #[error("{0} is outside of the tree")]
     Outside(String),
-    /// It is absolute, and no root is known.
+    /// The path is absolute, and no root is known.
     #[error("{0} is absolute, and the root of the tree on that machine is not known")]
     NoRoot(String),
-    /// It is the root itself, a git folder, or holds a NUL.
+    /// The path is the root itself or a git folder, or contains a NUL.
     #[error("{0} is no file of the tree")]
     NoFile(String),
 }
 
-/// The parts of an absolute path, from the root of its file system.
+/// Parts of an absolute path, from the root of its file system.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct AbsolutePath {
-    /// `c:` for a drive, `\\host` for a share, empty for a path that begins with one separator.
+    /// Volume: `c:` for a drive, `\\host` for a share, empty for a path that begins with one separator.
     volume: Vec<u8>,
     parts: Vec<Vec<u8>>,
 }
 
-/// Finds paths in the tree.
+/// Resolves paths in tool output to paths in the tree.
 #[derive(Clone, Debug, Default)]
 pub struct PathResolver {
     roots: Vec<AbsolutePath>,
     folder: Vec<Vec<u8>>,
-    /// The unusual names of files, as in [`OutputContext::unusual`].
+    /// Unusual names of files, as in [`OutputContext::unusual`].
     unusual: BTreeSet<RepoPath>,
-    /// The tool may have run elsewhere.
+    /// True if the tool may have run on another machine.
     is_foreign: bool,
 }
 
 impl PathResolver {
-    /// With the roots and the folder that are known. A root that is no absolute path is ignored.
+    /// Creates a resolver with the known roots and folder. A root that is not an absolute path is ignored.
     pub fn new(input: &OutputContext<'_>) -> Self {
         let mut roots: Vec<AbsolutePath> =
             input.roots.iter().filter_map(|root| AbsolutePath::of_text(root.as_bytes())).collect();
@@ -71,17 +71,19 @@ impl PathResolver {
         Self { roots, folder: folder.unwrap_or_default(), unusual, is_foreign: input.is_foreign }
     }
 
-    /// Takes a root that the output itself names, if no other one is known for sure and it is not the root of a file system.
+    /// Adds a root that the output itself names, unless another one is known for certain or it is the root of
+    /// a file system.
     pub fn learn_root(&mut self, root: AbsolutePath) {
         if (self.roots.is_empty() || self.is_foreign) && !root.parts.is_empty() {
             self.roots.push(root);
         }
     }
 
-    /// The path in the tree that a tool wrote as text. A `file:` address is decoded, and nothing else is.
+    /// Resolves a path that a tool wrote as text. A `file:` address is decoded, and nothing else is.
     ///
     /// # Errors
-    /// It is no file of the tree.
+    ///
+    /// The path is not a file of the tree.
     pub fn path(&self, text: &str) -> Result<RepoPath, PathError> {
         if let Some(path) =
             self.unusual(text.as_bytes()).or_else(|| self.unusual(RepoPath::from_text(text).as_bytes()))
@@ -91,19 +93,20 @@ impl PathResolver {
         if is_file_address(text) { self.uri(text) } else { self.found(text.as_bytes(), text) }
     }
 
-    /// The file whose unusual name this is, from the folder or the root. Separators, drives and
-    /// schemes in it are part of the name.
+    /// Returns the file with this unusual name, from the folder or the root. Separators, drives and schemes
+    /// in it are part of the name.
     pub fn unusual(&self, name: &[u8]) -> Option<RepoPath> {
         let below = [self.folder.join(&b'/').as_slice(), b"/", name].concat();
         let find = |name: &[u8]| self.unusual.get(&RepoPath::from_bytes(name)).cloned();
         if self.unusual.is_empty() { None } else { find(&below).or_else(|| find(name)) }
     }
 
-    /// The path in the tree that a tool wrote as a URI reference: percent-encoded, absolute with the scheme `file`, or
-    /// relative.
+    /// Resolves a path that a tool wrote as a URI reference: percent-encoded, absolute with the scheme
+    /// `file`, or relative.
     ///
     /// # Errors
-    /// It is no file of the tree.
+    ///
+    /// The path is not a file of the tree.
     pub fn uri(&self, uri: &str) -> Result<RepoPath, PathError> {
         if uri.len() > MAX_PATH_BYTES {
             return Err(PathError::TooLong);
@@ -116,21 +119,23 @@ impl PathResolver {
         self.found(&path, uri)
     }
 
-    /// The path in the tree of an absolute path, and `relative` below it, both decoded; `written` names it in errors.
+    /// Resolves an absolute path and `relative` below it, both decoded; `written` names it in errors.
     ///
     /// # Errors
-    /// It is no file of the tree.
+    ///
+    /// The path is not a file of the tree.
     pub fn below(&self, base: &AbsolutePath, relative: &[u8], written: &str) -> Result<RepoPath, PathError> {
         let outside = || PathError::Outside(written.to_owned());
         let parts = joined(base.parts.clone(), relative).ok_or_else(outside)?;
         self.in_tree(AbsolutePath { volume: base.volume.clone(), parts }, written)
     }
 
-    /// The path in the tree of `relative` below `base`, a folder that is relative itself, both decoded; `written` names it
+    /// Resolves `relative` below `base`, a folder that is relative itself, both decoded; `written` names it
     /// in errors.
     ///
     /// # Errors
-    /// It is no file of the tree.
+    ///
+    /// The path is not a file of the tree.
     pub fn relative(&self, base: &[u8], relative: &[u8], written: &str) -> Result<RepoPath, PathError> {
         if has_scheme(relative) || has_scheme(base) {
             return Err(PathError::Address(written.to_owned()));
@@ -162,11 +167,11 @@ impl PathResolver {
 }
 
 impl AbsolutePath {
-    /// An absolute path that is written as text: with one separator at its beginning, with a drive, or with a host. None
-    /// for a relative path, or one that climbs above the root.
+    /// Parses an absolute path written as text: with one separator at its beginning, with a drive, or with a
+    /// host. Returns `None` for a relative path, or one that climbs above the root.
     fn of_text(path: &[u8]) -> Option<Self> {
         let is_separator = |byte: &u8| matches!(byte, b'/' | b'\\');
-        // Windows' own form for long paths.
+        // This prefix is the Windows form for long paths.
         let path = path.strip_prefix(br"\\?\").unwrap_or(path);
         let (volume, rest) = match path {
             [drive, b':', rest @ ..]
@@ -185,7 +190,7 @@ impl AbsolutePath {
         Some(Self { volume, parts: joined(Vec::new(), rest)? })
     }
 
-    /// An absolute path that is written as a `file:` address or as text. None for anything else.
+    /// Parses an absolute path written as a `file:` address or as text. Returns `None` for anything else.
     pub fn of_uri(uri: &str) -> Option<Self> {
         if uri.len() > MAX_PATH_BYTES {
             return None;
@@ -194,19 +199,19 @@ impl AbsolutePath {
         Self::of_text(&path)
     }
 
-    /// With `relative` below it, decoded. None if that climbs above the root.
+    /// Appends a decoded relative path. Returns `None` if the result climbs above the root.
     pub fn join(&self, relative: &[u8]) -> Option<Self> {
         Some(Self { volume: self.volume.clone(), parts: joined(self.parts.clone(), relative)? })
     }
 
-    /// The parts that both begin with. None on two volumes.
+    /// Returns the parts that both paths begin with, or `None` on two volumes.
     pub fn common(&self, other: &Self) -> Option<Self> {
         let both = self.parts.iter().zip(&other.parts).take_while(|(one, two)| self.same(one, two));
         let parts = both.map(|(part, _)| part.clone()).collect();
         (self.volume == other.volume).then(|| Self { volume: self.volume.clone(), parts })
     }
 
-    /// The parts below `root`, if it is within that.
+    /// Returns the parts below `root`, if the path is within it.
     fn below(&self, root: &Self) -> Option<&[Vec<u8>]> {
         let (first, below) = self.parts.split_at_checked(root.parts.len())?;
         let is_within =
@@ -214,14 +219,14 @@ impl AbsolutePath {
         is_within.then_some(below)
     }
 
-    /// Are two names the same on the volume? Windows does not tell cases apart.
+    /// Returns true if two names are the same on the volume. Windows ignores case.
     fn same(&self, one: &[u8], two: &[u8]) -> bool {
         if self.volume.is_empty() { one == two } else { one.eq_ignore_ascii_case(two) }
     }
 }
 
-/// Those of these files whose names, written as they are, would lead elsewhere: they hold a backslash, begin like a drive or
-/// an address, are in quotes, or are no text.
+/// Returns the files whose names would be read as another path. Such a name contains a backslash, begins like
+/// a drive or an address, is in quotes, or is not text.
 pub fn unusual_names<'a>(files: impl Iterator<Item = &'a RepoPath>) -> Vec<RepoPath> {
     let plain = PathResolver::default();
     let is_usual = |path: &RepoPath| {
@@ -232,8 +237,9 @@ pub fn unusual_names<'a>(files: impl Iterator<Item = &'a RepoPath>) -> Vec<RepoP
     files.filter(|path| path.may_be_written() && !is_usual(path)).cloned().collect()
 }
 
-/// The root of the tree on the machine where a tool ran, by paths that are outside of every known root: the folder below which most of
-/// them name a file of the tree. Of each path the longest end counts that does. None if none does, or if two folders have as many.
+/// Guesses the root of the tree on the machine where a tool ran from paths outside of every known root. The
+/// result is the folder below which most of them name a file of the tree; of each path the longest matching
+/// end counts. Returns `None` without a match, or if two folders match equally often.
 pub fn root_of(outside: &[String], is_file: impl Fn(&RepoPath) -> bool) -> Option<String> {
     let mut files: BTreeMap<AbsolutePath, usize> = BTreeMap::new();
     let paths: BTreeSet<&String> = outside.iter().collect();
@@ -257,13 +263,13 @@ pub fn root_of(outside: &[String], is_file: impl Fn(&RepoPath) -> bool) -> Optio
     String::from_utf8(text).ok()
 }
 
-/// Is this an address of the scheme `file`?
+/// Returns true for an address of the scheme `file`.
 fn is_file_address(text: &str) -> bool {
     text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"))
 }
 
-/// The decoded path of a `file:` address (RFC 8089): without host or of this one, of a share, or with a drive for its host,
-/// as some tools write it.
+/// Returns the decoded path of a `file:` address (RFC 8089). It may have no host, the local host, the host of
+/// a share, or a drive as its host, as some tools write it.
 fn file_path(uri: &str) -> Vec<u8> {
     let rest = uri.get(5..).unwrap_or_default();
     let Some(after) = rest.strip_prefix("//") else { return drive_first(percent_decoded(rest.as_bytes())) };
@@ -280,7 +286,7 @@ fn file_path(uri: &str) -> Vec<u8> {
     }
 }
 
-/// `/c:/x` is `c:/x`.
+/// Converts `/c:/x` to `c:/x`.
 fn drive_first(path: Vec<u8>) -> Vec<u8> {
     match path.as_slice() {
         [b'/' | b'\\', drive, b':' | b'|', rest @ ..] if drive.is_ascii_alphabetic() => {
@@ -290,7 +296,7 @@ fn drive_first(path: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// Does a path begin as an address does: a scheme of at least two characters, and `://`?
+/// Returns true if a path begins with a scheme of at least two characters and `://`.
 fn has_scheme(path: &[u8]) -> bool {
     let end = memchr::memmem::find(path, b"://").and_then(|end| path.get(..end));
     end.is_some_and(|scheme| {
@@ -300,7 +306,8 @@ fn has_scheme(path: &[u8]) -> bool {
     })
 }
 
-/// The parts of a folder and of a path below it. None if it climbs above the first part.
+/// Joins the parts of a folder and of a path below it. Returns `None` if the result climbs above the first
+/// part.
 fn joined(mut parts: Vec<Vec<u8>>, path: &[u8]) -> Option<Vec<Vec<u8>>> {
     for part in path.split(|byte| matches!(byte, b'/' | b'\\')) {
         match part {
@@ -319,7 +326,7 @@ fn file(parts: &[Vec<u8>], written: &str) -> Result<RepoPath, PathError> {
     if path.may_be_written() { Ok(path) } else { Err(PathError::NoFile(written.to_owned())) }
 }
 
-/// Bytes with `%41` as `A`; what is no escape stays.
+/// Decodes percent escapes: `%41` becomes `A`; any other text is unchanged.
 pub fn percent_decoded(text: &[u8]) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut bytes = Vec::with_capacity(text.len());

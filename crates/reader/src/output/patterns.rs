@@ -1,7 +1,9 @@
-//! Diagnostics on lines of text, as compilers print them: a path, a line, mostly a column, and a message.
+//! Reads diagnostics from lines of text, as compilers print them: a path, a line, mostly a column, and a
+//! message.
 //!
-//! A [`LinePattern`] is a row of [`table`]: regular expressions with named groups, and what the numbers in them mean. A line
-//! that no expression matches is no error: tools print headings, quoted source and summaries between their diagnostics.
+//! A [`LinePattern`] is a row of [`table`]: regular expressions with named groups, and the units of their
+//! numbers. A line that no expression matches is not an error, because tools print headings, quoted source
+//! and summaries between their diagnostics.
 
 use regex::{Captures, Regex};
 
@@ -16,75 +18,74 @@ use crate::output::text::without_escapes;
 
 pub mod table;
 
-/// The most characters of a line that are looked at.
+/// Most characters of a line that are examined.
 const MAX_LINE_CHARS: usize = 8 << 10;
 
-/// Lines of one form.
+/// Pattern for lines of one form.
 ///
-/// Groups of an expression: `path` and `message` have to match; `line` is from 1, and without it the diagnostic is about
-/// the file; `column` is from 1 and `column0` from 0; `end_line` and `end_column` are from 1; `level` is a word
-/// that the module `level` knows; `rule` and `title` are names.
+/// Groups of an expression: `path` and `message` must match. `line` is from 1; without it the diagnostic is
+/// about the file. `column` is from 1 and `column0` from 0; `end_line` and `end_column` are from 1. `level`
+/// is a word that the module `level` knows; `rule` and `title` are names.
 #[derive(Debug)]
 pub struct LinePattern {
-    /// The name of the format in a configuration.
+    /// Name of the format in a configuration.
     pub name: &'static str,
-    /// The tool that prints such lines, if it is a single one.
+    /// Tool that prints such lines, if there is only one.
     pub tool: &'static str,
-    /// Expressions for a whole line; the first one that matches counts.
+    /// Expressions for a whole line; the first that matches applies.
     pub lines: &'static [&'static str],
-    /// An expression for a line by which the tool says that it failed; empty if it prints none.
+    /// Expression for a line with which the tool reports its own failure; empty if it prints none.
     pub failure: &'static str,
-    /// Expressions for lines that the tool prints beside diagnostics: headings, totals. The group `total` is the number of diagnostics;
-    /// the group `none` says that there are none.
+    /// Expressions for lines that the tool prints beside diagnostics, such as headings and totals. The group
+    /// `total` is the number of diagnostics; the group `none` matches if there are none.
     pub others: &'static [&'static str],
-    /// Expressions for lines behind a diagnostic that show its code or explain it.
+    /// Expressions for lines after a diagnostic that show its code or explain it.
     pub quotes: &'static [&'static str],
-    /// The unit of the columns.
     pub unit: ColumnUnit,
     /// Other units, by the beginning of the rule's name.
     pub units: &'static [(&'static str, ColumnUnit)],
-    /// Is the end column the last one of the place, rather than the first one behind it?
+    /// True if the end column is inclusive.
     pub end_is_in: bool,
-    /// The level of a line without a word for it.
+    /// Level of a line without a word for it.
     pub level: DiagnosticLevel,
-    /// Does the first letter of the rule's name say the level?
+    /// True if the first letter of the rule's name is the level.
     pub level_in_rule: bool,
-    /// Do notes without a rule belong to the diagnostic before them? Then they are no diagnostics.
+    /// True if notes without a rule belong to the diagnostic before them and are not diagnostics themselves.
     pub notes_are_context: bool,
 }
 
-/// A line that points at a part of the line above, as compilers print it.
+/// Line that points at a part of the line above, as compilers print it.
 const MARKER: &str = r"^[\s|\d]*[\^~][\s^~|-]*$";
 
-/// Expressions; one that is malformed is missing, which a test of the table refuses.
+/// Compiles expressions. A malformed one is left out, which a test of the table detects.
 fn compiled(expressions: &[&str]) -> Vec<Regex> {
     expressions.iter().filter_map(|expression| Regex::new(expression).ok()).collect()
 }
 
-/// A text that is being read.
+/// Counts of a text that is being read.
 #[derive(Debug, Default)]
 struct LineCounts {
-    /// Lines that are understood, whatever they say.
+    /// Number of lines that are understood, with any meaning.
     understood: u64,
-    /// Notes that belong to a diagnostic, and no diagnostics of their own.
+    /// Number of notes that belong to a diagnostic and are not diagnostics themselves.
     notes: u64,
-    /// The largest number of diagnostics that the tool says there are.
+    /// Largest number of diagnostics that the tool reports.
     total: Option<u64>,
 }
 
 impl LinePattern {
-    /// The expressions for lines.
+    /// Returns the compiled expressions for lines.
     pub fn expressions(&self) -> Vec<Regex> {
         compiled(self.lines)
     }
 
-    /// The expression for a failure, if there is one.
+    /// Returns the expression for a failure, if there is one.
     pub fn failing(&self) -> Option<Regex> {
         (!self.failure.is_empty()).then(|| Regex::new(self.failure).ok()).flatten()
     }
 
-    /// Reads an output. A text of which no line is understood is a problem; so is a number of diagnostics by the tool itself that is
-    /// larger than what is understood. Other lines are named ([`DiagnosticReport::other_lines`]).
+    /// Reads an output. It adds a problem if no line is understood, or if the tool reports more diagnostics
+    /// than are understood. Other lines are listed in [`DiagnosticReport::other_lines`].
     pub fn read(&self, bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
         let mut collected = DiagnosticCollector::new();
         let text = decode::lines(bytes, &mut collected);
@@ -124,7 +125,7 @@ impl LinePattern {
         collected.finish()
     }
 
-    /// Collects the diagnostic of a line. False for a note that belongs to the diagnostic before it.
+    /// Collects the diagnostic of a line. Returns false for a note that belongs to the diagnostic before it.
     fn take(
         &self,
         groups: &Captures<'_>,
@@ -157,7 +158,7 @@ impl LinePattern {
         true
     }
 
-    /// The place that the groups of a line name. A number that is too large counts as none.
+    /// Returns the place that the groups of a line name. A number that is too large is ignored.
     fn range<'a>(&self, group: &impl Fn(&str) -> Option<&'a str>, rule: Option<&str>) -> DiagnosticRange {
         let number = |name: &str| group(name).and_then(|digits| digits.parse::<u32>().ok());
         let Some(line) = number("line") else { return DiagnosticRange::File };
@@ -170,26 +171,26 @@ impl LinePattern {
                 let end = end.saturating_add(u32::from(self.end_is_in));
                 DiagnosticRange::between((line, column), (line, end), unit)
             }
-            // An end on another line is that of a whole definition, whose first line is meant.
+            // An end on another line is that of a whole definition, of which only the first line is meant.
             (_, _) => DiagnosticRange::at(line, column, unit),
         }
     }
 }
 
 impl LineCounts {
-    /// Notes a line that is no diagnostic, and known.
+    /// Records a known line that is not a diagnostic.
     fn add(&mut self, groups: &Captures<'_>) {
         let of_line = match (groups.name("total"), groups.name("none")) {
             (Some(total), _) => total.as_str().parse().ok(),
             (None, Some(_)) => Some(0),
             (None, None) => None,
         };
-        // A tool that says how much it has found is understood; a heading may be of any text.
+        // A line with the tool's total is understood; a heading may occur in any text.
         self.understood += u64::from(of_line.is_some());
         self.total = self.total.max(of_line);
     }
 
-    /// Names what may be missing.
+    /// Adds problems for diagnostics that may be missing.
     fn check(&self, collected: &mut DiagnosticCollector) {
         let entries = collected.entries().saturating_add(self.notes);
         if let Some(total) = self.total.filter(|total| *total > entries) {

@@ -1,8 +1,9 @@
-//! A place in a file as a tool gives it: lines, columns in the tool's unit, or offsets.
+//! Place in a file as a tool gives it: lines, columns in the tool's unit, or offsets.
 //!
-//! A range knows nothing of the file. [`FileText`](crate::output::resolve::FileText) finds its bytes there.
+//! A range does not depend on the file's content. [`FileText`](crate::output::resolve::FileText) finds its
+//! bytes in a file.
 
-/// The unit in which a tool counts columns and offsets.
+/// Unit in which a tool counts columns and offsets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ColumnUnit {
     /// Bytes of UTF-8 (rdjson, Rust, Go).
@@ -13,26 +14,26 @@ pub enum ColumnUnit {
     CodePoint,
 }
 
-/// The place of a diagnostic or of an edit.
+/// Place of a diagnostic or of an edit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DiagnosticRange {
-    /// The file as a whole, without a line.
+    /// The whole file, without a line.
     File,
-    /// Lines, and columns in them if the tool gave those.
+    /// Lines, with columns in them if the tool gave columns.
     Text(LineSpan),
     /// Offsets from the file's beginning.
     Offsets(OffsetSpan),
 }
 
-/// A position in a line. A position without column is the line's beginning where a span starts, and its end (before the
-/// line break) where a span ends.
+/// Position in a line. Without a column it is the line's beginning where a span starts, and its end (before
+/// the line break) where a span ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LinePosition {
     line: u32,
     column: Option<u32>,
 }
 
-/// From one position up to another one, which is not before it: the start is in it, the end is not.
+/// Span between two positions in order; the start is inclusive, the end is exclusive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LineSpan {
     start: LinePosition,
@@ -40,7 +41,7 @@ pub struct LineSpan {
     unit: ColumnUnit,
 }
 
-/// From one offset up to another one, which is not before it: zero-based, the start is in it, the end is not.
+/// Span between two offsets in order, zero-based; the start is inclusive, the end is exclusive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OffsetSpan {
     start: u64,
@@ -49,79 +50,79 @@ pub struct OffsetSpan {
 }
 
 impl LinePosition {
-    /// A line and a column, both from 1. None for the line 0. A column 0 is no column: many tools print it where they know
-    /// the line alone.
+    /// Creates a position from a line and a column, both from 1. Returns `None` for the line 0. A column 0
+    /// means no column: many tools print it where they know only the line.
     pub fn new(line: u32, column: Option<u32>) -> Option<Self> {
         (line > 0).then_some(Self { line, column: column.filter(|column| *column > 0) })
     }
 
-    /// The line, from 1.
+    /// Returns the line, from 1.
     pub fn line(self) -> u32 {
         self.line
     }
 
-    /// The column, from 1.
+    /// Returns the column, from 1.
     pub fn column(self) -> Option<u32> {
         self.column
     }
 }
 
 impl LineSpan {
-    /// None if the end is before the start. An end without column is the end of its line.
+    /// Creates a span. Returns `None` if the end is before the start. An end without a column is the end of
+    /// its line.
     pub fn new(start: LinePosition, end: LinePosition, unit: ColumnUnit) -> Option<Self> {
         let key = |position: LinePosition, none: u32| (position.line, position.column.unwrap_or(none));
         (key(start, 1) <= key(end, u32::MAX)).then_some(Self { start, end, unit })
     }
 
-    /// The first position in it.
+    /// Returns the first position in the span.
     pub fn start(self) -> LinePosition {
         self.start
     }
 
-    /// The first position behind it.
+    /// Returns the first position after the span.
     pub fn end(self) -> LinePosition {
         self.end
     }
 
-    /// The unit of its columns.
     pub fn unit(self) -> ColumnUnit {
         self.unit
     }
 }
 
 impl OffsetSpan {
-    /// None if the end is before the start.
+    /// Creates a span. Returns `None` if the end is before the start.
     pub fn new(start: u64, end: u64, unit: ColumnUnit) -> Option<Self> {
         (start <= end).then_some(Self { start, end, unit })
     }
 
-    /// The first offset in it.
+    /// Returns the first offset in the span.
     pub fn start(self) -> u64 {
         self.start
     }
 
-    /// The first offset behind it.
+    /// Returns the first offset after the span.
     pub fn end(self) -> u64 {
         self.end
     }
 
-    /// The unit of its offsets.
     pub fn unit(self) -> ColumnUnit {
         self.unit
     }
 }
 
 impl DiagnosticRange {
-    /// Whole lines, both from 1 and both in it. It takes whatever a tool prints: the file for the line 0, and the first
-    /// line alone where the last one is before it.
+    /// Creates a range of whole lines, both from 1 and both inclusive. It accepts any numbers that a tool
+    /// prints: the line 0 is the file, and a last line before the first one is ignored.
     pub fn lines(first: u32, last: u32) -> Self {
         let start = LinePosition { line: first, column: None };
         let end = LinePosition { line: last.max(first), column: None };
-        // Lines have no columns, so the unit does not matter.
+        // Whole lines have no columns, therefore the unit does not matter.
         if first == 0 { Self::File } else { Self::Text(LineSpan { start, end, unit: ColumnUnit::Byte }) }
     }
 
-    /// One place of a line, both from 1, for a diagnostic: the file for the line 0, and the whole line for the column 0.
+    /// Creates a range at one place of a line, both numbers from 1, for a diagnostic. The line 0 is the file,
+    /// and the column 0 is the whole line.
     pub fn at(line: u32, column: u32, unit: ColumnUnit) -> Self {
         if column == 0 {
             Self::lines(line, line)
@@ -130,9 +131,9 @@ impl DiagnosticRange {
         }
     }
 
-    /// From a line and a column up to another column, which is not in it, for a diagnostic. It takes whatever a tool
-    /// prints: the file for the line 0, and the start alone where the end is before it. An edit is read by
-    /// [`DiagnosticRange::exact`].
+    /// Creates a range from a line and a column up to another one, which is exclusive, for a diagnostic. It
+    /// accepts any numbers that a tool prints: the line 0 is the file, and an end before the start is
+    /// ignored. [`DiagnosticRange::exact`] creates the range of an edit.
     pub fn between(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> Self {
         if start.1 == 0 && end.1 == 0 {
             return Self::lines(start.0, end.0);
@@ -143,8 +144,9 @@ impl DiagnosticRange {
         Self::Text(LineSpan::new(start, end, unit).unwrap_or(LineSpan { start, end: start, unit }))
     }
 
-    /// From a line and a column up to another column, which is not in it, for an edit. None if a line or a column is 0,
-    /// or if the end is before the start: a program does not guess where text goes.
+    /// Creates a range from a line and a column up to another one, which is exclusive, for an edit. Returns
+    /// `None` if a line or a column is 0, or if the end is before the start, because the place of an edit
+    /// must not be guessed.
     pub fn exact(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> Option<Self> {
         if start.1 == 0 || end.1 == 0 {
             return None;
@@ -153,12 +155,13 @@ impl DiagnosticRange {
         LineSpan::new(position(start)?, position(end)?, unit).map(Self::Text)
     }
 
-    /// From an offset up to another one, both zero-based. None if the end is before the start.
+    /// Creates a range between two zero-based offsets. Returns `None` if the end is before the start.
     pub fn offsets(start: u64, end: u64, unit: ColumnUnit) -> Option<Self> {
         OffsetSpan::new(start, end, unit).map(Self::Offsets)
     }
 
-    /// The column that it starts at, in the tool's unit, or the offset; none if it is of whole lines.
+    /// Returns the column at which the range starts, in the tool's unit, or the offset. Returns `None` for
+    /// whole lines.
     pub fn first_column(&self) -> Option<u64> {
         match self {
             Self::File => None,
@@ -167,7 +170,7 @@ impl DiagnosticRange {
         }
     }
 
-    /// The line that it starts on, from 1, if that is known without the file.
+    /// Returns the line on which the range starts, from 1, if it is known without the file.
     pub fn first_line(&self) -> Option<u32> {
         match self {
             Self::Text(span) => Some(span.start.line),

@@ -1,9 +1,10 @@
-//! Reviewdog's diagnostic format (`proto/rdf/reviewdog.proto`): one result in JSON (`rdjson`), or a diagnostic on each line
-//! (`rdjsonl`).
+//! Reviewdog's diagnostic format (`proto/rdf/reviewdog.proto`): one result in JSON (`rdjson`), or a
+//! diagnostic on each line (`rdjsonl`).
 //!
-//! Lines and columns count from 1, columns in bytes of UTF-8, and an end is not in its range. A range whose positions both
-//! have no column is whole lines, the last one included; one without end is empty. As in all JSON of protocol buffers, a
-//! number may be written as text, an enumeration as its number, and `null` stands for what is not set.
+//! Lines and columns count from 1, columns are bytes of UTF-8, and ends are exclusive. A range without
+//! columns is whole lines including the last one; a range without an end is empty. As in all JSON of protocol
+//! buffers, a number may be written as text, an enumeration as its number, and a field that is not set as
+//! `null`.
 
 use std::ops::ControlFlow;
 
@@ -19,10 +20,10 @@ use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::text::start;
 
-/// The most suggestions of a diagnostic that are looked at.
+/// Most suggestions of a diagnostic that are examined.
 const MAX_SUGGESTIONS: usize = 100;
 
-/// `DiagnosticResult`.
+/// Object `DiagnosticResult` of the format.
 #[derive(Deserialize)]
 struct RdjsonResult<'a> {
     #[serde(borrow)]
@@ -31,7 +32,7 @@ struct RdjsonResult<'a> {
     severity: Option<RdjsonSeverity>,
 }
 
-/// `Diagnostic`.
+/// Object `Diagnostic` of the format.
 #[derive(Deserialize)]
 struct RdjsonDiagnostic {
     message: Option<String>,
@@ -49,14 +50,14 @@ struct RdjsonLocation {
     range: Option<RdjsonRange>,
 }
 
-/// `DiagnosticRange`.
+/// Object `Range` of the format.
 #[derive(Deserialize)]
 struct RdjsonRange {
     start: Option<RdjsonPosition>,
     end: Option<RdjsonPosition>,
 }
 
-/// `Position`.
+/// Object `Position` of the format.
 #[derive(Deserialize, Clone, Copy)]
 struct RdjsonPosition {
     line: Option<WholeNumber>,
@@ -80,7 +81,7 @@ struct RdjsonCode {
     url: Option<String>,
 }
 
-/// `RdjsonSeverity`, by its name or its number.
+/// Severity, written as its name or its number.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum RdjsonSeverity {
@@ -99,7 +100,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
             return collected.finish();
         }
     };
-    // The JSON of protocol buffers may leave out a list without entries.
+    // The JSON of protocol buffers may omit an empty list.
     if result.diagnostics.is_none() && result.source.is_none() && result.severity.is_none() {
         collected.problem(ProblemKind::Unreadable, "a result without diagnostics");
     }
@@ -132,7 +133,7 @@ pub(crate) fn read_lines(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticR
     collected.finish()
 }
 
-/// The fields of a result that stand for its diagnostics' own.
+/// Fields of a result that are defaults for its diagnostics.
 struct RdjsonDefaults {
     source: Option<RdjsonSource>,
     severity: Option<RdjsonSeverity>,
@@ -178,7 +179,7 @@ fn one(
     collected.push(diagnostic);
 }
 
-/// A range of a diagnostic, as far as it makes sense.
+/// Returns the range of a diagnostic, with invalid parts ignored.
 fn range(span: &RdjsonRange) -> DiagnosticRange {
     exact(span).unwrap_or_else(|| {
         let line =
@@ -187,7 +188,7 @@ fn range(span: &RdjsonRange) -> DiagnosticRange {
     })
 }
 
-/// A range as the format defines it; none for one that it does not define.
+/// Returns a range that the format defines, or `None` for an invalid one.
 fn exact(span: &RdjsonRange) -> Option<DiagnosticRange> {
     let start = span.start?;
     let end = span.end.unwrap_or(start);
@@ -195,7 +196,7 @@ fn exact(span: &RdjsonRange) -> Option<DiagnosticRange> {
     let (first, last) = (given(start.line), given(end.line));
     match (given(start.column), given(end.column)) {
         (0, 0) => (first > 0 && first <= last).then(|| DiagnosticRange::lines(first, last)),
-        // The line's beginning up to a column.
+        // The range covers the line's beginning up to a column.
         (0, column) => DiagnosticRange::exact((first, 1), (last, column), ColumnUnit::Byte),
         (_, 0) => None,
         (start, end) => DiagnosticRange::exact((first, start), (last, end), ColumnUnit::Byte),

@@ -1,11 +1,11 @@
-//! Outputs of every format as reports.
+//! Reads the output of every format.
 
 use crate::output::format::{OutputContext, OutputFormat};
 use crate::output::report::DiagnosticReport;
 use crate::output::{checkstyle, gitlab, junit, rdjson, sarif};
 
-/// Reads the output of a tool. It does not panic on any bytes, and takes no more than a bounded room: see
-/// [`report`](crate::output::report) for the bounds. What it leaves out it counts and names.
+/// Reads the output of a tool. It does not panic on any bytes and uses bounded memory: see
+/// [`report`](crate::output::report) for the bounds. Parts that are left out are counted and named.
 pub fn read(format: OutputFormat, bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     match format {
         OutputFormat::Sarif => sarif::read(bytes, input),

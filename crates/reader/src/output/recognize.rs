@@ -1,4 +1,4 @@
-//! The format of an output, by its content.
+//! Recognises the format of an output by its content.
 
 use std::ops::ControlFlow;
 
@@ -12,15 +12,15 @@ use crate::output::known::NAMED;
 use crate::output::report::MAX_INPUT_BYTES;
 use crate::output::xml::{XmlPart, XmlParts};
 
-/// The most fields of a document that are looked at.
+/// Most fields of a document that are examined.
 const MAX_FIELDS: usize = 100;
-/// The most elements of an XML document that are looked at; the first decides.
+/// Most elements of an XML document that are examined; the first decides.
 const MAX_PARTS: usize = 100;
 
 type FieldNames = BoundedFields<IgnoredAny, MAX_FIELDS>;
 
-/// The format of an output that nobody named. None for one that is empty, too large, or of no known format; a bare `[]` is
-/// of many.
+/// Returns the format of an output without a named format. Returns `None` if it is empty, too large, or of no
+/// known format. A bare `[]` is valid in many formats and gives `None`.
 pub fn recognize(bytes: &[u8]) -> Option<OutputFormat> {
     if bytes.len() > MAX_INPUT_BYTES {
         return None;
@@ -39,14 +39,14 @@ pub fn recognize(bytes: &[u8]) -> Option<OutputFormat> {
 fn object(text: &str) -> Option<OutputFormat> {
     let first_line =
         || text.lines().next().filter(|line| is_rdjson_diagnostic(line)).map(|_| OutputFormat::Rdjsonl);
-    // Some tools print a line behind their document.
+    // Some tools print a line after their document.
     let mut documents =
         serde_json::Deserializer::from_str(text).into_iter::<BoundedFields<&RawValue, MAX_FIELDS>>();
     let Some(Ok(fields)) = documents.next() else { return first_line() };
     let starts = |name: &str, with: char| fields.get(name).is_some_and(|value| value.get().starts_with(with));
     let schema = fields.get("$schema").is_some_and(|schema| schema.get().contains("sarif"));
     let is_versioned = fields.get("version").is_some_and(|version| {
-        // Former ones are recognised, too, and refused by their names.
+        // Earlier versions are recognised, too, and rejected by their names.
         ["\"1.0", "\"2."].iter().any(|begins| version.get().starts_with(begins))
     });
     if starts("runs", '[') && (schema || is_versioned) {
@@ -60,7 +60,7 @@ fn object(text: &str) -> Option<OutputFormat> {
     first_line()
 }
 
-/// The first entry of an array.
+/// Returns the first entry of an array.
 fn first(array: &str) -> Option<&str> {
     let mut first = None;
     let take = |_, entry: &'_ RawValue| {

@@ -1,4 +1,4 @@
-//! Ranges of tools in the bytes of a file.
+//! Resolves the ranges of tools to bytes of a file.
 
 use std::ops;
 use std::sync::OnceLock;
@@ -10,91 +10,93 @@ use crate::lines::LineIndex;
 use crate::output::diagnostic::{MAX_EDITS, ToolFix};
 use crate::output::range::{ColumnUnit, DiagnosticRange, LinePosition, LineSpan, OffsetSpan};
 
-/// The bytes between two places whose numbers of characters are known: no more are counted to find a place.
+/// Distance in bytes between two places with known character counts. At most this many bytes are counted to
+/// find a place.
 const STRIDE: usize = 4 << 10;
 
-/// A file as it was when the tool looked at it.
+/// File as it was when the tool examined it.
 #[derive(Debug)]
 pub struct FileText<'a> {
     lines: LineIndex<'a>,
-    /// The length of the byte order mark.
+    /// Length of the byte order mark in bytes.
     mark: usize,
     units: OnceLock<Option<CharacterIndex>>,
     has_crlf: OnceLock<bool>,
 }
 
-/// A reason for which a range is none in the file.
+/// Reasons for which a range is not in the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RangeError {
-    /// The line is behind the file's last one.
+    /// The line is after the file's last one.
     #[error("line {line} is beyond the end of the file, which has {count}")]
     Line {
-        /// The line, from 1.
+        /// Line number, from 1.
         line: u32,
-        /// The number of lines.
+        /// Number of lines in the file.
         count: u32,
     },
-    /// The column is behind the line's end, or within a character or a line break.
+    /// The column is after the line's end, or within a character or a line break.
     #[error("column {column} of line {line} is no place of the file")]
     Column {
-        /// The line, from 1.
+        /// Line number, from 1.
         line: u32,
-        /// The column, from 1, in the tool's unit.
+        /// Column, from 1, in the tool's unit.
         column: u32,
     },
-    /// The offset is behind the file's end, or within a character.
+    /// The offset is after the file's end, or within a character.
     #[error("offset {0} is no place of the file")]
     Offset(u64),
-    /// Characters can be counted in UTF-8 alone.
+    /// The file is not UTF-8, which is needed to count characters.
     #[error("the file is not UTF-8")]
     NotUtf8,
-    /// The range is the file as a whole, which has no bytes of its own.
+    /// The range is the whole file, which has no bytes of its own.
     #[error("the range is the file as a whole")]
     WholeFile,
 }
 
-/// A range of bytes that becomes another text.
+/// Replacement of a byte range by a text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ByteEdit {
-    /// The bytes that go; empty where text is inserted alone.
+    /// Bytes that are replaced; empty for an insertion.
     pub range: ops::Range<usize>,
-    /// The text in their place. Its line breaks are the file's.
+    /// Replacement text with the file's line breaks.
     pub new_text: String,
 }
 
-/// A reason for which a fix cannot be applied to a file.
+/// Reasons for which a fix cannot be applied to a file.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ToolFixError {
-    /// It has no edits, or more than [`MAX_EDITS`].
+    /// The fix has no edits, or more than [`MAX_EDITS`].
     #[error("a fix of {0} edits, not of 1 to {MAX_EDITS}")]
     Size(usize),
-    /// It changes another file, alone or too.
+    /// The fix changes another file.
     #[error("the fix changes {0}")]
     OtherFile(RepoPath),
-    /// One of its ranges is none in the file.
+    /// A range of the fix is not in the file.
     #[error(transparent)]
     Unresolved(#[from] RangeError),
-    /// Two of its edits overlap, or insert at the same place.
+    /// Two edits of the fix overlap, or insert at the same place.
     #[error("edits of the fix overlap")]
     Overlap,
-    /// The file stays as it is.
+    /// The fix leaves the file unchanged.
     #[error("the fix changes nothing")]
     NoChange,
 }
 
 impl<'a> FileText<'a> {
-    /// The whole content of a file.
+    /// Indexes the whole content of a file.
     pub fn of(bytes: &'a [u8]) -> Self {
         let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         Self { lines: LineIndex::of(bytes), mark, units: OnceLock::new(), has_crlf: OnceLock::new() }
     }
 
-    /// The content, with a byte order mark if it has one.
+    /// Returns the content, including a byte order mark.
     pub fn bytes(&self) -> &'a [u8] {
         self.lines.text()
     }
 
-    /// The number of lines. A line ends with LF, and a last line end begins no further one.
+    /// Returns the number of lines. A line ends with LF, and a line end at the end of the file begins no
+    /// further line.
     pub fn line_count(&self) -> u32 {
         self.lines.count()
     }
@@ -103,18 +105,20 @@ impl<'a> FileText<'a> {
         &self.lines
     }
 
-    /// The length of the byte order mark.
+    /// Returns the length of the byte order mark in bytes.
     pub(crate) fn mark(&self) -> usize {
         self.mark
     }
 
-    /// The first and the last line of a range, from 1, for a diagnostic: a column that the line does not have does not
-    /// matter. Where a range ends at the beginning of a line, the line before is its last one. The place right behind the
-    /// last line is on the last line, and the first line is there also in a file without any. The file as a whole is its
-    /// first line.
+    /// Returns the first and the last line of a range, from 1, for a diagnostic. A column beyond the line's
+    /// end is accepted. If a range ends at the beginning of a line, the line before is its last one. The
+    /// place directly after the last line is on the last line. The first line exists also in a file without
+    /// any, and the whole file is its first line.
     ///
     /// # Errors
-    /// A line or an offset that the file does not have. A last line beyond the end is cut to the file's last one.
+    ///
+    /// The first line or an offset is not in the file. A last line beyond the end is replaced by the file's
+    /// last one.
     pub fn lines(&self, range: &DiagnosticRange) -> Result<(u32, u32), RangeError> {
         let count = self.line_count().max(1);
         match range {
@@ -138,10 +142,11 @@ impl<'a> FileText<'a> {
         }
     }
 
-    /// The bytes of a range, exactly.
+    /// Returns the exact bytes of a range.
     ///
     /// # Errors
-    /// The range is the file as a whole, or one of its positions is none in the file.
+    ///
+    /// The range is the whole file, or one of its positions is not in the file.
     pub fn range(&self, range: &DiagnosticRange) -> Result<ops::Range<usize>, RangeError> {
         match range {
             DiagnosticRange::File => Err(RangeError::WholeFile),
@@ -153,12 +158,12 @@ impl<'a> FileText<'a> {
     fn span(&self, span: LineSpan) -> Result<ops::Range<usize>, RangeError> {
         let start = self.position(span.start(), span.unit(), false)?;
         let end = self.position(span.end(), span.unit(), true)?;
-        // They are in order by their numbers, so also by their offsets.
+        // The positions are in order by their numbers, and therefore also by their offsets.
         Ok(start..end.max(start))
     }
 
-    /// The offset of a position. Columns do not count a byte order mark, and may count the line's own line break: SARIF
-    /// writes the place behind the last character of a file so.
+    /// Returns the offset of a position. Columns do not count a byte order mark, and may count the line's own
+    /// line break. SARIF writes the place after the last character of a file in this way.
     fn position(&self, position: LinePosition, unit: ColumnUnit, is_end: bool) -> Result<usize, RangeError> {
         let (line, text) = (position.line(), self.bytes());
         let beyond = RangeError::Line { line, count: self.line_count() };
@@ -167,7 +172,7 @@ impl<'a> FileText<'a> {
             return Err(beyond);
         }
         let content = if is_after {
-            // The place behind a last line end, or in a file without any line.
+            // The position is after the last line end, or in a file without any line.
             if text.last().is_some_and(|last| *last != b'\n') && text.len() > self.mark {
                 return Err(beyond);
             }
@@ -195,7 +200,7 @@ impl<'a> FileText<'a> {
         if is_inside && is_character { Ok(at) } else { Err(wrong) }
     }
 
-    /// The offset behind a line's line break.
+    /// Returns the offset after a line's line break.
     pub(crate) fn line_end(&self, line: u32) -> usize {
         let text = self.bytes();
         let end = self.lines.range(line).end;
@@ -211,8 +216,8 @@ impl<'a> FileText<'a> {
         Ok(start..self.offset(offsets.end(), offsets.unit())?)
     }
 
-    /// The offset in bytes of one in the tool's unit. Offsets in bytes count a byte order mark, and those in characters do
-    /// not: these count in text.
+    /// Converts an offset in the tool's unit to bytes. Offsets in bytes count a byte order mark; those in
+    /// characters do not, because they count in the text.
     fn offset(&self, offset: u64, unit: ColumnUnit) -> Result<usize, RangeError> {
         let text = self.bytes();
         let wrong = RangeError::Offset(offset);
@@ -229,7 +234,7 @@ impl<'a> FileText<'a> {
         }
     }
 
-    /// Is the file UTF-8?
+    /// Returns true if the file is UTF-8.
     pub(crate) fn is_utf8(&self) -> bool {
         self.units().is_some()
     }
@@ -238,7 +243,7 @@ impl<'a> FileText<'a> {
         self.units.get_or_init(|| CharacterIndex::of(self.bytes())).as_ref()
     }
 
-    /// Does every line end with CRLF, and is there one?
+    /// Returns true if the file has lines and every line ends with CRLF.
     fn has_crlf(&self) -> bool {
         *self.has_crlf.get_or_init(|| {
             let text = self.bytes();
@@ -248,20 +253,21 @@ impl<'a> FileText<'a> {
     }
 }
 
-/// Does a character begin or end here, in UTF-8?
+/// Returns true if a UTF-8 character begins or ends at this offset.
 fn is_boundary(text: &[u8], at: usize) -> bool {
     text.get(at).is_none_or(|byte| !(0x80..0xC0).contains(byte)) && at <= text.len()
 }
 
-/// The numbers of characters before some places of a text, so that none is counted from the beginning.
+/// Character counts before some places of a text, which avoids counting from the beginning.
 #[derive(Debug)]
 struct CharacterIndex {
-    /// An offset about every [`STRIDE`] bytes, with the UTF-16 code units and the code points before it; the first is 0.
+    /// Offsets about every [`STRIDE`] bytes, with the UTF-16 code units and the code points before them; the
+    /// first is 0.
     known: Vec<(usize, u64, u64)>,
 }
 
 impl CharacterIndex {
-    /// None for a text that is not UTF-8.
+    /// Indexes a text. Returns `None` if it is not UTF-8.
     fn of(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let (mut known, mut utf16, mut points) = (vec![(0, 0, 0)], 0_u64, 0_u64);
@@ -293,7 +299,7 @@ impl CharacterIndex {
         }
     }
 
-    /// The units before an offset.
+    /// Returns the number of units before an offset.
     fn before(&self, text: &[u8], offset: usize, unit: ColumnUnit) -> u64 {
         let index = self.known.partition_point(|known| known.0 <= offset).saturating_sub(1);
         let Some(known) = self.known.get(index) else { return 0 };
@@ -302,12 +308,13 @@ impl CharacterIndex {
         Self::count(known, unit) + letters.map(|letter| Self::length(letter, unit)).sum::<u64>()
     }
 
-    /// The offset before which there are so many units. None behind the end and within a character.
+    /// Returns the offset after this number of units, or `None` for a place after the end or within a
+    /// character.
     fn at(&self, text: &[u8], units: u64, unit: ColumnUnit) -> Option<usize> {
         let index = self.known.partition_point(|known| Self::count(known, unit) <= units).saturating_sub(1);
         let known = self.known.get(index)?;
         let (mut at, mut seen) = (known.0, Self::count(known, unit));
-        // No more than one stride, so the text up to the next known place is read alone.
+        // The place is at most one stride away, therefore only the text up to the next known place is read.
         let end = self.known.get(index + 1).map_or(text.len(), |next| next.0);
         let mut letters = std::str::from_utf8(text.get(at..end)?).ok()?.chars();
         while seen < units {
@@ -319,11 +326,12 @@ impl CharacterIndex {
     }
 }
 
-/// The edits of a fix, in the bytes of one file: in order, without those that change nothing, and none in another. Their
-/// text takes the line breaks of a file whose lines all end with CRLF.
+/// Resolves the edits of a fix to bytes of one file: in order, without those that change nothing. If all
+/// lines of the file end with CRLF, the edits' line breaks become CRLF.
 ///
 /// # Errors
-/// The fix is not one of this file alone, or cannot be applied to it exactly.
+///
+/// The fix changes another file, or cannot be applied exactly.
 pub fn resolve_fix(
     fix: &ToolFix,
     path: &RepoPath,

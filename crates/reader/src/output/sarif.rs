@@ -1,8 +1,8 @@
 //! SARIF 2.1.0: the static analysis results interchange format of OASIS.
 //!
-//! Read are the results of every run: what a rule, its defaults and its messages say of each, where it is, and its fixes.
-//! Results that are no findings are passed over: those of the kinds `pass`, `notApplicable` and `informational`, and those
-//! that a baseline had and that are gone. What an invocation tells of its own failure is a problem.
+//! The results of every run are read: the texts of the rule, its defaults and its messages, the place, and
+//! the fixes. Results that are not findings are skipped: those of the kinds `pass`, `notApplicable` and
+//! `informational`, and those that only the baseline had. A failure that an invocation reports is a problem.
 
 mod log;
 mod message;
@@ -30,9 +30,9 @@ use crate::output::path::PathError;
 use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::text::start;
 
-/// The beginning of the versions that are read: drafts of 2.1.0 are like it.
+/// Beginning of the versions that are read; drafts of 2.1.0 are similar enough.
 const VERSION: &str = "2.1";
-/// The partial fingerprint that most tools write, and by which GitHub recognises results.
+/// Partial fingerprint that most tools write, and by which GitHub recognises results.
 const PRIMARY: &str = "primaryLocationLineHash";
 
 /// Reads a log. It does not panic on any bytes.
@@ -80,7 +80,7 @@ fn run(run: &RawValue, input: &OutputContext<'_>, number: usize, collected: &mut
         failures(reader.tool, invocation, collected);
     }
     let Some(results) = run.results else {
-        // Section 3.14.23: the tool did not begin its analysis.
+        // In section 3.14.23 this means that the tool did not begin its analysis.
         return collected.problem(ProblemKind::Tool, &format!("{} gives no results", reader.tool));
     };
     if results.get() == "null" {
@@ -95,7 +95,7 @@ fn run(run: &RawValue, input: &OutputContext<'_>, number: usize, collected: &mut
     }
 }
 
-/// Names what an invocation tells of its own failure.
+/// Adds problems for the failures that an invocation reports.
 fn failures(tool: &str, invocation: &SarifInvocation, collected: &mut DiagnosticCollector) {
     let notifications = invocation.tool_execution_notifications.iter();
     let notifications = notifications.chain(invocation.tool_configuration_notifications.iter());
@@ -119,7 +119,7 @@ fn failures(tool: &str, invocation: &SarifInvocation, collected: &mut Diagnostic
     }
 }
 
-/// Reads the results of one run.
+/// Reader of the results of one run.
 struct SarifReader<'a> {
     tool: &'a str,
     run: &'a SarifRun<'a>,
@@ -135,7 +135,7 @@ impl SarifReader<'_> {
                 return collected.leave_out(ProblemKind::Entry, &format!("result {index}: {error}"));
             }
         };
-        // Section 3.27.9: these are no findings. 3.27.25: this one was in the baseline and is gone.
+        // Section 3.27.9: these are not findings. Section 3.27.25: this one was in the baseline and is gone.
         let is_none = matches!(result.kind.as_deref(), Some("pass" | "notApplicable" | "informational"));
         if is_none || result.baseline_state.as_deref() == Some("absent") {
             return;
@@ -177,7 +177,8 @@ impl SarifReader<'_> {
         collected.push(diagnostic);
     }
 
-    /// Section 3.11.7: the message's own text, or the one of its name. Some tools write Markdown alone, which 3.11.9 does not allow.
+    /// Returns the message (section 3.11.7): its own text, or the text with its id. Some tools write only
+    /// Markdown, which 3.11.9 does not allow.
     fn message(&self, result: &SarifResult<'_>, rule: &SarifRule<'_>) -> Option<String> {
         let message = result.message.as_ref()?;
         let written = [&message.text, &message.markdown].into_iter().flatten().map(String::as_str);
@@ -186,7 +187,8 @@ impl SarifReader<'_> {
         Some(message::without_links(&message::with_arguments(text, &message.arguments.0)))
     }
 
-    /// Section 3.27.10: the result's own level, the one that an invocation sets for its rule, the rule's, or a warning.
+    /// Returns the level (section 3.27.10): the result's own, the one that an invocation sets for its rule,
+    /// the rule's, or a warning.
     fn level(&self, result: &SarifResult<'_>, rule: &SarifRule<'_>) -> DiagnosticLevel {
         let kind = result.kind.as_deref().unwrap_or("fail");
         if let Some(level) = result.level.as_deref().and_then(level) {
@@ -209,7 +211,8 @@ impl SarifReader<'_> {
         set().and_then(of).or_else(|| default().and_then(of)).unwrap_or(DiagnosticLevel::Warning)
     }
 
-    /// The fixes of a result. One that cannot be read, or that changes a file outside of the tree, is left out and named.
+    /// Returns the fixes of a result. One that cannot be read, or that changes a file outside of the tree, is
+    /// left out and named.
     fn fixes(
         &self,
         fixes: &RawValue,
@@ -256,7 +259,7 @@ impl SarifReader<'_> {
     }
 }
 
-/// The level of this name. `none` says that there is none, which a finding cannot have: it is a note.
+/// Returns the level of this name. `none` means no level, which a finding cannot have; it becomes a note.
 fn level(name: &str) -> Option<DiagnosticLevel> {
     match name {
         "error" => Some(DiagnosticLevel::Error),
@@ -266,7 +269,8 @@ fn level(name: &str) -> Option<DiagnosticLevel> {
     }
 }
 
-/// Section 3.27.23: suppressed, and nobody has yet to agree or has refused.
+/// Returns true for a suppressed result (section 3.27.23) with no suppression that is under review or
+/// rejected.
 fn is_suppressed(result: &SarifResult<'_>) -> bool {
     let mut entries = result.suppressions.0.iter();
     let stands = |status: Option<&str>| !matches!(status, Some("underReview" | "rejected"));
@@ -274,8 +278,8 @@ fn is_suppressed(result: &SarifResult<'_>) -> bool {
         && entries.all(|entry| entry.as_ref().is_some_and(|entry| stands(entry.status.as_deref())))
 }
 
-/// The mark by which a result is recognised (3.27.16 and 3.27.17): the whole fingerprint of the highest version, or the
-/// partial one that most tools write, or the only one, or a digest of all.
+/// Returns the fingerprint of a result (3.27.16 and 3.27.17): the whole fingerprint of the highest version,
+/// the partial one that most tools write, the only one, or a digest of all.
 fn fingerprint<const A: usize, const B: usize>(
     whole: &BoundedFields<String, A>,
     partial: &BoundedFields<String, B>,
@@ -309,7 +313,7 @@ fn fingerprint<const A: usize, const B: usize>(
     }
 }
 
-/// The tags of a result and of its rule, and `security` where the rule has a severity of that kind.
+/// Returns the tags of a result and of its rule, and `security` if the rule has a security severity.
 fn tags(result: Option<&RawValue>, rule: Option<&SarifProperties>) -> Vec<String> {
     let own = result.and_then(|properties| serde_json::from_str::<SarifProperties>(properties.get()).ok());
     let bags = [own.as_ref(), rule];

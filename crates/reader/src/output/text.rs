@@ -1,4 +1,4 @@
-//! Texts of tools, made visible and bounded.
+//! Cleans and bounds the texts of tools.
 
 use sha2::{Digest, Sha256};
 use truing_core::line::{clean, is_hidden};
@@ -8,11 +8,11 @@ use crate::output::diagnostic::{
     MAX_PAGE_BYTES, MAX_TAGS, MAX_TITLE_CHARS, ToolFix,
 };
 
-/// The longest terminal escape that is taken out as one, in characters: no program writes longer ones, and an escape
-/// that is never closed must not hide the rest of a text.
+/// Longest terminal escape that is removed as one, in characters. No program writes longer ones, and an
+/// escape that is never closed must not hide the rest of a text.
 const MAX_ESCAPE_CHARS: usize = 4096;
 
-/// A diagnostic whose texts are visible, bounded, and on one line where they have to be.
+/// Returns a diagnostic whose texts are visible, bounded, and on one line where required.
 pub fn cleaned(diagnostic: Diagnostic) -> Diagnostic {
     let Diagnostic { tool, rule, message, level, path, range, fingerprint, .. } = diagnostic;
     let Diagnostic { rule_page, title, help, tags, fixes, has_unsafe_fix, suppressed, .. } = diagnostic;
@@ -37,7 +37,8 @@ pub fn cleaned(diagnostic: Diagnostic) -> Diagnostic {
     }
 }
 
-/// A fingerprint; a digest of it if it is too long to be kept, so that long ones stay apart.
+/// Returns a fingerprint, or a digest of it if it is too long. Different long fingerprints therefore stay
+/// distinct.
 fn mark(fingerprint: String) -> String {
     if fingerprint.len() > MAX_NAME_CHARS {
         return hex::encode(Sha256::digest(fingerprint.as_bytes()));
@@ -45,7 +46,8 @@ fn mark(fingerprint: String) -> String {
     line(&fingerprint, MAX_NAME_CHARS)
 }
 
-/// A fix with a clean description; none if it is beyond a bound, since a part of a fix is no fix.
+/// Returns a fix with a clean description, or `None` if it exceeds a bound, because a part of a fix is not a
+/// fix.
 fn cleaned_fix(fix: ToolFix) -> Option<ToolFix> {
     let ToolFix { message, edits } = fix;
     let inserted = edits.iter().fold(0_usize, |sum, edit| sum.saturating_add(edit.new_text.len()));
@@ -54,7 +56,7 @@ fn cleaned_fix(fix: ToolFix) -> Option<ToolFix> {
     (fits && edits.iter().all(|edit| edit.path.may_be_written())).then_some(ToolFix { message, edits })
 }
 
-/// The bytes that the texts of a diagnostic take.
+/// Returns the number of bytes of a diagnostic's texts.
 pub(crate) fn bytes(diagnostic: &Diagnostic) -> usize {
     let Diagnostic { tool, rule, message, path, fingerprint, rule_page, title, help, tags, fixes, .. } =
         diagnostic;
@@ -66,19 +68,21 @@ pub(crate) fn bytes(diagnostic: &Diagnostic) -> usize {
     tool.len() + message.len() + path.as_bytes().len() + optional + tags + fixes
 }
 
-/// As much of a text as is ever looked at to keep `most` characters of it. Whoever copies a text that many entries share
-/// copies no more than this.
+/// Returns the part of a text that is examined to keep `most` characters of it. A caller that copies a text
+/// shared by many entries copies no more than this.
 pub(crate) fn start(text: &str, most: usize) -> &str {
     let bytes = most.saturating_mul(4).saturating_add(MAX_ESCAPE_CHARS).saturating_mul(2);
     text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
 }
 
-/// One visible line of at most `most` characters, without terminal escapes; `…` where it was cut.
+/// Returns one visible line of at most `most` characters, without terminal escapes, and with `…` where it was
+/// cut.
 pub fn line(text: &str, most: usize) -> String {
     clean(&without_escapes(text, most), most)
 }
 
-/// Markdown source of several lines, without terminal escapes and hidden characters, of at most [`MAX_HELP_BYTES`].
+/// Returns Markdown source of several lines, without terminal escapes and hidden characters, of at most
+/// [`MAX_HELP_BYTES`].
 pub fn markdown(text: &str) -> String {
     let text = without_escapes(text, MAX_HELP_BYTES / 4);
     let mut shown = String::with_capacity(text.len().min(MAX_HELP_BYTES));
@@ -100,19 +104,21 @@ pub fn markdown(text: &str) -> String {
     shown.trim().to_owned()
 }
 
-/// Is this the address of a page that may be shown: `https`, of a host, in visible ASCII without quotes and brackets?
+/// Returns true for the address of a page that may be shown: `https`, with a host, in visible ASCII without
+/// quotes and brackets.
 fn is_page(page: &str) -> bool {
     let host = page.strip_prefix("https://").and_then(|rest| rest.split(['/', '?', '#']).next());
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"'<>[]()\\`{}|^".contains(&byte);
     page.len() <= MAX_PAGE_BYTES
         && page.bytes().all(plain)
-        // Whoever reads an address with a user name takes the name for the host.
+        // In an address with a user name, a reader may mistake the name for the host.
         && host.is_some_and(|host| host.contains('.') && !host.contains('@'))
 }
 
-/// A text without the escapes that steer a terminal (ECMA-48): `ESC [` with its parameters up to the final byte, the
-/// strings that `ESC ]`, `ESC P`, `ESC X`, `ESC ^` and `ESC _` open, other escapes of two or three characters, and the
-/// same by the one-character forms U+0080 to U+009F. Text that is far beyond `most` characters is not looked at.
+/// Returns a text without terminal escapes (ECMA-48). These are `ESC [` with its parameters up to the final
+/// byte, and the strings that `ESC ]`, `ESC P`, `ESC X`, `ESC ^` and `ESC _` open. Other escapes of two or
+/// three characters are removed too, and the one-character forms U+0080 to U+009F. Text far beyond `most`
+/// characters is not examined.
 pub(crate) fn without_escapes(text: &str, most: usize) -> String {
     let room = most.saturating_mul(4).saturating_add(MAX_ESCAPE_CHARS);
     let mut kept = String::with_capacity(text.len().min(room));
@@ -129,7 +135,7 @@ pub(crate) fn without_escapes(text: &str, most: usize) -> String {
                 match rest.next() {
                     Some('[') => skip_control(&mut rest),
                     Some(']' | 'P' | 'X' | '^' | '_') => skip_string(&mut rest, &mut kept),
-                    // Intermediate bytes, then one more.
+                    // The escape has intermediate bytes, then one more.
                     Some(' '..='/') => {
                         let mut intermediate = rest.clone();
                         while let Some(' '..='/') = intermediate.next() {
@@ -141,7 +147,7 @@ pub(crate) fn without_escapes(text: &str, most: usize) -> String {
                         }
                     }
                     Some('0'..='~') => {}
-                    // No escape: the character is text.
+                    // This is not an escape: the character is text.
                     Some(_) | None => rest = after,
                 }
             }
@@ -168,8 +174,9 @@ fn skip_control(rest: &mut std::str::Chars<'_>) {
     }
 }
 
-/// Skips a string up to its end: BEL, `ESC \` or U+009C. Without an end on its line within [`MAX_ESCAPE_CHARS`] it is no
-/// string: its opening alone goes, and what was looked at is text, so that every character is looked at once.
+/// Skips a string up to its end: BEL, `ESC \` or U+009C. If there is no end on its line within
+/// [`MAX_ESCAPE_CHARS`], only the opening is removed and the rest is text. Every character is therefore
+/// examined once.
 fn skip_string(rest: &mut std::str::Chars<'_>, kept: &mut String) {
     let text = rest.as_str();
     for _ in 0..MAX_ESCAPE_CHARS {

@@ -1,72 +1,76 @@
-//! XML as a stream of elements with attributes and text: no entity but the five of XML itself is known, nothing of a DTD is
-//! read, and no other file is opened.
+//! Reads XML as a stream of elements with attributes and text. Only the five entities of XML itself are
+//! known, no DTD is read, and no other file is opened.
 
 use std::borrow::Cow;
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-/// The deepest nesting of elements.
+/// Deepest nesting of elements.
 pub(crate) const MAX_DEPTH: usize = 128;
-/// The most bytes of text that are kept of one element.
+/// Most bytes of text that are kept of one element.
 pub(crate) const MAX_TEXT_BYTES: usize = 32 << 10;
-/// The most attributes of an element that are looked at.
+/// Most attributes of an element that are examined.
 const MAX_ATTRIBUTES: usize = 100;
 
-/// A part of a document.
+/// Part of a document.
 #[derive(Debug)]
 pub(crate) enum XmlPart {
-    /// An element begins.
+    /// An element begins, with its attributes.
     Start(XmlElement),
-    /// An element of this name ends; each element does, also one without content.
+    /// An element of this name ends. Every element ends, also one without content.
     End(String),
-    /// Text within an element, with its references replaced. Text that is not parted by elements may come in pieces.
+    /// Text within an element, with its references replaced. Text without elements in between may come in
+    /// pieces.
     Text(String),
 }
 
-/// The beginning of an element.
+/// Beginning of an element.
 #[derive(Debug)]
 pub(crate) struct XmlElement {
-    /// Its name without a prefix.
+    /// Name of the element without a prefix.
     pub(crate) name: String,
     attributes: Vec<(String, String)>,
 }
 
 impl XmlElement {
-    /// An attribute that is not empty.
+    /// Returns an attribute that is not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let found = self.attributes.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// An attribute as a whole number; 0 for one that is none, and the largest for one beyond it.
+    /// Returns an attribute as a whole number: 0 if it is not a number, and the largest `u32` for a larger
+    /// one.
     pub(crate) fn number(&self, name: &str) -> u32 {
         let number = self.get(name).and_then(|value| value.trim().parse::<i64>().ok()).unwrap_or(0);
         u32::try_from(number.max(0)).unwrap_or(u32::MAX)
     }
 }
 
-/// Reads the parts of a document, one after the other.
+/// Reads the parts of a document, one after another.
 pub(crate) struct XmlParts<'a> {
     reader: Reader<&'a [u8]>,
-    /// The name of an element without content that is yet to end.
+    /// Name of an element without content whose end is still to be returned.
     empty: Option<String>,
     depth: usize,
 }
 
 impl<'a> XmlParts<'a> {
-    /// The parts of this document.
+    /// Creates a reader of this document.
     pub(crate) fn of(text: &'a str) -> Self {
         let mut reader = Reader::from_str(text);
-        // Many tools do not escape.
+        // Many tools do not escape ampersands.
         reader.config_mut().allow_dangling_amp = true;
         Self { reader, empty: None, depth: 0 }
     }
 
-    /// The next part; none at the end.
+    /// Returns the next part, or `None` at the end.
     ///
     /// # Errors
-    /// The document is damaged here, or nested deeper than [`MAX_DEPTH`]; nothing can be read behind it.
+    ///
+    /// The document is damaged at this place, or nested deeper than [`MAX_DEPTH`]. No further part can be
+    /// read.
     pub(crate) fn part(&mut self) -> Result<Option<XmlPart>, String> {
         if let Some(name) = self.empty.take() {
             return Ok(Some(XmlPart::End(name)));
@@ -107,7 +111,7 @@ impl<'a> XmlParts<'a> {
 
 fn element(start: &BytesStart<'_>) -> XmlElement {
     let mut attributes = start.attributes();
-    // Of two attributes with one name the first counts, so they are not compared with each other.
+    // Of two attributes with one name the first applies, therefore they are not compared with each other.
     let attributes = attributes.with_checks(false).flatten().take(MAX_ATTRIBUTES).map(|attribute| {
         let name = attribute.key.local_name().as_ref().to_owned();
         (name, resolved(&bounded(&attribute.value)))
@@ -115,13 +119,13 @@ fn element(start: &BytesStart<'_>) -> XmlElement {
     XmlElement { name: start.local_name().as_ref().to_owned(), attributes: attributes.collect() }
 }
 
-/// As much of a text as is kept.
+/// Returns the part of a text that is kept.
 fn bounded(text: &str) -> Cow<'_, str> {
     Cow::Borrowed(text.get(..text.floor_char_boundary(MAX_TEXT_BYTES)).unwrap_or(text))
 }
 
-/// A text with its character references, and with the five entities that XML itself defines. Other entities stay as they
-/// are written.
+/// Returns a text with its character references and the five entities of XML replaced. Other entities are
+/// unchanged.
 fn resolved(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -143,7 +147,7 @@ fn resolved(text: &str) -> String {
     shown
 }
 
-/// The longest reference: `#x10FFFF`, with some zeros.
+/// Longest reference in bytes: `#x10FFFF`, with some zeros.
 const MAX_REFERENCE_BYTES: usize = 16;
 
 fn letter(name: &str) -> Option<char> {

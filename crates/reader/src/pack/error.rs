@@ -1,53 +1,51 @@
-//! What is wrong with a rule file, and where in it.
+//! Errors in rule files, with their places.
 
 use truing_core::port::ReaderError;
 
-/// What is wrong with a rule file.
+/// Errors in a rule file.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PackError {
     /// The path is not `{pack}/rules/{rule}.toml` or `.yml`.
     #[error("{file}: a rule file is called PACK/rules/RULE.toml or PACK/rules/RULE.yml")]
     Name {
-        /// The file.
         file: String,
     },
-    /// Two files hold a rule of one name.
+    /// Two files contain a rule of the same name.
     #[error("{file}: there is a rule `{rule}` already")]
     Twice {
-        /// The second file.
+        /// Path of the second file.
         file: String,
-        /// The rule's full name.
+        /// Full name of the rule.
         rule: String,
     },
     /// A rule file or a folder cannot be read.
     #[error("{path}: {message}")]
     Unreadable {
-        /// The file or folder.
+        /// Path of the file or folder.
         path: String,
-        /// Why.
+        /// Reason that the system gives.
         message: String,
     },
-    /// A rule's text is wrong: its form, a field, or a pattern.
+    /// A rule's text is invalid: its form, a field, or a pattern.
     #[error("{file}:{line}:{column}: {message}")]
     Wrong {
-        /// The file.
         file: String,
-        /// 1-based, where what is wrong begins.
+        /// Line at which the invalid part begins, from 1.
         line: usize,
-        /// 1-based, in characters.
+        /// Column at which it begins, from 1, in characters.
         column: usize,
-        /// What is wrong with it; for patterns with the position within the pattern.
+        /// Description of the error; for patterns with the position within the pattern.
         message: String,
     },
-    /// No thread could be started to read the rules on.
+    /// No thread could be started to parse the rules.
     #[error("the rules cannot be read: no thread can be started: {0}")]
     Thread(String),
-    /// A pattern that reads well is too large to compile.
+    /// A valid pattern is too large to compile.
     #[error("rule `{rule}`: {message}")]
     Compile {
-        /// The rule's full name.
+        /// Full name of the rule.
         rule: String,
-        /// The compiler's words.
+        /// Message of the regex compiler.
         message: String,
     },
 }
@@ -58,7 +56,7 @@ impl From<PackError> for ReaderError {
     }
 }
 
-/// The 1-based line and column of a byte offset in a rule file.
+/// Converts a byte offset in a rule file to a 1-based line and column.
 pub(super) fn place(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.rsplit('\n').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Rules on their own examples.
+//! Runs rules on their own examples.
 
 use truing_core::port::{ChangedFile, ReaderError};
 use truing_diff::RepoPath;
@@ -13,11 +13,12 @@ use crate::stack::on_large_stack;
 use crate::syntax::ParserPool;
 
 impl RulePacks {
-    /// Runs every rule of these packs (none: of all), enabled or not, on its own examples.
+    /// Runs every rule of these packs (all packs if none is named), enabled or not, on its own examples.
     ///
     /// # Errors
-    /// [`ReaderError::UnknownPack`] for a pack there is not, [`ReaderError::BadPack`] for a pattern over the size
-    /// limit.
+    ///
+    /// [`ReaderError::UnknownPack`] for a pack that does not exist, [`ReaderError::BadPack`] for a pattern
+    /// over the size limit.
     pub fn test(&self, names: &[String]) -> Result<ExampleResults, ReaderError> {
         let names: Vec<&str> =
             if names.is_empty() { self.names() } else { names.iter().map(String::as_str).collect() };
@@ -51,21 +52,22 @@ impl RulePacks {
     }
 }
 
-/// The results of the rules' own examples.
+/// Results of the rules on their own examples.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ExampleResults {
-    /// Rules that were tried.
+    /// Number of rules that were run.
     pub rules: usize,
-    /// Examples they were tried on.
+    /// Number of examples that were run.
     pub examples: usize,
-    /// One line for each `valid` example in which something is found, and each `invalid` one in which nothing is.
+    /// One line for each `valid` example with a finding, for each `invalid` one without, and for each one
+    /// with other suggestions than expected.
     pub failing: Vec<String>,
-    /// Rules without an example: nothing shows what they find.
+    /// Rules without an example, whose findings are therefore untested.
     pub untested: Vec<String>,
 }
 
-/// Does a rule find something in an example, and what do its suggestions make of the file, if it has any? A file
-/// of it that is not read is an error.
+/// Applies a rule to an example. Returns true if it finds something, and the changed file after its
+/// suggestions, if it has any. A file of the example that cannot be read is an error.
 pub(super) fn examine(
     alone: &RuleSet<'_>,
     example: &RuleExample,

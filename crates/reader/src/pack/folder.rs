@@ -1,11 +1,12 @@
-//! Packs that an operator keeps in folders: `FOLDER/PACK/rules/RULE.toml` or `.yml`.
+//! Reads packs that an operator keeps in folders: `FOLDER/PACK/rules/RULE.toml` or `.yml`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{MAX_RULE_BYTES, PackError, is_name};
 
-/// The rule files of every pack in a folder, as (`PACK/rules/RULE`, text). What has no `rules` folder is no pack.
+/// Returns the rule files of every pack in a folder, as (`PACK/rules/RULE`, text). An entry without a `rules`
+/// folder is not a pack.
 pub(super) fn packs_in(folder: &Path) -> Result<Vec<(String, String)>, PackError> {
     let mut files = Vec::new();
     for pack in entries(folder)? {
@@ -16,7 +17,7 @@ pub(super) fn packs_in(folder: &Path) -> Result<Vec<(String, String)>, PackError
     Ok(files)
 }
 
-/// The rule files of one pack, which is called like its folder.
+/// Returns the rule files of one pack, which has the name of its folder.
 pub(super) fn pack_in(folder: &Path) -> Result<Vec<(String, String)>, PackError> {
     let absolute = folder.canonicalize().map_err(|error| unreadable(folder, &error))?;
     let name = absolute.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -39,11 +40,11 @@ pub(super) fn pack_in(folder: &Path) -> Result<Vec<(String, String)>, PackError>
     Ok(files)
 }
 
-/// A rule file's text; no more than one may have is read.
+/// Reads a rule file's text, up to the largest permitted size.
 fn read(file: &Path) -> Result<String, PackError> {
     let wrong = |message: String| PackError::Unreadable { path: file.display().to_string(), message };
     let found = fs::metadata(file).map_err(|error| unreadable(file, &error))?;
-    // A pipe may never end.
+    // Reading a pipe may never end.
     if !found.is_file() {
         return Err(wrong("it is no plain file".to_owned()));
     }
@@ -53,7 +54,7 @@ fn read(file: &Path) -> Result<String, PackError> {
     fs::read_to_string(file).map_err(|error| unreadable(file, &error))
 }
 
-/// What a folder holds, in name order.
+/// Returns the entries of a folder, in name order.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, PackError> {
     let read = fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
     let paths = read.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, std::io::Error>>();

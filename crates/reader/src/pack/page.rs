@@ -1,10 +1,11 @@
-//! A pack's page: what its rules find, and what they found in released code.
+//! Renders a pack's page: the defects that its rules find, and their findings in released code.
 
 use std::collections::BTreeMap;
 
 use super::PackRule;
 
-/// The page, in Markdown. `judged`: by a rule's id, what people said of what it finds in histories.
+/// Renders the page in Markdown. `judged` maps a rule's id to people's judgement of its findings in
+/// histories.
 pub(super) fn of(pack: &str, rules: &[PackRule], judged: &BTreeMap<String, String>) -> String {
     let on = rules.iter().filter(|rule| rule.enabled).count();
     let (told, column, rule, command) = match judged.is_empty() {

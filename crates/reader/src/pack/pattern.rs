@@ -1,4 +1,4 @@
-//! Patterns of rules.
+//! Regular expressions of rules.
 
 use std::sync::OnceLock;
 
@@ -7,7 +7,7 @@ use truing_core::port::ReaderError;
 
 use super::error::PackError;
 
-/// A regular expression that is known to be well-formed, compiled at first use.
+/// Regular expression that is known to be well-formed and is compiled at first use.
 #[derive(Debug)]
 pub(crate) struct RulePattern {
     text: String,
@@ -15,7 +15,8 @@ pub(crate) struct RulePattern {
 }
 
 impl RulePattern {
-    /// Checks the form, with the options it will be compiled with. The error says where in the pattern.
+    /// Checks the form, with the options that it will be compiled with. The error contains the position in
+    /// the pattern.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut parser = regex_syntax::ParserBuilder::new();
         let parsed = parser.unicode(false).utf8(false).multi_line(true).crlf(true).build().parse(text);
@@ -33,7 +34,7 @@ impl RulePattern {
         }
     }
 
-    /// Compiled, at first use; `rule` is named where it is too large.
+    /// Compiles the pattern at first use. The error for a pattern that is too large names `rule`.
     pub(crate) fn compiled(&self, rule: &str) -> Result<&Regex, ReaderError> {
         let mut builder = RegexBuilder::new(&self.text);
         let compile = || builder.unicode(false).multi_line(true).crlf(true).build();

@@ -1,4 +1,4 @@
-//! A rule, ready to be used.
+//! Parsed form of a rule, as runs use it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -19,46 +19,50 @@ use crate::rules::size::SizeCheck;
 use crate::rules::text::TextCheck;
 use crate::syntax::SyntaxCheck;
 
-/// A rule. Its patterns are compiled when they are first needed.
+/// Rule of a pack. Its patterns are compiled at first use.
 #[derive(Debug)]
 pub(crate) struct PackRule {
-    /// `pack/rule`.
+    /// Full name of the rule, `pack/rule`.
     pub(crate) name: String,
     pub(crate) severity: Severity,
     pub(crate) category: DefectCategory,
     pub(crate) title: String,
     pub(crate) body: String,
     pub(crate) check: RuleCheck,
-    /// Which paths it looks at: those that one of the former matches (none: all) and none of the latter.
+    /// Globs of the paths that the rule applies to: those that match one of the former (all if there are
+    /// none) and none of the latter.
     pub(crate) paths: Option<GlobSet>,
     pub(crate) not_paths: GlobSet,
-    /// How bad what it finds is in parts of a repository; elsewhere it is `severity`.
+    /// Severities in parts of a repository; elsewhere `severity` applies.
     pub(crate) parts: BTreeMap<RepositoryPart, PartSeverity>,
     pub(crate) enabled: bool,
-    /// The rule of the same pack that speaks of a whole definition: within one that it reports this one is silent.
+    /// Rule of the same pack that reports whole definitions. Within a definition that it reports, this rule
+    /// reports nothing.
     pub(crate) yields_to: Option<String>,
-    /// The rules of linters that say the same, `eslint/no-debugger`: their comments silence it, too.
+    /// Equivalent rules of linters, such as `eslint/no-debugger`. A comment that disables one of them
+    /// disables this rule, too.
     pub(crate) linters: Vec<String>,
-    /// What it finds in released code, in words.
+    /// Description of the rule's findings in released code.
     pub(crate) measured: Option<String>,
     pub(crate) examples: RuleExamples,
 }
 
 impl PackRule {
-    /// Does it leave definitions that the other reports to it?
+    /// Returns true if this rule reports nothing within definitions that the other rule reports.
     pub(crate) fn yields_to(&self, other: &Self) -> bool {
         let pack = |name: &str| name.rsplit_once('/').map(|(pack, _)| pack.to_owned());
         let id = other.name.rsplit_once('/').map_or(other.name.as_str(), |(_, id)| id);
         self.yields_to.as_deref() == Some(id) && pack(&self.name) == pack(&other.name)
     }
 
-    /// Does the rule look at files of this path?
+    /// Returns true if the rule applies to files of this path.
     pub(crate) fn applies_to(&self, path: &RepoPath) -> bool {
         let path = Path::new(OsStr::from_bytes(path.as_bytes()));
         self.paths.as_ref().is_none_or(|paths| paths.is_match(path)) && !self.not_paths.is_match(path)
     }
 
-    /// How bad what it finds is in a part of a repository (none: the product); none if it is no finding there.
+    /// Returns the severity in a part of a repository, where `None` is the product. Returns `None` if the
+    /// rule is off there.
     pub(crate) fn severity_in(&self, part: Option<RepositoryPart>) -> Option<Severity> {
         let there = part.and_then(|part| match (self.parts.get(&part), part) {
             (None, RepositoryPart::Fixture) => self.parts.get(&RepositoryPart::Test),
@@ -72,25 +76,25 @@ impl PackRule {
     }
 }
 
-/// What a rule looks for.
+/// Check of a rule, by its kind.
 #[derive(Debug)]
 pub(crate) enum RuleCheck {
-    /// Text, shown as it is.
+    /// Text, which is shown as it is.
     Text(TextCheck),
-    /// Text that is shown by its first characters only, in this and every other finding.
+    /// Secret. Only its first characters are shown, in this and every other finding.
     Secret(TextCheck),
-    /// Code of a form.
+    /// Syntax that ast-grep's rules match.
     Syntax(SyntaxCheck),
-    /// What becomes of values.
+    /// Use of values in Python code.
     Flow(FlowCheck),
-    /// Files that change together.
+    /// Files that must change together.
     Companion(CompanionCheck),
     /// New files over a limit.
     Size(SizeCheck),
 }
 
 impl RuleCheck {
-    /// The name of the kind, as rule files write it.
+    /// Returns the name of the kind in rule files.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Text(_) => "text",
@@ -102,7 +106,7 @@ impl RuleCheck {
         }
     }
 
-    /// Can a rule of syntax match in a file with this content?
+    /// Returns true if a syntax rule can match in a file with this content.
     pub(crate) fn may_match(&self, bytes: &[u8]) -> bool {
         match self {
             Self::Syntax(check) => check.may_match(bytes),
@@ -110,7 +114,7 @@ impl RuleCheck {
         }
     }
 
-    /// Do the added lines make a match on these lines a finding?
+    /// Returns true if the added lines make a match on these lines a finding.
     pub(crate) fn is_added(&self, added: &[(u32, u32)], first: u32, last: u32) -> bool {
         match self {
             Self::Text(check) | Self::Secret(check) if check.both_ends => {
@@ -125,7 +129,7 @@ impl RuleCheck {
         }
     }
 
-    /// What makes a secret one that is tried out and not used.
+    /// Returns the pattern of the counterpart that marks a secret as a test value.
     pub(crate) fn counterpart(&self) -> Option<&RulePattern> {
         match self {
             Self::Secret(check) => check.counterpart.as_ref(),
@@ -133,7 +137,7 @@ impl RuleCheck {
         }
     }
 
-    /// Does the rule say what to make of what it finds?
+    /// Returns true if the rule proposes a fix.
     pub(crate) fn has_fix(&self) -> bool {
         match self {
             Self::Text(check) | Self::Secret(check) => check.fix.is_some(),
@@ -143,7 +147,7 @@ impl RuleCheck {
         }
     }
 
-    /// The languages that it is about.
+    /// Returns the languages that the rule applies to.
     pub(crate) fn languages(&self) -> Vec<&'static str> {
         match self {
             Self::Syntax(check) => check.languages().collect(),
@@ -153,41 +157,41 @@ impl RuleCheck {
     }
 }
 
-/// The most bytes of an example that explains a rule: what is longer is made to reach a limit, and explains nothing.
+/// Most bytes of an example on a rule's page. A longer one is made to reach a limit and explains nothing.
 const MOST_SHOWN: usize = 1500;
 
-/// Changes in which a rule must find nothing, or something.
+/// Changes in which a rule must find nothing, and changes in which it must find something.
 #[derive(Debug, Default)]
 pub(crate) struct RuleExamples {
     pub(crate) valid: Vec<RuleExample>,
     pub(crate) invalid: Vec<RuleExample>,
 }
 
-/// A change and the files around it.
+/// Example: a change and the files around it.
 #[derive(Debug)]
 pub(crate) struct RuleExample {
-    /// What is shown where it fails.
+    /// Text that identifies the example in a failure.
     pub(crate) shown: String,
-    /// Files that are new: path and text.
+    /// New files: path and text.
     pub(crate) changed: Vec<(RepoPath, Vec<u8>)>,
-    /// Files that are there and did not change, with their text if it matters.
+    /// Files that did not change, with their text if it matters.
     pub(crate) unchanged: Vec<(RepoPath, Option<Vec<u8>>)>,
-    /// What the suggestions make of the changed file; none: nothing is suggested.
+    /// Changed file after the suggestions; `None` if nothing may be suggested.
     pub(crate) fixed: Option<String>,
 }
 
-/// A whole file, as rule files write it.
+/// Whole file, as rule files write it.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum TextExample {
-    /// Nothing is suggested for it.
+    /// File for which nothing may be suggested.
     Text(String),
-    /// With what the suggestions make of it.
+    /// File, and its text after the suggestions.
     WithFixed { text: String, fixed: String },
 }
 
 impl TextExample {
-    /// As a new file.
+    /// Converts the text to an example with one new file.
     pub(super) fn at(self, path: &RepoPath) -> RuleExample {
         match self {
             Self::Text(text) => RuleExample::of_text(path, text),
@@ -199,13 +203,13 @@ impl TextExample {
 }
 
 impl RuleExample {
-    /// The text of the one file that it is about, if it is one.
+    /// Returns the text, if the example is about one file.
     pub(super) fn code(&self) -> Option<&str> {
         let [(_, text)] = self.changed.as_slice() else { return None };
         str::from_utf8(text).ok().filter(|text| self.unchanged.is_empty() && text.len() <= MOST_SHOWN)
     }
 
-    /// One new file.
+    /// Creates an example with one new file.
     pub(crate) fn of_text(path: &RepoPath, text: String) -> Self {
         let changed = vec![(path.clone(), text.clone().into_bytes())];
         Self { shown: format!("{text:?}"), changed, unchanged: Vec::new(), fixed: None }

@@ -1,4 +1,4 @@
-//! What rule files mean, what is wrong with them, and whether ours do what they say.
+//! Tests of the format of rule files, of its errors, and of the embedded rules.
 
 use truing_diff::RepoPath;
 
@@ -48,7 +48,8 @@ fn no_rule_file_holds_what_the_rules_find() {
 #[test]
 fn the_pages_of_packs_are_up_to_date() {
     let packs = RulePacks::embedded().unwrap();
-    // That of `aiobotocore` tells more, and is written by hand; that of `core` is made with what was judged, by crate `bench`.
+    // The page of `aiobotocore` contains more and is written by hand. The page of `core` is made by the crate
+    // `bench` with the judgements.
     for pack in ["code-rules", "code-rules-strict"] {
         let page = packs.page(pack, &BTreeMap::new()).unwrap();
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../docs/rules/{pack}.md"));
@@ -200,7 +201,7 @@ fn a_wrong_syntax_rule_is_named_with_line_column_and_reason() {
             instead("python", "cobol"),
             "2:11: the language `cobol` is not built in (there are: python, typescript,",
         ),
-        // ast-grep knows this one, but its grammar is not built in.
+        // ast-grep knows this language, but its grammar is not built in.
         (instead("python", "kotlin"), "2:11: the language `kotlin` is not built in (there are: python,"),
         (instead("    category: F", "    also: [go, ruby]"), "10:16: the language `ruby` is not built in"),
         (instead("id: x", "id: y"), "1:5: id: it must be the file's name"),

@@ -1,4 +1,4 @@
-//! Rule files in TOML: rules of text, secrets, companions and size.
+//! Parses rule files in TOML: text, secret, flow, companion and size rules.
 
 use std::collections::BTreeMap;
 
@@ -20,18 +20,18 @@ use crate::rules::companion::CompanionCheck;
 use crate::rules::size::SizeCheck;
 use crate::rules::text::{TextCheck, TextFix};
 
-/// The shortest keyword, in bytes: shorter ones occur everywhere and save nothing.
+/// Length of the shortest keyword, in bytes. Shorter ones occur everywhere and save nothing.
 const MIN_KEYWORD_BYTES: usize = 3;
-/// The largest example of a rule of size, in bytes or lines: `rules test` makes it.
+/// Largest example of a size rule, in bytes or lines, because `rules test` creates it.
 const MAX_SIZE_EXAMPLE: u32 = 32 << 20;
 
-/// The part of a rule file that tells what kind of rule it is.
+/// Part of a rule file that contains the rule's kind.
 #[derive(Deserialize)]
 struct RuleHead {
     kind: TomlRuleKind,
 }
 
-/// The kinds that are written in TOML.
+/// Kinds of rules that are written in TOML.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum TomlRuleKind {
@@ -42,7 +42,8 @@ enum TomlRuleKind {
     Size,
 }
 
-/// A rule file of one kind: the fields that all have, and its own. (Flattening would lose the positions.)
+/// Declares a rule file of one kind: the fields of all rules, and its own. Serde's flattening is not used,
+/// because it would lose the positions.
 macro_rules! rule_file {
     ($(#[$doc:meta])* $name:ident of $example:ty { $($(#[$attribute:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
@@ -73,7 +74,7 @@ macro_rules! rule_file {
         }
 
         impl $name {
-            /// The rule, of this check and with examples made by `example`.
+            /// Builds the rule with this check. `example` converts each example.
             fn rule(
                 self,
                 source: &RuleFileSource<'_>,
@@ -122,7 +123,7 @@ macro_rules! rule_file {
 }
 
 rule_file! {
-    /// Text or a secret.
+    /// Fields of a text or secret rule.
     TextFile of TextExample {
         keywords: Spanned<Vec<String>>,
         pattern: Spanned<String>,
@@ -141,7 +142,7 @@ rule_file! {
     }
 }
 
-/// What becomes of the lines that are found.
+/// Replacement for the matched lines.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FixTable {
@@ -150,7 +151,7 @@ struct FixTable {
 }
 
 rule_file! {
-    /// What becomes of values.
+    /// Fields of a flow rule.
     FlowFile of TextExample {
         follows: FlowKind,
         #[serde(default = "python_path")]
@@ -159,7 +160,7 @@ rule_file! {
 }
 
 rule_file! {
-    /// Files that change together.
+    /// Fields of a companion rule.
     CompanionFile of CompanionExample {
         added: Option<Spanned<String>>,
         under: Option<Spanned<String>>,
@@ -183,7 +184,7 @@ rule_file! {
 }
 
 rule_file! {
-    /// New files over a limit.
+    /// Fields of a size rule.
     SizeFile of SizeExample {
         max_bytes: Option<u64>,
         max_lines: Option<u32>,
@@ -192,7 +193,7 @@ rule_file! {
     }
 }
 
-/// A change: new files with their text, and files beside them.
+/// Example of a change: new files with their text, and files beside them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CompanionExample {
@@ -203,7 +204,7 @@ struct CompanionExample {
     beside: BTreeMap<String, String>,
 }
 
-/// A new file of so many bytes on so many lines.
+/// Example of a new file with a number of bytes and lines.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SizeExample {
@@ -228,7 +229,7 @@ fn python_path() -> String {
     "file.py".to_owned()
 }
 
-/// Where a file is and what its rule is called.
+/// Path of a rule file, and the name of its rule.
 struct RuleFileSource<'a> {
     file: &'a str,
     text: &'a str,
@@ -273,7 +274,7 @@ impl RuleFileSource<'_> {
     }
 }
 
-/// The rule `name` that a file holds; its `id` must be this one.
+/// Parses the rule `name` in a file; its `id` must be this one.
 pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<PackRule, PackError> {
     let source = RuleFileSource { file, text, id, name };
     match source.read::<RuleHead>()?.kind {

@@ -1,4 +1,4 @@
-//! Rule files in YAML: ast-grep's own rules, with our fields under `metadata.truing`.
+//! Parses rule files in YAML: ast-grep's own rules, with Truing's fields under `metadata.truing`.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use super::rule::{PackRule, RuleCheck, RuleExamples, TextExample};
 use crate::part::{PartSeverity, RepositoryPart};
 use crate::syntax::{RuleSyntaxError, SourceLanguage, SyntaxCheck, from_yaml};
 
-/// The part of a rule file that is not ast-grep's business, or ours too. Its other keys ast-grep checks.
+/// Part of a rule file that ast-grep does not read, or that Truing reads too. ast-grep checks the other keys.
 #[derive(Deserialize)]
 struct YamlRuleFile {
     id: Option<Spanned<String>>,
@@ -34,7 +34,7 @@ struct YamlRuleFile {
     metadata: RuleMetadata,
 }
 
-/// A path glob: text, or with its options.
+/// Glob of paths: plain text, or text with options.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum PathGlob {
@@ -53,7 +53,7 @@ struct RuleMetadata {
     truing: TruingMetadata,
 }
 
-/// Our fields.
+/// Truing's own fields under `metadata.truing`.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct TruingMetadata {
@@ -70,7 +70,7 @@ struct TruingMetadata {
     invalid: Vec<TextExample>,
 }
 
-/// The rule `name` that a file holds; its `id`, if it has one, must be this one.
+/// Parses the rule `name` in a file; its `id`, if present, must be this one.
 pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<PackRule, PackError> {
     let at = |wrong: RuleSyntaxError| PackError::Wrong {
         file: file.to_owned(),
@@ -129,7 +129,7 @@ fn wrong(place: &serde_saphyr::Location, message: String) -> RuleSyntaxError {
     RuleSyntaxError { line: number(place.line()), column: number(place.column()), message }
 }
 
-/// ast-grep's globs: `*` also matches `/`.
+/// Compiles ast-grep's globs, in which `*` also matches `/`.
 fn globs(values: &[Spanned<PathGlob>]) -> Result<GlobSet, RuleSyntaxError> {
     let mut globs = GlobSetBuilder::new();
     for value in values {

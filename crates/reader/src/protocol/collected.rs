@@ -1,4 +1,4 @@
-//! Reports of readers on the files of a request, one file after the other.
+//! Collects the reports of readers on the files of a request, one file after another.
 
 use truing_core::outcome::{SkipReason, UnreviewedFile};
 use truing_core::port::{ReadReport, ReadRequest};
@@ -9,8 +9,7 @@ use super::{
 };
 use crate::bounds::text_bytes;
 
-/// The reports on the files of a request, collected: no more of it is kept at a time than twice what an answer may
-/// hold.
+/// Collected reports on the files of a request. At any time it holds at most twice the size of a response.
 #[derive(Debug, Default)]
 pub struct ReportCollector {
     report: ReadReport,
@@ -19,10 +18,11 @@ pub struct ReportCollector {
 }
 
 impl ReportCollector {
-    /// Adds what is said of a file.
+    /// Adds the report on a file.
     ///
     /// # Errors
-    /// [`ProtocolError::NotAskedFor`] if it is about another one.
+    ///
+    /// [`ProtocolError::NotAskedFor`] if the report is about another file.
     pub fn add(&mut self, path: &RepoPath, said: ReadReport) -> Result<(), ProtocolError> {
         let ReadReport { findings, reviewed, not_reviewed, suppressed, suppressions, rules: _ } = said;
         let about = findings.iter().map(|finding| &finding.place.path);
@@ -37,7 +37,7 @@ impl ReportCollector {
         self.report.not_reviewed.extend(not_reviewed.into_iter().take(1));
         let room = MAX_SUPPRESSIONS.saturating_sub(self.report.suppressed.len());
         if suppressed.len() > room {
-            // What is not told here would look fixed.
+            // A finding that is missing here would look fixed.
             self.leave_out(path, SkipReason::TooLarge);
         }
         self.report.suppressed.extend(suppressed.into_iter().take(room));
@@ -53,7 +53,7 @@ impl ReportCollector {
         Ok(())
     }
 
-    /// Says that a file is not reviewed.
+    /// Records that a file is not reviewed.
     pub fn leave_out(&mut self, path: &RepoPath, reason: SkipReason) {
         let gaps = &mut self.report.not_reviewed;
         if gaps.last().is_none_or(|last| last.path != *path) {
@@ -61,15 +61,16 @@ impl ReportCollector {
         }
     }
 
-    /// Has any file been read, if only to say that it is not reviewed?
+    /// Returns true if no file has been recorded, reviewed or not.
     pub fn is_empty(&self) -> bool {
         self.report.reviewed.is_empty() && self.report.not_reviewed.is_empty()
     }
 
-    /// All of it, as far as it may be believed; see [`checked`].
+    /// Returns the validated report of all files; see [`checked`].
     ///
     /// # Errors
-    /// As [`checked`].
+    ///
+    /// The same as those of [`checked`].
     pub fn checked(self, request: &ReadRequest, rules: Vec<String>) -> Result<CheckedReport, ProtocolError> {
         let checked = checked(request, ReadReport { rules, ..self.report })?;
         Ok(CheckedReport { dropped: checked.dropped + self.dropped, ..checked })
@@ -95,7 +96,7 @@ mod tests {
         for path in ["a.py", "b.py"] {
             collected.add(&path.into(), many(path)).unwrap();
         }
-        // A third part is over the bound at once.
+        // A third report exceeds the bound at once.
         collected.add(&"b.py".into(), many("b.py")).unwrap();
         assert_eq!(collected.report.findings.len(), MAX_FINDINGS);
         let checked = collected.checked(&request, vec![]).unwrap();

@@ -1,16 +1,16 @@
-//! The words of a text that are base64 of other text.
+//! Decodes the words of a text that are base64 of other text.
 
 use std::ops::Range;
 
-/// A shorter word holds no secret of a known form.
+/// Fewest bytes of a word that is decoded. A shorter word contains no secret of a known form.
 const MIN_WORD_BYTES: usize = 24;
 
-/// The texts that the base64 words of a text mean.
+/// Decoded texts of the base64 words in a text.
 #[derive(Default)]
 pub(super) struct DecodedWords {
-    /// Each on a line of its own.
+    /// Decoded texts, each on a line of its own.
     pub(super) text: String,
-    /// The end of each one in this text, and its place in the text that it was read from.
+    /// End of each decoded word in this text, and its range in the original text.
     words: Vec<(usize, Range<usize>)>,
 }
 
@@ -29,10 +29,10 @@ impl DecodedWords {
         decoded
     }
 
-    /// The places of the words that hold a part of this range of the decoded text.
+    /// Returns the original ranges of the words that contain a part of this range of the decoded text.
     pub(super) fn places(&self, range: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
         let first = self.words.partition_point(|(end, _)| *end <= range.start);
-        // The word that holds the last byte is the first one that does not end before it.
+        // The word with the last byte is the first one that does not end before it.
         let last = self.words.partition_point(|(end, _)| *end < range.end);
         self.words.iter().take(last + 1).skip(first).map(|(_, place)| place.clone())
     }
@@ -42,8 +42,8 @@ fn is_digit(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte)
 }
 
-/// The text that a word means by either alphabet of RFC 4648; none if it means bytes that are no text, as other words do by their
-/// first letters.
+/// Decodes a word by either alphabet of RFC 4648. Returns `None` if the bytes are not text, which most
+/// other words show by their first letters.
 fn decode(word: &[u8]) -> Option<String> {
     let value = |byte: &u8| match byte {
         b'A'..=b'Z' => byte - b'A',
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn words_of_text_in_base64_are_decoded_and_others_are_not() {
-        // Made with coreutils' base64 and basenc --base64url.
+        // These words were made with coreutils' base64 and basenc --base64url.
         let text = "é c29tZSB3b3JkcyBvZiBhIHRleHQ= or Pz8_Pj4-YW5kIG1vcmUgd29yZHM, d29yZHM= crates/reader/src/redact/decoded";
         let decoded = DecodedWords::of(text);
         assert_eq!(decoded.text, "some words of a text\n???>>>and more words\n");

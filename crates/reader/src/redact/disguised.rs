@@ -1,17 +1,17 @@
-//! Other readings of a text, in which a known secret may stand that the text itself does not show: escapes, lists of numbers,
-//! numbered lines, dumps of bytes.
+//! Other readings of a text that may reveal a known secret: decoded escapes, lists of numbers, numbered
+//! lines, dumps of bytes.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Fewer numbers in a row are no text.
+/// Fewest numbers in a row that count as text.
 const MIN_NUMBERS: usize = 16;
-/// The most bytes of a text that are read in other ways: findings and answers are shorter.
+/// Most bytes of a text that are read in other ways. Findings and responses are shorter.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Escapes of one character: `\u0074`, `\u{74}`, `\x74`, `%74`, `&#x74;`, `&#116;`, `\164`; and names such as `&sol;`, which stand
-/// for what separates letters.
+/// Escapes of one character: `\u0074`, `\u{74}`, `\x74`, `%74`, `&#x74;`, `&#116;`, `\164`; and names such as
+/// `&sol;`, which represent separators of letters.
 static ESCAPE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let (hex, decimal, octal) = (
         r"\\u\{?0*([0-9a-fA-F]{2})\}?|\\x([0-9a-fA-F]{2})|%([0-9a-fA-F]{2})|&#[xX]0*([0-9a-fA-F]{2});?",
@@ -21,21 +21,21 @@ static ESCAPE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let name = "&[a-zA-Z]{2,8};";
     Regex::new(&format!("{hex}|{decimal}|{octal}|{name}")).ok()
 });
-/// A number at the beginning of a line, as `nl`, `cat -n`, `grep -n` and diffs write it.
+/// Number at the beginning of a line, as `nl`, `cat -n`, `grep -n` and diffs write it.
 static LINE_NUMBER: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?m)^[ \t]*[0-9]+[:.)|\t -]*").ok());
-/// A line of `xxd`, `hexdump -C` or `od`: the offset, bytes, and what they show.
+/// Line of `xxd`, `hexdump -C` or `od`: the offset, the bytes, and their characters.
 static DUMP: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?m)^[ \t]*[0-9a-fA-F]{4,}:?[ \t]+((?:[0-9a-fA-F]{2,4}[ ]{1,2})+)[^\n]*$").ok()
 });
 
-/// The other readings of a text; none, if it has none.
+/// Returns the other readings of a text, if it has any.
 pub(super) fn readings(text: &str) -> Vec<String> {
     if text.len() > MAX_BYTES {
         return Vec::new();
     }
     let once = unescaped(text);
-    // What was escaped twice: `%2574`, `&amp;#116;`.
+    // Some text is escaped twice: `%2574`, `&amp;#116;`.
     let twice = once.as_deref().and_then(unescaped);
     [once, twice, numbers(text, 10), numbers(text, 8), numbers(text, 2), unnumbered(text), dumped(text)]
         .into_iter()
@@ -55,14 +55,14 @@ fn unescaped(text: &str) -> Option<String> {
             };
             u32::from_str_radix(digits, base).ok()
         });
-        // Of names, the one that begins another escape is read.
+        // Of the names, only the one that begins another escape is decoded.
         let name = || if captures.get(0).is_some_and(|all| all.as_str() == "&amp;") { "&" } else { "" };
         number.and_then(char::from_u32).map_or_else(|| name().to_owned(), String::from)
     };
     Some(escape.replace_all(text, read).into_owned())
 }
 
-/// The characters that the numbers of a text mean, where there are many.
+/// Returns the characters that the numbers of a text represent, if there are enough numbers.
 fn numbers(text: &str, base: u32) -> Option<String> {
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let number = |word: &str| u8::from_str_radix(word, base).ok().filter(|byte| (b' '..=b'~').contains(byte));
@@ -75,7 +75,7 @@ fn unnumbered(text: &str) -> Option<String> {
     number.is_match(text).then(|| number.replace_all(text, "").into_owned())
 }
 
-/// The bytes of a dump, as hexadecimal digits.
+/// Returns the bytes of a dump as hexadecimal digits.
 fn dumped(text: &str) -> Option<String> {
     let dump = DUMP.as_ref()?;
     let lines: String =
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_dump_is_read_by_its_bytes() {
-        // Made with xxd and hexdump -C.
+        // These dumps were made with xxd and hexdump -C.
         for text in [
             "00000000: 7472 2d43 616e 6172 795f 7730 7264 2f31  tr-Canary_w0rd/1\n00000010: 372b 7879 7a                             7+xyz\n",
             "00000000  74 72 2d 43 61 6e 61 72  79 5f 77 30 72 64 2f 31  |tr-Canary_w0rd/1|\n00000010  37 2b 78 79 7a                                    |7+xyz|\n",

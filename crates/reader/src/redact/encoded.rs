@@ -1,41 +1,42 @@
-//! The search for a known secret in another form: base64, base32, hex, reversed, in other letters, or with other characters in
-//! between (split over lines, spaced out).
+//! Searches for a known secret in another form: base64, base32, hex, reversed, in other letters, or with
+//! other characters in between (split over lines, spaced out).
 
 use std::ops::Range;
 
 use aho_corasick::AhoCorasick;
 use unicode_normalization::UnicodeNormalization as _;
 
-/// A shorter secret is looked for in hex and base64 alone, and whole: the letters of common words could make up the rest.
+/// Fewest bytes of a long secret. A shorter one is searched for only in hex and base64, and as a whole,
+/// because common words could match a part of it.
 const MIN_LONG_BYTES: usize = 16;
-/// The fewest letters of a part of a form that is known by itself.
+/// Fewest letters of a part of a form that is recognised by itself.
 const MIN_LETTERS: usize = 15;
-/// The letters that the search begins with, at most. The others are compared where these are found.
+/// Most letters that the search begins with. The others are compared where these are found.
 const MAX_NEEDLE_LETTERS: usize = 64;
-/// A form with fewer letters is not looked for.
+/// Fewest letters of a form that is searched for.
 const MIN_FORM_LETTERS: usize = 8;
 
-/// The letters that stand for bytes, in groups.
+/// Alphabet whose letters encode bytes, in groups.
 struct ByteAlphabet {
     letters: &'static [u8],
-    /// Bits of one letter.
+    /// Number of bits in one letter.
     bits: usize,
-    /// Bytes of a group of letters.
+    /// Number of bytes in a group of letters.
     group: usize,
 }
 
-/// Section 4 of RFC 4648. The two that are no letters or digits are not compared.
+/// Alphabet of section 4 of RFC 4648. The two that are not letters or digits are not compared.
 const BASE64: ByteAlphabet = ByteAlphabet {
     letters: b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
     bits: 6,
     group: 3,
 };
-/// Section 6 of RFC 4648.
+/// Alphabet of section 6 of RFC 4648.
 const BASE32: ByteAlphabet = ByteAlphabet { letters: b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", bits: 5, group: 5 };
 
 impl ByteAlphabet {
-    /// The letters of these bytes wherever they stand in a longer text: for each of the places that they can have in a
-    /// group, the letters that depend on them alone.
+    /// Returns the letters of these bytes at any position of a longer text. For each position that they can
+    /// have in a group, these are the letters that depend on them alone.
     fn encode(&self, bytes: &[u8]) -> Vec<String> {
         let at_place = |before: usize| {
             let bit = |at: usize| {
@@ -52,15 +53,16 @@ impl ByteAlphabet {
     }
 }
 
-/// A text without what separates letters and digits, with the place of each one in the whole text. Letters of other forms
-/// (full width, mathematical) are the plain ones that they are compatible with.
+/// A text without the separators of letters and digits, with the position of each letter in the original.
+/// Letters of other forms (full width, mathematical) are replaced by the plain letters that they are
+/// compatible with.
 struct PlainLetters {
     letters: String,
     places: Vec<usize>,
 }
 
 impl PlainLetters {
-    /// `leaves_out`: whether two characters are left out together.
+    /// Extracts the letters. `leaves_out` returns true for two characters that are left out together.
     fn of(text: &str, leaves_out: impl Fn(char, char) -> bool) -> Self {
         let mut plain =
             Self { letters: String::with_capacity(text.len()), places: Vec::with_capacity(text.len()) };
@@ -86,10 +88,10 @@ impl PlainLetters {
     }
 }
 
-/// The letters and digits that a secret is written as.
+/// Letters and digits of a secret in one encoding.
 struct SecretForm {
     letters: String,
-    /// The number of them that is enough, from the first on.
+    /// Number of letters, from the first on, that are enough for a match.
     least: usize,
     is_long: bool,
 }
@@ -100,7 +102,7 @@ impl SecretForm {
     }
 }
 
-/// SecretForms that one pass over a text looks for, whatever their number.
+/// Searches a text for all forms in one pass.
 struct FormSearch {
     forms: Vec<SecretForm>,
     needles: AhoCorasick,
@@ -114,7 +116,7 @@ impl FormSearch {
         Some(Self { forms, needles })
     }
 
-    /// The ranges of the whole text that are one of the forms, or the beginning of one.
+    /// Returns the ranges of the original text that match a form, or the beginning of one.
     fn find<'a>(&'a self, text: &'a PlainLetters) -> impl Iterator<Item = (&'a SecretForm, Range<usize>)> {
         self.needles.find_overlapping_iter(&text.letters).filter_map(|found| {
             let form = self.forms.get(found.pattern().as_usize())?;
@@ -127,19 +129,19 @@ impl FormSearch {
     }
 }
 
-/// The forms of secrets, made once.
+/// Encoded forms of secrets, created once.
 pub(super) struct SecretForms {
     letters: FormSearch,
     hex: FormSearch,
 }
 
 impl SecretForms {
-    /// None, if they are too many to be looked for.
+    /// Creates the forms. Returns `None` if there are too many to search for.
     pub(super) fn of<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let (mut letters, mut hex) = (Vec::new(), Vec::new());
         for secret in secrets {
             let is_long = secret.len() >= MIN_LONG_BYTES;
-            // Addresses begin alike.
+            // Addresses often have the same beginning.
             let has_parts = is_long && !secret.contains("://");
             let form = |letters: String| {
                 let all = letters.len();
@@ -156,25 +158,26 @@ impl SecretForms {
                 letters.extend(BASE32.encode(secret.as_bytes()).into_iter().map(form));
                 letters.extend(pieces(secret).into_iter().map(form));
                 hex.push(form(hex::encode(&reversed)));
-                // Without the last byte, which is zero: so it is in both orders of bytes.
+                // The last byte is zero and is removed, therefore the form matches both byte orders.
                 hex.push(form(hex::encode(wide.split_last().map_or(&[][..], |(_, wide)| wide))));
             }
         }
         Some(Self { letters: FormSearch::of(letters)?, hex: FormSearch::of(hex)? })
     }
 
-    /// The ranges of a text that hold a secret in another form.
+    /// Returns the ranges of a text that contain a secret in another form.
     pub(super) fn find(&self, text: &str) -> Vec<Range<usize>> {
         self.find_forms(text, |_| true)
     }
 
-    /// Does a text hold a long secret in another form?
+    /// Returns true if a text contains a long secret in another form.
     pub(super) fn has_long(&self, text: &str) -> bool {
         !self.find_forms(text, |form| form.is_long).is_empty()
     }
 
     fn find_forms(&self, text: &str, is_wanted: impl Fn(&SecretForm) -> bool) -> Vec<Range<usize>> {
-        // An escaped line end is none of the letters, nor is what programs write before a byte in hex.
+        // An escaped line end is not one of the letters, nor is a prefix that programs write before a byte in
+        // hex.
         let letters = PlainLetters::of(text, |one, next| one == '\\' && next == 'n');
         let hex = PlainLetters::of(text, |one, next| matches!((one, next), ('\\' | '0', 'x' | 'X')));
         let found = self.letters.find(&letters).chain(self.hex.find(&hex));
@@ -182,7 +185,8 @@ impl SecretForms {
     }
 }
 
-/// A long secret without what separates letters: forwards, backwards and by ROT13. Their case is not compared.
+/// Returns the letters of a long secret without separators: forwards, backwards and by ROT13. Case is not
+/// compared.
 fn pieces(secret: &str) -> Vec<String> {
     let letters: String = secret.chars().filter(char::is_ascii_alphanumeric).collect();
     if letters.len() < MIN_LONG_BYTES {
@@ -302,7 +306,7 @@ mod tests {
 
     #[test]
     fn base32_is_found_at_each_place_of_a_group() {
-        // Made with coreutils' base32 of nothing to four letters `x` before the secret.
+        // These texts were made with coreutils' base32 of zero to four letters `x` before the secret.
         for text in [
             "ORZC2Q3BNZQXE6K7O4YHEZBPGE3SW6DZPI======",
             "PB2HELKDMFXGC4TZL53TA4TEF4YTOK3YPF5A====",
@@ -348,7 +352,7 @@ mod tests {
         };
         let (one, many) = (cost(1), cost(50));
         assert!(many < one + 4096, "{one} {many}");
-        // Two times a byte for the letter and eight for its place.
+        // Each byte costs two for the letter and eight for its position.
         assert!(many < 19 * text.len() as u64, "{many}");
     }
 }

@@ -1,4 +1,4 @@
-//! Rules about files that change together: if one changes, another must change too.
+//! Rules about files that must change together.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,34 +13,38 @@ use crate::pack::RulePattern;
 use crate::rules::overrides;
 use crate::rules::scanner::{MANIFESTS, declares_scanner};
 
-/// How many files beside one are looked into.
+/// Most files in one folder that are searched for a counterpart.
 const MAX_BESIDE: usize = 100;
 
-/// What must change with the files that a rule looks at.
+/// Files that must change with the files that a rule applies to.
 #[derive(Debug)]
 pub(crate) struct CompanionCheck {
-    /// Only a file with an added line that this matches counts.
+    /// Pattern that an added line must match to require a companion.
     pub(crate) added: Option<RulePattern>,
-    /// Only a line counts whose block, begun by the nearest line above that ends with `{`, begins with a match of this.
+    /// Pattern for the line that opens the block of an added line: the nearest line above that ends with `{`.
+    /// Its beginning must match, otherwise the added line is ignored.
     pub(crate) under: Option<RulePattern>,
-    /// Paths, one of which must change: from the root with a leading `/`, else in the file's folder or one above.
+    /// Paths, one of which must change: from the root with a leading `/`, otherwise in the file's folder or
+    /// one above.
     pub(crate) companions: Vec<String>,
-    /// The companion must have an added line that this matches.
+    /// Pattern that an added line of the companion must match.
     pub(crate) companion_added: Option<RulePattern>,
-    /// Texts, with `$1` or `${name}` for what a group of `added` matched: a line needs no change of a companion that holds one.
+    /// Texts with `$1` or `${name}` for a group of `added`. A line requires no change of a companion that
+    /// contains one of them.
     pub(crate) companion_holds: Vec<String>,
-    /// Texts, with `${folder}` for the file's folder from the companion's: a companion in a folder above counts only if it
-    /// holds one. Without any, all count.
+    /// Texts with `${folder}` for the file's folder relative to the companion's. A companion in a folder
+    /// above counts only if it contains one of them. Without texts, all count.
     pub(crate) above_holds: Vec<String>,
-    /// Texts, as above: a line asks for nothing where its own file holds one.
+    /// Texts as in `companion_holds`. A line requires nothing if its own file contains one of them.
     pub(crate) unless_holds: Vec<String>,
-    /// Is a companion that does not exist missed too?
+    /// True if a companion that does not exist is reported, too.
     pub(crate) even_if_missing: bool,
-    /// Is the companion a table with an entry for each overridden piece, which must change with the override?
+    /// True if the companion is a table with an entry for each overridden method or function, which must
+    /// change with the override.
     pub(crate) overrides: bool,
-    /// Pieces, as `Class.method`: an added head of an override of one asks too.
+    /// Methods, as `Class.method`. An added head of an override of one requires a companion, too.
     pub(crate) pieces: Vec<String>,
-    /// Must the companion name each function whose added head asks?
+    /// True if the companion must name each function with an added head that requires it.
     pub(crate) named: bool,
 }
 
@@ -49,20 +53,20 @@ pub(crate) struct ChangeContext<'a> {
     read: BTreeMap<&'a RepoPath, &'a [(u32, u32)]>,
     also: BTreeSet<&'a RepoPath>,
     head: &'a (dyn HeadFiles + Sync),
-    /// Does the repository hold a program that looks for secrets? Found out when it is first asked for.
+    /// True if the repository contains a secret scanner. It is determined at first use.
     has_scanner: OnceCell<bool>,
 }
 
-/// The files at the head.
+/// Access to the files at the head.
 pub(crate) trait HeadFiles {
-    /// Is there such a file?
+    /// Returns true if the file exists.
     fn exists(&self, path: &RepoPath) -> bool;
-    /// Its text, if it can be read.
+    /// Returns the text of a file, if it can be read.
     fn text(&self, path: &RepoPath) -> Option<Vec<u8>>;
 }
 
 impl<'a> ChangeContext<'a> {
-    /// The change that a request is about.
+    /// Creates the context of the change that a request is about.
     pub(crate) fn of(request: &'a ReadRequest, head: &'a (dyn HeadFiles + Sync)) -> Self {
         Self::new(&request.files, &request.also_changed, head)
     }
@@ -72,7 +76,7 @@ impl<'a> ChangeContext<'a> {
         also: &'a [RepoPath],
         head: &'a (dyn HeadFiles + Sync),
     ) -> Self {
-        // A file that was renamed changed under its old name too.
+        // A renamed file changed under its old name, too.
         let old_names = files.iter().filter_map(|file| file.old_path.as_ref());
         Self {
             read: files.iter().map(|file| (&file.path, file.added.as_slice())).collect(),
@@ -82,7 +86,7 @@ impl<'a> ChangeContext<'a> {
         }
     }
 
-    /// Is the repository that of a program that looks for secrets?
+    /// Returns true if the repository is that of a secret scanner.
     pub(crate) fn is_of_scanner(&self) -> bool {
         let declares = |path: &str| {
             self.head.text(&RepoPath::from(path)).is_some_and(|text| declares_scanner(path, &text))
@@ -90,7 +94,8 @@ impl<'a> ChangeContext<'a> {
         *self.has_scanner.get_or_init(|| MANIFESTS.into_iter().any(declares))
     }
 
-    /// Does a changed file in the folder of this one match? What cannot be read does not.
+    /// Returns true if a changed file in the folder of this one matches. A file that cannot be read does not
+    /// match.
     pub(crate) fn stands_beside(&self, path: &RepoPath, pattern: &Regex) -> bool {
         let own = folder(path);
         let beside = self.read.keys().filter(|other| folder(other) == own && **other != path);
@@ -103,7 +108,7 @@ impl<'a> ChangeContext<'a> {
 }
 
 impl CompanionCheck {
-    /// The line to complain about: the first of those that should have brought a companion along.
+    /// Returns the line to report: the first one that requires a companion without a change of it.
     pub(crate) fn missed(
         &self,
         rule: &str,
@@ -160,7 +165,8 @@ impl CompanionCheck {
         Ok(None)
     }
 
-    /// Is a companion the file's own? One in the same folder is, and one that cannot be read.
+    /// Returns true if a companion belongs to the file. One in the same folder does, and one that cannot be
+    /// read.
     fn speaks_of(&self, file: &RepoPath, companion: &RepoPath, change: &ChangeContext<'_>) -> bool {
         let (own, its) = (folder(file), folder(companion));
         let Some(below) = own.strip_prefix(its).filter(|below| !below.is_empty()) else { return true };
@@ -176,7 +182,7 @@ impl CompanionCheck {
         self.above_holds.iter().any(holds)
     }
 
-    /// Does one of the texts hold one of those that the templates make of a line?
+    /// Returns true if one of the texts contains a text that the templates give for a line.
     fn holds_one<T: AsRef<[u8]>>(
         &self,
         rule: &str,
@@ -198,7 +204,7 @@ impl CompanionCheck {
         Ok(templates.iter().any(holds))
     }
 
-    /// The first added line of an override whose entry in the nearest table did not change.
+    /// Returns the first added line of an override whose entry in the nearest table did not change.
     fn without_entry(
         &self,
         rule: &str,
@@ -212,7 +218,7 @@ impl CompanionCheck {
             return Ok(None);
         }
         let table = self.paths(file).into_iter().find_map(|path| Some((change.head.text(&path)?, path)));
-        // What changed and is not to be read is believed.
+        // A table that changed but is not readable is assumed to be correct.
         let Some((text, path)) = table.filter(|(_, path)| !change.also.contains(path)) else {
             return Ok(None);
         };
@@ -227,7 +233,8 @@ impl CompanionCheck {
         }))
     }
 
-    /// Where companions of a file may be, nearest first. A file is not its own companion.
+    /// Returns the paths at which companions of a file may be, nearest first. A file is not its own
+    /// companion.
     pub(crate) fn paths(&self, file: &RepoPath) -> Vec<RepoPath> {
         let mut paths = Vec::new();
         for companion in &self.companions {
@@ -246,7 +253,7 @@ impl CompanionCheck {
         paths
     }
 
-    /// Does a companion that changed say what it must?
+    /// Returns true if a changed companion contains the required text.
     fn satisfies(
         &self,
         rule: &str,
@@ -254,26 +261,26 @@ impl CompanionCheck {
         change: &ChangeContext<'_>,
     ) -> Result<bool, ReaderError> {
         let Some(wanted) = &self.companion_added else { return Ok(true) };
-        // What changed and is not to be read is believed.
+        // A companion that changed but is not readable is assumed to be correct.
         let Some(added) = change.read.get(companion) else { return Ok(true) };
         let Some(text) = change.head.text(companion) else { return Ok(true) };
         Ok(!matching_lines(rule, Some(wanted), &LineIndex::of(&text), added)?.is_empty())
     }
 }
 
-/// The line that begins the block that a line is in: the nearest above that ends with `{`.
+/// Returns the line that opens the block around a line: the nearest above that ends with `{`.
 fn block_of<'text>(lines: &LineIndex<'text>, line: u32) -> Option<&'text [u8]> {
     let above = (1..line).rev().map(|number| lines.bytes(lines.range(number)));
     above.map(<[u8]>::trim_ascii_end).find(|text| text.ends_with(b"{"))
 }
 
-/// The folder that a path is in, without the last `/`; nothing for the root.
+/// Returns the folder of a path without the last `/`; empty for the root.
 pub(crate) fn folder(path: &RepoPath) -> &[u8] {
     let path = path.as_bytes();
     path.iter().rposition(|byte| *byte == b'/').and_then(|slash| path.get(..slash)).unwrap_or_default()
 }
 
-/// The added lines that the pattern matches; without one, all of them.
+/// Returns the added lines that match the pattern, or all of them without a pattern.
 fn matching_lines(
     rule: &str,
     pattern: Option<&RulePattern>,
@@ -364,11 +371,11 @@ mod tests {
         assert_eq!(missed(&lock, "a/x.toml", std::slice::from_ref(&toml), &[], tree.clone()), Some(2));
         let both = [toml.clone(), changed("x.lock", &[(1, 1)])];
         assert_eq!(missed(&lock, "a/x.toml", &both, &[], tree.clone()), None);
-        // Changed but not to be read.
+        // The companion changed but is not readable.
         assert_eq!(missed(&lock, "a/x.toml", std::slice::from_ref(&toml), &["x.lock"], tree.clone()), None);
-        // Nothing was added, so there is no line to speak of.
+        // Nothing was added, therefore there is no line to report.
         assert_eq!(missed(&lock, "a/x.toml", &[changed("a/x.toml", &[])], &[], tree), None);
-        // No such companion anywhere.
+        // No such companion exists anywhere.
         let alone = vec![("a/x.toml", "1\n2\n")];
         assert_eq!(missed(&lock, "a/x.toml", std::slice::from_ref(&toml), &[], alone.clone()), None);
         let strict = CompanionCheck { even_if_missing: true, ..lock };

@@ -1,17 +1,20 @@
-//! Which pieces of a Python file a change is in, and what a table of the pieces that they override says of them.
+//! Finds the methods and functions of a Python file that a change is in, and their entries in a table of
+//! overrides.
 //!
-//! Read line by line, by indentation: whoever hides a change from it misleads only themselves.
+//! Files are read line by line, by indentation. An author who hides a change from this check only misleads
+//! themselves.
 
 use crate::lines::LineIndex;
 
-/// What names of classes that override one begin with, behind `_` or not.
+/// Prefixes of classes that override another one, with or without a leading `_`.
 const PREFIXES: [&str; 4] = ["Aio", "AIO", "Anyio", "Async"];
 
-/// How many lines the head of a class may have.
+/// Most lines in the head of a class.
 const MAX_HEAD_LINES: u32 = 12;
 
-/// The added lines of code that are in a piece, each with the names that its entry may have: of a method
-/// `Base.method` for each base, and its own class's without the prefix; of a function its own.
+/// Returns the added code lines in methods and functions, each with the possible names of its entry. For a
+/// method these are `Base.method` for each base, and its own class's name without the prefix; for a function,
+/// its own name.
 pub(super) fn changed(lines: &LineIndex<'_>, added: &[(u32, u32)]) -> Vec<(u32, Vec<String>)> {
     let code = code(lines);
     let is_code = |number: &u32| code.get(*number as usize - 1) == Some(&true);
@@ -24,7 +27,8 @@ pub(super) fn changed(lines: &LineIndex<'_>, added: &[(u32, u32)]) -> Vec<(u32, 
     named.collect()
 }
 
-/// The first of these lines whose piece has an entry in the table, but no added line in it that `is_new` accepts.
+/// Returns the first of these lines whose method or function has an entry in the table, but no added line in
+/// it that `is_new` accepts.
 pub(super) fn without_entry(
     changed: &[(u32, Vec<String>)],
     table: &LineIndex<'_>,
@@ -44,7 +48,7 @@ pub(super) fn without_entry(
     changed.iter().find(|(_, names)| misses(names)).map(|(number, _)| *number)
 }
 
-/// The added lines that begin an override of one of these pieces, given as `Class.method`.
+/// Returns the added lines that begin an override of one of these methods, given as `Class.method`.
 pub(super) fn heads(lines: &LineIndex<'_>, added: &[(u32, u32)], pieces: &[String]) -> Vec<u32> {
     if pieces.is_empty() {
         return Vec::new();
@@ -59,8 +63,9 @@ pub(super) fn heads(lines: &LineIndex<'_>, added: &[(u32, u32)], pieces: &[Strin
     heads.map(|(number, _)| number).collect()
 }
 
-/// The first of these heads of functions whose name the table does not hold, with a comma or a colon behind it. In a class
-/// whose head is added, too, an entry that is no new one must be of a base of it: one of another class is not its own.
+/// Returns the first of these heads whose name is not in the table before a comma or a colon. In a class
+/// whose head is added too, an existing entry must belong to one of its bases; an entry of another class does
+/// not count.
 pub(super) fn without_name(
     lines: &LineIndex<'_>,
     added: &[(u32, u32)],
@@ -85,7 +90,7 @@ pub(super) fn without_name(
     })
 }
 
-/// Does a table hold a name with a comma or a colon behind it?
+/// Returns true if a table contains a name followed by a comma or a colon.
 fn holds_name(table: &str, name: &str) -> bool {
     table.match_indices(name).any(|(at, _)| {
         let before = table.get(..at).and_then(|it| it.chars().next_back());
@@ -94,7 +99,7 @@ fn holds_name(table: &str, name: &str) -> bool {
     })
 }
 
-/// The head of the class of a method.
+/// Returns the line of the head of a method's class.
 fn class_of(lines: &LineIndex<'_>, method: u32) -> Option<u32> {
     let bound = indent(text(lines, method));
     let is_class = |number: &u32| {
@@ -104,12 +109,12 @@ fn class_of(lines: &LineIndex<'_>, method: u32) -> Option<u32> {
     (1..method).rev().find(is_class)
 }
 
-/// Is this entry, whose name may have modules in front, of the piece?
+/// Returns true if this entry, whose name may have modules in front, is for this name.
 fn is_of(entry: &str, piece: &str) -> bool {
     entry.strip_suffix(piece).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// The entries of a table of tuples that begin with a name: the name, the first line and the last.
+/// Returns the entries of a table of tuples that begin with a name: the name, the first line and the last.
 fn entries<'a>(table: &LineIndex<'a>) -> Vec<(&'a str, u32, u32)> {
     let mut entries: Vec<(&str, u32, u32)> = Vec::new();
     for number in 1..=table.count() {
@@ -125,7 +130,7 @@ fn entries<'a>(table: &LineIndex<'a>) -> Vec<(&'a str, u32, u32)> {
     entries
 }
 
-/// The name that a line begins with, perhaps behind a parenthesis, if a comma follows.
+/// Returns the name that a line begins with, possibly after a parenthesis, if a comma follows.
 fn entry_name(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let line = line.strip_prefix('(').unwrap_or(line).trim_start();
@@ -135,7 +140,7 @@ fn entry_name(line: &str) -> Option<&str> {
     (begins_well && rest.trim_start().starts_with(',')).then_some(name)
 }
 
-/// Is each line code: not blank, not a comment, not of a text that stands for itself (a docstring)?
+/// Marks each line that is code: not blank, not a comment, and not part of a docstring.
 fn code(lines: &LineIndex<'_>) -> Vec<bool> {
     let mut open: Option<&str> = None;
     let of_line = |number| {
@@ -158,7 +163,7 @@ fn code(lines: &LineIndex<'_>) -> Vec<bool> {
     (1..=lines.count()).map(of_line).collect()
 }
 
-/// The names that the entry of the piece around a line may have; none if it is in no piece that overrides one.
+/// Returns the possible entry names for a line; none if it is not in a method or function that overrides one.
 fn names(lines: &LineIndex<'_>, code: &[bool], number: u32) -> Vec<String> {
     let line = text(lines, number);
     let mut piece = function(line);
@@ -178,7 +183,7 @@ fn names(lines: &LineIndex<'_>, code: &[bool], number: u32) -> Vec<String> {
     piece.filter(|_| bound == 0).map(|name| vec![name.to_owned()]).unwrap_or_default()
 }
 
-/// The names of a method's entry; none if all bases are overrides themselves.
+/// Returns the possible entry names of a method; none if all bases are overrides themselves.
 fn of_class(lines: &LineIndex<'_>, number: u32, method: &str) -> Vec<String> {
     let mut head = String::new();
     for number in number..number.saturating_add(MAX_HEAD_LINES) {
@@ -200,20 +205,20 @@ fn of_class(lines: &LineIndex<'_>, number: u32, method: &str) -> Vec<String> {
     bases.iter().copied().chain([own]).map(|class| format!("{}.{method}", plain(class))).collect()
 }
 
-/// The name of a class without what marks it as an override.
+/// Returns the name of a class without the prefix of an override.
 fn plain(name: &str) -> &str {
     let without = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
     without.filter(|rest| rest.starts_with(char::is_uppercase)).unwrap_or(name)
 }
 
-/// The name of the function whose head the line begins.
+/// Returns the name of the function whose head the line begins.
 fn function(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let rest = line.strip_prefix("async ").map_or(line, str::trim_start).strip_prefix("def ")?;
     rest.split('(').next().map(str::trim).filter(|name| !name.is_empty())
 }
 
-/// Does the line end what stands above it, at the indentation of its begin?
+/// Returns true if the line begins with a closing bracket, which ends an expression above it.
 fn is_end(line: &str) -> bool {
     line.trim_start().starts_with([')', ']', '}'])
 }
@@ -222,7 +227,7 @@ fn indent(line: &str) -> usize {
     line.len() - line.trim_start().len()
 }
 
-/// A line, up to what is not UTF-8.
+/// Returns a line up to the first byte that is not UTF-8.
 fn text<'a>(lines: &LineIndex<'a>, number: u32) -> &'a str {
     let bytes = lines.bytes(lines.range(number));
     bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())

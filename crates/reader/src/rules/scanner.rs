@@ -1,4 +1,4 @@
-//! Files that are about secrets in general: the rules of a secret scanner, and its tests. The keys in them are examples.
+//! Recognises the files of a secret scanner: its rules and its tests. The keys in them are examples.
 
 use std::sync::LazyLock;
 
@@ -7,12 +7,13 @@ use truing_diff::RepoPath;
 
 use crate::part::RepositoryPart;
 
-/// Kinds of keys in one file from which on its words decide: who uses keys has few kinds of them in one place.
+/// Number of kinds of keys in one file from which its words are checked. Programs that use keys have few
+/// kinds of them in one place.
 const MANY_KINDS: usize = 4;
-/// Words of which a file with many kinds of keys has at least so many, each another one.
+/// Fewest distinct words that a file with many kinds of keys must have.
 const MIN_WORDS: usize = 2;
 
-/// The fields by which rules are declared, each at the beginning of a line: `id = `, `"regex": `, `Keywords: `.
+/// Fields by which rules are declared, each at the beginning of a line: `id = `, `"regex": `, `Keywords: `.
 static FIELDS: LazyLock<[Regex; 3]> = LazyLock::new(|| {
     [
         compiled(r#"(?im)^[ \t{,-]*["']?(?:rule[_-]?id|id|detector[_-]?name)["']?[ \t]*(?:=|:=|:)"#),
@@ -21,7 +22,7 @@ static FIELDS: LazyLock<[Regex; 3]> = LazyLock::new(|| {
     ]
 });
 
-/// Words of those who look for secrets.
+/// Words that occur in programs that search for secrets.
 static WORDS: LazyLock<[Regex; 5]> = LazyLock::new(|| {
     [
         compiled(r"(?i)\breg_?exp?(?:es)?\b"),
@@ -34,7 +35,7 @@ static WORDS: LazyLock<[Regex; 5]> = LazyLock::new(|| {
     ]
 });
 
-/// The names of scanners in their tests.
+/// Names of scanners in their tests.
 static TESTED: LazyLock<Regex> = LazyLock::new(|| {
     // `gitleaks:allow` is a comment on one key, not a word about the file.
     compiled(
@@ -42,7 +43,7 @@ static TESTED: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// A rule of a policy in Rego that compares with a regular expression.
+/// Rule of a Rego policy that compares with a regular expression.
 static POLICY: LazyLock<Regex> =
     LazyLock::new(|| compiled(r"\bregex\.(?:match|is_valid|find_n|find_all_string_submatch_n)\("));
 
@@ -58,11 +59,11 @@ pub(crate) const MANIFESTS: [&str; 8] = [
     ".pre-commit-hooks.yml",
 ];
 
-/// The names of scanners, as projects have them.
+/// Names of scanner projects.
 const SCANNERS: &str = "gitleaks|trufflehog|detect[_-]secrets|secrets?[_-](?:scan|detect)(?:ner|or|ion)?|keydetector|ripsecrets|noseyparker|ggshield";
 
-/// The line by which a manifest gives a project such a name: of Go, of formats with a field `name`, and of the hooks that a
-/// project offers to others.
+/// Line of a manifest that gives a project such a name: in Go, in formats with a field `name`, and in the
+/// hooks that a project offers to others.
 static DECLARED: LazyLock<[Regex; 3]> = LazyLock::new(|| {
     [
         compiled(&format!(r"(?im)^module[ \t]+(?:\S*/)?(?:{SCANNERS})(?:/v\d+)?[ \t\r]*$")),
@@ -73,7 +74,7 @@ static DECLARED: LazyLock<[Regex; 3]> = LazyLock::new(|| {
     ]
 });
 
-/// Does a manifest, by its path and its text, say that its project looks for secrets?
+/// Returns true if a manifest, by its path and its text, names a project that searches for secrets.
 pub(crate) fn declares_scanner(path: &str, text: &[u8]) -> bool {
     let [module, name, hook] = &*DECLARED;
     match path {
@@ -88,9 +89,9 @@ fn compiled(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a pattern of files about secrets")
 }
 
-/// Is a file one of a secret scanner, if so many kinds of keys are in it? It declares rules with a name, a regular
-/// expression, and keywords or an entropy; or it is a policy in Rego; or a test that names what scans; or it has many
-/// kinds of keys and words for how to find them.
+/// Returns true if a file with this many kinds of keys belongs to a secret scanner. It declares rules with a
+/// name, a regular expression, and keywords or an entropy. Or it is a Rego policy, a test that names a
+/// scanner, or a file with many kinds of keys and words about finding them.
 pub(crate) fn is_of_scanner(
     path: &RepoPath,
     part: Option<RepositoryPart>,

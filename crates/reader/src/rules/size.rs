@@ -1,6 +1,6 @@
-//! Rules about how large a new file may be.
+//! Rules about the size of new files.
 
-/// The limits of a rule.
+/// Size limits of a rule.
 #[derive(Debug)]
 pub(crate) struct SizeCheck {
     pub(crate) max_bytes: Option<u64>,
@@ -8,15 +8,15 @@ pub(crate) struct SizeCheck {
 }
 
 impl SizeCheck {
-    /// Is a file over a limit? `lines` is none where the file is too large to be read.
+    /// Returns true if a file is over a limit. `lines` is `None` if the file is too large to be read.
     pub(crate) fn exceeded(&self, bytes: u64, lines: Option<u32>) -> bool {
         self.max_bytes.is_some_and(|most| bytes > most)
             || self.max_lines.zip(lines).is_some_and(|(most, lines)| lines > most)
     }
 }
 
-/// Is a file new, as far as its added lines tell? All of its lines must be among them; where they cannot be counted,
-/// they must begin at the first.
+/// Returns true if a file is new according to its added lines. All of its lines must be among them; if they
+/// cannot be counted, the added lines must begin at the first.
 pub(crate) fn is_new(added: &[(u32, u32)], lines: Option<u32>) -> bool {
     match added {
         [(1, last)] => lines.is_none_or(|lines| *last >= lines),

@@ -1,4 +1,4 @@
-//! Rules of text and secrets: regular expressions behind keywords.
+//! Text and secret rules: regular expressions with keywords.
 
 use std::ops::Range;
 
@@ -12,48 +12,49 @@ use crate::fix::ByteReplacement;
 use crate::hit::RuleMatch;
 use crate::pack::{PackRule, RuleCheck, RulePattern};
 
-/// A regular expression behind keywords.
+/// Regular expression that is tried on files with one of its keywords.
 #[derive(Debug)]
 pub(crate) struct TextCheck {
     pub(crate) keywords: Vec<String>,
     pub(crate) pattern: RulePattern,
-    /// Another expression, whose matches count wherever they stand in one of the first.
+    /// Second expression, whose matches also count within a match of the first.
     pub(crate) second_pattern: Option<RulePattern>,
-    /// The least entropy of what it finds, in bits per byte.
+    /// Least entropy of a match, in bits per byte.
     pub(crate) entropy: Option<f64>,
-    /// What is known to be a placeholder.
+    /// Patterns of known placeholders.
     pub(crate) allow: Vec<RulePattern>,
-    /// Must the first and the last line of a match both be added? Else one of its lines is enough.
+    /// True if the first and the last line of a match must both be added. Otherwise one added line is enough.
     pub(crate) both_ends: bool,
-    /// What stands together with a match of this, in its file or a changed one beside it, is tried out and not used.
+    /// Pattern of a counterpart. A match together with one, in its file or a changed one beside it, is a test
+    /// value and not reported.
     pub(crate) counterpart: Option<RulePattern>,
-    /// The kind of node that must begin where its group `code` does.
+    /// Kind of node that must begin where the group `code` does.
     pub(crate) node: Option<String>,
-    /// The names that its group `name` must stand for.
+    /// Pattern for the full name that the group `name` must resolve to.
     pub(crate) names: Option<RulePattern>,
-    /// What to make of the lines that it matches.
+    /// Replacement for the matched lines.
     pub(crate) fix: Option<TextFix>,
 }
 
-/// What becomes of the first match on the lines of a finding; of its group `part`, if it has one.
+/// Replacement of the first match on the lines of a finding, or of its group `part`.
 #[derive(Debug)]
 pub(crate) struct TextFix {
     pub(crate) pattern: RulePattern,
-    /// With `$1` or `${name}` for what a group matched.
+    /// Replacement text, with `$1` or `${name}` for a group.
     pub(crate) replacement: String,
 }
 
-/// The rules of text of one run.
+/// Text and secret rules of one run.
 pub(crate) struct TextRules<'packs> {
     rules: Vec<&'packs PackRule>,
-    /// Finds every keyword of every rule in one pass.
+    /// Automaton that finds every keyword of every rule in one pass.
     keywords: AhoCorasick,
-    /// For each keyword, the index of its rule.
+    /// Index of the rule of each keyword.
     keyword_rules: Vec<usize>,
 }
 
 impl<'packs> TextRules<'packs> {
-    /// Those among `rules` that are of text.
+    /// Compiles the text and secret rules among `rules`.
     pub(crate) fn new(rules: &[&'packs PackRule]) -> Result<Self, ReaderError> {
         let of_text: Vec<&PackRule> = rules.iter().copied().filter(|rule| text_of(rule).is_some()).collect();
         let (keyword_rules, keywords): (Vec<usize>, Vec<&str>) = of_text
@@ -69,7 +70,8 @@ impl<'packs> TextRules<'packs> {
         Ok(Self { rules: of_text, keywords, keyword_rules })
     }
 
-    /// Every match of every rule that looks at this path. What is no text is searched for secrets only.
+    /// Returns every match of every rule that applies to this path. A binary file is searched only for
+    /// secrets.
     pub(crate) fn hits(
         &self,
         path: &RepoPath,
@@ -79,7 +81,8 @@ impl<'packs> TextRules<'packs> {
         self.hits_of(self.candidates(Some(path), bytes), bytes, form)
     }
 
-    /// What may not be shown of a text that is no file: a rule that looks at some paths looks at it, too.
+    /// Returns the ranges of secrets in a text that is not a file. Rules that are limited to some paths are
+    /// applied, too.
     pub(crate) fn secrets(&self, bytes: &[u8]) -> Result<Vec<Range<usize>>, ReaderError> {
         let hits = self.hits_of(self.candidates(None, bytes), bytes, ContentKind::Binary)?;
         Ok(hits.into_iter().filter_map(|hit| hit.secret).collect())
@@ -106,7 +109,7 @@ impl<'packs> TextRules<'packs> {
         Ok(hits)
     }
 
-    /// The rules that look at this path, or at any, and have a keyword in the file.
+    /// Returns the rules that apply to this path, or to any path, and have a keyword in the file.
     fn candidates(&self, path: Option<&RepoPath>, bytes: &[u8]) -> Vec<&'packs PackRule> {
         let mut waiting: Vec<bool> =
             self.rules.iter().map(|rule| path.is_none_or(|path| rule.applies_to(path))).collect();
@@ -131,7 +134,7 @@ impl<'packs> TextRules<'packs> {
     }
 }
 
-/// A rule's check, if it is of text, and whether what it finds is a secret.
+/// Returns a rule's check if it is a text or secret rule, and true for a secret rule.
 fn text_of(rule: &PackRule) -> Option<(&TextCheck, bool)> {
     match &rule.check {
         RuleCheck::Text(check) => Some((check, false)),
@@ -141,7 +144,7 @@ fn text_of(rule: &PackRule) -> Option<(&TextCheck, bool)> {
 }
 
 impl TextCheck {
-    /// The hit that a match makes, if it is not allowed.
+    /// Returns the hit for a match, unless a placeholder pattern allows it.
     fn hit<'packs>(
         &self,
         rule: &'packs PackRule,
@@ -163,7 +166,7 @@ impl TextCheck {
         Ok(Some(RuleMatch { rule, matched: matched.range(), code, name, secret, fix }))
     }
 
-    /// Is this a known placeholder?
+    /// Returns true for a known placeholder.
     fn allows(&self, rule: &str, matched: &[u8]) -> Result<bool, ReaderError> {
         for pattern in &self.allow {
             if pattern.compiled(rule)?.is_match(matched) {
@@ -173,7 +176,7 @@ impl TextCheck {
         Ok(false)
     }
 
-    /// What to do about a match, if the fix matches on its lines.
+    /// Returns the replacement for a match, if the fix matches on its lines.
     fn fix(
         &self,
         rule: &str,
@@ -197,7 +200,8 @@ impl TextCheck {
     }
 }
 
-/// Shannon entropy of the bytes, in bits per byte: 0 for one repeated byte, about 4.7 for 40 random base64 ones.
+/// Returns the Shannon entropy of the bytes, in bits per byte: 0 for one repeated byte, about 4.7 for 40
+/// random base64 ones.
 fn entropy(bytes: &[u8]) -> f64 {
     let mut counts = [0_u32; 256];
     for byte in bytes {

@@ -1,6 +1,6 @@
-//! The source files of a release's archive: a wheel (zip), whose files are called as they are installed (`wheel`), or a
-//! source archive (tar with gzip), which packs them in one folder. Paths that lead out of it, links under a source's name and more than the limits are errors: an honest
-//! release has none of them.
+//! Reads the source files of a release's archive. A wheel (zip) has files named as they are installed
+//! (`wheel`); a source archive (tar with gzip) packs them in one folder. Paths that lead out of the archive,
+//! links under a source's name, and exceeded limits are errors, because an honest release has none of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -14,73 +14,74 @@ use super::directory;
 use super::wheel::{WheelFailure, WheelTree};
 use crate::syntax::MAX_SOURCE_BYTES;
 
-/// How many entries an archive may have.
+/// Most entries of an archive.
 const MAX_ENTRIES: usize = 100_000;
-/// How many bytes of sources are kept, and how many bytes of anything a compressed stream may hold.
+/// Most bytes of sources that are kept, and most bytes in total of a compressed stream.
 const MAX_KEPT: u64 = 64 << 20;
 const MAX_STREAM: u64 = 2 << 30;
 
-/// How a release is packed.
+/// Format of a release's archive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ArchiveFormat {
-    /// A Python wheel: a zip file.
+    /// Python wheel, which is a zip file.
     Wheel,
-    /// A source archive: tar with gzip, all below one folder.
+    /// Source archive: tar with gzip, with all files below one folder.
     TarGz,
 }
 
-/// Why an archive is not read.
+/// Errors in reading an archive.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum ArchiveError {
-    /// The file.
+    /// The archive cannot be opened.
     #[error("{path} cannot be opened: {why}")]
     Unopened {
-        /// The archive.
+        /// Path of the archive.
         path: PathBuf,
-        /// The system's words.
+        /// Error of the operating system.
         why: String,
     },
-    /// It is broken, or packed otherwise.
+    /// The archive is damaged, or has another format.
     #[error("{path} cannot be unpacked: {why}")]
     Broken {
-        /// The archive.
+        /// Path of the archive.
         path: PathBuf,
-        /// The unpacker's words.
+        /// Error of the unpacker.
         why: String,
     },
-    /// An entry that an honest release does not have.
+    /// The archive has an entry that an honest release does not have.
     #[error("{path} is refused: its entry {entry:?} {why}")]
     Refused {
-        /// The archive.
+        /// Path of the archive.
         path: PathBuf,
-        /// The entry's name.
+        /// Name of the entry.
         entry: String,
-        /// What is wrong with it.
+        /// Reason for which it is refused.
         why: String,
     },
-    /// More than is read of any release.
+    /// The archive exceeds a limit.
     #[error("{path} is refused: it holds more than {what}")]
     TooLarge {
-        /// The archive.
+        /// Path of the archive.
         path: PathBuf,
-        /// The limit.
+        /// Limit that is exceeded.
         what: String,
     },
 }
 
-/// The parts of an archive that are taken. Paths are those of the installed tree, or begin below the packed folder.
+/// Parts of an archive that are kept. Paths are those of the installed tree, or begin below the packed
+/// folder.
 #[derive(Default)]
 pub(super) struct ArchiveContent {
-    /// The files that are wanted.
+    /// Content of the requested files by path.
     pub(super) files: BTreeMap<String, Vec<u8>>,
-    /// The paths of all files, wanted or not.
+    /// Paths of all files, requested or not.
     pub(super) paths: BTreeSet<String>,
-    /// Those at which several entries are.
+    /// Paths that several entries have.
     pub(super) twice: BTreeSet<String>,
 }
 
-/// The files that are wanted. Of the rest of a release nothing but the names is looked at.
+/// Reads the requested files. Of the rest of a release only the names are read.
 pub(super) fn sources(
     path: &Path,
     format: ArchiveFormat,
@@ -97,7 +98,7 @@ pub(super) fn sources(
     Ok(taken.content)
 }
 
-/// What was taken so far.
+/// Content that is collected so far.
 struct ArchiveCollector<'a> {
     archive: &'a Path,
     wanted: &'a dyn Fn(&str) -> bool,
@@ -120,7 +121,7 @@ impl ArchiveCollector<'_> {
         ArchiveError::TooLarge { path: self.archive.to_owned(), what }
     }
 
-    /// Looks at an entry's name.
+    /// Checks an entry's name.
     fn look(&mut self, name: &str) -> Result<(), ArchiveError> {
         self.entries += 1;
         if self.entries > MAX_ENTRIES {
@@ -136,13 +137,13 @@ impl ArchiveCollector<'_> {
         Ok(())
     }
 
-    /// Is a file wanted, which has this path?
+    /// Returns true if the file at this path is requested.
     fn is_wanted(&mut self, path: &str) -> bool {
         self.content.paths.insert(path.to_owned());
         (self.wanted)(path)
     }
 
-    /// The bytes of an entry, as far as a source may be long, and one more.
+    /// Reads the bytes of an entry, up to one more than the limit of a source.
     fn bytes(&self, name: &str, content: impl Read) -> Result<Vec<u8>, ArchiveError> {
         let mut bytes = Vec::new();
         let read = content.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes);
@@ -150,7 +151,7 @@ impl ArchiveCollector<'_> {
         Ok(bytes)
     }
 
-    /// Keeps a source. One that is too long to be parsed is kept as long as it takes to see that.
+    /// Keeps a source. One that is too long to be parsed is kept until that is detected.
     fn keep(&mut self, name: &str, path: &str, content: impl Read) -> Result<(), ArchiveError> {
         let bytes = self.bytes(name, content)?;
         self.kept = self.kept.saturating_add(bytes.len() as u64);
@@ -174,7 +175,7 @@ fn zip(mut file: File, taken: &mut ArchiveCollector<'_>) -> Result<(), ArchiveEr
     };
     let names = directory::names(&mut file, &found, MAX_ENTRIES).map_err(|why| taken.broken(why))?;
     names.iter().try_for_each(|name| taken.look(name))?;
-    // The unpacker keeps one entry of a name, and counts as the end of the directory says.
+    // The unpacker keeps one entry of each name, and uses the count at the end of the directory.
     if names.iter().collect::<BTreeSet<_>>().len() != archive.len() {
         return Err(taken.broken("its directory is not as long as it says"));
     }
@@ -203,7 +204,7 @@ fn zip(mut file: File, taken: &mut ArchiveCollector<'_>) -> Result<(), ArchiveEr
 fn tar(file: impl Read, most: u64, taken: &mut ArchiveCollector<'_>) -> Result<(), ArchiveError> {
     let mut stream = GzDecoder::new(file).take(most);
     let read = entries(&mut stream, taken);
-    // Cut off there, it would look like a whole archive that ends.
+    // A stream cut at the limit would look like a complete archive.
     if stream.limit() == 0 {
         return Err(taken.too_large(format!("{} MiB", most >> 20)));
     }
@@ -215,7 +216,7 @@ fn entries(stream: impl Read, taken: &mut ArchiveCollector<'_>) -> Result<(), Ar
     for entry in archive.entries().map_err(|error| taken.broken(error))? {
         let entry = entry.map_err(|error| taken.broken(error))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        // All is packed in one folder, which is no part of the path.
+        // All files are packed in one folder, which is not part of the path.
         let path = name.trim_start_matches("./").split_once('/').map_or(name.as_str(), |(_, path)| path);
         taken.look(&name)?;
         let kind = entry.header().entry_type();
@@ -256,7 +257,7 @@ mod tests {
                 ArchiveCollector { archive: Path::new("x"), wanted: &wanted, content, kept: 0, entries: 0 };
             tar(bytes.as_slice(), most, &mut taken).map(|()| taken.content.files.len())
         };
-        // A header and a block of content each: the first limit is the end of the first file.
+        // Each file takes a header and a block of content: the first limit is the end of the first file.
         assert!(matches!(read(1024), Err(ArchiveError::TooLarge { .. })));
         assert_eq!(read(MAX_STREAM), Ok(2));
     }

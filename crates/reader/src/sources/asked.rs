@@ -1,5 +1,5 @@
-//! What a reader of sources is asked, one thing a process, and what is believed of its answer: the process may have been
-//! taken over by what it read.
+//! Queries to a reader of sources, one per process, and the validation of its responses, because the process
+//! may have been taken over by hostile content.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,75 +17,75 @@ use crate::proposals::prove;
 use crate::tool_findings::{check_findings, tool_findings};
 use crate::used_tools::{check_used, used_tools};
 
-/// The longest name or reason, in bytes.
+/// Longest name or reason, in bytes.
 const MAX_NAME: usize = 16 << 10;
 
-/// Which files of a release are wanted.
+/// Query for files of a release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FilesRequest {
-    /// The archive as it was downloaded.
+    /// Path of the archive as it was downloaded.
     pub archive: PathBuf,
-    /// How it is packed.
+    /// Format of the archive.
     pub format: ArchiveFormat,
-    /// The files; their paths begin below the folder that the archive packs.
+    /// Paths of the files, below the folder that the archive packs.
     pub files: Vec<String>,
 }
 
-/// An output whose format is not named.
+/// Query for the format of an output.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FormatRequest {
-    /// A folder; nothing in it is read.
+    /// Folder that the process may access; nothing in it is read.
     pub folder: PathBuf,
-    /// The output.
+    /// Text of the output.
     pub text: String,
 }
 
-/// What is asked.
+/// Query to a reader of sources.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SourcesQuery {
-    /// What a release holds.
+    /// Content of a release.
     Release(SourcesRequest),
-    /// What a project's Python hash test pins: its file.
+    /// Digests that a project's Python hash test pins; the path of its file.
     Pins(PathBuf),
-    /// What a project takes from the packages that it follows.
+    /// Definitions that a project takes from the packages that it follows.
     Project(ProjectRequest),
     /// Files of a release.
     Files(FilesRequest),
-    /// The findings in a tool's output on the lines of a change.
+    /// Findings in a tool's output on the lines of a change.
     Tool(Box<ToolRequest>),
-    /// The known tools that a repository uses.
+    /// Known tools that a repository uses.
     UsedTools(UsedToolsRequest),
-    /// The format of a tool's output.
+    /// Format of a tool's output.
     Format(FormatRequest),
-    /// Proofs of replacements.
+    /// Validation of replacements that a model proposes.
     Proofs(ProofRequest),
 }
 
-/// The answer.
+/// Response to a query.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SourcesAnswer {
-    /// Of a release.
+    /// Content of a release.
     Release(ReleaseSources),
-    /// Of a test.
+    /// Digests that a test pins.
     Pins(HashPins),
-    /// Of a project.
+    /// Facts about a project.
     Project(ProjectFacts),
-    /// Files, by their paths: data.
+    /// Files by their paths, as data.
     Files(BTreeMap<String, String>),
-    /// Of a tool's output.
+    /// Findings in a tool's output.
     Tool(ToolFindings),
-    /// Of a repository.
+    /// Known tools that a repository uses.
     UsedTools(UsedTools),
-    /// Of an output: the format's name; none is recognised.
+    /// Name of an output's format; `None` if none is recognised.
     Format(Option<String>),
-    /// Of each replacement: is it proven?
+    /// For each replacement, true if it is valid.
     Proofs(Vec<bool>),
 }
 
 impl SourcesQuery {
-    /// The folder that it is about: nothing else has to be readable.
+    /// Returns the folder that the query is about; no other path has to be readable.
     pub fn folder(&self) -> &Path {
         match self {
             Self::Release(request) => request.archive.parent().unwrap_or(Path::new("/")),
@@ -99,9 +99,10 @@ impl SourcesQuery {
         }
     }
 
-    /// Reads what is asked for.
+    /// Executes the query.
     ///
     /// # Errors
+    ///
     /// [`SourcesError`]
     pub fn answer(&self) -> Result<SourcesAnswer, SourcesError> {
         match self {
@@ -128,10 +129,11 @@ impl SourcesQuery {
         }
     }
 
-    /// Is this an answer to it, and of the form that the rest of the program relies on? If not: what is wrong.
+    /// Checks that the response fits the query and has the form that the rest of the program relies on.
     ///
     /// # Errors
-    /// What is wrong with it.
+    ///
+    /// Returns a description of the invalid part.
     pub fn check(&self, told: &SourcesAnswer) -> Result<(), &'static str> {
         match (self, told) {
             (Self::Release(request), SourcesAnswer::Release(sources)) => release(request, sources),

@@ -1,7 +1,7 @@
-//! Two digests of a definition: of its bytes, which is what a Python hash test of today takes (SHA-1 of the definition's
-//! lines), and of its syntax tree (SHA-256), which comments, docstrings, quotes, parentheses without effect, trailing
-//! commas and layout do not change. Python's trees are read in `python`, its literals in `text`; `former` is the form
-//! that older manifests hold.
+//! Computes two digests of a definition. The first is the SHA-1 of its lines, which Python hash tests use.
+//! The second is the SHA-256 of its syntax tree, which comments, docstrings, quotes, parentheses without
+//! effect, trailing commas and layout do not change. `python` reads Python's trees and `text` its literals;
+//! `former` is the form in older manifests.
 
 mod former;
 pub(super) mod python;
@@ -16,7 +16,7 @@ use truing_core::sync::DefinitionDigests;
 
 use crate::syntax::{ComplexityError, MAX_DEPTH};
 
-/// The digests of a definition's lines and its tree.
+/// Computes the digests of a definition's lines and its tree.
 pub(super) fn digests(lines: &str, node: Node<'_>, text: &str) -> Result<DefinitionDigests, ComplexityError> {
     let raw = hex::encode(Sha1::digest(lines.as_bytes()));
     Ok(DefinitionDigests {
@@ -26,7 +26,7 @@ pub(super) fn digests(lines: &str, node: Node<'_>, text: &str) -> Result<Definit
     })
 }
 
-/// The digests of several definitions of one name, which count as one.
+/// Combines the digests of several definitions of one name, which count as one.
 pub(super) fn joined(one: &DefinitionDigests, two: &DefinitionDigests) -> DefinitionDigests {
     let both = |one: &str, two: &str| format!("{one}\n{two}");
     DefinitionDigests {
@@ -36,8 +36,9 @@ pub(super) fn joined(one: &DefinitionDigests, two: &DefinitionDigests) -> Defini
     }
 }
 
-/// The digests of a definition in another language than Python: of its lines, and of its nodes, without comments and
-/// layout. Between the nodes nothing is left out, so that what a grammar does not tell counts as it is written.
+/// Computes the digests of a definition in another language than Python: of its lines, and of its nodes
+/// without comments and layout. All other text between the nodes is included, therefore text that the grammar
+/// does not cover counts as written.
 pub(super) fn plain(
     lines: &str,
     nodes: &[Node<'_>],
@@ -52,7 +53,7 @@ pub(super) fn plain(
     Ok(DefinitionDigests { raw, tree: hex::encode(tree.hash.finalize()), former: None })
 }
 
-/// The digest of a tree in another language than Python without these nodes: of what is in none of them.
+/// Computes the digest of a tree in another language than Python without these nodes.
 pub(super) fn rest(
     root: Node<'_>,
     left_out: &BTreeSet<usize>,
@@ -63,8 +64,8 @@ pub(super) fn rest(
     Ok(hex::encode(tree.hash.finalize()))
 }
 
-/// The digests of a file: of its bytes, and of its tree if there is one. Without one, only how lines end does not count:
-/// in text of an unknown form, any blank may mean something.
+/// Computes the digests of a file: of its bytes, and of its tree if there is one. Without a tree, only line
+/// ends are normalised, because any blank may have a meaning in text of an unknown form.
 pub(super) fn of_bytes(bytes: &[u8], tree: Option<String>) -> DefinitionDigests {
     let tree = tree.unwrap_or_else(|| {
         let mut hash = Sha256::new();
@@ -77,7 +78,8 @@ pub(super) fn of_bytes(bytes: &[u8], tree: Option<String>) -> DefinitionDigests 
     DefinitionDigests { raw: hex::encode(Sha1::digest(bytes)), tree, former: None }
 }
 
-/// Is a token layout alone: a comma before a closing bracket, or the end of a statement that is a node by itself?
+/// Returns true if a token is only layout: a comma before a closing bracket, or the end of a statement that
+/// is a node by itself.
 fn is_layout(parent: &str, token: &str, rest: &[Node<'_>]) -> bool {
     let next = rest.iter().find(|next| !next.is_extra());
     match token {
@@ -90,18 +92,18 @@ fn is_layout(parent: &str, token: &str, rest: &[Node<'_>]) -> bool {
     }
 }
 
-/// Where a comma before the closing bracket makes another thing of it.
+/// Kinds of nodes in which a comma before the closing bracket changes the meaning.
 const COMMA_COUNTS: [&str; 6] =
     ["tuple_expression", "tuple_type", "tuple_pattern", "array", "array_pattern", "token_tree"];
 
-/// Parts of the names of nodes whose text counts as it is, blanks too.
+/// Parts of the names of nodes whose text counts as it is, including blanks.
 const TEXTS: [&str; 5] = ["string", "regex", "char_literal", "jsx_text", "shebang"];
 
-/// A tree on its way into a digest. Every piece is preceded by its length, so that no two trees read the same.
+/// Hasher of a tree. Every piece is preceded by its length, therefore no two trees give the same input.
 struct TreeHasher<'a> {
     hash: Sha256,
     text: &'a str,
-    /// Nodes that do not count.
+    /// Nodes that are left out.
     left_out: &'a BTreeSet<usize>,
 }
 
@@ -129,7 +131,7 @@ impl<'a> TreeHasher<'a> {
         if node.child_count() == 0 || is_text {
             let text = self.text_of(node);
             let inner = text.trim_matches(['"', '\'']);
-            // Which quotes a plain string has does not count.
+            // The kind of quotes of a plain string does not count.
             let is_plain =
                 kind == "string" && inner.len() + 2 == text.len() && !inner.contains(['\\', '"', '\'']);
             self.piece(if is_plain { inner } else { text });
@@ -152,7 +154,7 @@ impl<'a> TreeHasher<'a> {
         Ok(())
     }
 
-    /// What stands between two nodes.
+    /// Adds the text between two nodes.
     fn gap(&mut self, from: usize, to: usize) {
         let between = self.text.get(from..to).unwrap_or_default().trim();
         if !between.is_empty() {

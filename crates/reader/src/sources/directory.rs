@@ -1,30 +1,30 @@
-//! The directory of a zip file, read strictly: the names of its entries in their order, each as often as it is there.
-//! What programs read in different ways is an error: two directories, names that are no UTF-8, an entry that is called
-//! otherwise before its bytes than in the directory.
+//! Reads the directory of a zip file strictly: the names of its entries in order, with duplicates. Content
+//! that programs read in different ways is an error: two directories, names that are not UTF-8, or an entry
+//! with another name before its bytes than in the directory.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 
-/// The beginnings of records, and their fixed lengths.
+/// Signatures of records, and their fixed lengths.
 const ENTRY: (&[u8], usize) = (b"PK\x01\x02", 46);
 const LOCAL: (&[u8], usize) = (b"PK\x03\x04", 30);
 const END: (&[u8], usize) = (b"PK\x05\x06", 22);
-/// The record that is before the end of a directory of very many entries.
+/// Signature of the record before the end of a directory with very many entries.
 const LONG_END: &[u8] = b"PK\x06\x06";
-/// The flag of a name in UTF-8.
+/// Flag of a name in UTF-8.
 const IS_UTF8: u16 = 1 << 11;
 
-/// The part of a zip file that its reader has found.
+/// End of a zip file, as its reader found it.
 pub(super) struct ZipEnd<'a> {
-    /// The offset of its directory, in bytes.
+    /// Offset of the directory in bytes.
     pub(super) start: u64,
-    /// The bytes before the archive.
+    /// Number of bytes before the archive.
     pub(super) before: u64,
-    /// The comment at its end.
+    /// Comment at the end of the file.
     pub(super) comment: &'a [u8],
 }
 
-/// The names of at most so many entries and one.
+/// Returns the names of the entries, at most one more than `most`.
 pub(super) fn names(file: &mut File, found: &ZipEnd<'_>, most: usize) -> Result<Vec<String>, String> {
     let failed = |error: io::Error| error.to_string();
     let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
@@ -57,13 +57,13 @@ pub(super) fn names(file: &mut File, found: &ZipEnd<'_>, most: usize) -> Result<
     Ok(names)
 }
 
-/// An entry, as the directory has it.
+/// Entry in the directory.
 struct ZipEntry {
     is_utf8: bool,
-    /// The length of its name, and of all that comes after that.
+    /// Length of its name, and of all fields after the name.
     name: usize,
     rest: usize,
-    /// The offset of its bytes.
+    /// Offset of its bytes.
     local: u64,
 }
 

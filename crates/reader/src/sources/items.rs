@@ -1,6 +1,6 @@
-//! Definitions in files of languages whose modules are files (Rust, JavaScript, TypeScript), by the file's path and the
-//! item's: `src/a.rs:Type.method`. What a file gives out of another one is followed there. What each language calls a
-//! definition, and how it names another file, is `rust` and `script`.
+//! Definitions in files of languages whose modules are files (Rust, JavaScript, TypeScript), by the path of
+//! the file and the item: `src/a.rs:Type.method`. Re-exports of other files are followed. `rust` and `script`
+//! know the definitions of each language and its references to other files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,10 +15,10 @@ use super::digest::{joined, of_bytes, plain, rest};
 use super::{rust, script};
 use crate::syntax::{ComplexityError, MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 
-/// How many files are looked into for one symbol, so that re-exports in a ring come to an end.
+/// Most files that are examined for one symbol, because re-exports may form a cycle.
 const MAX_LOOKUPS: u32 = 300;
 
-/// The files of a release.
+/// Files of a release.
 pub(super) struct ReleaseFiles<'a> {
     files: &'a BTreeMap<String, Vec<u8>>,
     read: BTreeMap<String, Option<Rc<FileItems>>>,
@@ -26,33 +26,33 @@ pub(super) struct ReleaseFiles<'a> {
     parsers: ParserPool,
 }
 
-/// What a file defines, and what it passes on.
+/// Definitions of a file, and its re-exports.
 #[derive(Default)]
 pub(super) struct FileItems {
     definitions: BTreeMap<String, FileItem>,
     links: Vec<ItemLink>,
-    /// Digest of what is in none of the definitions that hold no others.
+    /// Digest of the code outside of all innermost definitions.
     rest: String,
 }
 
 struct FileItem {
     definition: SymbolDefinition,
-    /// It holds others, which are told one by one.
+    /// True if the definition contains others, which are reported one by one.
     holds_others: bool,
 }
 
-/// A name that stands for one in another file.
+/// Name that refers to one in another file.
 #[derive(Debug)]
 pub(super) struct ItemLink {
-    /// The name here; none: every name of the other file.
+    /// Name in this file; `None` for every name of the other file.
     pub(super) name: Option<String>,
-    /// The other module, as the language writes it; empty: this file.
+    /// Other module, as the language writes it; empty for this file.
     pub(super) module: String,
-    /// The name there; none: the module itself.
+    /// Name in the other module; `None` for the module itself.
     pub(super) there: Option<String>,
 }
 
-/// The family of a file's language.
+/// Language family of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum LanguageFamily {
     Rust,
@@ -60,7 +60,7 @@ pub(super) enum LanguageFamily {
 }
 
 impl LanguageFamily {
-    /// Of a file, if its definitions are told by item.
+    /// Returns the family of a file, if its definitions are reported by item.
     pub(super) fn of(path: &str) -> Option<Self> {
         match SourceLanguage::of_path(path.as_bytes())?.name() {
             "rust" => Some(Self::Rust),
@@ -75,7 +75,7 @@ impl<'a> ReleaseFiles<'a> {
         Self { files, read: BTreeMap::new(), unreadable: BTreeMap::new(), parsers: ParserPool::default() }
     }
 
-    /// A file by itself, whatever is in it.
+    /// Returns the state of a whole file with any content.
     pub(super) fn whole(&mut self, path: &str) -> SymbolState {
         let Some(bytes) = self.files.get(path) else { return SymbolState::Gone };
         let tree =
@@ -89,7 +89,8 @@ impl<'a> ReleaseFiles<'a> {
         })
     }
 
-    /// The digest of a whole tree. Python's layout is in its tree; of what cannot be parsed whole there is none.
+    /// Returns the digest of a whole tree. Python's layout is part of its tree. There is none for a file with
+    /// syntax errors.
     fn tree_of(&mut self, language: &'static SourceLanguage, bytes: &[u8]) -> Option<String> {
         let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_SOURCE_BYTES)?;
         let parsers = &mut self.parsers;
@@ -101,7 +102,7 @@ impl<'a> ReleaseFiles<'a> {
         .unwrap_or_default()
     }
 
-    /// An item of a file, or of another one that this file passes on.
+    /// Returns the state of an item of a file, or of one that the file re-exports.
     pub(super) fn symbol(&mut self, path: &str, item: &str) -> SymbolState {
         let names: Vec<&str> = item.split('.').collect();
         let mut left = MAX_LOOKUPS;
@@ -128,7 +129,7 @@ impl<'a> ReleaseFiles<'a> {
                 None => names.to_vec(),
             };
             if link.module.is_empty() {
-                // Another name for something in this file.
+                // The name is an alias of another one in this file.
                 if there != Some(*head) {
                     match self.look(path, &names, left) {
                         SymbolState::Gone => {}
@@ -145,7 +146,7 @@ impl<'a> ReleaseFiles<'a> {
                 }
             };
             let Some((path, within)) = other else {
-                // Every name of another package: nobody can tell whether this one is there.
+                // A re-export of every name of another package may or may not include this one.
                 if link.name.is_some() {
                     nothing = SymbolState::Elsewhere;
                 }
@@ -160,7 +161,7 @@ impl<'a> ReleaseFiles<'a> {
         nothing
     }
 
-    /// Every definition of a file that holds no others, by name; of a file in another language: itself.
+    /// Returns every innermost definition of a file, by name. A file in another language is one definition.
     pub(super) fn all(&mut self, path: &str) -> BTreeMap<String, DefinitionDigests> {
         if LanguageFamily::of(path).is_none() {
             let whole = self.whole(path);
@@ -171,7 +172,8 @@ impl<'a> ReleaseFiles<'a> {
         single.map(|(name, item)| (name.clone(), item.definition.digests.clone())).collect()
     }
 
-    /// What a file holds outside of these definitions; none: another language's file is told whole.
+    /// Returns the code outside of these definitions, or `None` for a file in another language, which is
+    /// reported whole.
     pub(super) fn rest(&mut self, path: &str) -> Option<OutsideCode> {
         LanguageFamily::of(path)?;
         let tree = self.items(path)?.rest.clone();
@@ -183,7 +185,7 @@ impl<'a> ReleaseFiles<'a> {
         if !self.read.contains_key(path) {
             let bytes = self.files.get(path)?;
             let parsers = &mut self.parsers;
-            // A grammar's bug must cost one file, not the reader.
+            // A bug in a grammar must affect only one file, not the reader.
             let parsed = catch_unwind(AssertUnwindSafe(|| parse(path, bytes, parsers)));
             let items = match parsed.unwrap_or_else(|_| Err("its parser failed".to_owned())) {
                 Ok(items) => Some(Rc::new(items)),
@@ -219,13 +221,13 @@ fn parse(path: &str, bytes: &[u8], parsers: &mut ParserPool) -> Result<FileItems
     Ok(source.items)
 }
 
-/// A file on its way into items.
+/// Collects the items of a file.
 pub(super) struct ItemCollector<'a> {
     path: &'a str,
     text: &'a str,
     lines: Vec<&'a str>,
     items: FileItems,
-    /// The nodes of definitions that hold no others.
+    /// Nodes of innermost definitions.
     told: BTreeSet<usize>,
 }
 
@@ -243,7 +245,8 @@ impl<'a> ItemCollector<'a> {
         self.items.links.push(ItemLink { name, module, there });
     }
 
-    /// A definition, from its first node (an attribute, a decorator) to its last. Several of one name count as one.
+    /// Adds a definition, from its first node (an attribute, a decorator) to its last. Several of one name
+    /// count as one.
     pub(super) fn define(
         &mut self,
         name: String,
@@ -274,12 +277,12 @@ impl<'a> ItemCollector<'a> {
     }
 }
 
-/// A name within another.
+/// Returns a name within another one.
 pub(super) fn within(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
 }
 
-/// One level deeper, if that is allowed.
+/// Returns the next nesting depth, if it is allowed.
 pub(super) fn deeper(depth: usize) -> Result<usize, ComplexityError> {
     if depth >= MAX_DEPTH { Err(ComplexityError::OverLimit) } else { Ok(depth + 1) }
 }

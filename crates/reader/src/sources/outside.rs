@@ -1,6 +1,6 @@
-//! What a Python file holds outside of its functions, in pieces with names: values that names are given, classes with
-//! their bases, decorators and attributes, imports, the conditions under which something is defined, and whatever else
-//! is run when the file is imported. Nothing of the file is in no piece and in no function, but what does nothing.
+//! Collects the code of a Python file outside of its functions, in named pieces: assigned values, classes
+//! with their bases, decorators and attributes, imports, conditions of definitions, and other code that runs
+//! on import. All code of a file with an effect is in a piece or in a function.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,13 +11,13 @@ use super::digest::python::{docstring, tree};
 use super::python::absolute;
 use crate::syntax::{ComplexityError, MAX_DEPTH};
 
-/// Letters of a statement that it is called by.
+/// Most letters of a statement that are used as its name.
 const MAX_NAME: usize = 80;
 
-/// What a module calls the release that it is of: another one in each, which the release itself says.
+/// Name of a module's version attribute. It differs in each release, which reports its version itself.
 const VERSION: &str = "__version__";
 
-/// The pieces of a file, and the modules that it imports anywhere.
+/// Pieces of a file, and all modules that it imports.
 #[derive(Default)]
 pub(super) struct OutsidePieces {
     pub(super) pieces: Vec<OutsideCode>,
@@ -25,7 +25,7 @@ pub(super) struct OutsidePieces {
 }
 
 impl OutsidePieces {
-    /// Of a whole file. `package`: what its relative imports begin in.
+    /// Collects the pieces of a whole file. `package` is the package that its relative imports begin in.
     pub(super) fn of(root: Node<'_>, text: &str, package: &str) -> Result<Self, ComplexityError> {
         let mut file = PieceCollector { text, package, outside: Self::default() };
         file.modules(root, 0)?;
@@ -36,7 +36,7 @@ impl OutsidePieces {
     }
 }
 
-/// The modules that a file imports, in functions too, by their absolute names.
+/// Returns the modules that a file imports, in functions too, by their absolute names.
 pub(super) fn modules(
     root: Node<'_>,
     text: &str,
@@ -47,20 +47,20 @@ pub(super) fn modules(
     Ok(file.outside.modules)
 }
 
-/// A file on its way into pieces.
+/// Collects the pieces of a file.
 struct PieceCollector<'a> {
     text: &'a str,
     package: &'a str,
     outside: OutsidePieces,
 }
 
-/// A module or a class, while its statements are read.
+/// Module or class whose statements are being read.
 struct StatementScope {
-    /// The class's name in the file; none: the module.
+    /// Name of the class in the file; empty for the module.
     name: String,
-    /// Digests of what has to hold for the statement to be run: `if`, `try`, `with`, and what their branch is.
+    /// Digests of the conditions for running the statement: `if`, `try`, `with`, and the branch of each.
     conditions: Vec<String>,
-    /// How many functions and classes of each name there are so far: what comes after one replaces it.
+    /// Number of functions and classes of each name so far; a later one replaces an earlier one.
     defined: BTreeMap<String, usize>,
 }
 
@@ -120,7 +120,7 @@ impl<'a> PieceCollector<'a> {
                 Some(inner) if matches!(inner.kind(), "assignment" | "augmented_assignment") => {
                     self.assignment(node, inner, scope)
                 }
-                // A value that nobody takes.
+                // The value is not used.
                 Some(inner)
                     if matches!(inner.kind(), "string" | "ellipsis") && node.named_child_count() == 1 =>
                 {
@@ -135,7 +135,7 @@ impl<'a> PieceCollector<'a> {
         }
     }
 
-    /// Whatever is run.
+    /// Adds any other statement that runs.
     fn other(&mut self, node: Node<'_>, scope: &StatementScope) -> Result<(), ComplexityError> {
         self.push(scope, (ReleasePartKind::Statement, self.text_of(node)), (&[], &[node]))
     }
@@ -152,7 +152,7 @@ impl<'a> PieceCollector<'a> {
         };
         *scope.defined.entry(name.to_owned()).or_default() += 1;
         if inner.kind() != "class_definition" {
-            // What it does, and its decorators, are the function's own.
+            // The function's own digest contains its body and its decorators.
             return if scope.conditions.is_empty() {
                 Ok(())
             } else {
@@ -174,7 +174,7 @@ impl<'a> PieceCollector<'a> {
         self.statements(body, &mut inside, depth + 1)
     }
 
-    /// `a = 1`, `a, b = f()`, `a: int`, `a['b'] = 1` and `a.b = c`, under the names that they change.
+    /// Adds `a = 1`, `a, b = f()`, `a: int`, `a['b'] = 1` and `a.b = c`, under the names that they change.
     fn assignment(
         &mut self,
         node: Node<'_>,
@@ -195,14 +195,14 @@ impl<'a> PieceCollector<'a> {
         if scope.name.is_empty() && names == [VERSION] && is_text {
             return Ok(());
         }
-        // A function of the same name that stands before it is replaced, one after it is not.
+        // An assignment replaces a function of the same name before it, but not one after it.
         let last = |name: &&str| name.rsplit('.').next().unwrap_or_default().to_owned();
         let before = names.iter().map(|name| scope.defined.get(&last(name)).copied().unwrap_or_default());
         let before = before.map(|count| count.to_string()).collect::<Vec<_>>().join(",");
         self.push(scope, (ReleasePartKind::Value, &names.join(", ")), (&[&before], &[node]))
     }
 
-    /// Each name that is imported, and from where. In which statement it stands does not count.
+    /// Adds each imported name with its origin. The statement that imports it does not count.
     fn import(&mut self, node: Node<'_>, scope: &StatementScope) -> Result<(), ComplexityError> {
         let from = match node.kind() {
             "future_import_statement" => Some("__future__".to_owned()),
@@ -227,13 +227,13 @@ impl<'a> PieceCollector<'a> {
         Ok(())
     }
 
-    /// A name with dots, without blanks.
+    /// Returns a dotted name without blanks.
     fn spelled(&self, node: Node<'_>) -> String {
         self.text_of(node).chars().filter(|letter| !letter.is_whitespace() && *letter != '\\').collect()
     }
 
-    /// `if`, `try` and the like: what stands in their branches is told by itself, with what has to hold for it. A branch
-    /// that holds nothing of that kind is told as a whole.
+    /// Adds `if`, `try` and the like. Statements in their branches are reported separately with their
+    /// conditions. A branch without such statements is reported as a whole.
     fn compound(
         &mut self,
         node: Node<'_>,
@@ -259,7 +259,7 @@ impl<'a> PieceCollector<'a> {
             }
         }
         for (block, head) in branches {
-            // What was tried or asked before a branch is a condition of it, too.
+            // The conditions and `try` blocks before a branch are conditions of it, too.
             scope.conditions.push(tree(&[], &head, self.text)?);
             self.statements(block, scope, depth + 1)?;
         }
@@ -267,7 +267,7 @@ impl<'a> PieceCollector<'a> {
         if self.outside.pieces.len() == known { self.other(node, scope) } else { Ok(()) }
     }
 
-    /// Every module that is imported, in functions too.
+    /// Collects every module that is imported, in functions too.
     fn modules(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         if depth > MAX_DEPTH {
             return Err(ComplexityError::OverLimit);
@@ -279,7 +279,7 @@ impl<'a> PieceCollector<'a> {
             for imported in node.children_by_field_name("name", &mut cursor) {
                 let name = self.spelled(imported.child_by_field_name("name").unwrap_or(imported));
                 let module = match &from {
-                    // It may be a module of that package.
+                    // The name may be a module of that package.
                     Some(from) if from.is_empty() => name,
                     Some(from) => format!("{from}.{name}"),
                     None => name,
@@ -294,7 +294,7 @@ impl<'a> PieceCollector<'a> {
     }
 }
 
-/// The beginning of a text, in one line.
+/// Returns the beginning of a text in one line.
 fn line(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     line.chars().filter(|letter| !letter.is_control()).take(MAX_NAME).collect()

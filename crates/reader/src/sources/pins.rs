@@ -1,6 +1,6 @@
-//! What a project's own hash test pins: a Python file that names objects of other packages beside the SHA-1 digests
-//! that it accepts of their source, in a dictionary or in a list of pairs. It is parsed, never run: what an object is
-//! called is told by the file's imports.
+//! Reads the digests in a project's own hash test: a Python file with a dictionary or a list of pairs of
+//! objects of other packages and the accepted SHA-1 digests of their source. It is parsed, never run; the
+//! file's imports determine the full name of an object.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,30 +10,30 @@ use truing_core::sync::RAW_DIGITS;
 
 use crate::syntax::{MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 
-/// What a test pins.
+/// Digests that a test pins.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct HashPins {
-    /// The digests that are accepted of each definition, by `module:Class.method`.
+    /// Accepted digests of each definition, by `module:Class.method`.
     pub rows: BTreeMap<String, BTreeSet<String>>,
     /// Rows that are not understood.
     pub left_out: Vec<SkippedPin>,
 }
 
-/// A row that looks like one and pins nothing that can be told.
+/// Row that looks like a pin but cannot be resolved.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SkippedPin {
-    /// Its line, 1-based.
+    /// Line number, from 1.
     pub line: u32,
-    /// What it names.
+    /// Text of the row's object.
     pub text: String,
-    /// Why it is left out.
+    /// Reason for which it is left out.
     pub why: String,
 }
 
-/// The longest text of a row that is repeated, in characters.
+/// Longest text of a row that is repeated, in characters.
 const MAX_TEXT: usize = 120;
 
-/// Reads a test; an error says why it cannot be read as Python.
+/// Reads a test. The error is the reason for which it cannot be read as Python.
 pub(super) fn of_test(bytes: &[u8]) -> Result<HashPins, String> {
     if bytes.len() > MAX_SOURCE_BYTES {
         return Err(format!("it is longer than {} KiB", MAX_SOURCE_BYTES >> 10));
@@ -50,10 +50,10 @@ pub(super) fn of_test(bytes: &[u8]) -> Result<HashPins, String> {
     Ok(table.pins)
 }
 
-/// A test on its way into pins.
+/// Collects the pins of a test.
 struct PinCollector<'a> {
     text: &'a str,
-    /// What the imported names stand for: a module, or a name in one.
+    /// Origin of the imported names: a module, or a name in one.
     imports: BTreeMap<String, (String, Option<String>)>,
     pins: HashPins,
 }
@@ -63,7 +63,7 @@ impl<'a> PinCollector<'a> {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
-    /// The imports of the file's top, in branches too: a test may import by the version that it finds.
+    /// Collects the imports at the top of the file, in branches too, because a test may import by version.
     fn imports(&mut self, node: Node<'_>) {
         let mut cursor = node.walk();
         for statement in node.named_children(&mut cursor) {
@@ -85,7 +85,7 @@ impl<'a> PinCollector<'a> {
             let name = self.text_of(imported.child_by_field_name("name").unwrap_or(imported));
             let top = name.split('.').next().unwrap_or(name);
             let stands_for = match (from, alias) {
-                // A relative import is the project's own.
+                // A relative import refers to the project itself.
                 (Some(module), _) if module.starts_with('.') => continue,
                 (Some(module), _) => (module.to_owned(), Some(name.to_owned())),
                 (None, Some(_)) => (name.to_owned(), None),
@@ -95,7 +95,7 @@ impl<'a> PinCollector<'a> {
         }
     }
 
-    /// Every pair of an object and digests, wherever it stands.
+    /// Collects every pair of an object and digests, at any depth.
     fn rows(&mut self, node: Node<'_>, depth: usize) -> Result<(), String> {
         if depth > MAX_DEPTH {
             return Err("it is nested too deeply".to_owned());
@@ -104,7 +104,7 @@ impl<'a> PinCollector<'a> {
         let children: Vec<_> =
             node.named_children(&mut cursor).filter(|child| child.kind() != "comment").collect();
         match node.kind() {
-            // `object: {digest}`, `(object, {digest})`, `pytest.param(object, {digest})`
+            // Rows have the forms `object: {digest}`, `(object, {digest})`, `pytest.param(object, {digest})`.
             "pair" | "tuple" | "list" | "argument_list" => {
                 if let [object, accepted, ..] = children.as_slice()
                     && matches!(object.kind(), "identifier" | "attribute" | "subscript" | "call")
@@ -119,7 +119,7 @@ impl<'a> PinCollector<'a> {
         children.into_iter().try_for_each(|child| self.rows(child, depth + 1))
     }
 
-    /// The digests of a set, or of another literal that holds nothing else; one digest by itself.
+    /// Returns the digests of a set, or of another literal that contains nothing else, or a single digest.
     fn digests(&self, node: Node<'_>) -> Option<BTreeSet<String>> {
         match node.kind() {
             "string" => self.digest(node).map(|digest| BTreeSet::from([digest])),
@@ -141,7 +141,8 @@ impl<'a> PinCollector<'a> {
         (is_one && content.next().is_none() && node.kind() == "string").then_some(digest)
     }
 
-    /// In a dictionary the last of equal keys counts; a list checks each, and what is in none of the releases fails.
+    /// Adds a row. In a dictionary the last of equal keys applies. A list checks each row, and a digest of no
+    /// release fails.
     fn row(&mut self, object: Node<'_>, digests: BTreeSet<String>) {
         match self.name_of(object) {
             Ok(name) => drop(self.pins.rows.insert(name, digests)),
@@ -153,7 +154,7 @@ impl<'a> PinCollector<'a> {
         }
     }
 
-    /// `module:Class.method` of an expression.
+    /// Returns the `module:Class.method` of an expression.
     fn name_of(&self, object: Node<'_>) -> Result<String, &'static str> {
         let mut parts = self.parts(object).ok_or("what it names is told by running it alone")?.into_iter();
         let first = parts.next().unwrap_or_default();
@@ -165,7 +166,7 @@ impl<'a> PinCollector<'a> {
         Ok(format!("{module}:{}", names.join(".")))
     }
 
-    /// `a.b.c`, and `a.__dict__['b'].c`, as names.
+    /// Returns the names in `a.b.c`, or in `a.__dict__['b'].c`.
     fn parts(&self, node: Node<'_>) -> Option<Vec<&'a str>> {
         match node.kind() {
             "identifier" => Some(vec![self.text_of(node)]),

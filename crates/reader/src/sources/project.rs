@@ -1,5 +1,5 @@
-//! What a Python project takes from the packages that it follows: the methods by which its classes override theirs, and
-//! the functions that its files define. Read from its source, which is never run.
+//! Reads a Python project for the definitions that it takes from the packages that it follows: the methods by
+//! which its classes override theirs, and the functions of its files. Its source is never run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,11 +14,11 @@ use super::{SourcesError, bytes_of};
 use crate::stack::on_large_stack;
 use crate::syntax::{MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 
-/// The most files of a project that are read.
+/// Most files of a project that are read.
 const MAX_FILES: usize = 20_000;
-/// How many classes are looked through from one to those that it inherits from.
+/// Most classes that are examined from one to its base classes.
 const MAX_BASES: usize = 100;
-/// Methods that Python calls where code awaits, and those in whose place they are called.
+/// Methods that Python calls in asynchronous code, and the synchronous ones that they replace.
 const ASYNC: [(&str, &str); 4] = [
     ("__aiter__", "__iter__"),
     ("__anext__", "__next__"),
@@ -26,44 +26,46 @@ const ASYNC: [(&str, &str); 4] = [
     ("__aexit__", "__exit__"),
 ];
 
-/// A project's folder, and which packages' definitions are of interest.
+/// Path of a project, and the packages whose definitions are of interest.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ProjectRequest {
-    /// The folder.
+    /// Path of the project's folder.
     pub folder: PathBuf,
-    /// The names that the packages are imported by.
+    /// Names under which the packages are imported.
     pub packages: BTreeSet<String>,
 }
 
-/// What a project takes from them.
+/// Definitions that a project takes from the packages.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ProjectFacts {
-    /// What it overrides, by `module:Class.method` of the package: each with the project's own, by file and name.
+    /// Overrides by the `module:Class.method` of the package: each with the project's own definition, by file
+    /// and name.
     pub overrides: BTreeMap<String, String>,
-    /// What it may override besides, if the package has it: methods that a class of the project has from another one of
-    /// its own, names that it gives to its methods, and classes of which it changes nothing but attributes.
+    /// Possible overrides, if the package has the method. These are methods that a class of the project has
+    /// from another of its classes, aliases of its methods, and classes that only change attributes.
     #[serde(default)]
     pub candidates: BTreeMap<String, String>,
-    /// The classes at the top of its files, by file and name: each may be a copy. With the methods of those that inherit
-    /// from the packages; of the others the whole class is meant.
+    /// Classes at the top level of the files, by file and name; each may be a copy. Classes that inherit from
+    /// the packages have their methods listed; of the others the whole class is meant.
     #[serde(default)]
     pub classes: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
-    /// The packages' classes that its own inherit from, as `module:ProjectClass`.
+    /// Base classes of the packages that the project's classes inherit from, as `module:ProjectClass`.
     #[serde(default)]
     pub inherited: BTreeSet<String>,
-    /// The functions at the top of its files, by file.
+    /// Functions at the top level of the files, by file.
     pub functions: BTreeMap<String, BTreeSet<String>>,
-    /// The first names of all modules that it imports: `a` of `a.b`.
+    /// First names of all modules that the project imports: `a` of `a.b`.
     #[serde(default)]
     pub imports: BTreeSet<String>,
-    /// Files that cannot be read, and why.
+    /// Files that cannot be read, with the reason.
     pub unreadable: BTreeMap<String, String>,
 }
 
 /// Reads a project.
 ///
 /// # Errors
-/// [`SourcesError`]; a single file that is no source is part of the answer.
+///
+/// [`SourcesError`]; a single invalid source file is part of the response.
 pub fn project_of(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> {
     on_large_stack(|| read(request)).map_err(|error| SourcesError::Failed(error.to_string()))?
 }
@@ -120,7 +122,8 @@ fn read(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> {
     Ok(project)
 }
 
-/// The packages' classes that a class inherits from, and the project's own between them.
+/// Returns the classes of the packages that a class inherits from, and the project's own classes between
+/// them.
 fn ancestors<'a>(
     class: &'a ProjectClass,
     classes: &'a BTreeMap<String, ProjectClass>,
@@ -146,33 +149,33 @@ fn ancestors<'a>(
 struct ProjectClass {
     file: String,
     name: String,
-    /// As `module:ProjectClass`.
+    /// Base classes, as `module:ProjectClass`.
     bases: Vec<String>,
-    /// Its methods; of a property also `name.fset` and `name.fdel`.
+    /// Methods of the class; for a property also `name.fset` and `name.fdel`.
     methods: BTreeSet<String>,
-    /// Other names that it gives to something.
+    /// Other names that the class gives to something.
     aliases: BTreeSet<String>,
 }
 
 impl ProjectClass {
-    /// The project's name of one of its members.
+    /// Returns the project's name of a member of the class.
     fn member(&self, name: &str) -> String {
         format!("{}:{}.{name}", self.file, self.name)
     }
 }
 
-/// A file on its way into the answer.
+/// Collects the facts of a file.
 struct ProjectModule<'a> {
     text: &'a str,
     path: &'a str,
-    /// As it is imported.
+    /// Name under which the file is imported.
     module: String,
-    /// The package that relative imports begin in.
+    /// Package that relative imports begin in.
     package: String,
     imports: BTreeMap<String, (String, Option<String>)>,
 }
 
-/// What is told of a file.
+/// Facts about one file.
 struct ModuleFacts {
     classes: Vec<(String, ProjectClass)>,
     functions: BTreeSet<String>,
@@ -206,7 +209,7 @@ impl ProjectModule<'_> {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
-    /// The statements at the top, in branches too.
+    /// Collects the statements at the top level, in branches too.
     fn statements(&mut self, body: Node<'_>, told: &mut ModuleFacts) {
         let mut cursor = body.walk();
         for node in body.named_children(&mut cursor) {
@@ -218,7 +221,7 @@ impl ProjectModule<'_> {
                         .extend(inner.child_by_field_name("name").map(|name| self.text_of(name).to_owned()));
                 }
                 "class_definition" => self.class(inner, told),
-                // Nested as deeply as people nest them: deeper ones are left out.
+                // Statements nested deeper than the limit are left out.
                 "if_statement" | "try_statement" | "else_clause" | "except_clause" | "block"
                     if depth(inner) < MAX_BASES =>
                 {
@@ -255,7 +258,7 @@ impl ProjectModule<'_> {
         told.classes.push((format!("{}:{name}", self.module), class));
     }
 
-    /// Which part of a property a method is, by its decorators.
+    /// Returns the suffix for the part of a property that a method is, by its decorators.
     fn accessor(&self, member: Node<'_>) -> &'static str {
         let mut cursor = member.walk();
         let mut decorators = member.children(&mut cursor).filter(|child| child.kind() == "decorator");
@@ -267,7 +270,7 @@ impl ProjectModule<'_> {
         found.unwrap_or_default()
     }
 
-    /// The name in `name = method`, `name = wrapped(method)` and `name = lambda …`.
+    /// Returns the name in `name = method`, `name = wrapped(method)` and `name = lambda …`.
     fn alias(&self, member: Node<'_>) -> Option<String> {
         let assignment = member.named_child(0).filter(|inner| inner.kind() == "assignment")?;
         let (left, right) =
@@ -276,7 +279,7 @@ impl ProjectModule<'_> {
         (left.kind() == "identifier" && is_code).then(|| self.text_of(left).to_owned())
     }
 
-    /// `module:ProjectClass` of a dotted name.
+    /// Returns the `module:ProjectClass` of a dotted name.
     fn name_of(&self, text: &str) -> Option<String> {
         let is_name = |part: &str| {
             !part.is_empty() && part.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
@@ -292,7 +295,7 @@ impl ProjectModule<'_> {
         if name.is_some() {
             return Some(format!("{module}:{}", names.join(".")));
         }
-        // `import a.b`, then `a.b.C`: the last name is the class.
+        // After `import a.b`, the last name of `a.b.C` is the class.
         let (inner, last) =
             names.last()?.rsplit_once('.').map_or(("", *names.last()?), |(inner, last)| (inner, last));
         let module = if inner.is_empty() { module.clone() } else { format!("{module}.{inner}") };
@@ -319,7 +322,7 @@ impl ProjectModule<'_> {
     }
 }
 
-/// How many nodes are around a node, as far as that matters.
+/// Returns the number of nodes around a node, up to the limit.
 fn depth(node: Node<'_>) -> usize {
     std::iter::successors(node.parent(), |node| node.parent()).take(MAX_BASES).count()
 }

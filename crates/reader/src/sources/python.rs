@@ -1,7 +1,7 @@
-//! Python's definitions, found as `import` would find them, without importing: by dotted name through classes and their
-//! bases, aliases, re-exports and submodules. What a definition's lines are is what Python's own tools print for it:
-//! decorators of functions belong to it, those of classes do not, and comments that follow it do if they are indented as
-//! its body is.
+//! Finds Python definitions as `import` would find them, without importing: by dotted name through classes
+//! and their bases, aliases, re-exports and submodules. The lines of a definition are those that Python's own
+//! tools print. Decorators of functions are included and those of classes are not; comments after the
+//! definition are included if they are indented as its body.
 
 mod scope;
 
@@ -18,15 +18,15 @@ use super::outside::OutsidePieces;
 use crate::syntax::{ComplexityError, MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 use scope::{BindingTarget, PropertyRole, PythonClass, PythonScope, StatementBranch};
 
-/// How many names are looked up for one symbol, so that aliases in a ring come to an end.
+/// Most names that are looked up for one symbol, because aliases may form a cycle.
 const MAX_LOOKUPS: u32 = 300;
-/// Folders that import paths may begin in: of a source archive, and of an installed tree.
+/// Folders that import paths may begin in, for a source archive and an installed tree.
 const ROOTS: &[&str] = &["", "src/"];
 const ROOT: &[&str] = &[""];
-/// What a decorated name is asked for beside the getter.
+/// Attributes that select a function of a decorated name beside the getter.
 const ACCESSORS: [&str; 5] = ["fget", "fset", "fdel", "__wrapped__", "__func__"];
 
-/// The modules of a release, each parsed when it is first asked for.
+/// Modules of a release, each parsed at first use.
 pub(super) struct PythonPackage<'a> {
     files: &'a BTreeMap<String, Vec<u8>>,
     roots: &'static [&'static str],
@@ -35,24 +35,24 @@ pub(super) struct PythonPackage<'a> {
     parsers: ParserPool,
 }
 
-/// A module's names.
+/// Names of one module.
 pub(super) struct PythonModule {
-    /// As it is imported.
+    /// Name under which the module is imported.
     name: String,
     scope: PythonScope,
-    /// What is in no function.
+    /// Code that is not in a function.
     pub(super) outside: OutsidePieces,
 }
 
 enum LookupResult {
     Function(Rc<SymbolDefinition>),
-    /// With the module that it stands in.
+    /// Class, with the name of its module.
     Class(Rc<PythonClass>, String),
     Nowhere,
     Elsewhere,
 }
 
-/// One search: what is wanted of a property, and how many lookups are left.
+/// State of one search: the requested part of a property, and the number of lookups left.
 struct DefinitionSearch {
     role: PropertyRole,
     left: u32,
@@ -68,12 +68,12 @@ impl<'a> PythonPackage<'a> {
         Self { files, roots, modules, unreadable, parsers }
     }
 
-    /// The files that were looked into.
+    /// Returns the files that were parsed.
     pub(super) fn parsed(&self) -> impl Iterator<Item = String> {
         self.modules.keys().cloned()
     }
 
-    /// The places of a module. Python takes the package where both are there.
+    /// Returns the possible paths of a module. Python takes the package where both exist.
     pub(super) fn places(&self, module: &str) -> impl Iterator<Item = String> + use<> {
         let path = module.replace('.', "/");
         self.roots
@@ -85,7 +85,7 @@ impl<'a> PythonPackage<'a> {
         self.unreadable
     }
 
-    /// `module:Class.method`; `fget`, `fset` or `fdel` at the end chooses of a property.
+    /// Finds `module:Class.method`; `fget`, `fset` or `fdel` at the end selects a part of a property.
     pub(super) fn symbol(&mut self, name: &str) -> SymbolState {
         let (module, qualified) = name.split_once(':').unwrap_or((name, ""));
         let mut names: Vec<&str> = qualified.split('.').filter(|part| !part.is_empty()).collect();
@@ -106,7 +106,8 @@ impl<'a> PythonPackage<'a> {
         }
     }
 
-    /// All definitions of a name in a file, in the order of the text; none in a file that is no Python.
+    /// Returns all definitions of a name in a file, in the order of the text; none in a file that is not
+    /// Python.
     pub(super) fn namesakes(&self, file: &str, name: &str) -> Vec<NamesakeDefinition> {
         let mut found = Vec::new();
         if let Some(Some(module)) = self.modules.get(file) {
@@ -177,7 +178,7 @@ impl<'a> PythonPackage<'a> {
         search.left = left;
         let Some((head, rest)) = names.split_first() else { return LookupResult::Nowhere };
         match class.scope.get(head, search.role) {
-            // A class's own names come before the module's.
+            // A class's own names take precedence over the module's.
             Some(BindingTarget::Alias(alias))
                 if alias.first().is_some_and(|first| first != head && class.scope.has(first)) =>
             {
@@ -219,12 +220,12 @@ impl<'a> PythonPackage<'a> {
         self.file(&self.path_of(name)?)
     }
 
-    /// The module in a file; none if it is no source that can be read.
+    /// Returns the module in a file, or `None` if it is not a readable source.
     pub(super) fn file(&mut self, path: &str) -> Option<Rc<PythonModule>> {
         if !self.modules.contains_key(path) {
             let bytes = self.files.get(path)?;
             let (parsers, roots) = (&mut self.parsers, self.roots);
-            // A grammar's bug must cost one file, not the reader.
+            // A bug in a grammar must affect only one file, not the reader.
             let parsed = catch_unwind(AssertUnwindSafe(|| PythonModule::parse(path, roots, bytes, parsers)));
             let module = match parsed.unwrap_or_else(|_| Err("its parser failed".to_owned())) {
                 Ok(module) => Some(Rc::new(module)),
@@ -264,7 +265,7 @@ impl PythonModule {
         Ok(Self { name, scope, outside })
     }
 
-    /// Its functions and its classes' methods, by qualified name.
+    /// Returns the functions and the classes' methods, by qualified name.
     pub(super) fn functions(&self) -> BTreeMap<String, DefinitionDigests> {
         let mut functions = BTreeMap::new();
         self.scope.functions(&mut functions);
@@ -272,10 +273,10 @@ impl PythonModule {
     }
 }
 
-/// A file on its way into a scope.
+/// Collects the names of a file.
 struct ScopeCollector<'a> {
     path: &'a str,
-    /// The package that relative imports begin in.
+    /// Package that relative imports begin in.
     package: &'a str,
     text: &'a str,
     lines: Vec<&'a str>,
@@ -355,7 +356,7 @@ impl<'a> ScopeCollector<'a> {
         }
     }
 
-    /// The blocks of a statement, or itself if it is one.
+    /// Adds the blocks of a statement, or the statement itself if it has none.
     fn block(
         &self,
         node: Node<'_>,
@@ -422,8 +423,8 @@ impl<'a> ScopeCollector<'a> {
         bases.named_children(&mut cursor).filter_map(|base| self.dotted(base)).collect()
     }
 
-    /// The last line of a definition: of its code, or of a comment after it that is indented as its body is (the rule of
-    /// Python's `inspect`).
+    /// Returns the last line of a definition: of its code, or of a comment after it that is indented as its
+    /// body (the rule of Python's `inspect`).
     fn last_row(&self, definition: Node<'_>, body: Option<Node<'_>>) -> usize {
         let mut leaf = definition;
         while let Some(child) = last_code(leaf) {
@@ -477,13 +478,13 @@ impl<'a> ScopeCollector<'a> {
         else {
             return;
         };
-        // `a = b = c`
+        // The value of `a = b = c` is the last one.
         while right.kind() == "assignment" {
             self.assignment(right, branch, scope);
             let Some(further) = right.child_by_field_name("right") else { return };
             right = further;
         }
-        // `a = property(b)`, `a = staticmethod(b)`
+        // The forms `a = property(b)` and `a = staticmethod(b)` wrap a function.
         if right.kind() == "call"
             && let Some(function) = right.child_by_field_name("function")
             && ["property", "staticmethod", "classmethod"].contains(&self.text_of(function))
@@ -497,7 +498,7 @@ impl<'a> ScopeCollector<'a> {
         }
     }
 
-    /// `a.b.c`
+    /// Returns the names of an expression `a.b.c`.
     fn dotted(&self, node: Node<'_>) -> Option<Vec<String>> {
         let text = self.text_of(node);
         let is_name = matches!(node.kind(), "identifier" | "attribute")
@@ -506,7 +507,7 @@ impl<'a> ScopeCollector<'a> {
     }
 }
 
-/// A module's absolute name: `..a` begins in the package above.
+/// Returns a module's absolute name: `..a` begins in the package above.
 pub(super) fn absolute(package: &str, name: &str) -> String {
     let relative = name.trim_start_matches('.');
     let dots = name.len() - relative.len();
@@ -519,13 +520,13 @@ pub(super) fn absolute(package: &str, name: &str) -> String {
     package.join(".")
 }
 
-/// The places of a native module, by a name without its platform.
+/// Returns the possible paths of a native module, without the platform in their names.
 pub(super) fn native_places(module: &str) -> impl Iterator<Item = String> + use<> {
     let path = module.replace('.', "/");
     [format!("{path}/__init__.so"), format!("{path}.so")].into_iter()
 }
 
-/// The decorators' names, without what they are called with.
+/// Returns the decorators' names without their arguments.
 fn decorators<'a>(outer: Node<'_>, text_of: impl Fn(Node<'_>) -> &'a str) -> Vec<&'a str> {
     let mut cursor = outer.walk();
     let decorators = outer.children(&mut cursor).filter(|child| child.kind() == "decorator");
@@ -537,7 +538,7 @@ fn last_code(node: Node<'_>) -> Option<Node<'_>> {
     node.children(&mut cursor).filter(|child| child.kind() != "comment").last()
 }
 
-/// The column of a body's first statement; none if it begins on the line of its head.
+/// Returns the column of a body's first statement, or `None` if it begins on the line of its head.
 fn first_column(definition: Node<'_>, body: Node<'_>) -> Option<usize> {
     let mut cursor = definition.walk();
     let colon = definition.children(&mut cursor).filter(|child| child.kind() == ":").last()?;

@@ -1,20 +1,20 @@
-//! What a release requires of other packages, by what its archive says of itself: the metadata of a Python distribution,
-//! `package.json`, `Cargo.toml`.
+//! Reads the requirements of a release from its archive: the metadata of a Python distribution,
+//! `package.json`, or `Cargo.toml`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::nesting::is_too_deep;
 use truing_core::sync::METADATA;
 
-/// Of npm.
+/// Manifest of an npm package.
 const PACKAGE: &str = "package.json";
-/// Of crates.io.
+/// Manifest of a Rust crate.
 const CARGO: &str = "Cargo.toml";
-/// The first version of a source archive's metadata that says all that is required (PEP 643).
+/// First version of a source archive's metadata that lists all requirements (PEP 643).
 const WHOLE_METADATA: (u32, u32) = (2, 2);
 
-/// The file that an entry of an archive is known by, if it tells what is required: that of a Python distribution is
-/// called by the release.
+/// Returns the name under which an archive entry with requirements is known. The metadata of a Python
+/// distribution is in a folder named after the release.
 pub(super) fn file_of(path: &str) -> Option<&'static str> {
     let of_wheel = path
         .split_once('/')
@@ -28,12 +28,12 @@ pub(super) fn file_of(path: &str) -> Option<&'static str> {
     }
 }
 
-/// Those of these files.
+/// Returns the files with requirements among these.
 pub(super) fn files_in(files: &BTreeMap<String, Vec<u8>>) -> impl Iterator<Item = String> {
     files.keys().filter(|path| file_of(path).is_some()).cloned()
 }
 
-/// What each of these files says, by the name of what is required.
+/// Returns the requirements in each of these files, by name.
 pub(super) fn of_files<'a>(
     files: impl Iterator<Item = (&'a String, &'a Vec<u8>)>,
 ) -> BTreeMap<String, FoundRequirements> {
@@ -52,7 +52,7 @@ pub(super) fn of_files<'a>(
 
 type FoundRequirements = BTreeMap<String, BTreeSet<String>>;
 
-/// None: the metadata of a source archive that does not say it.
+/// Parses Python metadata. Returns `None` for a source archive whose metadata does not list the requirements.
 fn python(text: &str, is_source: bool) -> Option<FoundRequirements> {
     let mut found = FoundRequirements::new();
     let (mut version, mut is_dynamic) = ((0, 0), false);
@@ -80,7 +80,7 @@ fn python(text: &str, is_source: bool) -> Option<FoundRequirements> {
     (says_all || found.keys().any(|name| name != "Python")).then_some(found)
 }
 
-/// A requirement's name, and all of it in one spelling.
+/// Returns a requirement's name, and all of it in a normalised spelling.
 fn requirement(text: &str) -> (String, String) {
     let (head, marker) = text.split_once(';').unwrap_or((text, ""));
     let is_name = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
@@ -93,7 +93,7 @@ fn requirement(text: &str) -> (String, String) {
     (name, text)
 }
 
-/// A marker with blanks where words meet alone: `python_version<'3.10' and extra=='a'`.
+/// Returns a marker with blanks only between words: `python_version<'3.10' and extra=='a'`.
 fn spelled(marker: &str) -> String {
     let sign = |letter: char| matches!(letter, '<' | '>' | '=' | '!' | '~');
     let mut text = String::new();
@@ -108,7 +108,7 @@ fn spelled(marker: &str) -> String {
     text.replace('"', "'")
 }
 
-/// Bounds in one order, without blanks and brackets around them.
+/// Returns version bounds in a fixed order, without blanks and enclosing brackets.
 fn bounds(text: &str) -> String {
     let text: String = text.chars().filter(|letter| !letter.is_whitespace()).collect();
     let (extras, rest) = match text.split_once(']') {

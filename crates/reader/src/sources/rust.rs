@@ -1,12 +1,12 @@
-//! What a Rust file defines: items, the members of its traits, modules and `impl` blocks (under the type's name); and
-//! what it passes on by `pub use`.
+//! Collects the definitions of a Rust file: items, the members of its traits, modules and `impl` blocks
+//! (under the type's name), and its `pub use` re-exports.
 
 use tree_sitter::Node;
 
 use super::items::{ItemCollector, deeper, within};
 use crate::syntax::ComplexityError;
 
-/// Items with a name.
+/// Kinds of items with a name.
 const NAMED: [&str; 12] = [
     "function_item",
     "function_signature_item",
@@ -78,14 +78,14 @@ fn is_public(node: Node<'_>) -> bool {
     node.named_children(&mut cursor).any(|child| child.kind() == "visibility_modifier")
 }
 
-/// `a::b::Type<T>` is known as `Type`.
+/// Returns the name of a type: `a::b::Type<T>` gives `Type`.
 fn type_name(text: &str) -> &str {
     let text = text.trim_start_matches(['&', '*']).trim();
     let path = text.split(['<', ' ']).next().unwrap_or(text);
     path.rsplit("::").next().unwrap_or(path)
 }
 
-/// The names that a `use` gives, each with where it is from.
+/// Collects the names that a `use` declares, each with its origin.
 fn uses(
     node: Node<'_>,
     prefix: &str,
@@ -126,7 +126,7 @@ fn uses(
     Ok(())
 }
 
-/// The file of a module that is named in another file, and the modules within it.
+/// Returns the file of a module that another file names, and the modules within it.
 pub(super) fn place(from: &str, module: &str, has: &dyn Fn(&str) -> bool) -> Option<(String, Vec<String>)> {
     let (folder, name) = from.rsplit_once('/').unwrap_or(("", from));
     let stem = name.strip_suffix(".rs").unwrap_or(name);
@@ -135,7 +135,7 @@ pub(super) fn place(from: &str, module: &str, has: &dyn Fn(&str) -> bool) -> Opt
         Some(at) => from.get(..at + "src".len())?,
         None => folder,
     };
-    // Modules in this file's folder are its own children, or its sisters.
+    // Modules in this file's folder are its children or its siblings.
     let mut at = if is_root || stem == "mod" { folder.to_owned() } else { within_folder(folder, stem) };
     let mut names = module.split("::").peekable();
     let mut is_anchored = false;
@@ -150,7 +150,7 @@ pub(super) fn place(from: &str, module: &str, has: &dyn Fn(&str) -> bool) -> Opt
         names.next();
     }
     let names: Vec<&str> = names.collect();
-    // The longest beginning that is a file; the rest are modules within it.
+    // The longest prefix that is a file is used; the rest are modules within it.
     for count in (0..=names.len()).rev() {
         let (file, rest) = names.split_at(count);
         let folder = file.iter().fold(at.clone(), |folder, name| within_folder(&folder, name));
@@ -158,7 +158,7 @@ pub(super) fn place(from: &str, module: &str, has: &dyn Fn(&str) -> bool) -> Opt
         let roots = ["lib.rs", "main.rs"].map(|root| within_folder(&folder, root));
         let found =
             candidates.into_iter().chain(roots.into_iter().filter(|_| count == 0)).find(|path| has(path));
-        // Without `crate`, `self` or `super` a path may begin with another crate's name.
+        // Without `crate`, `self` or `super`, a path may begin with another crate's name.
         if let Some(found) = found.filter(|_| count > 0 || is_anchored) {
             return Some((found, rest.iter().map(|name| (*name).to_owned()).collect()));
         }

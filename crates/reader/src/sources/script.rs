@@ -1,13 +1,13 @@
-//! What a JavaScript or TypeScript file defines: functions, classes and their members, types, variables, and what is
-//! assigned to `exports`, `module.exports` or a prototype; and what it passes on by `export … from`, an import that it
-//! exports, or `module.exports = require(…)`.
+//! Collects the definitions of a JavaScript or TypeScript file: functions, classes and their members, types,
+//! variables, and assignments to `exports`, `module.exports` or a prototype. It also collects re-exports by
+//! `export … from`, an exported import, or `module.exports = require(…)`.
 
 use tree_sitter::Node;
 
 use super::items::{ItemCollector, deeper, within};
 use crate::syntax::ComplexityError;
 
-/// Declarations with a name.
+/// Kinds of declarations with a name.
 const NAMED: [&str; 9] = [
     "function_declaration",
     "generator_function_declaration",
@@ -19,7 +19,7 @@ const NAMED: [&str; 9] = [
     "enum_declaration",
     "internal_module",
 ];
-/// Members of classes and interfaces, and the field with the name.
+/// Kinds of members of classes and interfaces, and the field with the name.
 const MEMBERS: [(&str, &str); 6] = [
     ("method_definition", "name"),
     ("method_signature", "name"),
@@ -28,7 +28,7 @@ const MEMBERS: [(&str, &str); 6] = [
     ("public_field_definition", "name"),
     ("field_definition", "property"),
 ];
-/// What may follow a name in a specifier of another file, in the order that compilers try.
+/// Endings that may follow a module specifier, in the order that compilers try them.
 const ENDINGS: [&str; 14] = [
     "",
     ".ts",
@@ -64,7 +64,7 @@ fn list(
     Ok(())
 }
 
-/// A statement. `outer`: it with what stands before it, such as `export`.
+/// Reads a statement. `outer` is the node that includes a prefix such as `export`.
 fn statement(
     node: Node<'_>,
     outer: Node<'_>,
@@ -105,7 +105,7 @@ fn statement(
         }
         "assignment_expression" => assignment(node, outer, prefix, source),
         "module" => {
-            // `declare module 'x'`: its names are the file's.
+            // The names in `declare module 'x'` belong to the file.
             node.child_by_field_name("body").map_or(Ok(()), |body| list(body, prefix, source, depth))
         }
         kind if NAMED.contains(&kind) => {
@@ -205,7 +205,7 @@ fn is_default(node: Node<'_>) -> bool {
     node.children(&mut cursor).any(|child| child.kind() == "default")
 }
 
-/// The names that an import binds: they may be exported.
+/// Adds the names that an import binds, because they may be exported.
 fn import(node: Node<'_>, source: &mut ItemCollector<'_>) {
     let Some(module) = source.field(node, "source").map(|text| unquoted(text).to_owned()) else { return };
     let mut cursor = node.walk();
@@ -235,7 +235,7 @@ fn import(node: Node<'_>, source: &mut ItemCollector<'_>) {
     }
 }
 
-/// `exports.a = …`, `module.exports = …`, `A.prototype.b = …`, `A.b = …`
+/// Reads `exports.a = …`, `module.exports = …`, `A.prototype.b = …`, `A.b = …`.
 fn assignment(
     node: Node<'_>,
     outer: Node<'_>,
@@ -274,7 +274,7 @@ fn assignment(
     Ok(())
 }
 
-/// The specifier of `require('…')`.
+/// Returns the specifier of `require('…')`.
 fn required(value: Node<'_>, source: &ItemCollector<'_>) -> Option<String> {
     let is_require = value.kind() == "call_expression" && source.field(value, "function") == Some("require");
     let argument = value.child_by_field_name("arguments").filter(|_| is_require)?.named_child(0)?;
@@ -285,7 +285,7 @@ fn unquoted(text: &str) -> &str {
     text.trim_matches(['"', '\'', '`'])
 }
 
-/// The file that a specifier names from another file; none: another package's.
+/// Returns the file that a specifier in another file refers to, or `None` for another package.
 pub(super) fn place(from: &str, module: &str, has: &dyn Fn(&str) -> bool) -> Option<String> {
     if !module.starts_with('.') {
         return None;
@@ -300,7 +300,7 @@ pub(super) fn place(from: &str, module: &str, has: &dyn Fn(&str) -> bool) -> Opt
         }
     }
     let path = parts.join("/");
-    // TypeScript names a file by what it is compiled to.
+    // TypeScript refers to a file by its compiled name.
     let compiled = [".js", ".mjs", ".cjs", ".jsx"].into_iter().find_map(|end| path.strip_suffix(end));
     let named = compiled.filter(|_| !has(&path)).unwrap_or(&path);
     ENDINGS.iter().map(|ending| format!("{named}{ending}")).find(|path| has(path))

@@ -1,6 +1,6 @@
-//! WheelFiles of a release that Python may run in the place of those that are compared, so that an equal text says nothing:
-//! native modules and bytecode beside a source, a package beside a module of its name, a second entry for one path (also
-//! where letters of both cases are one), and what runs whenever Python starts.
+//! Finds files of a release that Python may run in place of the compared ones, which makes an equal text
+//! meaningless. These are native modules and bytecode beside a source, a package beside a module of its name,
+//! a second entry for one path (also in another case), and code that runs at every start of Python.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,25 +8,25 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::archive::{ArchiveContent, ArchiveFormat};
 
-/// The ends of native modules' names: those of Linux and macOS, of Windows, of iOS.
+/// Endings of native modules: of Linux and macOS, of Windows, of iOS.
 const NATIVE: [&str; 3] = [".so", ".pyd", ".fwork"];
-/// The file of a package.
+/// Name of a package's own file.
 const INIT: &str = "__init__";
-/// Modules that Python imports whenever it starts, if they are there.
+/// Modules that Python imports at every start, if they exist.
 const AT_START: [&str; 2] = ["sitecustomize", "usercustomize"];
-/// The files at the root of the import path whose lines run whenever Python starts.
+/// Files at the root of the import path whose lines run at every start of Python.
 const START_FILES: [&str; 2] = [".pth", ".start"];
-/// Folders that are on the import path. What the scheme `data` places in one may lie over another scheme's files.
+/// Folders on the import path. A file that the scheme `data` places in one may replace another scheme's file.
 const IMPORT_PATHS: [&str; 2] = ["site-packages", "dist-packages"];
 
-/// The form of a module.
+/// Form of a module.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ModuleForm {
     Source,
     Native,
-    /// Without a source beside it, it is a module.
+    /// Bytecode file, which is a module if it has no source beside it.
     Bytecode,
-    /// In `__pycache__`: it may be run in the place of the source.
+    /// File in `__pycache__`, which may run in place of the source.
     Cache,
 }
 
@@ -35,13 +35,13 @@ struct ModuleFile<'a> {
     path: &'a str,
 }
 
-/// The native module that a file is, without the part of its name that is the platform's.
+/// Returns the native module of a file, without the platform in its name.
 pub(super) fn native(path: &str) -> Option<String> {
     let (base, form) = module(path)?;
     (form == ModuleForm::Native).then(|| format!("{base}.so"))
 }
 
-/// The module that a file is, as a path without an end.
+/// Returns the module of a file, as a path without an ending.
 fn module(path: &str) -> Option<(String, ModuleForm)> {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     let at = |folder: &str, name: &str| {
@@ -64,8 +64,8 @@ fn module(path: &str) -> Option<(String, ModuleForm)> {
     }
 }
 
-/// A path as file systems see it for which some names are one: cases of letters, forms of one letter, what Windows
-/// leaves out at the end of a name.
+/// Returns a path normalised for file systems that treat some names as equal: case, Unicode form, and the
+/// characters that Windows drops at the end of a name.
 fn folded(path: &str) -> String {
     let part = |part: &str| {
         let part = part.split(':').next().unwrap_or(part).trim_end_matches(['.', ' ']);
@@ -74,7 +74,7 @@ fn folded(path: &str) -> String {
     path.split('/').map(part).collect::<Vec<_>>().join("/")
 }
 
-/// All of a release by the path and the module that each file is.
+/// Files of a release by path and by module.
 struct WheelFiles<'a> {
     by_path: BTreeMap<String, Vec<&'a str>>,
     by_module: BTreeMap<String, Vec<ModuleFile<'a>>>,
@@ -100,7 +100,7 @@ impl<'a> WheelFiles<'a> {
         self.by_module.get(&folded(base)).into_iter().flatten()
     }
 
-    /// The files that come before this source, which is there.
+    /// Returns the files that take precedence over this existing source.
     fn before_source(&self, base: &str, path: &str) -> impl Iterator<Item = &'a str> {
         let is_other = move |one: &&ModuleFile<'a>| match one.form {
             ModuleForm::Native | ModuleForm::Cache => true,
@@ -110,13 +110,14 @@ impl<'a> WheelFiles<'a> {
         self.modules(base).filter(is_other).map(|one| one.path)
     }
 
-    /// All that Python imports by this name.
+    /// Returns all files that Python imports under this name.
     fn importable(&self, base: &str) -> impl Iterator<Item = &'a str> {
         self.modules(base).filter(|one| one.form != ModuleForm::Cache).map(|one| one.path)
     }
 }
 
-/// Such files, for a comparison of these. One of them that is not there may be there in the other release.
+/// Returns such files for a comparison of these paths. A path that does not exist here may exist in the other
+/// release.
 pub(super) fn shadows(
     content: &ArchiveContent,
     format: ArchiveFormat,
@@ -152,7 +153,7 @@ pub(super) fn shadows(
     found.into_iter().map(str::to_owned).collect()
 }
 
-/// Does this file of a wheel run, or lie on the import path, wherever it is installed from?
+/// Returns true if this file of a wheel runs, or is on the import path, for every place of installation.
 fn runs_anyway(path: &str) -> bool {
     let folded = folded(path);
     let is_at_root = !folded.contains('/');
@@ -209,7 +210,7 @@ mod tests {
         ] {
             assert_eq!(found(&[other], "p/m.py"), [""; 0], "{other}");
         }
-        // A package with a file of its own comes before modules of its name.
+        // A package with its own file takes precedence over modules of its name.
         assert_eq!(found(&["p/__init__.py", "p.abi3.so", "p.py"], "p/m.py"), [""; 0]);
     }
 }

@@ -1,38 +1,40 @@
-//! The tree that pip installs of a wheel, by the names of its entries and what its `.dist-info` folder says (PEP 427,
-//! "Binary distribution format"). Nothing is installed: of each file that would be there, its place is known.
+//! Computes the tree that pip installs from a wheel, by the names of its entries and its `.dist-info` folder
+//! (PEP 427, "Binary distribution format"). Nothing is installed.
 //!
-//! `Root-Is-Purelib` decides between two folders that are one almost everywhere; where they are two, both are on the
-//! import path. So it is not looked at, and what leads to one place in either of them counts as two entries for it.
+//! `Root-Is-Purelib` selects one of two folders, which are the same almost everywhere; otherwise both are on
+//! the import path. It is therefore ignored, and two entries for one place in either folder count as
+//! duplicates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The folder at whose end the metadata of a distribution is.
+/// Ending of the folder with a distribution's metadata.
 const INFO: &str = ".dist-info";
-/// And the one whose files go to other places than the root's.
+/// Ending of the folder whose files are installed outside of the root.
 const DATA: &str = ".data";
-/// The schemes that both go to the import path.
+/// Schemes that are installed on the import path.
 const LIBRARIES: [&str; 2] = ["purelib", "platlib"];
-/// The others; their files are called `.data/SCHEME/PATH` here, which no file of the import path can be.
+/// Other schemes. Their files are named `.data/SCHEME/PATH` here, which is not possible on the import path.
 const OTHERS: [&str; 3] = ["scripts", "headers", "data"];
 const SCRIPTS: &str = "scripts";
-/// The version of the format that is known, as pip knows it.
+/// Supported major version of the format, which pip supports too.
 const MAJOR: u32 = 1;
-/// The longest name of a file on the systems that wheels are installed on.
+/// Longest name of a file on the systems that wheels are installed on.
 const MAX_NAME: usize = 255;
 
-/// The files of an installed wheel.
+/// Files of an installed wheel.
 pub(super) struct WheelTree {
-    /// The entry that is installed at each path below the import path.
+    /// Entry that is installed at each path below the import path.
     pub(super) entries: BTreeMap<String, String>,
-    /// The paths at which several entries are installed: pip takes the last one, other installers refuse.
+    /// Paths at which several entries are installed. pip uses the last one; other installers refuse the
+    /// wheel.
     pub(super) twice: BTreeSet<String>,
 }
 
-/// A reason for which pip, or this program, refuses a wheel.
+/// Reason for which pip, or this program, refuses a wheel.
 pub(super) struct WheelFault {
-    /// The name of the entry.
+    /// Name of the entry.
     pub(super) entry: String,
-    /// The fault, in words that follow the name.
+    /// Description of the fault, as words that follow the name.
     pub(super) why: &'static str,
 }
 
@@ -42,9 +44,9 @@ impl WheelFault {
     }
 }
 
-/// The reasons for no tree.
+/// Errors in computing the tree.
 pub(super) enum WheelFailure<E> {
-    /// The wheel is not in order.
+    /// The wheel is invalid.
     Fault(WheelFault),
     /// An entry cannot be read.
     Read(E),
@@ -57,7 +59,7 @@ impl<E> From<WheelFault> for WheelFailure<E> {
 }
 
 impl WheelTree {
-    /// Of entries with these names, in the order of the archive. `read` gives the bytes of one.
+    /// Computes the tree from entries in the order of the archive. `read` returns the bytes of an entry.
     pub(super) fn of<E>(
         names: &[String],
         mut read: impl FnMut(&str) -> Result<Vec<u8>, E>,
@@ -75,7 +77,7 @@ impl WheelTree {
             let bytes = read(&name).map_err(WheelFailure::Read)?;
             match std::str::from_utf8(&bytes) {
                 Ok(text) => Ok(text.to_owned()),
-                // Of a long file the beginning is read, which may end within a letter.
+                // Only the beginning of a long file is read, which may end within a letter.
                 Err(error) if error.error_len().is_none() => {
                     Ok(String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default())
                         .into_owned())
@@ -99,7 +101,7 @@ impl WheelTree {
     }
 }
 
-/// The name of the one folder of metadata.
+/// Returns the name of the only metadata folder.
 fn info(names: &[String]) -> Result<&str, WheelFault> {
     let tops: BTreeSet<&str> = names.iter().map(|name| top(name)).filter(|top| top.ends_with(INFO)).collect();
     let mut tops = tops.into_iter();
@@ -110,15 +112,15 @@ fn info(names: &[String]) -> Result<&str, WheelFault> {
     }
 }
 
-/// The text before the first stroke.
+/// Returns the text before the first slash.
 fn top(name: &str) -> &str {
     name.split('/').next().unwrap_or(name)
 }
 
-/// A distribution's name in one spelling (PEP 503).
+/// Returns a distribution's name in normalised form (PEP 503).
 fn canonical(name: &str) -> String {
     let words = name.split(['-', '_', '.']);
-    // Signs at an end stay one sign: pip compares them, too.
+    // A sign at an end is kept as one sign, because pip compares it, too.
     let mut text = String::new();
     for (at, word) in words.enumerate() {
         if at > 0 && !text.ends_with('-') {
@@ -129,14 +131,14 @@ fn canonical(name: &str) -> String {
     text
 }
 
-/// The first field of this name among the headers of a text.
+/// Returns the first field of this name among the headers of a text.
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let lines = text.lines().take_while(|line| !line.is_empty());
     let fields = lines.filter(|line| !line.starts_with([' ', '\t'])).map_while(|line| line.split_once(':'));
     fields.filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
 }
 
-/// The names of the scripts that installers write by themselves.
+/// Returns the names of the scripts that installers generate.
 fn generated(entry_points: &str) -> BTreeSet<&str> {
     let mut counts = false;
     let mut names = BTreeSet::new();
@@ -150,7 +152,7 @@ fn generated(entry_points: &str) -> BTreeSet<&str> {
     names
 }
 
-/// Is a script written by the installer in the place of this file?
+/// Returns true if the installer generates a script in place of this file.
 fn is_generated(path: &str, generated: &BTreeSet<&str>) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let lower = name.to_ascii_lowercase();
@@ -159,8 +161,8 @@ fn is_generated(path: &str, generated: &BTreeSet<&str>) -> bool {
     generated.contains(stem)
 }
 
-/// Places every file: those of the root first, then those of `.data`, scripts last, so that the last one of a path is
-/// the one that pip leaves there.
+/// Places every file in the order of pip: first the root, then `.data`, with scripts last. The last file at a
+/// path is the one that pip leaves there.
 fn placed(names: &[String], info: &str, generated: &BTreeSet<&str>) -> Result<WheelTree, WheelFault> {
     let mut files = Vec::new();
     for name in names.iter().filter(|name| !name.ends_with('/')) {
@@ -185,7 +187,7 @@ fn placed(names: &[String], info: &str, generated: &BTreeSet<&str>) -> Result<Wh
     Ok(tree)
 }
 
-/// The order in which pip writes files.
+/// Order in which pip writes files.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum WriteOrder {
     Root,
@@ -198,7 +200,7 @@ struct EntryPlace {
     turn: WriteOrder,
 }
 
-/// The place of an entry. Blank parts and dots of its path count for nothing.
+/// Returns the place of an entry. Empty and dot components of its path are ignored.
 fn place(name: &str, info: &str) -> Result<EntryPlace, &'static str> {
     let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     if parts.iter().any(|part| part.len() > MAX_NAME) {

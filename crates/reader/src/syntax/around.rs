@@ -1,5 +1,5 @@
-//! Surroundings of a place in a file: a text or a comment, a test, a definition. A
-//! file is parsed when that is first asked.
+//! Surroundings of a place in a file: a string or a comment, a test, a definition. A file is parsed at the
+//! first query.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -12,21 +12,21 @@ use super::definitions::is_function;
 use super::embedded;
 use super::{MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage, text_of};
 
-/// Nodes that hold code within a text.
+/// Nodes that contain code within a string.
 const CODE_IN_TEXT: &[&str] = &["interpolation", "template_substitution", "jsx_expression"];
 
-/// The node of Rust that defines functions of a type.
+/// Rust node that defines functions of a type.
 const IMPL: &str = "impl_item";
-/// Bytes of the digest of a definition's name.
+/// Number of bytes in the digest of a definition's name.
 const DEFINITION_BYTES: usize = 16;
-/// How many letters a fence has at least.
+/// Fewest letters of a fence.
 const FENCE_LETTERS: usize = 3;
-/// How the names of Markdown files end.
+/// Endings of Markdown files.
 const MARKDOWN: &[&[u8]] = &[b".md", b".mdx", b".markdown"];
 
-/// A file of which places are asked for.
+/// File whose places are queried.
 pub(crate) struct FileSurroundings<'a> {
-    /// The scripts of a component only, at their places.
+    /// Bytes of the file; for a component only its scripts, at their offsets.
     bytes: Cow<'a, [u8]>,
     language: Option<&'static SourceLanguage>,
     is_markdown: bool,
@@ -49,8 +49,9 @@ impl<'a> FileSurroundings<'a> {
         Self { bytes, language, is_markdown, is_component, tree, bindings }
     }
 
-    /// Is this byte within a text or a comment, between the fences of a document, or outside of the scripts of a component?
-    /// No byte is, in a file whose language is not known or which cannot be parsed.
+    /// Returns true if this byte is within a string or a comment, between the fences of a document, or
+    /// outside of a component's scripts. Returns false if the language is not known or the file cannot be
+    /// parsed.
     pub(crate) fn is_quoted(&self, at: usize, parsers: &mut ParserPool) -> bool {
         if self.is_markdown {
             return is_fenced(self.bytes.get(..at).unwrap_or_default());
@@ -70,8 +71,8 @@ impl<'a> FileSurroundings<'a> {
         false
     }
 
-    /// Is this byte within a text, or between the fences of a document, where something is shown and not meant? Where the
-    /// language is not known, or cannot be parsed, it is not.
+    /// Returns true if this byte is within a string, or between the fences of a document, where code is
+    /// quoted. Returns false if the language is not known or the file cannot be parsed.
     pub(crate) fn is_shown(&self, at: usize, parsers: &mut ParserPool) -> bool {
         if self.is_markdown {
             return is_fenced(self.bytes.get(..at).unwrap_or_default());
@@ -82,7 +83,7 @@ impl<'a> FileSurroundings<'a> {
         inner.is_some_and(is_text)
     }
 
-    /// Does a node of this kind begin at this byte? Where the language is not known, it may be.
+    /// Returns true if a node of this kind begins at this byte, or if the language is not known.
     pub(crate) fn begins(&self, at: usize, kind: &str, parsers: &mut ParserPool) -> bool {
         let begins = |nodes: Vec<Node<'_>>| {
             nodes.iter().any(|within| within.start_byte() == at && within.kind() == kind)
@@ -90,8 +91,9 @@ impl<'a> FileSurroundings<'a> {
         self.language.is_none() || self.nodes(at, parsers).is_some_and(begins)
     }
 
-    /// The meanings of a dotted name at this byte: names of what is imported, the name itself where the file does not
-    /// bind it, or nothing where it is the file's own. Where the language is not known, or cannot be parsed, it is the name itself.
+    /// Returns the meanings of a dotted name at this byte: names of imports, the name itself if the file does
+    /// not bind it, or nothing if the file defines it. Returns the name itself if the language is not known
+    /// or the file cannot be parsed.
     pub(crate) fn meanings(&self, name: &str, at: usize, parsers: &mut ParserPool) -> Vec<String> {
         let Some(around) = self.nodes(at, parsers) else { return vec![name.to_owned()] };
         let bindings = self.bindings.get_or_init(|| {
@@ -101,7 +103,8 @@ impl<'a> FileSurroundings<'a> {
         bindings.as_ref().map_or_else(|| vec![name.to_owned()], |it| it.meanings(name, at, &around))
     }
 
-    /// Is this byte within an item of Rust that only a test has: `#[cfg(test)]` or `#[test]` stands before it?
+    /// Returns true if this byte is within a Rust item that is only for tests: one after `#[cfg(test)]` or
+    /// `#[test]`.
     pub(crate) fn is_test_item(&self, at: usize, parsers: &mut ParserPool) -> bool {
         if self.language != SourceLanguage::named("rust") {
             return false;
@@ -119,7 +122,7 @@ impl<'a> FileSurroundings<'a> {
         false
     }
 
-    /// Does an attribute of Rust around this byte allow a lint, by its name (`clippy::dbg_macro`)?
+    /// Returns true if a Rust attribute around this byte allows a lint, by its name (`clippy::dbg_macro`).
     pub(crate) fn allows(&self, at: usize, lint: &str, parsers: &mut ParserPool) -> bool {
         if self.language != SourceLanguage::named("rust") {
             return false;
@@ -144,10 +147,11 @@ impl<'a> FileSurroundings<'a> {
         })
     }
 
-    /// The digest of the names of the definitions around this byte, in hexadecimal digits. None where the language is not known,
-    /// the file cannot be parsed, or more than [`MAX_DEPTH`] nodes are around it.
+    /// Returns the digest of the names of the definitions around this byte, in hexadecimal digits. Returns
+    /// `None` if the language is not known, the file cannot be parsed, or more than [`MAX_DEPTH`] nodes are
+    /// around it.
     ///
-    /// A name may hold a secret; its digest does not show it.
+    /// A name may contain a secret; its digest does not reveal it.
     pub(crate) fn definition(&self, at: usize, parsers: &mut ParserPool) -> Option<String> {
         let language = self.language.filter(|_| !self.is_component)?;
         let nodes = self.nodes(at, parsers)?;
@@ -156,7 +160,7 @@ impl<'a> FileSurroundings<'a> {
             in_function |= is_function(&within);
             let kind =
                 language.definitions.iter().find(|kind| within.is_named() && kind.node == within.kind());
-            // A variable is around its lines where a function is its value.
+            // A variable counts as a definition around its lines only if its value is a function.
             let kind = kind.filter(|kind| in_function || !kind.is_variable);
             let field = kind.map(|kind| kind.name).or_else(|| (within.kind() == IMPL).then_some("type"));
             if let Some(name) = field.and_then(|field| within.child_by_field_name(field)) {
@@ -168,13 +172,13 @@ impl<'a> FileSurroundings<'a> {
         Some(hex::encode(digest.get(..DEFINITION_BYTES).unwrap_or(&digest)))
     }
 
-    /// The nodes around a byte, the smallest first; none if there are more than [`MAX_DEPTH`].
+    /// Returns the nodes around a byte, the smallest first, or `None` if there are more than [`MAX_DEPTH`].
     fn nodes(&self, at: usize, parsers: &mut ParserPool) -> Option<Vec<Node<'_>>> {
         let parse = || {
             let language = self.language.filter(|_| self.bytes.len() <= MAX_SOURCE_BYTES)?;
             parsers.parse_in_time(language, &text_of(&self.bytes))
         };
-        // From the root on: the way to a node's parent begins there, too.
+        // The walk begins at the root, because finding a node's parent begins there, too.
         let mut cursor = self.tree.get_or_init(parse).as_ref()?.walk();
         let mut nodes = vec![cursor.node()];
         while cursor.goto_first_child_for_byte(at).is_some() && cursor.node().start_byte() <= at {
@@ -188,7 +192,8 @@ impl<'a> FileSurroundings<'a> {
     }
 }
 
-/// Does Markdown that begins so end within a fenced block? A fence is closed by one of the same letters.
+/// Returns true if Markdown with this beginning ends within a fenced block. A fence is closed by one of the
+/// same letters.
 fn is_fenced(before: &[u8]) -> bool {
     let mut open: Option<u8> = None;
     for line in before.split(|byte| *byte == b'\n') {
@@ -206,7 +211,8 @@ fn is_fenced(before: &[u8]) -> bool {
     open.is_some()
 }
 
-/// Does an attribute say that what follows is of tests: `#[test]`, `#[tokio::test]`, `#[cfg(test)]`, `#[cfg(all(test, unix))]`?
+/// Returns true for an attribute that marks an item as a test: `#[test]`, `#[tokio::test]`, `#[cfg(test)]`,
+/// `#[cfg(all(test, unix))]`.
 fn is_of_tests(attribute: &[u8]) -> bool {
     let text = String::from_utf8_lossy(attribute);
     !text.contains("not(")

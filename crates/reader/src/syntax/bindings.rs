@@ -1,4 +1,4 @@
-//! Names that a file binds itself, and what they stand for at a place: an import, or something of the file's own.
+//! Finds the names that a file binds, and their meaning at a place: an import, or a definition of the file.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -7,9 +7,9 @@ use tree_sitter::{Node, Tree};
 
 use super::{MAX_DEPTH, SourceLanguage};
 
-/// The nodes whose names are seen in them only.
+/// Nodes that limit the scope of names in them.
 const SCOPES: &[&str] = &[
-    // Python.
+    // Node kinds of Python.
     "module",
     "function_definition",
     "lambda",
@@ -18,7 +18,7 @@ const SCOPES: &[&str] = &[
     "set_comprehension",
     "dictionary_comprehension",
     "generator_expression",
-    // JavaScript and TypeScript.
+    // Node kinds of JavaScript and TypeScript.
     "program",
     "statement_block",
     "function_declaration",
@@ -31,29 +31,30 @@ const SCOPES: &[&str] = &[
     "for_statement",
     "for_in_statement",
 ];
-/// A class of Python: its names are not seen in its methods.
+/// Python class; its names are not visible in its methods.
 const CLASS: &str = "class_definition";
-/// The nodes that are names.
+/// Nodes that are names.
 const NAMES: &[&str] = &["identifier", "shorthand_property_identifier_pattern"];
 
-/// One place where a name gets its meaning.
+/// Binding of a name at one place.
 #[derive(Debug)]
 struct NameBinding {
-    /// The bytes in which it has this meaning.
+    /// Byte range in which the binding applies.
     scope: Range<usize>,
     is_of_class: bool,
-    /// The dotted name of what is imported; none: something of the file's own.
+    /// Dotted name of the import; `None` for a definition of the file.
     origin: Option<String>,
 }
 
-/// Every name that a file binds.
+/// All names that a file binds.
 #[derive(Debug, Default)]
 pub(super) struct NameBindings {
     bindings: BTreeMap<Vec<u8>, Vec<NameBinding>>,
 }
 
 impl NameBindings {
-    /// The bindings of a tree; none where the language's are not known, or the tree is too deep.
+    /// Collects the bindings of a tree. Returns `None` if the language's bindings are not known, or the tree
+    /// is too deep.
     pub(super) fn of(tree: &Tree, language: &'static SourceLanguage, text: &[u8]) -> Option<Self> {
         let is_python = Some(language) == SourceLanguage::named("python");
         let is_script = ["typescript", "tsx", "javascript"]
@@ -92,7 +93,7 @@ impl NameBindings {
     }
 
     fn add(&mut self, name: &NameNode<'_, '_>, bound: BoundOrigin) {
-        // A definition's own name is seen around it.
+        // A definition's own name is visible around it.
         let outside = name.around.len().saturating_sub(usize::from(bound.is_outside));
         let around = name.around.get(..outside).unwrap_or_default();
         let scope = around.iter().rev().find(|node| SCOPES.contains(&node.kind()));
@@ -105,8 +106,9 @@ impl NameBindings {
         self.bindings.entry(text.to_vec()).or_default().push(binding);
     }
 
-    /// The meanings of a dotted name at a place around which are these nodes, the smallest first: the names of what
-    /// is imported under it, the name itself where the file does not bind it, and nothing where it is the file's own.
+    /// Returns the meanings of a dotted name at a place with these nodes around it, the smallest first. These
+    /// are the names of its imports, the name itself if the file does not bind it, or nothing if the file
+    /// defines it.
     pub(super) fn meanings(&self, name: &str, at: usize, around: &[Node<'_>]) -> Vec<String> {
         let (first, rest) = name.split_once('.').map_or((name, None), |(first, rest)| (first, Some(rest)));
         let class = around.iter().find(|node| SCOPES.contains(&node.kind())).map(Node::byte_range);
@@ -115,7 +117,7 @@ impl NameBindings {
         };
         let seen: Vec<_> =
             self.bindings.get(first.as_bytes()).into_iter().flatten().filter(is_seen).collect();
-        // The innermost scope that binds it hides the others.
+        // The innermost scope that binds the name hides the others.
         let Some(innermost) = seen.iter().map(|binding| binding.scope.len()).min() else {
             return vec![name.to_owned()];
         };
@@ -125,10 +127,10 @@ impl NameBindings {
     }
 }
 
-/// The thing that a name is bound to.
+/// Origin that a name is bound to.
 struct BoundOrigin {
     origin: Option<String>,
-    /// Is the node right above it no scope of its own?
+    /// True if the node directly above the name is not a scope for it.
     is_outside: bool,
 }
 
@@ -142,21 +144,21 @@ impl BoundOrigin {
     }
 }
 
-/// A name in its tree.
+/// Name in its tree.
 struct NameNode<'a, 'tree> {
     node: Node<'tree>,
-    /// The nodes around it, the largest first.
+    /// Nodes around the name, the largest first.
     around: &'a [Node<'tree>],
     text: &'a [u8],
 }
 
 impl<'tree> NameNode<'_, 'tree> {
-    /// The node around it that is so many steps away, from 1.
+    /// Returns the node around the name at this number of steps, from 1.
     fn above(&self, steps: usize) -> Option<Node<'tree>> {
         self.around.get(self.around.len().checked_sub(steps)?).copied()
     }
 
-    /// Is it this field of a node?
+    /// Returns true if the name is this field of a node.
     fn is_field(&self, of: Node<'_>, field: &str) -> bool {
         of.child_by_field_name(field).is_some_and(|child| child.id() == self.node.id())
     }
@@ -169,12 +171,12 @@ impl<'tree> NameNode<'_, 'tree> {
         of.child_by_field_name(field).map(|node| self.text(node)).unwrap_or_default()
     }
 
-    /// The text of a field that is a string, without its quotes.
+    /// Returns the text of a field that is a string, without its quotes.
     fn unquoted(&self, of: Node<'_>, field: &str) -> String {
         self.field(of, field).trim_matches(['"', '\'', '`']).to_owned()
     }
 
-    /// Is it bound here, in Python?
+    /// Returns the origin if the name is bound here in Python.
     fn in_python(&self) -> Option<BoundOrigin> {
         let (parent, above) = (self.above(1)?, self.above(2));
         match parent.kind() {
@@ -227,7 +229,7 @@ impl<'tree> NameNode<'_, 'tree> {
         }
     }
 
-    /// Is it bound here, in JavaScript or TypeScript?
+    /// Returns the origin if the name is bound here in JavaScript or TypeScript.
     fn in_script(&self) -> Option<BoundOrigin> {
         let parent = self.above(1)?;
         match parent.kind() {
@@ -275,13 +277,13 @@ impl<'tree> NameNode<'_, 'tree> {
         }
     }
 
-    /// The module of the import that it stands in.
+    /// Returns the module of the import that contains the name.
     fn source(&self) -> Option<String> {
         let import = self.around.iter().rev().find(|node| node.kind() == "import_statement")?;
         Some(self.unquoted(*import, "source"))
     }
 
-    /// The module that the declaration around it takes by `require`, or by a dynamic import.
+    /// Returns the module that the enclosing declaration loads by `require` or by a dynamic import.
     fn required(&self) -> Option<String> {
         let declarator = self.around.iter().rev().find(|node| node.kind() == "variable_declarator")?;
         let mut value = declarator.child_by_field_name("value")?;
@@ -295,7 +297,7 @@ impl<'tree> NameNode<'_, 'tree> {
             .then(|| self.text(module).trim_matches(['"', '\'']).to_owned())
     }
 
-    /// A part of what the declaration around it takes apart.
+    /// Returns the origin of a part of a module that the enclosing declaration destructures.
     fn part_of_required(&self, part: &str) -> Option<BoundOrigin> {
         let is_declared = self.above(2).is_some_and(|above| above.kind() == "variable_declarator")
             || self.above(3).is_some_and(|above| above.kind() == "variable_declarator");
@@ -306,7 +308,7 @@ impl<'tree> NameNode<'_, 'tree> {
     }
 }
 
-/// A name of a module.
+/// Returns the full name of a module's member.
 fn joined(module: &str, name: &str) -> String {
     if module.ends_with('.') { format!("{module}{name}") } else { format!("{module}.{name}") }
 }

@@ -1,4 +1,4 @@
-//! Where a text defines a name, by the syntax of its language.
+//! Finds the places where a text defines a name, by the syntax of its language.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -9,21 +9,21 @@ use super::kinds::DefinitionKind;
 use super::scan::{MAX_DEPTH, MAX_SOURCE_BYTES, lines};
 use super::{ComplexityError, ParserPool, SourceLanguage};
 
-/// Words in the kinds of nodes whose insides are a function's.
+/// Words in the names of node kinds that are functions.
 const FUNCTIONS: [&str; 6] = ["function", "method", "constructor", "lambda", "closure", "func_literal"];
 
-/// A place where a name is defined.
+/// Place where a name is defined.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct DefinitionPlace {
-    /// The grammar's word for what it is.
+    /// Name of the node's kind in the grammar.
     pub(crate) kind: &'static str,
-    /// Its first line, 1-based.
+    /// First line of the definition, from 1.
     pub(crate) first: u32,
-    /// Its last line.
+    /// Last line of the definition.
     pub(crate) last: u32,
 }
 
-/// The definitions of `name` in a text, in its order, found before `end`.
+/// Returns the definitions of `name` in a text, in order, that are found before the time `end`.
 pub(crate) fn definitions(
     language: &'static SourceLanguage,
     text: &str,
@@ -34,7 +34,7 @@ pub(crate) fn definitions(
     if text.len() > MAX_SOURCE_BYTES {
         return Err(ComplexityError::TooLarge);
     }
-    // A grammar's bug must cost one file, not the reader.
+    // A bug in a grammar must affect only one file, not the reader.
     catch_unwind(AssertUnwindSafe(|| {
         let tree =
             parsers.parse(language, text, || Instant::now() < end).ok_or(ComplexityError::OverLimit)?;
@@ -51,7 +51,7 @@ fn walk(
 ) -> Result<Vec<DefinitionPlace>, ComplexityError> {
     let mut found = Vec::new();
     let mut cursor = root.walk();
-    // Of the nodes from the root to this one: is it a function?
+    // This list has, for each node from the root to this one, true for a function.
     let mut functions = Vec::new();
     loop {
         let node = cursor.node();
@@ -78,12 +78,12 @@ fn walk(
     }
 }
 
-/// Are a node's insides a function's?
+/// Returns true if a node is a function.
 pub(super) fn is_function(node: &Node<'_>) -> bool {
     FUNCTIONS.iter().any(|word| node.kind().contains(word))
 }
 
-/// Does a node give this name to something? A declaration may have several.
+/// Returns true if a node gives this name to something. A declaration may have several names.
 fn names(node: &Node<'_>, kind: &DefinitionKind, text: &str, name: &str) -> bool {
     let mut cursor = node.walk();
     node.children_by_field_name(kind.name, &mut cursor)

@@ -1,4 +1,4 @@
-//! Components of user interfaces (`.vue`, `.svelte`): only their scripts are code.
+//! Components of user interfaces (`.vue`, `.svelte`), of which only the scripts are code.
 
 use std::sync::LazyLock;
 
@@ -6,21 +6,21 @@ use regex::bytes::Regex;
 
 use super::SourceLanguage;
 
-/// The endings of the names of components.
+/// Endings of the names of components.
 const COMPONENTS: &[&[u8]] = &[b".vue", b".svelte"];
 
-/// A script: its attributes, and what is between its tags.
+/// Pattern of a script: its attributes, and the code between its tags.
 static SCRIPT: LazyLock<Regex> = LazyLock::new(|| {
     #[expect(clippy::expect_used, reason = "a constant, which the tests of this folder compile")]
     Regex::new(r"(?is-u)<script\b((?:[^>]|=>)*)>(.*?)(?:</script\s*>|\z)").expect("the pattern of scripts")
 });
 
-/// Is a file a component?
+/// Returns true if a file is a component.
 pub(super) fn is_component(path: &[u8]) -> bool {
     COMPONENTS.iter().any(|ending| path.ends_with(ending))
 }
 
-/// The scripts of a component at their places, with blanks for everything else, and their language.
+/// Returns the scripts of a component at their offsets, with blanks for everything else, and their language.
 pub(super) fn scripts(text: &[u8]) -> (Vec<u8>, &'static SourceLanguage) {
     let mut scripts: Vec<u8> =
         text.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { *byte } else { b' ' }).collect();

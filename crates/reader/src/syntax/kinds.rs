@@ -1,13 +1,13 @@
 //! Kinds of nodes that name something, by language.
 
-/// A kind of node that names something.
+/// Kind of node that names something.
 #[derive(Debug)]
 pub(crate) struct DefinitionKind {
-    /// The grammar's word for it.
+    /// Name of the kind in the grammar.
     pub(super) node: &'static str,
-    /// The field with the name.
+    /// Name of the field with the name.
     pub(super) name: &'static str,
-    /// Is it of no interest within a function, as variables are?
+    /// True if definitions of this kind within a function are ignored, as those of variables are.
     pub(super) is_variable: bool,
 }
 
@@ -22,7 +22,7 @@ const fn variable(node: &'static str, name: &'static str) -> DefinitionKind {
 pub(super) const PYTHON: &[DefinitionKind] =
     &[of("function_definition"), of("class_definition"), variable("assignment", "left")];
 
-/// Of JavaScript, TypeScript and both with markup: a grammar without some of these has no such nodes.
+/// Kinds of JavaScript, TypeScript and both with markup. A grammar without some of these has no such nodes.
 pub(super) const SCRIPT: &[DefinitionKind] = &[
     of("function_declaration"),
     of("generator_function_declaration"),

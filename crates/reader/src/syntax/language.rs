@@ -1,22 +1,22 @@
-//! The languages whose grammars are compiled in.
+//! Languages whose grammars are compiled in.
 
 use ast_grep_language::SupportLang;
 
 use super::kinds;
 
-/// A language whose grammar is compiled in.
+/// Language whose grammar is compiled in.
 #[derive(Debug)]
 pub(crate) struct SourceLanguage {
-    /// The names that rules may use for it, in lower case; the first is the one shown.
+    /// Names that rules may use for the language, in lower case; the first is the one shown.
     pub(super) names: &'static [&'static str],
-    /// The endings of its files' names, after the dot; the first is for examples.
+    /// Endings of file names, after the dot; the first is for examples.
     pub(super) extensions: &'static [&'static str],
     pub(super) grammar: SupportLang,
-    /// The nodes that give things their names in it.
+    /// Nodes that define names.
     pub(super) definitions: &'static [kinds::DefinitionKind],
 }
 
-/// Every language there is. ast-grep knows more names, but panics at one whose grammar is not compiled in.
+/// All languages. ast-grep knows more names, but panics for one whose grammar is not compiled in.
 pub(crate) const LANGUAGES: &[SourceLanguage] = &[
     SourceLanguage {
         names: &["python", "py"],
@@ -63,12 +63,12 @@ pub(crate) const LANGUAGES: &[SourceLanguage] = &[
 ];
 
 impl SourceLanguage {
-    /// By a name that a rule gives it, in any case.
+    /// Finds a language by a name in a rule, in any case.
     pub(crate) fn named(name: &str) -> Option<&'static Self> {
         LANGUAGES.iter().find(|language| language.names.iter().any(|known| known.eq_ignore_ascii_case(name)))
     }
 
-    /// By a file's path.
+    /// Finds a language by a file's path.
     pub(crate) fn of_path(path: &[u8]) -> Option<&'static Self> {
         let name = path.rsplit(|byte| *byte == b'/').next()?;
         let dot = name.iter().rposition(|byte| *byte == b'.')?;
@@ -78,17 +78,17 @@ impl SourceLanguage {
             .find(|language| language.extensions.iter().any(|known| known.as_bytes() == extension))
     }
 
-    /// The name that errors and lists show.
+    /// Returns the name that errors and lists show.
     pub(crate) fn name(&self) -> &'static str {
         self.names.first().copied().unwrap_or_default()
     }
 
-    /// The name of an example's file.
+    /// Returns the path of an example's file.
     pub(crate) fn example_path(&self) -> String {
         format!("file.{}", self.extensions.first().copied().unwrap_or_default())
     }
 
-    /// All names, for errors.
+    /// Returns all names, for errors.
     pub(crate) fn known() -> String {
         LANGUAGES.iter().map(Self::name).collect::<Vec<_>>().join(", ")
     }

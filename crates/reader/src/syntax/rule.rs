@@ -1,4 +1,4 @@
-//! An ast-grep rule, compiled for each of its languages.
+//! Compiles an ast-grep rule for each of its languages.
 
 use std::fmt;
 
@@ -10,24 +10,24 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::SourceLanguage;
 
-/// Shorter words are in nearly every file.
+/// Fewest bytes of a word that is searched for. Shorter words are in nearly every file.
 const MIN_WORD_BYTES: usize = 3;
 
-/// Why a rule's YAML is no rule.
+/// Error in a rule's YAML.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct RuleSyntaxError {
-    /// Line and column, 1-based.
+    /// Line and column, both from 1.
     pub(crate) line: usize,
     pub(crate) column: usize,
-    /// What is wrong, in one line.
+    /// Description of the error, in one line.
     pub(crate) message: String,
 }
 
-/// A rule, compiled for each of its languages.
+/// Rule, compiled for each of its languages.
 pub(crate) struct SyntaxCheck {
-    /// Does a pattern have a `$$$`, which is tried against every child of a node in turn?
+    /// True if a pattern has a `$$$`, which is tried against every child of a node in turn.
     pub(crate) has_ellipsis: bool,
-    /// Every file that it matches in holds this word.
+    /// Word that every matching file contains.
     word: Option<Finder<'static>>,
     compiled: Vec<(&'static SourceLanguage, RuleConfig<SupportLang>)>,
 }
@@ -39,10 +39,11 @@ impl fmt::Debug for SyntaxCheck {
 }
 
 impl SyntaxCheck {
-    /// Compiles a rule for these languages. The caller has seen that the file's own `language` is one of ours.
+    /// Compiles a rule for these languages. The caller has checked that the file's own `language` is
+    /// supported.
     pub(crate) fn parse(text: &str, languages: &[&'static SourceLanguage]) -> Result<Self, RuleSyntaxError> {
         let written: SerializableRuleConfig<SupportLang> = from_yaml(text).map_err(|mut wrong| {
-            // Unknown keys at the top are noticed when all have been read.
+            // Unknown top-level keys are noticed after all keys have been read.
             if let Some(key) =
                 wrong.message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next())
                 && let Some((line, column)) = section(text, key)
@@ -64,41 +65,41 @@ impl SyntaxCheck {
         Ok(Self { has_ellipsis: text.contains("$$$"), word, compiled })
     }
 
-    /// Can it match in a file with this text, as far as a look at its words tells?
+    /// Returns true if the rule can match in a file with this text, by a search for its word.
     pub(crate) fn may_match(&self, text: &[u8]) -> bool {
         self.word.as_ref().is_none_or(|word| word.find(text).is_some())
     }
 
-    /// The rule for files of this language, if it looks at them.
+    /// Returns the rule compiled for this language, if it applies to it.
     pub(crate) fn compiled_for(&self, language: &SourceLanguage) -> Option<&RuleConfig<SupportLang>> {
         self.compiled.iter().find(|(known, _)| *known == language).map(|(_, config)| config)
     }
 
-    /// Does it say what to make of what it finds?
+    /// Returns true if the rule proposes a fix.
     pub(crate) fn has_fix(&self) -> bool {
         self.compiled.iter().any(|(_, config)| !config.fixer.is_empty())
     }
 
-    /// The names of its languages.
+    /// Returns the names of the rule's languages.
     pub(crate) fn languages(&self) -> impl Iterator<Item = &'static str> {
         self.compiled.iter().map(|(language, _)| language.name())
     }
 }
 
-/// The part of a rule from which its word is taken.
+/// Part of a rule from which its word is taken.
 #[derive(Deserialize)]
 struct RuleFile {
     rule: RulePart,
 }
 
-/// A pattern here must match, whatever else the rule says.
+/// Top part of a rule. Its pattern must match, independently of the other parts.
 #[derive(Deserialize)]
 struct RulePart {
     #[serde(default)]
     pattern: Option<PatternText>,
 }
 
-/// A pattern: code, or an object that may loosen how strictly it is meant.
+/// Pattern: code, or an object that may relax the matching.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum PatternText {
@@ -107,8 +108,8 @@ enum PatternText {
 }
 
 impl PatternText {
-    /// The longest name in the code that is no metavariable: it stands in every match. Code with quotes or comments,
-    /// whose letters need not stand there as they are, has none.
+    /// Returns the longest name in the code that is not a metavariable, because every match contains it. Code
+    /// with quotes or comments has none, because its letters may differ in a match.
     fn word(&self) -> Option<&str> {
         let Self::Code(code) = self else { return None };
         if code.contains(['"', '\'', '`', '#', '/', '\\']) {
@@ -120,13 +121,13 @@ impl PatternText {
     }
 }
 
-/// Reads YAML as ast-grep does.
+/// Parses YAML as ast-grep does.
 pub(crate) fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, RuleSyntaxError> {
     ast_grep_config::from_str(text).map_err(|error: serde_saphyr::Error| {
         let at = error.location();
         let line = at.map_or(1, |at| at.line());
         let column = at.map_or(1, |at| at.column());
-        // The position and an excerpt are part of the text; the position is told apart.
+        // The error's text contains the position and an excerpt; the position is reported separately.
         let told = error.without_snippet().to_string();
         let told = told.lines().next().unwrap_or_default();
         let told = told.strip_prefix("error: ").unwrap_or(told);
@@ -140,7 +141,7 @@ fn index(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// ast-grep's error as one line, at the place that it is about as far as that can be told: it names no position.
+/// Converts ast-grep's error to one line, at the best known place, because it contains no position.
 fn wrong_rule(text: &str, error: &dyn std::error::Error, language: &SourceLanguage) -> RuleSyntaxError {
     let mut causes = vec![error.to_string()];
     let mut cause = error.source();
@@ -158,7 +159,7 @@ fn wrong_rule(text: &str, error: &dyn std::error::Error, language: &SourceLangua
     }
 }
 
-/// Where in the file: what the error quotes last, as a section or a value; else `rule:`.
+/// Returns the position of the last section or value that the error quotes, otherwise of `rule:`.
 fn place(text: &str, causes: &[String]) -> (usize, usize) {
     let quoted = causes.iter().rev().flat_map(|cause| {
         let words: Vec<&str> = cause.split('`').collect();
@@ -171,13 +172,13 @@ fn place(text: &str, causes: &[String]) -> (usize, usize) {
         .unwrap_or((1, 1))
 }
 
-/// The line that begins with a key.
+/// Returns the position of the line that begins with a key.
 fn section(text: &str, key: &str) -> Option<(usize, usize)> {
     let begins = |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':'));
     text.lines().position(begins).map(|line| (line + 1, 1))
 }
 
-/// The first value of a key that begins with a word.
+/// Returns the position of the first value of a key that begins with a word.
 fn value(text: &str, word: &str) -> Option<(usize, usize)> {
     let begins = format!(": {word}");
     text.lines().enumerate().find_map(|(number, line)| {

@@ -1,7 +1,9 @@
-//! One file under many rules: parsed once, walked once, matched where a rule's kinds of nodes are.
+//! Matches many rules on one file: it is parsed and walked once, and each rule is tried on its kinds of
+//! nodes.
 //!
-//! Source code is hostile. Parsing and matching have a time limit, a tree may be only so deep, because matching
-//! recurses along it, and only so wide where a rule looks. What is over a limit is an error, never half an answer.
+//! Source code is hostile. Parsing and matching have a time limit. The depth of a tree is limited because
+//! matching recurses along it, and the number of children because rules try them in turn. Exceeding a limit
+//! is an error, never a partial result.
 
 use std::ops::{ControlFlow, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,68 +21,68 @@ use tree_sitter::{Node, ParseOptions, ParseState, Parser, Tree};
 use super::{LANGUAGES, SourceLanguage, SyntaxCheck};
 use crate::fix::ByteReplacement;
 
-/// How deep a syntax tree may be, in nodes.
+/// Greatest depth of a syntax tree, in nodes.
 pub(crate) const MAX_DEPTH: usize = 4_000;
 
-/// How many children a node may have that a rule with `$$$` looks at: it tries them in turn, and what it has bound
-/// so far is copied each time.
+/// Most children of a node that a rule with `$$$` examines. It tries them in turn, and copies its bindings
+/// each time.
 const MAX_CHILDREN: usize = 10_000;
 
-/// How many bytes of source are parsed; a tree takes tens of times as much memory.
+/// Most bytes of source that are parsed. A tree takes tens of times as much memory.
 pub(crate) const MAX_SOURCE_BYTES: usize = 2 * 1024 * 1024;
 
-/// The processor time of one file: parsing, matching and proving. A parser may not ask for as long as it
-/// likes to: who starts a reader process ends it some time after this.
+/// Processor time for one file: parsing, matching and validating. The limit must be shorter than the
+/// server's, which ends a reader process some time after it.
 pub(crate) const MAX_TIME: Duration = Duration::from_millis(1_500);
 
-/// Why the syntax rules did not look at a file.
+/// Reasons for which the syntax rules did not examine a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ComplexityError {
-    /// More than [`MAX_SOURCE_BYTES`].
+    /// The file has more than [`MAX_SOURCE_BYTES`].
     TooLarge,
-    /// More than [`MAX_DEPTH`], [`MAX_CHILDREN`] or [`MAX_TIME`].
+    /// The file exceeds [`MAX_DEPTH`], [`MAX_CHILDREN`] or [`MAX_TIME`].
     OverLimit,
     /// The parser or a matcher panicked.
     Failed,
 }
 
-/// A match of one rule.
+/// Match of one rule.
 #[derive(Debug)]
 pub(crate) struct SyntaxMatch {
-    /// The rule's index in [`SyntaxScan::new`].
+    /// Index of the rule in [`SyntaxScan::new`].
     pub(crate) rule: usize,
-    /// The node that matches, in bytes.
+    /// Byte range of the matching node.
     pub(crate) range: Range<usize>,
-    /// What the rule's `fix` makes of which bytes.
+    /// Replacement by the rule's `fix`.
     pub(crate) fix: Option<ByteReplacement>,
 }
 
-/// One parser a language, made at first use. Every thread has its own.
+/// Parsers by language, created at first use. Every thread has its own pool.
 #[derive(Default)]
 pub(crate) struct ParserPool {
     parsers: Vec<(&'static SourceLanguage, Parser)>,
-    /// Until when they work on one file, however many trees are made for it, by the clock of [`worked`].
+    /// Deadline for all trees of one file, by the clock of [`worked`].
     until: Option<Duration>,
 }
 
 impl ParserPool {
-    /// From here on all that is parsed is of one file, and has so much time together; none: nothing is parsed.
+    /// Begins a file: everything parsed from now on shares this time. With no time, nothing is parsed.
     pub(crate) fn begin_file(&mut self, time: Duration) {
         self.until = Some(worked() + time);
     }
 
-    /// Until when there is time, by the clock of [`worked`].
+    /// Returns the deadline, by the clock of [`worked`].
     fn until(&self) -> Duration {
         self.until.unwrap_or_else(|| worked() + MAX_TIME)
     }
 
-    /// Tells whether there is time left for the file, also for what follows from its trees.
+    /// Returns a function that is true while there is time left for the file, also for work on its trees.
     pub(crate) fn time(&self) -> impl Fn() -> bool + use<> {
         let until = self.until();
         move || worked() < until
     }
 
-    /// The tree of a text; none if it is not parsed while there is time.
+    /// Parses a text. Returns `None` after the deadline.
     pub(super) fn parse(
         &mut self,
         language: &'static SourceLanguage,
@@ -96,7 +98,7 @@ impl ParserPool {
             self.parsers.push((language, parser));
         }
         let (_, parser) = self.parsers.iter_mut().find(|(known, _)| *known == language)?;
-        // What an interrupted parse left behind is not for this text.
+        // The state of an interrupted parse must not be used for this text.
         parser.reset();
         let mut in_time =
             |_: &ParseState| if is_time() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
@@ -105,33 +107,34 @@ impl ParserPool {
         parser.parse_with_options(&mut rest, None, Some(options))
     }
 
-    /// The tree of a text; none if it cannot be parsed in time.
+    /// Parses a text. Returns `None` if it cannot be parsed in time.
     pub(crate) fn parse_in_time(&mut self, language: &'static SourceLanguage, text: &str) -> Option<Tree> {
         let until = self.until();
         self.parse(language, text, || worked() < until)
     }
 }
 
-/// The processor time that this thread has used: a machine that is busy with others makes no file complex.
+/// Returns the processor time that this thread has used. A busy machine therefore does not make a file too
+/// complex.
 fn worked() -> Duration {
     let told = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(told.tv_sec).unwrap_or(0), u32::try_from(told.tv_nsec).unwrap_or(0))
 }
 
-/// What a tree looks like around some bytes of its text.
+/// Shape of a tree around some bytes of its text.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct TreeShape {
-    /// How many ERROR and missing nodes there are, in those bytes too.
+    /// Number of ERROR and missing nodes, also in those bytes.
     pub(crate) errors: usize,
-    /// Does one of the ranges begin or end within a token, such as a string or a comment?
+    /// True if a range begins or ends within a token, such as a string or a comment.
     pub(crate) cuts: bool,
-    /// Every node that does not lie within one of the ranges, in the order of the text: its kind, its depth, and
-    /// whether it has no children. (To its grammar a Python block without a statement is one, too.)
+    /// All nodes outside of the ranges, in the order of the text: kind, depth, and true for a node without
+    /// children. The last is needed because the Python grammar accepts a block without a statement.
     pub(crate) around: Vec<(u16, u32, bool)>,
 }
 
 impl TreeShape {
-    /// The shape of a tree around some of its text's bytes.
+    /// Computes the shape of a tree around some bytes of its text.
     pub(crate) fn of(tree: &Tree, changed: &[Range<usize>]) -> Self {
         let mut shape = TreeShape::default();
         let mut cursor = tree.walk();
@@ -160,24 +163,25 @@ impl TreeShape {
     }
 }
 
-/// The rules of one language, by the kinds of nodes they can match.
+/// Rules of one language, by the kinds of nodes that they can match.
 pub(crate) struct SyntaxScan<'rules> {
     language: &'static SourceLanguage,
     rules: Vec<ScanRule<'rules>>,
-    /// For each kind of node, the indexes in `rules` of those that may match it.
+    /// For each kind of node, the indices in `rules` of those that may match it.
     by_kind: Vec<Vec<usize>>,
 }
 
-/// A rule for one language.
+/// Rule for one language.
 struct ScanRule<'rules> {
-    /// What comes back with its matches.
+    /// Index that is returned with its matches.
     index: usize,
     config: &'rules RuleConfig<SupportLang>,
     has_ellipsis: bool,
 }
 
 impl<'rules> SyntaxScan<'rules> {
-    /// One scan for each language that some rule looks at: (index, rule) pairs, the index comes back with matches.
+    /// Creates one scan for each language of some rule from (index, rule) pairs. The index is returned with
+    /// matches.
     pub(crate) fn all(rules: &[(usize, &'rules SyntaxCheck)]) -> Vec<Self> {
         let of = |language: &'static SourceLanguage| {
             let compiled = rules.iter().filter_map(|(index, rule)| {
@@ -204,13 +208,13 @@ impl<'rules> SyntaxScan<'rules> {
         Self { language, rules, by_kind }
     }
 
-    /// The language of the files it looks at.
+    /// Returns the language of the files that the scan applies to.
     pub(crate) fn language(&self) -> &'static SourceLanguage {
         self.language
     }
 
-    /// Every match of the rules for which `wanted` holds on the `wanted_lines` (1-based, first and last of the
-    /// match). The whole text is parsed, so what is around a node decides about it.
+    /// Returns every match of the rules for which `wanted` is true on the `wanted_lines` (1-based, first and
+    /// last of the match). The whole text is parsed, because the context of a node affects a match.
     pub(crate) fn matches(
         &self,
         text: String,
@@ -225,7 +229,7 @@ impl<'rules> SyntaxScan<'rules> {
         if text.len() > MAX_SOURCE_BYTES {
             return Err(ComplexityError::TooLarge);
         }
-        // A grammar's bug must cost one file, not the run.
+        // A bug in a grammar must affect only one file, not the run.
         catch_unwind(AssertUnwindSafe(|| self.walk(text, parsers, &active, wanted_lines)))
             .unwrap_or(Err(ComplexityError::Failed))
     }
@@ -265,7 +269,7 @@ impl<'rules> SyntaxScan<'rules> {
         Ok(matches)
     }
 
-    /// The nodes that some rule may match, on wanted lines, in the order of the text.
+    /// Returns the nodes on wanted lines that some rule may match, in the order of the text.
     fn candidates<'tree>(
         &self,
         root: Node<'tree>,
@@ -302,13 +306,14 @@ impl<'rules> SyntaxScan<'rules> {
     }
 }
 
-/// Has a node, or one of its children (a call's arguments), more children than `$$$` may be tried against?
+/// Returns true if a node, or one of its children (a call's arguments), has more children than `$$$` may be
+/// tried against.
 fn is_wide(node: &Node<'_>) -> bool {
     let wide = |node: &Node<'_>| node.child_count() as usize > MAX_CHILDREN;
     wide(node) || node.children(&mut node.walk()).any(|child| wide(&child))
 }
 
-/// The 1-based lines of a node. A line end at its end belongs to the line it ends.
+/// Returns the 1-based lines of a node. A line end at its end belongs to the line that it ends.
 pub(super) fn lines(node: &Node<'_>) -> (u32, u32) {
     let (start, end) = (node.start_position(), node.end_position());
     let first = u32::try_from(start.row).unwrap_or(u32::MAX).saturating_add(1);
@@ -316,8 +321,8 @@ pub(super) fn lines(node: &Node<'_>) -> (u32, u32) {
     (first, if end.column == 0 && end.row > start.row { last } else { last.saturating_add(1) })
 }
 
-/// The text of a file, byte by byte in the same places: what is not UTF-8 becomes `?`, and NUL, which lexers take
-/// for the end, a space.
+/// Returns the text of a file with unchanged offsets. Each byte that is not UTF-8 becomes `?`, and NUL, which
+/// lexers treat as the end, becomes a space.
 pub(crate) fn text_of(bytes: &[u8]) -> String {
     if memchr::memchr(0, bytes).is_none()
         && let Ok(text) = str::from_utf8(bytes)

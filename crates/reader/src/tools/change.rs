@@ -1,4 +1,4 @@
-//! `diff`: the change that is reviewed, with the line numbers that findings cite.
+//! Tool `diff`: the change that is reviewed, with the line numbers that findings cite.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,12 +10,12 @@ use super::page::{ReplyPage, line, visible};
 use super::{ToolCallError, ToolReply, parse};
 use crate::mask::{mask_bytes, mask_lines};
 
-/// What the model calls it.
+/// Name that the model uses.
 pub const DIFF: &str = "diff";
 
-/// The most lines of one answer.
+/// Most lines of one response.
 const MAX_LINES: usize = 800;
-/// The most characters of one line that are shown.
+/// Most characters of one line that are shown.
 const MAX_LINE_CHARS: usize = 500;
 
 #[derive(Deserialize)]
@@ -25,7 +25,7 @@ struct DiffToolInput {
     skip: Option<usize>,
 }
 
-/// Answers a call of `diff`: `change` is the unified diff, as git printed it.
+/// Responds to a call of `diff`. `change` is the unified diff, as git printed it.
 pub fn diff(change: &[u8], input: &Value) -> ToolReply {
     parse(DIFF, input).and_then(|input| answer(change, input)).into()
 }
@@ -50,7 +50,7 @@ fn answer(change: &[u8], input: DiffToolInput) -> Result<String, ToolCallError> 
 
     let mut page = ReplyPage::new(input.skip, MAX_LINES);
     if chosen.len() > 1 {
-        // What there is, before so much of it that only a part fits.
+        // The list of files comes first, because the whole change may not fit.
         for file in &chosen {
             page.item(|| format!("  {}\n", named(file)));
         }
@@ -69,7 +69,7 @@ fn answer(change: &[u8], input: DiffToolInput) -> Result<String, ToolCallError> 
     page.finish(&heading, "lines")
 }
 
-/// Is a file this one, one in this folder, or was it called so before?
+/// Returns true if a file is at this path, in this folder, or was at it before a rename.
 fn is_at(file: &FileDiff<'_>, wanted: &[u8]) -> bool {
     let at =
         |path: &[u8]| path.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
@@ -100,7 +100,8 @@ fn heading_of(hunk: &Hunk<'_>) -> String {
     format!("{}\n", text.trim_end())
 }
 
-/// The texts of a file's lines in all its hunks, with masks for secrets: the file before and after is searched, each whole.
+/// Returns the texts of a file's lines in all its hunks, with masks for secrets. The file before and after
+/// the change is searched as a whole.
 fn masked_lines(file: &FileDiff<'_>) -> Vec<String> {
     let lines: Vec<HunkLine<'_>> = file.hunks.iter().flat_map(Hunk::lines).collect();
     let text = |line: &HunkLine<'_>| {
@@ -122,7 +123,7 @@ fn masked_lines(file: &FileDiff<'_>) -> Vec<String> {
     shown
 }
 
-/// Old number, new number, mark and text.
+/// Returns a line with old number, new number, mark and text.
 fn numbered(shown: &HunkLine<'_>, text: &str) -> String {
     let number = |number: Option<u32>| number.map_or_else(String::new, |number| number.to_string());
     let mark = match shown.kind {

@@ -1,4 +1,4 @@
-//! `grep`: lines by a regular expression, with ripgrep's engine.
+//! Tool `grep`: lines by a regular expression, with ripgrep's engine.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -17,21 +17,21 @@ use super::page::{ReplyPage, line, visible};
 use super::{ToolCallError, read};
 use crate::file::FileTree;
 
-/// The most matching lines of one answer.
+/// Most matching lines of one response.
 const MAX_MATCHES: usize = 200;
-/// The most characters of one line that are shown.
+/// Most characters of one line that are shown.
 const MAX_LINE_CHARS: usize = 300;
-/// The most lines of context before and after a match.
+/// Most lines of context before and after a match.
 const MAX_CONTEXT: usize = 10;
-/// The longest regular expression, in bytes.
+/// Longest regular expression, in bytes.
 const MAX_PATTERN_BYTES: usize = 1_000;
-/// How much memory a compiled expression may take, and its cache while it searches.
+/// Most memory of a compiled expression, and of its cache during a search, in bytes.
 const MAX_REGEX_BYTES: usize = 1 << 20;
-/// How deep an expression may be nested.
+/// Greatest nesting depth of an expression.
 const MAX_NESTING: u32 = 50;
-/// How much memory a search takes for lines: longer ones are not searched.
+/// Most memory of a search for lines, in bytes. Files with longer lines are not searched.
 const MAX_HEAP_BYTES: usize = 1 << 20;
-/// How much of a file is given to the search between two looks at the clock.
+/// Number of bytes of a file that are searched between two checks of the clock.
 const PART_BYTES: usize = 16 << 10;
 
 #[derive(Deserialize)]
@@ -76,7 +76,8 @@ pub(super) fn answer(
             gaps.unread += 1;
             continue;
         };
-        // Masks cost time, and most files hold no match. The second search, in the masked text, is the one that answers.
+        // Masking takes time, and most files contain no match. The result is from the second search, in the
+        // masked text.
         let (text, mut matches) = (unix(content.bytes()), false);
         let first = Bytes(|_, _| {
             matches = true;
@@ -120,13 +121,13 @@ fn regex(input: &GrepInput) -> Result<RegexMatcher, ToolCallError> {
     let hint = "It is a regular expression of ripgrep, matched against single lines, without look-around and \
                 back-references; with \"literal\": true it is plain text";
     builder.build(&input.pattern).map_err(|error| {
-        // The words before it show the pattern as it was wrapped.
+        // The words before it show the pattern in wrapped form.
         let why = error.to_string().rsplit("error: ").next().unwrap_or_default().to_owned();
         ToolCallError::Pattern { why, hint }
     })
 }
 
-/// A text whose lines end with LF alone, so that `$` is before it; the lines stay the same.
+/// Returns a text whose lines end with LF only, because `$` matches before LF. The lines stay the same.
 fn unix(text: &[u8]) -> Cow<'_, [u8]> {
     if memmem::find(text, b"\r\n").is_none() {
         return text.into();
@@ -144,11 +145,11 @@ fn unix(text: &[u8]) -> Cow<'_, [u8]> {
 /// Files that were not searched.
 #[derive(Default)]
 struct SearchGaps {
-    /// Binary, too large, or not to be opened.
+    /// Number of files that are binary, too large, or cannot be opened.
     unread: usize,
-    /// With lines that are too long.
+    /// Number of files with lines that are too long.
     long: usize,
-    /// Not in time, or not to their end.
+    /// Number of files that were not searched to their end in time.
     late: usize,
 }
 
@@ -171,7 +172,7 @@ impl SearchGaps {
     }
 }
 
-/// A file's text in parts, until the time is over.
+/// Text of a file in parts, until the time limit.
 struct TimedText<'text> {
     rest: &'text [u8],
     end: Instant,
@@ -187,14 +188,14 @@ impl Read for TimedText<'_> {
     }
 }
 
-/// What was found so far.
+/// Matches that were found so far.
 struct GrepSink {
     page: ReplyPage,
-    /// Of the file that is being searched; empty once it is shown.
+    /// Heading of the file that is being searched; empty after it is shown.
     heading: String,
-    /// Lines before a match that may not be shown.
+    /// Context lines before the next match, which are left out if the match is.
     before: String,
-    /// Was the last match shown? Then so is what follows it.
+    /// True if the last match was shown; the lines after it are then shown, too.
     is_shown: bool,
     is_full: bool,
 }

@@ -1,4 +1,4 @@
-//! Which files of the tree a model may see.
+//! Lists the files of the tree that a model may read.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -10,26 +10,26 @@ use truing_diff::RepoPath;
 use super::ToolCallError;
 use super::page::visible;
 
-/// The most files of a tree that are known; an export has no more.
+/// Most files of a tree that are listed; an export has no more.
 const MAX_FILES: usize = 200_000;
-/// How many files of the same name are suggested for one that is not there.
+/// Most files of the same name that are suggested for a path that does not exist.
 const MAX_NEAR: usize = 5;
 
-/// The regular files below the root, none of them git's, by path.
+/// Regular files below the root without git's own, by path.
 pub(super) struct FileIndex {
     files: Vec<RepoPath>,
     is_cut: bool,
 }
 
-/// A file or a folder that was asked for.
+/// Kind of a requested path.
 pub(super) enum PathKind {
-    /// The files below it; of the root all.
+    /// Folder with the files below it; the root has all.
     Folder,
-    /// One file.
+    /// Single file at this path.
     File,
 }
 
-/// The regular files below a folder, without git's own.
+/// Returns the regular files below a folder, without git's own.
 fn walk(root: &Path) -> Vec<RepoPath> {
     let mut walk = WalkBuilder::new(root);
     walk.standard_filters(false).follow_links(false);
@@ -52,7 +52,7 @@ fn is_regular_file(root: &Path, path: &RepoPath) -> bool {
 }
 
 impl FileIndex {
-    /// Walks the tree, or looks for `only` these files, and adds `always`; no link is followed.
+    /// Walks the tree, or only checks the files in `only`, and adds `always`. No link is followed.
     pub(super) fn of(root: &Path, only: Option<&[RepoPath]>, always: &[RepoPath]) -> Self {
         let mut files = match only {
             Some(paths) => paths.iter().filter(|path| is_regular_file(root, path)).cloned().collect(),
@@ -66,7 +66,8 @@ impl FileIndex {
         Self { files, is_cut }
     }
 
-    /// A path as a model writes it: `./` before it and `/` behind it are allowed. The root is the empty path.
+    /// Parses a path that a model wrote: a leading `./` and a trailing `/` are allowed. The root is the empty
+    /// path.
     pub(super) fn path(given: Option<&str>) -> Result<RepoPath, ToolCallError> {
         let given = given.unwrap_or_default();
         let mut text = given.trim_end_matches('/');
@@ -82,7 +83,7 @@ impl FileIndex {
         }
     }
 
-    /// The path of a file that is there.
+    /// Returns the path of a file, if it exists.
     pub(super) fn file(&self, given: &str) -> Result<RepoPath, ToolCallError> {
         let path = Self::path(Some(given))?;
         match self.place(&path) {
@@ -95,7 +96,7 @@ impl FileIndex {
         }
     }
 
-    /// What is at a path.
+    /// Returns the kind of a path, if it exists.
     pub(super) fn place(&self, path: &RepoPath) -> Option<PathKind> {
         if self.files.binary_search(path).is_ok() {
             return Some(PathKind::File);
@@ -103,7 +104,7 @@ impl FileIndex {
         (path.as_bytes().is_empty() || !self.below(path).is_empty()).then_some(PathKind::Folder)
     }
 
-    /// The files in a folder and its folders.
+    /// Returns the files in a folder and its subfolders.
     pub(super) fn below(&self, folder: &RepoPath) -> &[RepoPath] {
         if folder.as_bytes().is_empty() {
             return &self.files;
@@ -115,7 +116,7 @@ impl FileIndex {
         rest.get(..count).unwrap_or_default()
     }
 
-    /// The files at a place: of a folder all in it.
+    /// Returns the file at a path, or all files in a folder.
     pub(super) fn at(&self, given: Option<&str>) -> Result<&[RepoPath], ToolCallError> {
         let path = Self::path(given)?;
         match self.place(&path) {
@@ -128,12 +129,12 @@ impl FileIndex {
         }
     }
 
-    /// What to say if there were more files than are known.
+    /// Returns a note if there are more files than are listed.
     pub(super) fn note(&self) -> &'static str {
         if self.is_cut { " (this tree has more files than can be listed: some are left out)" } else { "" }
     }
 
-    /// Files of the same name elsewhere.
+    /// Returns a note with files of the same name elsewhere.
     fn near(&self, path: &RepoPath) -> String {
         let name = path.as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let same = |file: &&RepoPath| file.as_bytes().rsplit(|byte| *byte == b'/').next() == Some(name);

@@ -1,4 +1,4 @@
-//! `list` and `glob`: which files there are.
+//! Tools `list` and `glob`: the files of the tree.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -13,7 +13,7 @@ use super::index::{FileIndex, PathKind};
 use super::page::{ReplyPage, visible};
 use crate::file::FileTree;
 
-/// The most entries of one answer.
+/// Most entries of one response.
 const MAX_ENTRIES: usize = 500;
 
 #[derive(Deserialize)]
@@ -48,14 +48,14 @@ pub(super) fn list(tree: &FileTree, index: &FileIndex, input: ListInput) -> Resu
     page.finish(&format!("{place} has {}{}", counted(count, "entry"), index.note()), "entries")
 }
 
-/// What stands in a folder.
+/// Entry of a folder.
 enum FolderEntry<'a> {
     File(&'a RepoPath),
-    /// With so many files below it.
+    /// Folder with a number of files below it.
     Folder(usize),
 }
 
-/// The entries of a folder, whose own path takes `depth` bytes of its files' paths.
+/// Returns the entries of a folder. Its own path takes `depth` bytes of its files' paths.
 fn entries(files: &[RepoPath], depth: usize) -> BTreeMap<&[u8], FolderEntry<'_>> {
     let mut entries = BTreeMap::new();
     for file in files {
@@ -96,7 +96,7 @@ pub(super) fn glob(index: &FileIndex, input: GlobInput) -> Result<String, ToolCa
     }
 }
 
-/// A pattern of paths: one without `/` is about names in any folder.
+/// Pattern of paths. One without `/` matches names in any folder.
 pub(super) struct PathPattern {
     glob: GlobMatcher,
     of_names: bool,

@@ -1,22 +1,22 @@
-//! The tools as a model is told of them: data.
+//! Descriptions of the tools for a model, as data.
 
 use serde_json::{Value, json};
 
 use super::{DIFF, TreeTool};
 use crate::syntax::SourceLanguage;
 
-/// A tool as a model is told of it.
+/// Description of a tool for a model.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ToolDescription {
-    /// What the model calls it.
+    /// Name that the model uses.
     pub name: &'static str,
-    /// What it does.
+    /// Description of the tool's function.
     pub description: String,
-    /// JSON Schema of its input.
+    /// JSON Schema of the tool's input.
     pub input_schema: Value,
 }
 
-/// Every tool.
+/// Returns the descriptions of all tools.
 pub fn offered() -> Vec<ToolDescription> {
     TreeTool::ALL.into_iter().map(of_tree).chain([of_change()]).collect()
 }

@@ -1,4 +1,4 @@
-//! Bounded text: one page of an answer, whose lines hide nothing.
+//! Bounded text: one page of a response, whose lines contain nothing invisible.
 
 use std::fmt::Write as _;
 
@@ -6,14 +6,14 @@ use truing_core::line::is_hidden;
 
 use super::ToolCallError;
 
-/// How many bytes the lines of one page have at most. Notes come on top.
+/// Most bytes of the lines of one page, without notes.
 const MAX_PAGE_BYTES: usize = 32 << 10;
-/// Ends what is too long for a page.
+/// End of a text that is too long for a page.
 const CUT: &str = "\n[… cut: too long to be shown]\n";
-/// The longest single note or refusal, in characters.
+/// Longest single note or refusal, in characters.
 const MAX_NOTE_CHARS: usize = 1_000;
 
-/// A page that is being filled: items before `skip` are left out, and those that do not fit.
+/// Page under construction. Items before `skip` and those that do not fit are left out.
 pub(super) struct ReplyPage {
     text: String,
     skip: usize,
@@ -24,13 +24,13 @@ pub(super) struct ReplyPage {
 }
 
 impl ReplyPage {
-    /// A page of at most `most` items.
+    /// Creates a page of at most `most` items.
     pub(super) fn new(skip: Option<usize>, most: usize) -> Self {
         Self { text: String::new(), skip: skip.unwrap_or(0), most, seen: 0, shown: 0, is_full: false }
     }
 
-    /// The next item: its lines, each with its end. It is only made if it is to be shown. False once the page is full:
-    /// items after it are counted and not shown.
+    /// Adds the next item: its lines, each with its end. `lines` is only called if the item is to be shown.
+    /// Returns false once the page is full; later items are counted and not shown.
     pub(super) fn item(&mut self, lines: impl FnOnce() -> String) -> bool {
         self.seen += 1;
         if self.seen <= self.skip || self.is_full {
@@ -38,7 +38,7 @@ impl ReplyPage {
         }
         let mut lines = if self.shown < self.most { lines() } else { String::new() };
         if self.shown == 0 && lines.len() > MAX_PAGE_BYTES {
-            // Left out, it would never be past.
+            // If the item were left out, no later page could get past it.
             lines.truncate(lines.floor_char_boundary(MAX_PAGE_BYTES - CUT.len()));
             lines.push_str(CUT);
         }
@@ -51,29 +51,30 @@ impl ReplyPage {
         true
     }
 
-    /// A line that belongs to the last item, if there is room for it.
+    /// Adds a line to the last item, if there is room for it.
     pub(super) fn more(&mut self, line: &str) {
         if self.text.len() + line.len() <= MAX_PAGE_BYTES {
             self.text.push_str(line);
         }
     }
 
-    /// Is the next item to be left out because pages before showed it?
+    /// Returns true if the next item is to be left out, because an earlier page showed it.
     pub(super) fn skips_next(&self) -> bool {
         self.seen < self.skip
     }
 
-    /// How many items there were so far.
+    /// Returns the number of items so far.
     pub(super) fn seen(&self) -> usize {
         self.seen
     }
 
-    /// The page under its heading, without a word of what comes after it.
+    /// Returns the page under its heading, without a note about later items.
     pub(super) fn text(self, heading: &str) -> String {
         format!("{heading}\n{}", self.text)
     }
 
-    /// The page under its heading, and how to get the next one. `items` says what they are, in the plural.
+    /// Returns the page under its heading, with a note on how to request the next one. `items` names them in
+    /// the plural.
     pub(super) fn finish(self, heading: &str, items: &str) -> Result<String, ToolCallError> {
         let Self { skip, seen, shown, is_full, .. } = self;
         if skip > 0 && skip >= seen {
@@ -91,7 +92,8 @@ impl ReplyPage {
     }
 }
 
-/// A line of a file: at most `most` characters from the `column`th (1-based) on, nothing hidden, and where it was cut.
+/// Returns a line of a file: at most `most` characters from the `column`th (1-based) on, with invisible
+/// characters escaped, and with a mark where it was cut.
 pub(super) fn line(bytes: &[u8], column: usize, most: usize) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut rest = text.chars().skip(column - 1);
@@ -108,7 +110,7 @@ pub(super) fn line(bytes: &[u8], column: usize, most: usize) -> String {
     shown
 }
 
-/// Words of a file or of the model within a line of ours.
+/// Returns words of a file or of the model with invisible characters escaped, for use within a line of ours.
 pub(super) fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -117,7 +119,8 @@ pub(super) fn visible(text: &str) -> String {
     shown
 }
 
-/// What cannot be seen is written as an escape: text that a person does not see is not whispered to a model either.
+/// Appends a letter; an invisible one is escaped. Text that a person does not see must not reach a model
+/// either.
 fn push_visible(text: &mut String, letter: char) {
     if is_hidden(letter) && letter != '\t' {
         let _ = write!(text, "{}", letter.escape_unicode());
@@ -126,7 +129,7 @@ fn push_visible(text: &mut String, letter: char) {
     }
 }
 
-/// A note or a refusal: one visible line of bounded length.
+/// Returns a note or a refusal as one visible line of bounded length.
 pub(super) fn cut_note(words: &str) -> String {
     line(words.replace('\n', " ").as_bytes(), 1, MAX_NOTE_CHARS)
 }

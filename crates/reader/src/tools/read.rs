@@ -1,4 +1,4 @@
-//! `read`: numbered lines of a file.
+//! Tool `read`: numbered lines of a file.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -15,12 +15,12 @@ use crate::file::FileTree;
 use crate::lines::LineIndex;
 use crate::mask::mask_bytes;
 
-/// The most lines of one answer.
+/// Most lines of one response.
 const MAX_LINES: usize = 800;
-/// The most characters of one line that are shown.
+/// Most characters of one line that are shown.
 pub(super) const MAX_LINE_CHARS: usize = 1_000;
 
-/// The last character of a line that there can be: no larger file is read.
+/// Largest possible column of a line, because no larger file is read.
 const MAX_COLUMN: usize = 5 << 20;
 
 #[derive(Deserialize)]
@@ -61,7 +61,7 @@ pub(super) fn answer(tree: &FileTree, index: &FileIndex, input: ReadInput) -> Re
         if !page.item(text) {
             break;
         }
-        // Cheap for nearly every line: a character has a byte at least.
+        // This check is cheap for nearly every line, because a character has at least one byte.
         is_cut |= bytes.len() >= MAX_LINE_CHARS + column
             && String::from_utf8_lossy(bytes).chars().nth(MAX_LINE_CHARS + column - 1).is_some();
         reached = number;
@@ -82,7 +82,7 @@ pub(super) fn answer(tree: &FileTree, index: &FileIndex, input: ReadInput) -> Re
     Ok(answer)
 }
 
-/// A file's content without masks, if it is text.
+/// Returns a file's content without masks, if it is text.
 pub(super) fn text(tree: &FileTree, path: &RepoPath) -> Result<DecodedContent, ToolCallError> {
     let why = |why| ToolCallError::NotReadable { path: path.clone(), why };
     let content = tree.read(path).map_err(|reason| match reason {
@@ -108,7 +108,7 @@ pub(super) fn text(tree: &FileTree, path: &RepoPath) -> Result<DecodedContent, T
     }
 }
 
-/// A content with masks for secrets.
+/// Returns a content with masks for secrets.
 pub(super) fn masked(content: DecodedContent) -> DecodedContent {
     match mask_bytes(content.bytes()) {
         Cow::Borrowed(_) => content,
@@ -116,7 +116,7 @@ pub(super) fn masked(content: DecodedContent) -> DecodedContent {
     }
 }
 
-/// A line with its number.
+/// Returns a line with its number.
 pub(super) fn numbered(number: u32, text: &str) -> String {
     format!("{number:>6}\t{text}\n")
 }

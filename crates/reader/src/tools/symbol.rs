@@ -1,4 +1,4 @@
-//! `symbol`: where a name is defined, by syntax.
+//! Tool `symbol`: the definitions of a name, by syntax.
 
 use std::time::Instant;
 
@@ -14,11 +14,11 @@ use crate::file::FileTree;
 use crate::lines::LineIndex;
 use crate::syntax::{DefinitionPlace, ParserPool, SourceLanguage, definitions, text_of};
 
-/// The most definitions of one answer.
+/// Most definitions of one response.
 const MAX_DEFINITIONS: usize = 20;
-/// How many lines of a definition are shown.
+/// Most lines of a definition that are shown.
 const MAX_LINES: u32 = 25;
-/// The longest name, in bytes.
+/// Longest name in bytes.
 const MAX_NAME_BYTES: usize = 200;
 
 #[derive(Deserialize)]
@@ -54,7 +54,7 @@ pub(super) fn answer(
         if wanted.find(content.bytes()).is_none() {
             continue;
         }
-        // An answer about a name inside of a secret would show the secret letter by letter.
+        // A response about a name inside a secret would reveal the secret letter by letter.
         let content = read::masked(content);
         if wanted.find(content.bytes()).is_none() {
             continue;

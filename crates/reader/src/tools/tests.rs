@@ -1,4 +1,4 @@
-//! The tools on real folders: what they show, where they stop, and what they never show.
+//! Tests of the tools on real folders: their results, their limits, and the data that they never show.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,7 +10,7 @@ use super::*;
 
 const SECRET: &str = "outside-of-the-tree";
 
-/// A tree with some of everything, beside a file that nobody may see.
+/// Test tree with files of several kinds, beside a file that must not be read.
 struct Stage(TempDir);
 
 impl Stage {
@@ -36,14 +36,14 @@ impl Stage {
         reply
     }
 
-    /// What a call that is right is answered.
+    /// Returns the response to a valid call.
     fn ask(&self, tool: TreeTool, input: Value) -> String {
         let reply = self.call(tool, input);
         assert!(!reply.is_error, "{}", reply.text);
         reply.text
     }
 
-    /// What a call that is wrong is answered.
+    /// Returns the response to an invalid call.
     fn refusal(&self, tool: TreeTool, input: Value) -> String {
         let reply = self.call(tool, input);
         assert!(reply.is_error, "{}", reply.text);
@@ -331,7 +331,7 @@ fn the_change_is_shown_with_the_numbers_of_both_sides() {
     }
 }
 
-/// A private key of several lines, and a key of one.
+/// Returns a private key of several lines, and a key of one line.
 fn secrets() -> (String, String) {
     let line = ["MIIEpAIBAAKCAQEA7Q8zvT4mKx9Lw2", "PqRs6YhUjN3dFgB5cXeZ1aO0iV8kQyTtWn\n"].concat();
     let pem =
@@ -367,7 +367,7 @@ fn a_change_shows_no_secret_on_any_side() {
     let (pem, key) = secrets();
     let lines: Vec<&str> = pem.lines().collect();
     let other = "MIIEpAIBAAKCAQEA0000000000000000PqRs6YhUjN3dFgB5cXeZ1aO0iV8kQyTtWn";
-    // One line of a key is replaced; then one of its lines is new; then it goes.
+    // First one line of a key is replaced; then one of its lines is new; then it is deleted.
     for (old, new, body) in [
         (
             8,

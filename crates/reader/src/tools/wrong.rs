@@ -1,8 +1,8 @@
-//! Calls that cannot be answered.
+//! Errors of invalid calls.
 
 use truing_diff::RepoPath;
 
-/// The reason why a call cannot be answered, in words for the model.
+/// Reason for which a call is refused, in words for the model.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ToolCallError {
     #[error("the input of `{tool}` is wrong: {source}")]

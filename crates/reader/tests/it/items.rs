@@ -1,5 +1,5 @@
-//! What is read of releases in other languages than Python: items of Rust and of JavaScript's family by file and name,
-//! where a file passes on another's, what a tree's digest tells apart, and files by themselves.
+//! Tests of releases in other languages than Python: items of Rust and of JavaScript's family by file and
+//! name, re-exports of other files, the sensitivity of a tree's digest, and whole files.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -74,7 +74,7 @@ fn rusts_items_are_found_by_file_and_path() {
         ("src/lib.rs:made", "src/lib.rs", 24),
         ("src/lib.rs:deep.inner", "src/lib.rs", 3),
         ("src/lib.rs:X", "src/lib.rs", 3),
-        // Passed on from other files, under another name too.
+        // These names are re-exported from other files, also under another name.
         ("src/lib.rs:Thing", "src/a/b.rs", 1),
         ("src/lib.rs:Thing.go", "src/a/b.rs", 2),
         ("src/lib.rs:assist", "src/a.rs", 3),
@@ -193,7 +193,7 @@ fn a_file_is_pinned_whole_and_its_form_says_what_is_layout() {
     for (file, one, same, other) in [
         ("a.rs", "fn f() {}\n", "// why\nfn f() { }", "fn g() {}\n"),
         ("src/a.js", "f();\n", "f() // why", "g()"),
-        // Of an unknown form, only how lines end is layout.
+        // In a file of unknown form, only line ends are layout.
         ("data/a.txt", "a b\nc\n", "a b\r\nc\r\n", "a  b\nc\n"),
         ("a.py", "def f():\n    return 1\n", "def f(): # why\n  return 1\n", "def f():\n    return 2\n"),
     ] {
@@ -235,7 +235,7 @@ fn what_cannot_be_read_as_source_is_told() {
     let nested = "mod a {".repeat(5_000);
     for text in ["\u{0}\u{1}", deep.as_str(), nested.as_str(), "fn f( {", "use ;;; pub use {{{"] {
         for file in ["a.rs", "a.ts"] {
-            // Whatever comes of it: an answer, and no crash.
+            // Any result is correct if the reader does not crash.
             let found = sources(&[(file, text)], &[&format!("{file}:f"), file], &["*"]);
             assert_eq!(found.symbols.len(), 2);
         }

@@ -1,4 +1,5 @@
-//! The reader of trees and of releases, on what is real and on what is hostile: one program, so that it is linked once.
+//! Tests of the reader of trees and of releases, with real and with hostile content. They are one program,
+//! which is linked once.
 
 mod items;
 mod namesakes;

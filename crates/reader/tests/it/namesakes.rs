@@ -1,5 +1,5 @@
-//! Names that a Python file defines more than once: a pin guards one of the definitions, and a change in any other one
-//! is told and asks.
+//! Tests of names that a Python file defines more than once. A pin guards one of the definitions, and a
+//! change in any other one is reported and needs a decision.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -106,7 +106,7 @@ fn sources(text: &str, symbols: &[&str], mirrored: &str) -> ReleaseSources {
     read(&SourcesRequest { archive, format: ArchiveFormat::Wheel, symbols, mirrored, bases: vec![] }).unwrap()
 }
 
-/// What is told of a change, where these names are pinned as they were: by their lines, or by their trees.
+/// Returns the report on a change, with these names pinned to their former lines or trees.
 fn told(
     pins: &[&str],
     old: &str,
@@ -231,8 +231,8 @@ fn what_nobody_pinned_is_told_whichever_definition_changed() {
     }
 }
 
-/// A name that is defined once has the digests that it had, and so has each definition of one that is not: those of a
-/// hash test and those of a manifest stay right.
+/// A name with one definition keeps its digests, and so does each of several definitions. The pins of a hash
+/// test and of a manifest therefore stay valid.
 #[test]
 fn digests_are_those_of_one_definition() {
     let pins = ["P.pr", "plat", "W.m", "single"];

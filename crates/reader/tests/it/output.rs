@@ -1,4 +1,4 @@
-//! Output of linters and test programs, read as diagnostics.
+//! Tests of the output of linters and test programs, read as diagnostics.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -24,17 +24,17 @@ mod unsafe_fixes;
 
 use truing_reader::output::{DiagnosticReport, OutputContext, OutputFormat, read};
 
-/// A report of text, without any root known.
+/// Reads a text without any known root.
 fn report(format: OutputFormat, text: &str) -> DiagnosticReport {
     read(format, text.as_bytes(), &OutputContext::default())
 }
 
-/// A report of text, from a tool that ran in this folder of its machine.
+/// Reads a text from a tool that ran in this folder of its machine.
 fn report_at(format: OutputFormat, root: &str, text: &str) -> DiagnosticReport {
     read(format, text.as_bytes(), &OutputContext { roots: &[root.to_owned()], ..OutputContext::default() })
 }
 
-/// Each diagnostic as `path:line: message`, the line 0 for a file as a whole.
+/// Returns each diagnostic as `path:line: message`, with the line 0 for a whole file.
 fn told(report: &DiagnosticReport) -> Vec<String> {
     let one = |found: &truing_reader::output::Diagnostic| {
         let line = found.range.first_line().unwrap_or(0);
@@ -43,7 +43,7 @@ fn told(report: &DiagnosticReport) -> Vec<String> {
     report.diagnostics.iter().map(one).collect()
 }
 
-/// The texts of the problems.
+/// Returns the texts of the problems.
 fn problems(report: &DiagnosticReport) -> Vec<&str> {
     report.problems.iter().map(|problem| problem.text.as_str()).collect()
 }

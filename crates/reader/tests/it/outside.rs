@@ -1,5 +1,5 @@
-//! What a mirrored file holds outside of its functions: whatever of it changes is told, and no such release is one that
-//! nobody has to look at.
+//! Tests of the code outside of functions in a mirrored file. Every change of it is reported, and a release
+//! with such a change always needs a decision.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -15,7 +15,7 @@ use truing_reader::sources::{ArchiveFormat, SourcesRequest, read};
 use crate::support::wheel;
 
 const PINNED: &str = "def pinned(a):\n    return a\n";
-/// What else the mirrored file holds.
+/// Code of the mirrored file outside of its functions.
 const REST: &str = r#"
 """Documentation."""
 import os
@@ -112,7 +112,7 @@ fn decided(from: Files<'_>, to: Files<'_>) -> SyncDecision {
     })
 }
 
-/// What is told of a change of [`REST`].
+/// Returns the report on a change of [`REST`].
 fn told(old: &str, new: &str) -> (SyncVerdict, Vec<(String, ReleasePartKind, UnguardedReason)>) {
     assert!(REST.contains(old), "{old}");
     let after = REST.replacen(old, new, 1);
@@ -232,7 +232,7 @@ fn a_file_that_a_mirrored_one_imports_is_told_when_it_is_new() {
     let new = (Some("p/late.py".to_owned()), ReleasePartKind::File);
     assert_eq!(told(&[m], &[m, late]), (SyncVerdict::Ask, vec![new]));
     assert_eq!(told(&[m, late], &[m, late]).0, SyncVerdict::Relax);
-    // One that nobody imports is nobody's.
+    // A file that is never imported has no effect.
     assert_eq!(told(&[m], &[m, ("p/lost.py", "x = 1\n")]).0, SyncVerdict::Relax);
 }
 
@@ -285,7 +285,7 @@ fn code_outside_of_definitions_of_other_languages_is_told_too() {
     }
 }
 
-/// Numbers that look random, and are the same in each run.
+/// Generator of pseudo-random numbers that are the same in each run.
 struct Chance(u64);
 
 impl Chance {
@@ -297,7 +297,7 @@ impl Chance {
     }
 }
 
-/// A module with constants, tables, classes and imports.
+/// Generates a module with constants, tables, classes and imports.
 fn module(chance: &mut Chance) -> Vec<String> {
     let mut lines = Vec::new();
     for at in 0..4 + chance.below(12) {
@@ -339,7 +339,7 @@ fn of_200_generated_pairs_of_releases_none_is_relaxed_unasked() {
                 "class"
             }
             _ => {
-                // A number in it is another one.
+                // A number in the line is replaced by another one.
                 let number = after[at].rfind(|letter: char| letter.is_ascii_digit()).unwrap();
                 let digit = after[at].as_bytes()[number];
                 let other = if digit == b'7' { "8" } else { "7" };

@@ -1,5 +1,6 @@
-//! The aiobotocore pack on planted changes that were written without looking at its rules: how many defects it finds,
-//! and how many of its findings are right. `-- --nocapture` shows each that is missed or false.
+//! Measures the aiobotocore pack on planted changes that were written without knowledge of its rules: the
+//! share of defects that it finds, and of findings that are correct. `-- --nocapture` prints each missed
+//! defect and each false finding.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
@@ -13,29 +14,29 @@ use truing_core::port::{ChangedFile, ReadRequest};
 use truing_diff::RepoPath;
 use truing_reader::{InProcessReader, RulePacks};
 
-/// Ends a line on which a finding is due.
+/// Marks a line that requires a finding.
 const DEFECT: &str = "  # DEFECT";
 
-/// A file before and after the change.
+/// File before and after the change.
 #[derive(Default)]
 struct File {
     before: Option<String>,
     after: Option<String>,
-    /// Lines of it on which findings are due.
+    /// Lines that require findings.
     defects: Vec<u32>,
 }
 
-/// A change.
+/// Planted change with its files.
 struct Case {
     name: String,
     kind: String,
     files: BTreeMap<String, File>,
 }
 
-/// The cases of a set.
+/// Parses the cases of a set.
 fn cases(set: &str) -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
-    // The file that lines go to, and the sides.
+    // This is the file that lines are added to, and its sides.
     let mut open: Option<(String, bool, bool)> = None;
     for line in set.lines() {
         if let Some((name, kind)) = line.strip_prefix("=== ").and_then(|head| head.split_once(" | ")) {
@@ -61,7 +62,7 @@ fn cases(set: &str) -> Vec<Case> {
     cases
 }
 
-/// The lines of `after` that are not, in order, in `before`: each by itself.
+/// Returns the lines of `after` that are not, in order, in `before`, each as a range.
 fn added(before: &str, after: &str) -> Vec<(u32, u32)> {
     let (old, new): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
     let mut common = vec![vec![0_usize; new.len() + 1]; old.len() + 1];
@@ -86,7 +87,7 @@ fn added(before: &str, after: &str) -> Vec<(u32, u32)> {
     added
 }
 
-/// What the pack finds in a change.
+/// Returns the pack's findings in a change.
 fn findings(reader: &InProcessReader, case: &Case) -> Vec<RawFinding> {
     let tree = TempDir::new().unwrap();
     let mut files = Vec::new();
@@ -108,12 +109,12 @@ fn findings(reader: &InProcessReader, case: &Case) -> Vec<RawFinding> {
     report.findings
 }
 
-/// How well the pack does.
+/// Result of the pack on some cases.
 #[derive(Default, Clone, Copy, Debug)]
 struct Score {
     defects: usize,
     found: usize,
-    /// Findings on lines, however many rules find something there.
+    /// Number of lines with findings, for any number of rules per line.
     findings: usize,
     right: usize,
 }
@@ -127,8 +128,8 @@ impl Score {
     }
 }
 
-/// Of one change. An override that lacks its hash is found wherever in its file that is said; a defect on a line that the
-/// change leaves as it is, where an import is added that makes it one.
+/// Computes the score of one change. An override without its hash counts as found at any line of its file. A
+/// defect on an unchanged line, caused by an added import, counts as found at the import.
 fn score(reader: &InProcessReader, case: &Case) -> Score {
     let mut score = Score::default();
     let found = findings(reader, case);
@@ -167,7 +168,7 @@ fn score(reader: &InProcessReader, case: &Case) -> Score {
     score
 }
 
-/// The pack, and beside it the rule of its own that is off.
+/// Returns a reader of the pack, including its own rule that is off.
 fn reader() -> InProcessReader {
     let folder = TempDir::new().unwrap();
     let rules = folder.path().join("planted/rules");
@@ -178,7 +179,7 @@ fn reader() -> InProcessReader {
     InProcessReader::with_packs(RulePacks::with_folder(folder.path()).unwrap())
 }
 
-/// Of a set: by kind, and of all.
+/// Returns the scores of a set: by kind, and in total.
 fn scores(set: &str) -> (BTreeMap<String, Score>, Score) {
     let reader = reader();
     let (mut kinds, mut all) = (BTreeMap::<String, Score>::new(), Score::default());
@@ -209,7 +210,7 @@ fn of_the_set_that_was_held_out_it_finds_nine_tenths_and_is_right_in_nine_tenths
 
 #[test]
 fn of_a_set_by_somebody_who_has_not_seen_the_rules_it_finds_what_is_stated() {
-    // The rules have been made to fit it since; the page of the pack states the first look.
+    // The rules have been adapted to this set since; the page of the pack states the first result.
     let (kinds, all) = scores(include_str!("../data/aiobotocore/strangers.txt"));
     assert_eq!((kinds.len(), all.defects), (5, 64));
     assert!(all.found >= 64, "{all:?}");

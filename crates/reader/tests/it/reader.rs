@@ -1,4 +1,4 @@
-//! The port's behaviour on real trees: what counts as a finding, what is never opened, and what never leaks.
+//! Tests of the port on real trees: findings, files that are never opened, and secrets that are never shown.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -23,11 +23,11 @@ use truing_reader::InProcessReader;
 
 use crate::support::ALL;
 
-/// Written in two parts, so that this file holds nothing that looks like a key.
+/// Key in two parts, because this file must not contain text that looks like a key.
 const AWS_ID: &str = concat!("AK", "IAQ3EGRTZ5OKW2LHXB");
 const GITHUB: &str = concat!("gh", "p_bN4rXw2Kq8LmZt5VyC1sHd7JfPg3TuEa9RoQ");
 
-/// Shared, so that patterns are compiled once.
+/// Shared reader, which compiles patterns once.
 static READER: LazyLock<InProcessReader> = LazyLock::new(|| InProcessReader::new().unwrap());
 
 fn tree(files: &[(&str, &[u8])]) -> TempDir {
@@ -60,7 +60,7 @@ fn read_one(path: &str, content: &[u8], added: &[(u32, u32)]) -> ReadReport {
     read(tree(&[(path, content)]).path(), vec![changed(path, added)])
 }
 
-/// `rule:first-last` of each finding.
+/// Returns `rule:first-last` of each finding.
 fn places(report: &ReadReport) -> Vec<String> {
     let place = |finding: &truing_core::finding::RawFinding| {
         format!("{}:{}-{}", finding.rule, finding.place.start_line, finding.place.end_line)
@@ -68,7 +68,7 @@ fn places(report: &ReadReport) -> Vec<String> {
     report.findings.iter().map(place).collect()
 }
 
-/// Why the one file was not read; none if it was.
+/// Returns the reason for which the one file was not read, or `None` if it was.
 fn skipped(report: &ReadReport) -> Option<SkipReason> {
     assert_eq!(report.reviewed.len() + report.not_reviewed.len(), 1, "{report:?}");
     report.not_reviewed.first().map(|skipped| skipped.reason)
@@ -105,7 +105,7 @@ fn the_whole_file_decides_about_an_added_line() {
     for added in [&[(2, 6)][..], &[(1, 7)], &[(2, 2), (6, 6)]] {
         assert_eq!(places(&read_one("a.md", conflict, added)), ["core/conflict-marker:2-6"], "{added:?}");
     }
-    // Of a conflict that was there, or is only shown, a change adds less than both ends.
+    // The change adds fewer than both ends of a conflict that existed before or is only quoted.
     for added in [&[(2, 2)][..], &[(4, 4)], &[(6, 6)], &[(1, 1), (7, 7)]] {
         assert_eq!(places(&read_one("a.md", conflict, added)), Vec::<String>::new(), "{added:?}");
     }
@@ -317,7 +317,7 @@ fn paths_that_leave_the_tree_are_refused() {
 #[test]
 fn what_is_no_file_is_not_opened() {
     let tree = tree(&[("folder/a.txt", b"a"), ("file", b"a")]);
-    // Opening a FIFO that nobody writes to would wait forever.
+    // Opening a FIFO without a writer would block forever.
     assert!(Command::new("mkfifo").arg(tree.path().join("fifo")).status().unwrap().success());
     let _socket = UnixListener::bind(tree.path().join("socket")).unwrap();
     for path in ["fifo", "socket", "folder", "missing", "folder/missing", "file/a", "missing/a"] {
@@ -360,7 +360,7 @@ fn text_in_utf16_is_read_as_text_on_its_lines() {
         assert_eq!(skipped(&report), None);
         assert_eq!(places(&read_one("settings.ini", &content, &[(3, 5)])), ["core/conflict-marker:3-5"]);
     }
-    // Code in it is not parsed.
+    // Code in such a file is not parsed.
     let code = utf16("try:\n    f()\nexcept:\n    pass\n");
     assert_eq!(places(&read_one("a.py", &code, &[ALL])), Vec::<String>::new());
 }
@@ -439,7 +439,7 @@ fn the_port_answers_at_once_and_says_what_it_cannot_do() {
 
 // ------------------------------------------------------------------------------------------- properties
 
-/// Pieces that rules and the engine react to, put together at random.
+/// Generates pieces of text that rules and the engine react to.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let fixed: Vec<&[u8]> = vec![
         b"\n",
@@ -494,7 +494,7 @@ proptest! {
         after in proptest::collection::vec(piece(), 0..10),
         path in proptest::sample::select(vec!["a.rs", "a.py", "a.ts", "a"]),
     ) {
-        // Apart from what is around them, as keys are: a key glued to a word is none.
+        // The pieces are separated from their context, because a key joined to a word is not recognised.
         let mut content = before.join(&b' ');
         for secret in [GITHUB, AWS_ID] {
             content.extend_from_slice(b" ");

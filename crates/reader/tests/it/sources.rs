@@ -1,6 +1,6 @@
-//! What is read of an upstream release: where a definition is found, what its lines are, what its tree says, and which
-//! archives are refused. Digests of lines are checked against what Python's own tools print for the same file: the
-//! expected texts below.
+//! Tests of reading an upstream release: the places of definitions, their lines and trees, and the archives
+//! that are refused. Digests of lines are compared with the output of Python's own tools for the same file:
+//! the expected texts below.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -33,7 +33,7 @@ impl Release {
         Self { _folder: folder, archive, format: ArchiveFormat::Wheel }
     }
 
-    /// A source archive whose entries are written as they are, whatever their names.
+    /// Creates a source archive whose entries have exactly these names.
     fn tar(entries: &[(&str, tar::EntryType, &str)]) -> Self {
         let (folder, archive) = place();
         let mut tar = tar::Builder::new(GzEncoder::new(File::create(&archive).unwrap(), Compression::fast()));
@@ -277,7 +277,7 @@ fn functions_of_mirrored_files_are_told_by_name() {
         names,
         ["C.method", "C.size", "C.size.fset", "again", "decorated", "either", "last", "plain", "quick"]
     );
-    // Without a pattern: the files of what is asked for.
+    // Without a pattern, the files of the requested definitions are reported.
     let sources = package().read(&["p.base:Base"], &[]).unwrap();
     assert_eq!(sources.functions.keys().collect::<Vec<_>>(), ["p/base.py"]);
 }
@@ -345,7 +345,7 @@ fn what_is_no_archive_is_an_error_that_names_it() {
     for content in [b"".as_slice(), b"not an archive", b"PK\x03\x04", b"\x1f\x8b\x08\x00rubbish"] {
         std::fs::write(&archive, content).unwrap();
         for format in [ArchiveFormat::Wheel, ArchiveFormat::TarGz] {
-            // An empty stream of entries is an archive of nothing to tar.
+            // For tar, an empty stream is an archive without entries.
             let read = read(&SourcesRequest {
                 archive: archive.clone(),
                 format,
@@ -368,7 +368,7 @@ fn shown(path: &Path) -> String {
 
 #[test]
 fn a_bomb_is_not_unpacked() {
-    // Every source of it is cut off at its limit, and all together at theirs.
+    // Each source is cut off at its limit, and all together at theirs.
     let long = "\n".repeat(3 << 20);
     let names: Vec<String> = (0..40).map(|number| format!("p/m{number}.py")).collect();
     let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), long.as_str())).collect();
@@ -376,7 +376,7 @@ fn a_bomb_is_not_unpacked() {
     assert!(matches!(error, SourcesError::Archive(ArchiveError::TooLarge { .. })), "{error}");
 }
 
-/// What a hash test pins, by its text.
+/// Returns the pins of a hash test by its text.
 fn pins(text: &str) -> Result<HashPins, SourcesError> {
     let (folder, path) = place();
     std::fs::write(&path, text).unwrap();
@@ -392,11 +392,11 @@ fn a_hash_test_is_read_in_each_of_its_forms() {
     let [one, two] = ["1", "2"].map(|digit| digit.repeat(40));
     let sets = format!("{{'{one}'}}");
     for rows in [
-        // A dictionary that one test loops over.
+        // One form is a dictionary that one test loops over.
         format!(
             "_DIGESTS = {{\n    # why\n    B.m: {sets},\n    d: {{'{one}',  # and\n        '{two}'}},\n}}\n"
         ),
-        // A list that makes a test of each row.
+        // Another form is a list that makes a test of each row.
         format!(
             "@pytest.mark.parametrize('o, d', [\n    # a file\n    (B.m, {sets}),\n    (\n        d,\n        # both\n        {{\n            \
              '{two}', '{one}',\n        }},\n    ),\n], ids=lambda x: x)\ndef test(o, d): pass\n"

@@ -1,4 +1,4 @@
-//! Releases made for a test, and lines that count as added.
+//! Helpers that create releases, and lines that count as added.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used)]
@@ -10,20 +10,20 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
 
-/// Every line of a file.
+/// Range of all lines of a file.
 pub(crate) const ALL: (u32, u32) = (1, u32::MAX);
 
-/// A folder for one archive, and where in it the archive goes.
+/// Returns a folder for one archive, and the archive's path in it.
 pub(crate) fn place() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let archive = folder.path().join("archive");
     (folder, archive)
 }
 
-/// What a wheel without metadata of its own gets.
+/// Metadata folder of a wheel without metadata of its own.
 const INFO: &str = "p-1.dist-info";
 
-/// A wheel of these files, and the folder that it is in. What pip wants besides is added.
+/// Creates a wheel of these files, and returns it with its folder. Other files that pip requires are added.
 pub(crate) fn wheel<P: AsRef<str>, T: AsRef<str>>(
     files: impl IntoIterator<Item = (P, T)>,
 ) -> (TempDir, PathBuf) {
@@ -41,7 +41,7 @@ pub(crate) fn wheel<P: AsRef<str>, T: AsRef<str>>(
     (folder, archive)
 }
 
-/// Adds the metadata of a wheel, but for `METADATA` where that is in a folder already.
+/// Adds the metadata of a wheel, without `METADATA` if a folder contains it already.
 pub(crate) fn add_info(zip: &mut zip::ZipWriter<File>, own: Option<&str>) {
     let metadata = "Metadata-Version: 2.1\nName: p\nVersion: 1\n";
     let files =

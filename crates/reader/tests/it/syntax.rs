@@ -1,4 +1,4 @@
-//! Rules of syntax on real files: what decides, what is suggested, and what hostile source comes to.
+//! Tests of syntax rules on real files: matches, suggestions, and hostile source code.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -13,7 +13,7 @@ use truing_reader::{InProcessReader, RulePacks};
 
 use crate::support::ALL;
 
-/// What one rule, given as the part of its YAML behind `language`, says about one file.
+/// Returns the report of one rule, given as the part of its YAML after `language`, on one file.
 fn read(rule: &str, path: &str, content: &[u8], added: &[(u32, u32)]) -> ReadReport {
     let packs = RulePacks::parse(&[("p/rules/x.yml", rule)]).unwrap();
     let tree = TempDir::new().unwrap();
@@ -80,7 +80,7 @@ fn a_reason_suppresses_on_the_line_and_on_the_line_before() {
 
 // ------------------------------------------------------------------------------------------- suggestions
 
-/// What is suggested for the only finding.
+/// Returns the suggestion for the only finding.
 fn suggestion(rule: &str, code: &str) -> Option<String> {
     let report = read(rule, "a.py", code.as_bytes(), &[ALL]);
     assert_eq!(report.findings.len(), 1, "{code}");
@@ -95,7 +95,7 @@ fn a_proven_fix_is_suggested_for_whole_lines() {
         Some("    y = g(2, 1)  # why")
     );
     assert_eq!(suggestion(rule, "y = f(\n    1,\n    2\n)\n").as_deref(), Some("y = g(2, 1)"));
-    // The file's other errors do not matter, as long as there are no more of them.
+    // Other errors in the file are accepted if their number does not grow.
     assert_eq!(suggestion(rule, "f(1, 2)\n\nx = = 3\n").as_deref(), Some("g(2, 1)"));
     assert_eq!(suggestion(rule, "f(1, 2)\r\nx = 3\r\n").as_deref(), Some("g(2, 1)"));
 }
@@ -128,7 +128,7 @@ fn invalid_utf8_and_nul_change_no_place() {
 
 #[test]
 fn source_that_nests_too_deep_is_told_and_does_not_overflow_the_stack() {
-    // A metavariable that occurs twice compares two trees, all the way down.
+    // A metavariable that occurs twice compares two trees to their full depth.
     let same = "rule:\n  any:\n    - pattern: g($A, $A)\n    - pattern: f($$$B)\n";
     for (path, language, open, close) in [
         ("a.py", "python", "(", ")"),
@@ -208,7 +208,7 @@ invalid = ["marker"]
 #[test]
 fn a_file_of_a_terabyte_is_refused_unread() {
     let tree = TempDir::new().unwrap();
-    // No machine for tests has the memory to read it.
+    // A test machine does not have the memory to read the whole file.
     for (first, expected) in [(b"text".as_slice(), SkipReason::TooLarge), (b"\0", SkipReason::Binary)] {
         let file = fs::File::create(tree.path().join("a.py")).unwrap();
         std::io::Write::write_all(&mut &file, &first.repeat(10_000)).unwrap();

@@ -1,6 +1,6 @@
-//! The digest of a Python tree against Python's own parser: two functions have the same digest if, and only if, their
-//! trees are the same but for docstrings. The functions are those of Python's standard library, as they are and as
-//! `ast.unparse` writes them, and each with one thing of it changed.
+//! Compares the digest of a Python tree with Python's own parser. Two functions must have the same digest if,
+//! and only if, their trees are equal apart from docstrings. The functions are those of Python's standard
+//! library, in their original form, as `ast.unparse` writes them, and each with one change.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -13,14 +13,14 @@ use truing_reader::sources::{ArchiveFormat, SourcesRequest, read};
 
 use crate::support::wheel;
 
-/// A function, and a digest of its tree by Python.
+/// Function, and a digest of its tree by Python.
 #[derive(Deserialize)]
 struct Function {
     text: String,
     tree: String,
 }
 
-/// How many functions of the library are taken, spread over it.
+/// Number of functions of the library that are used, spread over it.
 const COUNT: usize = 800;
 
 #[test]

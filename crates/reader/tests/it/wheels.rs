@@ -1,5 +1,5 @@
-//! What is read of a wheel against what pip installs of it. A release whose installed files differ where they are pinned
-//! or mirrored, or that puts anything before them, is never one that changed nothing.
+//! Compares the reading of a wheel with pip's installation of it. A release never counts as unchanged if its
+//! pinned or mirrored files differ when installed, or if it adds files that take precedence over them.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -19,22 +19,22 @@ use truing_reader::sources::{ArchiveFormat, SourcesError, SourcesRequest, read};
 use generated::{Chance, Wheel};
 
 const COUNT: usize = 200;
-/// What is pinned, and what is mirrored.
+/// Pinned definition; the mirrored files are listed beside it.
 const PINNED: &str = "rimx.extra:pinned";
 const MIRRORED: [&str; 3] = ["rimx/__init__.py", "rimx/core.py", "rimx/table.json"];
-/// The modules that Python is asked for. Of the last one, which a mirrored file tries to import, it counts whether it is
-/// new.
+/// Modules that Python imports. A mirrored file tries to import the last one, of which only the appearance
+/// counts.
 const MODULES: [&str; 4] = ["rimx", "rimx.core", "rimx.extra", "rimx._speed"];
-/// The script that the installer writes.
+/// Script that the installer generates.
 const GENERATED: &str = ".data/scripts/run";
-/// Files that `data` places in what may be the import path.
+/// Files that the scheme `data` places on a possible import path.
 const OVER: &str = "-packages/";
 
-/// What pip and Python say of a wheel.
+/// Result of pip and Python for a wheel.
 #[derive(Deserialize)]
 struct Installed {
     wheel: usize,
-    /// The digests of its files; none: pip refuses it.
+    /// Digests of the wheel's files; `None` if pip refuses it.
     files: Option<BTreeMap<String, String>>,
     #[serde(default)]
     modules: BTreeMap<String, Option<Vec<Option<String>>>>,
@@ -42,7 +42,7 @@ struct Installed {
     start: BTreeMap<String, String>,
 }
 
-/// All of an installed wheel that a project that pins and mirrors these can see.
+/// All content of an installed wheel that is visible to a project that pins and mirrors these files.
 #[derive(Debug)]
 struct Effect {
     found: Vec<Option<Vec<Option<String>>>>,
@@ -52,7 +52,7 @@ struct Effect {
 }
 
 impl Effect {
-    /// Is this release's the same, after the other's?
+    /// Returns true if this release has the same effect as the one before.
     fn follows(&self, before: &Self) -> bool {
         let Self { found, mirrored, start, has_speed } = self;
         let is_new = *has_speed && !before.has_speed;
@@ -82,7 +82,7 @@ fn sources(archive: &Path, mirrored: &[&str]) -> Result<ReleaseSources, SourcesE
     })
 }
 
-/// The decision about a step from one to the other, for a project that was made for the first.
+/// Returns the decision about an upgrade, for a project that was made for the first release.
 fn verdict(from: &ReleaseSources, to: &ReleaseSources) -> SyncVerdict {
     let digest = from.symbols[PINNED].definition().map_or("a".repeat(40), |found| found.digests.raw.clone());
     let rows = [(PINNED.to_owned(), ManifestEntry::Digests(BTreeSet::from([digest])))];
@@ -99,13 +99,13 @@ fn verdict(from: &ReleaseSources, to: &ReleaseSources) -> SyncVerdict {
     .verdict
 }
 
-/// What is read of a wheel; none: it is refused.
+/// Reads a wheel; returns `None` if it is refused.
 fn taken(wheel: &Wheel) -> Option<ReleaseSources> {
     let folder = tempfile::tempdir().unwrap();
     sources(&wheel.write(folder.path()), &MIRRORED).ok()
 }
 
-/// The decision about a wheel after the plain one.
+/// Returns the decision about an upgrade from the plain wheel.
 fn after_plain(wheel: &Wheel) -> Option<SyncVerdict> {
     let plain = taken(&Wheel::plain()).unwrap();
     taken(wheel).map(|sources| verdict(&plain, &sources))
@@ -163,7 +163,7 @@ fn a_module_that_is_moved_within_the_import_path_by_its_scheme_is_the_same() {
     let moved = Wheel::plain().without("rimx/core.py");
     let moved = moved.with("rimx-1.0.data/purelib/rimx/core.py", generated::CORE);
     assert_eq!(after_plain(&moved), Some(SyncVerdict::Relax));
-    // A source archive's folder is none of a wheel.
+    // The folder of a source archive has no meaning in a wheel.
     let moved = Wheel::plain().without("rimx/extra.py").with("src/rimx/extra.py", generated::EXTRA);
     assert_eq!(taken(&moved).unwrap().symbols[PINNED], SymbolState::Gone);
 }
@@ -207,7 +207,7 @@ fn a_zip_file_that_programs_read_differently_is_refused() {
     assert!(refused(&[b"before", bytes.as_slice()].concat()), "a prefix");
     assert!(refused(&[bytes.as_slice(), b"after"].concat()), "a suffix");
     assert!(refused(&[bytes.as_slice(), bytes.as_slice()].concat()), "two archives");
-    // The name before the bytes of the first entry.
+    // This is the name before the bytes of the first entry.
     let at = bytes.windows(16).position(|window| window == b"rimx/__init__.py").unwrap();
     let mut other = bytes;
     other[at] = b'R';
@@ -255,7 +255,7 @@ fn two_hundred_wheels_are_read_as_pip_installs_them() {
             }
             (None, Err(_)) => refused += 1,
             (Some(_), Err(_)) => strict += 1,
-            // It must not relax: see below.
+            // The decision must not be to relax: see below.
             (None, Ok(_)) => {}
         }
     }
@@ -303,14 +303,15 @@ fn two_hundred_wheels_are_read_as_pip_installs_them() {
     assert_eq!(verdict(&plain, &plain), SyncVerdict::Relax);
 }
 
-/// Are these the files that pip leaves, but for what it writes itself? What `data` may lay over others is named.
+/// Returns true if these are the files that pip installs, apart from those that it generates. Files that
+/// `data` may place over others are named.
 fn is_same_tree(wheel: &Wheel, theirs: &BTreeMap<String, String>, ours: &ReleaseSources) -> bool {
     let over: Vec<_> =
         ours.files.keys().filter(|path| path.starts_with(".data/data/") && path.contains(OVER)).collect();
     if !over.is_empty() {
         return over.iter().all(|path| ours.shadows.contains(*path));
     }
-    // Of a script with the name of an entry point pip writes its own, whatever is in that.
+    // For a script with the name of an entry point, pip generates its own and ignores the content.
     let is_generated = wheel.names().contains(&"rimx-1.0.dist-info/entry_points.txt");
     // pip changes the first line of a script.
     let seen = |files: &BTreeMap<String, String>| -> BTreeMap<String, Option<String>> {

@@ -13,14 +13,14 @@ use crate::output::level::level_or_warning;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
-/// The most spans of a message, and the most messages below one, that are read.
+/// Most spans of a message, and most messages below one, that are read.
 const MAX_SPANS: usize = 200;
-/// The most expansions of macros through which a place is followed.
+/// Most macro expansions through which a place is followed.
 const MAX_EXPANSIONS: usize = 100;
-/// The words by which Clippy names a lint's page.
+/// Words before the address of a lint's page in Clippy's notes.
 const PAGE: &str = "for further information visit ";
 
-/// The first words of what Cargo prints about its work.
+/// First words of the lines that Cargo prints about its progress.
 const PROGRESS: [&str; 12] = [
     "Adding",
     "Blocking",
@@ -66,7 +66,7 @@ struct RustcChild {
     spans: BoundedList<RustcSpan, MAX_SPANS>,
 }
 
-/// A place of `rustc`: from 1, columns in characters, the end behind it.
+/// Place reported by `rustc`: lines and columns from 1, columns in characters, and an exclusive end.
 #[derive(Deserialize)]
 struct RustcSpan {
     file_name: String,
@@ -96,9 +96,9 @@ impl RustcSpan {
     }
 }
 
-/// Reads what `cargo clippy --message-format=json` prints, and `cargo check` and `cargo build`: an object on each line, of
-/// which those with a compiler's message count. A message that Cargo repeats, since it built a file twice, counts once. A
-/// suggestion is a fix where every part of it is said to be applicable by a machine.
+/// Reads the output of `cargo clippy --message-format=json`, `cargo check` and `cargo build`: an object on
+/// each line. Only compiler messages are read. A message that Cargo repeats because it built a file twice
+/// counts once. A suggestion becomes a fix if every part of it is marked as machine-applicable.
 pub(crate) fn cargo(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("clippy", input);
     let text = decode::lines(bytes, &mut reading.collected);
@@ -124,18 +124,18 @@ pub(crate) fn cargo(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport
     reading.finish_lines(objects)
 }
 
-/// Is this a line that Cargo prints for people beside the objects?
+/// Returns true for a line that Cargo prints for people beside the objects.
 fn is_progress(line: &str) -> bool {
     let words = line.trim_start();
     line.starts_with(' ') && PROGRESS.iter().any(|word| words.starts_with(word))
 }
 
-/// A place and a message, by which a repeated diagnostic is known.
+/// Places and messages by which repeated diagnostics are recognised.
 type SeenDiagnostics = HashSet<(String, (u32, u32), (u32, u32), String)>;
 
 fn take(reading: &mut OutputReader<'_>, message: RustcMessage, seen: &mut SeenDiagnostics) {
     let Some(span) = message.spans.iter().find(|span| span.is_primary) else {
-        // An error without place ends the build; a warning without one counts the others.
+        // An error without a place ends the build; a warning without one counts the others.
         if message.level.starts_with("error") && !message.message.starts_with("aborting due to ") {
             reading.failed(&message.message);
         }
@@ -147,7 +147,7 @@ fn take(reading: &mut OutputReader<'_>, message: RustcMessage, seen: &mut SeenDi
     }
     let range = DiagnosticRange::between(span.start(), span.end(), ColumnUnit::CodePoint);
     let Some(mut diagnostic) = reading.diagnostic(&span.file_name, range, &message.message) else { return };
-    // An error of the compiler itself begins with the word, too.
+    // An internal compiler error also begins with this word.
     diagnostic.level = if message.level.starts_with("error") {
         DiagnosticLevel::Error
     } else {
@@ -165,7 +165,7 @@ fn take(reading: &mut OutputReader<'_>, message: RustcMessage, seen: &mut SeenDi
     reading.collected.push(diagnostic);
 }
 
-/// The place in the tree: a place within a macro of another crate is where the macro was called.
+/// Returns the place in the tree. For a place within a macro of another crate, this is the call of the macro.
 fn in_tree<'a>(reading: &OutputReader<'_>, span: &'a RustcSpan) -> &'a RustcSpan {
     let mut place = span;
     for _ in 0..MAX_EXPANSIONS {
@@ -178,14 +178,14 @@ fn in_tree<'a>(reading: &OutputReader<'_>, span: &'a RustcSpan) -> &'a RustcSpan
     span
 }
 
-/// The page of an error of `rustc`.
+/// Returns the page of an error of `rustc`.
 fn error_page(code: &str) -> Option<String> {
     let is_error = code.len() == 5 && code.strip_prefix('E')?.bytes().all(|byte| byte.is_ascii_digit());
     is_error.then(|| format!("https://doc.rust-lang.org/error_codes/{code}.html"))
 }
 
-/// The fix that a message below another one proposes. Alternatives stand in one list and at one place: none of them is
-/// the fix.
+/// Returns the fix that a message below another one proposes. Alternatives are in one list at one place; none
+/// of them is used as the fix.
 fn fix(reading: &OutputReader<'_>, child: &RustcChild) -> Option<ToolFix> {
     let mut parts: Vec<&RustcSpan> =
         child.spans.iter().filter(|span| span.suggested_replacement.is_some()).collect();
@@ -210,7 +210,8 @@ fn fix(reading: &OutputReader<'_>, child: &RustcChild) -> Option<ToolFix> {
     Some(ToolFix { message: Some(child.message.clone()), edits: edits.collect::<Option<Vec<_>>>()? })
 }
 
-/// The notes below a message, without those that name a page or tell why a lint is on.
+/// Returns the notes below a message, without those that name a page or the reason for which a lint is
+/// enabled.
 fn help(children: &BoundedList<RustcChild, MAX_SPANS>) -> Option<String> {
     let is_help = |child: &&RustcChild| {
         !child.message.starts_with(PAGE)

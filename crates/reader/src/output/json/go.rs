@@ -13,7 +13,7 @@ use crate::output::level::level;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
-/// The most warnings of golangci-lint about its run that are read.
+/// Most warnings of golangci-lint about its run that are read.
 const MAX_WARNINGS: usize = 20;
 
 #[derive(Deserialize)]
@@ -63,8 +63,9 @@ struct GoLines {
     to: WholeNumber,
 }
 
-/// Reads the JSON of golangci-lint 1 (`--out-format json`) and 2 (`--output.json.path stdout`). Columns are bytes from 1,
-/// and 0 if there is none. Its fixes are not read: version 2 counts their places across files.
+/// Reads the JSON of golangci-lint 1 (`--out-format json`) and 2 (`--output.json.path stdout`). Columns are
+/// bytes from 1, and 0 means no column. Fixes are not read, because version 2 counts their places across
+/// files.
 pub(crate) fn golangci(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("golangci-lint", input);
     let text = reading.document(bytes);
@@ -99,12 +100,12 @@ pub(crate) fn golangci(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticRep
     reading.finish()
 }
 
-/// Is it the JSON of golangci-lint? Without findings it names the linters that ran.
+/// Returns true for JSON of golangci-lint. Without findings it names the linters that ran.
 pub(crate) fn is_golangci(bytes: &[u8]) -> bool {
     ["\"FromLinter\"", "\"Linters\""].iter().any(|mark| begins(bytes, b'{', &["\"Issues\"", mark]))
 }
 
-/// The word of one analyzer on one package: findings, or an object with the reason of its failure.
+/// Result of one analyzer on one package: findings, or an object with the reason of its failure.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum VetResult {
@@ -118,8 +119,9 @@ struct VetDiagnostic {
     message: String,
 }
 
-/// Reads what `go vet -json` prints (on standard error before Go 1.25): an object for each package, between lines that name
-/// the packages. Columns are bytes from 1. Where a package does not compile, the compiler's lines stand in its place.
+/// Reads the output of `go vet -json` (on standard error before Go 1.25): an object for each package, between
+/// lines that name the packages. Columns are bytes from 1. For a package that does not compile, the
+/// compiler's lines replace the object.
 pub(crate) fn govet(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("go vet", input);
     let text = reading.document(bytes);
@@ -143,7 +145,7 @@ pub(crate) fn govet(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport
     reading.finish()
 }
 
-/// Is this what `go vet -json` prints, with lines before it that name packages or without?
+/// Returns true for output of `go vet -json`, with or without lines before it that name packages.
 pub(crate) fn is_govet(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while rest.starts_with(b"#") {
@@ -172,7 +174,7 @@ fn vetted(reading: &mut OutputReader<'_>, analyzer: &str, analyzed: VetResult) {
     }
 }
 
-/// A position as Go prints it: `path:line:column`, or `path:line`.
+/// Parses a position as Go prints it: `path:line:column`, or `path:line`.
 fn position(text: &str) -> Option<(&str, u32, u32)> {
     let (before, last) = text.rsplit_once(':')?;
     let last = last.parse().ok()?;

@@ -12,10 +12,10 @@ use crate::output::level::level_or_warning;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
-/// Rules of Bandit, and of Ruff after them, whose messages may hold the password that they found.
+/// Rules of Bandit, and their equivalents in Ruff, whose messages may contain the password that they found.
 const TELL_SECRETS: &[&str] = &["B105", "B106", "B107", "S105", "S106", "S107"];
 
-/// A position of Ruff: both from 1, the column in characters.
+/// Position reported by Ruff: line and column from 1, the column in characters.
 #[derive(Clone, Copy, Deserialize)]
 struct RuffPosition {
     row: WholeNumber,
@@ -61,8 +61,8 @@ impl RuffPosition {
     }
 }
 
-/// Reads what `ruff check --output-format json` prints. Ends are behind the place. Only fixes that Ruff calls safe are
-/// taken. A place in a notebook is the notebook: its lines are those of a cell.
+/// Reads the output of `ruff check --output-format json`. Ends are exclusive. Only fixes that Ruff calls safe
+/// are read. A place in a notebook becomes the whole notebook, because the lines are those of a cell.
 pub(crate) fn ruff(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("ruff", input);
     let text = reading.document(bytes);
@@ -95,7 +95,7 @@ fn ruff_fix(reading: &OutputReader<'_>, path: &str, fix: RuffFix) -> Option<Tool
     Some(ToolFix { edits: edits.collect::<Option<Vec<_>>>()?, message: fix.message })
 }
 
-/// The message, without the secret that rules about passwords put into it.
+/// Returns the message without the secret that rules about passwords put into it.
 fn told<'a>(rule: Option<&str>, message: &'a str) -> &'a str {
     if rule.is_some_and(|rule| TELL_SECRETS.contains(&rule)) { without_value(message) } else { message }
 }
@@ -115,12 +115,12 @@ struct MypyDiagnostic {
     severity: String,
 }
 
-/// Reads what `mypy --output json` prints: an object on each line. Columns are bytes from 0, and -1 if there is none; with
-/// `--show-error-end` there is an end, behind the place. One on another line is not taken: it is that of a whole definition,
-/// whose first line is meant.
+/// Reads the output of `mypy --output json`: an object on each line. Columns are bytes from 0, and -1 means
+/// no column. With `--show-error-end` there is an exclusive end. An end on another line is ignored: it is the
+/// end of a whole definition, of which only the first line is meant.
 ///
-/// Mypy 2.4 with its own parser tells columns that are too small behind letters beyond ASCII, so that a place is exact in
-/// lines of ASCII alone.
+/// Mypy 2.4 with its own parser reports columns that are too small after letters beyond ASCII. Its places are
+/// exact only in ASCII lines.
 pub(crate) fn mypy(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("mypy", input);
     let text = decode::lines(bytes, &mut reading.collected);
@@ -129,7 +129,7 @@ pub(crate) fn mypy(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
         objects += u64::from(line.starts_with('{') || line.starts_with("mypy: "));
         let entry: MypyDiagnostic = match serde_json::from_str(line) {
             Ok(entry) => entry,
-            // Failures of Mypy itself are told as text.
+            // Mypy reports its own failures as plain text.
             Err(_) if line.starts_with("mypy: ") => {
                 reading.failed(line);
                 continue;
@@ -139,7 +139,7 @@ pub(crate) fn mypy(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
                 continue;
             }
             Err(_) => {
-                // Its last line is for people: the number of errors, or that there are none.
+                // The last line is for people: the number of errors, or that there are none.
                 match line {
                     line if line.starts_with("Found ") || line.starts_with("Success: ") => objects += 1,
                     line => reading.collected.other_line(line),
@@ -185,7 +185,7 @@ struct PyrightRange {
     end: PyrightPosition,
 }
 
-/// Both from 0, the character in UTF-16.
+/// Position reported by Pyright: line and character from 0, the character in UTF-16 units.
 #[derive(Deserialize)]
 struct PyrightPosition {
     line: WholeNumber,
@@ -198,7 +198,7 @@ impl PyrightPosition {
     }
 }
 
-/// Reads what `pyright --outputjson` prints, and basedpyright. Ends are behind the place.
+/// Reads the output of `pyright --outputjson` and of basedpyright. Ends are exclusive.
 pub(crate) fn pyright(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("pyright", input);
     let text = reading.document(bytes);
@@ -241,7 +241,7 @@ struct PylintMessage {
     path: String,
 }
 
-/// Reads what Pylint prints in its formats `json2` and `json`. Columns are bytes from 0, and an end is behind the place.
+/// Reads the output of Pylint's formats `json2` and `json`. Columns are bytes from 0, and ends are exclusive.
 pub(crate) fn pylint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("pylint", input);
     let text = reading.document(bytes);
@@ -257,7 +257,7 @@ fn pylint_message(reading: &mut OutputReader<'_>, entry: PylintMessage) {
     let from_one = |column: WholeNumber| column.count().saturating_add(1);
     let start = (entry.line.count(), from_one(entry.column));
     let end = entry.end_line.zip(entry.end_column).map(|(line, column)| (line.count(), from_one(column)));
-    // Messages about a module or a line as a whole have no end and the column 0.
+    // Messages about a whole module or line have no end and the column 0.
     let range = match end {
         Some(end) => DiagnosticRange::between(start, end, ColumnUnit::Byte),
         None if entry.column.0 <= 0 => DiagnosticRange::lines(start.0, start.0),
@@ -310,8 +310,8 @@ struct BanditWeakness {
     id: Option<WholeNumber>,
 }
 
-/// Reads what `bandit -f json` prints. Columns are bytes from 0; the end is behind the place, on the last line of the
-/// range. Neither the quoted code nor a password in a message is taken.
+/// Reads the output of `bandit -f json`. Columns are bytes from 0; the end is exclusive and on the last line
+/// of the range. The quoted code and a password in a message are left out.
 pub(crate) fn bandit(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("bandit", input);
     let text = reading.document(bytes);

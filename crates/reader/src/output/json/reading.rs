@@ -1,4 +1,4 @@
-//! Helpers that the readers of JSON share: paths, entries, and what is left out.
+//! Helpers that the JSON readers share: for paths, for entries, and for the parts that are left out.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -13,20 +13,19 @@ use crate::output::range::DiagnosticRange;
 use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::{decode, entries};
 
-/// The bytes at an output's beginning in which marks of its format are looked for.
+/// Number of bytes at an output's beginning in which marks of its format are searched for.
 const BEGINNING: usize = 4 << 10;
 
-/// An output that is being read.
+/// Output that is being read.
 #[derive(Debug)]
 pub(crate) struct OutputReader<'a> {
     tool: &'a str,
     paths: PathResolver,
-    /// Collects diagnostics and problems.
     pub(crate) collected: DiagnosticCollector,
 }
 
 impl<'a> OutputReader<'a> {
-    /// Nothing read yet. The tool has this name unless the caller knows another one.
+    /// Creates a reader with nothing read yet. The tool has this name unless the caller knows another one.
     pub(crate) fn new(tool: &'a str, input: &OutputContext<'a>) -> Self {
         Self {
             tool: input.tool_or(tool),
@@ -35,8 +34,8 @@ impl<'a> OutputReader<'a> {
         }
     }
 
-    /// The document in an output: from the first line on that begins as JSON does, since some tools print a line before.
-    /// An output that is too large is a problem, and empty here.
+    /// Returns the document in an output, from the first line that begins as JSON does, because some tools
+    /// print a line before it. For an output that is too large, it adds a problem and returns an empty text.
     pub(crate) fn document<'b>(&mut self, bytes: &'b [u8]) -> Cow<'b, str> {
         match decode::document(bytes, &mut self.collected) {
             Some(Cow::Borrowed(text)) => Cow::Borrowed(from_json(text)),
@@ -45,13 +44,14 @@ impl<'a> OutputReader<'a> {
         }
     }
 
-    /// The object that a document is. None, with a problem, for anything else.
+    /// Parses a document as an object. Returns `None`, with a problem, for anything else.
     pub(crate) fn object<'b, T: Deserialize<'b>>(&mut self, text: &'b str) -> Option<T> {
         let read = entries::document(text, &mut self.collected);
         read.map_err(|error| self.unreadable(&error)).ok()
     }
 
-    /// The entries of an array of a document, as far as they are well formed; `null` is an empty one. `what` names one in a problem.
+    /// Returns the well-formed entries of a document that is an array; `null` is an empty one. `what` names
+    /// an entry in a problem.
     pub(crate) fn each<'b, T: Deserialize<'b>>(
         &mut self,
         array: &'b RawValue,
@@ -63,7 +63,7 @@ impl<'a> OutputReader<'a> {
         }
     }
 
-    /// The entries of the array that a text begins with, as far as they are well formed.
+    /// Returns the well-formed entries of the array that a text begins with.
     pub(crate) fn each_of<'b, T: Deserialize<'b>>(
         &mut self,
         text: &'b str,
@@ -82,7 +82,7 @@ impl<'a> OutputReader<'a> {
         }
     }
 
-    /// A diagnostic of this tool. None, with a problem, if the path is none in the tree.
+    /// Creates a diagnostic of this tool. Returns `None`, with a problem, if the path is not in the tree.
     pub(crate) fn diagnostic(
         &mut self,
         path: &str,
@@ -98,19 +98,19 @@ impl<'a> OutputReader<'a> {
         }
     }
 
-    /// Notes that the tool has not looked at a file. One outside of the tree says nothing.
+    /// Records a file that the tool has not examined. A file outside of the tree is ignored.
     pub(crate) fn ignored(&mut self, path: &str) {
         if let Ok(path) = self.paths.path(path) {
             self.collected.ignored(path);
         }
     }
 
-    /// Is the path one in the tree?
+    /// Returns true if the path is in the tree.
     pub(crate) fn is_in_tree(&self, path: &str) -> bool {
         self.paths.path(path).is_ok()
     }
 
-    /// An edit. None if the path is none in the tree, or the place is not exact.
+    /// Creates an edit. Returns `None` if the path is not in the tree, or the place is not exact.
     pub(crate) fn edit(
         &self,
         path: &str,
@@ -120,12 +120,12 @@ impl<'a> OutputReader<'a> {
         Some(ToolEdit { path: self.paths.path(path).ok()?, range: range?, new_text: new_text.to_owned() })
     }
 
-    /// Names an entry that is malformed.
+    /// Adds a problem for a malformed entry.
     pub(crate) fn entry(&mut self, text: &str) {
         self.collected.leave_out(ProblemKind::Entry, text);
     }
 
-    /// Ends the reading of objects on lines of their own: it is a problem that nothing but other lines was there.
+    /// Ends the reading of an object on each line. It adds a problem if only other lines were found.
     pub(crate) fn finish_lines(mut self, objects: u64) -> DiagnosticReport {
         if objects == 0 {
             self.collected.refuse_other_lines();
@@ -133,12 +133,11 @@ impl<'a> OutputReader<'a> {
         self.finish()
     }
 
-    /// Names what the tool says of its own failure.
+    /// Adds a problem for a failure that the tool reports about itself.
     pub(crate) fn failed(&mut self, text: &str) {
         self.collected.problem(ProblemKind::Tool, text);
     }
 
-    /// The report.
     pub(crate) fn finish(self) -> DiagnosticReport {
         self.collected.finish()
     }
@@ -148,7 +147,7 @@ impl<'a> OutputReader<'a> {
     }
 }
 
-/// The text from its first line on that begins with a bracket; all of it if there is none.
+/// Returns the text from its first line that begins with a bracket, or all of it if there is none.
 fn from_json(text: &str) -> &str {
     let opens = |line: &str| line.starts_with(['[', '{']);
     if opens(text.trim_start()) {
@@ -164,7 +163,7 @@ fn from_json(text: &str) -> &str {
     text
 }
 
-/// Does a document begin with this bracket, and hold all of these marks in its first 4 KiB?
+/// Returns true if a document begins with this bracket and contains all of these marks in its first 4 KiB.
 pub(crate) fn begins(bytes: &[u8], bracket: u8, marks: &[&str]) -> bool {
     let beginning = bytes.get(..BEGINNING).unwrap_or(bytes);
     let first = beginning.iter().find(|byte| !byte.is_ascii_whitespace());
@@ -172,15 +171,16 @@ pub(crate) fn begins(bytes: &[u8], bracket: u8, marks: &[&str]) -> bool {
         && marks.iter().all(|mark| memchr::memmem::find(beginning, mark.as_bytes()).is_some())
 }
 
-/// The tag of a weakness of the Common Weakness Enumeration, as SARIF writes it: `external/cwe/cwe-89` for `CWE-89: …` or
-/// `89`.
+/// Returns the tag of an entry of the Common Weakness Enumeration, as SARIF writes it: `external/cwe/cwe-89`
+/// for `CWE-89: …` or `89`.
 pub(crate) fn cwe_tag(text: &str) -> Option<String> {
     let digits = text.trim().trim_start_matches(['C', 'W', 'E', 'c', 'w', 'e', '-']);
     let digits: String = digits.chars().take_while(char::is_ascii_digit).take(6).collect();
     (!digits.is_empty()).then(|| format!("external/cwe/cwe-{digits}"))
 }
 
-/// A message without the secret that some tools put into it: `Possible hardcoded password: '…'` ends before the colon.
+/// Returns a message without the secret that some tools put into it: `Possible hardcoded password: '…'` is
+/// cut before the colon.
 pub(crate) fn without_value(message: &str) -> &str {
     let quote = message.find([':', '\'', '"', '`']).unwrap_or(message.len());
     message.get(..quote).unwrap_or(message).trim_end()

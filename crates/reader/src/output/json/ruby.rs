@@ -1,4 +1,4 @@
-//! JSON of RuboCop.
+//! Reads the JSON of RuboCop.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -10,9 +10,9 @@ use crate::output::level::level_or_warning;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
-/// The most offenses of a file that are read.
+/// Most offenses of a file that are read.
 const MAX_OFFENSES: usize = 20_000;
-/// The departments whose rules are on RuboCop's own pages; others are of extensions.
+/// Departments whose rules are on RuboCop's own pages; others belong to extensions.
 const DEPARTMENTS: &[&str] =
     &["Bundler", "Gemspec", "Layout", "Lint", "Metrics", "Migration", "Naming", "Security", "Style"];
 
@@ -39,7 +39,8 @@ struct RubocopOffense {
     location: RubocopLocation,
 }
 
-/// From 1, columns in characters; the last column is in the place. Before version 0.52 there is a line and a column alone.
+/// Place reported by RuboCop: from 1, columns in characters, with an inclusive last column. Before version
+/// 0.52 there is only a line and a column.
 #[derive(Deserialize)]
 struct RubocopLocation {
     line: WholeNumber,
@@ -50,7 +51,8 @@ struct RubocopLocation {
     last_column: Option<WholeNumber>,
 }
 
-/// Reads what `rubocop --format json` prints. It has no fixes; what RuboCop corrected already is left out.
+/// Reads the output of `rubocop --format json`. It has no fixes; offenses that RuboCop corrected already are
+/// left out.
 pub(crate) fn rubocop(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("rubocop", input);
     let text = reading.document(bytes);
@@ -84,7 +86,7 @@ fn take(reading: &mut OutputReader<'_>, path: &str, offense: &RubocopOffense) {
     reading.collected.push(diagnostic);
 }
 
-/// The page of a rule: `Style/NilComparison` is `cops_style.html#stylenilcomparison`.
+/// Returns the page of a rule: `Style/NilComparison` is `cops_style.html#stylenilcomparison`.
 fn page(rule: &str) -> Option<String> {
     let (department, name) = rule.split_once('/')?;
     let is_own = DEPARTMENTS.contains(&department) && name.bytes().all(|byte| byte.is_ascii_alphanumeric());

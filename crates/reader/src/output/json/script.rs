@@ -12,10 +12,10 @@ use crate::output::level::level_or_warning;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
-/// The most messages of a file that are read.
+/// Most messages of a file that are read.
 const MAX_MESSAGES: usize = 20_000;
-/// The beginning of the message that ESLint has in the place of findings for a file that its configuration leaves out: by a pattern,
-/// by no entry for such files, by its folder.
+/// Beginning of the message that ESLint prints for a file that its configuration excludes: by a pattern, by
+/// no entry for such files, or by its folder.
 const ESLINT_IGNORED: &str = "File ignored ";
 
 #[derive(Deserialize)]
@@ -45,7 +45,7 @@ struct EslintMessage {
     suggestions: BoundedList<IgnoredAny, 1>,
 }
 
-/// A replacement from one offset up to another one, in UTF-16 from 0.
+/// Replacement between two offsets, in UTF-16 units from 0.
 #[derive(Deserialize)]
 struct OffsetFix {
     range: (WholeNumber, WholeNumber),
@@ -53,14 +53,14 @@ struct OffsetFix {
 }
 
 impl OffsetFix {
-    /// The range; none for the place before the text, at which ESLint takes a byte order mark away.
+    /// Returns the range, or `None` for the place before the text, where ESLint removes a byte order mark.
     fn range(&self) -> Option<DiagnosticRange> {
         DiagnosticRange::offsets(self.range.0.offset()?, self.range.1.offset()?, ColumnUnit::Utf16)
     }
 }
 
-/// Reads what `eslint --format json` prints. Columns are in UTF-16 from 1, and ends are behind the place. A message's `fix`
-/// is taken; its `suggestions`, which ESLint never applies by itself, are not.
+/// Reads the output of `eslint --format json`. Columns are in UTF-16 units from 1, and ends are exclusive. A
+/// message's `fix` is read; its `suggestions`, which ESLint never applies by itself, are not.
 pub(crate) fn eslint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("eslint", input);
     let text = reading.document(bytes);
@@ -106,7 +106,7 @@ fn eslint_message(reading: &mut OutputReader<'_>, path: &str, message: &EslintMe
     reading.collected.push(diagnostic);
 }
 
-/// The page of a rule of ESLint itself, or of a plugin whose pages are known.
+/// Returns the page of a rule of ESLint itself, or of a plugin whose pages are known.
 fn eslint_page(rule: &str) -> Option<String> {
     const PLUGINS: &[(&str, &str, &str)] = &[
         ("@typescript-eslint/", "https://typescript-eslint.io/rules/", "/"),
@@ -126,7 +126,7 @@ fn eslint_page(rule: &str) -> Option<String> {
 #[serde(rename_all = "camelCase")]
 struct StylelintFile {
     source: Option<String>,
-    /// Does the project keep the file from it?
+    /// True if the project's configuration excludes the file.
     #[serde(default)]
     ignored: bool,
     warnings: BoundedList<StylelintWarning, MAX_MESSAGES>,
@@ -155,8 +155,8 @@ struct StylelintOption {
     text: String,
 }
 
-/// Reads what `stylelint --formatter json` prints (on standard error since version 16). Columns are in UTF-16 from 1, and
-/// ends are behind the place. The rule's name goes from the end of the message.
+/// Reads the output of `stylelint --formatter json` (on standard error since version 16). Columns are in
+/// UTF-16 units from 1, and ends are exclusive. The rule's name is removed from the end of the message.
 pub(crate) fn stylelint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("stylelint", input);
     let text = reading.document(bytes);
@@ -188,7 +188,7 @@ fn stylelint_warning(reading: &mut OutputReader<'_>, path: &str, warning: &Style
     diagnostic.level = level_or_warning(warning.severity.as_deref());
     let fix = warning.fix.as_ref().and_then(|fix| reading.edit(path, fix.range(), &fix.text));
     diagnostic.fixes = fix.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
-    // The names of rules that plugins bring hold a slash.
+    // The names of rules from plugins contain a slash.
     let is_own = !rule.is_empty() && rule.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
     let page = || is_own.then(|| format!("https://stylelint.io/user-guide/rules/{rule}"));
     diagnostic.rule_page = warning.url.clone().or_else(page);
@@ -212,7 +212,7 @@ struct BiomeDiagnostic {
     location: Option<BiomeLocation>,
 }
 
-/// The message since version 2.4; before, it was markup, and `description` holds its text.
+/// Message in the form since version 2.4. Before, it was markup, and `description` holds its text.
 #[derive(Deserialize, Default)]
 #[serde(untagged)]
 enum BiomeText {
@@ -250,9 +250,10 @@ impl BiomePosition {
     }
 }
 
-/// Reads what `biome lint --reporter=json` prints: since version 2.4 lines and columns, from 1, in characters; before, a
-/// span of bytes. Ends are behind the place. The form is experimental, and has no fixes. (The reporter `rdjson` has some,
-/// but does not tell those that are safe, and counts characters where that format counts bytes.)
+/// Reads the output of `biome lint --reporter=json`. Since version 2.4 it has lines and columns, from 1, in
+/// characters; before, a span of bytes. Ends are exclusive. The format is experimental, and has no fixes.
+/// (The reporter `rdjson` has some, but does not mark the safe ones, and counts characters where that format
+/// counts bytes.)
 pub(crate) fn biome(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("biome", input);
     let text = reading.document(bytes);
@@ -294,7 +295,7 @@ fn biome_range(location: &BiomeLocation) -> DiagnosticRange {
     }
 }
 
-/// The page of a rule: `lint/style/useConst` is `use-const`.
+/// Returns the page of a rule: `lint/style/useConst` is `use-const`.
 fn biome_page(category: &str) -> Option<String> {
     let name = category.strip_prefix("lint/")?.rsplit('/').next()?;
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
@@ -339,7 +340,7 @@ struct OxlintSpan {
     length: WholeNumber,
 }
 
-/// Reads what `oxlint --format json` prints. The first label is the place; its offset and length are bytes.
+/// Reads the output of `oxlint --format json`. The first label is the place; its offset and length are bytes.
 pub(crate) fn oxlint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("oxlint", input);
     let text = reading.document(bytes);

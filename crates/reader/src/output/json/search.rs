@@ -1,4 +1,4 @@
-//! JSON of Semgrep and ast-grep, which look for patterns of code.
+//! JSON of Semgrep and ast-grep, which search for code patterns.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -12,7 +12,7 @@ use crate::output::level::level_or_warning;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
-/// The most errors of a run, and the most weaknesses of a rule, that are read.
+/// Most errors of a run, and most weaknesses of a rule, that are read.
 const MAX_LISTED: usize = 20;
 
 #[derive(Deserialize)]
@@ -38,7 +38,7 @@ struct SemgrepResult {
     extra: SemgrepExtra,
 }
 
-/// From 1, the column in bytes.
+/// Position reported by Semgrep: from 1, the column in bytes.
 #[derive(Deserialize)]
 struct SemgrepPosition {
     line: WholeNumber,
@@ -79,8 +79,8 @@ enum OneOrMore {
     Other(serde::de::IgnoredAny),
 }
 
-/// Reads what `semgrep scan --json` prints, and Opengrep. Columns are bytes from 1, and ends are behind the place. A rule's
-/// `fix` is what `--autofix` would write in place of the whole match.
+/// Reads the output of `semgrep scan --json` and of Opengrep. Columns are bytes from 1, and ends are
+/// exclusive. A rule's `fix` is the text that `--autofix` would write in place of the whole match.
 pub(crate) fn semgrep(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("semgrep", input);
     let text = reading.document(bytes);
@@ -99,7 +99,7 @@ pub(crate) fn semgrep(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticRepo
         let edit = fix.and_then(|text| reading.edit(&entry.path, exact, &text));
         diagnostic.fixes =
             edit.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
-        // Without a login there is a notice in its place.
+        // Without a login, a notice replaces the fingerprint.
         diagnostic.fingerprint = fingerprint.filter(|text| !text.contains(' '));
         diagnostic.suppressed = is_ignored;
         let weaknesses = match metadata.cwe {
@@ -147,8 +147,9 @@ impl StartEnd {
     }
 }
 
-/// Reads what `ast-grep scan --json=stream` prints, an object on each line; `--json=compact` is an array of the same. Places
-/// are offsets in bytes. A replacement is what the rule would write with `--update-all`.
+/// Reads the output of `ast-grep scan --json=stream`, an object on each line; `--json=compact` is an array of
+/// the same objects. Places are offsets in bytes. A replacement is the text that the rule would write with
+/// `--update-all`.
 pub(crate) fn ast_grep(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("ast-grep", input);
     let text = decode::lines(bytes, &mut reading.collected);
@@ -174,7 +175,7 @@ pub(crate) fn ast_grep(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticRep
 fn ast_grep_match(reading: &mut OutputReader<'_>, entry: AstGrepMatch) {
     let range = entry.range.byte_offset.range();
     let message = entry.message.as_deref().filter(|message| !message.is_empty());
-    // A rule needs no message.
+    // A rule may have no message.
     let message = message.or(entry.rule_id.as_deref()).unwrap_or("a match");
     let Some(mut diagnostic) =
         reading.diagnostic(&entry.file, range.unwrap_or(DiagnosticRange::File), message)

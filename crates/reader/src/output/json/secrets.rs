@@ -9,7 +9,7 @@ use crate::output::json::reading::OutputReader;
 use crate::output::range::DiagnosticRange;
 use crate::output::report::{DiagnosticReport, ProblemKind};
 
-/// The most files that are read, and the most secrets of one.
+/// Most files that are read, and most secrets of one file.
 const MAX_LISTED: usize = 20_000;
 
 #[derive(Deserialize)]
@@ -30,9 +30,10 @@ struct GitleaksFinding {
     tags: Vec<String>,
 }
 
-/// Reads a report of Gitleaks in JSON. A place is a line: columns are one too large behind the first line, and an end can
-/// be a line too far. A secret of an older commit is left out, since its line is one of that commit; scan the tree
-/// (`gitleaks dir`) instead. The mark by which Gitleaks knows a finding holds no secret, but is of a commit too.
+/// Reads a JSON report of Gitleaks. A place is a line: columns are one too large after the first line, and an
+/// end can be one line too far. A secret of an older commit is left out, because its line refers to that
+/// commit; scan the tree (`gitleaks dir`) instead. The fingerprint of a finding contains no secret, but
+/// refers to a commit too.
 pub(crate) fn gitleaks(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("gitleaks", input);
     let text = reading.document(bytes);
@@ -74,12 +75,12 @@ struct DetectSecretsEntry {
     line_number: Option<WholeNumber>,
     #[serde(default)]
     is_verified: bool,
-    /// The judgement of somebody who audited the baseline.
+    /// Decision of the person who audited the baseline.
     is_secret: Option<bool>,
 }
 
-/// Reads what `detect-secrets scan` prints, a baseline, and `detect-secrets-hook --json`, which prints nothing where it found
-/// nothing. Digests of secrets are not taken: those of short ones can be guessed.
+/// Reads the output of `detect-secrets scan`, which is a baseline, and of `detect-secrets-hook --json`, which
+/// is empty without findings. Digests of secrets are not read, because those of short secrets can be guessed.
 pub(crate) fn detect_secrets(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("detect-secrets", input);
     let text = reading.document(bytes);

@@ -46,8 +46,9 @@ struct ShellcheckReplacement {
     replacement: String,
 }
 
-/// Reads what `shellcheck -f json1` prints. Columns are characters from 1, a tab is one, and ends are behind the place.
-/// The format `json`, an array, counts a tab up to the next stop of 8 columns: of that, lines alone are read.
+/// Reads the output of `shellcheck -f json1`. Columns are characters from 1, a tab counts as one, and ends
+/// are exclusive. The format `json`, an array, counts a tab up to the next stop of 8 columns; only its lines
+/// are read.
 pub(crate) fn shellcheck(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("shellcheck", input);
     let text = reading.document(bytes);
@@ -116,8 +117,8 @@ struct HadolintDiagnostic {
     message: String,
 }
 
-/// Reads what `hadolint -f json` prints. The column is 1 whatever the place is, except where the file cannot be parsed, so
-/// that a place is a line.
+/// Reads the output of `hadolint -f json`. The column is always 1, except where the file cannot be parsed,
+/// therefore a place is a line.
 pub(crate) fn hadolint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("hadolint", input);
     let text = reading.document(bytes);

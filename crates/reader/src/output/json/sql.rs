@@ -1,4 +1,4 @@
-//! JSON of SQLFluff.
+//! Reads the JSON of SQLFluff.
 
 use serde::Deserialize;
 
@@ -9,7 +9,7 @@ use crate::output::json::reading::OutputReader;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
-/// The most violations of a file that are read.
+/// Most violations of a file that are read.
 const MAX_VIOLATIONS: usize = 20_000;
 /// Codes of files that SQLFluff could not read, split, template or parse.
 const FAILURES: &[&str] = &["LXR", "PRS", "TMP"];
@@ -47,8 +47,9 @@ struct SqlfluffEdit {
     end_line_pos: WholeNumber,
 }
 
-/// Reads what `sqlfluff lint --format json` prints. Positions are characters from 1, and ends are behind the place. The
-/// edits of a violation are one fix. As SQLFluff itself does not mend a file that it could not parse, no fix is taken of one.
+/// Reads the output of `sqlfluff lint --format json`. Positions are characters from 1, and ends are
+/// exclusive. The edits of a violation are one fix. SQLFluff does not fix a file that it could not parse,
+/// therefore no fix is read for one.
 pub(crate) fn sqlfluff(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("sqlfluff", input);
     let text = reading.document(bytes);
@@ -80,7 +81,7 @@ fn take(reading: &mut OutputReader<'_>, path: &str, violation: &SqlfluffViolatio
     if is_parsed {
         diagnostic.fixes = fix(reading, path, &violation.fixes).into_iter().collect();
     }
-    // Rules have a page for each group, which their names begin with.
+    // Each group of rules has a page; a rule's name begins with its group.
     let group = violation.name.as_deref().and_then(|name| name.split_once('.'));
     let group =
         group.map(|(group, _)| group).filter(|group| group.bytes().all(|byte| byte.is_ascii_lowercase()));

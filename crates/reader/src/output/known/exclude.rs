@@ -1,5 +1,5 @@
-//! Files that a project's configuration keeps from a tool that looks at each file that it is given, though it would leave them
-//! out if it looked for files itself.
+//! Finds the files that a project's configuration excludes from a tool. It is for tools that exclude files
+//! when they search for them, but not when they are given them as arguments.
 
 use globset::{GlobBuilder, GlobMatcher};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -10,45 +10,47 @@ use truing_core::nesting::is_too_deep;
 
 use crate::output::known::sign::{self, MAX_BYTES, in_toml, without_comments};
 
-/// The most patterns of a tool.
+/// Most patterns of one tool.
 const MAX_PATTERNS: usize = 500;
-/// The most memory of a compiled expression, in bytes.
+/// Most memory of a compiled expression, in bytes.
 const MAX_EXPRESSION: usize = 1 << 20;
 
-/// A place of a configuration that says which files are left out.
+/// Place in a configuration that lists excluded files.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExcludeRule {
-    /// The file, from the root of the tree.
+    /// Path of the file from the root of the tree.
     pub file: String,
-    /// A key of a TOML, JSON or YAML file, as names with dots between; without it and `section`, the whole file is meant.
+    /// Key of a TOML, JSON or YAML file, as names with dots between. Without it and `section`, the whole file
+    /// is the list.
     pub key: Option<String>,
-    /// A section of an INI file.
+    /// Section of an INI file.
     pub section: Option<String>,
-    /// The option of that section.
+    /// Option of that section.
     pub option: Option<String>,
-    /// The form of the patterns there.
+    /// Form of the patterns at this place.
     pub form: ExcludeForm,
 }
 
-/// Forms of patterns that leave files out. A folder that a pattern matches is left out with everything in it.
+/// Forms of exclude patterns. A folder that a pattern matches is excluded with everything in it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ExcludeForm {
-    /// Expressions that are looked for anywhere in a path from the root; that of a folder ends with a slash.
+    /// Expressions that are searched for anywhere in a path from the root; the path of a folder ends with a
+    /// slash.
     Regex,
-    /// Globs of paths from the root where they hold a slash, else of names. A `*` matches slashes, too.
+    /// Globs of paths from the root if they contain a slash, otherwise of names. A `*` matches slashes, too.
     Paths,
-    /// Globs of names, and of paths from the root that begin with `./` or not.
+    /// Globs of names, and of paths from the root with or without a leading `./`.
     Globs,
-    /// Globs of paths from the root, those of them that begin with `!`. A `*` stays within a folder.
+    /// Globs of paths from the root that begin with `!`. A `*` stays within a folder.
     Negated,
     /// Lines as in a `.gitignore`.
     Gitignore,
 }
 
-/// The files that all of these places leave out. A tool reads one file of configuration: the first one that has the section, or the
-/// table, counts.
+/// Returns the files that these places exclude. A tool reads one configuration file: the first one with the
+/// section or the table.
 pub fn left_out<'a>(
     places: &[ExcludeRule],
     read: &dyn Fn(&str) -> Option<Vec<u8>>,
@@ -69,7 +71,7 @@ pub fn left_out<'a>(
 }
 
 impl ExcludeRule {
-    /// The values at the place; none, if the file does not configure the tool.
+    /// Returns the values at the place, or `None` if the file does not configure the tool.
     fn values(&self, text: &str) -> Option<Vec<String>> {
         match (&self.key, &self.section, &self.option) {
             (Some(key), ..) => {
@@ -86,7 +88,7 @@ impl ExcludeRule {
     }
 }
 
-/// The table of this name of a TOML, JSON or YAML file; the whole file, if the name is empty.
+/// Returns the table of this name in a TOML, JSON or YAML file, or the whole file for an empty name.
 fn table_of(file: &str, text: &str, name: &str) -> Option<serde_json::Value> {
     let parts = || name.split('.').filter(|part| !part.is_empty());
     let table = match file.rsplit('.').next() {
@@ -112,8 +114,8 @@ fn texts(value: &serde_json::Value) -> Vec<String> {
     }
 }
 
-/// The value of an option of an INI file, with the lines that go on with it; empty, if the section has none; none, if there is no such
-/// section.
+/// Returns the value of an option of an INI file with its continuation lines. It is empty if the section has
+/// no such option. Returns `None` if there is no such section.
 fn option_of(text: &str, section: &str, option: &str) -> Option<String> {
     let head = format!("[{section}]");
     let (mut is_there, mut is_within, mut is_value) = (false, false, false);
@@ -139,7 +141,7 @@ fn option_of(text: &str, section: &str, option: &str) -> Option<String> {
     is_there.then(|| value.join("\n"))
 }
 
-/// A pattern that leaves files out.
+/// Pattern that excludes files.
 enum ExcludePattern {
     Regex(Regex),
     Paths(GlobMatcher, bool),
@@ -147,7 +149,7 @@ enum ExcludePattern {
     Gitignore(Box<Gitignore>),
 }
 
-/// The patterns in these values. One that is malformed leaves nothing out.
+/// Compiles the patterns in these values. A malformed one excludes nothing.
 fn compiled(form: ExcludeForm, values: &[String]) -> Vec<ExcludePattern> {
     let pieces = || values.iter().flat_map(|value| value.split([',', '\n'])).map(str::trim);
     let pieces = || pieces().filter(|piece| !piece.is_empty()).take(MAX_PATTERNS);
@@ -184,14 +186,14 @@ fn compiled(form: ExcludeForm, values: &[String]) -> Vec<ExcludePattern> {
     }
 }
 
-/// A glob in which `*` matches slashes, too.
+/// Compiles a glob in which `*` matches slashes, too.
 fn glob(text: &str) -> Option<GlobMatcher> {
     is_bounded(text).ok()?;
     Some(GlobBuilder::new(text).literal_separator(false).build().ok()?.compile_matcher())
 }
 
 impl ExcludePattern {
-    /// Does it leave the file out, or a folder above it?
+    /// Returns true if the pattern excludes the file or a folder above it.
     fn takes(&self, path: &str) -> bool {
         let ends = path.match_indices('/').map(|(at, _)| at);
         let mut all = ends.filter_map(|at| path.get(..at)).chain(std::iter::once(path));
@@ -218,7 +220,7 @@ impl ExcludePattern {
 mod tests {
     use crate::output::known::find;
 
-    /// The files that this tool is kept from by one file of configuration.
+    /// Returns the files that one configuration file excludes from this tool.
     fn kept_from<'a>(tool: &str, file: &str, text: &str, files: &[&'a str]) -> Vec<&'a str> {
         let read = |path: &str| (path == file).then(|| text.as_bytes().to_vec());
         super::left_out(&find(tool).unwrap().excludes, &read, files)

@@ -1,8 +1,8 @@
-//! Hooks of pre-commit: how a project has a tool run, by the arguments that it gives the hook and by the files that it keeps
-//! from it.
+//! Hooks of pre-commit: the way in which a project runs a tool, with the arguments and the excluded files of
+//! the hook.
 //!
-//! Of the arguments those are taken that an allow-list has ([`kept`]): they choose rules, words, severities, lengths and files of
-//! configuration. Others change files, print in another form, or load code.
+//! Only arguments in an allow-list are used ([`kept`]): they select rules, words, severities, lengths and
+//! configuration files. Others change files, print in another form, or load code.
 
 use std::collections::BTreeSet;
 
@@ -12,18 +12,18 @@ use truing_core::line::clean;
 
 use crate::output::known::sign::MAX_BYTES;
 
-/// The files that list hooks; pre-commit reads the first one.
+/// Files that list hooks; pre-commit reads the first one.
 pub const FILES: [&str; 2] = [".pre-commit-config.yaml", ".pre-commit-config.yml"];
-/// The most arguments that are taken.
+/// Most arguments that are used.
 pub const MAX_ARGUMENTS: usize = 50;
-/// The most bytes of an argument.
+/// Most bytes of an argument.
 pub const MAX_ARGUMENT_BYTES: usize = 2_000;
-/// The most characters of the reason for which a file of them cannot be read.
+/// Most characters of the reason for which a hooks file cannot be read.
 pub const MAX_REASON: usize = 300;
-/// The most memory of a compiled pattern of paths, in bytes.
+/// Most memory of a compiled path pattern, in bytes.
 const MAX_PATTERN: usize = 1 << 20;
 
-/// The hooks of a repository.
+/// Hooks of a repository.
 #[derive(Debug, Default, Deserialize)]
 pub struct PreCommitHooks {
     #[serde(default)]
@@ -32,14 +32,14 @@ pub struct PreCommitHooks {
     exclude: Option<String>,
 }
 
-/// Where hooks come from.
+/// Repository that hooks come from.
 #[derive(Debug, Deserialize)]
 struct HookRepository {
     #[serde(default)]
     hooks: Vec<PreCommitHook>,
 }
 
-/// A hook.
+/// Entry of one hook.
 #[derive(Debug, Deserialize)]
 struct PreCommitHook {
     id: String,
@@ -47,24 +47,26 @@ struct PreCommitHook {
     args: Vec<String>,
     files: Option<String>,
     exclude: Option<String>,
-    /// Is it told of files? Else the tool chooses them, whatever the patterns say.
+    /// False if the hook gets no file names. The tool then chooses the files, and the patterns have no
+    /// effect.
     pass_filenames: Option<bool>,
 }
 
-/// A project's way to run a tool.
+/// Way in which a project runs a tool.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct HookUsage {
-    /// The arguments that are kept.
+    /// Arguments that are in the allow-list.
     pub args: Vec<String>,
-    /// The files that no hook of the tool is told of.
+    /// Files that no hook of the tool is given.
     pub left_out: Vec<String>,
 }
 
 impl PreCommitHooks {
-    /// Those of a file.
+    /// Parses a file of hooks.
     ///
     /// # Errors
-    /// The reason, for people, for which it cannot be read: it says nothing then.
+    ///
+    /// The reason, for people, for which the file cannot be read. Its hooks are then ignored.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         if bytes.len() > MAX_BYTES {
             return Err(format!("it has more than {MAX_BYTES} bytes"));
@@ -73,13 +75,14 @@ impl PreCommitHooks {
         serde_saphyr::from_str(text).map_err(|error| clean(&error.to_string(), MAX_REASON))
     }
 
-    /// Is one of them a hook of this id?
+    /// Returns true if one of the hooks has this id.
     pub(super) fn have(&self, id: &str) -> bool {
         self.repos.iter().flat_map(|repository| &repository.hooks).any(|hook| hook.id == id)
     }
 
-    /// The way in which the hooks of these ids run a tool that looks at these files: with the arguments that all of those hooks
-    /// have, over the files that at least one of them is told of. Without such a hook: without arguments, over all.
+    /// Returns the way in which the hooks of these ids run a tool over these files. It has the arguments that
+    /// all of those hooks have, and the files that at least one of them is given. Without such a hook there
+    /// are no arguments and no excluded files.
     pub fn usage(&self, ids: &[&str], keeps: &[String], files: &[&str]) -> HookUsage {
         let all = self.repos.iter().flat_map(|repository| &repository.hooks);
         let hooks: Vec<&PreCommitHook> = all.filter(|hook| ids.contains(&hook.id.as_str())).collect();
@@ -104,14 +107,15 @@ impl PreCommitHooks {
     }
 }
 
-/// Patterns that choose files: Python's regular expressions, looked for anywhere in a path.
+/// Patterns that select files: Python's regular expressions, searched for anywhere in a path.
 struct HookFilter {
     files: Option<Regex>,
     exclude: Option<Regex>,
 }
 
 impl HookFilter {
-    /// One that cannot be compiled here (it looks around, say) leaves nothing out.
+    /// Compiles the patterns. A pattern that cannot be compiled here, such as one with look-around, excludes
+    /// nothing.
     fn new(files: Option<&str>, exclude: Option<&str>) -> Self {
         let compiled = |pattern: &str| RegexBuilder::new(pattern).size_limit(MAX_PATTERN).build().ok();
         Self { files: files.and_then(compiled), exclude: exclude.and_then(compiled) }
@@ -123,13 +127,14 @@ impl HookFilter {
     }
 }
 
-/// Those of the arguments that an allow-list has. An entry of it with `=` at its end is an option with a value, which may follow it
-/// as a word of its own; any other one is an option without. What this answers it keeps as a whole.
+/// Returns the arguments that an allow-list contains. An entry that ends with `=` is an option with a value,
+/// which may be the next word; any other entry is an option without a value. Applied to its own result, it
+/// keeps all of it.
 pub fn kept(keeps: &[String], args: &[String]) -> Vec<String> {
     options(keeps, args).concat()
 }
 
-/// The same, each option with its value.
+/// Returns the allowed arguments as a list of options, each with its value.
 fn options(keeps: &[String], args: &[String]) -> Vec<Vec<String>> {
     let mut found: Vec<Vec<String>> = Vec::new();
     let mut count = 0;
@@ -154,13 +159,13 @@ fn options(keeps: &[String], args: &[String]) -> Vec<Vec<String>> {
     found
 }
 
-/// The forms of a word on a command line.
+/// Forms of a word on a command line.
 enum OptionForm {
-    /// An option that is kept, as a whole.
+    /// Complete option that is kept.
     Whole,
-    /// An option that is kept, and whose value follows.
+    /// Option that is kept and whose value follows.
     Valued,
-    /// Anything else.
+    /// Word that is not kept.
     Other,
 }
 
@@ -184,12 +189,12 @@ fn form(keeps: &[String], word: &str) -> OptionForm {
     OptionForm::Other
 }
 
-/// Can it be an argument of a program, and be told of?
+/// Returns true if the word can be a program's argument and can be shown in a message.
 fn is_plain(word: &str) -> bool {
     word.len() <= MAX_ARGUMENT_BYTES && !word.chars().any(char::is_control)
 }
 
-/// Can hooks have led to these arguments, and kept these files from a tool?
+/// Returns true if hooks can have produced these arguments and excluded these files.
 pub fn is_possible(args: &[String], left_out: &[String], keeps: &[String], files: &BTreeSet<&str>) -> bool {
     kept(keeps, args) == args && left_out.iter().all(|path| files.contains(path.as_str()))
 }

@@ -1,4 +1,4 @@
-//! Signs by which a repository shows that it uses a tool.
+//! Signs in a repository that it uses a tool.
 
 use globset::{GlobBuilder, GlobMatcher};
 use serde::Deserialize;
@@ -7,48 +7,49 @@ use truing_core::nesting::is_too_deep;
 
 use super::hooks::PreCommitHooks;
 
-/// The files that list the hooks of pre-commit.
+/// Files that list the hooks of pre-commit.
 const HOOK_FILES: &str = ".pre-commit-config.{yaml,yml}";
-/// The most files that are read for one sign.
+/// Most files that are read for one sign.
 const MAX_FILES: usize = 50;
-/// The most bytes of a file in which a sign is looked for; nothing is found in a larger one.
+/// Most bytes of a file in which a sign is searched for; larger files are ignored.
 pub(super) const MAX_BYTES: usize = 1 << 20;
 
-/// A sign.
+/// Sign in a repository that it uses a tool.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(try_from = "SignEntry")]
 pub enum ToolSign {
-    /// A tracked file, by a glob from the root of the tree.
+    /// Tracked file, by a glob from the root of the tree.
     File(String),
-    /// A folder with tracked files.
+    /// Folder that contains tracked files.
     Folder(String),
-    /// Something within a tracked file.
+    /// Entry within a tracked file.
     Within {
-        /// The file, by a glob from the root of the tree.
+        /// Glob of the file, from the root of the tree.
         file: String,
-        /// The thing in it.
+        /// Entry that the file must contain.
         what: SignTarget,
     },
 }
 
-/// Things in files.
+/// Entries that a file can contain.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SignTarget {
-    /// A table of a TOML file, as names with dots between.
+    /// Table of a TOML file, as names with dots between.
     Table(String),
-    /// A section of an INI file.
+    /// Section of an INI file.
     Section(String),
-    /// An option of a section of an INI file: the section, the option.
+    /// Option in a section of an INI file: the section, the option.
     Option(String, String),
-    /// A key of a JSON file, or of a TOML file by its name, as names with dots between.
+    /// Key of a JSON file, or of a file named as TOML, as names with dots between.
     Key(String),
-    /// A word, or words.
+    /// Word, or several words.
     Word(String),
-    /// A hook of pre-commit, by its id.
+    /// Hook of pre-commit, by its id.
     Hook(String),
 }
 
-/// A sign as it is written: `file` and at most one of the next four, where `option` may follow `section`, or one of the last two.
+/// Sign as it is written: `file` and at most one of the next four fields, where `option` may follow
+/// `section`, or one of the last two.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SignEntry {
@@ -97,7 +98,7 @@ impl TryFrom<SignEntry> for ToolSign {
 }
 
 impl ToolSign {
-    /// The file or folder that shows it, among the tracked files.
+    /// Returns the file or folder that shows the sign, among the tracked files.
     pub fn found(&self, tracked: &[&str], read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<String> {
         match self {
             Self::File(file) => matching(file, tracked).next().map(str::to_owned),
@@ -117,7 +118,7 @@ impl ToolSign {
         }
     }
 
-    /// The glob of the file, if the sign has one.
+    /// Returns the glob of the file, if the sign has one.
     pub fn glob(&self) -> Option<&str> {
         match self {
             Self::File(file) | Self::Within { file, .. } => Some(file),
@@ -125,7 +126,7 @@ impl ToolSign {
         }
     }
 
-    /// The id of the hook, if the sign is one.
+    /// Returns the id of the hook, if the sign is one.
     pub fn hook(&self) -> Option<&str> {
         match self {
             Self::Within { what: SignTarget::Hook(id), .. } => Some(id),
@@ -145,7 +146,7 @@ impl ToolSign {
 }
 
 impl SignTarget {
-    /// Is it in the text of the file at this path?
+    /// Returns true if the text of the file at this path contains the entry.
     fn is_in(&self, path: &str, text: &str) -> bool {
         match self {
             Self::Table(name) => in_toml(text, name).is_some_and(|value| value.is_table()),
@@ -162,7 +163,7 @@ impl SignTarget {
     }
 }
 
-/// The tracked files that a glob matches, in their order.
+/// Returns the tracked files that a glob matches, in their order.
 fn matching<'a>(glob: &str, tracked: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
     let has_pattern = glob.contains(['*', '?', '{', '[']);
     let matcher = if has_pattern { compiled(glob) } else { None };
@@ -173,14 +174,14 @@ fn matching<'a>(glob: &str, tracked: &'a [&'a str]) -> impl Iterator<Item = &'a 
     })
 }
 
-/// A glob in which `*` stays within a folder. None for one that is malformed or too large.
+/// Compiles a glob in which `*` stays within a folder. Returns `None` for one that is malformed or too large.
 pub fn compiled(glob: &str) -> Option<GlobMatcher> {
     is_bounded(glob).ok()?;
     let glob = GlobBuilder::new(glob).literal_separator(true).empty_alternates(true).build().ok()?;
     Some(glob.compile_matcher())
 }
 
-/// The value of this name, with dots between its parts.
+/// Returns the value of this name, with dots between its parts.
 pub(super) fn in_toml(text: &str, name: &str) -> Option<toml::Value> {
     if is_too_deep(text) {
         return None;
@@ -189,7 +190,7 @@ pub(super) fn in_toml(text: &str, name: &str) -> Option<toml::Value> {
     name.split('.').try_fold(&table, |value, name| value.as_table()?.get(name)).cloned()
 }
 
-/// Has a section this option? A line that begins with a blank goes on with the option before it.
+/// Returns true if a section has this option. A line that begins with a blank continues the option before it.
 fn has_option(text: &str, section: &str, option: &str) -> bool {
     let head = format!("[{section}]");
     let mut is_within = false;
@@ -211,10 +212,10 @@ fn has_key(text: &str, name: &str) -> bool {
     name.split('.').try_fold(&value, |value, name| value.get(name)).is_some()
 }
 
-/// JSON without the comments and the commas before a closing bracket that files of configuration may have.
+/// Returns JSON without the comments and the trailing commas that configuration files may have.
 pub(super) fn without_comments(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
-    // The place of a comma that nothing but blanks has followed.
+    // Position of a comma that only blanks have followed.
     let mut comma = None;
     let mut rest = text;
     while let Some(letter) = rest.chars().next() {
@@ -247,7 +248,7 @@ pub(super) fn without_comments(text: &str) -> String {
     plain
 }
 
-/// The length of the string of JSON that a text begins with, in bytes, with its quotes.
+/// Returns the length in bytes of the JSON string at the beginning of a text, with its quotes.
 fn string_length(text: &str) -> usize {
     let mut is_escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {
@@ -261,7 +262,7 @@ fn string_length(text: &str) -> usize {
     text.len()
 }
 
-/// Do the words stand in the text, and not as a part of longer ones?
+/// Returns true if the text contains the words, and not as a part of longer ones.
 fn has_word(text: &str, word: &str) -> bool {
     let is_letter = |letter: char| letter.is_alphanumeric() || letter == '-';
     text.match_indices(word).any(|(at, _)| {
@@ -271,8 +272,8 @@ fn has_word(text: &str, word: &str) -> bool {
     })
 }
 
-/// Does a file of hooks list this one? Of a file that cannot be read, lines count that look like it, so that the tool is run
-/// and the reason is named.
+/// Returns true if a file of hooks lists this one. In a file that cannot be parsed, lines that look like the
+/// hook count. The tool is then run, and the reason is reported.
 fn has_hook(text: &str, id: &str) -> bool {
     if !text.contains(id) {
         return false;
@@ -283,7 +284,7 @@ fn has_hook(text: &str, id: &str) -> bool {
     }
 }
 
-/// Is a line of YAML `- id: ruff`, with quotes or without, and maybe with a comment?
+/// Returns true for a YAML line `- id: ruff`, with or without quotes, and with an optional comment.
 fn is_hook(line: &str, id: &str) -> bool {
     let line = line.trim_start();
     let line = line.strip_prefix('-').map_or(line, str::trim_start);

@@ -1,4 +1,4 @@
-//! The table of tools is whole, and what it says can be true.
+//! Tests that the table of tools is complete and consistent.
 
 use std::collections::BTreeSet;
 
@@ -52,7 +52,7 @@ fn each_tool_is_whole() {
         for page in tool.page.values() {
             assert!(page.starts_with("https://"), "{name}: {page}");
         }
-        // Where the command names a sign, there is one that is a file or a folder.
+        // If the command contains a sign, one of the signs must be a file or a folder.
         if tool.command.iter().any(|part| part == SIGN) {
             let is_place = |sign: &ToolSign| matches!(sign, ToolSign::File(_) | ToolSign::Folder(_));
             assert!(tool.recognised.iter().all(is_place), "{name}");
@@ -132,7 +132,7 @@ fn findings_are_kept_of_tools_that_are_told_of_files() {
         let mut names = tool.alone.iter().chain(&tool.beside);
         assert!(names.all(|name| !name.contains(['/', '*', '{'])), "{name}");
         for file in tool.recognised.iter().filter(|sign| sign.hook().is_none()).filter_map(ToolSign::glob) {
-            // A file that shows that somebody uses it need not configure it.
+            // A file that shows the use of a tool need not configure it.
             let is_known = tool.alone.iter().any(|name| compiled(file).unwrap().is_match(name));
             assert!(is_known || file.starts_with(".github/") || file.starts_with("build."), "{name}: {file}");
         }

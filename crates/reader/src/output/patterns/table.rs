@@ -1,20 +1,20 @@
-//! The patterns by name.
+//! Line patterns by name.
 //!
-//! Columns were compared with what each tool prints for lines with tabs and with letters beyond ASCII before the place;
-//! the outputs are kept beside the tests.
+//! Columns were compared with each tool's output for lines with tabs and with letters beyond ASCII before the
+//! place. The outputs are kept beside the tests.
 
 use crate::output::diagnostic::DiagnosticLevel;
 use crate::output::patterns::LinePattern;
 use crate::output::range::ColumnUnit::{self, Byte, CodePoint, Utf16};
 
-/// A path up to a colon; the colon of a drive belongs to it.
+/// Expands to a path up to a colon; the colon of a drive belongs to the path.
 macro_rules! path {
     ($rest:literal) => {
         concat!(r"^(?P<path>(?:[A-Za-z]:[\\/])?[^:\s][^:]*)", $rest)
     };
 }
 
-/// A row without anything but a name, a tool, expressions and a unit.
+/// Creates a row with only a name, a tool, expressions and a unit.
 const fn plain(
     name: &'static str,
     tool: &'static str,
@@ -37,10 +37,11 @@ const fn plain(
     }
 }
 
-/// GCC, Clang, clang-tidy, and whoever prints like them (`cppcheck --template=gcc`, `shellcheck -f gcc`).
+/// GCC, Clang, clang-tidy, and tools that print like them (`cppcheck --template=gcc`, `shellcheck -f gcc`).
 ///
-/// Clang and Cppcheck count bytes. GCC does with `-fdiagnostics-column-unit=byte`; without it, GCC 11 and later count
-/// the columns of a terminal, with tabs. ShellCheck counts characters. The line 0 is no place: Cppcheck tells of its run so.
+/// Clang and Cppcheck count bytes. GCC does with `-fdiagnostics-column-unit=byte`; without it, GCC 11 and
+/// later count the columns of a terminal, with tabs. ShellCheck counts characters. The line 0 is not a place:
+/// Cppcheck uses it for messages about its run.
 pub static GCC: LinePattern = LinePattern {
     others: &[
         r"^In file included from ",
@@ -67,7 +68,7 @@ pub static GCC: LinePattern = LinePattern {
     )
 };
 
-/// `path:line:column: message`, or without column: whatever tool prints that.
+/// Lines `path:line:column: message`, with or without the column, of any tool.
 pub static UNIX: LinePattern =
     plain("unix", "", &[path!(r":(?P<line>\d+):(?:(?P<column>\d+):)?\s*(?P<message>\S.*)$")], Byte);
 
@@ -102,7 +103,7 @@ pub static ESLINT_COMPACT: LinePattern = LinePattern {
     )
 };
 
-/// The compiler of TypeScript, with `--pretty` or without. Lines that explain a message follow it, indented.
+/// TypeScript compiler, with `--pretty` or without. Lines that explain a message follow it, indented.
 pub static TSC: LinePattern = LinePattern {
     others: &[
         r"^(?P<none>Found 0 errors)\b",
@@ -126,8 +127,8 @@ pub static TSC: LinePattern = LinePattern {
     )
 };
 
-/// MSBuild and the compilers of .NET. The name of the project at the end goes; the end of a place, which not all of them
-/// count alike, is not read.
+/// MSBuild and the compilers of .NET. The project's name at the end is removed. The end of a place is not
+/// read, because the tools count it differently.
 pub static MSBUILD: LinePattern = LinePattern {
     others: &[
         r"^Build (?:started|succeeded|FAILED)\b",
@@ -146,8 +147,8 @@ pub static MSBUILD: LinePattern = LinePattern {
     )
 };
 
-/// Flake8's default format. Its own checks count characters; those that look at the syntax tree (Pyflakes and most
-/// plugins) tell the tree's offsets, which are bytes.
+/// Flake8's default format. Its own checks count characters. Those that use the syntax tree (Pyflakes and
+/// most plugins) report the tree's offsets, which are bytes.
 pub static FLAKE8: LinePattern = LinePattern {
     others: &[r"^(?P<total>\d+)$", r"^\d+ +[A-Z]{1,4}\d{1,5} "],
     units: &[("E", CodePoint), ("W", CodePoint)],
@@ -178,8 +179,8 @@ pub static PYLINT: LinePattern = LinePattern {
     )
 };
 
-/// Mypy, with `--show-column-numbers` and `--show-error-end` or without; the end is in the place. Columns are bytes. (Mypy
-/// 2.4 with its own parser tells columns that are too small behind letters beyond ASCII.)
+/// Mypy, with or without `--show-column-numbers` and `--show-error-end`; the end is inclusive. Columns are
+/// bytes. (Mypy 2.4 with its own parser reports columns that are too small after letters beyond ASCII.)
 pub static MYPY: LinePattern = LinePattern {
     others: &[r"^Found (?P<total>\d+) errors? in \d+ files?", r"^(?P<none>Success: no issues found)"],
     quotes: &[r"^\s"],
@@ -262,14 +263,14 @@ pub static RUBOCOP: LinePattern = LinePattern {
     )
 };
 
-/// codespell: a line, a misspelling, and what it may mean.
+/// codespell's lines: a line number, a misspelling, and proposed corrections.
 pub static CODESPELL: LinePattern = LinePattern {
     others: &[r"^Used config files:$", r"^ +\d+: "],
     level: DiagnosticLevel::Note,
     ..plain("codespell", "codespell", &[path!(r":(?P<line>\d+): (?P<message>\S+ ==> \S.*)$")], CodePoint)
 };
 
-/// PHPStan's format `raw`, without columns. The name of the rule is there with `-v` alone.
+/// PHPStan's format `raw`, without columns. It contains the rule's name only with `-v`.
 pub static PHPSTAN: LinePattern = LinePattern {
     others: &[r"^Note: Using configuration file "],
     failure: r"^\?:\?:",
@@ -308,8 +309,8 @@ pub static HADOLINT: LinePattern = plain(
     CodePoint,
 );
 
-/// `php -l`, which knows lines alone and stops at the first error of a file. Where errors are displayed and logged, it
-/// prints each twice; the one with `PHP ` before it is the log's.
+/// `php -l`, which reports only lines and stops at the first error of a file. If errors are both displayed
+/// and logged, each is printed twice; the one with `PHP ` before it is from the log.
 pub static PHP: LinePattern = LinePattern {
     others: &[r"^(?P<none>No syntax errors detected in )", r"^Errors parsing "],
     ..plain(
@@ -340,7 +341,6 @@ pub static RUFF: LinePattern = LinePattern {
     )
 };
 
-/// All rows.
 pub static ALL: &[&LinePattern] = &[
     &GCC,
     &UNIX,

@@ -1,24 +1,24 @@
-//! The objects of a SARIF log, as far as they are read (SARIF 2.1.0, section 3).
+//! Objects of a SARIF log, as far as they are read (SARIF 2.1.0, section 3).
 //!
-//! An index is -1 where it is not set. A part that may be malformed without the whole being so is kept as text.
+//! An index is -1 where it is not set. A part that may be malformed in a valid log is kept as text.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::output::entries::{BoundedFields, BoundedList, WholeNumber};
 
-/// Rules of a tool component.
+/// Most rules of a tool component.
 pub(super) const MAX_RULES: usize = 20_000;
-/// Components of a tool, beside its driver.
+/// Most components of a tool beside its driver.
 const MAX_EXTENSIONS: usize = 200;
-/// Artifacts of a run.
+/// Most artifacts of a run.
 const MAX_ARTIFACTS: usize = 200_000;
-/// Invocations of a run.
+/// Most invocations of a run.
 const MAX_INVOCATIONS: usize = 1_000;
-/// Entries of what is short in every log of a real tool.
+/// Most entries of a list that is short in the logs of real tools.
 const MAX_FEW: usize = 100;
 
-/// `sarifLog` (3.13).
+/// SARIF object `sarifLog` (section 3.13).
 #[derive(Deserialize)]
 pub(super) struct SarifLog<'a> {
     pub(super) version: Option<String>,
@@ -26,7 +26,7 @@ pub(super) struct SarifLog<'a> {
     pub(super) runs: Option<&'a RawValue>,
 }
 
-/// `run` (3.14).
+/// SARIF object `run` (section 3.14).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SarifRun<'a> {
@@ -45,14 +45,14 @@ pub(super) struct SarifRun<'a> {
     pub(super) version_control_provenance: BoundedList<VersionControl, MAX_FEW>,
 }
 
-/// `versionControlDetails` (3.23).
+/// SARIF object `versionControlDetails` (section 3.23).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct VersionControl {
     pub(super) mapped_to: Option<ArtifactLocation>,
 }
 
-/// `tool` (3.18).
+/// SARIF object `tool` (section 3.18).
 #[derive(Deserialize, Default)]
 pub(super) struct SarifTool {
     #[serde(default)]
@@ -61,7 +61,7 @@ pub(super) struct SarifTool {
     pub(super) extensions: BoundedList<SarifComponent, MAX_EXTENSIONS>,
 }
 
-/// `toolComponent` (3.19).
+/// SARIF object `toolComponent` (section 3.19).
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SarifComponent {
@@ -73,7 +73,7 @@ pub(super) struct SarifComponent {
     pub(super) global_message_strings: BoundedFields<SarifText, MAX_FEW>,
 }
 
-/// `reportingDescriptor` (3.49).
+/// SARIF object `reportingDescriptor` (section 3.49).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SarifDescriptor {
@@ -89,20 +89,20 @@ pub(super) struct SarifDescriptor {
     pub(super) properties: Option<SarifProperties>,
 }
 
-/// `reportingConfiguration` (3.50).
+/// SARIF object `reportingConfiguration` (section 3.50).
 #[derive(Deserialize)]
 pub(super) struct SarifConfiguration {
     pub(super) level: Option<String>,
 }
 
-/// `multiformatMessageString` (3.12).
+/// SARIF object `multiformatMessageString` (section 3.12).
 #[derive(Deserialize)]
 pub(super) struct SarifText {
     pub(super) text: Option<String>,
     pub(super) markdown: Option<String>,
 }
 
-/// The fields of property bags (3.8) that tools agree on. `security-severity` is GitHub's.
+/// Fields of property bags (3.8) that tools agree on. `security-severity` is GitHub's.
 #[derive(Deserialize)]
 pub(super) struct SarifProperties {
     #[serde(default)]
@@ -111,7 +111,7 @@ pub(super) struct SarifProperties {
     pub(super) security_severity: Option<serde::de::IgnoredAny>,
 }
 
-/// `invocation` (3.20).
+/// SARIF object `invocation` (section 3.20).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SarifInvocation {
@@ -127,21 +127,21 @@ pub(super) struct SarifInvocation {
     pub(super) rule_configuration_overrides: BoundedList<SarifOverride, MAX_FEW>,
 }
 
-/// `notification` (3.58).
+/// SARIF object `notification` (section 3.58).
 #[derive(Deserialize)]
 pub(super) struct SarifNotification {
     pub(super) level: Option<String>,
     pub(super) message: Option<SarifMessage>,
 }
 
-/// `configurationOverride` (3.51).
+/// SARIF object `configurationOverride` (section 3.51).
 #[derive(Deserialize)]
 pub(super) struct SarifOverride {
     pub(super) descriptor: Option<DescriptorReference>,
     pub(super) configuration: Option<SarifConfiguration>,
 }
 
-/// `artifact` (3.24).
+/// SARIF object `artifact` (section 3.24).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SarifArtifact {
@@ -149,7 +149,7 @@ pub(super) struct SarifArtifact {
     pub(super) parent_index: Option<WholeNumber>,
 }
 
-/// `artifactLocation` (3.4).
+/// SARIF object `artifactLocation` (section 3.4).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ArtifactLocation {
@@ -158,7 +158,7 @@ pub(super) struct ArtifactLocation {
     pub(super) index: Option<WholeNumber>,
 }
 
-/// `result` (3.27).
+/// SARIF object `result` (section 3.27).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SarifResult<'a> {
@@ -184,14 +184,14 @@ pub(super) struct SarifResult<'a> {
     pub(super) properties: Option<&'a RawValue>,
 }
 
-/// `resultProvenance` (3.48).
+/// SARIF object `resultProvenance` (section 3.48).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SarifProvenance {
     pub(super) invocation_index: Option<WholeNumber>,
 }
 
-/// `reportingDescriptorReference` (3.52).
+/// SARIF object `reportingDescriptorReference` (section 3.52).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DescriptorReference {
@@ -201,7 +201,7 @@ pub(super) struct DescriptorReference {
     pub(super) tool_component: Option<ComponentReference>,
 }
 
-/// `toolComponentReference` (3.54).
+/// SARIF object `toolComponentReference` (section 3.54).
 #[derive(Deserialize)]
 pub(super) struct ComponentReference {
     pub(super) name: Option<String>,
@@ -209,7 +209,7 @@ pub(super) struct ComponentReference {
     pub(super) guid: Option<String>,
 }
 
-/// `message` (3.11).
+/// SARIF object `message` (section 3.11).
 #[derive(Deserialize)]
 pub(super) struct SarifMessage {
     pub(super) text: Option<String>,
@@ -219,20 +219,20 @@ pub(super) struct SarifMessage {
     pub(super) arguments: BoundedList<String, MAX_FEW>,
 }
 
-/// `suppression` (3.35).
+/// SARIF object `suppression` (section 3.35).
 #[derive(Deserialize)]
 pub(super) struct SarifSuppression {
     pub(super) status: Option<String>,
 }
 
-/// `location` (3.28).
+/// SARIF object `location` (section 3.28).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SarifLocation {
     pub(super) physical_location: Option<PhysicalLocation>,
 }
 
-/// `physicalLocation` (3.29).
+/// SARIF object `physicalLocation` (section 3.29).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PhysicalLocation {
@@ -240,7 +240,7 @@ pub(super) struct PhysicalLocation {
     pub(super) region: Option<SarifRegion>,
 }
 
-/// `region` (3.30).
+/// SARIF object `region` (section 3.30).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SarifRegion {
@@ -254,7 +254,8 @@ pub(super) struct SarifRegion {
     pub(super) byte_length: Option<WholeNumber>,
 }
 
-/// `fix` (3.55). Its changes are kept as text: a fix without one of its parts is no fix.
+/// SARIF object `fix` (section 3.55). Its changes are kept as text, because a fix without one of its parts is
+/// not a fix.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SarifFix {
@@ -262,7 +263,7 @@ pub(super) struct SarifFix {
     pub(super) artifact_changes: Vec<SarifChange>,
 }
 
-/// `artifactChange` (3.56).
+/// SARIF object `artifactChange` (section 3.56).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SarifChange {
@@ -270,7 +271,7 @@ pub(super) struct SarifChange {
     pub(super) replacements: Vec<SarifReplacement>,
 }
 
-/// `replacement` (3.57).
+/// SARIF object `replacement` (section 3.57).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SarifReplacement {
@@ -278,7 +279,7 @@ pub(super) struct SarifReplacement {
     pub(super) inserted_content: Option<SarifContent>,
 }
 
-/// `artifactContent` (3.3).
+/// SARIF object `artifactContent` (section 3.3).
 #[derive(Deserialize)]
 pub(super) struct SarifContent {
     pub(super) text: Option<String>,

@@ -1,10 +1,10 @@
 //! Messages of SARIF: arguments in placeholders, and links to other places of the log (SARIF 2.1.0, 3.11).
 
-/// The most bytes that a message takes with its arguments in place; it is bounded again where it is kept.
+/// Most bytes of a message with its arguments in place. The text is bounded again where it is stored.
 const MAX_BYTES: usize = 16 << 10;
 
-/// A message with its arguments in place of `{0}`, `{1}` and so on, and with `{{` and `}}` as single braces. Without
-/// arguments the text stays as it is: many tools write braces that they do not double.
+/// Returns a message with its arguments in place of `{0}`, `{1}` and so on, and with `{{` and `}}` as single
+/// braces. Without arguments the text is unchanged, because many tools write braces that they do not double.
 pub(super) fn with_arguments(text: &str, arguments: &[Option<String>]) -> String {
     let text = text.get(..text.floor_char_boundary(MAX_BYTES)).unwrap_or(text);
     if arguments.is_empty() {
@@ -37,7 +37,7 @@ pub(super) fn with_arguments(text: &str, arguments: &[Option<String>]) -> String
     shown
 }
 
-/// The argument that a text begins with the placeholder of, and what follows that.
+/// Returns the argument for the placeholder at the beginning of a text, and the rest of the text.
 fn placeholder<'a>(text: &'a str, arguments: &'a [Option<String>]) -> Option<(&'a str, &'a str)> {
     let (index, after) = text.strip_prefix('{')?.split_once('}')?;
     let is_number = !index.is_empty() && index.len() < 4 && index.bytes().all(|byte| byte.is_ascii_digit());
@@ -45,8 +45,8 @@ fn placeholder<'a>(text: &'a str, arguments: &'a [Option<String>]) -> Option<(&'
     Some((argument.as_deref().unwrap_or_default(), after))
 }
 
-/// A message in which a link to a place of the log is its text alone: `[here](3)`, `[this](sarif:/runs/0/results/1)`.
-/// Other links stay as they are written.
+/// Returns a message in which a link to a place of the log is replaced by its text: `[here](3)`,
+/// `[this](sarif:/runs/0/results/1)`. Other links are unchanged.
 pub(super) fn without_links(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -72,10 +72,10 @@ pub(super) fn without_links(text: &str) -> String {
     shown
 }
 
-/// The longest text of a link that is looked for, in bytes.
+/// Longest text of a link that is recognised, in bytes.
 const MAX_LINK_BYTES: usize = 500;
 
-/// The text of a link to a place of the log that a text begins with, and what follows it.
+/// Returns the text of a link to a place of the log at the beginning of a text, and the rest of the text.
 fn link_text(link: &str) -> Option<(String, &str)> {
     let mut text = String::new();
     let mut letters = link.char_indices().skip(1).take(MAX_LINK_BYTES);

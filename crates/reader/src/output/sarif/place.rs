@@ -8,28 +8,28 @@ use crate::output::format::OutputContext;
 use crate::output::path::{AbsolutePath, MAX_PATH_BYTES, PathError, PathResolver, percent_decoded};
 use crate::output::range::{ColumnUnit, DiagnosticRange, LinePosition, LineSpan};
 
-/// The most bases from one to that which it counts from in the end.
+/// Most bases that are followed from one to the last.
 const MAX_CHAIN: usize = 20;
 
-/// The places of a run.
+/// Places of a run.
 pub(super) struct SarifPlaces<'a> {
     run: &'a SarifRun<'a>,
     paths: PathResolver,
-    /// The unit of its columns, and of its offsets in characters.
+    /// Unit of the run's columns, and of its offsets in characters.
     pub(super) unit: ColumnUnit,
 }
 
-/// A base, as far as it can be followed.
+/// Base of an address, as far as it can be followed.
 #[derive(Debug)]
 enum UriBase {
     Absolute(AbsolutePath),
-    /// Below a folder that the log does not name: the root of the tree, for all that is known. Decoded.
+    /// Decoded path below a folder that the log does not name, which is taken as the root of the tree.
     Relative(Vec<u8>),
 }
 
 impl<'a> SarifPlaces<'a> {
     pub(super) fn new(run: &'a SarifRun<'a>, input: &OutputContext<'_>) -> Self {
-        // Section 3.14.17 names two units, and the drafts of version 2.2 bytes.
+        // Section 3.14.17 names two units, and the drafts of version 2.2 add bytes.
         let unit = match run.column_kind.as_deref() {
             Some("unicodeCodePoints") => ColumnUnit::CodePoint,
             Some("bytes") => ColumnUnit::Byte,
@@ -42,8 +42,8 @@ impl<'a> SarifPlaces<'a> {
         places
     }
 
-    /// The root of the tree by the log itself: where its repository was checked out, or else the longest folder that all
-    /// of its bases are in.
+    /// Returns the root of the tree according to the log: the checkout of its repository, or else the longest
+    /// folder that contains all of its bases.
     fn root(&self) -> Option<AbsolutePath> {
         let absolute = |location: &ArtifactLocation| match self.address(location)? {
             UriBase::Absolute(path) => Some(path),
@@ -60,7 +60,7 @@ impl<'a> SarifPlaces<'a> {
         bases.try_fold(first, |common, base| common.common(&base))
     }
 
-    /// An address that is put together from those of its bases.
+    /// Resolves an address through its bases.
     fn address(&self, location: &ArtifactLocation) -> Option<UriBase> {
         let mut location = location;
         let mut relative: Vec<u8> = Vec::new();
@@ -84,10 +84,11 @@ impl<'a> SarifPlaces<'a> {
         None
     }
 
-    /// The file of an address.
+    /// Returns the file of an address.
     ///
     /// # Errors
-    /// It is no file of the tree.
+    ///
+    /// The address is not a file of the tree.
     pub(super) fn path(&self, location: &ArtifactLocation) -> Result<RepoPath, PathError> {
         let location = match &location.uri {
             Some(_) => location,
@@ -109,7 +110,7 @@ impl<'a> SarifPlaces<'a> {
         }
     }
 
-    /// The location of an artifact by its index, if that is a file and not a part of one.
+    /// Returns the location of an artifact by its index, if it is a file and not a part of one.
     fn artifact(&self, index: Option<WholeNumber>) -> Result<&ArtifactLocation, PathError> {
         let artifact = index.and_then(|index| self.run.artifacts.at(index.0)).ok_or(PathError::Missing)?;
         let location = artifact.location.as_ref().filter(|location| location.uri.is_some());
@@ -117,10 +118,11 @@ impl<'a> SarifPlaces<'a> {
         location.filter(|_| !is_nested).ok_or(PathError::Missing)
     }
 
-    /// The file and the range of a location.
+    /// Returns the file and the range of a location.
     ///
     /// # Errors
-    /// It is no file of the tree.
+    ///
+    /// The location is not a file of the tree.
     pub(super) fn place(
         &self,
         location: &PhysicalLocation,
@@ -130,8 +132,8 @@ impl<'a> SarifPlaces<'a> {
         Ok((path, range.unwrap_or(DiagnosticRange::File)))
     }
 
-    /// The range of a region for a diagnostic: a malformed one is as much of it as makes sense. None for one that says
-    /// nothing.
+    /// Returns the range of a region for a diagnostic, with malformed parts ignored. Returns `None` for an
+    /// empty region.
     fn region(&self, region: &SarifRegion) -> Option<DiagnosticRange> {
         let exact = self.exact(region);
         let count = |whole: Option<WholeNumber>| whole.map_or(0, WholeNumber::count);
@@ -139,8 +141,8 @@ impl<'a> SarifPlaces<'a> {
         exact.or_else(|| (line > 0).then(|| DiagnosticRange::lines(line, count(region.end_line))))
     }
 
-    /// The range of a region as the standard defines it: lines count before offsets in characters, and these before
-    /// offsets in bytes. None for a region that is malformed.
+    /// Returns the range of a region as the standard defines it: lines take precedence over offsets in
+    /// characters, and these over offsets in bytes. Returns `None` for a malformed region.
     pub(super) fn exact(&self, region: &SarifRegion) -> Option<DiagnosticRange> {
         let given = |whole: Option<WholeNumber>| whole.filter(|whole| whole.0 > 0).map(WholeNumber::count);
         let offset = |whole: Option<WholeNumber>| whole.and_then(WholeNumber::offset);

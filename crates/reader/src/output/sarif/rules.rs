@@ -1,5 +1,5 @@
-//! Rules of SARIF: by their index, their GUID or their name, in the tool's driver or one of its extensions
-//! (SARIF 2.1.0, 3.52.3 and 3.54.2).
+//! Finds the rules of SARIF results by their index, their GUID or their name, in the tool's driver or one of
+//! its extensions (SARIF 2.1.0, 3.52.3 and 3.54.2).
 
 use std::collections::HashMap;
 
@@ -7,16 +7,16 @@ use super::log::{ComponentReference, SarifComponent, SarifDescriptor, SarifResul
 use crate::output::diagnostic::MAX_HELP_BYTES;
 use crate::output::text::start;
 
-/// The rules of a run.
+/// Rules of one run.
 pub(super) struct SarifRules<'a> {
     run: &'a SarifRun<'a>,
-    /// By name: those of the driver count before those of extensions.
+    /// Rules by name; those of the driver take precedence over those of extensions.
     named: HashMap<&'a str, (&'a SarifComponent, &'a SarifDescriptor)>,
-    /// By GUID, which is of one rule alone.
+    /// Rules by GUID, which is unique to one rule.
     by_guid: HashMap<&'a str, (&'a SarifComponent, &'a SarifDescriptor)>,
 }
 
-/// A rule, and the component that it is of.
+/// Rule, and the component that it belongs to.
 #[derive(Clone, Copy)]
 pub(super) struct SarifRule<'a> {
     pub(super) component: &'a SarifComponent,
@@ -38,9 +38,9 @@ impl<'a> SarifRules<'a> {
         Self { run, named, by_guid }
     }
 
-    /// The rule of a result. Its index counts where the rule there has the result's name or the name's first parts, or
-    /// where the result has no name; otherwise the name counts, since logs that were put together of several have wrong
-    /// indices.
+    /// Returns the rule of a result. The index applies if the rule there has the result's name or the name's
+    /// first parts, or if the result has no name. Otherwise the name applies, because logs merged from
+    /// several have wrong indices.
     pub(super) fn of(&self, result: &SarifResult<'_>) -> SarifRule<'a> {
         let reference = result.rule.as_ref();
         let component = self.component(reference.and_then(|rule| rule.tool_component.as_ref()));
@@ -64,7 +64,7 @@ impl<'a> SarifRules<'a> {
         SarifRule { component, descriptor: None }
     }
 
-    /// The component that a reference names; the driver where it names none.
+    /// Returns the component that a reference names, or the driver if it names none.
     fn component(&self, reference: Option<&ComponentReference>) -> &'a SarifComponent {
         let tool = &self.run.tool;
         let found = reference.and_then(|reference| {
@@ -81,29 +81,31 @@ impl<'a> SarifRules<'a> {
     }
 }
 
-/// The longest name of a rule, in bytes; one that is longer is none.
+/// Longest name of a rule, in bytes; a longer one is ignored.
 const MAX_NAME_BYTES: usize = 1 << 10;
 
-/// The name of a result's rule.
+/// Returns the name of a result's rule.
 pub(super) fn name<'r>(result: &'r SarifResult<'_>) -> Option<&'r str> {
     let name = result.rule_id.as_deref().or_else(|| result.rule.as_ref()?.id.as_deref());
-    // The parts of a longer one would be looked up one by one.
+    // The parts of a longer name would be looked up one by one.
     name.filter(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES)
 }
 
-/// Is a result of this name one of the rule: is it the rule's name, or that and further parts?
+/// Returns true if a result of this name belongs to the rule: it is the rule's name, or that name and further
+/// parts.
 fn is_of(name: &str, rule: &str) -> bool {
     name.strip_prefix(rule).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl<'a> SarifRule<'a> {
-    /// The message of this name: the rule's own, or else the component's.
+    /// Returns the message of this name: the rule's own, or else the component's.
     pub(super) fn message(&self, id: &str) -> Option<&'a str> {
         let own = self.descriptor.and_then(|rule| rule.message_strings.get(id));
         own.or_else(|| self.component.global_message_strings.get(id))?.text.as_deref()
     }
 
-    /// The rule's description, in Markdown: how to fix it if there is that, or else what it is about.
+    /// Returns the rule's description in Markdown: its help text if there is one, or else its description of
+    /// the defect.
     pub(super) fn help(&self) -> Option<String> {
         let rule = self.descriptor?;
         let some = |text: &'a Option<SarifText>| {

@@ -1,5 +1,5 @@
-//! The digest of a Python tree as manifests hold it that were written before its second form: it takes some things for
-//! the same that are not, such as two specifications of a format. Kept so that what they pin stays pinned.
+//! Digest of a Python tree in manifests written before its second form. It treats some different code as
+//! equal, such as two format specifications. It is kept because existing manifests still use it.
 
 use sha2::{Digest as _, Sha256};
 use tree_sitter::Node;
@@ -7,14 +7,14 @@ use tree_sitter::Node;
 use super::python::{LAYOUT, SAME};
 use crate::syntax::{ComplexityError, MAX_DEPTH};
 
-/// The digest in the former form.
+/// Computes the digest in the former form.
 pub(super) fn tree(node: Node<'_>, text: &str) -> Result<String, ComplexityError> {
     let mut tree = FormerTreeHasher { hash: Sha256::new(), text };
     tree.node(node, 0)?;
     Ok(hex::encode(tree.hash.finalize()))
 }
 
-/// A tree on its way into a digest.
+/// Hasher of a tree in the former form.
 struct FormerTreeHasher<'a> {
     hash: Sha256,
     text: &'a str,
@@ -42,7 +42,7 @@ impl<'a> FormerTreeHasher<'a> {
                 self.piece(&self.text_of(node).to_lowercase().replace('_', ""));
                 Ok(())
             }
-            // A class without bases, with or without parentheses.
+            // A class without bases has the same digest with or without parentheses.
             "argument_list"
                 if node.named_child_count() == 0
                     && node.parent().is_some_and(|parent| parent.kind() == "class_definition") =>
@@ -82,7 +82,7 @@ impl<'a> FormerTreeHasher<'a> {
         Ok(())
     }
 
-    /// A string by what it holds: neighbouring strings are one.
+    /// Adds a string by its content; adjacent strings are one.
     fn string(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         self.piece("(");
         let mut so_far = String::new();
@@ -117,8 +117,8 @@ impl<'a> FormerTreeHasher<'a> {
         Ok(())
     }
 
-    /// The text between quotes. What a backslash says is said otherwise only for quotes, line ends and backslashes
-    /// themselves: other escapes stay as they are written.
+    /// Adds the text between quotes. Escapes of quotes and line ends, `\n` and `\t` are decoded; other
+    /// escapes stay as they are written. A backslash in a raw string is doubled.
     fn content(&self, node: Node<'_>, is_raw: bool, so_far: &mut String) {
         let mut rest = self.text_of(node);
         while let Some(at) = rest.find('\\').filter(|_| !is_raw) {
@@ -146,7 +146,7 @@ fn commas(node: Node<'_>) -> usize {
     node.children(&mut cursor).filter(|child| child.kind() == ",").count()
 }
 
-/// The first statement of a function, class or module that is nothing but a string.
+/// Returns the id of the docstring: the first statement of a function, class or module that is only a string.
 fn docstring(body: Node<'_>) -> Option<usize> {
     let has_one = match body.kind() {
         "module" => true,

@@ -1,8 +1,8 @@
-//! The digest of a Python tree: the same for two texts that Python's own parser makes the same tree of, but for
-//! docstrings; another one for any others.
+//! Digest of a Python tree. It is equal for two texts that Python's own parser gives the same tree apart from
+//! docstrings, and different for any others.
 //!
-//! What the grammar of tree-sitter and Python's own tell apart differently is made the same here: how numbers, strings
-//! and tuples are written, `elif`, positional arguments after named ones, parts of a slice that are left out.
+//! Differences between the tree-sitter grammar and Python's own are normalised here: the spelling of numbers,
+//! strings and tuples, `elif`, positional arguments after named ones, and omitted parts of a slice.
 
 use sha2::{Digest as _, Sha256};
 use tree_sitter::Node;
@@ -11,10 +11,10 @@ use truing_core::sync::TREE_FORM;
 use super::text;
 use crate::syntax::{ComplexityError, MAX_DEPTH};
 
-/// Tokens that the nodes around them say already.
+/// Tokens that add nothing to the nodes around them.
 pub(super) const LAYOUT: [&str; 9] = ["(", ")", "[", "]", "{", "}", ",", ";", "."];
 
-/// Nodes that mean the same, and what they count as.
+/// Nodes of the same meaning, and the kind that they count as.
 pub(super) const SAME: [(&str, &str); 5] = [
     ("expression_list", "tuple"),
     ("pattern_list", "tuple"),
@@ -23,7 +23,7 @@ pub(super) const SAME: [(&str, &str); 5] = [
     ("as_pattern_target", "target"),
 ];
 
-/// The digest of nodes, after words that say where they stand.
+/// Computes the digest of nodes after words for their position.
 pub(in crate::sources) fn tree(
     words: &[&str],
     nodes: &[Node<'_>],
@@ -39,7 +39,7 @@ pub(in crate::sources) fn tree(
     Ok(format!("{TREE_FORM}{}", hex::encode(tree.hash.finalize())))
 }
 
-/// What is put into a digest: each piece with its sort and its length, so that no two trees read the same.
+/// Input of a digest. Each piece has its sort and its length, therefore no two trees give the same input.
 #[derive(Clone, Copy)]
 enum DigestPiece {
     Open = 1,
@@ -48,7 +48,7 @@ enum DigestPiece {
     Text = 4,
 }
 
-/// A tree on its way into a digest.
+/// Hasher of a Python tree.
 struct PythonTreeHasher<'a> {
     hash: Sha256,
     text: &'a str,
@@ -61,7 +61,7 @@ impl<'a> PythonTreeHasher<'a> {
         self.hash.update(piece.as_bytes());
     }
 
-    /// A node of this kind with what is inside of it.
+    /// Adds a node of this kind with its children.
     fn within(
         &mut self,
         kind: &str,
@@ -89,7 +89,7 @@ impl<'a> PythonTreeHasher<'a> {
                 self.piece(DigestPiece::Token, &text::number(self.text_of(node)));
                 Ok(())
             }
-            // How far up a relative import begins.
+            // The number of dots is the level of a relative import.
             "import_prefix" => {
                 let dots: String = self.text_of(node).chars().filter(|dot| *dot == '.').collect();
                 self.piece(DigestPiece::Token, &dots);
@@ -139,7 +139,8 @@ impl<'a> PythonTreeHasher<'a> {
         Ok(())
     }
 
-    /// Arguments by position come first, wherever they stand. A class without any has none, with or without brackets.
+    /// Adds arguments with the positional ones first. A class without arguments has the same digest with or
+    /// without brackets.
     fn arguments(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let is_of_class = node.parent().is_some_and(|parent| parent.kind() == "class_definition");
         let mut cursor = node.walk();
@@ -155,7 +156,7 @@ impl<'a> PythonTreeHasher<'a> {
         self.within("argument_list", |tree| all.into_iter().try_for_each(|one| tree.node(*one, depth + 1)))
     }
 
-    /// A generator that is the only argument needs no brackets of its own.
+    /// Adds a call. A generator that is the only argument needs no brackets of its own.
     fn call(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let parts = node.child_by_field_name("function").zip(node.child_by_field_name("arguments"));
         let Some((function, arguments)) = parts.filter(|(_, of)| of.kind() == "generator_expression") else {
@@ -167,7 +168,7 @@ impl<'a> PythonTreeHasher<'a> {
         })
     }
 
-    /// An `if` with what is left of its branches: `elif` is an `if` alone in an `else`.
+    /// Adds an `if` with its remaining branches: `elif` is an `if` alone in an `else`.
     fn branches(&mut self, node: Node<'_>, left: &[Node<'_>], depth: usize) -> Result<(), ComplexityError> {
         if depth > MAX_DEPTH {
             return Err(ComplexityError::OverLimit);
@@ -188,7 +189,7 @@ impl<'a> PythonTreeHasher<'a> {
         })
     }
 
-    /// `a[1:]`: each bound at its place; a step that is left out may have its colon or not.
+    /// Adds a slice such as `a[1:]`, with each bound at its place. The colon of an omitted step is optional.
     fn slice(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let mut bounds = [None; 3];
         let mut at = 0;
@@ -211,7 +212,7 @@ impl<'a> PythonTreeHasher<'a> {
         })
     }
 
-    /// `a[1, 2]` is `a[(1, 2)]`.
+    /// Adds a subscript: `a[1, 2]` equals `a[(1, 2)]`.
     fn subscript(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let mut cursor = node.walk();
         let keys: Vec<_> = node.children_by_field_name("subscript", &mut cursor).collect();
@@ -222,13 +223,13 @@ impl<'a> PythonTreeHasher<'a> {
         })
     }
 
-    /// `del a, b` deletes two, `del (a, b)` a tuple.
+    /// Adds a deletion: `del a, b` deletes two values, `del (a, b)` a tuple.
     fn deletion(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let list = node.named_child(0).filter(|list| list.kind() == "expression_list");
         self.within("delete_statement", |tree| tree.children(list.unwrap_or(node), depth))
     }
 
-    /// `match a, b:` and `case a, b:` are of a tuple and of a sequence.
+    /// Adds a `match a, b:` as that of a tuple, and a `case a, b:` as that of a sequence.
     fn matching(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let is_part = |child: &Node<'_>| match node.kind() {
             "case_clause" => child.kind() == "case_pattern",
@@ -248,7 +249,7 @@ impl<'a> PythonTreeHasher<'a> {
         })
     }
 
-    /// A string by what it holds: neighbouring strings are one.
+    /// Adds a string by its content; adjacent strings are one.
     fn string(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let prefixes = prefixes(node, self.text);
         let kind = match () {
@@ -286,7 +287,7 @@ impl<'a> PythonTreeHasher<'a> {
         Ok(())
     }
 
-    /// `{a!r:>{width}}`; and `{a=}`, which is `a={a!r}`.
+    /// Adds an interpolation such as `{a!r:>{width}}`. `{a=}` equals `a={a!r}`.
     fn interpolation(
         &mut self,
         node: Node<'_>,
@@ -317,7 +318,7 @@ impl<'a> PythonTreeHasher<'a> {
             let Some(specifier) = specifier else { return Ok(()) };
             tree.within("format", |tree| {
                 let mut text = String::new();
-                // The text between what is interpolated is in no node.
+                // The text between interpolations is not in a node.
                 let mut at = specifier.start_byte() + 1;
                 let mut cursor = specifier.walk();
                 for child in specifier.named_children(&mut cursor) {
@@ -343,14 +344,14 @@ fn has_comma(node: Node<'_>) -> bool {
     node.children(&mut cursor).any(|child| child.kind() == ",")
 }
 
-/// Is it a pattern of a `case`, not of an assignment?
+/// Returns true for a pattern of a `case`, not of an assignment.
 fn is_of_match(node: Node<'_>) -> bool {
     node.parent().is_some_and(|parent| {
         matches!(parent.kind(), "case_pattern" | "union_pattern" | "keyword_pattern" | "dict_pattern")
     })
 }
 
-/// What stands before the quotes of a string and its neighbours, in small letters.
+/// Returns the prefixes of a string and its adjacent strings, in lower case.
 fn prefixes(node: Node<'_>, text: &str) -> String {
     let mut cursor = node.walk();
     let mut found = String::new();
@@ -366,7 +367,7 @@ fn prefixes(node: Node<'_>, text: &str) -> String {
     found
 }
 
-/// The first statement of a function, class or module that is nothing but a string: its documentation.
+/// Returns the id of the docstring: the first statement of a function, class or module that is only a string.
 pub(in crate::sources) fn docstring(body: Node<'_>, text: &str) -> Option<usize> {
     let has_one = match body.kind() {
         "module" => true,

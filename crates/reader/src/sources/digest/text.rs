@@ -1,6 +1,6 @@
-//! The values of Python's literals: a number or a text is the same however it is written.
+//! Values of Python's literals: a number or a text has the same value in every spelling.
 
-/// How a string is written, by what stands before its quotes.
+/// Spelling of a string, by the prefix before its quotes.
 #[derive(Clone, Copy, Default)]
 pub(super) struct StringPrefix {
     is_raw: bool,
@@ -9,14 +9,14 @@ pub(super) struct StringPrefix {
 }
 
 impl StringPrefix {
-    /// By its opening quotes and what is before them.
+    /// Parses the opening quotes and the prefix before them.
     pub(super) fn of(start: &str) -> Self {
         let has = |letter: char| start.to_lowercase().contains(letter);
         Self { is_raw: has('r'), is_bytes: has('b'), has_places: has('f') || has('t') }
     }
 
-    /// Reads what is between quotes. A backslash that is one, and one before what cannot be told here (`\N{…}`, half of a
-    /// pair), are told apart: the first becomes two.
+    /// Decodes the text between quotes. A literal backslash becomes two, which distinguishes it from an
+    /// escape that cannot be decoded here (`\N{…}`, half of a surrogate pair).
     pub(super) fn read(self, text: &str, to: &mut String) {
         let mut rest = text.chars().peekable();
         while let Some(letter) = rest.next() {
@@ -39,7 +39,7 @@ impl StringPrefix {
         }
     }
 
-    /// How many letters after a backslash belong to it, and what they stand for.
+    /// Returns the number of letters that belong to an escape after its backslash, and their value.
     fn escape(self, after: &str) -> (usize, String) {
         let Some(first) = after.chars().next() else { return (0, "\\\\".to_owned()) };
         let one = |value: char| (1, value.to_string());
@@ -62,29 +62,29 @@ impl StringPrefix {
             'u' if !self.is_bytes => value(after, (1, 4), 16),
             'U' if !self.is_bytes => value(after, (1, 8), 16),
             'N' if !self.is_bytes => (1, "\\N".to_owned()),
-            // No escape at all.
+            // This is not an escape.
             _ => (0, "\\\\".to_owned()),
         }
     }
 }
 
-/// The longest escape whose value is read.
+/// Longest escape that is decoded.
 const MAX_ESCAPE: usize = 9;
 
-/// The letter of so many digits, after so many letters.
+/// Returns the letter for a number of digits after a number of skipped letters.
 fn value(after: &str, (skipped, digits): (usize, usize), radix: u32) -> (usize, String) {
     let text: String = after.chars().skip(skipped).take(digits).collect();
     let number = u32::from_str_radix(&text, radix).ok();
     let told = match number.and_then(char::from_u32) {
         Some('\\') => "\\\\".to_owned(),
         Some(letter) => letter.to_string(),
-        // Half of a pair has no letter of its own.
+        // Half of a surrogate pair is not a letter.
         None => format!("\\u{text}"),
     };
     (skipped + digits, told)
 }
 
-/// A number by its value.
+/// Returns a number by its value.
 pub(super) fn number(text: &str) -> String {
     let text = text.to_lowercase().replace('_', "");
     if let Some(imaginary) = text.strip_suffix('j') {
@@ -99,7 +99,7 @@ pub(super) fn number(text: &str) -> String {
     let is_fraction = based.is_none() && text.contains(['.', 'e']);
     match (whole, is_fraction) {
         (Some(whole), _) => whole.to_string(),
-        // With a point, so that it is no whole number.
+        // The point marks a number that is not an integer.
         (None, true) => text.parse::<f64>().map_or_else(|_| text.clone(), |value| format!("{value:?}f")),
         (None, false) => text,
     }

@@ -1,4 +1,4 @@
-//! The names of a Python module or class, with all that each is bound to.
+//! Names of a Python module or class, with all of their bindings.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -9,11 +9,11 @@ use super::super::digest::joined;
 
 #[derive(Default)]
 pub(super) struct PythonScope {
-    /// What the names of its definitions begin with: a class's name and a dot.
+    /// Prefix of the names of its definitions: a class's name and a dot.
     pub(super) prefix: String,
-    /// Each name with all that it is bound to, in the order of the text.
+    /// Bindings of each name, in the order of the text.
     pub(super) names: BTreeMap<String, Vec<ScopeBinding>>,
-    /// Modules whose names are all taken over.
+    /// Modules that all names are imported from.
     pub(super) stars: Vec<String>,
 }
 
@@ -23,14 +23,14 @@ pub(super) struct ScopeBinding {
     pub(super) branch: StatementBranch,
 }
 
-/// Where a statement stands.
+/// Branch of a statement.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum StatementBranch {
-    /// It is run whenever its scope is.
+    /// The statement runs whenever its scope runs.
     Always,
-    /// Under an `if`.
+    /// The statement is in an `if`.
     If,
-    /// In a branch that is not the usual one: `except`, `else`, or for type checkers alone.
+    /// The statement is in a secondary branch: `except`, `else`, or one for type checkers only.
     Alternative,
 }
 
@@ -38,7 +38,7 @@ pub(super) enum StatementBranch {
 pub(super) enum BindingTarget {
     Function(PropertyRole, Rc<SymbolDefinition>),
     Class(Rc<PythonClass>),
-    /// Another name in the same scope.
+    /// Alias of another name in the same scope.
     Alias(Vec<String>),
     Import {
         module: String,
@@ -48,14 +48,14 @@ pub(super) enum BindingTarget {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum PropertyRole {
-    /// A function, or the getter of a property.
+    /// Function, or the getter of a property.
     Plain,
     Setter,
     Deleter,
 }
 
 impl PropertyRole {
-    /// Stands after the name of such a function.
+    /// Returns the suffix after the name of such a function.
     pub(super) fn suffix(self) -> &'static str {
         match self {
             Self::Plain => "",
@@ -80,8 +80,8 @@ impl PythonScope {
         self.names.contains_key(name)
     }
 
-    /// What a name is bound to in the end. A definition that stands under no condition is not replaced by another name
-    /// that stands under one, such as `if not ssl: HTTPSConnection = Dummy`.
+    /// Returns the effective binding of a name. A definition without a condition is not replaced by an
+    /// assignment under a condition, such as `if not ssl: HTTPSConnection = Dummy`.
     pub(super) fn get(&self, name: &str, role: PropertyRole) -> Option<&BindingTarget> {
         let bound = self.names.get(name)?;
         let wanted =
@@ -101,7 +101,7 @@ impl PythonScope {
         usual.or_else(|| bound.iter().rev().find(wanted)).map(|bound| &bound.to)
     }
 
-    /// All definitions of a qualified name, also in classes that are defined more than once.
+    /// Adds all definitions of a qualified name, also in classes that are defined more than once.
     pub(super) fn namesakes(&self, name: &str, into: &mut Vec<NamesakeDefinition>) {
         let Some(own) = name.strip_prefix(&self.prefix) else { return };
         let head = own.split('.').next().unwrap_or(own);

@@ -1,4 +1,4 @@
-//! Hostile output: it is read within bounds, and what is left out is told.
+//! Tests of hostile output: it is read within bounds, and omissions are reported.
 
 use proptest::prelude::*;
 use truing_reader::output::report::{
@@ -135,7 +135,7 @@ fn html_markers_and_mentions_are_kept_as_text() {
     assert_eq!(report.diagnostics[0].message, "<img src=x onerror=alert(1)> <!-- truing --> @ally");
 }
 
-/// Text that is much like the formats.
+/// Generates text that is similar to the formats.
 fn output_like() -> impl Strategy<Value = String> {
     let parts = [
         "{",
@@ -231,7 +231,7 @@ fn the_sound_outputs_are_sound() {
     }
 }
 
-/// Reads bytes in every format, and each diagnostic as a finding of a small file.
+/// Reads bytes in every format, and converts each diagnostic to a finding of a small file.
 fn all_of(bytes: &[u8]) {
     recognize(bytes);
     let (file, mapping) = (FileText::of("é = 1\n".as_bytes()), DiagnosticMapping::default());
@@ -269,7 +269,7 @@ proptest! {
     }
 }
 
-/// The bytes that reading this takes for each entry beyond the first hundred.
+/// Returns the bytes that reading allocates for each entry beyond the first hundred.
 fn allocated_for_each(format: OutputFormat, text: impl Fn(usize) -> String) -> u64 {
     let [few, many] = [100, 200].map(|entries| {
         let text = text(entries);

@@ -1,4 +1,4 @@
-//! Checkstyle's XML.
+//! Tests of Checkstyle's XML format.
 
 use truing_reader::output::{
     ColumnUnit, DiagnosticLevel, DiagnosticRange, DiagnosticReport, OutputFormat, ProblemKind,

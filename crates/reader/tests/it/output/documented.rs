@@ -1,5 +1,5 @@
-//! Outputs of tools that could not be run, and older or other forms of those that could, written after their
-//! documentation.
+//! Tests of outputs of tools that could not be run, and of older or other forms of outputs, all written
+//! according to the tools' documentation.
 
 use truing_reader::output::{
     Diagnostic, DiagnosticLevel, DiagnosticReport, OutputFormat, ProblemKind, choose,
@@ -7,7 +7,7 @@ use truing_reader::output::{
 
 use super::real::read_in;
 
-/// Each diagnostic as `level rule path:line:column message`, in the tool's own columns.
+/// Returns each diagnostic as `level rule path:line:column message`, in the tool's own columns.
 fn told(report: &DiagnosticReport) -> Vec<String> {
     let one = |found: &Diagnostic| {
         let level = match found.level {
@@ -29,7 +29,7 @@ fn told(report: &DiagnosticReport) -> Vec<String> {
     report.diagnostics.iter().map(one).collect()
 }
 
-/// Reads a text and tells its diagnostics; nothing may be left out.
+/// Reads a text and returns its diagnostics; nothing may be left out.
 fn whole(format: &str, text: &str) -> Vec<String> {
     let report = read_in("x", format, text.as_bytes());
     assert_eq!((report.left_out, &report.problems), (0, &Vec::new()), "{format}");
@@ -114,7 +114,7 @@ fn what_golangci_says_of_its_run_is_a_problem() {
     );
 }
 
-/// A finding of Gitleaks in the tree, then one in a commit.
+/// Findings of Gitleaks, one in the tree and one in a commit.
 const GITLEAKS: &str = r#"[
     {"RuleID":"generic-api-key","Description":"Detected a key of the value not-a-real-secret-7","StartLine":4,
      "EndLine":5,"StartColumn":5,"EndColumn":1,"Match":"KEY=not-a-real-secret-7","Secret":"not-a-real-secret-7",
@@ -195,7 +195,7 @@ fn phpstan_is_read_with_rules_and_without() {
 
 #[test]
 fn other_forms_of_tools_are_read() {
-    // TypeScript in a terminal, with its escapes.
+    // This is the output of TypeScript in a terminal, with its escapes.
     let pretty = "\x1b[96mshop.ts\x1b[0m:\x1b[93m2\x1b[0m:\x1b[93m7\x1b[0m - \x1b[91merror\x1b[0m\x1b[90m TS2322: \x1b[0mType 'string' is not assignable.\n\n\x1b[7m2\x1b[0m const a\n";
     assert_eq!(whole("tsc", pretty), ["error TS2322 x/shop.ts:2:7 Type 'string' is not assignable."]);
     let next = "src/(group)/page.tsx(2,7): error TS1005: ',' expected.\n  more about it\nFound 1 error.\n";
@@ -306,7 +306,7 @@ fn nothing_found_is_no_problem() {
     ] {
         assert_eq!(whole(format, text), [""; 0], "{format}");
     }
-    // A document that is missing is one: the tool may have failed.
+    // An absent document is a problem, because the tool may have failed.
     for format in ["ruff-json", "eslint-json", "pyright-json", "semgrep-json", "shellcheck-json"] {
         let report = read_in("x", format, b"");
         assert_eq!(report.problems[0].kind, ProblemKind::Unreadable, "{format}");
@@ -321,12 +321,12 @@ fn a_file_that_eslint_is_kept_from_is_no_problem() {
         )
     };
     for message in [
-        // 9
+        // ESLint 9 prints this message.
         "File ignored because of a matching ignore pattern. Use \\\"--no-ignore\\\" to disable file ignore settings.",
         "File ignored because no matching configuration was supplied.",
         "File ignored because outside of base path.",
         "File ignored by default because it is located under the node_modules directory.",
-        // 8
+        // ESLint 8 prints this message.
         "File ignored by default. Use \\\"--ignore-pattern '!node_modules/*'\\\" to override.",
     ] {
         assert_eq!(whole("eslint-json", &file(message)), [""; 0], "{message}");
@@ -337,7 +337,7 @@ fn a_file_that_eslint_is_kept_from_is_no_problem() {
     assert!(report.ignored.is_empty());
 }
 
-/// The files that a tool says it has not looked at.
+/// Returns the files that a tool reports as not examined.
 fn not_looked_at(format: &str, text: &str) -> Vec<String> {
     let report = read_in("", format, text.as_bytes());
     report.ignored.iter().map(ToString::to_string).collect()

@@ -1,4 +1,4 @@
-//! Diagnostics as findings.
+//! Tests of the conversion of diagnostics to findings.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,11 @@ fn diagnostic(range: DiagnosticRange) -> Diagnostic {
     Diagnostic { rule: Some("R1".to_owned()), ..Diagnostic::new("Lint", "a.py".into(), range, "wrong") }
 }
 
-/// The start and the end of an edit as lines and columns, and its text.
+/// Start and end of an edit as lines and columns, and its text.
 type Edit<'a> = ((u32, u32), (u32, u32), &'a str);
 
-/// The suggestion that edits lead to: first and last line of the finding, its text, and each edit as columns.
+/// Returns the suggestion for edits: `lines` are the first and last line of the finding, `text` is the file's
+/// text, and `edits` have lines and columns.
 fn suggested(lines: (u32, u32), text: &str, edits: &[Edit<'_>]) -> Option<String> {
     let edit = |(start, end, new): &Edit<'_>| ToolEdit {
         path: "a.py".into(),
@@ -143,7 +144,7 @@ fn a_fix_within_the_lines_is_their_replacement() {
         Some("x = 1\ny\nz = 2")
     );
     assert_eq!(suggested((3, 3), text, &[((3, 6), (3, 6), "\n")]).as_deref(), Some("c = 3\n"));
-    // Without its lines the text goes: an empty suggestion says so.
+    // If all lines are deleted, the suggestion is empty.
     assert_eq!(suggested((2, 2), text, &[((2, 1), (3, 1), "")]).as_deref(), Some(""));
     assert_eq!(suggested((1, 1), "\u{feff}a\nb\n", &[((1, 1), (1, 2), "c")]).as_deref(), Some("c"));
 }

@@ -1,4 +1,4 @@
-//! Outputs of real tools, damaged: whatever is left of them is read in their own format, and in the one that it is taken for,
+//! Tests with damaged outputs of real tools. The rest is read in its own format, and in the recognised one,
 //! without a panic and within the bounds.
 
 use proptest::prelude::*;
@@ -10,10 +10,10 @@ use truing_reader::output::{
 
 use super::real::{OUTPUTS, bytes};
 
-/// The most bytes of an output that is damaged: time is bounded.
+/// Most bytes of an output that is damaged, because the time is limited.
 const MAX_BYTES: usize = 200_000;
 
-/// Values that stand where others are expected.
+/// Generates values of unexpected types.
 fn odd() -> impl Strategy<Value = Value> {
     prop_oneof![
         prop::sample::select(vec![
@@ -39,7 +39,7 @@ fn odd() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// The number of values in a value, itself one of them.
+/// Returns the number of values in a value, including itself.
 fn count(value: &Value) -> usize {
     1 + match value {
         Value::Array(all) => all.iter().map(count).sum(),
@@ -48,7 +48,7 @@ fn count(value: &Value) -> usize {
     }
 }
 
-/// The value with another one in the place of the one at `at`, in the order in which they are counted.
+/// Returns the value with another one in place of the one at `at`, in the order in which they are counted.
 fn with(value: Value, at: &mut usize, new: &Value) -> Value {
     if *at == 0 {
         *at = usize::MAX;
@@ -66,7 +66,7 @@ fn with(value: Value, at: &mut usize, new: &Value) -> Value {
     }
 }
 
-/// What holds of every report.
+/// Checks the bounds of a report.
 fn within_bounds(report: &DiagnosticReport) {
     assert!(report.problems.len() <= MAX_PROBLEMS && report.diagnostics.len() <= MAX_DIAGNOSTICS);
     let (file, mapping) = (FileText::of("é = 1\r\n\u{feff}x\n".as_bytes()), DiagnosticMapping::default());
@@ -100,7 +100,7 @@ fn most_outputs_are_damaged_and_each_is_read_as_it_is() {
     assert!(small().len() * 10 >= OUTPUTS.len() * 8, "{}", small().len());
     for (format, bytes) in small() {
         read_damaged(format, &bytes);
-        // Cut anywhere.
+        // The output is cut at any offset.
         for part in 1..40 {
             read_damaged(format, &bytes[..bytes.len() * part / 40]);
         }

@@ -1,4 +1,4 @@
-//! GitLab's code quality report.
+//! Tests of GitLab's code quality report.
 
 use serde_json::{Value, json};
 use truing_reader::output::{DiagnosticLevel, DiagnosticReport, FileText, OutputFormat};

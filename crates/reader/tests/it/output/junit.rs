@@ -1,4 +1,4 @@
-//! JUnit's XML.
+//! Tests of JUnit's XML format.
 
 use truing_diff::RepoPath;
 use truing_reader::output::{self, DiagnosticLevel, DiagnosticReport, OutputContext, OutputFormat};
@@ -36,7 +36,7 @@ fn a_place_in_the_text_counts_more_if_it_is_in_the_tests_own_file() {
         ))
     };
     assert_eq!(told(&case(r#"file="tests/test_a.py" line="9""#)), ["tests/test_a.py:12: t fails: m"]);
-    // Pytest counts from 0.
+    // Pytest counts lines from 0.
     assert_eq!(told(&case(r#"file="tests/test_b.py" line="9""#)), ["tests/test_b.py:10: t fails: m"]);
     assert_eq!(told(&case("")), ["src/x.py:5: t fails: m"]);
 }
@@ -89,7 +89,7 @@ fn what_is_no_report_is_one_problem() {
     }
 }
 
-/// A report of a run in `/build/t`, of a tree with these files.
+/// Reads a report of a run in `/build/t`, of a tree with these files.
 fn read_with(files: &[&str], text: &str) -> DiagnosticReport {
     let files: Vec<RepoPath> = files.iter().copied().map(RepoPath::from_text).collect();
     let roots = ["/build/t".to_owned()];
@@ -102,7 +102,7 @@ fn read_with(files: &[&str], text: &str) -> DiagnosticReport {
 
 #[test]
 fn what_linters_print_has_its_file_in_the_suite_and_its_line_in_the_text() {
-    // As ruff 0.15, rumdl 0.2, ESLint 8, Biome 2 and textlint 15 print it.
+    // These outputs have the form of ruff 0.15, rumdl 0.2, ESLint 8, Biome 2 and textlint 15.
     let ruff = r#"<testsuites name="ruff"><testsuite name="/build/t/src/a.py" package="org.ruff"><testcase name="org.ruff.F401"
         classname="/build/t/src/a" line="1" column="8"><properties><property name="severity" value="error"/></properties>
         <failure message="`os` imported but unused">line 1, col 8, `os` imported but unused</failure></testcase></testsuite></testsuites>"#;
@@ -120,7 +120,7 @@ fn what_linters_print_has_its_file_in_the_suite_and_its_line_in_the_text() {
     for (text, places, tool, rule) in [
         (ruff, &["src/a.py:1: `os` imported but unused"][..], "ruff", "F401"),
         (rumdl, &["src/R.md:1: Expected 1 blank line", "src/R.md:2: No space"], "junit", "MD022"),
-        // Others have copied ESLint's package: it names no tool.
+        // Other tools have copied ESLint's package, therefore it identifies no tool.
         (eslint, &["src/a.js:2: Expected '==='."], "junit", "eqeqeq"),
         (biome, &["src/a.js:2: A debugger."], "biome", "lint.suspicious.noDebugger"),
         (textlint, &["src/R.md:4: Found TODO"], "junit", "no-todo"),
@@ -169,7 +169,7 @@ fn a_name_without_its_folder_is_the_file_of_the_class_and_never_another_one() {
     );
     let report = read_with(&files, &java("com.acme.CartTest$Inner"));
     assert_eq!(report.diagnostics[0].path, RepoPath::from_text(files[1]));
-    // Two modules with the class: the frame fits both.
+    // Two modules have the class, therefore both fit the frame.
     let two = ["a/com/acme/CartTest.java", "b/com/acme/CartTest.java", "CartTest.java"];
     assert_eq!(problems(&read_with(&two, &java("com.acme.CartTest"))).len(), 1);
 

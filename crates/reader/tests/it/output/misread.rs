@@ -1,4 +1,5 @@
-//! Outputs that are not understood, or not as a whole: none is taken for that of a tool that has found nothing more.
+//! Tests of outputs that are not understood in full. None is accepted as that of a tool without further
+//! findings.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use truing_reader::sources::{SourcesAnswer, SourcesQuery};
 
 use super::real::{OUTPUTS, bytes};
 
-/// A tree with the files that the outputs are about.
+/// Tree with the files that the outputs are about.
 pub(super) struct Tree {
     folder: tempfile::TempDir,
     files: Vec<ChangedFile>,
@@ -49,7 +50,7 @@ impl Tree {
     }
 }
 
-/// An output that somebody else's run has printed.
+/// Returns an output printed by a run outside of Truing.
 pub(super) fn given(format: &str, folder: &str, text: &str) -> ToolOutput {
     ToolOutput {
         format: Some(format.to_owned()),
@@ -65,7 +66,7 @@ fn count(found: &ToolFindings) -> u64 {
     found.findings.len() as u64 + found.elsewhere + found.suppressed
 }
 
-/// Would a review that rests on this be green, or resolve what is not in it?
+/// Returns true if a review based on this would pass, or would resolve findings that are absent.
 fn is_trusted(found: &ToolFindings) -> bool {
     found.problems.is_empty() && found.keeps_open.is_none()
 }
@@ -83,7 +84,7 @@ fn an_output_under_the_name_of_another_format_is_understood_or_not_trusted() {
         for other in OutputFormat::all().map(OutputFormat::as_str).filter(|other| other != format) {
             tried += 1;
             let Ok(found) = tree.read(given(other, folder, &text)) else { continue };
-            // GCC's notes and Mypy's are lines of one form.
+            // GCC's notes and Mypy's are lines of the same form.
             let is_alike = (*format, other) == ("gcc", "mypy");
             if is_trusted(&found) && count(&found) < count(&right) && !is_alike {
                 wrong.push(format!("{name} as {other}: {} of {}", count(&found), count(&right)));
@@ -104,7 +105,7 @@ fn an_output_that_is_cut_wrapped_or_in_another_language_is_not_trusted() {
             .map(|tenth| {
                 (format!("cut at {tenth}/10"), text.chars().take(text.chars().count() * tenth / 10).collect())
             })
-            // Of lines that stand alone a cut between two is not seen.
+            // In a text of independent lines, a cut between two lines cannot be detected.
             .filter(|(_, cut): &(String, String)| !cut.is_empty() && !cut.ends_with('\n'))
             .collect();
         let prefixed =
@@ -150,7 +151,7 @@ fn colors_change_nothing() {
     }
 }
 
-/// Every format of lines, read of a program that has failed.
+/// Each line format is applied to the output of a failed program.
 #[test]
 fn a_text_without_a_line_that_is_understood_is_a_problem_that_names_it() {
     let tree = Tree::real();
@@ -162,7 +163,7 @@ fn a_text_without_a_line_that_is_understood_is_a_problem_that_names_it() {
         for format in OutputFormat::all().filter(|format| format.is_lines()) {
             let found = tree.read(given(format.as_str(), "", text)).unwrap();
             let is_named = found.problems.iter().any(|problem| problem.contains("none of"));
-            // A word before a number and a colon is a place for whom nothing else marks one.
+            // A word before a number and a colon is read as a place if nothing else marks places.
             assert!(is_named || !is_trusted(&found), "{}: {text}: {found:?}", format.as_str());
         }
         let clean = ToolOutput { is_clean: true, foreign: None, ..given("flake8", "", text) };
@@ -242,7 +243,7 @@ fn a_path_of_another_machine_is_placed_by_the_files_that_are_here() {
         let found = tree.read(given("unix", "", &format!("{nowhere}:1:1: words\n"))).unwrap();
         assert!(!is_trusted(&found) && found.findings.is_empty(), "{nowhere}: {found:?}");
     }
-    // Two folders with a file of each name: the paths fit both.
+    // Two folders have a file of each name, therefore the paths fit both.
     let text = "/x/main_test.go:1:1: E741 one\n/y/main_test.go:1:1: E741 two\n";
     let found = tree.read(given("flake8", "", text)).unwrap();
     assert!(found.findings.is_empty() && !found.problems.is_empty(), "{found:?}");

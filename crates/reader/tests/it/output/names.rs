@@ -1,4 +1,4 @@
-//! Names of files that look like another form of a path, in the forms in which Truing itself writes them.
+//! Tests of file names that look like another form of a path, in the forms that Truing itself writes.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -10,7 +10,7 @@ use truing_reader::sources::{SourcesAnswer, SourcesQuery};
 
 use super::misread::given;
 
-/// Names, each of a file.
+/// Names of one file each.
 const NAMES: &[&[u8]] = &[
     b"plain.py",
     b"sp ace.py",
@@ -57,7 +57,7 @@ fn read(output: &Value, format: &str) -> ToolFindings {
     }
 }
 
-/// The bytes as a URI has them.
+/// Returns the bytes percent-encoded as in a URI.
 fn encoded(name: &[u8]) -> String {
     let letter = |byte: &u8| match byte {
         byte if byte.is_ascii_alphanumeric() || b"/-._~".contains(byte) => char::from(*byte).to_string(),

@@ -1,6 +1,6 @@
-//! `docs/reference/tools.md`: a section for each known tool, from the table itself.
+//! Test of `docs/reference/tools.md`, which has a section for each known tool, rendered from the table.
 //!
-//! `UPDATE_DOCS=1` writes it anew.
+//! `UPDATE_DOCS=1` rewrites it.
 
 use std::fmt::Write as _;
 use std::path::Path;

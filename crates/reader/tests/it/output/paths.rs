@@ -1,4 +1,4 @@
-//! Paths as tools write them.
+//! Tests of paths as tools write them.
 
 use proptest::prelude::*;
 use truing_diff::RepoPath;
@@ -6,7 +6,7 @@ use truing_reader::output::{OutputContext, OutputFormat, PathError, PathResolver
 
 use super::{report, report_at};
 
-/// The path in the tree of text, and of a URI reference.
+/// Returns the path in the tree of a text, and of the same text as a URI reference.
 fn both(roots: &[&str], folder: Option<&str>, text: &str) -> [Result<String, PathError>; 2] {
     let roots: Vec<String> = roots.iter().map(|root| (*root).to_owned()).collect();
     let folder = folder.map(RepoPath::from);
@@ -105,7 +105,7 @@ fn a_path_that_is_none_in_the_tree_is_an_error_that_names_it() {
     assert_eq!(both(&[], None, &"a/".repeat(3000)), [Err(PathError::TooLong), Err(PathError::TooLong)]);
 }
 
-/// Text that is much like paths.
+/// Generates text that is similar to paths.
 fn path_like() -> impl Strategy<Value = String> {
     let parts = [
         "a", "b.py", "..", ".", "/", "\\", "//", "C:", "c:", "file://", "file:", "%2e", "%2F", "%5c", "%00",

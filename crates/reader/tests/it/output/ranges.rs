@@ -1,4 +1,4 @@
-//! Ranges in the bytes of a file, and fixes as edits of them.
+//! Tests of ranges in the bytes of a file, and of fixes as edits.
 
 use proptest::prelude::*;
 use truing_diff::RepoPath;

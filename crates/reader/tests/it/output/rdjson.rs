@@ -1,4 +1,4 @@
-//! Reviewdog's format, as one document and by lines.
+//! Tests of Reviewdog's format, as one document and by lines.
 
 use serde_json::{Value, json};
 use truing_reader::output::{
@@ -25,7 +25,7 @@ fn at(line: u32, column: u32) -> Value {
 
 #[test]
 fn a_range_is_the_text_that_the_format_says() {
-    // The ranges of the format's own description.
+    // These are the ranges of the format's own description.
     for (text, range, bytes) in [
         ("haya14busa\n", json!({ "start": at(1, 5), "end": at(1, 7) }), "14"),
         ("abc\r\ndef\r\nghi\r\n", json!({ "start": { "line": 2 } }), "def"),

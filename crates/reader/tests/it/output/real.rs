@@ -1,5 +1,6 @@
-//! Outputs of real tools, read whole: each diagnostic with its place in the file's bytes, as the file `expected/NAME.txt`
-//! has it beside the output. The expected places were compared with what each tool shows people.
+//! Tests with whole outputs of real tools. Each diagnostic has the place in the file's bytes that
+//! `expected/NAME.txt` lists beside the output. The expected places were compared with the places that each
+//! tool shows to people.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,7 +14,7 @@ use truing_reader::output::{
     resolve_fix,
 };
 
-/// Each output: its file, its format, and the folder of the tree in which the tool ran.
+/// Outputs: the file, the format, and the folder of the tree in which the tool ran.
 pub(super) const OUTPUTS: &[(&str, &str, &str)] = &[
     ("ast-grep.jsonl", "ast-grep-json", "sg"),
     ("bandit.json", "bandit-json", "py"),
@@ -57,17 +58,17 @@ pub(super) const OUTPUTS: &[(&str, &str, &str)] = &[
     ("yamllint.txt", "yamllint", "yaml"),
 ];
 
-/// A file beside the outputs.
+/// Returns the path of a file beside the outputs.
 fn beside(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/output/real").join(name)
 }
 
-/// The bytes of an output.
+/// Returns the bytes of an output.
 pub(super) fn bytes(name: &str) -> Vec<u8> {
     std::fs::read(beside(name)).unwrap()
 }
 
-/// The files that the tools looked at.
+/// Returns the files that the tools examined.
 fn tree() -> BTreeMap<String, String> {
     serde_json::from_slice(&bytes("tree.json")).unwrap()
 }
@@ -85,7 +86,8 @@ fn read_real(name: &str) -> DiagnosticReport {
     read_in(folder, format, &bytes(name))
 }
 
-/// A diagnostic on a line: the level, the rule, the place from its first byte on, and the text there; then its fixes.
+/// Returns a diagnostic on a line: the level, the rule, the place from its first byte on, the text there, and
+/// its fixes.
 fn shown(found: &Diagnostic, tree: &BTreeMap<String, String>) -> String {
     let level = match found.level {
         DiagnosticLevel::Error => "error",
@@ -99,7 +101,7 @@ fn shown(found: &Diagnostic, tree: &BTreeMap<String, String>) -> String {
         Ok(range) => {
             let line_start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
             let line = text[..range.start].matches('\n').count() + 1;
-            // Of a place without end, what begins there is shown.
+            // For a place without an end, the text from its start is shown.
             let rest = text[range.start..].lines().next().unwrap_or_default();
             let at = if range.is_empty() {
                 rest.chars().take(10).collect()
@@ -142,7 +144,7 @@ fn every_output_is_read_whole_and_exactly() {
     }
 }
 
-/// The line and the first byte of each diagnostic of an output, with its rule.
+/// Returns the line and the first byte of each diagnostic of an output, with its rule.
 fn starts(name: &str, tree: &BTreeMap<String, String>) -> Vec<(String, usize, String)> {
     let start = |found: &Diagnostic| {
         let path = found.path.to_string();
@@ -174,7 +176,7 @@ fn two_formats_of_a_tool_tell_the_same_places() {
 
 #[test]
 fn places_agree_with_another_tool_that_found_the_same() {
-    // Each pair was found by two tools that count in different units, behind letters beyond ASCII.
+    // Two tools that count in different units found each pair, after letters beyond ASCII.
     let tree = tree();
     let place = |name: &str, rule: &str, path: &str| {
         let all = starts(name, &tree);
@@ -205,7 +207,7 @@ fn outputs_in_a_format_of_their_own_are_recognised() {
 
 #[test]
 fn known_tools_print_formats_that_were_read() {
-    // Where the tool of an output is known, its own format is among those.
+    // If the tool of an output is known, its own format is among those.
     for (name, format, _) in OUTPUTS.iter().filter(|output| output.1.ends_with("-json")) {
         let tool = OutputFormat::parse(format).unwrap();
         let OutputFormat::Named(named) = tool else { panic!("{name}") };
@@ -234,7 +236,7 @@ fn a_damaged_output_gives_no_other_diagnostics() {
         for part in 1..40 {
             let cut = &bytes[..bytes.len() * part / 40];
             let report = read_in(folder, format, cut);
-            // The last line of a text is cut; every other diagnostic is one of the whole.
+            // The last line of a text may be cut; every other diagnostic is one of the whole output.
             let sure = report.diagnostics.len().saturating_sub(usize::from(name.ends_with(".txt")));
             for found in &report.diagnostics[..sure] {
                 assert!(whole.diagnostics.contains(found), "{name} up to {}: {found:?}", cut.len());
@@ -252,7 +254,7 @@ fn a_damaged_output_gives_no_other_diagnostics() {
                 cut.len()
             );
         }
-        // Bytes that are no text, in the middle of anything.
+        // Invalid UTF-8 bytes are inserted at many offsets.
         for at in (0..bytes.len()).step_by(bytes.len() / 50 + 1) {
             let mut damaged = bytes.clone();
             damaged[at] = 0xFF;
@@ -264,7 +266,7 @@ fn a_damaged_output_gives_no_other_diagnostics() {
 
 #[test]
 fn a_malformed_entry_costs_itself_alone() {
-    // The list in each document, and what is put into it.
+    // Each entry names the list in a document that gets another value.
     for (name, list) in [
         ("bandit.json", "/results"),
         ("biome.json", "/diagnostics"),

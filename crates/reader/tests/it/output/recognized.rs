@@ -1,4 +1,4 @@
-//! Formats by their names and by the content.
+//! Tests of the selection of formats by name and by content.
 
 use truing_reader::output::{OutputContext, OutputFormat, read, recognize};
 
@@ -70,7 +70,7 @@ fn what_is_of_many_formats_or_of_none_is_not_recognised() {
     ] {
         assert_eq!(name(content), None, "{content}");
     }
-    // Another tool's document with the same field.
+    // This is another tool's document with the same field.
     assert_ne!(name(r#"{"diagnostics": [], "errors": [], "version": 1}"#), Some("rdjson"));
 }
 

@@ -1,4 +1,4 @@
-//! Texts of tools, cleaned and bounded.
+//! Tests of the cleaning and bounding of tools' texts.
 
 use proptest::prelude::*;
 use truing_reader::output::diagnostic::{

@@ -1,4 +1,5 @@
-//! Fixes that a tool does not call safe, or that it never makes of its own accord: in no format are they suggestions.
+//! Tests of fixes that a tool does not call safe or never applies by default: they are not suggestions in any
+//! format.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use truing_reader::WithheldFix;
 
 use super::misread::{Tree, given};
 
-/// The suggestions on a file of one line.
+/// Returns the suggestions on a file of one line.
 fn suggestions(path: &str, text: &str, format: &str, output: &Value) -> Vec<Option<String>> {
     let tree = Tree::of(&BTreeMap::from([(path.to_owned(), text.to_owned())]));
     let found: ToolFindings = tree.read(given(format, "", &output.to_string())).unwrap();
@@ -29,7 +30,7 @@ fn rdjson_suggests_nothing_of_tools_whose_unsafe_fixes_it_does_not_tell_apart() 
         .map(|tool| (tool, true))
         .into_iter()
         .chain(["eslint", "truing", "my-linter"].map(|tool| (tool, false)));
-    // The formatter of ESLint writes `fix` alone, never `suggestions`.
+    // The formatter of ESLint writes only `fix`, never `suggestions`.
     for (tool, is_held_back) in tools {
         let entry = json!({
             "message": "Comparison to `None` should be `cond is None`",

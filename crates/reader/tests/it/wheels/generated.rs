@@ -1,4 +1,4 @@
-//! Wheels of one distribution, each with some things about it that a wheel may have or should not have.
+//! Generates wheels of one distribution, each with some valid or invalid variations.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ const PLAIN: [(&str, &str); 7] = [
     ("rimx-1.0.dist-info/RECORD", ""),
 ];
 const TARGETS: [&str; 4] = ["rimx/__init__.py", "rimx/core.py", "rimx/extra.py", "rimx/table.json"];
-/// Other entries for a file in a folder.
+/// Other entry names for a file in a folder.
 const ALIASES: [&str; 12] = [
     "./FOLDER/FILE",
     "FOLDER//FILE",
@@ -33,7 +33,7 @@ const ALIASES: [&str; 12] = [
     "Rimx/FILE",
     "rimx-1.0.data/data/FOLDER/FILE",
 ];
-/// Modules that Python may find in the place of another.
+/// Modules that Python may find in place of another.
 const OTHERS: [&str; 20] = [
     "rimx/core.abi3.so",
     "rimx/core.so",
@@ -58,7 +58,7 @@ const OTHERS: [&str; 20] = [
 ];
 const STARTS: [&str; 5] =
     ["rimx.pth", "a.pth", "sitecustomize.py", "usercustomize/__init__.py", "rimx/in.pth"];
-/// What goes elsewhere than to the import path.
+/// Entries that are installed outside of the import path.
 const ELSEWHERE: [&str; 7] = [
     "rimx-1.0.data/scripts/go",
     "rimx-1.0.data/scripts/run",
@@ -68,7 +68,7 @@ const ELSEWHERE: [&str; 7] = [
     "rimx-1.0.data/data/lib/python3.11/site-packages/rimx/core.py",
     "rimx-1.0.data/data/lib/python3.12/site-packages/a.pth",
 ];
-/// What no wheel should have; pip refuses most of it.
+/// Entries that no wheel should have; pip refuses most of them.
 const BAD: [&str; 13] = [
     "../rimx/core.py",
     "../../rimx.py",
@@ -85,7 +85,7 @@ const BAD: [&str; 13] = [
     "rimx-1.0.dist-info",
 ];
 
-/// Numbers that look random, and are the same in each run.
+/// Generator of pseudo-random numbers that are the same in each run.
 pub(super) struct Chance(pub(super) u64);
 
 impl Chance {
@@ -101,7 +101,7 @@ impl Chance {
     }
 }
 
-/// A wheel: its entries, in their order; a name may be there twice.
+/// Wheel with its entries in order; a name may occur twice.
 #[derive(Clone)]
 pub(super) struct Wheel(Vec<Entry>);
 
@@ -136,14 +136,14 @@ impl Wheel {
         for _ in 0..chance.below(4) {
             wheel = wheel.changed(chance);
         }
-        // Which entry is first counts where two lead to one place.
+        // The first of two entries for one place has an effect.
         if chance.below(4) == 0 {
             wheel.0.reverse();
         }
         wheel
     }
 
-    /// With one thing about it.
+    /// Returns the wheel with one variation.
     fn changed(&self, chance: &mut Chance) -> Self {
         let number = chance.below(3);
         let (code, target) =
@@ -194,19 +194,20 @@ impl Wheel {
         }
     }
 
-    /// The file, in this folder.
+    /// Writes the file to this folder and returns its path.
     pub(super) fn write(&self, folder: &Path) -> PathBuf {
         let path = folder.join("rimx-1.0-py3-none-any.whl");
         std::fs::write(&path, self.zip(1 << 11)).unwrap();
         path
     }
 
-    /// Its bytes, without the mark that names are UTF-8.
+    /// Returns the wheel's bytes, without the flag that names are UTF-8.
     pub(super) fn unmarked(&self) -> Vec<u8> {
         self.zip(0)
     }
 
-    /// Written by hand: libraries write no name twice, and no names that lead out.
+    /// Returns the bytes of a zip file. They are written by hand, because libraries write no name twice, and
+    /// no names that lead out.
     fn zip(&self, flags: u16) -> Vec<u8> {
         let (mut bytes, mut directory) = (Vec::new(), Vec::new());
         let word = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
@@ -214,7 +215,7 @@ impl Wheel {
         for Entry { name, text } in &self.0 {
             let mut sum = flate2::Crc::new();
             sum.update(text.as_bytes());
-            // The version, flags, no compression, 1980-01-01, sums and lengths.
+            // These are the version, flags, no compression, 1980-01-01, checksums and lengths.
             let (version, start) = (half(20), bytes.len());
             let mut common = [version, flags.to_le_bytes(), half(0), half(0), half(0x21)].concat();
             common.extend([sum.sum().to_le_bytes(), word(text.len()), word(text.len())].concat());
