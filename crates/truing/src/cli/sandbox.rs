@@ -105,7 +105,7 @@ const WATCHER: &str = "watcher";
 #[derive(Serialize)]
 struct SandboxCheckJson {
     level: SandboxLevel,
-    /// Name of the mechanism that limits the total memory of all processes of a job.
+    /// Name of the process that measures the memory of all processes of a job together.
     memory: &'static str,
     checks: Vec<EscapeCheck>,
 }
