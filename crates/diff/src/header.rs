@@ -71,7 +71,7 @@ enum HeaderStage {
     /// Any line of a header.
     #[default]
     Any,
-    /// The `+++` line.
+    /// Only the `+++` line may follow.
     NewName,
     /// First line of a block of binary content. The first block has the new content or a delta to it; the
     /// second, usually present, has the old.

@@ -23,9 +23,9 @@ impl InputPosition {
 pub(crate) struct InputLine<'a> {
     /// Bytes of the line, with the line feed if it is complete and has one; never empty.
     pub(crate) text: &'a [u8],
-    /// Where it begins.
+    /// Position of the line's first byte.
     pub(crate) at: InputPosition,
-    /// Its length in the input, which is more than that of `text` if that is its beginning only.
+    /// Length of the line in the input, which exceeds that of `text` if the line is cut.
     pub(crate) len: usize,
 }
 

@@ -57,7 +57,7 @@ pub(crate) struct Scanner<H> {
 /// The kind of section that the next line may belong to.
 #[derive(Clone, Default, Debug)]
 enum ScanState<H> {
-    /// Text between sections.
+    /// Text outside of any section.
     #[default]
     Text,
     /// A plain diff that may begin with a `---` line.

@@ -254,7 +254,7 @@ impl DroppedFindingCounts {
 /// Changes of the comments on code between two reviews.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct CommentChanges {
-    /// New comments.
+    /// Comments that are new.
     pub new: usize,
     /// Open comments that moved to another line.
     pub moved: usize,
@@ -352,7 +352,7 @@ pub struct FirstReview {
     pub seconds: f64,
 }
 
-/// A running demonstration.
+/// A demonstration that is running.
 pub struct ReviewDemo {
     forge: DemoForge,
     model: ScriptedModel,

@@ -49,7 +49,6 @@ impl From<CommandExit> for ExitCode {
 /// The reason that a command failed. `Output::error` prints it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CliError {
-    /// The exit code.
     pub exit: CommandExit,
     /// A stable word for scripts, in snake case, such as `unknown_key`.
     pub code: &'static str,

@@ -266,7 +266,7 @@ async fn unknown(repo: &str, store: &Store, config: &Config) -> Option<String> {
 struct PendingWork {
     /// Slots that are due now.
     due: usize,
-    /// Runs in flight.
+    /// Runs that are in flight now.
     running: usize,
 }
 

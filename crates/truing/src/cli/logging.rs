@@ -25,7 +25,7 @@ pub enum LogStyle {
     Human,
     /// For a person who watches a service: each line has a time.
     Text,
-    /// One JSON object a line, for a log collector.
+    /// One JSON object per line, for a log collector.
     Json,
 }
 

@@ -254,7 +254,7 @@ struct ReportLabels<'a> {
     configured: Option<&'a str>,
     /// URL of the repository's remote.
     remote: Option<&'a str>,
-    /// Published comments.
+    /// Comments that were published, or would be in a dry run.
     published: Option<&'a PublishJson>,
     /// Fixes that `--fix` has not made.
     left: &'a [UnappliedSuggestion],

@@ -11,7 +11,7 @@ use truing_core::id::UnixMillis;
 pub(super) enum TimeStart {
     /// Duration before now, in milliseconds.
     Ago(i64),
-    /// Fixed instant.
+    /// Fixed instant in milliseconds since 1970.
     At(UnixMillis),
 }
 

@@ -43,7 +43,7 @@ const FIXES: usize = 1;
 pub struct ConvergeDemoEnd {
     /// Kind of the end in one word.
     pub exit: &'static str,
-    /// Number of audits.
+    /// Number of the run's audits.
     pub loops: u32,
     /// Report of the command.
     pub report: String,
@@ -84,11 +84,11 @@ impl From<GitLogEntry> for FixCommit {
 /// A review, as the forge shows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct PublishedReview {
-    /// Reviewed commit.
+    /// Commit that was reviewed.
     pub commit: String,
     /// Text of the review.
     pub body: String,
-    /// Comments on code.
+    /// Comments of the review on code.
     pub threads: Vec<PublishedThread>,
 }
 
@@ -119,7 +119,7 @@ pub struct PullRequestResult {
     pub ended: ConvergeDemoEnd,
     /// Commits that the run added.
     pub commits: Vec<FixCommit>,
-    /// Reviews, oldest first.
+    /// Reviews of the pull request, oldest first.
     pub reviews: Vec<PublishedReview>,
     /// Reviews, comments and replies that repeat another one.
     pub duplicates: usize,
@@ -169,7 +169,7 @@ pub struct ConvergeDemoReport {
     /// Requests to the model and their fictitious cost.
     #[serde(flatten)]
     pub model: DemoModelUsage,
-    /// Duration in seconds.
+    /// Duration of the demonstration in seconds.
     pub seconds: f64,
 }
 

@@ -24,7 +24,7 @@ const SCRIPT: &str = include_str!("script.toml");
 /// Usage of the model and its fictitious cost.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct DemoModelUsage {
-    /// Number of answers.
+    /// Number of the model's answers.
     pub model_calls: usize,
     /// Tokens of all prompts.
     pub model_tokens_in: u64,

@@ -42,9 +42,9 @@ const NO_CODE: &str = "mode = \"relax\"";
 /// An event of the demonstration, reported as it happens.
 #[derive(Debug)]
 pub enum SyncDemoEvent<'a> {
-    /// A section begins.
+    /// A section of the demonstration begins.
     Scene(&'a str),
-    /// A person acts.
+    /// A person has done something, described by this text.
     Person(String),
     /// A run has ended.
     Ran(&'a SyncDemoRun),
@@ -59,11 +59,11 @@ pub struct SyncDemoRun {
     pub scheduled: bool,
     /// Result of the run.
     pub result: Outcome,
-    /// Expected result.
+    /// Result that the script expects.
     pub expected: Outcome,
     /// Exit code of the command.
     pub exit: u8,
-    /// Reason as text.
+    /// Reason of the result as text.
     pub why: String,
     /// Item that the run left at the forge.
     pub shows: Option<PublishedItem>,
@@ -113,7 +113,7 @@ impl PublishedItemKind {
 pub struct SyncDemoReport {
     /// Sandbox level of this machine: below `full`, no model ports code.
     pub sandbox: SandboxLevel,
-    /// Runs in order.
+    /// Runs of the job in order.
     pub runs: Vec<SyncDemoRun>,
     /// Number of runs with another result than expected.
     pub unexpected: usize,
@@ -132,7 +132,7 @@ pub struct SyncDemoReport {
     /// Requests to the model and their fictitious cost.
     #[serde(flatten)]
     pub model: DemoModelUsage,
-    /// Duration in seconds.
+    /// Duration of the demonstration in seconds.
     pub seconds: f64,
 }
 

@@ -7,7 +7,7 @@ use crate::cli::error::CliError;
 /// The task that a model is asked for; errors name the role.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ModelRole {
-    /// Reviews a change.
+    /// Reviews the changes of a pull request or a repository.
     Reviewer,
     /// Audits in a converge run.
     Auditor,

@@ -16,9 +16,9 @@ use crate::cli::error::CliError;
 /// The location of a store, with the credentials to open it.
 #[derive(Clone, Debug)]
 pub enum StoreLocation {
-    /// A SQLite file.
+    /// Store in a SQLite file.
     File(PathBuf),
-    /// Two database servers.
+    /// Store on two database servers.
     Servers {
         /// URL of the server that stores slots.
         slots: SecretText,

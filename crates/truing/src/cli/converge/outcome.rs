@@ -34,7 +34,7 @@ pub(super) struct TargetOutcome {
     pub(super) exit: CommandExit,
     /// Kind of the end, for people.
     pub(super) kind: ConvergeExitKind,
-    /// Cost in micro-dollars.
+    /// Cost of the run in micro-dollars.
     pub(super) cost: MicroUsd,
 }
 

@@ -71,7 +71,7 @@ pub(super) async fn of(
     Ok(all)
 }
 
-/// Resolves one target.
+/// Resolves the text of one target.
 pub(in crate::cli) async fn workspace(
     target: &str,
     git: &Git,

@@ -19,7 +19,7 @@ pub(super) const POSITIONS: JsonLinesReader =
 /// A line of the input of `anchor`. Unknown fields are allowed, since a finding is a position, too.
 #[derive(Deserialize)]
 struct AnchorRequest {
-    /// Given back as it came.
+    /// Identifier that is returned unchanged.
     #[serde(default)]
     id: Value,
     path: RepoPath,

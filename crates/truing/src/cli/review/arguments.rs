@@ -68,7 +68,7 @@ pub(super) enum NamedTarget {
     Commits {
         /// Commit to compare with; none without a range.
         base: Option<String>,
-        /// Commit to review.
+        /// Commit that is to be reviewed.
         head: String,
     },
 }

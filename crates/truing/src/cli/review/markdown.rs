@@ -27,7 +27,7 @@ pub(in crate::cli) struct MarkdownReport<'a> {
     pub(in crate::cli) headline: String,
     /// Remarks on the scope and the comparison, in lower case and without a full stop.
     pub(in crate::cli) about: Vec<String>,
-    /// Findings, worst first.
+    /// Findings to list, worst first.
     pub(in crate::cli) findings: &'a [&'a Finding],
     /// Files that were not reviewed.
     pub(in crate::cli) not_reviewed: &'a [UnreviewedFile],

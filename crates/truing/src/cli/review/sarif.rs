@@ -58,7 +58,7 @@ pub(in crate::cli) struct SarifReport<'a> {
     pub(in crate::cli) root: &'static str,
     /// Rules that were used.
     pub(in crate::cli) rules: &'a [ListedRule<'a>],
-    /// Findings, worst first.
+    /// Open findings, worst first.
     pub(in crate::cli) findings: &'a [&'a Finding],
     /// Findings that comments in the code suppress, worst first.
     pub(in crate::cli) suppressed: &'a [Finding],

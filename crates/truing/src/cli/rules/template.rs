@@ -62,7 +62,7 @@ struct RuleSample {
     call: &'static str,
     /// Reason and alternative in one line of Markdown.
     note: &'static str,
-    /// Lines under `rule:`.
+    /// YAML lines under the key `rule`.
     rule: &'static str,
     category: char,
     /// Complete files in which the sample finds nothing.

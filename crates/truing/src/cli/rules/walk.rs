@@ -41,7 +41,7 @@ pub(super) struct WalkResult {
 pub(super) struct UnreadablePath {
     /// Path in the output.
     pub(super) path: RepoPath,
-    /// Reason as text.
+    /// Reason of the failure as text.
     pub(super) why: String,
 }
 
