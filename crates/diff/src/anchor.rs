@@ -1,50 +1,51 @@
-//! Where a comment about lines may be anchored in a diff.
+//! Finds the lines of a diff on which a comment can be anchored.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{FileDiff, FileStatus, RepoPath};
 
-/// Which side of the diff a line is on.
+/// The side of a diff that line numbers refer to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DiffSide {
     /// The file before the change.
     Old,
-    /// The file after it.
+    /// The file after the change.
     New,
 }
 
-/// How near to the code a comment about it can be placed.
+/// The precision with which a comment can be placed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnchorKind {
-    /// On the lines.
+    /// The comment is on the lines.
     Inline,
-    /// On the file: its lines are not part of the diff.
+    /// The comment is on the file, since its lines are not part of the diff.
     File,
-    /// In the summary only: the file is not part of the diff.
+    /// The comment is in the summary only, since the file is not part of the diff.
     Summary,
 }
 
-/// Why a comment is not on all the lines it is about.
+/// The reason that a comment is not on all lines that it refers to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnchorReason {
-    /// Only a part of the lines is in the diff, or they are in more than one hunk: the comment is on the lines
-    /// of the hunk that has most of them.
+    /// Only a part of the lines is in the diff, or they are in more than one hunk. The comment is on the
+    /// lines of the hunk with most of them.
     Clamped,
     /// The file is in the diff, but none of the lines on that side.
     LinesNotInDiff,
-    /// The file is in the diff without any line: binary, a mode or a name alone, empty, or a merge.
+    /// The file is in the diff without lines: it is binary, empty or a merge, or only its mode or name
+    /// changed.
     NoLines,
     /// The file is not in the diff.
     FileNotInDiff,
-    /// The lines are none: they begin at 0 or end before they begin.
+    /// The range is empty: it begins at 0 or ends before it begins.
     EmptyRange,
 }
 
 impl AnchorReason {
-    /// A sentence for people.
+    /// Returns the reason as a sentence.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Clamped => "only a part of the lines is in one hunk of the diff",
@@ -56,32 +57,32 @@ impl AnchorReason {
     }
 }
 
-/// Where a comment can be placed.
+/// The place at which a comment can be anchored.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CommentAnchor {
-    /// How near.
+    /// Precision of the place.
     #[serde(rename = "anchor")]
     pub kind: AnchorKind,
-    /// The file, by the name that forges know it by in the diff: of a renamed file the new one, on both sides.
-    /// With `Summary` the name that was asked for.
+    /// Path by which forges know the file in the diff: the new name of a renamed file, on both sides. With
+    /// `Summary`, it is the requested path.
     pub path: RepoPath,
-    /// Which side the lines count on.
+    /// Side that the line numbers refer to.
     pub side: DiffSide,
-    /// First line: of the comment if `Inline`, else as it was asked for.
+    /// First line: that of the comment for `Inline`, otherwise the requested line.
     pub start_line: u32,
-    /// Last line, likewise.
+    /// Last line: that of the comment for `Inline`, otherwise the requested line.
     pub end_line: u32,
-    /// Why it is not on all the lines, if it is not.
+    /// Reason if the comment is not on all lines.
     pub reason: Option<AnchorReason>,
 }
 
 /// Finds the nearest place to lines `start..=end` (1-based) of `path` where a forge accepts a comment.
 ///
-/// GitHub's rules, which are the narrowest: a line on the new side must have been added or be context, one on the
-/// old side removed or context, and all lines of a comment must lie in one hunk.
+/// GitHub's rules are used, since they are the strictest. A line on the new side must be added or context, a
+/// line on the old side removed or context. All lines of a comment must be in one hunk.
 ///
-/// `path` is the name on that side. On the old side of a renamed file its new name serves too, unless another
-/// file had it before.
+/// `path` is the name on that side. On the old side of a renamed file, its new name is accepted, too, unless
+/// another file had that name before.
 pub fn anchor(
     files: &[FileDiff<'_>],
     path: &RepoPath,
@@ -101,20 +102,20 @@ pub fn anchor(
     })
 }
 
-/// How well a file answers to a name; the first is best.
+/// Quality of the match between a file and a name; the first is the best.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum NameMatch {
-    /// It has this name on this side.
+    /// The file has this name on this side.
     OnSide,
-    /// It has this name on the other side, or does not exist on this one.
+    /// The file has this name on the other side, or does not exist on this one.
     ByOtherSide,
 }
 
-/// Does the file answer to the name?
+/// Returns the quality of the match between the file and the name, or none if it does not match.
 fn matches(file: &FileDiff<'_>, path: &RepoPath, side: DiffSide) -> Option<NameMatch> {
     let name_on_side = match (side, file.status) {
         (DiffSide::Old, FileStatus::Renamed) => file.old_path.as_ref(),
-        // What a copy was made from is another file, which may be in the diff itself.
+        // A copy was made from another file, which may be in the diff itself.
         (DiffSide::Old, FileStatus::Added | FileStatus::Copied) | (DiffSide::New, FileStatus::Deleted) => {
             None
         }
@@ -139,7 +140,7 @@ fn matches(file: &FileDiff<'_>, path: &RepoPath, side: DiffSide) -> Option<NameM
     }
 }
 
-/// The nearest place in one file.
+/// Returns the nearest place in one file.
 fn place_in(file: &FileDiff<'_>, side: DiffSide, start: u32, end: u32) -> CommentAnchor {
     let at = |kind, start_line, end_line, reason| CommentAnchor {
         kind,
@@ -152,8 +153,8 @@ fn place_in(file: &FileDiff<'_>, side: DiffSide, start: u32, end: u32) -> Commen
     if start == 0 || end < start {
         return at(AnchorKind::File, start, end, Some(AnchorReason::EmptyRange));
     }
-    // Context is on both sides, so a hunk shows every line of its range on either side.
-    // A merge shown against all its parents has lines that a forge shows otherwise.
+    // Context is on both sides, so a hunk shows every line of its range on either side. A merge shown against
+    // all its parents has lines that forges show differently.
     let shown = if file.is_combined { &[][..] } else { &file.hunks };
     let parts = shown.iter().filter_map(|hunk| {
         let (first, lines) = match side {

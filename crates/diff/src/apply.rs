@@ -1,16 +1,18 @@
-//! A file's diff laid against the file's text: which side of it the text is, and the old side turned into the new.
+//! Compares a file's diff with the file's text: checks which side of the diff the text is, and converts the
+//! old side to the new one.
 //!
-//! Nothing is searched for: every line must stand at the number that the diff says. A diff of another version of the
-//! file, which `git apply` might still place somewhere, does not fit.
+//! Lines are not searched: every line must have the number in the diff. A diff of another version of the
+//! file, which `git apply` might still apply elsewhere, does not fit.
 
 use crate::model::first_line;
 use crate::{DiffSide, FileDiff, Hunk, HunkLine, LineKind};
 
-/// The text after the change, made from the text before it; none if that is not what the diff was made from, as far
-/// as the diff shows it. Of a file that is new, the text before it is empty.
+/// Returns the text after the change, computed from the text before it. It returns none if the diff shows
+/// that it was not made from this text. The old text of a new file is empty.
 ///
-/// Says nothing of content that a diff shows otherwise than by hunks: of a binary file it gives the text as it was. Of
-/// a merge shown against all its parents the text before it is the first parent's, and only with `-c` all is shown.
+/// Content that a diff does not show in hunks is not checked: the text of a binary file is returned
+/// unchanged. For a merge shown against all its parents, the old text is that of the first parent, and only
+/// `-c` shows everything.
 ///
 /// ```
 /// use truing_diff::{apply, parse};
@@ -23,12 +25,12 @@ pub fn apply(file: &FileDiff<'_>, old: &[u8]) -> Option<Vec<u8>> {
     turn(&file.hunks, DiffSide::Old, old)
 }
 
-/// Is `text` this side of the diff, as far as the diff shows it?
+/// Returns true if `text` is this side of the diff, as far as the diff shows it.
 pub fn fits(file: &FileDiff<'_>, side: DiffSide, text: &[u8]) -> bool {
     turn(&file.hunks, side, text).is_some()
 }
 
-/// The other side of a text.
+/// Returns the other side of a text.
 fn turn(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Option<Vec<u8>> {
     let mut turning = PatchCursor { rest: text, next: 1, turned: Vec::with_capacity(text.len()) };
     let mut before = None;
@@ -37,7 +39,7 @@ fn turn(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Option<Vec<u8>> {
             DiffSide::Old => (hunk.old_start, hunk.old_lines, LineKind::Added),
             DiffSide::New => (hunk.new_start, hunk.new_lines, LineKind::Deleted),
         };
-        // Without lines of its own, a hunk stands behind the line that it names.
+        // A hunk without lines on this side stands after the line that it names.
         let first = if lines == 0 { start.saturating_add(1) } else { start };
         while turning.next < first {
             let line = turning.take()?;
@@ -63,23 +65,23 @@ fn turn(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Option<Vec<u8>> {
     Some(turning.turned)
 }
 
-/// Does a hunk end with the lines that the one behind it begins with?
+/// Returns true if a hunk ends with the lines that the next one begins with.
 fn ends_as_begins(hunk: &Hunk<'_>, next: &Hunk<'_>, lines: usize) -> bool {
     let all = hunk.lines().count();
     let end = hunk.lines().skip(all.saturating_sub(lines)).map(|line| line.text);
     end.eq(next.lines().take(lines).map(|line| line.text))
 }
 
-/// A text, half turned.
+/// A partially converted text.
 struct PatchCursor<'a> {
     rest: &'a [u8],
-    /// The number of the first line of `rest`.
+    /// Number of the first line of `rest`.
     next: u32,
     turned: Vec<u8>,
 }
 
 impl<'a> PatchCursor<'a> {
-    /// The next line with its end; none at the end of the text.
+    /// Returns the next line with its end; none at the end of the text.
     fn take(&mut self) -> Option<&'a [u8]> {
         let (line, rest) = first_line(self.rest)?;
         self.rest = rest;
@@ -87,7 +89,7 @@ impl<'a> PatchCursor<'a> {
         Some(line)
     }
 
-    /// Writes lines; none behind a line that is the last one, because it has no end.
+    /// Appends lines, or returns none after a line without a line end, which must be the last.
     fn put(&mut self, text: &[u8], end: &[u8]) -> Option<()> {
         let nothing = text.is_empty() && end.is_empty();
         if !nothing && self.turned.last().is_some_and(|byte| *byte != b'\n') {

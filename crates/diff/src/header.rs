@@ -1,93 +1,94 @@
-//! What stands before the hunks of a file: names, modes, renames, and binary content instead of hunks.
+//! Reads the header of a file before its hunks: names, modes, renames, and binary content.
 
 use crate::name;
 use crate::row::{InputLine, MalformedLine, trimmed};
 
-/// A name in quotes that do not fit.
+/// Message for a name with invalid quoting.
 pub(crate) const BAD_QUOTES: &str = "the name of the file is not quoted as git quotes names";
 
 /// The two names of a rename or copy, without prefixes.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct MovedNames {
-    /// The old one.
+    /// Name of the source file.
     pub(crate) from: Option<Vec<u8>>,
-    /// The new one.
+    /// Name of the destination file.
     pub(crate) to: Option<Vec<u8>>,
 }
 
-/// What the header of a file says, as far as it has been read.
+/// The data of a file's header that has been read so far.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct FileHeader {
-    /// The name of the `---` line, with its prefix; none if it is `/dev/null`.
+    /// Name in the `---` line, with its prefix; none for `/dev/null`.
     pub(crate) old: Option<Vec<u8>>,
-    /// The name of the `+++` line, likewise.
+    /// Name in the `+++` line, with its prefix; none for `/dev/null`.
     pub(crate) new: Option<Vec<u8>>,
-    /// `rename from`, `rename to`.
+    /// Names of the `rename from` and `rename to` lines.
     pub(crate) renamed: Option<MovedNames>,
-    /// `copy from`, `copy to`.
+    /// Names of the `copy from` and `copy to` lines.
     pub(crate) copied: Option<MovedNames>,
-    /// `new file mode`.
+    /// True after a `new file mode` line.
     pub(crate) is_new: bool,
-    /// `deleted file mode`.
+    /// True after a `deleted file mode` line.
     pub(crate) is_deleted: bool,
-    /// `old mode`, `new mode`.
+    /// True after an `old mode` or `new mode` line.
     pub(crate) mode_changed: bool,
-    /// There is binary content, or a line that says so.
+    /// True if there is binary content, or a line that mentions it.
     pub(crate) is_binary: bool,
-    /// It is of a merge, shown against all its parents.
+    /// True for a file of a merge that is shown against all its parents.
     pub(crate) is_combined: bool,
-    /// The mode before the change.
+    /// Mode of the file before the change.
     pub(crate) old_mode: Option<u32>,
-    /// The mode after it.
+    /// Mode of the file after the change.
     pub(crate) new_mode: Option<u32>,
-    /// Are there `---` and `+++` lines?
+    /// True if there are `---` and `+++` lines.
     pub(crate) has_names: bool,
-    /// Has it any line?
+    /// True if the header has at least one line.
     pub(crate) has_lines: bool,
-    /// What its `index` line says of the two contents.
+    /// Difference of the two contents according to the `index` line.
     content: ContentDifference,
-    /// `similarity index`, which stands before the names of a rename or copy.
+    /// True after a `similarity index` line, which precedes the names of a rename or copy.
     has_similarity: bool,
-    /// `old mode` alone, without the `new mode` that belongs to it.
+    /// True after an `old mode` line without its `new mode` line.
     lacks_mode: bool,
     stage: HeaderStage,
 }
 
-/// What an `index` line says of the two contents.
+/// The difference of the two contents according to an `index` line.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 enum ContentDifference {
-    /// There is no such line.
+    /// There is no `index` line.
     #[default]
     Untold,
-    /// Nothing is to be shown: they are the same, or one is missing and the other is empty.
+    /// There is nothing to show: the contents are equal, or one is missing and the other is empty.
     Nothing,
-    /// They differ.
+    /// The two contents differ.
     Differs,
 }
 
-/// Which lines may come next.
+/// The lines that may come next.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 enum HeaderStage {
     /// Any line of a header.
     #[default]
     Any,
-    /// The `+++` line.
+    /// Only the `+++` line may follow.
     NewName,
-    /// The first line of a block of binary content: with the new content (or how to make it), then, mostly, the old.
+    /// First line of a block of binary content. The first block has the new content or a delta to it; the
+    /// second, usually present, has the old.
     Block { is_first: bool },
-    /// Binary content, or the empty line behind it.
+    /// A line of binary content, or the empty line after it.
     Binary { is_first: bool },
-    /// None.
+    /// No further line of the header.
     Over,
 }
 
 impl FileHeader {
-    /// That of a merge's file, behind its `diff --cc` line.
+    /// Returns the header of a merge's file, after its `diff --cc` line.
     pub(crate) fn of_merge() -> Self {
         Self { is_combined: true, ..Self::default() }
     }
 
-    /// That of a plain unified diff, which is two lines.
+    /// Reads the header of a plain unified diff, which has two lines.
     pub(crate) fn of_names(old: &InputLine<'_>, new: &InputLine<'_>) -> Result<Self, MalformedLine> {
         let mut header =
             Self { has_names: true, has_lines: true, stage: HeaderStage::Over, ..Self::default() };
@@ -96,17 +97,17 @@ impl FileHeader {
         Ok(header)
     }
 
-    /// Is the old name `/dev/null`?
+    /// Returns true if the old name is `/dev/null`.
     pub(crate) fn is_added(&self) -> bool {
         self.has_names && self.old.is_none()
     }
 
-    /// Is the new name `/dev/null`?
+    /// Returns true if the new name is `/dev/null`.
     pub(crate) fn is_removed(&self) -> bool {
         self.has_names && self.new.is_none()
     }
 
-    /// Takes the next line; false if the header has ended before it.
+    /// Reads the next line; returns false if the header ended before it.
     pub(crate) fn take(&mut self, row: &InputLine<'_>) -> Result<bool, MalformedLine> {
         let text = trimmed(row.text);
         let taken = match self.stage {
@@ -144,7 +145,7 @@ impl FileHeader {
         Ok(taken)
     }
 
-    /// What should follow, if the header cannot end here.
+    /// Returns a message on the expected line, if the header cannot end here.
     pub(crate) fn missing(&self) -> Option<&'static str> {
         match self.stage {
             HeaderStage::NewName => Some("a `+++` line should follow the `---` line"),
@@ -159,8 +160,9 @@ impl FileHeader {
         }
     }
 
-    /// Is this all, if the input ends here? Where the content differs, lines of it follow, but for what `git diff -w`
-    /// does not show of a file whose name or mode changed, and `git diff -D` of one that is deleted.
+    /// Returns true if the header is complete when the input ends here. If the content differs, hunks must
+    /// follow. Exceptions are files with another name or mode under `git diff -w`, and deleted files under
+    /// `git diff -D`.
     pub(crate) fn is_whole(&self) -> bool {
         if self.is_binary || self.has_names || self.stage == HeaderStage::Over {
             return true;
@@ -176,7 +178,7 @@ impl FileHeader {
         }
     }
 
-    /// Takes in a line at the begin of a header; false if it is none.
+    /// Reads a line at the beginning of a header; returns false if it does not belong to one.
     fn any(&mut self, row: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
         if text.starts_with(b"--- ") {
             self.has_names = true;
@@ -194,7 +196,7 @@ impl FileHeader {
         Ok(true)
     }
 
-    /// Takes in one of git's extended header lines; false if it is none.
+    /// Reads one of git's extended header lines; returns false for another line.
     fn extended(&mut self, row: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
         let name = |rest| match name::whole_name(rest) {
             Some(name) => Ok(name.into_owned()),
@@ -202,7 +204,7 @@ impl FileHeader {
         };
         let mode = |rest| octal(rest).ok_or_else(|| row.malformed("the mode is not an octal number"));
         if let Some(rest) = text.strip_prefix(b"index ") {
-            // `index OLD..NEW MODE` if the mode stayed as it was.
+            // The line is `index OLD..NEW MODE` if the mode did not change.
             self.content = content(rest);
             let same = rest.split(|byte| *byte == b' ').nth(1).and_then(octal);
             self.old_mode = self.old_mode.or(same);
@@ -236,10 +238,10 @@ impl FileHeader {
         Ok(true)
     }
 
-    /// Takes in a header line of a merge; false if it is none.
+    /// Reads a header line of a merge; returns false for another line.
     fn of_a_merge(&mut self, text: &[u8]) -> bool {
         if let Some(rest) = text.strip_prefix(b"mode ") {
-            // `mode OLD,OLD..NEW`
+            // The line is `mode OLD,OLD..NEW`.
             let new = rest.windows(2).position(|two| two == b"..").and_then(|dots| rest.get(dots + 2..));
             self.new_mode = new.and_then(octal);
         } else if let Some(rest) = text.strip_prefix(b"new file mode ") {
@@ -257,7 +259,8 @@ impl FileHeader {
     }
 }
 
-/// How the further header lines of a merge begin. With `--combined-all-paths` there is a `---` line for each parent.
+/// Prefixes of the further header lines of a merge. With `--combined-all-paths`, there is a `---` line for
+/// each parent.
 const OF_A_MERGE: [&[u8]; 8] = [
     b"index ",
     b"--- ",
@@ -269,16 +272,16 @@ const OF_A_MERGE: [&[u8]; 8] = [
     b"copy to ",
 ];
 
-/// How a line begins that `git show --remerge-diff` puts into a header: which conflict there was.
+/// Prefix of a line that `git show --remerge-diff` adds to a header to describe a conflict.
 const REMERGED: &[u8] = b"remerge ";
 
-/// The ids of an empty file begin so, by either algorithm.
+/// Ids of an empty file for both hash algorithms.
 const EMPTY: [&[u8]; 2] = [
     b"e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
     b"473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
 ];
 
-/// What `OLD..NEW` and perhaps a mode says. What is cut off says that something is missing.
+/// Compares the ids in `OLD..NEW`, which a mode may follow. An incomplete range counts as a difference.
 fn content(rest: &[u8]) -> ContentDifference {
     let ids = rest.split(|byte| *byte == b' ').next().unwrap_or_default();
     let Some(dots) = ids.windows(2).position(|two| two == b"..") else { return ContentDifference::Differs };
@@ -294,20 +297,21 @@ fn content(rest: &[u8]) -> ContentDifference {
     }
 }
 
-/// The name in a `---` or `+++` line; none if it is `/dev/null`.
+/// Returns the name in a `---` or `+++` line; none for `/dev/null`.
 fn side(row: &InputLine<'_>, mark: &[u8]) -> Result<Option<Vec<u8>>, MalformedLine> {
     let rest = trimmed(row.text).strip_prefix(mark).unwrap_or_default();
     let name = name::header_name(rest).ok_or_else(|| row.malformed(BAD_QUOTES))?;
     Ok(Some(name.into_owned()).filter(|name| name != b"/dev/null"))
 }
 
-/// Does the line begin a block of binary content: `literal 12` or `delta 12`?
+/// Returns true if the line begins a block of binary content: `literal 12` or `delta 12`.
 fn is_block(text: &[u8]) -> bool {
     let size = text.strip_prefix(b"literal ").or_else(|| text.strip_prefix(b"delta "));
     size.is_some_and(|size| !size.is_empty() && size.iter().all(u8::is_ascii_digit))
 }
 
-/// Is it a line of binary content: a letter for 1 to 52 bytes, and five characters for every four of them?
+/// Returns true for a line of binary content: a letter for 1 to 52 bytes, and five characters for every four
+/// of them.
 fn is_base85(text: &[u8]) -> bool {
     let Some((length, data)) = text.split_first() else { return false };
     let bytes = match length {
@@ -318,7 +322,7 @@ fn is_base85(text: &[u8]) -> bool {
     data.len() == bytes.div_ceil(4) * 5
 }
 
-/// A mode.
+/// Parses an octal file mode.
 fn octal(text: &[u8]) -> Option<u32> {
     u32::from_str_radix(std::str::from_utf8(text).ok()?, 8).ok()
 }

@@ -1,15 +1,15 @@
-//! The hunks of one file: read by the counts in their headers, never by what a line looks like.
+//! Reads the hunks of one file by the counts in their headers, regardless of the look of the lines.
 //!
-//! A merge shown against all its parents has hunks with a range and a column of marks for each of them. They are told
-//! as seen from the first parent: lines that only another parent had are counted, but not kept.
+//! A merge shown against all its parents has hunks with a range and a column of marks for each parent. They
+//! are converted to the view of the first parent: lines of other parents only are counted, but not kept.
 
 use crate::row::trimmed;
 
-/// What git writes for a count of -1: in a merge without context (`-U0`), where lines went from the end of the file, it
-/// counts one too few on every side.
+/// The number that git writes for a count of -1. In a merge without context (`-U0`) whose lines were removed
+/// at the end of the file, each count is one too low.
 const ONE_TOO_FEW: u64 = u64::MAX;
 
-/// One side's `START,COUNT` in a hunk header.
+/// The range `START,COUNT` of one side in a hunk header.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HunkRange {
     pub(crate) start: u64,
@@ -17,7 +17,7 @@ pub(crate) struct HunkRange {
 }
 
 impl HunkRange {
-    /// The line after the last one. Lines are counted from 1, and we keep their numbers in 32 bits.
+    /// Returns the number of the line after the last one. Lines are counted from 1 and stored in 32 bits.
     pub(crate) fn end(self) -> Result<u64, &'static str> {
         if self.start == 0 && self.count > 0 {
             return Err("the hunk has lines before line 1");
@@ -30,23 +30,23 @@ impl HunkRange {
     }
 }
 
-/// What the header of a hunk says.
+/// The data of a hunk's header.
 #[derive(Debug)]
 pub(crate) struct HunkHeader<'a> {
-    /// How many marks each of its lines has: the number of parents.
+    /// Number of marks before each line, which equals the number of parents.
     pub(crate) marks: usize,
-    /// Of the first parent.
+    /// Range in the first parent.
     pub(crate) old: HunkRange,
-    /// Of the other parents of a merge.
+    /// Ranges in the other parents of a merge.
     pub(crate) others: Vec<HunkRange>,
-    /// Of the result.
+    /// Range in the result.
     pub(crate) new: HunkRange,
-    /// What follows.
+    /// Text after the second `@@`.
     pub(crate) section: &'a [u8],
 }
 
-/// Reads `@@ -START,COUNT +START,COUNT @@ SECTION`, or `@@@ -START,COUNT -START,COUNT +START,COUNT @@@ SECTION` and so
-/// on.
+/// Parses `@@ -START,COUNT +START,COUNT @@ SECTION`, or for a merge
+/// `@@@ -START,COUNT -START,COUNT +START,COUNT @@@ SECTION` and so on.
 pub(crate) fn ranges(line: &[u8]) -> Option<HunkHeader<'_>> {
     let marks = signs(line).checked_sub(1).filter(|marks| *marks > 0)?;
     let (old, mut rest) = range(line.get(marks + 1..)?.strip_prefix(b" -")?)?;
@@ -68,28 +68,28 @@ pub(crate) fn ranges(line: &[u8]) -> Option<HunkHeader<'_>> {
 }
 
 impl HunkHeader<'_> {
-    /// Turns the ranges of a merge into what those of other diffs mean.
+    /// Converts the ranges of a merge to the convention of other diffs.
     fn set_right(&mut self) {
         let too_few = u64::from(self.new.count == ONE_TOO_FEW);
         for range in [&mut self.old, &mut self.new].into_iter().chain(&mut self.others) {
             range.count = range.count.wrapping_add(too_few);
-            // Without lines of its own it names the line behind, not the one in front.
+            // A range without lines names the line after it here, not the line before it.
             range.start = range.start.saturating_sub(u64::from(range.count == 0));
         }
     }
 }
 
-/// Does the line begin a hunk?
+/// Returns true if the line begins a hunk.
 pub(crate) fn is_header(line: &[u8]) -> bool {
     ranges(line).is_some_and(|ranges| ranges.marks == 1)
 }
 
-/// How many `@` the line begins with.
+/// Returns the number of `@` at the beginning of the line.
 pub(crate) fn signs(line: &[u8]) -> usize {
     line.iter().take_while(|byte| **byte == b'@').count()
 }
 
-/// Reads `START,COUNT`; without a count it is 1.
+/// Parses `START,COUNT`; a missing count is 1.
 fn range(text: &[u8]) -> Option<(HunkRange, &[u8])> {
     let (start, rest) = number(text)?;
     match rest.strip_prefix(b",") {
@@ -98,7 +98,7 @@ fn range(text: &[u8]) -> Option<(HunkRange, &[u8])> {
     }
 }
 
-/// Reads digits; a number that is too great stays as great as can be.
+/// Parses digits; a number that is too large saturates.
 fn number(text: &[u8]) -> Option<(u64, &[u8])> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (number, rest) = text.split_at_checked(digits).filter(|(number, _)| !number.is_empty())?;
@@ -112,22 +112,22 @@ fn number(text: &[u8]) -> Option<(u64, &[u8])> {
 #[derive(Clone, Debug)]
 pub(crate) struct HunkReader {
     marks: usize,
-    /// How many lines of each side are still to come.
+    /// Lines of the old side that are still missing.
     old: u64,
     others: Vec<u64>,
     new: u64,
-    /// How many lines are still to come that the hunk before it showed, too.
+    /// Missing lines that the previous hunk showed, too.
     shared: u64,
-    /// How many unchanged lines came last.
+    /// Unchanged lines at the end, so far.
     pub(crate) tail: u64,
-    /// How many lines were added.
+    /// Number of added lines.
     pub(crate) added: u32,
-    /// How many lines were removed.
+    /// Number of removed lines.
     pub(crate) deleted: u32,
 }
 
 impl HunkReader {
-    /// The lines behind a header, the first of which the hunk before it showed, too.
+    /// Begins to read the lines after a header; the first `shared` of them were also in the previous hunk.
     pub(crate) fn new(ranges: &HunkHeader<'_>, shared: u64) -> Self {
         Self {
             marks: ranges.marks,
@@ -141,22 +141,22 @@ impl HunkReader {
         }
     }
 
-    /// Have all lines come?
+    /// Returns true if all lines have been read.
     pub(crate) fn is_done(&self) -> bool {
         self.old == 0 && self.new == 0 && self.others.iter().all(|other| *other == 0)
     }
 
-    /// How many lines are missing.
+    /// Returns the number of missing lines as text.
     pub(crate) fn missing(&self) -> String {
         let old = self.others.iter().fold(self.old.to_string(), |old, other| format!("{old} and {other}"));
         format!("{old} old and {} new lines", self.new)
     }
 
-    /// Takes a line. "\ No newline at end of file" is about the one before it.
+    /// Reads a line. "\ No newline at end of file" refers to the line before it.
     pub(crate) fn take(&mut self, line: &[u8]) -> Result<(), String> {
         let columns = match line.first() {
             Some(b'\\') => return Ok(()),
-            // Mail programs cut blanks off at the end of lines.
+            // Mail programs remove blanks at the end of lines.
             Some(b'\n') => &[],
             Some(_) | None => line.get(..self.marks).unwrap_or(b"?"),
         };
@@ -168,7 +168,7 @@ impl HunkReader {
                 self.missing()
             ));
         }
-        // A line of the result is in the parents without a mark, another one in those with it.
+        // A line of the result is in the parents without a mark; a removed line is in those with one.
         let has = |parent: usize| columns.get(parent).is_none_or(|mark| (*mark == b' ') != is_lost);
         let (is_old, is_new) = (has(0), !is_lost);
         let others = self.others.iter().enumerate().any(|(parent, left)| has(parent + 1) && *left == 0);

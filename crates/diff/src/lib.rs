@@ -1,5 +1,5 @@
-//! Unified diffs as git prints them: files, hunks and lines, and where a comment may be anchored.
-//! Pure: bytes in, values out.
+//! Parses unified diffs as git prints them into files, hunks and lines, and finds the places for comments.
+//! The crate has no side effects: bytes in, values out.
 
 #![warn(missing_docs)]
 

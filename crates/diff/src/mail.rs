@@ -1,43 +1,44 @@
-//! The mails of `git format-patch`: where their messages end, which may hold what looks like a diff.
+//! Finds the ends of the messages in mails of `git format-patch`, since a message may contain text that looks
+//! like a diff.
 //!
-//! The line `---` separates the message from the statistics, and only stands there if there are statistics. So until
-//! it has come, what is read of a mail is held back; and one that comes after the first diff is a removed line (`--`)
-//! of it, unless statistics follow.
+//! The line `---` separates the message from the statistics, and exists only if there are statistics. Files
+//! that are read before it are therefore held back. If it comes after the first diff, it is a removed line
+//! (`--`) of that diff, unless statistics follow.
 
 use crate::row::MalformedLine;
 
-/// What a line of a mail says about its message.
+/// Information of a line about the end of a mail's message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum MessageEnd {
-    /// Nothing.
+    /// The line shows nothing about the message.
     Unknown,
-    /// It ended with this line.
+    /// The message ended with this line.
     EndsHere,
-    /// It ended with the line before this one.
+    /// The message ended with the line before this one.
     EndedBefore,
-    /// It has no end: the next mail begins with this line.
+    /// The message has no end, since the next mail begins with this line.
     NextMail,
 }
 
 /// A mail whose message may not have ended.
 #[derive(Clone, Debug)]
 pub(crate) struct UnfinishedMail<F> {
-    /// What has been read of it, if it has no message that ends.
+    /// Files that have been read of the mail; they count if its message has no end.
     pub(crate) held: Vec<F>,
-    /// Why reading it stopped, likewise.
+    /// Error that stopped the reading; it counts if the message has no end.
     pub(crate) error: Option<MalformedLine>,
     has_diff: bool,
-    /// Was the last line `---`, behind a diff?
+    /// True if the last line was `---` and followed a diff.
     after_dashes: bool,
 }
 
 impl<F> UnfinishedMail<F> {
-    /// One that begins.
+    /// Returns a mail that begins.
     pub(crate) fn new() -> Self {
         Self { held: Vec::new(), error: None, has_diff: false, after_dashes: false }
     }
 
-    /// Looks at its next line.
+    /// Examines the next line of the mail.
     pub(crate) fn look(&mut self, line: &[u8]) -> MessageEnd {
         if std::mem::take(&mut self.after_dashes) && is_statistics(line) {
             return MessageEnd::EndedBefore;
@@ -56,14 +57,14 @@ impl<F> UnfinishedMail<F> {
     }
 }
 
-/// Does the line begin a mail: `From`, a commit, a date?
+/// Returns true if the line begins a mail: `From`, a commit, a date.
 pub(crate) fn is_start(line: &[u8]) -> bool {
     let Some(rest) = line.strip_prefix(b"From ") else { return false };
     let hex = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     matches!(hex, 40 | 64) && rest.get(hex) == Some(&b' ')
 }
 
-/// Is it a line like ` src/main.rs | 12 ++--`?
+/// Returns true for a line like ` src/main.rs | 12 ++--`.
 fn is_statistics(line: &[u8]) -> bool {
     if !line.starts_with(b" ") {
         return false;

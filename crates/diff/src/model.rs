@@ -1,82 +1,82 @@
-//! The model of a diff: files, hunks and lines, borrowing from the bytes that were parsed.
+//! Defines the model of a diff: files, hunks and lines, which borrow from the parsed bytes.
 
 use serde::Serialize;
 
 use crate::RepoPath;
 
-/// The mode of a submodule (a "gitlink").
+/// Mode of a submodule (a "gitlink").
 const MODE_SUBMODULE: u32 = 0o160_000;
-/// The mode of a symbolic link.
+/// Mode of a symbolic link.
 const MODE_SYMLINK: u32 = 0o120_000;
 
-/// What happened to a file.
+/// The kind of change of a file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileStatus {
-    /// It is new.
+    /// The file is new.
     Added,
-    /// It is gone.
+    /// The file was deleted.
     Deleted,
-    /// Its lines changed in place; perhaps its mode too.
+    /// The lines of the file changed in place; its mode may have changed, too.
     Modified,
-    /// It has another name; perhaps its content changed too.
+    /// The file has a new name; its content may have changed, too.
     Renamed,
-    /// It was made from another file, which stayed.
+    /// The file was copied from another one, which still exists.
     Copied,
-    /// Its mode changed and nothing else.
+    /// Only the mode of the file changed.
     Mode,
-    /// Its content changed in place and is not text. A binary file that was added, deleted, renamed or copied
-    /// says so instead: see [`FileDiff::is_binary`].
+    /// The content changed in place and is not text. Binary files that were added, deleted, renamed or copied
+    /// have the status of that change: see [`FileDiff::is_binary`].
     Binary,
 }
 
-/// What a diff says of one file.
+/// The change of one file in a diff.
 ///
-/// A change of type (a file that became a symbolic link) is two of these with one path, first `Deleted`, then
-/// `Added`, as git prints it.
+/// A change of type (a file that became a symbolic link) consists of two entries with one path, first
+/// `Deleted`, then `Added`, as git prints it.
 ///
-/// A merge shown against all its parents (`diff --cc`, `-c`) is told as seen from the first one: what its hunks show
-/// of that parent and of the result. It need not show all that differs between them, so a comment can be placed on the
-/// file only.
+/// A merge shown against all its parents (`diff --cc`, `-c`) is represented from the view of the first one:
+/// its hunks show lines of that parent and of the result. They need not show all differences between them, so
+/// a comment can be placed on the file only.
 ///
-/// Serialises to the JSON of `truing diff parse`. `H` is what is kept of a hunk.
+/// Serialises to the JSON of `truing diff parse`. `H` is the stored form of a hunk.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct DiffEntry<H> {
-    /// The name after the change; of a deleted file the name it had.
+    /// Path after the change; for a deleted file the path before it.
     pub path: RepoPath,
-    /// The name before it, if the file was renamed or copied.
+    /// Path before the change, if the file was renamed or copied.
     pub old_path: Option<RepoPath>,
-    /// What happened.
+    /// Kind of the file's change.
     pub status: FileStatus,
-    /// How many lines were added.
+    /// Number of added lines.
     pub added: u32,
-    /// How many lines were removed.
+    /// Number of removed lines.
     pub deleted: u32,
-    /// Git's mode before the change (`0o100644`), if the diff tells it.
+    /// Mode of git before the change (`0o100644`), if the diff contains it.
     #[serde(skip)]
     pub old_mode: Option<u32>,
-    /// Git's mode after it, if the diff tells it.
+    /// Mode of git after the change, if the diff contains it.
     #[serde(skip)]
     pub new_mode: Option<u32>,
-    /// Is the content not text, by git's judgement?
+    /// True if git considers the content not to be text.
     #[serde(skip)]
     pub is_binary: bool,
-    /// Is it of a merge shown against all its parents, which need not show all its lines?
+    /// True for a merge shown against all its parents, whose hunks need not show all changed lines.
     #[serde(skip)]
     pub is_combined: bool,
-    /// The hunks, in order; none if no text line changed. They are apart from each other, but that one may begin with
-    /// the unchanged lines that the one before it ends with (`git diff -W`).
+    /// Hunks in order; empty if no text line changed. They do not overlap, except that one may begin with the
+    /// unchanged lines at the end of the previous one (`git diff -W`).
     pub hunks: Vec<H>,
 }
 
 /// A file with the lines of its hunks.
 pub type FileDiff<'a> = DiffEntry<Hunk<'a>>;
 
-/// A file with the numbers of its hunks' lines.
+/// A file with only the line numbers of its hunks.
 pub type FileOutline = DiffEntry<HunkSpan>;
 
 impl<H> DiffEntry<H> {
-    /// The same with something else of each hunk.
+    /// Returns the entry with each hunk converted.
     pub(crate) fn with_hunks<T>(self, hunk: impl FnMut(H) -> T) -> DiffEntry<T> {
         let Self {
             path,
@@ -105,12 +105,12 @@ impl<H> DiffEntry<H> {
         }
     }
 
-    /// Is it a submodule before or after the change?
+    /// Returns true if the file is a submodule before or after the change.
     pub fn is_submodule(&self) -> bool {
         self.has_mode(MODE_SUBMODULE)
     }
 
-    /// Is it a symbolic link before or after the change?
+    /// Returns true if the file is a symbolic link before or after the change.
     pub fn is_symlink(&self) -> bool {
         self.has_mode(MODE_SYMLINK)
     }
@@ -120,76 +120,77 @@ impl<H> DiffEntry<H> {
     }
 }
 
-/// The numbers of a [`Hunk`].
+/// The line numbers of a [`Hunk`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct HunkSpan {
     /// First line on the old side.
     pub old_start: u32,
-    /// How many lines of the old side it shows.
+    /// Number of lines on the old side.
     pub old_lines: u32,
     /// First line on the new side.
     pub new_start: u32,
-    /// How many lines of the new side it shows.
+    /// Number of lines on the new side.
     pub new_lines: u32,
 }
 
-/// Some lines that changed, with the unchanged lines around them.
+/// A group of changed lines, with the unchanged lines around them.
 ///
-/// Starts are 1-based, or with a count of 0 the line after which the other side's lines belong (0: at the top).
+/// Starts are 1-based. With a count of 0, the start is the line after which the other side's lines belong (0:
+/// at the top).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Hunk<'a> {
     /// First line on the old side.
     pub old_start: u32,
-    /// How many lines of the old side it shows: removed and unchanged.
+    /// Number of removed and unchanged lines.
     pub old_lines: u32,
     /// First line on the new side.
     pub new_start: u32,
-    /// How many lines of the new side it shows: added and unchanged.
+    /// Number of added and unchanged lines.
     pub new_lines: u32,
-    /// What stands behind the second `@@`: usually the function the hunk is in. May be empty.
+    /// Text after the second `@@`, usually the enclosing function; may be empty.
     #[serde(skip)]
     pub section: &'a [u8],
-    /// How many marks each line has: 1, or in a merge as many as parents.
+    /// Number of marks before each line: 1, or in a merge the number of parents.
     #[serde(skip)]
     pub(crate) marks: usize,
-    /// The lines as printed, each with its mark and line end.
+    /// Lines as printed, each with its mark and line end.
     #[serde(skip)]
     pub(crate) body: &'a [u8],
 }
 
 impl<'a> Hunk<'a> {
-    /// The lines in order, with their numbers.
+    /// Returns the lines in order, with their numbers.
     pub fn lines(&self) -> HunkLines<'a> {
         HunkLines { rest: self.body, marks: self.marks, old: self.old_start, new: self.new_start }
     }
 }
 
-/// Is a line only in the old file, only in the new one, or in both?
+/// The presence of a line in the old and the new file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LineKind {
-    /// In both.
+    /// The line is in both files.
     Context,
-    /// In the new file.
+    /// The line is only in the new file.
     Added,
-    /// In the old file.
+    /// The line is only in the old file.
     Deleted,
 }
 
 /// A line of a hunk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HunkLine<'a> {
-    /// Which file it is in.
+    /// Presence of the line in the two files.
     pub kind: LineKind,
-    /// Its 1-based number in the old file, unless it was added.
+    /// Number (1-based) in the old file, unless the line was added.
     pub old: Option<u32>,
-    /// Its 1-based number in the new file, unless it was removed.
+    /// Number (1-based) in the new file, unless the line was removed.
     pub new: Option<u32>,
-    /// Its bytes without the line feed. Only a line feed ends a line, as in git: a carriage return before it is
-    /// part of the text, or else a change of line ends could not be seen.
+    /// Bytes without the line feed. As in git, only a line feed ends a line. A carriage return before it is
+    /// part of the text, which makes changes of line ends visible.
     pub text: &'a [u8],
-    /// Does a line feed end it in the file? Only the last line may have none, and then the diff says so: a line feed
-    /// that is missing at the end of the diff itself is not missing in the file.
+    /// True if the line ends with a line feed in the file. Only the last line may have none, and the diff
+    /// says so explicitly; the end of the diff itself does not count.
     pub ended: bool,
 }
 
@@ -210,14 +211,14 @@ impl<'a> Iterator for HunkLines<'a> {
             let line;
             (line, self.rest) = first_line(self.rest)?;
             let text = line.strip_suffix(b"\n").unwrap_or(line);
-            // An empty line without its marks: mail programs cut blanks off at the end of lines.
+            // An empty line may lack its marks, since mail programs remove blanks at the end of lines.
             let (marks, text) = text.split_at_checked(self.marks).unwrap_or_default();
             let kind = match marks.first() {
                 Some(b'+') => LineKind::Added,
                 Some(b'-') => LineKind::Deleted,
-                // "\ No newline at end of file" is about the line before it.
+                // "\ No newline at end of file" refers to the line before it.
                 Some(b'\\') => continue,
-                // Of another parent alone.
+                // The line exists only in another parent.
                 Some(_) if marks.contains(&b'-') => continue,
                 Some(_) | None => LineKind::Context,
             };
@@ -232,7 +233,7 @@ impl<'a> Iterator for HunkLines<'a> {
     }
 }
 
-/// The first line with its line feed, and what follows it; none at the end.
+/// Returns the first line with its line feed, and the rest; none at the end.
 pub(crate) fn first_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     if bytes.is_empty() {
         return None;
@@ -241,14 +242,15 @@ pub(crate) fn first_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     bytes.split_at_checked(end)
 }
 
-/// The 1-based inclusive ranges of lines that were added, on the new side: in order, apart from each other and
-/// not touching.
+/// Returns the ranges of added lines on the new side, 1-based and inclusive. They are sorted and do not touch
+/// each other.
 pub fn added_ranges(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
     let lines = file.hunks.iter().flat_map(Hunk::lines).filter(|line| line.kind == LineKind::Added);
     ranges(lines.filter_map(|line| line.new))
 }
 
-/// The same of lines that were removed, on the old side.
+/// Returns the ranges of removed lines on the old side, 1-based and inclusive. They are sorted and do not
+/// touch each other.
 pub fn removed_ranges(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
     let lines = file.hunks.iter().flat_map(Hunk::lines).filter(|line| line.kind == LineKind::Deleted);
     ranges(lines.filter_map(|line| line.old))

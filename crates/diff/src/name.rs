@@ -1,12 +1,12 @@
-//! Which file a section of a diff is about: quoting, prefixes, and the two names in `diff --git OLD NEW`.
+//! Finds the name of a diff section's file: quoting, prefixes, and the two names in `diff --git OLD NEW`.
 
 use std::borrow::Cow;
 
 use crate::path::unquote;
 
-/// The prefixes that git and the forges put before the old and the new name: git's own (and reversed, `-R`),
-/// those of `diff.mnemonicPrefix` (index, work tree, commit, object, the two of `--no-index`), and those of
-/// Bitbucket Data Center.
+/// Prefixes before the old and the new name: those of git (and reversed, `-R`), those of
+/// `diff.mnemonicPrefix` (index, work tree, commit, object, the two of `--no-index`), and those of Bitbucket
+/// Data Center.
 const PREFIXES: [(&[u8], &[u8]); 13] = [
     (b"a/", b"b/"),
     (b"b/", b"a/"),
@@ -23,25 +23,26 @@ const PREFIXES: [(&[u8], &[u8]); 13] = [
     (b"src://", b"dst://"),
 ];
 
-/// How much longer than the other one of two unknown prefixes may be. With it, finding the blank between two
-/// names costs time linear in their length.
+/// Maximum difference between the lengths of two unknown prefixes. With this limit, the time to find the
+/// blank between two names is linear in their length.
 const MAX_PREFIX_DIFFERENCE: usize = 64;
 
-/// A name of a file, its quotes taken off.
+/// The name of a file without quotes.
 pub(crate) type FileName<'a> = Cow<'a, [u8]>;
 
-/// What two names of one section, prefixes and all, say together.
+/// The result of comparing two names of one section with their prefixes.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) enum NamePair<'a> {
-    /// They are one file.
+    /// Both are the same file.
     Same(&'a [u8]),
-    /// They are two: the old and the new one.
+    /// They are two files: the old and the new one.
     Two(&'a [u8], &'a [u8]),
 }
 
-/// The name in the rest of a `--- ` or `+++ ` line, with its prefix. None if the quotes are wrong.
+/// Returns the name in the rest of a `--- ` or `+++ ` line, with its prefix. Returns none for invalid
+/// quoting.
 ///
-/// A tab ends a name that is not quoted: git puts one behind a name with a blank, other tools a time.
+/// A tab ends a name without quotes: git adds one after a name with a blank, other tools before a time.
 pub(crate) fn header_name(rest: &[u8]) -> Option<FileName<'_>> {
     if rest.starts_with(b"\"") {
         return quoted_token(rest).map(|(name, _)| name);
@@ -49,15 +50,16 @@ pub(crate) fn header_name(rest: &[u8]) -> Option<FileName<'_>> {
     Some(Cow::Borrowed(rest.split(|byte| *byte == b'\t').next().unwrap_or(rest)))
 }
 
-/// The name in the rest of a `rename from ` line or its like: quoted or whole. None if the quotes are wrong.
+/// Returns the name in the rest of a `rename from ` line or a similar one: quoted, or the whole rest. Returns
+/// none for invalid quoting.
 pub(crate) fn whole_name(rest: &[u8]) -> Option<FileName<'_>> {
     if rest.starts_with(b"\"") { unquote(rest).map(Cow::Owned) } else { Some(Cow::Borrowed(rest)) }
 }
 
-/// Takes the prefixes off the two names of one section.
+/// Removes the prefixes from the two names of one section.
 ///
-/// Equal names have none. Known prefixes are taken off. Else, if the names end alike, what they share after a
-/// slash is the path.
+/// Equal names have no prefixes. Known prefixes are removed. Otherwise, if the names have a common ending,
+/// its part after a slash is the path.
 pub(crate) fn pair<'a>(old: &'a [u8], new: &'a [u8]) -> NamePair<'a> {
     if old == new {
         return NamePair::Same(new);
@@ -70,14 +72,16 @@ pub(crate) fn pair<'a>(old: &'a [u8], new: &'a [u8]) -> NamePair<'a> {
     }
 }
 
-/// The only name of a section that tells no second one, without git's prefix.
+/// Returns the name of a section that has only one, without git's prefix.
 pub(crate) fn alone(name: &[u8]) -> &[u8] {
     name.strip_prefix(b"b/").or_else(|| name.strip_prefix(b"a/")).unwrap_or(name)
 }
 
-/// The two names in the rest of a `diff --git ` line, with their prefixes. None if the line cannot be divided.
+/// Returns the two names in the rest of a `diff --git ` line, with their prefixes. Returns none if the line
+/// cannot be split.
 ///
-/// Without quotes nothing marks where the first name ends, so this finds the blank that makes them one path.
+/// Without quotes, nothing marks the end of the first name. The function therefore searches for the blank at
+/// which both names are the same path.
 pub(crate) fn split_git_line(rest: &[u8]) -> Option<(FileName<'_>, FileName<'_>)> {
     if rest.starts_with(b"\"") {
         let (old, rest) = quoted_token(rest)?;
@@ -88,7 +92,7 @@ pub(crate) fn split_git_line(rest: &[u8]) -> Option<(FileName<'_>, FileName<'_>)
         (rest.get(blank) == Some(&b' ') && !old.is_empty() && !new.is_empty()).then_some((old, new))
     };
     let middle = rest.len() / 2;
-    // Prefixes are mostly of one length: then the blank is in the middle.
+    // Prefixes usually have equal lengths; the blank is then in the middle.
     let (old, new) = (0..=MAX_PREFIX_DIFFERENCE / 2)
         .flat_map(|off| [middle.checked_sub(off), middle.checked_add(off)])
         .flatten()
@@ -97,7 +101,7 @@ pub(crate) fn split_git_line(rest: &[u8]) -> Option<(FileName<'_>, FileName<'_>)
     Some((Cow::Borrowed(old), Cow::Borrowed(new)))
 }
 
-/// The name in the quotes that `text` begins with, and what follows them.
+/// Returns the quoted name at the beginning of `text`, and the rest.
 fn quoted_token(text: &[u8]) -> Option<(FileName<'_>, &[u8])> {
     let mut escaped = false;
     let end = text.iter().skip(1).position(|byte| {
@@ -109,7 +113,7 @@ fn quoted_token(text: &[u8]) -> Option<(FileName<'_>, &[u8])> {
     Some((Cow::Owned(unquote(token)?), rest))
 }
 
-/// What follows the first slash that both names share at their ends.
+/// Returns the text after the first slash in the common ending of both names.
 fn shared_path<'a>(old: &[u8], new: &'a [u8]) -> Option<&'a [u8]> {
     let shared = old.iter().rev().zip(new.iter().rev()).take_while(|(a, b)| a == b).count();
     let suffix = new.get(new.len() - shared..)?;

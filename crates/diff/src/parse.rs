@@ -1,4 +1,5 @@
-//! Diffs from bytes: all at once, file by file, or in pieces as they come; and what the header of a file says together.
+//! Parses diffs: all at once, file by file, or in pieces as they arrive. It also combines the data of a
+//! file's header.
 
 use thiserror::Error;
 
@@ -9,43 +10,44 @@ use crate::name::{self, FileName, NamePair};
 use crate::row::{InputPosition, MAX_LOOKED_AT, MalformedLine};
 use crate::scan::{LocatedHunk, Scanner};
 
-/// What was read.
+/// The result of parsing a diff.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ParsedDiff<'a> {
-    /// The files in the order of the input, up to the first error.
+    /// Files in the order of the input, up to the first error.
     pub files: Vec<FileDiff<'a>>,
-    /// Why reading stopped before the end, if it did.
+    /// Error that stopped the parsing, if there was one.
     pub error: Option<ParseError>,
 }
 
-/// A diff that is not well formed.
+/// The error of a malformed diff.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[error("the diff is malformed at line {line} (byte {byte}): {message}")]
 pub struct ParseError {
-    /// Where: the offset of the first byte of the line that is wrong, or the length of an input that is cut off.
+    /// Offset of the first byte of the invalid line, or the length of a truncated input.
     pub byte: usize,
-    /// The same as a 1-based line.
+    /// Number of the invalid line, 1-based.
     pub line: usize,
-    /// What is wrong, and in the diff of which file.
+    /// Description of the error with the name of its file.
     pub message: String,
 }
 
-/// Reads the diffs of all files in `input`: what `git diff`, `git show`, `git log -p` and `git format-patch`
-/// print, and what GitHub and Bitbucket answer; also plain unified diffs.
+/// Parses the diffs of all files in `input`: the output of `git diff`, `git show`, `git log -p` and
+/// `git format-patch`, the responses of GitHub and Bitbucket, and plain unified diffs.
 ///
-/// Other text before, between and behind the diffs is skipped as `git apply` skips it: commit messages, mail headers
-/// and signatures. In a mail of `git format-patch` the diff begins after the line `---`, as with `git am`.
+/// Other text before, between and after the diffs is skipped as in `git apply`: commit messages, mail headers
+/// and signatures. In a mail of `git format-patch`, the diff begins after the line `---`, as in `git am`.
 ///
-/// No input, or nothing but white space, is an empty diff: no files, no error. So are commits that change nothing, if
-/// one line shows that git printed them: `commit ID`, the `From ID` of a mail, `* Unmerged path`. Any other input
-/// without a file is an error, at its first line that is not blank: a web page, an error in JSON, prose.
+/// Empty input, or white space only, is an empty diff without files or error. Commits without changes are
+/// empty diffs, too, if a line shows that git printed them: `commit ID`, the `From ID` of a mail,
+/// `* Unmerged path`. Any other input without a file is an error at its first non-blank line: a web page, an
+/// error in JSON, prose.
 ///
-/// A line that begins with `@@ -` where no file has hunks is an error too, whether or not the rest is well formed, as
-/// with git: what it belongs to is lost.
+/// A line that begins with `@@ -` where no file has hunks is an error, too, even if it is malformed, since
+/// its file is unknown. Git does the same.
 ///
-/// Diffs with colours, with a graph in front (`git log --graph -p`) and word diffs are not unified diffs: their lines
-/// are skipped as text. Submodules that `--submodule=log` and `--submodule=diff` show are errors, since no file would
-/// tell of their change; so is an input that ends inside the header of a file.
+/// Diffs with colours, with a graph (`git log --graph -p`) and word diffs are not unified diffs: their lines
+/// are skipped as text. Output of `--submodule=log` and `--submodule=diff` is an error, since no file would
+/// represent the change. Input that ends inside the header of a file is an error, too.
 ///
 /// ```
 /// use truing_diff::{RepoPath, FileStatus, parse};
@@ -68,12 +70,12 @@ pub fn parse(input: &[u8]) -> ParsedDiff<'_> {
     ParsedDiff { files: read, error }
 }
 
-/// Reads as [`parse`] does, one file at a time; an error is the last item.
+/// Parses as [`parse`] does, one file at a time; an error is the last item.
 pub fn files(input: &[u8]) -> DiffFiles<'_> {
     DiffFiles { input, rest: input, is_over: false, scanner: Scanner::new() }
 }
 
-/// The files of a diff; see [`files`].
+/// The files of a diff, returned by [`files`].
 #[derive(Clone, Debug)]
 pub struct DiffFiles<'a> {
     input: &'a [u8],
@@ -105,7 +107,7 @@ impl<'a> Iterator for DiffFiles<'a> {
     }
 }
 
-/// A hunk with its lines.
+/// Returns a hunk with its lines.
 fn hunk(input: &[u8], found: LocatedHunk) -> Hunk<'_> {
     let LocatedHunk { span: HunkSpan { old_start, old_lines, new_start, new_lines }, marks, section, body } =
         found;
@@ -120,10 +122,12 @@ fn hunk(input: &[u8], found: LocatedHunk) -> Hunk<'_> {
     }
 }
 
-/// Reads as [`parse`] does, from pieces as they come, without the text of hunks: for diffs of any size.
+/// Parses as [`parse`] does, from pieces as they arrive and without the text of hunks. It can read diffs of
+/// any size.
 ///
-/// It holds the names and the numbers of the file that is being read (16 bytes a hunk), and of the mail if it has no
-/// statistics, and up to 1 MiB of a line. A longer line can be text of a hunk or between diffs, not of a header.
+/// It holds the names and line numbers of the current file (16 bytes per hunk), those of the current mail if
+/// it has no statistics, and up to 1 MiB of a line. Longer lines are accepted in hunks and between diffs, but
+/// not in a header.
 ///
 /// ```
 /// use truing_diff::OutlineReader;
@@ -138,9 +142,9 @@ fn hunk(input: &[u8], found: LocatedHunk) -> Hunk<'_> {
 #[derive(Clone, Debug)]
 pub struct OutlineReader {
     scanner: Scanner<HunkSpan>,
-    /// The beginning of a line whose end has not come.
+    /// Beginning of an incomplete line.
     begun: Vec<u8>,
-    /// The length of all that has come of it.
+    /// Length of the incomplete line so far.
     len: usize,
 }
 
@@ -151,7 +155,7 @@ impl Default for OutlineReader {
 }
 
 impl OutlineReader {
-    /// Takes the next piece.
+    /// Reads the next piece of the input.
     pub fn take(&mut self, mut piece: &[u8]) {
         while let Some((line, rest)) = first_line(piece) {
             piece = rest;
@@ -169,7 +173,7 @@ impl OutlineReader {
         }
     }
 
-    /// There is no further piece.
+    /// Marks the end of the input.
     pub fn end(&mut self) {
         if self.len > 0 {
             self.end_line(false);
@@ -177,12 +181,12 @@ impl OutlineReader {
         self.scanner.end();
     }
 
-    /// The next file that has come as a whole; none if there is none yet. An error is the last one.
+    /// Returns the next complete file, or none if there is none yet. An error is the last item.
     pub fn pop(&mut self) -> Option<Result<FileOutline, ParseError>> {
         self.scanner.pop()
     }
 
-    /// Has there been an error, so that nothing can follow?
+    /// Returns true after an error, which ends the output.
     pub fn has_failed(&self) -> bool {
         self.scanner.has_failed()
     }
@@ -194,7 +198,8 @@ impl OutlineReader {
     }
 }
 
-/// The file of a section that begins with `diff --git NAMES`; none if its name cannot be told.
+/// Returns the file of a section that begins with `diff --git NAMES`, or none if its name cannot be
+/// determined.
 pub(crate) fn git_file<H>(
     names: &[u8],
     header: &FileHeader,
@@ -210,7 +215,7 @@ pub(crate) fn git_file<H>(
     } else if header.is_deleted || header.is_removed() {
         FileStatus::Deleted
     } else if old_path.is_some() {
-        // `git diff --no-index OLD NEW` says no more of it than two names.
+        // For `git diff --no-index OLD NEW`, two names are the only sign of a rename.
         FileStatus::Renamed
     } else if header.is_binary {
         FileStatus::Binary
@@ -223,7 +228,7 @@ pub(crate) fn git_file<H>(
     Ok(Some(file(path, old_path, status, header)))
 }
 
-/// The file of a plain unified diff, whose `---` line is at `at`.
+/// Returns the file of a plain unified diff, whose `---` line is at `at`.
 pub(crate) fn plain_file<H>(header: &FileHeader, at: InputPosition) -> Result<DiffEntry<H>, MalformedLine> {
     let (path, old_path, status) = match (&header.old, &header.new) {
         (None, None) => return Err(MalformedLine::new(at, "the file is `/dev/null` before and after")),
@@ -237,7 +242,7 @@ pub(crate) fn plain_file<H>(header: &FileHeader, at: InputPosition) -> Result<Di
     Ok(file(path, old_path, status, header))
 }
 
-/// The file of a merge's section.
+/// Returns the file of a merge's section.
 pub(crate) fn merged_file<H>(name: &[u8], header: &FileHeader) -> DiffEntry<H> {
     let status = if header.is_new {
         FileStatus::Added
@@ -275,10 +280,10 @@ fn path(name: &[u8]) -> RepoPath {
     RepoPath::from_bytes(name)
 }
 
-/// The name of the file, and its old one if it is another; none if they cannot be told.
+/// Returns the name of the file, and its old name if it differs, or none if they cannot be determined.
 ///
-/// `line` is what `diff --git` says. Its names carry prefixes and do not show where they end, so it is the last
-/// to be asked.
+/// `line` is the rest of the `diff --git` line. Its names have prefixes and no clear ends, so it is used
+/// last.
 fn git_names(
     line: &[u8],
     header: &FileHeader,
@@ -293,7 +298,7 @@ fn git_names(
     let (old, new) = (header.old.as_deref(), header.new.as_deref());
     let names: Option<(FileName<'_>, FileName<'_>)> = match (old, new) {
         (Some(old), Some(new)) => Some((old.into(), new.into())),
-        // A new or deleted file has one name; only both together show what is their prefix.
+        // A new or deleted file has one name; both names of the line are needed to find the prefix.
         (Some(_), None) | (None, Some(_)) | (None, None) => name::split_git_line(line),
     };
     let Some((old, new)) = names else {

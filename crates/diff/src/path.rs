@@ -1,4 +1,4 @@
-//! Paths as git stores them: bytes, not text.
+//! Represents paths as git stores them: bytes, not text.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,16 +8,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A path inside a repository: bytes, separated by `/`, relative to the root.
 ///
-/// Git does not promise UTF-8, and text must not lose bytes. There is one way to write a path that is not plain:
-/// as `git diff` writes it without `-z`, in double quotes, with C escapes and three-digit octal bytes.
+/// Git does not guarantee UTF-8, and the text form must not lose bytes. Paths with special characters are
+/// written as `git diff` does without `-z`: in double quotes, with C escapes and three-digit octal bytes.
 /// [`RepoPath::from_text`] reads plain and quoted paths.
 ///
-/// * Shown ([`fmt::Display`]), a path is quoted also if it holds a control character, a double quote or a backslash,
-///   so it cannot steer a terminal.
-/// * In JSON, which has its own escapes, a path that is valid UTF-8 is that text. Quoted are only those that are not,
-///   and those that would be read as quoted: a file may be named `"x"`, quotes and all. Read is also what Python
-///   makes of bytes that are not UTF-8 (PEP 383): a lone surrogate, `\udcff` for the byte `ff`. It is not written,
-///   because most readers of JSON refuse or replace it.
+/// * With [`fmt::Display`], a path is also quoted if it contains a control character, a double quote or a
+///   backslash, so it cannot control a terminal.
+/// * In JSON, which has its own escapes, a path in valid UTF-8 is written as text. It is quoted only if it is
+///   not UTF-8, or if it would be read as quoted, since a file may be named `"x"`, quotes included. Python's
+///   form of bytes that are not UTF-8 (PEP 383) is read, too: a lone surrogate, `\udcff` for the byte `ff`.
+///   It is not written, because most readers of JSON reject or replace it.
 ///
 /// ```
 /// use truing_diff::RepoPath;
@@ -30,46 +30,47 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct RepoPath(Vec<u8>);
 
 impl RepoPath {
-    /// A path from git's own bytes (as printed with `-z`).
+    /// Creates a path from git's own bytes (as printed with `-z`).
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into())
     }
 
-    /// A path from text: plain, or in git's quoted form. Text that begins with a quote but is not well
-    /// quoted is taken literally.
+    /// Creates a path from text: plain, or in git's quoted form. Text that begins with a quote but is not
+    /// validly quoted is used literally.
     pub fn from_text(text: &str) -> Self {
         Self(unquote(text.as_bytes()).unwrap_or_else(|| text.as_bytes().to_vec()))
     }
 
-    /// The bytes, as git knows them.
+    /// Returns the bytes as git stores them.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The path as text if it is valid UTF-8.
+    /// Returns the path as text if it is valid UTF-8.
     pub fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
 
-    /// True if joining the path to a folder stays inside that folder: no empty, `.` or `..` component, not
-    /// absolute, no NUL. Git refuses others in an index, but a diff is only text.
+    /// Returns true if joining the path to a folder stays inside that folder: no empty, `.` or `..`
+    /// component, not absolute, no NUL. Git rejects other paths in an index, but a diff is only text.
     pub fn is_inside(&self) -> bool {
         !self.0.is_empty()
             && !self.0.contains(&0)
             && self.0.split(|byte| *byte == b'/').all(|part| !matches!(part, b"" | b"." | b".."))
     }
 
-    /// True for a path that stays inside its folder and is no git folder's on any file system.
+    /// Returns true for a path that stays inside its folder and is in no git folder on any file system.
     pub fn may_be_written(&self) -> bool {
         self.is_inside() && !self.folded().split('/').any(|name| matches!(name, ".git" | "git~1"))
     }
 
-    /// The path without the differences that some file system ignores: two paths that name one file anywhere, and of
-    /// which one is plain ASCII, have the same folded form. It is for comparison with names that are guarded.
+    /// Returns the path without the differences that some file system ignores. If two paths name one file on
+    /// any file system, and one of them is plain ASCII, their folded forms are equal. The result is for
+    /// comparison with protected names.
     ///
-    /// Case does not matter to many file systems, and the Unicode case folding of APFS and of ext4 with `casefold`
-    /// makes ASCII letters of some others; HFS+ ignores some characters; NTFS ignores spaces and dots at the end of a
-    /// name and what follows a colon, and takes `\` for `/`. Short names (`GIT~1`) are left as they are.
+    /// Many file systems ignore case, and the Unicode case folding of APFS and of ext4 with `casefold` maps
+    /// some other letters to ASCII. HFS+ ignores some characters. NTFS ignores spaces and dots at the end of
+    /// a name and the part after a colon, and treats `\` as `/`. Short names (`GIT~1`) are not changed.
     pub fn folded(&self) -> String {
         let text = String::from_utf8_lossy(&self.0);
         let names = text.split(['/', '\\']).map(|name| {
@@ -88,8 +89,8 @@ impl RepoPath {
     }
 }
 
-/// The letters outside of ASCII whose full case folding is ASCII (Unicode's CaseFolding.txt, status C and F, and
-/// U+212A, which is also what its normalization makes of it).
+/// Maps letters outside of ASCII whose full case folding is ASCII. The source is Unicode's CaseFolding.txt
+/// (status C and F); U+212A is also mapped by Unicode normalization.
 fn folded_to_ascii(letter: char) -> Option<&'static str> {
     Some(match letter {
         '\u{17f}' => "s",
@@ -110,7 +111,7 @@ fn ignored_by_hfs(letter: char) -> bool {
         '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
 }
 
-/// The content of a C-quoted name, or none if `text` is not one.
+/// Returns the content of a C-quoted name, or none if `text` is not one.
 pub(crate) fn unquote(text: &[u8]) -> Option<Vec<u8>> {
     let inner = text.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     let mut out = Vec::with_capacity(inner.len());
@@ -154,7 +155,8 @@ impl fmt::Display for RepoPath {
     }
 }
 
-/// A name as git writes it in a diff: quoted, unless it is plain. (A blank would end it where other tools read it.)
+/// Returns a name as git writes it in a diff: quoted, unless it is plain. (Other tools would end the name at
+/// a blank.)
 pub fn quoted(name: &[u8]) -> Cow<'_, str> {
     let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
     match std::str::from_utf8(name) {
@@ -163,7 +165,7 @@ pub fn quoted(name: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Writes a path in git's quoted form.
+/// A path that is displayed in git's quoted form.
 struct QuotedPath<'a>(&'a [u8]);
 
 impl fmt::Display for QuotedPath<'_> {
@@ -195,7 +197,7 @@ impl fmt::Debug for RepoPath {
 }
 
 impl From<&str> for RepoPath {
-    /// The text's own bytes, never unquoted.
+    /// Creates a path from the text's own bytes, which are never unquoted.
     fn from(text: &str) -> Self {
         Self(text.as_bytes().to_vec())
     }
@@ -216,7 +218,7 @@ impl<'de> Deserialize<'de> for RepoPath {
     }
 }
 
-/// Reads a path from text, or from bytes that a lone surrogate of JSON can have led to.
+/// A deserialiser of paths from text, or from bytes that JSON readers produce for lone surrogates.
 struct PathVisitor;
 
 impl Visitor<'_> for PathVisitor {
@@ -239,8 +241,8 @@ impl Visitor<'_> for PathVisitor {
     }
 }
 
-/// The bytes that text with lone surrogates stands for: U+DC80 to U+DCFF are the bytes 80 to FF. None if it is not
-/// UTF-8 apart from those. Each is three bytes, as all of UTF-16's surrogates would be in UTF-8.
+/// Returns the bytes of a text with lone surrogates: U+DC80 to U+DCFF stand for the bytes 80 to FF. Returns
+/// none if the text is not UTF-8 otherwise. Each surrogate takes three bytes.
 fn without_surrogates(mut text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     loop {

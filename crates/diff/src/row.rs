@@ -1,51 +1,51 @@
-//! One line of the input on its way through the reader, and what may be wrong with it.
+//! Represents one line of the input with its position, and errors at a line.
 
-/// The least number of bytes of a line that are looked at wherever a diff is read in pieces. Longer than any two names
-/// that a file system takes, quoted.
+/// Minimum number of bytes of a line that are examined if a diff is read in pieces. It exceeds the length of
+/// any two quoted names that a file system accepts.
 pub(crate) const MAX_LOOKED_AT: usize = 1 << 20;
 
-/// Where a line begins.
+/// The position at which a line begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct InputPosition {
-    /// Offset in the input.
+    /// Offset in the input in bytes.
     pub(crate) byte: usize,
-    /// The number of the line, 1-based.
+    /// Number of the line, 1-based.
     pub(crate) line: usize,
 }
 
 impl InputPosition {
-    /// The first line's.
+    /// Position of the first line.
     pub(crate) const START: Self = Self { byte: 0, line: 1 };
 }
 
 /// A line with its line feed, or the beginning of a long one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InputLine<'a> {
-    /// Its bytes, with the line feed if it is whole and has one. Never empty.
+    /// Bytes of the line, with the line feed if it is complete and has one; never empty.
     pub(crate) text: &'a [u8],
-    /// Where it begins.
+    /// Position of the line's first byte.
     pub(crate) at: InputPosition,
-    /// Its length in the input, which is more than that of `text` if that is its beginning only.
+    /// Length of the line in the input, which exceeds that of `text` if the line is cut.
     pub(crate) len: usize,
 }
 
 impl InputLine<'_> {
-    /// Is only its beginning here?
+    /// Returns true if the text is only the beginning of the line.
     pub(crate) fn is_cut(&self) -> bool {
         self.text.len() < self.len
     }
 
-    /// Offset of what follows it.
+    /// Returns the offset after the line.
     pub(crate) fn end(&self) -> usize {
         self.at.byte + self.len
     }
 
-    /// Something is wrong with this line.
+    /// Returns an error at this line.
     pub(crate) fn malformed(&self, what: impl Into<String>) -> MalformedLine {
         MalformedLine::new(self.at, what)
     }
 
-    /// The line, if it is here as a whole; an error if not.
+    /// Checks that the line is complete, and returns an error otherwise.
     pub(crate) fn whole(&self) -> Result<(), MalformedLine> {
         if self.is_cut() {
             Err(self.malformed("the line is too long for the header of a file"))
@@ -55,23 +55,23 @@ impl InputLine<'_> {
     }
 }
 
-/// What is wrong at which line of the input.
+/// The description and the position of an error in the input.
 #[derive(Clone, Debug)]
 pub(crate) struct MalformedLine {
-    /// Where.
+    /// Position of the invalid line.
     pub(crate) at: InputPosition,
-    /// What is wrong.
+    /// Description of the error.
     pub(crate) what: String,
 }
 
 impl MalformedLine {
-    /// Something wrong at a line.
+    /// Returns an error at a position.
     pub(crate) fn new(at: InputPosition, what: impl Into<String>) -> Self {
         Self { at, what: what.into() }
     }
 }
 
-/// The line without its end. A name with a carriage return would be in quotes.
+/// Returns the line without its end. A carriage return in a name would be quoted.
 pub(crate) fn trimmed(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)

@@ -1,5 +1,5 @@
-//! Reads a diff line by line: finds the sections of the files among other text, and puts together what their headers
-//! and hunks say. It keeps nothing of a line but what is asked for, so a diff of any size can go through it.
+//! Reads a diff line by line: finds the sections of the files among other text, and combines the data of
+//! their headers and hunks. It keeps only the requested parts of a line, so a diff may have any size.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -13,19 +13,19 @@ use crate::name;
 use crate::parse;
 use crate::row::{InputLine, InputPosition, MalformedLine, trimmed};
 
-/// How many digits git leaves of the id of a commit that it shortens, at least, unless it is told to leave fewer.
+/// Minimum digits of an abbreviated commit id in git's default settings.
 const MIN_ID_DIGITS: usize = 7;
 
-/// A hunk, and where it is in the input.
+/// A hunk with its position in the input.
 #[derive(Clone, Debug)]
 pub(crate) struct LocatedHunk {
-    /// Its lines' numbers.
+    /// Line numbers of the hunk.
     pub(crate) span: HunkSpan,
-    /// How many marks each line has.
+    /// Number of marks before each line.
     pub(crate) marks: usize,
-    /// What its header says behind the numbers.
+    /// Byte range of the header's text after the numbers.
     pub(crate) section: Range<usize>,
-    /// Its lines.
+    /// Byte range of the lines.
     pub(crate) body: Range<usize>,
 }
 
@@ -35,29 +35,29 @@ impl From<LocatedHunk> for HunkSpan {
     }
 }
 
-/// A reader, which keeps an `H` of each hunk.
+/// A scanner that keeps an `H` for each hunk.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<H> {
-    /// Where the next line begins.
+    /// Position of the next line.
     next: InputPosition,
     section: ScanState<H>,
-    /// The mail whose message may not have ended.
+    /// Mail whose message may not have ended.
     mail: Option<UnfinishedMail<DiffEntry<H>>>,
-    /// What has been read and not been taken away.
+    /// Files and errors that were read and not returned yet.
     read: VecDeque<Result<DiffEntry<H>, ParseError>>,
-    /// Has there been a file?
+    /// True after the first file.
     has_file: bool,
-    /// The first line that is not blank.
+    /// Position of the first line that is not blank.
     first_text: Option<InputPosition>,
-    /// Has there been a line that shows that git printed this?
+    /// True after a line that shows that git printed the input.
     is_of_git: bool,
     has_failed: bool,
 }
 
-/// What the next line may belong to.
+/// The kind of section that the next line may belong to.
 #[derive(Clone, Default, Debug)]
 enum ScanState<H> {
-    /// Nothing.
+    /// Text outside of any section.
     #[default]
     Text,
     /// A plain diff that may begin with a `---` line.
@@ -68,7 +68,7 @@ enum ScanState<H> {
     Hunks(Box<FileInProgress<H>>),
 }
 
-/// The first two lines of what may be a plain diff.
+/// The first two lines of a possible plain diff.
 #[derive(Clone, Debug)]
 struct PlainDiffHeader {
     old: (InputPosition, Vec<u8>),
@@ -79,7 +79,7 @@ struct PlainDiffHeader {
 #[derive(Clone, Debug)]
 struct GitHeader {
     at: InputPosition,
-    /// What its first line says behind `diff --git ` or `diff --cc `.
+    /// Text of the first line after `diff --git ` or `diff --cc `.
     names: Vec<u8>,
     header: FileHeader,
 }
@@ -88,18 +88,18 @@ struct GitHeader {
 #[derive(Clone, Debug)]
 struct FileInProgress<H> {
     file: DiffEntry<H>,
-    /// The lines behind the last hunk, on either side.
+    /// Numbers of the lines after the last hunk, on both sides.
     free: (u64, u64),
-    /// How many unchanged lines ended it.
+    /// Number of unchanged lines at the end of the last hunk.
     tail: u64,
-    /// The last hunk.
+    /// Hunk that was read last or is being read.
     hunk: Option<LocatedHunk>,
-    /// Its lines, if some are still to come.
+    /// Reader of the current hunk's lines, while some are missing.
     walk: Option<HunkReader>,
 }
 
 impl<H: From<LocatedHunk>> Scanner<H> {
-    /// A reader at the begin of a diff.
+    /// Returns a scanner at the beginning of a diff.
     pub(crate) fn new() -> Self {
         Self {
             next: InputPosition::START,
@@ -113,17 +113,17 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         }
     }
 
-    /// The next file that has been read as a whole, or why reading stopped.
+    /// Returns the next complete file, or the error that stopped the reading.
     pub(crate) fn pop(&mut self) -> Option<Result<DiffEntry<H>, ParseError>> {
         self.read.pop_front()
     }
 
-    /// Has it stopped?
+    /// Returns true if an error stopped the reading.
     pub(crate) fn has_failed(&self) -> bool {
         self.has_failed
     }
 
-    /// Takes the next line: its beginning, its whole length, and whether a line feed ends it.
+    /// Reads the next line: its beginning, its whole length, and a flag for a line feed at its end.
     pub(crate) fn line(&mut self, text: &[u8], len: usize, is_ended: bool) {
         let row = InputLine { text, at: self.next, len };
         self.next.byte += len;
@@ -142,7 +142,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         }
     }
 
-    /// The input ends here.
+    /// Marks the end of the input.
     pub(crate) fn end(&mut self) {
         let has_stopped = self.has_failed || self.mail.as_ref().is_some_and(|mail| mail.error.is_some());
         if !has_stopped && let Err(wrong) = self.leave(None) {
@@ -158,12 +158,12 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         }
     }
 
-    /// What was read of the mail was a part of its message.
+    /// Discards the held part of the mail, which was its message.
     fn end_message(&mut self) {
         (self.mail, self.section) = (None, ScanState::Text);
     }
 
-    /// What was read of the mail is its diff.
+    /// Releases the held part of the mail, which is its diff.
     fn release(&mut self) {
         let Some(mail) = self.mail.take() else { return };
         mail.held.into_iter().for_each(|file| self.keep(file));
@@ -193,7 +193,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         }
     }
 
-    /// Takes a line into the section that it belongs to.
+    /// Passes a line to the section that it belongs to.
     fn take(&mut self, row: &InputLine<'_>) -> Result<(), MalformedLine> {
         loop {
             let is_taken = match &mut self.section {
@@ -209,7 +209,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         }
     }
 
-    /// Takes a line of no section, which may begin one.
+    /// Handles a line outside of a section, which may begin one.
     fn text(&mut self, row: &InputLine<'_>) -> Result<(), MalformedLine> {
         let text = row.text;
         if !self.has_file {
@@ -250,7 +250,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         Ok(())
     }
 
-    /// Leaves a section before a line that does not belong to it, or at the end of the input.
+    /// Ends a section before a line that does not belong to it, or at the end of the input.
     fn leave(&mut self, next: Option<&InputLine<'_>>) -> Result<(), MalformedLine> {
         let at = next.map_or(self.next, |row| row.at);
         self.section = match std::mem::take(&mut self.section) {
@@ -299,7 +299,7 @@ impl PlainDiffHeader {
         is_new
     }
 
-    /// The file, if they begin a diff: a hunk follows.
+    /// Returns the file if the lines begin a diff, which requires a hunk after them.
     fn read<H>(&self, next: Option<&InputLine<'_>>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
         let Some(new) = self.new.as_ref().filter(|_| next.is_some_and(|row| hunks::is_header(row.text)))
         else {
@@ -314,7 +314,8 @@ impl PlainDiffHeader {
 }
 
 impl GitHeader {
-    /// The file; none if this was a sentence that began like a header. `end` is that of an input that ends with it.
+    /// Returns the file, or none if the text only looked like a header. `end` is the end of the input, if it
+    /// comes next.
     fn file<H>(&self, end: Option<InputPosition>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
         let names = trimmed(&self.names);
         if self.header.is_combined {
@@ -336,7 +337,7 @@ impl GitHeader {
         }
     }
 
-    /// Does a hunk follow?
+    /// Returns true if a hunk follows.
     fn has_hunks(&self, next: Option<&InputLine<'_>>) -> bool {
         let is_merge = self.header.is_combined;
         next.is_some_and(|row| (is_merge || self.header.has_names) && begins_hunk(row.text, is_merge))
@@ -348,7 +349,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
         Self { file, free: (0, 0), tail: 0, hunk: None, walk: None }
     }
 
-    /// Takes the next line; false if it does not belong to the file.
+    /// Reads the next line; returns false if it does not belong to the file.
     fn take(&mut self, row: &InputLine<'_>) -> Result<bool, MalformedLine> {
         let of_file = |file: &DiffEntry<H>, what: String| of_file(file, row.malformed(what));
         if let Some(walk) = &mut self.walk {
@@ -383,7 +384,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
         let (old_end, new_end) = (ranges.old.end()?, ranges.new.end()?);
         self.free = (self.free.0.max(old_end), self.free.1.max(new_end));
         self.walk = Some(HunkReader::new(&ranges, shared));
-        // Their sums have been found to fit, so they do.
+        // The sums were checked to fit in 32 bits, so the numbers do, too.
         let fit = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let section = row.text.len() - trailing(row.text) - ranges.section.len();
         self.hunk = Some(LocatedHunk {
@@ -400,8 +401,9 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
         Ok(())
     }
 
-    /// How many lines a hunk shows that the one before it showed, too. With `-W` git prints the whole function around
-    /// a change, and one may begin with unchanged lines that the one before it ended with.
+    /// Returns the number of lines that the hunk shares with the previous one. With `-W`, git prints the
+    /// whole function around a change, and a hunk may begin with the last unchanged lines of the previous
+    /// one.
     fn shared(&self, ranges: &HunkHeader<'_>) -> Result<u64, &'static str> {
         let old = self.free.0.saturating_sub(ranges.old.start);
         let new = self.free.1.saturating_sub(ranges.new.start);
@@ -418,7 +420,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
         self.file.hunks.extend(self.hunk.take().map(H::from));
     }
 
-    /// The file, which ends before a line.
+    /// Returns the file, which ends before this line.
     fn end(mut self, at: InputPosition) -> Result<DiffEntry<H>, MalformedLine> {
         if let Some(walk) = &self.walk {
             let what = format!("the input ends inside a hunk: {} are missing", walk.missing());
@@ -429,7 +431,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
     }
 }
 
-/// Something wrong in the diff of a file.
+/// Adds the name of the file to an error.
 fn of_file<H>(file: &DiffEntry<H>, wrong: MalformedLine) -> MalformedLine {
     if file.path.as_bytes().is_empty() {
         return wrong;
@@ -437,23 +439,24 @@ fn of_file<H>(file: &DiffEntry<H>, wrong: MalformedLine) -> MalformedLine {
     MalformedLine { what: format!("{}: {}", file.path, wrong.what), ..wrong }
 }
 
-/// How long the end of a line is.
+/// Returns the length of a line's end.
 fn trailing(line: &[u8]) -> usize {
     line.len() - trimmed(line).len()
 }
 
-/// Does the line begin a hunk of a file?
+/// Returns true if the line begins a hunk of a file.
 fn begins_hunk(line: &[u8], is_merge: bool) -> bool {
     if is_merge { line.starts_with(b"@@@") } else { line.starts_with(b"@@ ") }
 }
 
-/// Does the line look like the header of a hunk, whatever it says?
+/// Returns true if the line looks like the header of a hunk, even a malformed one.
 fn is_of_hunks(line: &[u8]) -> bool {
     let signs = hunks::signs(line);
     signs > 1 && line.get(signs..).is_some_and(|rest| rest.starts_with(b" -"))
 }
 
-/// Does git show a submodule with this line and not as a diff: `Submodule PATH OLD..NEW:`, as with `--submodule=log`?
+/// Returns true for a line by which git shows a submodule instead of a diff: `Submodule PATH OLD..NEW:`, as
+/// with `--submodule=log`.
 fn is_submodule(line: &[u8]) -> bool {
     let Some(rest) = trimmed(line).strip_prefix(b"Submodule ") else { return false };
     if rest.ends_with(b" contains modified content") || rest.ends_with(b" contains untracked content") {
@@ -471,7 +474,7 @@ fn is_submodule(line: &[u8]) -> bool {
     is_headed && rest.split(|byte| *byte == b' ').skip(1).any(of_ids)
 }
 
-/// Does `git log` begin a commit with this line: `commit ID`, perhaps with more behind a blank?
+/// Returns true if `git log` begins a commit with this line: `commit ID`, with optional text after a blank.
 fn is_commit(line: &[u8]) -> bool {
     let Some(rest) = trimmed(line).strip_prefix(b"commit ") else { return false };
     let hex = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();

@@ -1,8 +1,8 @@
-//! Where lines of one commit are in another: through insertions above them, renames, blocks that moved within a file
-//! or to another, and changes of indentation.
+//! Tracks lines of one commit in another: through insertions above them, renames, changes of indentation, and
+//! blocks that moved within a file or to another.
 //!
-//! Lines are compared without the blanks at both ends. [`align`](self::align) finds the partners; here ranges are
-//! answered.
+//! Lines are compared without blanks at both ends. [`align`](self::align) finds the matching lines; this
+//! module answers requests for ranges.
 
 mod align;
 mod by_hunks;
@@ -16,53 +16,54 @@ use crate::{FileDiff, FileStatus, RepoPath};
 use align::LineAlignment;
 use text::{SideFile, SideText};
 
-/// How many bytes of changed files are compared, both sides together. What is beyond is followed by the hunks of the
-/// diff alone: right for lines that stayed in order, blind to moves.
+/// Maximum bytes of changed files that are compared, both sides together. Files beyond this limit are tracked
+/// by the hunks of the diff, which handle lines in order but do not detect moves.
 pub const MAX_TRACKED_BYTES: usize = 256 << 20;
 
-/// How many lines may have been inserted between two lines of a range for both to be still one place.
+/// Maximum lines that may be inserted between two lines of a range in one place.
 const MAX_INSERTED: u64 = 50;
 
-/// How many separate places the lines of one range are collected at.
+/// Maximum separate places that are collected for one range.
 const MAX_PLACES: usize = 8;
 
-/// What became of lines.
+/// The change of a range of lines.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LineFate {
-    /// They are where they were: same file, same numbers. Their indentation may differ.
+    /// The lines are in the same file with the same numbers. Their indentation may differ.
     Unmoved,
-    /// They are all there and together, under other numbers or in another file.
+    /// All lines exist in one block, with other numbers or in another file.
     Moved,
-    /// Some are there, or what they became, or other lines stand between them.
+    /// Some of the lines exist, or edited versions of them, or other lines are between them.
     Edited,
-    /// They are gone.
+    /// The lines no longer exist.
     Deleted,
 }
 
-/// The answer about a range of lines.
+/// The result of tracking a range of lines.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TrackedRange {
-    /// What became of them.
+    /// Change of the lines.
     pub status: LineFate,
-    /// The file they are in now; of deleted lines the file they were in, by its new name, if it is still there.
+    /// File of the lines now. For deleted lines, it is the new name of their file, if it still exists.
     pub path: Option<RepoPath>,
-    /// The first line, 1-based; none if they are gone.
+    /// First line, 1-based; none if the lines are deleted.
     pub start_line: Option<u32>,
-    /// The last line, likewise.
+    /// Last line, 1-based; none if the lines are deleted.
     pub end_line: Option<u32>,
 }
 
-/// A file on one side.
+/// A file on one side of the diff.
 #[derive(Clone, Copy, Debug)]
 pub struct FileContent<'a> {
-    /// Its name on that side.
+    /// Name of the file on that side.
     pub path: &'a RepoPath,
-    /// Its bytes; none if it was not read, for its size or kind: then it is followed by the diff's hunks alone.
+    /// Content of the file; none if it was not read for its size or kind, and is tracked by the diff's hunks
+    /// only.
     pub content: Option<&'a [u8]>,
 }
 
-/// Follows lines from one commit to another.
+/// Tracks lines from one commit to another.
 ///
 /// ```
 /// use truing_diff::{LineFate, RepoPath, FileContent, LineTracker, parse};
@@ -77,32 +78,32 @@ pub struct FileContent<'a> {
 /// ```
 #[derive(Debug)]
 pub struct LineTracker<'a> {
-    /// What became of each old file, by its old name.
+    /// Method for each old file, by its old name.
     files: HashMap<&'a RepoPath, FollowMethod<'a>>,
     old: SideText<'a>,
     new: SideText<'a>,
     alignment: LineAlignment,
 }
 
-/// How a file of the old side is followed.
+/// The method by which a file of the old side is tracked.
 #[derive(Clone, Copy, Debug)]
 enum FollowMethod<'a> {
-    /// It did not change. Its number of lines, if it was read.
+    /// The file did not change; with its number of lines, if it was read.
     Unchanged(Option<u32>),
-    /// Line by line; its index in the old text, and its own name now.
+    /// The file is tracked line by line; with its index in the old text, and its new name.
     Lines(usize, Option<&'a RepoPath>),
-    /// By what the diff shows of it.
+    /// The file is tracked by the hunks of its diff.
     Hunks(&'a FileDiff<'a>),
 }
 
 impl<'a> LineTracker<'a> {
     /// Compares both sides of a diff.
     ///
-    /// `changes` is the whole diff from old to new. `old` has its old files and every other file that will be
-    /// asked for, `new` its new files.
+    /// `changes` is the whole diff from old to new. `old` contains its old files and all other files that
+    /// will be requested; `new` contains its new files.
     ///
-    /// Time and memory are linear in the size of the changed files, up to [`MAX_TRACKED_BYTES`]: where lines that
-    /// occur often must be told apart by their order, the work is cut off at a bound.
+    /// Time and memory are linear in the size of the changed files, up to [`MAX_TRACKED_BYTES`]. Where
+    /// frequent lines must be matched by their order, the work is limited.
     pub fn new(changes: &'a [FileDiff<'a>], old: &[FileContent<'a>], new: &[FileContent<'a>]) -> Self {
         let mut room = MAX_TRACKED_BYTES;
         let mut read = |source: &FileContent<'a>| {
@@ -143,7 +144,7 @@ impl<'a> LineTracker<'a> {
         Self { files, old: old_text, new: new_text, alignment }
     }
 
-    /// The changed files that are followed by the hunks of the diff alone, by their old names.
+    /// Returns the changed files that are tracked by the hunks of the diff only, by their old names.
     pub fn followed_by_hunks(&self) -> impl Iterator<Item = &RepoPath> {
         self.files
             .iter()
@@ -151,10 +152,10 @@ impl<'a> LineTracker<'a> {
             .map(|(path, _)| *path)
     }
 
-    /// Where lines `start..=end` (1-based) of the old `path` are now.
+    /// Returns the present place of lines `start..=end` (1-based) of the old `path`.
     ///
-    /// Lines that the old side does not have are not found on the new one: a range beyond the end of its file, or
-    /// in a file that is not there, is deleted; one that reaches beyond it is edited.
+    /// Lines that do not exist on the old side are not found. A range beyond the end of its file, or in a
+    /// missing file, is deleted; a range that extends beyond the end is edited.
     pub fn track(&self, path: &RepoPath, start: u32, end: u32) -> TrackedRange {
         let gone = |path: Option<&RepoPath>| TrackedRange {
             status: LineFate::Deleted,
@@ -188,7 +189,7 @@ impl<'a> LineTracker<'a> {
         }
     }
 
-    /// The answer from the partners of the lines; none if they are gone.
+    /// Returns the result from the matched lines, or none if they are deleted.
     fn by_lines(&self, path: &RepoPath, file: usize, start: u32, end: u32) -> Option<TrackedRange> {
         let file = self.old.file(file)?;
         let lines = file.range(start, end);
@@ -205,7 +206,7 @@ impl<'a> LineTracker<'a> {
                 None => places.push(MatchedBlock::new(&line, partner.edited)),
             }
         }
-        // The first of equals.
+        // Reversing makes the first of equally good places win.
         let best = places.into_iter().rev().max_by_key(|place| place.worth)?;
         if has_words && !best.has_words {
             return None;
@@ -230,7 +231,7 @@ fn at(status: LineFate, path: &RepoPath, first: u32, last: u32) -> TrackedRange 
     TrackedRange { status, path: Some(path.clone()), start_line: Some(first), end_line: Some(last) }
 }
 
-/// The name of a changed file on the old side, if it was there.
+/// Returns the name of a changed file on the old side, if it existed there.
 fn old_name<'a>(change: &'a FileDiff<'_>) -> Option<&'a RepoPath> {
     match change.status {
         FileStatus::Added | FileStatus::Copied => None,
@@ -241,16 +242,16 @@ fn old_name<'a>(change: &'a FileDiff<'_>) -> Option<&'a RepoPath> {
     }
 }
 
-/// A line of the range that has a partner.
+/// A line of the range with its match.
 struct MatchedLine {
     old: usize,
     new: usize,
-    /// The new file.
+    /// Index of the new file.
     file: usize,
     worth: u32,
 }
 
-/// Partners that stand together, in order.
+/// A block of matched lines in order.
 struct MatchedBlock {
     first: MatchedLine,
     last_old: usize,
@@ -270,7 +271,7 @@ impl MatchedBlock {
         place
     }
 
-    /// Does the line follow, near enough?
+    /// Returns true if the line continues the block within the allowed distance.
     fn takes(&self, line: &MatchedLine) -> bool {
         let apart = (line.new as u64).saturating_sub(self.last_new as u64);
         let were_apart = (line.old as u64).saturating_sub(self.last_old as u64);
@@ -285,7 +286,7 @@ impl MatchedBlock {
         self.edited |= edited;
     }
 
-    /// From its first line to its last.
+    /// Returns the number of lines from the first to the last one.
     fn new_span(&self) -> u64 {
         (self.last_new as u64).saturating_sub(self.first.new as u64) + 1
     }

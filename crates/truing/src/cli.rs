@@ -1,7 +1,7 @@
-//! The command line: global flags, the list of commands, and how every command begins and ends. Each command
-//! is a file below, named like it, with its arguments and a `run`.
+//! Defines the command line: the global flags, the list of commands, and how every command begins and ends.
+//! Each command has its own file below, with the command's name, its arguments and a `run` function.
 //!
-//! To add one: a variant of `CliCommand` and its arm in `CliCommand::run`.
+//! To add a command, add a variant to `CliCommand` and its arm to `CliCommand::run`.
 
 pub mod backup;
 pub mod breaker;
@@ -131,7 +131,7 @@ enum CliCommand {
 }
 
 impl CliCommand {
-    /// Runs the command. What it returns is the process's exit code.
+    /// Runs the command and returns the exit code of the process.
     fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         match self {
             #[cfg(feature = "demo")]
@@ -173,7 +173,7 @@ impl CliCommand {
         }
     }
 
-    /// What its log lines look like.
+    /// Returns the style of the command's log lines.
     fn log_style(&self) -> LogStyle {
         match self {
             #[cfg(feature = "demo")]
@@ -216,7 +216,8 @@ impl CliCommand {
     }
 }
 
-/// The program as it is parsed and shown: every command lists the formats that its answer can have, and no others.
+/// Returns the program as clap parses and shows it: every command lists only the output formats that it
+/// supports.
 fn program() -> clap::Command {
     let all = TruingCli::command();
     let format = all.get_arguments().find(|argument| argument.get_id() == FORMAT).cloned();
@@ -227,12 +228,12 @@ fn program() -> clap::Command {
     help::with_pages(all)
 }
 
-/// The flag that names the operator's file.
+/// Name of the flag that gives the operator's file.
 const CONFIG: &str = "config";
-/// The flag whose values differ from command to command.
+/// Name of the flag whose values differ between commands.
 const FORMAT: &str = "format";
 
-/// A command, and those below it, with a `--format` that lists what it can print.
+/// Adds to a command and its subcommands a `--format` that lists the formats they can print.
 fn with_formats(command: clap::Command, format: &clap::Arg, above: &[&str]) -> clap::Command {
     let name = command.get_name().to_owned();
     let words: Vec<&str> = above.iter().copied().chain([name.as_str()]).collect();
@@ -241,7 +242,8 @@ fn with_formats(command: clap::Command, format: &clap::Arg, above: &[&str]) -> c
     command.arg(own).mut_subcommands(|below| with_formats(below, format, &words))
 }
 
-/// The formats that the answer of a command can have, by its words. Of a command that is a group of others: all of theirs.
+/// Returns the output formats of a command, given by its words. For a group of commands, these are the
+/// formats of all its members.
 fn formats(words: &[&str]) -> &'static [CliFormat] {
     match words {
         ["review"] => CliFormat::OF_REVIEWS,
@@ -254,8 +256,8 @@ fn formats(words: &[&str]) -> &'static [CliFormat] {
     }
 }
 
-/// Parses `--format` of a command that prints these. The formats of other commands are refused by [`check`], which says
-/// which ones there are.
+/// Parses the `--format` of a command. It also accepts the formats of other commands: [`check`] rejects those
+/// and names the supported ones.
 #[derive(Clone)]
 struct FormatParser(&'static [CliFormat]);
 
@@ -279,7 +281,7 @@ impl TypedValueParser for FormatParser {
     }
 }
 
-/// Refuses a format that a command has no answer in, before anything is done.
+/// Rejects a format that the command does not support, before the command does anything.
 fn check(words: &[&str], format: CliFormat) -> Result<(), CliError> {
     let formats = formats(words);
     if formats.contains(&format) {
@@ -290,7 +292,7 @@ fn check(words: &[&str], format: CliFormat) -> Result<(), CliError> {
         .hint(format!("use {}", known.join(" or "))))
 }
 
-/// The names of the command that was asked for, outermost first.
+/// Returns the names of the requested command and subcommands, outermost first.
 fn words(matches: &ArgMatches) -> Vec<&str> {
     let mut words = Vec::new();
     let mut at = matches;
@@ -301,7 +303,7 @@ fn words(matches: &ArgMatches) -> Vec<&str> {
     words
 }
 
-/// The values that may be paths of what a command is about: all but the operator's own file.
+/// Returns the argument values that may be paths the command works on: all but the operator's file.
 fn named_paths(matches: &ArgMatches) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     let mut at = Some(matches);
@@ -315,7 +317,7 @@ fn named_paths(matches: &ArgMatches) -> Vec<PathBuf> {
     paths
 }
 
-/// The program and its commands, without those that are not for people.
+/// Returns the program and its commands, without the hidden commands.
 fn visible() -> clap::Command {
     let all = program();
     let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
@@ -325,7 +327,7 @@ fn visible() -> clap::Command {
         .subcommands(shown.collect::<Vec<_>>())
 }
 
-/// The whole program: parses the arguments, runs the command, prints its error, if any.
+/// Runs the whole program: parses the arguments, runs the command and prints its error, if there is one.
 pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     let parsed = program()
         .try_get_matches_from(&arguments)
@@ -342,7 +344,7 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     let environment = environment.about(named_paths(&matches));
     let context = CommandContext { globals: cli.globals, environment, output };
     let ended = check(&words(&matches), format).and_then(|()| cli.command.run(&context));
-    // Before the error that it explains.
+    // The log is closed before the error that it explains is printed.
     drop(log);
     ended
         .unwrap_or_else(|error| {
@@ -352,13 +354,13 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
         .into()
 }
 
-/// The error without commands that are not for people among what may have been meant.
+/// Returns the error without hidden commands among the suggestions.
 fn without_hidden(mut error: clap::Error) -> clap::Error {
     let all = program();
     let is_hidden = |name: &String| all.find_subcommand(name).is_some_and(clap::Command::is_hide_set);
     if let Some(ContextValue::Strings(mut names)) = error.remove(ContextKind::SuggestedSubcommand) {
         names.retain(|name| !is_hidden(name));
-        // The likeliest one is the last of clap's.
+        // Clap puts the most likely suggestion last.
         names.reverse();
         if !names.is_empty() {
             error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(names));
@@ -367,14 +369,14 @@ fn without_hidden(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Help, version, or arguments that are wrong.
+/// Handles a call that runs no command: help, version or invalid arguments.
 fn without_command(error: &clap::Error, output: OutputPrinter) -> CommandExit {
     let help = || output.data(error.render().ansi());
     let kind = error.kind();
     let answer = if kind == ErrorKind::DisplayHelp || kind == ErrorKind::DisplayVersion {
         help().map(|()| CommandExit::Done)
     } else if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        // Typing the bare name is how people ask for help; a script whose command came out empty must not pass.
+        // People type the bare name to ask for help; a script whose command came out empty must still fail.
         help().map(|()| CommandExit::Usage)
     } else {
         Err(wrong_arguments(error))
@@ -385,7 +387,8 @@ fn without_command(error: &clap::Error, output: OutputPrinter) -> CommandExit {
     })
 }
 
-/// Clap's text as message and hints. It comes in paragraphs: what is wrong, tips, usage, where to read more.
+/// Converts clap's text to a message and hints. The text has paragraphs: the problem, tips, the usage, and
+/// where to read more.
 fn wrong_arguments(error: &clap::Error) -> CliError {
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
@@ -396,7 +399,7 @@ fn wrong_arguments(error: &clap::Error) -> CliError {
     if told.hints.is_empty() { told.hint("see what it takes: `--help`") } else { told }
 }
 
-/// One hint a tip, and one for the usage.
+/// Returns one hint for each tip and one for the usage.
 fn hints_of(paragraph: &str) -> Vec<String> {
     if let Some(usage) = paragraph.trim().strip_prefix("Usage:") {
         return vec![format!("usage: {}", usage.trim())];
@@ -404,7 +407,7 @@ fn hints_of(paragraph: &str) -> Vec<String> {
     paragraph.lines().filter_map(|line| Some(line.trim().strip_prefix("tip:")?.trim().to_owned())).collect()
 }
 
-/// The output that the arguments ask for, as far as can be told when they cannot be parsed.
+/// Returns the output that the arguments ask for, as far as it is known when they cannot be parsed.
 fn wished_output(arguments: &[OsString]) -> OutputPrinter {
     let format = wished(arguments, "--format").unwrap_or_default();
     OutputPrinter::new(format, false, 0, wished(arguments, "--color").unwrap_or_default())

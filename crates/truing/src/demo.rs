@@ -1,10 +1,11 @@
-//! The demonstration behind `truing demo`: a fake forge with real git repositories, a model that says what a script
-//! says, this service, and people who push too often. Nothing of it leaves the machine, and nothing costs money.
+//! The demonstration behind `truing demo`: a fake forge with real git repositories, a scripted model, this
+//! service, and users who push too often. It uses only this machine, and it costs no money.
 //!
-//! [`ReviewDemo`] opens one pull request, shows its review by rules and model, and follows it to its last resolved thread. With
-//! `--storm` it lets the model forget a finding, follows the comments on another pull request through five pushes, and a linter's
-//! finding through three, then lets a storm of pushes loose on many, with webhooks lost, repeated and out of order, and counts what
-//! the pull requests show in the end. [`sync`] and [`converge`] are other stories.
+//! [`ReviewDemo`] opens one pull request, shows its review by rules and model, and follows it until its last
+//! thread is resolved. With `--storm`, the model drops a finding, and the comments on another pull request
+//! are followed through five pushes and a linter's finding through three. Then a storm of pushes hits many
+//! pull requests, with webhooks lost, repeated and out of order, and the final state is counted. [`sync`] and
+//! [`converge`] demonstrate the other loops.
 
 // long: one demonstration, what it does and what it counts.
 
@@ -55,39 +56,39 @@ pub use model::DemoModelUsage;
 use model::ScriptedModel;
 use truing_service::ConfiguredForges;
 
-/// The names of everything that has to have one.
+/// Owner of the demonstration's repository.
 const OWNER: &str = "wheel";
 const NAME: &str = "spokes";
-/// The forge of the stories of the other loops.
+/// Name of the forge in the demonstrations of the other loops.
 const FORGE: &str = "github";
 const LOGIN: &str = "truing[bot]";
-/// For the fake forge only: nothing else is reachable with it.
+/// Token that is valid at the fake forge only.
 const TOKEN: &str = "demo-token";
 const WEBHOOK_SECRET: &str = "demo-webhook-secret";
 
-/// The operator's file.
+/// Name of the operator's file.
 const CONFIG: &str = "truing.toml";
 
-/// Somebody who may write to the repository.
+/// Login of a user who may write to the repository.
 pub const WRITER: &str = "ada";
-/// What they say of one finding.
+/// Reply of this user to one finding.
 pub const DISMISSAL: &str = "/dismiss a key of the tests";
-/// Their answer to the model's finding on the first pull request.
+/// Reply of this user to the model's finding on the first pull request.
 pub const INTENDED: &str = "/dismiss one order at a time";
 
-/// What the model finds, and forgets.
+/// Title of the finding that the model reports and later drops.
 const MODEL_FINDING: &str = "One refunded order ends all refunds";
 /// Findings on the pull request that is followed through its pushes.
 pub const PLANTED: usize = 3;
-/// Pull requests in the storm, and pushes to each.
+/// Pull requests in the storm, and (below) pushes to each.
 const PULLS: usize = 20;
 const PUSHES: usize = 50;
-/// What the network does to a hundred webhooks of the storm.
+/// Faults of the network for each hundred webhooks of the storm.
 const CHAOS: DeliveryChaos = DeliveryChaos { seed: 7, lost: 5, twice: 20, late: 8 };
-/// How long the storm may take to settle before the demonstration says that it did not.
+/// Time after which the demonstration fails if the storm has not settled.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How the demonstration's clockwork is set: everything the service does, in a hurry.
+/// Time limits of the service in the demonstration; they are short to finish quickly.
 pub const TIMINGS: SlotLimits = SlotLimits {
     debounce: TimeSpan(150),
     max_wait: TimeSpan::seconds(1),
@@ -98,39 +99,39 @@ pub const TIMINGS: SlotLimits = SlotLimits {
     backoff_max: TimeSpan::seconds(2),
     attempts: 5,
 };
-/// How long a comment without an answer may stay unseen on this forge.
+/// Time for which a comment may stay invisible after a failed request to this forge.
 pub const SETTLE: TimeSpan = TimeSpan(500);
 const POLL: Duration = Duration::from_millis(50);
 
-/// What the demonstration saw: `truing demo --format json`.
+/// The result of the demonstration, printed by `truing demo --format json`.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ReviewDemoReport {
-    /// Pull requests that were pushed to.
+    /// Number of pull requests with pushes.
     pub prs: usize,
-    /// Pushes to them.
+    /// Pushes to these pull requests.
     pub pushes: usize,
     /// Reviews computed for them.
     pub reviews: usize,
     /// Findings shown on them, each on its line.
     pub findings: usize,
-    /// Comments that say what another one says already.
+    /// Comments that repeat another comment.
     pub duplicates: usize,
     /// Pull requests whose last commit is not reviewed.
     pub unreviewed_heads: usize,
-    /// The pull request that was followed from its first finding to its last resolved thread.
+    /// Pull request that was followed from its first finding to its last resolved thread.
     pub followed: FollowedPull,
-    /// The counts of a storm of pushes, with `--storm`.
+    /// Counts of the storm of pushes, with `--storm`.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub storm: Option<StormCounts>,
-    /// What the model was asked, and what that would have cost, all pull requests together.
+    /// Requests to the model and their fictitious cost, for all pull requests together.
     #[serde(flatten)]
     pub model: DemoModelUsage,
-    /// From the start of everything to the first review on the first pull request.
+    /// Seconds from the start to the first review on the first pull request.
     pub seconds_to_first_review: f64,
 }
 
 impl ReviewDemoReport {
-    /// Did the service keep what it promises?
+    /// Returns true if the service kept its promises.
     pub fn holds(&self) -> bool {
         self.duplicates == 0
             && self.unreviewed_heads == 0
@@ -142,18 +143,18 @@ impl ReviewDemoReport {
 /// The first pull request, from its first review to its last resolved thread.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct FollowedPull {
-    /// The changes with each push, and with what people said before it.
+    /// Changes after each push and the replies before it.
     pub steps: Vec<CommentChanges>,
-    /// Comments on code in the end.
+    /// Comments on code at the end.
     pub comments: usize,
-    /// Those whose thread is not resolved.
+    /// Comments whose thread is not resolved.
     pub open: usize,
-    /// Is the last commit marked as good?
+    /// True if the last commit has a successful status.
     pub is_green: bool,
 }
 
 impl FollowedPull {
-    /// Has every finding one comment, and is every thread resolved?
+    /// Returns true if every finding has one comment and every thread is resolved.
     pub fn holds(&self) -> bool {
         let [opened, moved, fixed, dismissed] = self.steps.as_slice() else { return false };
         (opened.new, moved.moved, fixed.fixed, dismissed.dismissed) == (4, 3, 3, 1)
@@ -161,29 +162,29 @@ impl FollowedPull {
     }
 }
 
-/// A storm of pushes on many pull requests, and what became of the findings on three others.
+/// Counts of a storm of pushes on many pull requests, and of the findings on three others.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct StormCounts {
-    /// Webhooks that arrived for them, repeated ones included.
+    /// Webhooks that arrived, including repeated ones.
     pub deliveries: usize,
-    /// Storms of pushes that each of them went through: one, unless this machine is so slow that the pushes
-    /// came further apart than a storm's quiet.
+    /// Storms of pushes per pull request. It is one, unless a slow machine leaves longer gaps between pushes
+    /// than a storm's quiet time.
     pub storms_each: usize,
-    /// The most reviews that one of them got: at most two a storm are promised.
+    /// Maximum reviews of one pull request; at most two per storm are promised.
     pub most_reviews_of_one: usize,
-    /// What became of the comments on one pull request.
+    /// Counts of the comments on one pull request.
     pub lifecycle: LifecycleCounts,
-    /// The comments on a linter's finding; none: this machine has no sandbox for a linter.
+    /// Counts of the comments on a linter's finding; none if this machine has no sandbox for a linter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub linted: Option<LinterCounts>,
-    /// What became of a finding that the model forgot.
+    /// Counts of the finding that the model dropped.
     pub forgotten: DroppedFindingCounts,
-    /// From the first push of the storm until every last commit was reviewed.
+    /// Seconds from the first push of the storm until every last commit was reviewed.
     pub seconds_of_storm: f64,
 }
 
 impl StormCounts {
-    /// Did the service keep what it promises?
+    /// Returns true if the service kept its promises.
     pub fn holds(&self) -> bool {
         self.most_reviews_of_one <= 2 * self.storms_each
             && self.lifecycle.holds()
@@ -192,76 +193,76 @@ impl StormCounts {
     }
 }
 
-/// The stories that come before a storm.
+/// The results of the demonstrations before the storm.
 pub struct ScenarioCounts {
-    /// What became of the comments on one pull request.
+    /// Counts of the comments on one pull request.
     pub lifecycle: LifecycleCounts,
-    /// What became of a finding that the model forgot.
+    /// Counts of the finding that the model dropped.
     pub forgotten: DroppedFindingCounts,
-    /// The comments on a linter's finding.
+    /// Counts of the comments on the linter's finding.
     pub linted: Option<LinterCounts>,
 }
 
-/// What a pull request with [`PLANTED`] findings showed through five pushes, as the forge has it.
+/// Counts of a pull request with [`PLANTED`] findings through five pushes, read from the forge.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct LifecycleCounts {
-    /// What each push, and what was said before it, changed.
+    /// Changes after each push and the replies before it.
     pub pushes: Vec<CommentChanges>,
-    /// Comments on code in the end.
+    /// Comments on code at the end.
     pub comments: usize,
-    /// Comments that say what another one says already.
+    /// Comments that repeat another comment.
     pub duplicates: usize,
 }
 
-/// The comments on a linter's one finding, through three pushes.
+/// Counts of the comments on a linter's finding, through three pushes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct LinterCounts {
-    /// The changes with each push.
+    /// Changes after each push.
     pub pushes: Vec<CommentChanges>,
-    /// Comments on code in the end.
+    /// Comments on code at the end.
     pub comments: usize,
-    /// Comments that say what another one says already.
+    /// Comments that repeat another comment.
     pub duplicates: usize,
 }
 
 impl LinterCounts {
-    /// Was the finding posted once, and was it moved and resolved?
+    /// Returns true if the finding was posted once, moved and resolved.
     pub fn holds(&self) -> bool {
         let [opened, moved, fixed] = self.pushes.as_slice() else { return false };
         (opened.new, moved.moved, fixed.fixed) == (1, 1, 1) && (self.comments, self.duplicates) == (1, 0)
     }
 }
 
-/// What a pull request shows of a finding whose lines were edited, and of which the model says nothing more.
+/// Counts of a finding whose lines were edited and that the model reports no more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct DroppedFindingCounts {
-    /// Comments on it.
+    /// Comments on the finding.
     pub comments: usize,
-    /// Those that are open.
+    /// Comments whose thread is open.
     pub open: usize,
-    /// Is the head marked as good?
+    /// True if the head has a successful status.
     pub is_green: bool,
 }
 
 impl DroppedFindingCounts {
-    /// Is it open, once, and nothing green?
+    /// Returns true if the finding has one open comment and the head has no successful status.
     pub fn holds(&self) -> bool {
         (self.comments, self.open, self.is_green) == (1, 1, false)
     }
 }
 
-/// What changed of the comments on code from one review to the next.
+/// Changes of the comments on code between two reviews.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct CommentChanges {
     /// Comments that are new.
     pub new: usize,
-    /// Open comments that are on another line now.
+    /// Open comments that moved to another line.
     pub moved: usize,
     /// Threads that were resolved because the finding is fixed.
     pub fixed: usize,
-    /// Threads that are open again.
+    /// Threads that were reopened.
     pub reopened: usize,
-    /// Threads that were resolved because somebody dismissed the finding.
+    /// Threads that were resolved because a user dismissed the finding.
     pub dismissed: usize,
 }
 
@@ -286,7 +287,7 @@ impl CommentChanges {
 }
 
 impl LifecycleCounts {
-    /// Has every finding one comment, through all that happened to it?
+    /// Returns true if every finding kept one comment through all changes.
     pub fn holds(&self) -> bool {
         let count = |of: fn(&CommentChanges) -> usize| self.pushes.iter().map(of).sum::<usize>();
         self.comments == PLANTED
@@ -298,32 +299,32 @@ impl LifecycleCounts {
     }
 }
 
-/// Why the demonstration broke off.
+/// The reason that the demonstration stopped early.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// The fake forge or its git.
+    /// Error of the fake forge or its git.
     #[error("the demonstration's forge: {0}")]
     Forge(#[from] FakeError),
-    /// Something of ours could not be set up.
+    /// The demonstration could not be set up.
     #[error("the demonstration cannot be set up: {0}")]
     SetUp(String),
-    /// It took too long.
+    /// The demonstration exceeded its time limit.
     #[error("the demonstration did not settle within {} s: {waiting}", PATIENCE.as_secs())]
     Unsettled {
-        /// What was still to do.
+        /// Work that was still pending.
         waiting: String,
     },
 }
 
-/// Variables by which somebody says what holds a model's conversation.
+/// Environment variables that select the program that runs the model's conversation.
 const RUNTIME: [&str; 4] =
     ["RUNTIME_MODE", "TRUING_REVIEW__RUNTIME", "TRUING_REVIEW__CLAUDE", "TRUING_REVIEW__CLAUDE_VERSION"];
 
-/// What a demonstration takes from whoever starts it: where programs are, and what holds the model's conversation, if that
-/// is the `claude` program. All else is its own.
+/// Returns the part of the environment that a demonstration uses: `PATH`, and the variables of the `claude`
+/// program if it is to run the model's conversation. All other settings are its own.
 ///
 /// # Errors
-/// What these variables say cannot be used.
+/// Returns an error if the values of these variables are invalid.
 pub fn taken(environment: &Environment) -> Result<Environment, ConfigError> {
     let of = |names: &[&'static str]| -> Vec<(&'static str, OsString)> {
         names.iter().filter_map(|name| Some((*name, environment.get(name)?.to_owned()))).collect()
@@ -341,23 +342,23 @@ fn set_up(error: impl std::fmt::Display) -> DemoError {
     DemoError::SetUp(error.to_string())
 }
 
-/// The first pull request, as its first review shows it.
+/// The first pull request after its first review.
 pub struct FirstReview {
-    /// Its number.
+    /// Number of the pull request.
     pub number: u64,
-    /// The pull request as the forge shows it.
+    /// Pull request as the forge shows it.
     pub view: PullView,
-    /// Seconds since the start of everything.
+    /// Seconds since the start of the demonstration.
     pub seconds: f64,
 }
 
-/// A running demonstration.
+/// A demonstration that is running.
 pub struct ReviewDemo {
     forge: DemoForge,
     model: ScriptedModel,
     repo: FakeRepo,
     store: Store,
-    /// The id of its repository, as the forge shows it.
+    /// Id of the repository at the forge.
     repository: String,
     address: std::net::SocketAddr,
     stop: oneshot::Sender<()>,
@@ -368,11 +369,11 @@ pub struct ReviewDemo {
 }
 
 impl ReviewDemo {
-    /// Starts a forge of this kind, a model and the service on free ports of this machine; the service reads with `reader`.
-    /// Of `environment` it is what is [`taken`] that counts.
+    /// Starts a forge of this kind, a model and the service on free ports of this machine. The service reads
+    /// files with `reader`. Only the part of `environment` that [`taken`] returns is used.
     ///
     /// # Errors
-    /// [`DemoError`]
+    /// Returns a [`DemoError`] if a part cannot be started.
     pub async fn start(
         kind: ForgeKind,
         git: Git,
@@ -421,20 +422,20 @@ impl ReviewDemo {
         Ok(Self { forge, model, repo, store, repository, address, stop, serving, began, folder, has_linter })
     }
 
-    /// The page of the pull requests, and the address of the service, for `--stay`.
+    /// Returns the page of the pull requests and the address of the service, for `--stay`.
     pub fn addresses(&self) -> (String, String) {
         (self.forge.page(), format!("http://{}", self.address))
     }
 
-    /// The operator's file with which the commands show more, as long as this lives.
+    /// Returns the path of the operator's file for further commands; the file exists as long as this value.
     pub fn config(&self) -> std::path::PathBuf {
         self.folder.path().join(CONFIG)
     }
 
-    /// What the model was asked until now.
+    /// Returns the requests to the model so far.
     ///
     /// # Errors
-    /// [`DemoError::SetUp`]
+    /// Returns [`DemoError::SetUp`] if the ledger cannot be read.
     pub fn asked(&self) -> Result<DemoModelUsage, DemoError> {
         self.model.asked()
     }
@@ -442,7 +443,7 @@ impl ReviewDemo {
     /// Opens one pull request with planted problems and waits for its review.
     ///
     /// # Errors
-    /// [`DemoError`]
+    /// Returns a [`DemoError`] if the forge fails or the review takes too long.
     pub async fn first_review(&self) -> Result<FirstReview, DemoError> {
         self.repo.push("payments", planted()).await?;
         let number = self.repo.open(NewPull::of("payments")).await?;
@@ -451,11 +452,11 @@ impl ReviewDemo {
         Ok(FirstReview { number, view, seconds: self.began.elapsed().as_secs_f64() })
     }
 
-    /// Renames a variable in the lines of the model's finding on another pull request. The model says no more of it. What
-    /// became of the finding.
+    /// Renames a variable in the lines of the model's finding on another pull request; the model then reports
+    /// the finding no more. Returns the counts of the finding.
     ///
     /// # Errors
-    /// [`DemoError`]
+    /// Returns a [`DemoError`] if the forge fails or the review takes too long.
     pub async fn forgotten(&self) -> Result<DroppedFindingCounts, DemoError> {
         let (repo, branch) = (&self.repo, "refunds");
         repo.permit(WRITER, "write").await?;
@@ -478,11 +479,12 @@ impl ReviewDemo {
         })
     }
 
-    /// Follows one pull request through five pushes: lines move, a finding is fixed and comes back, another one is
-    /// dismissed, the branch is rebased. Somebody asks for each review, so that nobody has to wait for a storm's end.
+    /// Follows one pull request through five pushes: lines move, a finding is fixed and returns, another is
+    /// dismissed, and the branch is rebased. Each review is requested by a comment, which avoids the wait for
+    /// the end of a storm.
     ///
     /// # Errors
-    /// [`DemoError`]
+    /// Returns a [`DemoError`] if the forge fails or a review takes too long.
     pub async fn lifecycle(&self) -> Result<LifecycleCounts, DemoError> {
         let (repo, branch) = (&self.repo, "cart");
         repo.permit(WRITER, "write").await?;
@@ -515,11 +517,11 @@ impl ReviewDemo {
         })
     }
 
-    /// Follows a pull request with a finding of a linter through three pushes: opened, lines on top, fixed. None, where this
-    /// machine has no sandbox.
+    /// Follows a pull request with a linter's finding through three pushes: opened, lines on top, fixed.
+    /// Returns none if this machine has no sandbox.
     ///
     /// # Errors
-    /// [`DemoError`]
+    /// Returns a [`DemoError`] if the forge fails or a review takes too long.
     pub async fn linted(&self) -> Result<Option<LinterCounts>, DemoError> {
         if !self.has_linter {
             return Ok(None);
@@ -549,14 +551,14 @@ impl ReviewDemo {
         }))
     }
 
-    /// Asks for a review of what was pushed, and waits for it.
+    /// Requests a review of the pushed commit and waits for it.
     async fn asked_for(&self, number: u64) -> Result<PullView, DemoError> {
         self.repo.comment(number, WRITER, "/review").await?;
         self.until_served().await?;
         self.until_reviewed(number).await
     }
 
-    /// Lets the forge tell of everything, and waits until commands of comments are served.
+    /// Delivers all webhooks and waits until the commands in comments are handled.
     async fn until_served(&self) -> Result<(), DemoError> {
         self.deliver(DeliveryChaos::default()).await?;
         let deadline = Instant::now() + PATIENCE;
@@ -570,11 +572,11 @@ impl ReviewDemo {
         Ok(())
     }
 
-    /// Follows the first pull request to its last resolved thread: its lines move, what the rules found is fixed, and somebody
-    /// dismisses what the model found. `report` is called with each step.
+    /// Follows the first pull request until its last thread is resolved: its lines move, the rules' findings
+    /// are fixed, and a user dismisses the model's finding. `report` is called with each step.
     ///
     /// # Errors
-    /// [`DemoError`], also of `report`
+    /// Returns a [`DemoError`] if the forge fails, a review takes too long, or `report` returns one.
     pub async fn follow(
         &self,
         FirstReview { number, view: first, seconds }: FirstReview,
@@ -627,11 +629,11 @@ impl ReviewDemo {
         })
     }
 
-    /// Lets the storm loose and waits until every pull request's last commit is reviewed. `tell` is called after
+    /// Runs the storm and waits until every pull request's last commit is reviewed. `tell` is called after
     /// each round of pushes. The counts are added to those of `report`.
     ///
     /// # Errors
-    /// [`DemoError`]
+    /// Returns a [`DemoError`] if the forge fails or a review takes too long.
     pub async fn storm(
         &self,
         report: ReviewDemoReport,
@@ -651,12 +653,13 @@ impl ReviewDemo {
                     numbers.push(self.repo.open(NewPull::of(&branch)).await?);
                 }
             }
-            // The last word of a storm must arrive: lost webhooks are the sweep's to make up for.
+            // The last webhooks of a storm must arrive; the sweep compensates for lost ones only later.
             let lost = if round + 1 == PUSHES { 0 } else { CHAOS.lost };
             let seed = CHAOS.seed + round as u64;
             let before = std::mem::replace(&mut delivering, Instant::now());
             deliveries += self.deliver(DeliveryChaos { seed, lost, ..CHAOS }).await?;
-            // From the first webhook of the round before to the last of this one: no gap was longer.
+            // The time from the first webhook of the previous round to the last of this one is an upper bound
+            // of any gap.
             if round > 0 && before.elapsed().as_millis() >= u128::from(TIMINGS.quiet.0.unsigned_abs()) {
                 storms_each += 1;
             }
@@ -672,7 +675,7 @@ impl ReviewDemo {
         for number in &numbers {
             reviews.push(self.reviews(*number).await?);
         }
-        // Looked at again when all is quiet: nothing may be said twice later either.
+        // The pull requests are read again when all is quiet, to detect duplicates that are posted later.
         views.clear();
         for number in &numbers {
             views.push(self.repo.pull(*number).await?);
@@ -704,7 +707,7 @@ impl ReviewDemo {
     /// Stops the service.
     ///
     /// # Errors
-    /// [`DemoError::SetUp`] if it had failed.
+    /// Returns [`DemoError::SetUp`] if the service had failed.
     pub async fn stop(self) -> Result<(), DemoError> {
         drop(self.stop);
         match self.serving.await {
@@ -721,7 +724,7 @@ impl ReviewDemo {
         self.until(number, is_reviewed).await
     }
 
-    /// Waits until the pull request shows what is wanted.
+    /// Waits until the pull request fulfils the condition.
     async fn until(&self, number: u64, holds: impl Fn(&PullView) -> bool) -> Result<PullView, DemoError> {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(POLL);
@@ -737,7 +740,7 @@ impl ReviewDemo {
         }
     }
 
-    /// Waits until no slot is left: every storm has ended and nothing is to be done.
+    /// Waits until no slot is due: every storm has ended and no work is left.
     async fn until_quiet(&self) -> Result<(), DemoError> {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(POLL);
@@ -754,7 +757,7 @@ impl ReviewDemo {
         }
     }
 
-    /// How many reviews were computed for a pull request.
+    /// Returns the number of reviews that were computed for a pull request.
     async fn reviews(&self, number: u64) -> Result<usize, DemoError> {
         let id = PrId { forge: self.forge.name().into(), repository: self.repository.clone(), number };
         let key: SlotKey = id.key();
@@ -800,19 +803,19 @@ fn context(
     })
 }
 
-/// Is the last commit marked as reviewed?
+/// Returns true if the last commit has a status and the summary names it.
 fn is_reviewed(view: &PullView) -> bool {
     view.statuses.get(&view.head).is_some_and(|statuses| !statuses.is_empty())
         && view.summaries().any(|comment| view.head.get(..10).is_some_and(|head| comment.body.contains(head)))
 }
 
-/// Is the last commit marked as good?
+/// Returns true if the last status of the last commit is a success.
 fn is_good(view: &PullView) -> bool {
     let last = view.statuses.get(&view.head).and_then(|statuses| statuses.last());
     last.is_some_and(|status| status.state == "success")
 }
 
-/// The texts of our comments that are there.
+/// Returns the texts of Truing's comments that are not deleted.
 fn ours(view: &PullView) -> impl Iterator<Item = &str> {
     view.comments
         .iter()
@@ -824,7 +827,8 @@ fn is_inline(view: &PullView, body: &str) -> bool {
     view.inline().any(|comment| comment.body == body)
 }
 
-/// Comments with a marker that another one has: each is signed for one thing on one pull request.
+/// Returns the number of comments with a duplicate marker. Each marker stands for one thing on one pull
+/// request.
 fn duplicates(view: &PullView) -> usize {
     let markers: Vec<&str> = ours(view).filter_map(|body| body.lines().last()).collect();
     markers.len() - markers.iter().collect::<BTreeSet<_>>().len()

@@ -1,7 +1,7 @@
-//! Truing: bounded review loops around pull requests. This crate holds the command line and what its commands
-//! run; `main.rs` only starts it. Each module below opens with what it is for.
+//! Truing: bounded review loops around pull requests. This crate contains the command line and the wiring of
+//! its commands; `main.rs` only starts it. The head of each module states its purpose.
 
-// What a review awaits is nested deeper than the compiler follows by itself.
+// The futures of a review are nested deeper than the compiler's default limit.
 #![recursion_limit = "256"]
 
 pub mod cli;

@@ -1,12 +1,13 @@
-//! The binary: hands the process's arguments and environment to the library and returns its exit code.
+//! The binary: passes the process's arguments and environment to the library and returns its exit code.
 
 use std::process::ExitCode;
 
-/// The first descriptor that is not one of the three streams.
+/// First file descriptor after the three standard streams.
 const FIRST_OTHER: i32 = 3;
 
 fn main() -> ExitCode {
-    // What whoever started this has left open is for nobody below: an open file passes every wall of a sandbox.
+    // File descriptors that the parent process left open must not be inherited: an open file bypasses every
+    // sandbox.
     close_fds::set_fds_cloexec(FIRST_OTHER, &[]);
     let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
     // The helper of a sandbox is this program under another name; it needs a process with one thread.

@@ -1,4 +1,4 @@
-//! The one place that puts the parts together: from a configuration to a store, clients and a service.
+//! The only module that connects the parts: from a configuration to a store, clients and a service.
 
 pub mod agent;
 pub(crate) mod conceal;
@@ -50,11 +50,11 @@ use self::forges::server;
 pub use self::store::open_store;
 use crate::cli::error::CliError;
 
-/// The folder beside the database for what a server makes for one run only, empty: what a killed server left in it
-/// is removed. To be called by whoever holds the serving lock.
+/// Returns the empty folder beside the database for a server's temporary files. Files that a killed server
+/// left are removed. The caller must hold the serving lock.
 ///
 /// # Errors
-/// Exit 3 if it cannot be emptied or made.
+/// Returns exit 3 if the folder cannot be emptied or created.
 pub fn cleared_temp(database: &Path) -> Result<PathBuf, CliError> {
     let mut folder = database.as_os_str().to_owned();
     folder.push(".tmp");
@@ -72,21 +72,21 @@ pub fn cleared_temp(database: &Path) -> Result<PathBuf, CliError> {
     Ok(folder)
 }
 
-/// Git with this environment's programs.
+/// Returns git with the programs of this environment.
 ///
 /// # Errors
-/// Exit 3 if there is no usable git.
+/// Returns exit 3 if there is no usable git.
 pub async fn git(environment: &Environment) -> Result<Git, CliError> {
     Git::new(git_options(environment)).await.map_err(git_error)
 }
 
-/// As [`git`], with its private folders in this one.
+/// Returns git as [`git`] does, with its private folders in `temp`.
 async fn git_in(environment: &Environment, temp: &Path) -> Result<Git, CliError> {
     let options = GitOptions { temp: temp.to_owned(), ..git_options(environment) };
     Git::new(options).await.map_err(git_error)
 }
 
-/// How git is run with this environment's programs.
+/// Returns the options of git with the programs of this environment.
 fn git_options(environment: &Environment) -> GitOptions {
     let mut options = GitOptions::default();
     if environment.get("PATH").is_some() {
@@ -94,7 +94,7 @@ fn git_options(environment: &Environment) -> GitOptions {
     }
     options.excludes =
         environment.user_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("git/ignore"));
-    // The user's git finds a relative folder from where it is started.
+    // The user's git resolves a relative folder from the working folder.
     let here = environment.directory();
     let place = |name: &str| Some((name.to_owned(), here.join(environment.get(name)?).into_os_string()));
     let places = ["HOME", "XDG_CONFIG_HOME"].into_iter().filter_map(place);
@@ -104,7 +104,7 @@ fn git_options(environment: &Environment) -> GitOptions {
     options
 }
 
-/// A git error as the command line tells it.
+/// Converts a git error to an error of the command line.
 pub fn git_error(error: GitError) -> CliError {
     let hint = error.hint();
     let told = if error.is_wrong_input() {
@@ -115,40 +115,41 @@ pub fn git_error(error: GitError) -> CliError {
     told.hint(hint)
 }
 
-/// The files and rules of a review. `lines_key`: of [`lines_key`], or any for a command that records nothing.
+/// Returns the files and rules of a review. `lines_key` is that of [`lines_key`], or any key for a command
+/// that records nothing.
 ///
 /// # Errors
-/// Exit 2 for a pattern that is no glob.
+/// Returns exit 2 for an invalid glob.
 pub fn scope(config: &Config, lines_key: LinesKey) -> Result<ReviewScope, CliError> {
     ReviewScope::of(config, lines_key).map_err(bad_pattern)
 }
 
-/// The key of digests of lines in the records, made where there is none: that of the markers, which all processes of a service
-/// share.
+/// Returns the key for digests of lines in the records, and creates it if there is none. It is the key of the
+/// markers, which all processes of a service share.
 ///
 /// # Errors
-/// Exit 2 for a key that cannot be used, exit 3 for one that cannot be read or made.
+/// Returns exit 2 for an invalid key, and exit 3 for one that cannot be read or created.
 pub fn lines_key(config: &Config, environment: &Environment) -> Result<LinesKey, CliError> {
     forges::records_markers(config, environment, &own_folder(config)?).map(|keys| keys.lines_key())
 }
 
-/// A pattern that is no glob, as the command line tells it.
+/// Converts the error of an invalid glob to an error of the command line.
 pub fn bad_pattern(error: globset::Error) -> CliError {
     CliError::usage("bad_value", format!("rules.ignore: {error}"))
 }
 
-/// The embedded packs and those of the operator's folder.
+/// Returns the embedded packs and those of the operator's folder.
 ///
 /// # Errors
-/// [`ReaderError::BadPack`] if a folder that is named is not there, or a rule in it is wrong.
+/// Returns [`ReaderError::BadPack`] if the configured folder does not exist, or a rule in it is invalid.
 pub fn packs(rules: &RulesConfig) -> Result<RulePacks, ReaderError> {
     packs_with(rules.dir.as_deref())
 }
 
-/// The embedded prompts and those of the operator's folder.
+/// Returns the embedded prompts and those of the operator's folder.
 ///
 /// # Errors
-/// Exit 2 if a folder that is named is not there, or a prompt in it is wrong.
+/// Returns exit 2 if the configured folder does not exist, or a prompt in it is invalid.
 pub fn prompts(config: &PromptsConfig) -> Result<PromptLibrary, CliError> {
     let embedded = PromptLibrary::embedded();
     let prompts = match &config.dir {
@@ -158,7 +159,7 @@ pub fn prompts(config: &PromptsConfig) -> Result<PromptLibrary, CliError> {
     prompts.map_err(|error| prompt_error(&error))
 }
 
-/// An error of prompts as the command line tells it.
+/// Converts an error of prompts to an error of the command line.
 pub fn prompt_error(error: &PromptError) -> CliError {
     match error {
         PromptError::Unknown { .. } => CliError::usage("unknown_prompt", error.to_string())
@@ -176,7 +177,7 @@ pub fn prompt_error(error: &PromptError) -> CliError {
     }
 }
 
-/// The limits of the slot machine.
+/// Returns the limits of the slot machine.
 pub fn limits(review: &ReviewConfig, lease: Duration) -> SlotLimits {
     SlotLimits {
         debounce: span(review.debounce),
@@ -190,7 +191,7 @@ pub fn limits(review: &ReviewConfig, lease: Duration) -> SlotLimits {
     }
 }
 
-/// The pace of the service.
+/// Returns the intervals and concurrency limits of the service.
 pub fn pace(config: &Config, role: ProcessRole) -> ServicePace {
     let (all, per_owner) = (config.server.concurrency, config.server.concurrency_per_owner);
     ServicePace {
@@ -202,12 +203,12 @@ pub fn pace(config: &Config, role: ProcessRole) -> ServicePace {
     }
 }
 
-/// The reader of the service: a child process a run. The packs are looked at once here, so that wrong ones are
-/// told before anything is served.
+/// Returns the reader of the service, which starts a child process for each run. The packs are validated
+/// here: invalid ones are reported before anything is served.
 ///
 /// # Errors
-/// Exit 2 if a pack is not known or the operator's packs are wrong, exit 3 if the system cannot tell which program
-/// is running.
+/// Returns exit 2 if a pack is unknown or the operator's packs are invalid, and exit 3 if the path of this
+/// program is unknown.
 pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<ChildReader, CliError> {
     packs(rules).and_then(|packs| packs.known(&rules.packs)).map_err(reader_error)?;
     let reader = ChildReader::of_this_program().map_err(|error| {
@@ -217,19 +218,19 @@ pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<Chil
     Ok(reader.with_rules(rules.dir.clone()).reading_for(rules.time).accepting(sandbox.level))
 }
 
-/// The reader of a command on a local repository: children, too, so that no file takes the machine or costs the review
-/// of the others. They are confined as far as this machine can.
+/// Returns the reader of a command on a local repository. It uses child processes, too, so one file cannot
+/// exhaust the machine or stop the review of the others. They are confined as far as this machine allows.
 ///
 /// # Errors
-/// As [`child_reader`].
+/// Returns the same errors as [`child_reader`].
 pub fn local_reader(rules: &RulesConfig) -> Result<ChildReader, CliError> {
     child_reader(rules, &SandboxConfig { level: SandboxLevel::None })
 }
 
-/// Where traces go, if anywhere. What waits is sent when it is dropped.
+/// Returns the export of traces, if it is configured. Pending traces are sent when it is dropped.
 ///
 /// # Errors
-/// Exit 2 for headers that cannot be used. None is repeated.
+/// Returns exit 2 for invalid headers. Their values are not repeated in the message.
 pub fn telemetry(
     config: &Config,
     environment: &Environment,
@@ -241,10 +242,10 @@ pub fn telemetry(
     })
 }
 
-/// Where notices go.
+/// Returns the configured destinations of notices.
 ///
 /// # Errors
-/// Exit 2 for a URL or secret that cannot be used. None is repeated.
+/// Returns exit 2 for an invalid URL or secret. Their values are not repeated in the message.
 pub fn sinks(
     notify: &NotifyConfig,
     environment: &Environment,
@@ -266,21 +267,21 @@ pub fn sinks(
     Ok(NoticeSinks::new(webhook, mail, metrics.clone()))
 }
 
-/// Where mirrors are kept, beside the database.
+/// Returns the folder of mirrors, beside the database.
 pub fn mirrors(folder: &Path) -> PathBuf {
     folder.join("mirrors")
 }
 
-/// How alike a name must be to a known one to be taken for it, from 0 to 1.
+/// Minimum similarity (0 to 1) of a name to a known one.
 const NEAR: f64 = 0.6;
 
-/// The known name that is most like this one, if any is like it.
+/// Returns the most similar known name, if one is similar enough.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = |word: &&str| strsim::normalized_damerau_levenshtein(name, word);
     known.into_iter().max_by(|a, b| near(a).total_cmp(&near(b))).filter(|word| near(word) >= NEAR)
 }
 
-/// The three known names that are most like this one, the nearest first.
+/// Returns the three most similar known names, the most similar first.
 pub fn nearest_three<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let name = name.to_lowercase();
     let near = |word: &str| strsim::normalized_damerau_levenshtein(&name, word);
@@ -291,7 +292,7 @@ pub fn nearest_three<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -
     known
 }
 
-/// A reader error as the command line tells it.
+/// Converts an error of the reader to an error of the command line.
 pub fn reader_error(error: ReaderError) -> CliError {
     match error {
         ReaderError::UnknownPack { ref name, ref known } => {
@@ -309,10 +310,10 @@ pub fn reader_error(error: ReaderError) -> CliError {
     }
 }
 
-/// The client of a configured forge; what it keeps is in `folder`, beside the database.
+/// Returns the client of a configured forge, which keeps its files in `folder`, beside the database.
 ///
 /// # Errors
-/// Exit 2 for configuration that cannot be used, exit 3 for what cannot be opened.
+/// Returns exit 2 for an invalid configuration, and exit 3 for files that cannot be opened.
 pub fn client(
     config: &Config,
     name: &str,
@@ -324,20 +325,20 @@ pub fn client(
     server(name, forge, config, environment, folder)
 }
 
-/// The folder of this machine's own, where mirrors and keys are; made where there is none.
+/// Returns this machine's own folder for mirrors and keys, and creates it if there is none.
 ///
 /// # Errors
-/// Exit 2 where none is configured, exit 3 if it cannot be made.
+/// Returns exit 2 if no folder is configured, and exit 3 if it cannot be created.
 pub fn own_folder(config: &Config) -> Result<PathBuf, CliError> {
     let folder = config.store.folder()?.to_owned();
     make_folder(&folder)?;
     Ok(folder)
 }
 
-/// The folder of the database, made where there is none.
+/// Creates the folder of the database if there is none.
 ///
 /// # Errors
-/// Exit 3 if it cannot be made.
+/// Returns exit 3 if the folder cannot be created.
 pub fn make_folder(folder: &Path) -> Result<(), CliError> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
         CliError::failed("store", format!("cannot make {}: {error}", folder.display()))
@@ -345,7 +346,7 @@ pub fn make_folder(folder: &Path) -> Result<(), CliError> {
     })
 }
 
-/// What keeps git from a repository, as the command line tells it.
+/// Converts the error of a remote repository to an error of the command line.
 pub fn remote_error(error: RemoteError) -> CliError {
     match error {
         RemoteError::Forge(error) => forge_error(error),
@@ -353,7 +354,7 @@ pub fn remote_error(error: RemoteError) -> CliError {
     }
 }
 
-/// An error of a forge whose name in the configuration and kind are known.
+/// Converts the error of a forge whose name in the configuration and kind are known.
 pub fn error_of((forge, kind): (&str, ForgeKind), error: RemoteError) -> CliError {
     let told = match error {
         RemoteError::Forge(error) => told_by(&error, error.hint_at(kind)),
@@ -362,7 +363,7 @@ pub fn error_of((forge, kind): (&str, ForgeKind), error: RemoteError) -> CliErro
     told.with_hints(|hint| hint.replace("forge.NAME", &format!("forge.{forge}")))
 }
 
-/// A forge's error as the command line tells it.
+/// Converts the error of a forge to an error of the command line.
 pub fn forge_error(error: ForgeError) -> CliError {
     told_by(&error, error.hint())
 }
@@ -384,12 +385,12 @@ fn told_by(error: &ForgeError, told: &str) -> CliError {
     CliError::failed("forge", error.to_string()).hint(hint)
 }
 
-/// How long a service remembers.
+/// Returns the retention periods of a service.
 pub fn keep(retention: &RetentionConfig) -> RetentionPeriods {
     RetentionPeriods { runs: span(retention.runs), acts: span(retention.audit) }
 }
 
-/// A length of time as the core counts it.
+/// Converts a duration to the type of the core, in milliseconds.
 pub fn span(duration: Duration) -> TimeSpan {
     TimeSpan(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }

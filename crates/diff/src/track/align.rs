@@ -1,14 +1,15 @@
-//! Which new line each old line became.
+//! Matches each old line with a new line.
 //!
-//! Evidence comes in this order, so that lines that occur often go with the rare ones beside them:
+//! The steps use evidence in this order, which matches frequent lines together with the rare lines beside
+//! them:
 //!
-//! 1. a line that occurs once among all old and once among all new lines has found its partner, wherever it is
-//!    (P. Heckel, "A technique for isolating differences between files", 1978);
-//! 2. equal lines next to partners are partners, first downwards, then upwards;
-//! 3. the same within each pair of files;
-//! 4. what is left between partners is aligned in order, by the heaviest common subsequence;
-//! 5. equal runs of a few lines that are left, each once on either side, have moved;
-//! 6. what is left between partners and shares most of its words was edited.
+//! 1. A line that occurs once on the old side and once on the new side is matched, at any position (P. Heckel,
+//!    "A technique for isolating differences between files", 1978).
+//! 2. Equal lines next to matched lines are matched, first downwards, then upwards.
+//! 3. Both steps are repeated within each pair of files.
+//! 4. Unmatched lines between matches are aligned in order, by the heaviest common subsequence.
+//! 5. Equal unmatched runs of a few lines that occur once on each side have moved.
+//! 6. Unmatched lines between matches that share most of their words were edited.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -16,47 +17,47 @@ use std::ops::Range;
 
 use super::text::SideText;
 
-/// How many lines make a run that is looked for elsewhere when its lines occur more than once.
+/// Lines of a run that is searched elsewhere if its lines occur more than once.
 const RUN: usize = 3;
 
-/// How many comparisons one gap may cost where lines are aligned in order (a gap of 1,000 lines on both sides).
+/// Maximum comparisons in one gap to align lines in order (1,000 lines on both sides).
 const MAX_CELLS_OF_GAP: usize = 1_000_000;
 
-/// How many comparisons of texts all gaps together may cost.
+/// Maximum comparisons of texts in all gaps together.
 const MAX_CELLS: usize = 40_000_000;
 
-/// How many comparisons of words one gap may cost (50 lines on both sides).
+/// Maximum comparisons of words in one gap (50 lines on both sides).
 const MAX_WORD_CELLS_OF_GAP: usize = 2_500;
 
-/// How many comparisons of words all gaps together may cost.
+/// Maximum comparisons of words in all gaps together.
 const MAX_WORD_CELLS: usize = 1_000_000;
 
-/// What two lines must share of their words to be one line that was edited, in percent.
+/// Minimum percentage of common words of an edited line and its old version.
 const MIN_SHARED: u32 = 50;
 
-/// How many words of a line are compared.
+/// Maximum words of a line that are compared.
 const MAX_WORDS: usize = 64;
 
-/// An old line's partner.
+/// The match of an old line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct LinePartner {
-    /// The new line.
+    /// Index of the new line.
     pub(super) line: usize,
-    /// Is its text another?
+    /// True if the text of the line changed.
     pub(super) edited: bool,
 }
 
-/// The partners of all lines.
+/// The matches of all lines.
 #[derive(Debug)]
 pub(super) struct LineAlignment {
-    /// For each old line.
+    /// Match of each old line.
     to: Vec<Option<LinePartner>>,
-    /// For each new line: its old one.
+    /// Old line of each new line.
     from: Vec<Option<usize>>,
 }
 
 impl LineAlignment {
-    /// Finds the partners. `pairs` are the files that are one file on both sides, by index.
+    /// Matches the lines. `pairs` are the indices of files that are one file on both sides.
     pub(super) fn of(old: &SideText<'_>, new: &SideText<'_>, pairs: &[(usize, usize)]) -> Self {
         let mut alignment = Self { to: vec![None; old.len()], from: vec![None; new.len()] };
         let mut work =
@@ -79,29 +80,29 @@ impl LineAlignment {
         alignment
     }
 
-    /// The partner of an old line.
+    /// Returns the match of an old line.
     pub(super) fn partner(&self, old: usize) -> Option<LinePartner> {
         self.to.get(old).copied().flatten()
     }
 }
 
-/// What makes two lines partners in a gap.
+/// The criterion by which two lines in a gap match.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum MatchKind {
-    /// They are equal.
+    /// The lines are equal.
     Equal,
-    /// They share words.
+    /// The lines share words.
     SharedWords,
 }
 
-/// How much may still be compared.
+/// The number of comparisons that are still allowed.
 struct ComparisonBudget {
     gap: usize,
     all: usize,
 }
 
 impl ComparisonBudget {
-    /// Takes the cost of a gap, if there is enough.
+    /// Subtracts the cost of a gap, if the budget allows it.
     fn take(&mut self, old: usize, new: usize) -> bool {
         let cost = old.saturating_mul(new);
         let enough = cost <= self.gap && cost <= self.all;
@@ -112,14 +113,14 @@ impl ComparisonBudget {
     }
 }
 
-/// Where something occurs.
+/// The occurrences of a line.
 #[derive(Clone, Copy)]
 enum LineOccurrence {
     Once(usize),
     Often,
 }
 
-/// Where each thing occurs, if only once.
+/// Returns the place of each item, if it occurs only once.
 fn census<K: Eq + Hash>(things: impl Iterator<Item = (K, usize)>) -> HashMap<K, LineOccurrence> {
     let mut seen = HashMap::new();
     for (thing, at) in things {
@@ -130,7 +131,7 @@ fn census<K: Eq + Hash>(things: impl Iterator<Item = (K, usize)>) -> HashMap<K, 
     seen
 }
 
-/// The places of things that occur once on both sides.
+/// Returns the places of items that occur once on both sides.
 fn rare<K: Eq + Hash>(
     old: HashMap<K, LineOccurrence>,
     new: &HashMap<K, LineOccurrence>,
@@ -150,7 +151,7 @@ fn rare<K: Eq + Hash>(
 struct AlignmentBuilder<'t, 'a> {
     old: &'t SideText<'a>,
     new: &'t SideText<'a>,
-    /// The new file of an old one.
+    /// New file of each old file.
     pairs: HashMap<usize, usize>,
     alignment: &'t mut LineAlignment,
 }
@@ -176,7 +177,7 @@ impl AlignmentBuilder<'_, '_> {
         }
     }
 
-    /// Step 1: joins lines with words that occur once in `old` and once in `new`.
+    /// Step 1: matches lines with words that occur once in `old` and once in `new`.
     fn join_rare(&mut self, old: Range<usize>, new: Range<usize>) {
         let census_of = |text: &SideText<'_>, lines: Range<usize>| {
             let lines = lines.filter(|line| text.has_words(*line));
@@ -189,7 +190,7 @@ impl AlignmentBuilder<'_, '_> {
         }
     }
 
-    /// Step 2: joins equal lines next to partners.
+    /// Step 2: matches equal lines next to matched lines.
     fn spread(&mut self) {
         for old in 0..self.old.len() {
             self.spread_to(old, |text, line| text.after(line));
@@ -207,7 +208,7 @@ impl AlignmentBuilder<'_, '_> {
         }
     }
 
-    /// Step 5: joins runs of lines that occur once among what is left on either side.
+    /// Step 5: matches runs of lines that occur once among the unmatched lines of each side.
     fn join_runs(&mut self) {
         let runs = |text: &SideText<'_>, free: &dyn Fn(usize) -> bool| {
             let mut found = Vec::new();
@@ -233,8 +234,8 @@ impl AlignmentBuilder<'_, '_> {
         }
     }
 
-    /// Steps 4 and 6: aligns each run of old lines without partners with the new lines without partners behind
-    /// the partner of the line before it, and with those in front of the partner of the line after it.
+    /// Steps 4 and 6: aligns each run of unmatched old lines with two runs of unmatched new lines. One run
+    /// follows the match of the line before it; the other precedes the match of the line after it.
     fn fill_gaps(&mut self, budget: &mut ComparisonBudget, likeness: MatchKind) {
         let files: Vec<_> = self.old.files().iter().map(|file| file.lines.clone()).enumerate().collect();
         for (file, lines) in files {
@@ -267,7 +268,7 @@ impl AlignmentBuilder<'_, '_> {
         }
     }
 
-    /// The new lines without partners from one on.
+    /// Returns the unmatched new lines, beginning with `from`.
     fn free_run(
         &self,
         from: Option<usize>,
@@ -283,7 +284,7 @@ impl AlignmentBuilder<'_, '_> {
         let old: Vec<usize> = old.filter(|line| self.is_old_free(*line)).collect();
         let (mut old, mut new) = (old.as_slice(), new);
         if likeness == MatchKind::Equal {
-            // Ends that are equal need no comparing with all others.
+            // Equal lines at both ends need no comparison with all others.
             while let (Some((a, rest_old)), Some((b, rest_new))) = (old.split_first(), new.split_first())
                 && self.old.number(*a) == self.new.number(*b)
             {
@@ -321,10 +322,11 @@ impl AlignmentBuilder<'_, '_> {
     }
 }
 
-/// The pairs of rows and columns, both ascending, with the greatest sum of weights; those of weight 0 never.
+/// Returns the pairs of rows and columns, both ascending, with the greatest sum of weights. Pairs of weight 0
+/// are excluded.
 fn heaviest(rows: usize, columns: usize, weights: &[u32]) -> Vec<(usize, usize)> {
     let width = columns + 1;
-    // best[row * width + column]: the sum that can be had from there on.
+    // best[row * width + column] is the maximum sum from this cell on.
     let mut best = vec![0_u32; (rows + 1) * width];
     let weight = |row: usize, column: usize| weights.get(row * columns + column).copied().unwrap_or_default();
     for row in (0..rows).rev() {
@@ -356,7 +358,7 @@ fn heaviest(rows: usize, columns: usize, weights: &[u32]) -> Vec<(usize, usize)>
     pairs
 }
 
-/// The words of a line, sorted.
+/// Returns the words of a line, sorted.
 fn words(text: &[u8]) -> Vec<&[u8]> {
     let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii();
     let words = text.split(|byte| !is_letter(byte)).filter(|word| !word.is_empty());
@@ -365,7 +367,7 @@ fn words(text: &[u8]) -> Vec<&[u8]> {
     words
 }
 
-/// What two lines share of their words, in percent; 0 if it is less than [`MIN_SHARED`].
+/// Returns the percentage of words that two lines share, or 0 if it is less than [`MIN_SHARED`].
 fn shared(a: &[&[u8]], b: &[&[u8]]) -> u32 {
     let (mut i, mut j, mut common) = (0, 0, 0_usize);
     while let (Some(left), Some(right)) = (a.get(i), b.get(j)) {

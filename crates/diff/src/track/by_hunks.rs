@@ -1,9 +1,9 @@
-//! Lines followed by what the diff shows of their file, for files that are not read.
+//! Tracks lines by the hunks of their file's diff, for files that are not read.
 
 use crate::{FileDiff, LineKind};
 
-/// The first and last line of what is left of lines `start..=end`, and whether that is all of it, together; none
-/// if nothing is left.
+/// Returns the first and last remaining line of `start..=end`, and true if all lines remain in one block, or
+/// none if no line remains.
 pub(super) fn track(change: &FileDiff<'_>, start: u32, end: u32) -> Option<(u32, u32, bool)> {
     let asked = u64::from(start)..=u64::from(end);
     let (mut first, mut last) = (u64::from(start), u64::from(end));
@@ -27,7 +27,7 @@ pub(super) fn track(change: &FileDiff<'_>, start: u32, end: u32) -> Option<(u32,
     Some((new_first, new_last, whole))
 }
 
-/// The number on the new side of an old line that was not deleted.
+/// Returns the number on the new side of an old line that was not deleted.
 fn shifted(change: &FileDiff<'_>, line: u64) -> Option<u32> {
     let (mut added, mut deleted) = (0_u64, 0_u64);
     for (old, kind) in changes(change) {
@@ -40,10 +40,10 @@ fn shifted(change: &FileDiff<'_>, line: u64) -> Option<u32> {
     u32::try_from((line + added).saturating_sub(deleted)).ok()
 }
 
-/// The lines of all hunks: each with its old number, an added one with that of the old line it stands before.
+/// Returns the lines of all hunks with their old numbers; an added line has the number of the next old line.
 fn changes<'a>(change: &'a FileDiff<'_>) -> impl Iterator<Item = (u64, LineKind)> + 'a {
     change.hunks.iter().flat_map(|hunk| {
-        // Without an old line, the hunk begins after the one that its header names.
+        // A hunk without old lines begins after the line that its header names.
         let mut next = u64::from(hunk.old_start) + u64::from(hunk.old_lines == 0);
         hunk.lines().map(move |line| {
             let old = next;

@@ -1,4 +1,4 @@
-//! The lines of all changed files of one side in one row, each as the number of its text.
+//! Stores the lines of all changed files of one side in one sequence, each as the number of its text.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -6,16 +6,16 @@ use std::ops::Range;
 use crate::RepoPath;
 use crate::model::first_line;
 
-/// What a line of marks alone (`}`, or nothing) counts when lines are weighed; those with words count more.
+/// Weight of a line without words (`}`, or empty); lines with words weigh more.
 pub(super) const WORTH_OF_MARKS: u32 = 1;
 
-/// What a line with words counts.
+/// Weight of a line with words.
 const WORTH_OF_WORDS: u32 = 4;
 
-/// How many letters and digits make words. Two: a line may be no more than `L1`.
+/// Minimum letters and digits of a line with words. It is 2, since a line may be as short as `L1`.
 const MIN_LETTERS: usize = 2;
 
-/// The texts that occur, numbered in the order of their first occurrence.
+/// The distinct texts, numbered in the order of their first occurrence.
 #[derive(Default)]
 pub(super) struct TextInterner<'a> {
     numbers: HashMap<&'a [u8], u32>,
@@ -23,7 +23,7 @@ pub(super) struct TextInterner<'a> {
 
 impl<'a> TextInterner<'a> {
     fn number(&mut self, text: &'a [u8]) -> u32 {
-        // There are fewer lines than bytes, and those are bounded by MAX_TRACKED_BYTES.
+        // There are fewer lines than bytes, whose number is limited by MAX_TRACKED_BYTES.
         let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
         *self.numbers.entry(text).or_insert(next)
     }
@@ -36,14 +36,14 @@ pub(super) struct SideText<'a> {
     lines: Vec<SideLine<'a>>,
 }
 
-/// A line.
+/// A line of one side.
 #[derive(Clone, Copy, Debug)]
 struct SideLine<'a> {
-    /// Without the blanks at both ends: indentation and line ends do not make another line.
+    /// Text without blanks at both ends: indentation and line ends are ignored.
     text: &'a [u8],
-    /// The number of that text.
+    /// Number of the text.
     number: u32,
-    /// The index of its file.
+    /// Index of the line's file.
     file: u32,
     has_words: bool,
 }
@@ -52,24 +52,24 @@ struct SideLine<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct SideFile<'a> {
     pub(super) path: &'a RepoPath,
-    /// Its lines in the row.
+    /// Range of its lines in the sequence.
     pub(super) lines: Range<usize>,
 }
 
 impl SideFile<'_> {
-    /// The lines with these 1-based numbers, as far as it has them.
+    /// Returns the lines with these 1-based numbers that exist in the file.
     pub(super) fn range(&self, start: u32, end: u32) -> Range<usize> {
         let at = |number: u32| self.lines.start.saturating_add(number as usize).min(self.lines.end);
         at(start.saturating_sub(1))..at(end)
     }
 
-    /// The 1-based number of a line of the row.
+    /// Returns the 1-based number of a line of the sequence.
     pub(super) fn number(&self, line: usize) -> u32 {
         u32::try_from(line.saturating_sub(self.lines.start) + 1).unwrap_or(u32::MAX)
     }
 }
 
-/// How many lines a file has.
+/// Returns the number of lines in a file.
 pub(super) fn count_lines(content: &[u8]) -> u32 {
     let ends = memchr::memchr_iter(b'\n', content).count();
     let unended = usize::from(content.last().is_some_and(|last| *last != b'\n'));
@@ -98,7 +98,7 @@ impl<'a> SideText<'a> {
         file
     }
 
-    /// How many lines all files have.
+    /// Returns the number of lines in all files.
     pub(super) fn len(&self) -> usize {
         self.lines.len()
     }
@@ -111,38 +111,38 @@ impl<'a> SideText<'a> {
         self.files.get(index)
     }
 
-    /// The index of the file of a line.
+    /// Returns the index of the file of a line.
     pub(super) fn file_of(&self, line: usize) -> Option<usize> {
         self.lines.get(line).map(|line| line.file as usize)
     }
 
-    /// The number of a line's text; none behind the last line.
+    /// Returns the number of a line's text; none after the last line.
     pub(super) fn number(&self, line: usize) -> Option<u32> {
         self.lines.get(line).map(|line| line.number)
     }
 
-    /// A line's text.
+    /// Returns the text of a line.
     pub(super) fn text(&self, line: usize) -> &'a [u8] {
         self.lines.get(line).map_or(b"", |line| line.text)
     }
 
-    /// Does the line hold more than marks?
+    /// Returns true if the line contains words.
     pub(super) fn has_words(&self, line: usize) -> bool {
         self.lines.get(line).is_some_and(|line| line.has_words)
     }
 
-    /// What a line counts when lines are weighed.
+    /// Returns the weight of a line.
     pub(super) fn worth(&self, line: usize) -> u32 {
         if self.has_words(line) { WORTH_OF_WORDS } else { WORTH_OF_MARKS }
     }
 
-    /// The next line of the same file.
+    /// Returns the next line of the same file.
     pub(super) fn after(&self, line: usize) -> Option<usize> {
         let next = line.checked_add(1)?;
         (self.file_of(next)? == self.file_of(line)?).then_some(next)
     }
 
-    /// The line before in the same file.
+    /// Returns the previous line of the same file.
     pub(super) fn before(&self, line: usize) -> Option<usize> {
         let previous = line.checked_sub(1)?;
         (self.file_of(previous)? == self.file_of(line)?).then_some(previous)

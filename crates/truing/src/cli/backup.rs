@@ -1,4 +1,4 @@
-//! `truing backup`: a copy of the database while it is in use.
+//! The command `truing backup`: copies the database while it is in use.
 
 use std::path::PathBuf;
 
@@ -20,12 +20,12 @@ pub struct BackupArgs {
     file: PathBuf,
 }
 
-/// The answer for scripts.
+/// The answer of the command as JSON.
 #[derive(Serialize)]
 struct BackupJson {
     file: String,
     bytes: u64,
-    /// The key of markers that belongs to it, if it lies beside the database.
+    /// File with the key of markers that belongs to the database, if it lies beside it.
     marker_key: Option<String>,
 }
 

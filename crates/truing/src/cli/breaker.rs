@@ -1,4 +1,4 @@
-//! `truing breaker`: the circuit breakers of jobs, and closing one by hand.
+//! The command `truing breaker`: shows the circuit breakers of jobs, and resets one by hand.
 
 use std::fmt::Write as _;
 
@@ -85,7 +85,7 @@ fn unknown(text: &str) -> CliError {
         .hint("`truing breaker list` shows all; a job has one once it has run")
 }
 
-/// Closes it, behind the fence: not while the job runs.
+/// Closes the breaker under a lease, which cannot be had while the job runs.
 async fn reset(
     store: &Store,
     key: &SlotKey,

@@ -1,4 +1,4 @@
-//! `truing budget`: what was spent, what may be, and what models cost.
+//! The command `truing budget`: shows the money spent, the limits, and the prices of models.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,10 +56,10 @@ enum SpendGrouping {
     Repository,
 }
 
-/// Limits that are shown one by one, those with the most money spent.
+/// Limits that are listed individually; those with the most money spent come first.
 const ROWS: usize = 25;
 
-/// A level as scripts see it (cli.md, "Service").
+/// Usage of one budget level in the JSON output.
 #[derive(Serialize)]
 pub(super) struct BudgetRow {
     level: BudgetLevelKind,
@@ -105,7 +105,7 @@ fn show(context: &CommandContext) -> Result<(), CliError> {
     })
 }
 
-/// What people call the pull requests and repositories that levels are named by.
+/// Looks up the display names of the pull requests and repositories that the levels' keys refer to.
 async fn called(store: &Store, drawn: &[BudgetUsage]) -> Result<BTreeMap<String, String>, CliError> {
     let mut names = BTreeMap::new();
     let of = |kind| drawn.iter().filter(move |drawn| drawn.level.kind == kind).map(|drawn| &drawn.level.key);
@@ -163,7 +163,7 @@ fn screen(drawn: &[BudgetUsage], names: &BTreeMap<String, String>) -> String {
     text
 }
 
-/// The limits of what begins now, as they are configured.
+/// Returns the configured limits for work that begins now.
 fn limits(config: &Config) -> String {
     let BudgetConfig {
         review,
@@ -210,7 +210,8 @@ fn limits(config: &Config) -> String {
     text
 }
 
-/// The money spent of a limit, the limit, the part and the money in flight, in columns.
+/// Formats in columns: the money spent, the limit, the percentage, and the money reserved by requests in
+/// flight.
 fn numbers([spent, limit, reserved]: [MicroUsd; 3]) -> String {
     let part = (u128::from(spent.0) * 100).checked_div(u128::from(limit.0));
     let part = part.map_or_else(|| "-".to_owned(), |part| format!("{part} %"));
@@ -219,7 +220,7 @@ fn numbers([spent, limit, reserved]: [MicroUsd; 3]) -> String {
     format!("{spent:>12}{limit:>12}{part:>6}{flight:>12}  ")
 }
 
-/// One level's sums in words.
+/// Returns the sums of one level as a sentence.
 pub(super) fn sums(drawn: &BudgetUsage) -> String {
     let BudgetUsage { level, spent, reserved } = drawn;
     let flight = if reserved.0 == 0 { String::new() } else { format!(", {reserved} in flight") };
@@ -228,7 +229,7 @@ pub(super) fn sums(drawn: &BudgetUsage) -> String {
     format!("{spent} of {} spent{part}{flight}", level.limit)
 }
 
-/// What a model costs in one tier, as scripts see it.
+/// Price of a model in one tier, as the JSON output shows it.
 #[derive(Serialize)]
 struct PriceRow<'a> {
     model: &'a str,
@@ -243,7 +244,7 @@ struct PriceRow<'a> {
     rates: &'a TokenRates,
 }
 
-/// Prices that cannot be had are wrong use: the operator named the file.
+/// An invalid price file is a usage error, since the operator named the file.
 impl From<PriceFileError> for CliError {
     fn from(error: PriceFileError) -> Self {
         Self::usage("bad_prices", error.to_string())

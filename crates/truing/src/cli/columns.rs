@@ -1,13 +1,13 @@
-//! Text within the columns of a terminal.
+//! Fits text into the columns of a terminal.
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// The columns of the narrowest terminal that people use.
+/// Width of the narrowest terminal that is supported.
 pub(super) const COLUMNS: usize = 80;
 
-/// A line that begins with `label`; where it is too long it goes on below the first word of `text`. A word that is
-/// too long by itself is cut, as text without blanks is; one with a `/`, such as a path, stays whole: it may be copied, as
-/// may what stands between backticks.
+/// Returns a line that begins with `label`. A line that is too long continues below the first word of `text`.
+/// A word that is too long by itself is cut, as is text without blanks. A word with a `/` (such as a path)
+/// and text between backticks stay whole, since users may copy them.
 pub(super) fn folded(label: &str, text: &str) -> String {
     let indent = label.width();
     let (mut lines, mut column) = (label.to_owned(), indent);
@@ -39,7 +39,8 @@ pub(super) fn folded(label: &str, text: &str) -> String {
     lines + "\n"
 }
 
-/// The words of a text, those between backticks as one. Where none ends, or it is longer than a command is, they are words as all are.
+/// Splits a text into words; text between backticks is one word. If the closing backtick is missing, or the
+/// code is longer than [`MAX_CODE`], it is split like any other text.
 fn unbroken(text: &str) -> Vec<String> {
     let mut words = Vec::<String>::new();
     let mut rest = text.split(' ');
@@ -60,16 +61,16 @@ fn unbroken(text: &str) -> Vec<String> {
     words
 }
 
-/// True if each backtick has its other one.
+/// Returns true if the backticks are paired.
 fn is_closed(text: &str) -> bool {
     text.matches('`').count().is_multiple_of(2)
 }
 
-/// The longest command that is not broken, in bytes.
+/// Length in bytes of the longest code span that is kept on one line.
 const MAX_CODE: usize = 200;
 
-/// A line whose text begins in the column `indent`, for a terminal of so many columns: where it is too long it goes on below
-/// that column. What stands between backticks is not broken: it is copied.
+/// Wraps a line whose text begins in the column `indent`, for a terminal of `columns` columns: continuation
+/// lines begin in the same column. Text between backticks is not broken, since users copy it.
 pub(super) fn wrapped(text: &str, indent: usize, columns: usize) -> String {
     let (mut lines, mut column) = (String::new(), indent);
     for word in unbroken(text) {

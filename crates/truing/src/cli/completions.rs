@@ -1,7 +1,7 @@
-//! `truing completions`: what a shell must know to complete this program's arguments.
+//! The command `truing completions`: prints a script that completes this program's arguments in a shell.
 //!
-//! The generator knows fixed values alone. Where values are looked up when a key is pressed, it is given a mark in their place,
-//! which the script's own function replaces.
+//! The generator of clap supports fixed values only. For values that are looked up when a key is pressed, it
+//! gets a placeholder, which the script's own function replaces.
 
 use clap::builder::PossibleValuesParser;
 use clap_complete::Shell;
@@ -19,22 +19,22 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-/// A mark in the place of values.
+/// A placeholder for the values of an argument.
 #[derive(Clone, Copy)]
 enum CompletionSource {
-    /// Branches and tags of the repository here.
+    /// Branches and tags of the current repository.
     Refs,
-    /// These, and folders.
+    /// Branches, tags and folders.
     Targets,
-    /// The jobs of the configuration.
+    /// Jobs of the configuration.
     Jobs,
-    /// The packs that are built in.
+    /// Names of the built-in packs.
     Packs,
-    /// Their rules.
+    /// Rules of the built-in packs.
     Rules,
 }
 
-/// The arguments whose values are known: the command, the argument, and its values.
+/// Arguments whose values can be completed: the command, the argument and the source of its values.
 const VALUES: [(&[&str], &str, CompletionSource); 14] = [
     (&["review"], "base", CompletionSource::Refs),
     (&["review"], "head", CompletionSource::Refs),
@@ -52,13 +52,14 @@ const VALUES: [(&[&str], &str, CompletionSource); 14] = [
     (&["sync", "status"], "job", CompletionSource::Jobs),
 ];
 
-/// The branches and tags. Shells expand what they offer: a name with signs that mean something to one is left out.
+/// Shell command that lists branches and tags. Shells expand what they offer, so names with special
+/// characters are left out.
 const LIST_REFS: &str = "git for-each-ref --format='%(refname:lstrip=2)' refs/heads refs/remotes refs/tags 2>/dev/null | \
                          LC_ALL=C grep -E '^[A-Za-z0-9][A-Za-z0-9._/@+-]*$'";
-/// The jobs of the configuration.
+/// Shell command that lists the jobs of the configuration.
 const LIST_JOBS: &str =
     "truing config show 2>/dev/null | LC_ALL=C sed -n 's/^sync\\.\\([A-Za-z0-9-]*\\)\\..*/\\1/p' | sort -u";
-/// In bash, the file that the words so far name: `=` is a word of its own.
+/// In bash, finds the file that the words so far name with `--config`: bash treats `=` as a word of its own.
 const BASH_CONFIG: &str = r#"    local i at named=()
     for ((i = 1; i < COMP_CWORD - 1; i++)); do
         [[ ${COMP_WORDS[i]} == --config ]] || continue
@@ -79,7 +80,7 @@ pub(crate) fn run(args: &CompletionsArgs, context: &CommandContext) -> Result<Co
     Ok(CommandExit::Done)
 }
 
-/// The command with a mark in the place of an argument's values.
+/// Returns the command with a placeholder for the values of an argument.
 fn marked(command: clap::Command, words: &[&str], argument: &str, mark: CompletionSource) -> clap::Command {
     match words.split_first() {
         Some((word, below)) => command.mut_subcommand(word, |command| marked(command, below, argument, mark)),
@@ -88,7 +89,7 @@ fn marked(command: clap::Command, words: &[&str], argument: &str, mark: Completi
     }
 }
 
-/// The script with the values, or how to look them up, in the place of marks.
+/// Returns the script with the placeholders replaced by the values, or by the functions that look them up.
 fn with_values(shell: Shell, script: &str) -> Result<String, CliError> {
     let packs = wiring::packs(&RulesConfig::default()).map_err(wiring::reader_error)?;
     let rules = packs.list().map_err(|error| wiring::reader_error(error.into()))?;
@@ -111,7 +112,7 @@ fn with_values(shell: Shell, script: &str) -> Result<String, CliError> {
             (Shell::Zsh, None) => text.replace(&format!("({word})"), &format!("_truing_{found}")),
             (Shell::Fish, Some(fixed)) => text.replace(&format!("{word}\\t''"), fixed),
             (Shell::Fish, None) => text.replace(&format!("{word}\\t''"), &format!("(__truing_{found})")),
-            // Scripts for these have no values of arguments.
+            // Scripts for these shells have no values of arguments.
             (_, _) => text,
         };
     }
@@ -144,7 +145,8 @@ fn with_values(shell: Shell, script: &str) -> Result<String, CliError> {
     })
 }
 
-/// A line of bash's script with its commands and values before flags: they are offered in this order.
+/// Reorders a line of the bash script: commands and values come before flags, since bash offers them in this
+/// order.
 fn flags_last(line: &str) -> String {
     let words = line.trim().strip_prefix("opts=\"").and_then(|line| line.strip_suffix('"'));
     let Some(words) = words.filter(|words| !words.is_empty()) else { return line.to_owned() };

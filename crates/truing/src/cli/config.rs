@@ -1,4 +1,5 @@
-//! `truing config`: what is configured, by whom, and what could be.
+//! The command `truing config`: shows the configured values with their origins, checks a file, and prints the
+//! schema.
 
 mod live;
 
@@ -49,7 +50,6 @@ enum ConfigCommand {
     },
 }
 
-/// Runs the subcommand.
 pub(crate) fn run(args: &ConfigArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     match &args.what {
         ConfigCommand::Show { repository: None } => show(context)?,
@@ -82,7 +82,7 @@ fn show(context: &CommandContext) -> Result<(), CliError> {
     table(&settings, context.output)
 }
 
-/// The tiers of one repository's reviews, by the operator's file.
+/// Shows the tiers of one repository's reviews, according to the operator's file.
 fn show_tiers(repository: &str, context: &CommandContext) -> Result<(), CliError> {
     let config = context.config(&[])?;
     say_file(context)?;
@@ -91,7 +91,7 @@ fn show_tiers(repository: &str, context: &CommandContext) -> Result<(), CliError
     context.output.answer(&tiers, || tiers.text())
 }
 
-/// Which file is the operator's, or where one would be.
+/// Prints the path of the operator's file, or the path where it would be.
 fn say_file(context: &CommandContext) -> Result<(), CliError> {
     let named = context.globals.config.as_deref();
     match truing_config::operator_file(&context.environment, named)? {
@@ -113,8 +113,8 @@ fn table(settings: &[(String, &EffectiveSetting)], output: OutputPrinter) -> Res
     output.data(lined_up(&lines))
 }
 
-/// Each line with its origin behind it, in a column where both have room; the lines that are too long for a terminal
-/// do not move that column, and have their origins below them.
+/// Appends the origin to each line, in a column that fits both. Lines that are too long for a terminal do not
+/// move that column; their origins are on the line below.
 fn lined_up(lines: &[(String, String)]) -> String {
     let whole = |(line, origin): &(String, String)| line.width() + BEFORE_ORIGIN.width() + origin.width();
     let width = lines.iter().filter(|line| whole(line) <= COLUMNS).map(|(line, _)| line.width()).max();
@@ -133,7 +133,7 @@ fn lined_up(lines: &[(String, String)]) -> String {
     lines.iter().map(text).collect()
 }
 
-/// Stands before the origin of a value.
+/// Separator before the origin of a value.
 const BEFORE_ORIGIN: &str = "  # ";
 
 fn shown(value: &str) -> &str {
@@ -149,7 +149,7 @@ fn row(key: &str, setting: &EffectiveSetting) -> serde_json::Value {
     json!({ "key": key, "value": setting.value.to_json(), "origin": origin(setting), "layer": setting.origin.layer() })
 }
 
-/// The root of the working tree that a folder is in.
+/// Returns the root of the working tree that contains a folder.
 fn working_tree(folder: &Path) -> Option<&Path> {
     folder.ancestors().find(|folder| folder.join(".git").exists())
 }
@@ -161,7 +161,7 @@ fn check(named: Option<&Path>, context: &CommandContext) -> Result<(), CliError>
         None => {
             match truing_config::operator_file(&context.environment, context.globals.config.as_deref())? {
                 Some(file) => file,
-                // Only to be checked: no command takes its configuration from where it happens to be called.
+                // This file is only checked: no command reads its configuration from the current folder.
                 None if here.join(WRITTEN_FILE).exists() => {
                     let file = truing_config::read(Path::new(WRITTEN_FILE), &here.join(WRITTEN_FILE))?;
                     context.output.say(format_args!("to use it: `--config {WRITTEN_FILE}`"));
@@ -179,8 +179,8 @@ fn check(named: Option<&Path>, context: &CommandContext) -> Result<(), CliError>
         }
     } else {
         let config = Config::resolve(&nobody, Some(&source), &[])?;
-        // A repository's own file may name packs of the operator's folder, which is not known here. Neither is what a
-        // folder holds that is on another machine.
+        // A repository's own file may name packs of the operator's folder, which is not known here. The
+        // contents of a folder on another machine are not known either.
         if let Ok(packs) = wiring::packs(&config.rules) {
             packs.known(&config.rules.packs).map_err(wiring::reader_error)?;
             warn_of_unknown_rules(&config, &packs, &context.output);
@@ -193,8 +193,8 @@ fn check(named: Option<&Path>, context: &CommandContext) -> Result<(), CliError>
     context.output.answer(&json!({ "file": source.name, "ok": true }), || format!("{}: fine\n", source.name))
 }
 
-/// Warns of rules that are named and that their pack does not have: nothing would come of them. Rules of linters, and of packs
-/// in folders of another machine, are not known here.
+/// Warns of configured rules that do not exist in their pack, since these settings have no effect. Rules of
+/// linters, and of packs in folders of another machine, are not known here.
 fn warn_of_unknown_rules(config: &Config, packs: &RulePacks, output: &OutputPrinter) {
     let RulesConfig { off, severity, .. } = &config.rules;
     let named = off.iter().map(|rule| ("rules.off", rule));
@@ -206,13 +206,13 @@ fn warn_of_unknown_rules(config: &Config, packs: &RulePacks, output: &OutputPrin
     }
 }
 
-/// No file is named, and the user has none.
+/// Returns the error for a user who names no file and has none.
 fn no_file() -> CliError {
     CliError::usage("no_file", "there is no configuration file to check")
         .hint("name one: `truing config check FILE`; `truing init` writes one")
 }
 
-/// A wrong configuration is wrong use: every problem is told, or counted behind the last.
+/// An invalid configuration is a usage error: every problem is reported, or counted after the last one.
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
         let told =
@@ -225,7 +225,7 @@ impl From<ConfigError> for CliError {
     }
 }
 
-/// A missing secret is wrong use, too.
+/// A missing secret is a usage error, too.
 impl From<SecretError> for CliError {
     fn from(error: SecretError) -> Self {
         Self::usage("missing_secret", error.to_string())

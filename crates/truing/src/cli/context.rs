@@ -1,4 +1,4 @@
-//! The flags, environment and output that every command is given.
+//! The flags, environment and output that every command receives.
 
 use std::path::PathBuf;
 
@@ -10,29 +10,30 @@ use crate::cli::error::CliError;
 use crate::cli::globals::GlobalArgs;
 use crate::cli::output::OutputPrinter;
 
-/// All that a command gets beside its own arguments.
+/// Everything that a command receives in addition to its own arguments.
 #[derive(Debug)]
 pub struct CommandContext {
-    /// The flags of every command.
+    /// Flags that every command has.
     pub globals: GlobalArgs,
-    /// Variables and current folder.
+    /// Environment variables and the current folder.
     pub environment: Environment,
-    /// The only way to print.
+    /// Printer for all output of the command.
     pub output: OutputPrinter,
 }
 
 impl CommandContext {
-    /// The configuration that holds for all repositories: defaults, the operator's file, variables and these
-    /// flags. For one repository's own file see [`Config::with_repository`].
+    /// Returns the configuration for all repositories: defaults, the operator's file, variables and these
+    /// flags. For the file of one repository see [`Config::with_repository`].
     ///
     /// # Errors
-    /// Exit 2, with everything that is wrong.
+    /// Returns exit 2 with every problem of the configuration.
     pub fn config(&self, flags: &[KeyFlag]) -> Result<Config, CliError> {
         let file = truing_config::operator_file(&self.environment, self.globals.config.as_deref())?;
         Ok(Config::resolve(&self.environment, file.as_ref(), flags)?)
     }
 
-    /// The operator's file: the one that is named, or the user's own if it is there.
+    /// Returns the path of the operator's file: the file that a flag or variable names, or the user's own
+    /// file if it exists.
     pub fn operator_file(&self) -> Option<PathBuf> {
         let named = self.globals.config.clone();
         let variable =
@@ -41,7 +42,7 @@ impl CommandContext {
         named.or_else(variable).or_else(own)
     }
 
-    /// The operator's file, as people know it.
+    /// Returns the location of the operator's file as text for messages.
     pub fn operator_place(&self) -> String {
         match (self.operator_file(), truing_config::user_file(&self.environment)) {
             (Some(path), _) => path.display().to_string(),

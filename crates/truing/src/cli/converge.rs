@@ -1,4 +1,5 @@
-//! `truing converge`: audit, fix, verify, push, until a fresh audit finds nothing, or says why it stopped.
+//! The command `truing converge`: audits, fixes, verifies and pushes until a fresh audit finds nothing, or
+//! reports why it stopped.
 
 mod args;
 mod audit;
@@ -34,10 +35,10 @@ pub(crate) fn run(args: &ConvergeArgs, context: &CommandContext) -> Result<Comma
     args.run(context).or_else(|error| refused(error, context))
 }
 
-/// A run on one target as the command makes it, and its report.
+/// Runs the command on one target and returns the record and its report.
 ///
 /// # Errors
-/// As the command.
+/// Returns the same errors as the command.
 #[cfg(feature = "demo")]
 pub(crate) async fn ended(
     target: &str,
@@ -70,7 +71,7 @@ impl ConvergeArgs {
     }
 }
 
-/// Refuses where reviews are switched off by a variable (R0).
+/// Returns a refusal if a variable disables reviews (R0).
 pub(super) fn not_disabled(context: &CommandContext) -> Result<(), CliError> {
     if !BugteamVariables::of(&context.environment)?.is_disabled {
         return Ok(());
@@ -78,7 +79,7 @@ pub(super) fn not_disabled(context: &CommandContext) -> Result<(), CliError> {
     Err(wiring::converge::disabled())
 }
 
-/// A refusal is an answer, too: with `--format json` the object of a run says it.
+/// Handles a refusal: with `--format json`, it is printed as the object of a run.
 fn refused(error: CliError, context: &CommandContext) -> Result<CommandExit, CliError> {
     let is_refusal = ConvergeExitCode::ALL
         .iter()

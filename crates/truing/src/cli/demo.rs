@@ -1,5 +1,5 @@
-//! `truing demo`: tells the story of [`crate::demo`] as it happens; `truing demo sync` that of [`crate::demo::sync`], `truing
-//! demo converge` that of [`crate::demo::converge`].
+//! The command `truing demo`: reports the demonstration of [`crate::demo`] as it happens. `truing demo sync`
+//! reports that of [`crate::demo::sync`], and `truing demo converge` that of [`crate::demo::converge`].
 
 mod converge;
 mod sync;
@@ -78,7 +78,8 @@ pub(crate) fn run(args: &DemoArgs, context: &CommandContext) -> Result<CommandEx
         tokio::select! {
             ended = told_of(args, context) => ended,
             told = runtime::told_to_stop() => match told? {
-                // No error: it is how `--stay` is ended, and a story that is cut short says nothing that counts.
+                // This is not an error: Ctrl-C is the way to end `--stay`, and an interrupted demonstration
+                // has no result.
                 StopSignal::Interrupt => Ok(CommandExit::Interrupted),
                 StopSignal::Terminate | StopSignal::HangUp => Ok(CommandExit::Done),
             },
@@ -95,7 +96,7 @@ async fn told_of(args: &DemoArgs, context: &CommandContext) -> Result<CommandExi
         return Err(CliError::usage("storm", "only the review is shown in a storm of pushes")
             .hint("name no loop: `truing demo --storm`"));
     }
-    // Where a program is to hold the conversation it is known to be there before anything is shown.
+    // A program that is configured to run the conversation is checked before anything is shown.
     let taken = demo::taken(&context.environment)?;
     wiring::agent::can_converse(&Config::resolve(&taken, None, &[])?, &taken)?;
     match args.of {
@@ -117,7 +118,7 @@ async fn tell(args: &DemoArgs, context: &CommandContext) -> Result<CommandExit, 
         SETTLE.0
     );
     output.show(folded("", &timings));
-    // It shows itself on any machine: what it reads is its own.
+    // The demonstration reads only its own files, so it needs no sandbox and works on any machine.
     let sandbox = SandboxConfig { level: SandboxLevel::None };
     let reader = wiring::child_reader(&RulesConfig::default(), &sandbox)?;
     let demo =
@@ -172,7 +173,7 @@ async fn storm(
         output.data(self::linted(linted))?;
     }
     let bar = output.progress(
-        // With its bar it fits into 80 columns.
+        // The text and its progress bar fit into 80 columns.
         "A storm: 20 pull requests, 50 pushes each",
         Some(50),
     );
@@ -180,7 +181,7 @@ async fn storm(
     demo.storm(report, before_storm, |_| bar.advance(1)).await.map_err(failed)
 }
 
-/// The comments on the first pull request.
+/// Formats the comments on the first pull request.
 fn reviewed(first: &FirstReview) -> String {
     let mut text = format!("\nA pull request was opened; {:.1} s later it shows this:\n", first.seconds);
     for comment in first.view.summaries().chain(first.view.inline()) {
@@ -196,7 +197,7 @@ fn reviewed(first: &FirstReview) -> String {
     text + "\n"
 }
 
-/// A line of Markdown as a page shows it: a backslash before a sign is not seen.
+/// Returns a line of Markdown as a page shows it: backslashes before punctuation are removed.
 fn unescaped(line: &str) -> String {
     let mut signs = line.chars().peekable();
     let mut shown = String::new();
@@ -207,7 +208,7 @@ fn unescaped(line: &str) -> String {
     shown
 }
 
-/// A step on the first pull request, in words.
+/// Formats one step on the first pull request.
 fn step(number: usize, changes: &CommentChanges) -> String {
     let titles = ["opened", "lines on top", "rules' findings fixed"];
     match titles.get(number - 1) {
@@ -216,22 +217,22 @@ fn step(number: usize, changes: &CommentChanges) -> String {
     }
 }
 
-/// The first pull request in the end.
+/// Formats the final state of the first pull request.
 fn resolved(followed: &FollowedPull) -> String {
     let FollowedPull { comments, open, is_green, .. } = followed;
     let status = if *is_green { "green" } else { "not green" };
     format!("  {comments} comments for 4 findings, {open} open; the last commit is {status}\n")
 }
 
-/// Is it the line of a marker, which no forge shows?
+/// Returns true if the line is a marker, which no forge shows.
 fn is_marker(line: &str) -> bool {
     line.starts_with("<!--") || line.starts_with("[//]: # (")
 }
 
-/// What shows more of it, as long as it stays.
+/// Commands that show more of the demonstration while it stays.
 const LOOK: [&str; 4] = ["status", "queue list", "why wheel/spokes/1", "report"];
 
-/// Says how to look at a demonstration that stays: its pull requests in a browser, and commands.
+/// Prints how to look at a demonstration that stays: the address of its pull requests, and commands.
 fn staying(output: OutputPrinter, pulls: &str, config: &Path, look: &[&str]) {
     output.say(format_args!("pull requests, for a browser: {pulls}"));
     output.say("commands, in another terminal:");
@@ -241,7 +242,7 @@ fn staying(output: OutputPrinter, pulls: &str, config: &Path, look: &[&str]) {
     output.say("stop with Ctrl-C");
 }
 
-/// What became of a finding that the model forgot.
+/// Formats the result of the finding that the model did not repeat.
 fn remembered(forgotten: DroppedFindingCounts) -> String {
     let told = if forgotten.holds() {
         "it stays open, unverified, on its one comment, and nothing is green"
@@ -254,7 +255,7 @@ fn remembered(forgotten: DroppedFindingCounts) -> String {
     format!("\n{}", folded("", &text))
 }
 
-/// What became of the comments on one pull request.
+/// Formats the changes of the comments on one pull request.
 fn followed(lifecycle: &LifecycleCounts) -> String {
     let mut text = "\nAnother one, through five pushes:\n".to_owned();
     let titles = ["opened", "lines on top", "one fixed", "as before", "rebased"];
@@ -271,7 +272,7 @@ fn followed(lifecycle: &LifecycleCounts) -> String {
     text
 }
 
-/// The comment on a linter's finding, push by push.
+/// Formats the changes of the comment on a linter's finding, push by push.
 fn linted(linted: &LinterCounts) -> String {
     let mut text = "\nA linter, which is a script here, through three pushes:\n".to_owned();
     for (index, (changes, title)) in linted.pushes.iter().zip(["opened", "lines on top", "fixed"]).enumerate()
@@ -281,7 +282,7 @@ fn linted(linted: &LinterCounts) -> String {
     text + &format!("  {} comment for 1 finding, {} doubled\n", linted.comments, linted.duplicates)
 }
 
-/// The changes of a push, in words.
+/// Formats the changes of one push.
 fn changed(changes: &CommentChanges) -> String {
     let CommentChanges { new, moved, fixed, reopened, dismissed } = changes;
     let told = [
@@ -308,7 +309,7 @@ fn story(report: &ReviewDemoReport) -> String {
     )
 }
 
-/// The counts of the storm and of the pull request before it.
+/// Formats the counts of the storm and of the pull request before it.
 fn in_storm(report: &ReviewDemoReport, storm: &StormCounts) -> String {
     let ReviewDemoReport { prs, pushes, reviews, findings, duplicates, unreviewed_heads, .. } = report;
     let StormCounts { deliveries, storms_each, most_reviews_of_one, seconds_of_storm, .. } = storm;

@@ -1,4 +1,4 @@
-//! Where an answer goes: to standard output, or to the file that `--output` names.
+//! Writes an answer to standard output, or to the file that `--output` names.
 
 use std::borrow::Cow;
 use std::fs::{File, Permissions};
@@ -10,13 +10,13 @@ use super::ColorWhen;
 use super::error::CliError;
 use super::output::OutputPrinter;
 
-/// The rights of a new file, of which the user's mask takes some, as of all new files.
+/// Mode of a new file, before the user's umask is applied.
 const NEW_FILE_MODE: u32 = 0o666;
 
-/// Stands for standard output.
+/// Name that stands for standard output.
 const STDOUT: &str = "-";
 
-/// How many links are followed to a file that is not there, as many as the system follows.
+/// Maximum links that are followed to a file that does not exist; the system has the same limit.
 const MAX_LINKS: u32 = 40;
 
 /// The flag of commands whose answer can go to a file.
@@ -27,23 +27,23 @@ pub(super) struct OutputFileArgs {
     output: Option<PathBuf>,
 }
 
-/// What is written to.
+/// The destination of an answer.
 enum OutputTarget {
-    /// Standard output.
+    /// Standard output of the process.
     Output,
-    /// A device or a pipe, which is written into.
+    /// Device or pipe, which is written into.
     Stream(PathBuf),
-    /// A plain file of this folder, there or not.
+    /// Regular file in this folder, which may not exist yet.
     File { folder: PathBuf, path: PathBuf },
 }
 
 impl OutputFileArgs {
-    /// Refuses what cannot be written to, before there is something to write.
+    /// Rejects a destination that cannot be written, before the answer is computed.
     pub(super) fn check(&self, here: &Path) -> Result<(), CliError> {
         self.target(here).map(drop)
     }
 
-    /// Prints the answer, or writes it to the file that was named; without colour, unless it was asked for.
+    /// Prints the answer or writes it to the named file. A file gets no colour unless it was requested.
     pub(super) fn deliver(
         &self,
         answer: &str,
@@ -69,17 +69,18 @@ impl OutputFileArgs {
         Ok(())
     }
 
-    /// As the user calls it.
+    /// Returns the name of the destination as the user gave it.
     fn name(&self) -> impl std::fmt::Display {
         self.output.as_deref().unwrap_or(Path::new(STDOUT)).display()
     }
 
-    /// What the name stands for. What a link names is written, as a shell would, also if it is not there yet.
+    /// Resolves the name. A link is followed, as a shell does, even if its target does not exist yet.
     fn target(&self, here: &Path) -> Result<OutputTarget, CliError> {
         let Some(path) = self.output.as_deref().filter(|path| path.as_os_str() != STDOUT) else {
             return Ok(OutputTarget::Output);
         };
-        // Not as a file: as one, what is there already (`>>`) would be replaced.
+        // Standard output is not written as a file, since that would replace the existing content of an
+        // appended file (`>>`).
         if path == Path::new("/dev/stdout") {
             return Ok(OutputTarget::Output);
         }
@@ -107,17 +108,18 @@ impl OutputFileArgs {
     }
 }
 
-/// Writes into what is there, as a shell does. Where the reader stops reading, the rest is not wanted.
+/// Writes into an existing device or pipe, as a shell does. If the reader stops reading, the rest is dropped
+/// without an error.
 fn pour(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let written = File::options().write(true).open(path)?.write_all(bytes);
     written.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }
 
-/// Writes a file, whole or not at all.
+/// Writes a file atomically: the whole content or nothing.
 fn write(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = Permissions::from_mode(NEW_FILE_MODE);
     let mut file = tempfile::Builder::new().permissions(new).tempfile_in(folder)?;
-    // Who may read a file that is written again stays as it was, before there is something to read.
+    // A replaced file keeps its permissions, which are set before it has content.
     if let Ok(there) = path.metadata() {
         file.as_file().set_permissions(there.permissions())?;
     }
@@ -125,7 +127,7 @@ fn write(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.persist(path).map_err(|error| error.error).map(drop)
 }
 
-/// Does git keep its own things here, whatever the folder is called?
+/// Returns true if the folder is a git folder, by its name or its contents.
 fn is_git_folder(folder: &Path) -> bool {
     folder.file_name().is_some_and(|name| name.eq_ignore_ascii_case(".git"))
         || (folder.join("HEAD").is_file() && folder.join("objects").is_dir() && folder.join("refs").is_dir())

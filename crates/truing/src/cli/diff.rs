@@ -1,5 +1,5 @@
-//! `truing diff`: what a diff says, where a comment can be anchored in it, and where lines went. One JSON object a
-//! line, for programs.
+//! The command `truing diff`: parses a diff, finds where a comment can be anchored in it, and tracks lines
+//! between commits. It prints one JSON object per line, for programs.
 
 mod compared;
 mod parse;

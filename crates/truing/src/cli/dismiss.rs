@@ -1,4 +1,4 @@
-//! `truing dismiss`: a person's word that findings of the local branch are none.
+//! The command `truing dismiss`: records a person's decision that findings of the local branch are false.
 
 use std::path::Path;
 
@@ -23,9 +23,9 @@ use super::target::{actor, existing_store, store_error};
 use super::{CommandContext, runtime};
 use crate::wiring;
 
-/// Characters of a title.
+/// Maximum characters of a title.
 const MAX_TITLE: usize = 120;
-/// Findings that an ambiguous id is told with; the rest is counted.
+/// Maximum findings that are listed for an ambiguous id; the rest is counted.
 const MAX_NAMED: usize = 8;
 
 /// Dismiss findings of the local branch
@@ -52,8 +52,8 @@ pub(crate) fn run(args: &DismissArgs, context: &CommandContext) -> Result<Comman
     runtime::start()?.block_on(args.run(context))
 }
 
-/// The keys under which words on findings are kept: of the repository's local reviews, where older versions put them for all
-/// branches, of those of the branch, and of its runs and audits.
+/// Keys that dismissals are stored under. They are those of the branch's local reviews, of its converge runs
+/// and of its audits. Older versions used the key of the repository for the reviews of all branches.
 struct DismissalKeys {
     repository: SlotKey,
     reviews: SlotKey,
@@ -72,7 +72,7 @@ impl DismissalKeys {
         })
     }
 
-    /// What was found there, each finding once.
+    /// Returns the findings of these keys, each once.
     async fn found(&self, store: &Store) -> Result<Vec<Finding>, StoreError> {
         let mut found = store.findings(&self.repository).await?;
         for key in [&self.runs, &self.audits] {
@@ -82,12 +82,13 @@ impl DismissalKeys {
         Ok(once(found))
     }
 
-    /// Every word on each finding there that was not taken back: the newest of the branch, else that for all branches.
+    /// Returns the active dismissals: for each finding the newest one of the branch, else the one for all
+    /// branches.
     async fn said(&self, store: &Store) -> Result<Vec<Dismissal>, StoreError> {
         let mut said = store.dismissals(&self.reviews).await?;
         said.extend(store.dismissals(&self.runs).await?);
         said.sort_by(|a, b| a.finding.cmp(&b.finding).then(b.at.cmp(&a.at)));
-        // This sort keeps the order of words on one finding.
+        // This sort is stable and keeps the order of dismissals of one finding.
         said.extend(store.dismissals(&self.repository).await?);
         said.sort_by(|a, b| a.finding.cmp(&b.finding));
         said.dedup_by(|later, first| later.finding == first.finding);
@@ -95,9 +96,11 @@ impl DismissalKeys {
         Ok(said)
     }
 
-    /// The findings that are open again: reviews, audits or runs after the dismissal found them in code that it does not cover.
+    /// Returns the findings that are open again: later reviews, audits or runs found them in code that the
+    /// dismissal does not cover.
     async fn reopened(&self, store: &Store, said: &[Dismissal]) -> Result<Vec<FindingId>, StoreError> {
-        // A dismissal covers what reviews have recorded until a later review records something else.
+        // A dismissal covers the findings that reviews have recorded until a later review records something
+        // else.
         let mut found: Vec<(Option<UnixMillis>, Finding)> =
             store.findings(&self.repository).await?.into_iter().map(|finding| (None, finding)).collect();
         for key in [&self.runs, &self.audits] {
@@ -114,14 +117,14 @@ impl DismissalKeys {
         Ok(said.iter().filter(is_reopened).map(|said| said.finding.clone()).collect())
     }
 
-    /// The findings that it is about.
+    /// Returns the findings that are dismissed.
     async fn dismissed(&self, store: &Store) -> Result<Vec<Finding>, StoreError> {
         let said = self.said(store).await?;
         Ok(once(said.into_iter().filter_map(|said| said.about).collect()))
     }
 }
 
-/// Each finding once, the first of each id.
+/// Returns each finding once: the first for each id.
 fn once(mut found: Vec<Finding>) -> Vec<Finding> {
     found.sort_by(|a, b| a.id.cmp(&b.id));
     found.dedup_by(|later, first| later.id == first.id);
@@ -171,7 +174,7 @@ impl DismissArgs {
         Ok(CommandExit::Done)
     }
 
-    /// Prints what is dismissed on the branch.
+    /// Prints the dismissals of the branch.
     async fn listed(
         &self,
         context: &CommandContext,
@@ -183,7 +186,7 @@ impl DismissArgs {
             return Err(CliError::usage("bad_value", text).hint("leave the ids out"));
         }
         let config = context.config(&[])?;
-        // Older versions recorded reasons as they were given.
+        // Older versions recorded reasons without removing secrets.
         wiring::conceal::conceal(&config, &context.environment);
         let git = wiring::git(&context.environment).await?;
         let repository = git.open(folder).await.map_err(wiring::git_error)?;
@@ -222,7 +225,7 @@ impl DismissArgs {
         Ok(CommandExit::Done)
     }
 
-    /// Records it; the findings that are meant.
+    /// Records the dismissals and returns the findings.
     async fn said(
         &self,
         context: &CommandContext,
@@ -267,13 +270,13 @@ impl DismissArgs {
     }
 }
 
-/// Where a finding is, and what it is.
+/// Returns the location and the title of a finding.
 fn told(finding: &Finding) -> String {
     let (place, title) = (&finding.raw.place, line::clean(&finding.raw.title, MAX_TITLE));
     format!("{}:{} {title}", line::visible(&place.path.to_string()), place.start_line)
 }
 
-/// A word that may be an id. What is none was perhaps to be a folder.
+/// Checks that a word may be an id. The error for another word says that it is no folder either.
 fn readable(word: &str) -> Result<(), CliError> {
     let Some(misread) = dismissal::misread(word) else { return Ok(()) };
     let text = match misread {
@@ -287,7 +290,7 @@ fn readable(word: &str) -> Result<(), CliError> {
         .hint("`truing audit --format json` and `truing review --format json` show ids"))
 }
 
-/// A word that names no finding, or several.
+/// Returns the error for a word that matches no finding, or several.
 fn unnamed(id: &str, several: &[&Finding], undo: bool) -> CliError {
     let what = match (several, undo) {
         ([], true) => "no dismissed finding of this branch has that id".to_owned(),

@@ -1,32 +1,32 @@
-//! What a command ends with: an exit code of the contract, or an error with a stable code word, a message that
-//! names the thing, and hints that say what to do next.
+//! The result of a command: an exit code of the contract, or an error. An error has a stable code word, a
+//! message that names its subject, and hints for the next step.
 
 use std::process::ExitCode;
 
 use serde::Serialize;
 use truing_core::money::MicroUsd;
 
-/// How a command ended: the exit codes that scripts rely on.
+/// The exit codes that scripts rely on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum CommandExit {
-    /// 0: done, nothing that blocks.
+    /// 0: done, nothing blocks.
     Done,
-    /// 1: done, and the answer is "no": blocking findings, partial, a check failed.
+    /// 1: done, and the answer is "no": blocking findings, a partial result, or a failed check.
     No,
-    /// 2: wrong use: arguments, configuration, input that cannot be parsed. Nothing was changed.
+    /// 2: usage error: invalid arguments, configuration or input. Nothing was changed.
     Usage,
-    /// 3: could not do it: git, forge, store. The message names which and what to do.
+    /// 3: failed: git, forge or store. The message names the part and the hint says what to do.
     Failed,
     /// 4: refused by policy: already running, budget, kill switch.
     Refused,
-    /// What a command ended with that was run for the user.
+    /// Exit code of a command that was run for the user.
     Of(u8),
-    /// 130: interrupted; state is consistent and the run can be resumed.
+    /// 130: interrupted; the state is consistent and the run can be resumed.
     Interrupted,
 }
 
 impl CommandExit {
-    /// The number.
+    /// Returns the exit code as a number.
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -46,28 +46,28 @@ impl From<CommandExit> for ExitCode {
     }
 }
 
-/// Why a command did not do it. `Output::error` prints it.
+/// The reason that a command failed. `Output::error` prints it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CliError {
-    /// The exit code.
     pub exit: CommandExit,
     /// A stable word for scripts, in snake case, such as `unknown_key`.
     pub code: &'static str,
-    /// What happened, to which thing: one line.
+    /// One line that says what happened, and to which subject.
     pub message: String,
-    /// Lines that show it, such as a difference; mostly none.
+    /// Lines that illustrate the error, such as a difference; usually empty.
     pub shown: Box<[String]>,
-    /// What to do next: one line each.
+    /// Next steps for the user, one line each.
     pub hints: Vec<String>,
     /// Further errors of the same kind, found in the same pass (a file with three unknown keys). Their exit
-    /// codes do not count.
+    /// codes are ignored.
     pub more: Vec<CliError>,
-    /// What was paid all the same.
+    /// Money that was spent before the error, in micro-dollars.
     pub cost: MicroUsd,
 }
 
 impl CliError {
-    /// An error without hints. The lines in which a parser of TOML shows the place in the file stand below the message.
+    /// Returns an error without hints. The excerpt that a TOML parser appends to its message is moved below
+    /// the message.
     pub fn new(exit: CommandExit, code: &'static str, message: impl Into<String>) -> Self {
         let (hints, more) = (Vec::new(), Vec::new());
         let mut message = message.into();
@@ -83,22 +83,22 @@ impl CliError {
         Self { exit, code, message, shown: excerpt, hints, more, cost: MicroUsd(0) }
     }
 
-    /// Wrong use: exit 2.
+    /// Returns a usage error (exit 2).
     pub fn usage(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(CommandExit::Usage, code, message)
     }
 
-    /// Could not do it: exit 3.
+    /// Returns a failure (exit 3).
     pub fn failed(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(CommandExit::Failed, code, message)
     }
 
-    /// Refused by policy: exit 4.
+    /// Returns a refusal by policy (exit 4).
     pub fn refused(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(CommandExit::Refused, code, message)
     }
 
-    /// With lines that show it.
+    /// Adds lines that illustrate the error.
     #[must_use]
     pub fn showing(mut self, lines: &str) -> Self {
         let before = std::mem::take(&mut self.shown).into_iter();
@@ -106,21 +106,21 @@ impl CliError {
         self
     }
 
-    /// With what was paid all the same.
+    /// Sets the money that was spent before the error.
     #[must_use]
     pub(crate) fn costing(mut self, cost: MicroUsd) -> Self {
         self.cost = cost;
         self
     }
 
-    /// With one more thing to do.
+    /// Adds a hint for the next step.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// With each hint, also of further errors, made anew.
+    /// Maps each hint, also those of further errors.
     #[must_use]
     pub(crate) fn with_hints(mut self, anew: impl Fn(String) -> String + Copy) -> Self {
         self.hints = self.hints.into_iter().map(anew).collect();
@@ -128,7 +128,7 @@ impl CliError {
         self
     }
 
-    /// The object that `--format json` prints on stdout.
+    /// Returns the object that `--format json` prints on stdout.
     pub(crate) fn to_json(&self) -> impl Serialize {
         let more = self.more.iter().map(Self::body).collect();
         ErrorObject {
@@ -144,7 +144,8 @@ impl CliError {
     }
 }
 
-/// `{"error":{…}}`; `more` only where there is more than one, `cost_micro_usd` only where something was paid.
+/// The JSON object `{"error":{…}}`. It has `more` only for several errors, and `cost_micro_usd` only if money
+/// was spent.
 #[derive(Serialize)]
 struct ErrorObject {
     error: ErrorJson,

@@ -1,16 +1,17 @@
-//! The examples at the end of each help page: for each command two command lines that work as they are, where the
-//! things that they name exist.
+//! The examples at the end of each help page. Each command has two command lines that work as they are if the
+//! things they name exist.
 
-/// A page each: a line with the command, and its examples, each a comment of one line with the command line below it.
+/// Text of all pages: each has a line with the command, and examples of a comment line with the command line
+/// below it.
 const PAGES: &str = include_str!("examples.txt");
 
-/// The commands that have examples, each with them.
+/// Returns the commands that have examples, with the examples of each.
 pub(super) fn pages() -> impl Iterator<Item = (&'static str, &'static str)> {
     let pages = PAGES.split("== ").filter_map(|page| page.split_once('\n'));
     pages.map(|(command, examples)| (command, examples.trim_end()))
 }
 
-/// The examples of a command, by its whole name such as `truing rules list`.
+/// Returns the examples of a command, by its whole name such as `truing rules list`.
 pub(super) fn of(command: &str) -> Option<&'static str> {
     pages().find(|(name, _)| *name == command).map(|(_, examples)| examples)
 }

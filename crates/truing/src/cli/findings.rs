@@ -1,4 +1,5 @@
-//! `truing findings match`: whether two findings are one, as every review decides it. JSON lines, for programs.
+//! The command `truing findings match`: decides if two findings are the same, as every review does. It reads
+//! and prints JSON lines, for programs.
 
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use super::CommandContext;
 use super::error::{CliError, CommandExit};
 use super::json_lines::JsonLinesReader;
 
-/// What is asked.
+/// Reader of pairs of findings.
 const PAIRS: JsonLinesReader = JsonLinesReader {
     example: r#"{"id":"1","a":{"path":"a.py","text":"…","snippet":"…"},"b":{"path":"a.py","text":"…"}}"#,
 };
@@ -31,17 +32,17 @@ enum FindingsCommand {
     Match,
 }
 
-/// A line of the input. Further fields may stand in it, such as the right answer.
+/// A line of the input. Unknown fields are allowed, such as the expected answer.
 #[derive(Deserialize)]
 struct MatchRequest {
-    /// Given back as it came.
+    /// Identifier that is returned unchanged.
     #[serde(default)]
     id: Value,
     a: MatchFinding,
     b: MatchFinding,
 }
 
-/// What one finding says.
+/// Text and location of one finding.
 #[derive(Deserialize)]
 struct MatchFinding {
     path: String,
@@ -67,7 +68,7 @@ fn matches(context: &CommandContext) -> Result<CommandExit, CliError> {
     let questions = PAIRS.read(|_: &MatchRequest| Ok(()), &mut error);
     context.output.json_lines(questions.map(|MatchRequest { id, a, b }| {
         let score = similarity(&read(&a), &read(&b));
-        // Four digits are all that it means; rounding down never lifts it over the threshold.
+        // Only four digits are significant; rounding down never lifts the score over the threshold.
         MatchJson { id, same: score >= SAME, score: (score * 1e4).floor() / 1e4 }
     }))?;
     error.map_or(Ok(CommandExit::Done), Err)

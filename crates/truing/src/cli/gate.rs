@@ -1,4 +1,5 @@
-//! `truing gate`: the rule packs and the configured commands on a local change, as the converge loop has them.
+//! The command `truing gate`: runs the rule packs and the configured commands on a local change, as the
+//! converge loop does.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -44,14 +45,14 @@ pub struct GateArgs {
     staged: bool,
 }
 
-/// How each line for people begins that says what the gate came to.
+/// Prefix of each line of text with the gate's result.
 const NAME: &str = "gate:";
-/// Characters of a command that are shown.
+/// Maximum characters of a command in the output.
 const MAX_COMMAND: usize = 100;
-/// Characters of a path that are shown.
+/// Maximum characters of a path in the output.
 const MAX_SHOWN: usize = 200;
 
-/// The answer for scripts.
+/// The answer as JSON.
 #[derive(Serialize)]
 struct GateReport<'a> {
     schema: &'static str,
@@ -61,7 +62,7 @@ struct GateReport<'a> {
     not_inspected: &'a [UnreviewedFile],
     blocking: Vec<GateFindingJson<'a>>,
     advisory: Vec<GateFindingJson<'a>>,
-    /// Findings beyond those that are told.
+    /// Number of findings that are not listed.
     left_out: LeftOutJson,
     commands: Vec<GateCommandJson<'a>>,
 }
@@ -116,7 +117,7 @@ impl GateArgs {
         let reader = wiring::local_reader(&config.rules)?;
         let rules = wiring::scope(&config, LinesKey::default())?;
         let progress = context.output.progress("running the gate", None);
-        // Commands look at a copy of everything, and rules at one of what is staged.
+        // Commands run in a copy of all files, and rules in a copy of the staged files.
         let (_folder, tree) = match (&commands, &index) {
             (Some(_), _) => {
                 let state = index.as_ref().map_or(RepositoryState::WorkingTree, RepositoryState::Index);
@@ -128,7 +129,7 @@ impl GateArgs {
                 let folder = git.private_folder().map_err(wiring::git_error)?;
                 let plan = reading::plan(&change, &rules).map_err(LocalReviewError::Reading)?;
                 let paths = plan.paths(&rules, &reader).await.map_err(LocalReviewError::Reading)?;
-                // Linters may look at every file.
+                // Linters may read every file.
                 let only = (!rules.tools.any()).then_some(paths.as_slice());
                 index.export(folder.path(), only).await.map_err(wiring::git_error)?;
                 let tree = folder.path().to_owned();
@@ -136,7 +137,8 @@ impl GateArgs {
             }
             (None, None) => (None, repository.root().to_owned()),
         };
-        // The user's own commands on his own files: whatever is set up may be used for any state of them.
+        // These are the user's own commands on the user's own files, so a cached setup may be used for any
+        // state of them.
         let trust = CacheScope::new(format!("local {}", repository.root().display()));
         let unread = |error| failed(GateError::Reading(error));
         let mut plan = reading::plan(&change, &rules).map_err(unread)?;
@@ -160,7 +162,7 @@ impl GateArgs {
         Ok(if gated.is_clean() { CommandExit::Done } else { CommandExit::No })
     }
 
-    /// The index, with `--staged`. In a hook, git names the one that the commit is made from.
+    /// Returns the index if `--staged` is set. In a hook, git names the index that the commit is made from.
     async fn index(
         &self,
         repository: &LocalRepository,
@@ -173,7 +175,7 @@ impl GateArgs {
         repository.index(named.map(Path::new)).await.map(Some).map_err(wiring::git_error)
     }
 
-    /// What is looked at, and where it begins; of files that are named, it does not.
+    /// Returns the change to check and the origin of its base; named files have no base.
     async fn change(
         &self,
         repository: &LocalRepository,
@@ -193,7 +195,8 @@ impl GateArgs {
     }
 }
 
-/// The files that are named, and those in folders that git would not ignore, by their paths in the repository.
+/// Returns the named files, and the files in named folders that git does not ignore, by their paths in the
+/// repository.
 fn files(paths: &[PathBuf], here: &Path, root: &Path) -> Result<Vec<RepoPath>, CliError> {
     let mut found = Vec::new();
     for path in paths {
@@ -223,7 +226,7 @@ fn files(paths: &[PathBuf], here: &Path, root: &Path) -> Result<Vec<RepoPath>, C
     Ok(found)
 }
 
-/// A gate that could not run, as the command line tells it.
+/// Returns the command's error for a gate that could not run.
 pub(super) fn failed(error: GateError) -> CliError {
     let text = error.to_string();
     match error {
@@ -269,7 +272,7 @@ impl<'a> From<&'a GateFinding> for GateFindingJson<'a> {
     }
 }
 
-/// `compared`: with what, unless whole files were looked at.
+/// Returns the result as text. `compared` is the change and its base, or none if whole files were checked.
 fn text(gated: &GateResult, compared: Option<(&ReviewedChange, &BaseOrigin)>) -> String {
     let mut text = String::new();
     let GateResult { blocking, advisory, inspected, not_inspected, ran } = gated;
@@ -307,7 +310,7 @@ fn text(gated: &GateResult, compared: Option<(&ReviewedChange, &BaseOrigin)>) ->
     text
 }
 
-/// File by file, in their order.
+/// Returns the findings of each file, in order.
 fn violations(found: &GateFindings) -> String {
     let mut files: BTreeMap<Option<&RepoPath>, Vec<&GateFinding>> = BTreeMap::new();
     for said in &found.kept {

@@ -56,20 +56,20 @@ pub enum CliFormat {
 }
 
 impl CliFormat {
-    /// For what can be read by one kind of reader alone.
+    /// Formats of commands that print text only.
     pub(super) const TEXT: &[Self] = &[Self::Text];
-    /// For most commands.
+    /// Formats of most commands.
     pub(super) const PLAIN: &[Self] = &[Self::Text, Self::Json];
-    /// For findings.
+    /// Formats of commands that print findings.
     pub(super) const OF_FINDINGS: &[Self] = &[Self::Text, Self::Json, Self::Sarif, Self::Markdown];
-    /// For a review.
+    /// Formats of a review.
     pub(super) const OF_REVIEWS: &[Self] =
         &[Self::Text, Self::Json, Self::Sarif, Self::Markdown, Self::Rdjson, Self::Github, Self::Gitlab];
 
-    /// For many runs.
+    /// Formats of reports on many runs.
     pub(super) const OF_RUNS: &[Self] = &[Self::Text, Self::Json, Self::Csv, Self::Markdown, Self::Html];
 
-    /// The word of `--format`.
+    /// Returns the value of `--format`.
     pub(super) fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }

@@ -1,4 +1,5 @@
-//! `truing help`, and what help pages share: the groups of commands, their examples and the exit codes.
+//! The command `truing help`, and the common parts of help pages: the groups of commands, their examples and
+//! the exit codes.
 
 use anstyle::Style;
 
@@ -16,13 +17,13 @@ pub struct HelpArgs {
     all: bool,
 }
 
-/// The name of the program.
+/// Name of the program in help pages.
 const PROGRAM: &str = "truing";
 
 /// Commands that belong to one task, in the order of their use.
 type HelpGroup = (&'static str, &'static [&'static str]);
 
-/// The groups that `--help` shows.
+/// Groups that `--help` shows.
 const GROUPS: [HelpGroup; 6] = [
     ("Review", &["review", "rules"]),
     ("Converge", &["converge", "audit", "watch", "gate", "preflight", "dismiss"]),
@@ -34,10 +35,10 @@ const GROUPS: [HelpGroup; 6] = [
     ("Set up", &["init", "config", "completions", "man", "demo"]),
     ("Extend", &["mcp", "prompts", "policy"]),
 ];
-/// The group that `help --all` shows as well: what scripts use.
+/// Group of commands for scripts, which only `help --all` shows.
 const PLUMBING: HelpGroup = ("Plumbing", &["diff", "findings", "sandbox"]);
 
-/// Prints a page of `program`.
+/// Prints a help page of `program`.
 pub(crate) fn run(
     args: &HelpArgs,
     program: clap::Command,
@@ -63,7 +64,7 @@ pub(super) const EXIT_CODES: [(&str, &str); 6] = [
     ("130", "interrupted; run it again to go on"),
 ];
 
-/// The command that the words name.
+/// Returns the command that the words name.
 pub(super) fn found<'a>(all: &'a clap::Command, words: &[String]) -> Result<&'a clap::Command, CliError> {
     words.iter().try_fold(all, |command, word| {
         command.find_subcommand(word).ok_or_else(|| {
@@ -73,7 +74,7 @@ pub(super) fn found<'a>(all: &'a clap::Command, words: &[String]) -> Result<&'a 
     })
 }
 
-/// The program with the help pages of all its commands.
+/// Returns the program with the help pages of all its commands.
 pub(super) fn with_pages(program: clap::Command) -> clap::Command {
     let header = *program.get_styles().get_header();
     let program = program.mut_subcommands(|command| with_examples(command, PROGRAM, header));
@@ -87,7 +88,7 @@ pub(super) fn with_pages(program: clap::Command) -> clap::Command {
     with_groups(program.after_help(after), &GROUPS)
 }
 
-/// A command, and those below it, with examples at the end of their pages.
+/// Adds examples to the end of the pages of a command and its subcommands.
 fn with_examples(command: clap::Command, above: &str, header: Style) -> clap::Command {
     let name = format!("{above} {}", command.get_name());
     let command = match examples::of(&name) {
@@ -97,13 +98,13 @@ fn with_examples(command: clap::Command, above: &str, header: Style) -> clap::Co
     command.mut_subcommands(|below| with_examples(below, &name, header))
 }
 
-/// The part of a page that shows examples.
+/// Returns the section of a page that shows examples.
 fn section(examples: &str, header: Style) -> String {
     let lines: String = examples.lines().map(|line| format!("\n  {line}")).collect();
     format!("{header}Examples:{header:#}{lines}")
 }
 
-/// The program with these groups in its own page.
+/// Returns the program with these groups on its own page.
 fn with_groups(program: clap::Command, groups: &[HelpGroup]) -> clap::Command {
     let styles = program.get_styles().clone();
     let (header, literal) = (styles.get_header(), styles.get_literal());

@@ -1,4 +1,4 @@
-//! `truing init`: writes a commented configuration file.
+//! The command `truing init`: writes a commented configuration file.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
@@ -13,7 +13,7 @@ use super::review::{RepositoryTarget, unsupported_origin};
 use super::{CommandContext, runtime};
 use crate::wiring;
 
-/// The file that is written unless another one is named.
+/// Path of the written file if no other is given.
 pub(super) const WRITTEN_FILE: &str = "truing.toml";
 
 /// Write a configuration file with what a first server needs
@@ -31,7 +31,7 @@ pub struct InitArgs {
     all: bool,
 }
 
-/// Writes the file. One that exists is left alone.
+/// Writes the file. An existing file is not changed.
 pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let origin = origin(&context.environment)?;
     if let Some(hint) = origin.as_deref().and_then(unsupported_origin) {
@@ -83,10 +83,11 @@ pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandEx
     Ok(CommandExit::Done)
 }
 
-/// The remote `origin` of the current folder's repository; none where there is none, or git cannot be used.
+/// Returns the remote `origin` of the current folder's repository. It returns none if there is no remote, or
+/// git cannot be used.
 ///
 /// # Errors
-/// Exit 3 if the machine gives no threads.
+/// Returns exit 3 if the runtime cannot start its threads.
 fn origin(environment: &Environment) -> Result<Option<String>, CliError> {
     let find = async {
         let git = wiring::git(environment).await.ok()?;
@@ -96,9 +97,9 @@ fn origin(environment: &Environment) -> Result<Option<String>, CliError> {
     Ok(runtime::start()?.block_on(find))
 }
 
-/// The repository at github.com that a remote names; none where it is elsewhere.
+/// Returns the repository at github.com that a remote names, or none for another host.
 fn at_github(remote: &str, environment: &Environment) -> Option<String> {
-    // Not the operator's file: github.com is the forge of the file that is written.
+    // The operator's file is not used, since the written file has github.com as its forge.
     let config = Config::resolve(&Environment::default(), None, &[]).ok()?;
     let home = RepositoryTarget::of(remote, &config, environment)?;
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);

@@ -1,4 +1,4 @@
-//! Questions on standard input, one JSON object a line: what is common to the commands that answer them.
+//! Reads requests from standard input, one JSON object per line, for the commands that answer them.
 
 use std::fmt::Display;
 use std::io::{self, BufRead, stdin};
@@ -7,18 +7,18 @@ use serde::de::DeserializeOwned;
 
 use super::error::CliError;
 
-/// How much is read from standard input, in bytes.
+/// Maximum bytes that are read from standard input.
 const MAX_INPUT_BYTES: u64 = 256 << 20;
 
-/// A form of question.
+/// A reader of one kind of request.
 pub(super) struct JsonLinesReader {
-    /// What a line looks like, for who sent another.
+    /// Example of a valid line, for the error on an invalid one.
     pub(super) example: &'static str,
 }
 
 impl JsonLinesReader {
-    /// Those on standard input, up to the first line that cannot be answered, or that `check` says something against;
-    /// why it ended there is left in `wrong`. Empty lines are passed over.
+    /// Returns the requests on standard input, up to the first line that is invalid or that `check` rejects.
+    /// The error of that line is stored in `wrong`. Empty lines are skipped.
     pub(super) fn read<T: DeserializeOwned>(
         &self,
         check: impl Fn(&T) -> Result<(), &'static str>,
@@ -27,7 +27,7 @@ impl JsonLinesReader {
         self.of(stdin().lock(), MAX_INPUT_BYTES, check, wrong)
     }
 
-    /// The same of any input that may have so many bytes.
+    /// Reads requests from any input of at most `max_bytes` bytes.
     fn of<T: DeserializeOwned>(
         &self,
         input: impl BufRead,
@@ -35,7 +35,7 @@ impl JsonLinesReader {
         check: impl Fn(&T) -> Result<(), &'static str>,
         wrong: &mut Option<CliError>,
     ) -> impl Iterator<Item = T> {
-        // One byte more than allowed tells an input that is too large from one that just fits.
+        // One byte more than the limit distinguishes an input that is too large from one that just fits.
         let mut input = input.take(max_bytes.saturating_add(1));
         let (mut line, mut number) = (Vec::new(), 0_usize);
         let mut next = move || -> Result<Option<T>, CliError> {
@@ -67,16 +67,16 @@ impl JsonLinesReader {
         })
     }
 
-    /// A line that cannot be answered.
+    /// Returns the error for a line that cannot be answered.
     fn bad_line(&self, number: usize, what: impl Display) -> CliError {
         CliError::usage("bad_line", format!("line {number} of standard input: {what}"))
             .hint(format!("a line is like {}", self.example))
     }
 
-    /// A line that is no question.
+    /// Returns the error for a line that is not a valid request.
     fn not_json(&self, number: usize, error: &serde_json::Error) -> CliError {
         let text = error.to_string();
-        // The place that serde_json adds counts its own lines.
+        // The position that `serde_json` appends counts its own lines.
         let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
         self.bad_line(number, format_args!("{what} (column {})", error.column()))
     }

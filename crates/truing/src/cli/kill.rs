@@ -1,4 +1,5 @@
-//! `truing kill`: the kill switches. It works on the store's file, whether a server runs or not.
+//! The command `truing kill`: turns the kill switches on and off. It works on the store, with or without a
+//! running server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -23,10 +24,10 @@ use super::target::{actor, existing_store, store_error, tell_absent};
 use super::{CommandContext, runtime};
 use crate::wiring::store::StoreLocation;
 
-/// The pauses before further tries, where servers hold the switch.
+/// Pauses between retries if the store is on a database server.
 const PAUSES: &[Duration] = &[Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1)];
 
-/// Repositories that are named where one is not known.
+/// Maximum known repositories that are suggested for an unknown one.
 const SHOWN: usize = 5;
 
 /// The kill switch: stop everything that spends or writes, or resume it
@@ -77,7 +78,7 @@ enum ModeFlag {
     Stop,
 }
 
-/// Reads the name of a repository.
+/// Parses the name of a repository.
 fn repository(text: &str) -> Result<String, String> {
     let is_part = |part: &str| {
         let may = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.' | '~');
@@ -89,7 +90,7 @@ fn repository(text: &str) -> Result<String, String> {
     }
 }
 
-/// The switches as scripts see them (cli.md, "Service").
+/// The kill switches in the JSON output.
 #[derive(Serialize, Default)]
 pub(super) struct KillSwitchJson {
     enabled: bool,
@@ -97,11 +98,10 @@ pub(super) struct KillSwitchJson {
     by: Option<String>,
     reason: Option<String>,
     mode: Option<&'static str>,
-    /// Those of repositories that are on.
+    /// Repositories whose switch is on.
     repos: Vec<RepositorySwitchJson>,
 }
 
-/// The switch of a repository.
 #[derive(Serialize)]
 struct RepositorySwitchJson {
     name: String,
@@ -112,7 +112,7 @@ struct RepositorySwitchJson {
 }
 
 impl KillSwitchJson {
-    /// All switches for scripts.
+    /// Returns all switches for the JSON output.
     pub(super) fn of(switches: &KillSwitches) -> Self {
         let of_repository = |switch: &RepositorySwitch| {
             let RepositorySwitch { repository, engaged } = switch;
@@ -138,7 +138,7 @@ impl KillSwitchJson {
 pub(crate) fn run(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let turned = runtime::start()?.block_on(turn_at_last(args, context));
     turned.map_err(|error| match (&args.action, error.exit) {
-        // Whoever wants everything stopped must not have to think now.
+        // An operator who wants everything stopped must not have to search for the way.
         (KillCommand::On { .. }, CommandExit::Failed) => {
             error.hint("until then stop the service itself: send SIGTERM to `truing serve`")
         }
@@ -146,7 +146,8 @@ pub(crate) fn run(args: &KillArgs, context: &CommandContext) -> Result<CommandEx
     })
 }
 
-/// Turns it. Where servers hold it, again if one lost the connection meanwhile: to turn it twice is to turn it once.
+/// Turns the switch. If a database server holds it, a failed call is retried: turning it twice has the same
+/// effect as once.
 async fn turn_at_last(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let is_file = StoreLocation::of(&context.config(&[])?, &context.environment)?.file().is_some();
     for pause in PAUSES.iter().filter(|_| !is_file) {
@@ -161,7 +162,7 @@ async fn turn_at_last(args: &KillArgs, context: &CommandContext) -> Result<Comma
 async fn turn(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
     let (store, turn, repo) = match &args.action {
-        // A server that is started later must find it on.
+        // A server that is started later must find the switch on.
         KillCommand::On { reason, mode, repo } => {
             let mode = mode.map(|mode| match mode {
                 ModeFlag::Finish => HaltMode::Finish,
@@ -230,8 +231,9 @@ async fn turn(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, 
     Ok(CommandExit::Done)
 }
 
-/// That a repository is not known, and those that are; none if it is known, by a pull request, by a sweep or by the configuration,
-/// or that cannot be read: the switch is on all the same.
+/// Returns a message for a repository that is not known from a pull request, a sweep or the configuration; it
+/// names similar ones. It returns none if the repository is known, or if the lists cannot be read: the switch
+/// is on in any case.
 async fn unknown(repo: &str, store: &Store, config: &Config) -> Option<String> {
     let mut known = BTreeSet::new();
     for (forge, of_forge) in &config.forges {
@@ -245,7 +247,7 @@ async fn unknown(repo: &str, store: &Store, config: &Config) -> Option<String> {
         return None;
     }
     let mut known: Vec<String> = known.into_iter().collect();
-    // Stable: those that are as far away stay in their order.
+    // The sort is stable: names of the same distance keep their order.
     let distance = |name: &String| strsim::damerau_levenshtein(&name.to_lowercase(), &repo.to_lowercase());
     known.sort_by_cached_key(distance);
     let rest = known.len().saturating_sub(SHOWN);
@@ -259,21 +261,21 @@ async fn unknown(repo: &str, store: &Store, config: &Config) -> Option<String> {
     })
 }
 
-/// What there is to do.
+/// Counts of due and running work.
 #[derive(Clone, Copy, Default)]
 struct PendingWork {
     /// Slots that are due now.
     due: usize,
-    /// Runs in flight.
+    /// Runs that are in flight now.
     running: usize,
 }
 
-/// The slots that there are, and when.
+/// The slots of the store at one time.
 #[derive(Default)]
 struct SlotList {
     slots: Vec<Slot>,
     now: UnixMillis,
-    /// The repositories of jobs, by the keys of their slots.
+    /// Repositories of jobs, by the keys of their slots.
     jobs: BTreeMap<SlotKey, String>,
 }
 
@@ -284,13 +286,13 @@ impl SlotList {
         Ok(Self { slots: store.list().await.map_err(store_error)?, now, jobs: jobs.collect() })
     }
 
-    /// The repository that a slot is of.
+    /// Returns the repository of a slot.
     fn repository(&self, slot: &Slot) -> RepositoryRef {
         let name = self.jobs.get(&slot.key).map_or("", String::as_str);
         RepositoryRef::of_key(&slot.key).called(name)
     }
 
-    /// The work there is with slots that are meant.
+    /// Counts the work of the selected slots.
     fn work(&self, is_meant: impl Fn(&Slot) -> bool) -> PendingWork {
         let meant = || self.slots.iter().filter(|slot| is_meant(slot));
         let is_due = |slot: &&Slot| matches!(slot.state, SlotState::Waiting { at, .. } if at <= self.now);
@@ -301,12 +303,12 @@ impl SlotList {
     }
 }
 
-/// The state of each switch.
+/// Returns the state of each switch as text.
 fn screens(switches: &KillSwitches, held: &SlotList, output: OutputPrinter) -> String {
     screen(&switches.all, held.work(|_| true), output) + &screens_of_repositories(switches, held, output)
 }
 
-/// The state of each repository's switch.
+/// Returns the state of each repository's switch as text.
 fn screens_of_repositories(switches: &KillSwitches, held: &SlotList, output: OutputPrinter) -> String {
     let each = |switch: &RepositorySwitch| {
         let is_its = |slot: &Slot| held.repository(slot).is_same(&switch.repository);
@@ -315,7 +317,7 @@ fn screens_of_repositories(switches: &KillSwitches, held: &SlotList, output: Out
     switches.repositories.iter().map(each).collect()
 }
 
-/// The state after one repository's switch was turned off: those that are still on, if any.
+/// Returns the text after one repository's switch was turned off, with the switches that are still on.
 fn screen_without(repo: &str, switches: &KillSwitches, held: &SlotList, output: OutputPrinter) -> String {
     let rest = match switches.all {
         KillSwitch::Off => screens_of_repositories(switches, held, output),
@@ -327,7 +329,7 @@ fn screen_without(repo: &str, switches: &KillSwitches, held: &SlotList, output: 
     }
 }
 
-/// The state of a switch that is on for one repository.
+/// Returns the state of a switch that is on for one repository.
 fn screen_of(switch: EngagedSwitch<'_>, work: PendingWork, output: OutputPrinter) -> String {
     let engaged = switch.engaged;
     let name = switch.repository.unwrap_or_default();
@@ -342,7 +344,7 @@ fn screen_of(switch: EngagedSwitch<'_>, work: PendingWork, output: OutputPrinter
     rows.iter().fold(first, |text, (name, value)| text + &folded(&format!("  {name:<10}"), value))
 }
 
-/// The runs in flight, and what becomes of them.
+/// Returns the number of runs in flight, and what happens to them in this mode.
 fn in_flight(work: PendingWork, mode: HaltMode) -> String {
     let flight = match (work.running, mode) {
         (0, _) => "",
@@ -354,14 +356,14 @@ fn in_flight(work: PendingWork, mode: HaltMode) -> String {
     format!("{}{flight}", counted(work.running, "run"))
 }
 
-/// What holds now, and what happens next.
+/// Returns the state of the global switch and its effect.
 fn screen(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) -> String {
     let due = counted(work.due, "pull request");
     let KillSwitch::On(engaged) = switch else {
         let waiting = if work.due == 0 { String::new() } else { format!("; {due} due") };
         return format!("The kill switch is off{waiting}.\n");
     };
-    // They hold no slot: nothing in the database tells that they run.
+    // Local runs hold no slot, so the database does not show them.
     let local = match engaged.mode {
         HaltMode::Finish => "runs of `truing converge` are not counted; they complete, too",
         HaltMode::Stop => "runs of `truing converge` are not counted; they stop, too",
@@ -382,14 +384,14 @@ fn screen(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) -> Stri
     text
 }
 
-/// What other commands say of a switch that is on.
+/// Returns the line that other commands print for a switch that is on.
 pub(super) fn held_back(switch: EngagedSwitch<'_>, output: OutputPrinter) -> String {
     let there = if switch.repository.is_some() { " there" } else { "" };
     let off = output.command(&switch.off());
     format!("{switch} is on, {}: nothing begins{there} until `{off}`", since(switch.engaged))
 }
 
-/// Since when and by whom.
+/// Returns the time at which the switch was turned on, and the person.
 fn since(engaged: &SwitchEngagement) -> String {
     format!("since {} by {}", instant(engaged.since), engaged.by)
 }

@@ -1,4 +1,4 @@
-//! `truing log`: the audit log. Who changed what, and when.
+//! The command `truing log`: prints the audit log, with the person, the change and the time.
 
 use serde::Serialize;
 use truing_core::port::AuditEntry;
@@ -9,7 +9,7 @@ use super::error::{CliError, CommandExit};
 use super::target::{existing_store, store_error, tell_absent};
 use super::{CommandContext, runtime};
 
-/// How many acts are shown, unless it is said.
+/// Default number of entries that are printed.
 const SHOWN: usize = 50;
 
 /// Show who changed what by hand: the kill switch, the queue, runs
@@ -22,7 +22,7 @@ pub struct LogArgs {
     limit: usize,
 }
 
-/// A line for scripts, newest first.
+/// A line of the JSON output, newest first.
 #[derive(Serialize)]
 struct AuditLogLine {
     at: String,

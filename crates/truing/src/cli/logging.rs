@@ -1,4 +1,4 @@
-//! Logs on stderr: how much of what the program does is told while it does it.
+//! Logs to stderr while the program runs, filtered by level.
 
 mod human;
 mod json;
@@ -18,26 +18,28 @@ use self::human::EscapedLogWriter;
 use self::unhindered::BackgroundLogWriter;
 use super::output::OutputPrinter;
 
-/// What a log line looks like.
+/// The format of a log line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogStyle {
     /// For a person who runs a command.
     Human,
-    /// For a person who watches a service: each line with its time.
+    /// For a person who watches a service: each line has a time.
     Text,
-    /// One JSON object a line, for a log collector.
+    /// One JSON object per line, for a log collector.
     Json,
 }
 
-/// The module that tells of limits that are used up.
+/// Module that logs exhausted budgets.
 const BUDGET: &str = "truing_loops::budget";
 
-/// From least to most.
+/// Levels, from least to most detail.
 const LEVELS: [LevelFilter; 5] =
     [LevelFilter::ERROR, LevelFilter::WARN, LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE];
 
-/// Sends the log to stderr from now on. Ours: warnings, with `--verbose` once also information, twice debugging,
-/// three times everything; with `--quiet` errors alone; of a service one level more. Other crates: two levels less. Once a process; a second call changes nothing. What it returns is kept to the end.
+/// Sends the log to stderr from now on. Lines of Truing begin at warnings; `--verbose` adds information, then
+/// debugging, then everything. With `--quiet`, only errors are logged; a service logs one level more. Other
+/// crates log two levels less. Only the first call in a process has an effect. The caller keeps the returned
+/// guard until the process ends.
 pub(crate) fn start(style: LogStyle, output: OutputPrinter) -> LogGuard {
     let told = match (output.quiet(), style) {
         (true, LogStyle::Human | LogStyle::Text | LogStyle::Json) => 0,
@@ -46,18 +48,18 @@ pub(crate) fn start(style: LogStyle, output: OutputPrinter) -> LogGuard {
     };
     let level = |at: usize| LEVELS.get(at).copied().unwrap_or(LevelFilter::TRACE);
     let (ours, others) = (level(told), level(told.saturating_sub(2)));
-    // A prefix: it covers every crate of the workspace.
+    // The prefix covers every crate of the workspace.
     let filter = Targets::new().with_default(others).with_target("truing", ours);
-    // AWS's libraries write whole answers of STS, with the keys in them.
+    // AWS's libraries log whole responses of STS, which contain keys.
     let filter = filter.with_target("aws", LevelFilter::OFF);
-    // A command's own answer says when money runs out. A service has none.
+    // The answer of a command reports an exhausted budget. A service prints no answer.
     let filter = match style {
         LogStyle::Human => filter.with_target(BUDGET, level(told.saturating_sub(1))),
         LogStyle::Text | LogStyle::Json => filter,
     };
     let lines = match style {
         LogStyle::Human => None,
-        // Without a thread, as before: a log that may wait is better than none.
+        // If no thread can be started, lines are written directly: a log that may block is better than none.
         LogStyle::Text | LogStyle::Json => BackgroundLogWriter::start(std::io::stderr(), style).ok(),
     };
     let layer = match (style, &lines) {
@@ -79,12 +81,12 @@ pub(crate) fn start(style: LogStyle, output: OutputPrinter) -> LogGuard {
             }
         }
     };
-    // Set already: a test ran two commands in one process.
+    // An error means that a logger is set already, as in a test that runs two commands in one process.
     let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
     LogGuard(lines)
 }
 
-/// Lines for a person.
+/// Returns the log layer for a person.
 fn human<S, W, M>(colour: bool, writer: M) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -95,7 +97,7 @@ where
     tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour).without_time()
 }
 
-/// The log; its last lines are written when this is dropped, if somebody reads them.
+/// Guard of the log: on drop, its last lines are written, if the reader still reads them.
 pub(crate) struct LogGuard(Option<BackgroundLogWriter>);
 
 impl Drop for LogGuard {

@@ -1,4 +1,4 @@
-//! `truing man`: the manual's pages, made from what `--help` is made from.
+//! The command `truing man`: prints the manual's pages, made from the same source as `--help`.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -45,20 +45,20 @@ pub(crate) fn run(args: &ManArgs, context: &CommandContext) -> Result<CommandExi
     Ok(CommandExit::Done)
 }
 
-/// A page, for `man`.
+/// Renders a page for `man`.
 fn page(command: &clap::Command) -> io::Result<String> {
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone().after_help(None::<&'static str>)).render(&mut page)?;
     let codes: String =
         EXIT_CODES.iter().map(|(code, meaning)| format!(".TP\n\\fB{code}\\fR\n{meaning}\n")).collect();
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
-    // Each in a block whose lines stay as they are.
+    // The examples stand in a block that keeps its line breaks.
     let examples: String = examples::of(name).unwrap_or_default().lines().map(example).collect();
     let page = String::from_utf8_lossy(&page);
     Ok(format!("{page}.SH EXAMPLES\n.nf\n{examples}.fi\n.SH \"EXIT STATUS\"\n{codes}"))
 }
 
-/// A line of an example, whose characters mean themselves.
+/// Escapes a line of an example for `man`.
 fn example(line: &str) -> String {
     let line = line.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq");
     format!("\\&{line}\n")

@@ -1,4 +1,4 @@
-//! `truing mcp`: our tools for agents of others, over the Model Context Protocol.
+//! The command `truing mcp`: serves Truing's tools to other agents over the Model Context Protocol.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -56,15 +56,15 @@ struct McpServeArgs {
     review_id: Option<String>,
 }
 
-/// The variable of the session's token.
+/// Environment variable with the token of the session.
 const TOKEN: &str = "MCP_TOKEN";
-/// The fewest bytes of a session's token: nobody guesses so many.
+/// Minimum bytes of a session's token, which make it impossible to guess.
 const MIN_TOKEN: usize = 16;
-/// The header that names a review.
+/// Header that carries the id of a review.
 const REVIEW_ID: &str = "x-review-id";
-/// The most characters of a review's id.
+/// Maximum characters of a review's id.
 const MAX_REVIEW_ID: usize = 128;
-/// How long reading from a terminal, which cannot be interrupted, keeps a stopped process.
+/// Time that a stopped process waits for a read from a terminal, which cannot be interrupted.
 const LEAVE: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &McpArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &McpArgs, context: &CommandContext) -> Result<CommandExi
 impl McpServeArgs {
     async fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let mut config = context.config(&[])?;
-        // The others need not even have a token.
+        // The other forges are not used and may have no token.
         config.forges.retain(|name, _| *name == self.forge);
         if !config.forges.contains_key(&self.forge) {
             let told = CliError::usage("forge", format!("--forge: [forge.{}] is not configured", self.forge));
@@ -122,7 +122,7 @@ impl McpServeArgs {
         }
     }
 
-    /// The session's token. It is in no argument: those can be seen by everybody on the machine.
+    /// Reads the session's token. It is not an argument, since every user of the machine can see those.
     fn token(&self, context: &CommandContext) -> Result<truing_core::secret::SecretString, CliError> {
         let from = match &self.token_file {
             Some(file) => SecretSource::File(context.environment.directory().join(file)),
@@ -171,7 +171,7 @@ async fn listen(
     door.serve(listener, chosen).await.map_err(failed)
 }
 
-/// The repository that this was started in, if it was cloned from this forge.
+/// Returns the repository of the current folder, if it was cloned from this forge.
 async fn here(forge: &str, git: &Git, config: &Config, context: &CommandContext) -> Option<LocalClone> {
     let repository = git.open_unborn(context.environment.directory()).await.ok()?;
     let home = RepositoryTarget::of(repository.remote_url()?, config, &context.environment)?;
@@ -179,7 +179,7 @@ async fn here(forge: &str, git: &Git, config: &Config, context: &CommandContext)
     (home.forge == forge).then_some(LocalClone { repository: home.repo, branch })
 }
 
-/// An id that can stand in a header.
+/// Parses a review id that can stand in a header.
 fn review_id(text: &str) -> Result<String, String> {
     let right = (1..=MAX_REVIEW_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if right {

@@ -1,4 +1,4 @@
-//! The errors of commands whose run gave no record.
+//! The errors of commands whose run returned no record.
 
 use truing_core::id::{RunId, UnixMillis};
 use truing_core::port::HaltReason;
@@ -11,19 +11,20 @@ use super::error::{CliError, CommandExit};
 use super::target::store_error;
 use crate::wiring;
 
-/// Somebody else is at work. Each command has its own words for that.
+/// The reason that a run cannot begin while another is at work. Each command has its own message for it.
 pub(super) enum RunConflict {
-    /// Under a lease until then, unless it is renewed.
+    /// A lease is held until this time, unless it is renewed.
     Leased(UnixMillis),
-    /// Another loop is.
+    /// Another loop owns the slot.
     Owned,
-    /// This run is.
+    /// This run is in progress.
     Running(RunId),
-    /// Somebody who took it over.
+    /// The slot was taken over.
     TakenOver,
 }
 
-/// The error of a command that got no record of its run. `elsewhere`: the error where somebody else is at work.
+/// Returns the error of a command that got no record of its run. `elsewhere` returns the error if another run
+/// is at work.
 pub(super) fn no_run(
     name: &str,
     error: RunFailure,

@@ -1,5 +1,5 @@
-//! The only place that prints. Data goes to stdout, everything said to a person (errors, warnings, progress,
-//! remarks) to stderr; both know about colour, `--quiet` and readers that stop reading.
+//! The only module that prints. Data goes to stdout; errors, warnings, progress and remarks go to stderr.
+//! Both handle colour, `--quiet` and readers that stop reading.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -22,24 +22,24 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
-/// Begins an ANSI sequence.
+/// First character of an ANSI sequence.
 const STYLE: char = '\u{1b}';
 
-/// Where and how a command prints. Cheap to copy; use one everywhere.
+/// Destination and style of a command's output. It is cheap to copy and used everywhere.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OutputPrinter {
     format: CliFormat,
     quiet: bool,
     verbose: u8,
     color: ColorChoice,
-    /// The operator's file as `--config` named it, quoted for a shell.
+    /// Path of the operator's file that `--config` named, quoted for a shell.
     config: Option<&'static str>,
 }
 
-/// A value as JSON on one line, with its end.
+/// Returns a value as one line of JSON with a line end.
 ///
 /// # Errors
-/// `write_failed` for what JSON cannot hold.
+/// Returns `write_failed` for a value that JSON cannot represent.
 pub(super) fn json_line(value: &impl Serialize) -> Result<String, CliError> {
     let mut line = Vec::new();
     write_json(&mut line, value)
@@ -48,12 +48,12 @@ pub(super) fn json_line(value: &impl Serialize) -> Result<String, CliError> {
     Ok(String::from_utf8_lossy(&line).into_owned())
 }
 
-/// Writes a value as JSON. What cannot be seen is escaped: JSON is shown on terminals, too.
+/// Writes a value as JSON. Invisible characters are escaped, since terminals show JSON, too.
 pub(super) fn write_json(to: &mut impl Write, value: &impl Serialize) -> serde_json::Result<()> {
     value.serialize(&mut serde_json::Serializer::with_formatter(to, EscapingFormatter))
 }
 
-/// Compact JSON in which nothing is hidden.
+/// A formatter of compact JSON that escapes invisible characters.
 struct EscapingFormatter;
 
 impl Formatter for EscapingFormatter {
@@ -72,7 +72,7 @@ impl Formatter for EscapingFormatter {
 }
 
 impl OutputPrinter {
-    /// As the global flags say.
+    /// Returns a printer with the settings of the global flags.
     pub(crate) fn new(format: CliFormat, quiet: bool, verbose: u8, color: ColorWhen) -> Self {
         let color = match color {
             ColorWhen::Auto => ColorChoice::Auto,
@@ -82,15 +82,15 @@ impl OutputPrinter {
         Self { format, quiet, verbose, color, config: None }
     }
 
-    /// With the operator's file that was named: commands in hints repeat it.
+    /// Adds the operator's file that was named: commands in hints repeat it.
     #[must_use]
     pub(crate) fn with_config(self, file: Option<&Path>) -> Self {
-        // One for the life of the process, so that this stays cheap to copy.
+        // It lives as long as the process, which keeps this type cheap to copy.
         let config = file.map(|file| &*Box::leak(quoted(&file.display().to_string()).into_boxed_str()));
         Self { config, ..self }
     }
 
-    /// A command of ours to paste, with the operator's file if it was named.
+    /// Returns a command of Truing to paste, with the operator's file if it was named.
     pub(crate) fn command(self, words: &str) -> String {
         match self.config {
             Some(file) => format!("truing --config {file} {words}"),
@@ -98,24 +98,24 @@ impl OutputPrinter {
         }
     }
 
-    /// What `--format` asks for.
+    /// Returns the value of `--format`.
     pub fn format(self) -> CliFormat {
         self.format
     }
 
-    /// Is the answer JSON, and not text? For commands that know no other format.
+    /// Returns true if the answer is JSON rather than text, for commands with these two formats.
     pub fn is_json(self) -> bool {
         self.format == CliFormat::Json
     }
 
-    /// Prints data on stdout; what cannot be seen in it is shown escaped. Styling in it (ANSI sequences) is removed
-    /// where colour is off. A reader that stops reading is no error: the command's answer does not depend on who reads
-    /// it.
+    /// Prints data on stdout; invisible characters are escaped. ANSI sequences are removed if colour is off.
+    /// A reader that stops reading is not an error, since the answer of the command does not depend on it.
     ///
     /// # Errors
     /// `write_failed` if stdout takes nothing more for another reason, such as a full disk.
     pub fn data(self, text: impl Display) -> Result<(), CliError> {
-        // In Markdown a space without width keeps an address from being a link; those of others are escaped in it already.
+        // In Markdown, Truing uses a zero-width space to keep an address from becoming a link; those in
+        // foreign text are escaped already.
         let apart = (self.format == CliFormat::Markdown).then_some('\u{200b}');
         let mut stdout = AutoStream::new(io::stdout(), self.color);
         let text = text.to_string();
@@ -131,7 +131,7 @@ impl OutputPrinter {
         self.data(json_line(value)?)
     }
 
-    /// Prints an answer as JSON, or as what `text` makes of it. For commands that know no other format.
+    /// Prints an answer as JSON, or as the result of `text`, for commands with these two formats.
     ///
     /// # Errors
     /// As [`OutputPrinter::data`].
@@ -146,8 +146,8 @@ impl OutputPrinter {
         }
     }
 
-    /// Prints JSON values, one a line, on stdout, as they come: for answers of any length. Where the reader stops
-    /// reading, the rest is not asked for.
+    /// Prints JSON values on stdout, one per line, as they arrive, for answers of any length. If the reader
+    /// stops reading, no further values are computed.
     ///
     /// # Errors
     /// As [`OutputPrinter::data`].
@@ -164,7 +164,7 @@ impl OutputPrinter {
         taken(write())
     }
 
-    /// A remark for a person, on stderr; not with `--quiet`.
+    /// Prints a remark on stderr, unless `--quiet` is set.
     pub fn say(self, text: impl Display) {
         if !self.quiet {
             let text = one_line(&with_config(&text.to_string(), self.config));
@@ -172,19 +172,20 @@ impl OutputPrinter {
         }
     }
 
-    /// Lines for a person, on stderr, made so that they cannot steer a terminal; not with `--quiet`.
+    /// Prints lines on stderr, unless `--quiet` is set. The caller escapes characters that could control a
+    /// terminal.
     pub(crate) fn show(self, lines: impl Display) {
         if !self.quiet {
             self.talk(lines);
         }
     }
 
-    /// The same, also with `--quiet`: what must not be missed.
+    /// Prints lines on stderr even with `--quiet`, since the user must see them.
     pub(crate) fn insist(self, lines: impl Display) {
         self.talk(lines);
     }
 
-    /// A warning, on stderr, also with `--quiet`.
+    /// Prints a warning on stderr, even with `--quiet`.
     pub fn warn(self, text: impl Display) {
         let text = with_config(&text.to_string(), self.config);
         self.talk(labelled(WARNING, "warning:", &text, columns()));
@@ -194,17 +195,17 @@ impl OutputPrinter {
     pub(crate) fn error(self, error: &CliError) {
         self.complain(error);
         if self.is_json() {
-            // The error has been said on stderr; that stdout cannot take it either adds nothing.
+            // The error was printed on stderr already; a second failure adds nothing.
             drop(self.json(&self.advised(error).to_json()));
         }
     }
 
-    /// An error whose hints repeat the operator's file, for answers that hold it as an object.
+    /// Returns the error with the operator's file in its hints, for answers that contain it as an object.
     pub(crate) fn advised(self, error: &CliError) -> CliError {
         error.clone().with_hints(|hint| with_config(&hint, self.config))
     }
 
-    /// The lines of an error alone: where the answer on stdout has it in its own form.
+    /// Prints only the lines of an error, for commands whose answer on stdout reports it in its own form.
     pub(crate) fn complain(self, error: &CliError) {
         let (mut text, columns) = (String::new(), columns());
         for error in std::iter::once(error).chain(&error.more) {
@@ -219,8 +220,8 @@ impl OutputPrinter {
         self.talk(text);
     }
 
-    /// Shows that long work goes on: a bar on a terminal (with `total` steps, or a spinner), elsewhere one line
-    /// now; neither with `--quiet`. The bar goes away when the result is dropped.
+    /// Shows that long work continues: on a terminal a bar (with `total` steps, or a spinner), elsewhere one
+    /// line at the start. With `--quiet` it shows neither. The bar disappears when the result is dropped.
     pub fn progress(self, what: impl Into<String>, total: Option<u64>) -> ProgressDisplay {
         let what = what.into();
         if !self.shows_bars() {
@@ -229,7 +230,7 @@ impl OutputPrinter {
         }
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
         let template = if total.is_some() { "{msg} {bar:30} {pos}/{len}" } else { "{msg} {spinner}" };
-        // The template is ours; were it wrong, indicatif's own style would do.
+        // The template is a constant; if it were invalid, indicatif's own style would be used.
         bar.set_style(
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
@@ -238,8 +239,8 @@ impl OutputPrinter {
         ProgressDisplay { bar, output: self }
     }
 
-    /// Shows what long work does now, and for how long: a spinner on a terminal, elsewhere each step is a line; neither
-    /// with `--quiet`.
+    /// Shows the current step of long work and its duration: a spinner on a terminal, elsewhere one line for
+    /// each step. With `--quiet` it shows neither.
     pub(crate) fn steps(self) -> ProgressDisplay {
         if !self.shows_bars() {
             return ProgressDisplay { bar: ProgressBar::hidden(), output: self };
@@ -254,22 +255,22 @@ impl OutputPrinter {
         ProgressDisplay { bar, output: self }
     }
 
-    /// May a bar be drawn? Log lines and a bar would write over each other.
+    /// Returns true if a bar may be drawn. Log lines and a bar would overwrite each other.
     fn shows_bars(self) -> bool {
         !self.quiet && self.verbose == 0 && io::stderr().is_terminal()
     }
 
-    /// How many times `--verbose` was given.
+    /// Returns the number of `--verbose` flags.
     pub(crate) fn verbose(self) -> u8 {
         self.verbose
     }
 
-    /// Was `--quiet` given?
+    /// Returns true if `--quiet` was given.
     pub(crate) fn quiet(self) -> bool {
         self.quiet
     }
 
-    /// May what goes to stderr be coloured?
+    /// Returns true if output on stderr may be coloured.
     pub(crate) fn stderr_color(self) -> bool {
         match self.color {
             ColorChoice::Auto => AutoStream::choice(&io::stderr()) != ColorChoice::Never,
@@ -280,15 +281,15 @@ impl OutputPrinter {
 
     fn talk(self, text: impl Display) {
         let mut stderr = AutoStream::new(io::stderr(), self.color);
-        // Nobody is left to tell.
+        // A failure to write to stderr cannot be reported anywhere.
         let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
     }
 }
 
-/// How many bytes of JSON lines are gathered before they are written.
+/// Bytes of JSON lines that are buffered before they are written.
 const LINES_AT_ONCE: usize = 64 << 10;
 
-/// What a write to stdout means: a reader that stops reading is no error.
+/// Converts the result of a write to stdout: a reader that stops reading is not an error.
 fn taken(written: io::Result<()>) -> Result<(), CliError> {
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -299,22 +300,22 @@ fn taken(written: io::Result<()>) -> Result<(), CliError> {
     }
 }
 
-/// How often a bar on a terminal moves.
+/// Interval between updates of a bar on a terminal.
 const TICK: std::time::Duration = std::time::Duration::from_millis(120);
 
-/// A bar, or nothing to see.
+/// A progress bar, which may be hidden.
 pub struct ProgressDisplay {
     bar: ProgressBar,
     output: OutputPrinter,
 }
 
 impl ProgressDisplay {
-    /// So many more steps are done.
+    /// Advances the bar by this number of steps.
     pub fn advance(&self, steps: u64) {
         self.bar.inc(steps);
     }
 
-    /// What is done now.
+    /// Shows the step that begins now.
     pub(crate) fn step(&self, what: &str) {
         if self.bar.is_hidden() {
             return self.output.say(what);
@@ -324,13 +325,13 @@ impl ProgressDisplay {
         self.bar.enable_steady_tick(TICK);
     }
 
-    /// Nothing is shown until the next step: something else is printed.
+    /// Clears the bar until the next step, since something else is printed.
     pub(crate) fn rest(&self) {
         self.bar.disable_steady_tick();
         self.bar.finish_and_clear();
     }
 
-    /// A remark for a person, above the bar if there is one.
+    /// Prints a remark above the bar, if there is one.
     pub(crate) fn say(&self, text: impl Display) {
         self.bar.suspend(|| self.output.say(text));
     }
@@ -342,7 +343,7 @@ impl Drop for ProgressDisplay {
     }
 }
 
-/// A word as a shell reads it back.
+/// Quotes a word for a shell.
 pub(in crate::cli) fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -352,13 +353,13 @@ pub(in crate::cli) fn quoted(word: &str) -> String {
     }
 }
 
-/// How a command of ours begins in what is said to a person.
+/// Text that begins a command of Truing in messages.
 const COMMAND: &str = "`truing ";
-/// Commands that need no configuration, or say whose they are themselves.
+/// Commands that need no configuration, or name their file themselves.
 const WITHOUT_CONFIG: [&str; 7] =
     ["init", "completions", "man", "help", "config schema", "config check", "--config"];
 
-/// The text, with the operator's file in each command that it shows.
+/// Adds the operator's file to each command in the text.
 fn with_config(text: &str, config: Option<&str>) -> String {
     let Some(file) = config else { return text.to_owned() };
     let mut parts = text.split(COMMAND);
@@ -374,14 +375,15 @@ fn with_config(text: &str, config: Option<&str>) -> String {
     all
 }
 
-/// The columns of the terminal that standard error is. Elsewhere programs read it, and lines stay whole.
+/// Returns the width of the terminal at stderr. If stderr is not a terminal, programs read it and lines stay
+/// whole.
 fn columns() -> Option<usize> {
     let stderr = io::stderr();
     let size = || tcgetwinsize(&stderr).ok().filter(|size| size.ws_col > 0);
     stderr.is_terminal().then(|| size().map_or(COLUMNS, |size| size.ws_col.into()))
 }
 
-/// A remark within so many columns. A command alone, which is indented, stays on its line: it is copied.
+/// Wraps a remark at the given width. An indented line is a command to copy and is not wrapped.
 fn remark(text: String, columns: Option<usize>) -> String {
     match columns.filter(|_| !text.starts_with(' ')) {
         Some(columns) => wrapped(&text, 0, columns),
@@ -389,7 +391,7 @@ fn remark(text: String, columns: Option<usize>) -> String {
     }
 }
 
-/// A line that begins with a label.
+/// Returns a line that begins with a styled label.
 fn labelled(style: Style, label: &str, text: &str, columns: Option<usize>) -> String {
     let text = one_line(text);
     let text = match columns {
@@ -399,12 +401,12 @@ fn labelled(style: Style, label: &str, text: &str, columns: Option<usize>) -> St
     format!("{style}{label}{style:#} {text}\n")
 }
 
-/// Text that stays on its line and cannot steer a terminal, whatever file or forge it came from.
+/// Escapes line ends and characters that could control a terminal, for text from any file or forge.
 fn one_line(text: &str) -> String {
     escaped(text, |_| true).into_owned()
 }
 
-/// The text with invisible characters as `\u{202e}`, where they count.
+/// Replaces the invisible characters for which `counts` is true by escapes such as `\u{202e}`.
 pub(in crate::cli) fn escaped(text: &str, counts: impl Fn(char) -> bool) -> Cow<'_, str> {
     let is_escaped = |char: char| is_hidden(char) && counts(char);
     if !text.contains(is_escaped) {

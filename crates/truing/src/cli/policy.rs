@@ -1,4 +1,5 @@
-//! `truing policy`: what an agent may do, and which rule says so. Decides as every run does; does nothing.
+//! The command `truing policy`: shows which actions an agent may take, and the rule for each. It decides as
+//! every run does, and executes nothing.
 
 mod hook;
 mod show;
@@ -85,14 +86,14 @@ impl From<ProfileFlag> for ProfileName {
     }
 }
 
-/// The answer for scripts.
+/// The answer as JSON.
 #[derive(Serialize)]
 struct PolicyCheckJson {
     decision: &'static str,
     profile: ProfileName,
-    /// The rules that allow it, or the one that would; none where no rule can.
+    /// Rules that allow the action, or the rule that would allow it; none if no rule can.
     rule: Option<String>,
-    /// The file of the rule.
+    /// File that contains the rule.
     file: Option<String>,
     reason: Option<String>,
 }
@@ -127,7 +128,7 @@ impl PolicyCheckArgs {
         Ok(exit)
     }
 
-    /// Rules are text: what is none matches none.
+    /// Judges an action. Rules are text, so an argument that is not UTF-8 matches none.
     fn judge(&self, policy: &AgentPolicy) -> PolicyVerdict {
         let not_text = || PolicyVerdict::Deny { rule: None, reason: "it is not UTF-8".to_owned() };
         let one = |what: &Option<OsString>, action: fn(&str) -> AgentAction<'_>| {

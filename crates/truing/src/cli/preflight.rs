@@ -1,4 +1,4 @@
-//! `truing preflight`: is everything there that a run of the converge loop needs? Looks, and changes nothing.
+//! The command `truing preflight`: checks the requirements of a converge run. It changes nothing.
 
 use std::path::Path;
 
@@ -47,17 +47,17 @@ pub struct PreflightArgs {
     target: Option<String>,
 }
 
-/// What is said where nobody wants to know.
+/// Message if the checks are disabled by a variable.
 const SKIPPED: &str = "preflight: skipped (BUGTEAM_PREFLIGHT_SKIP=1)";
-/// The words on a gate of rules alone.
+/// Message for a gate that consists of rules only.
 const NO_GATE: &str = "no command is configured; the rule packs alone decide";
-/// The words on runs without checks.
+/// Message for runs without checks.
 const NO_CHECKS: &str = "`verify.check` is not set: nothing shows whether a fix breaks something";
 const NO_CHECKS_HINT: &str = "name the project's tests in `verify.check`";
-/// Tells whether a program can be found, without starting it.
+/// Shell command that finds a program without starting it.
 const FIND: [&str; 4] = ["sh", "-c", "command -v -- \"$1\" >/dev/null", "sh"];
 
-/// The answer for scripts.
+/// The answer as JSON.
 #[derive(Serialize)]
 struct PreflightReport<'a> {
     schema: &'static str,
@@ -66,21 +66,21 @@ struct PreflightReport<'a> {
     checks: &'a [PreflightCheck],
 }
 
-/// One thing that is needed.
+/// The result of one check.
 #[derive(Serialize)]
 struct PreflightCheck {
     name: &'static str,
     ok: bool,
-    /// Is it known? What the forge does not say keeps no run from starting.
+    /// False if the forge does not report it; this does not keep a run from starting.
     known: bool,
-    /// A run can start, and is worth less for it.
+    /// True if a run can start, but its result is less reliable.
     warning: bool,
     text: String,
-    /// What to do about it.
+    /// Hint for the next step.
     hint: Option<String>,
 }
 
-/// What was found, in the order in which it is told.
+/// The results in the order of the report.
 #[derive(Default)]
 struct PreflightResults(Vec<PreflightCheck>);
 
@@ -152,7 +152,7 @@ pub(crate) fn run(args: &PreflightArgs, context: &CommandContext) -> Result<Comm
 
 const SCHEMA: &str = "truing.preflight/1";
 
-/// Looks at one thing after the other, as far as that makes sense.
+/// Checks one requirement after the other; later ones are skipped if earlier ones fail.
 async fn look(
     target: Option<&str>,
     context: &CommandContext,
@@ -207,7 +207,7 @@ async fn look(
     commands(&tree, &trust, &config, context, found).await
 }
 
-/// Are the keys of the models there?
+/// Checks that the keys of the models are configured.
 fn models(config: &Config, context: &CommandContext, found: &mut PreflightResults) {
     match wiring::converge::is_auditor_ready(config, &context.environment) {
         Ok(()) => {
@@ -223,7 +223,7 @@ fn models(config: &Config, context: &CommandContext, found: &mut PreflightResult
     }
 }
 
-/// What the forge says of a pull request, and what a run on it needs besides.
+/// Checks a pull request at its forge, and the other requirements of a run on it.
 async fn pull_request(
     target: &PullTarget,
     git: &Git,
@@ -258,12 +258,12 @@ async fn pull_request(
         return Ok(());
     }
     let (_folder, tree) = laid_out_of(&mirror, &now.head.sha, git).await.map_err(super::verify::failed)?;
-    // As a run has it: what its set-up leaves serves the run, too.
+    // The scope equals that of a run, which can then reuse the cached setup.
     let trust = CacheScope::new(format!("converge {}", id.key()));
     commands(&tree, &trust, &config, context, found).await
 }
 
-/// The commits of a pull request, and the configuration with what its repository's own file adds.
+/// The commits of a pull request, and the configuration with the repository's own file applied.
 struct FetchedPullRequest {
     mirror: Mirror,
     config: Config,
@@ -288,7 +288,7 @@ impl FetchedPullRequest {
     }
 }
 
-/// Is it open, and can its branch be pushed to? What it is.
+/// Checks that the pull request is open and that its branch accepts pushes. Returns its id and details.
 async fn at_forge(
     client: &AnyForgeServer,
     (forge, repo, number): (&str, &str, u64),
@@ -329,7 +329,7 @@ async fn at_forge(
     if let Some(repository) = head.repository.as_ref().filter(|_| head.push != Some(false)) {
         match client.protection(&repository.name, &head.branch).await {
             Ok(protection) => protected(&branch, &protection, found),
-            // Of somebody else's fork that is not everybody's to know.
+            // The forge may not report this for a fork of another owner.
             Err(ForgeError::NotFound { .. } | ForgeError::Forbidden { .. }) if is_fork => {
                 found.unknown("protection", format!("the forge does not say what protects {branch}"));
             }
@@ -339,7 +339,7 @@ async fn at_forge(
     Ok((id, now))
 }
 
-/// The rules that may refuse a push to a branch.
+/// Reports the rules that may refuse a push to a branch.
 fn protected(
     branch: &str,
     BranchProtection { is_protected, rules }: &BranchProtection,
@@ -362,10 +362,10 @@ fn protected(
     }
 }
 
-/// Rules of GitHub's rulesets that a push of ours does not keep.
+/// Rules of GitHub's rulesets that a push by Truing does not satisfy.
 const REFUSE_PUSHES: [&str; 4] = ["update", "pull_request", "required_signatures", "required_status_checks"];
 
-/// Is there something to audit, and is it all that there is?
+/// Checks that there is a change to audit, and that all of it is committed.
 async fn change(
     repository: &LocalRepository,
     head: &Sha,
@@ -397,7 +397,7 @@ async fn change(
     Ok(())
 }
 
-/// The strongest sandbox of the machine, if that is enough.
+/// Returns the sandbox level of the machine, and reports if it suffices.
 async fn sandbox(found: &mut PreflightResults) -> Result<SandboxLevel, CliError> {
     let level = tokio::task::spawn_blocking(truing_loops::machine::sandbox_level)
         .await
@@ -418,18 +418,18 @@ fn runs_commands(config: &Config) -> bool {
     !(config.converge.gate.is_empty() && config.verify.setup.is_empty() && config.verify.check.is_empty())
 }
 
-/// Are there commands, and can they be kept in? Says so where there are none.
+/// Returns true if there are commands to run and the sandbox can confine them. Reports if there are none.
 fn can_run_commands(config: &Config, level: SandboxLevel, found: &mut PreflightResults) -> bool {
     if !runs_commands(config) {
         found.good("gate", NO_GATE);
         found.warn("checks", NO_CHECKS, NO_CHECKS_HINT);
         return false;
     }
-    // That was told.
+    // The level was reported already.
     level >= SandboxLevel::Full
 }
 
-/// Set-up, gate and checks on the files of a commit.
+/// Runs the setup and the checks, and looks up the gate's commands, on the files of a commit.
 async fn commands(
     tree: &Path,
     trust: &CacheScope,
@@ -466,7 +466,8 @@ fn set_up_found(set_up: &SetupResult, found: &mut PreflightResults) {
     }
 }
 
-/// Can the gate's commands be found? None is started: what they find is not this command's business.
+/// Checks that the gate's commands can be found. None of them is started, since their findings do not matter
+/// here.
 async fn gate_found(
     verifier: &Verifier,
     set_up: &SetupResult,
@@ -499,7 +500,7 @@ async fn gate_found(
     Ok(())
 }
 
-/// What fails before anything is changed.
+/// Reports the checks that fail before anything is changed.
 fn checks_found(verified: &VerifiedTree, found: &mut PreflightResults) {
     let checks = verified.verification.iter().flat_map(|verification| &verification.checks);
     let mut any = false;
@@ -533,7 +534,7 @@ fn how(ran: &CommandRun) -> String {
     format!("`{}` fails: {}", words(&ran.argv), ran.end)
 }
 
-/// Each with what to do about it, within the columns of a terminal.
+/// Formats the checks with their hints, within the columns of a terminal.
 fn text(checks: &[PreflightCheck]) -> String {
     let mut text = String::new();
     for PreflightCheck { name, ok, known, warning, text: what, hint } in checks {

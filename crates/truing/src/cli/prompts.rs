@@ -1,4 +1,5 @@
-//! `truing prompts`: what models are told, filled in by hand, and whether somebody's own prompts are sound.
+//! The command `truing prompts`: lists, renders and formats the prompts of models, and checks an operator's
+//! own prompts.
 
 #[cfg(feature = "demo")]
 mod test;
@@ -89,7 +90,7 @@ pub(crate) fn run(args: &PromptsArgs, context: &CommandContext) -> Result<Comman
     }
 }
 
-/// `NAME=VALUE`.
+/// Parses an assignment `NAME=VALUE`.
 fn assignment(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
@@ -276,7 +277,7 @@ fn fmt(dir: Option<&PathBuf>, is_check: bool, context: &CommandContext) -> Resul
 
 // ---------------------------------------------------------------------------------------------- check --envsubst
 
-/// The longest file that is checked or wrapped, in bytes.
+/// Maximum bytes of a file that is checked or wrapped.
 const MAX_FILE: u64 = 1 << 20;
 
 fn check_envsubst(prompt: &Path, workflow: &Path, context: &CommandContext) -> Result<CommandExit, CliError> {
@@ -306,7 +307,7 @@ fn check_envsubst(prompt: &Path, workflow: &Path, context: &CommandContext) -> R
     Ok(if wrong.is_empty() { CommandExit::Done } else { CommandExit::No })
 }
 
-/// A file's text.
+/// Reads the text of a file.
 fn read(path: &Path, context: &CommandContext) -> Result<String, CliError> {
     use std::io::Read as _;
     let whole = context.environment.directory().join(path);

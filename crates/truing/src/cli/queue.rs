@@ -1,4 +1,5 @@
-//! `truing queue` (alias `slots`): what is waiting, running or held, and how an operator moves it.
+//! The command `truing queue` (alias `slots`): lists entries that wait, run or are held, and lets an operator
+//! change them.
 
 use std::collections::BTreeSet;
 
@@ -49,7 +50,7 @@ enum QueueCommand {
     },
 }
 
-/// A slot as scripts see it (cli.md, "Service").
+/// A slot in the JSON output.
 #[derive(Serialize)]
 struct QueueRow {
     key: SlotKey,
@@ -64,7 +65,7 @@ struct QueueRow {
 }
 
 impl QueueRow {
-    /// A row of which the key alone is known.
+    /// Returns the row of a slot whose key alone is known.
     fn unreadable(key: SlotKey) -> Self {
         let state = "unreadable";
         Self {
@@ -125,7 +126,7 @@ pub(crate) fn run(args: &QueueArgs, context: &CommandContext) -> Result<CommandE
     })
 }
 
-/// All entries, and the keys of those that cannot be read, each with what is wrong with it.
+/// Returns all entries, and the keys and errors of those that cannot be read.
 async fn list(store: Option<&Store>) -> Result<(Vec<DescribedSlot>, Vec<(SlotKey, String)>), CliError> {
     let Some(store) = store else { return Ok((Vec::new(), Vec::new())) };
     let (slots, unreadable) = store.list_all().await.map_err(store_error)?;
@@ -135,7 +136,7 @@ async fn list(store: Option<&Store>) -> Result<(Vec<DescribedSlot>, Vec<(SlotKey
     Ok((targets.collect(), unreadable))
 }
 
-/// A step that an operator takes. It is in the audit log before it is taken, and again if it was refused.
+/// A step of an operator. It is recorded in the audit log before it is taken, and again if it is refused.
 struct OperatorStep<'a> {
     action: &'static str,
     command: SlotCommand,
@@ -175,7 +176,7 @@ impl OperatorStep<'_> {
         Ok(target)
     }
 
-    /// Forgets a slot that cannot be read, of which nothing more can be known; none if it can be.
+    /// Deletes a slot that cannot be read. Returns none if the slot can be read.
     async fn drop_unreadable(
         &self,
         store: Option<&Store>,

@@ -1,4 +1,5 @@
-//! `truing reader`: the other end of [`truing_loops::reader`]. Hidden: it is for `truing serve` alone.
+//! The hidden command `truing reader`: the child process of [`truing_loops::reader`], which `truing serve`
+//! starts.
 
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
@@ -43,7 +44,7 @@ pub(super) fn run(args: &ReaderArgs, _: &CommandContext) -> Result<CommandExit, 
     Err(told.hint("`truing serve` starts `truing reader` to read repository files, and speaks JSON with it"))
 }
 
-/// Confines this process, and then listens.
+/// Confines this process, and then serves requests.
 fn serve(tree: &Path, args: &ReaderArgs) -> Result<(), ServeError> {
     show_secrets(args.unmasked);
     let sandbox = ReadAccess::new(tree.to_owned(), args.rules.clone()).confine()?;

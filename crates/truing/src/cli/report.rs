@@ -1,4 +1,5 @@
-//! `truing report`: how runs ended, in totals and trends; for programs, every outcome record too.
+//! The command `truing report`: prints totals and trends of ended runs, and for programs every outcome
+//! record.
 
 mod jobs;
 mod screen;
@@ -30,7 +31,7 @@ use super::since::TimeStart;
 use super::target::{existing_records, store_error, tell_absent};
 use super::{CliFormat, CommandContext, runtime, sync};
 
-/// Outcome records that are printed unless told otherwise.
+/// Default number of outcome records that are printed.
 const RECORDS: usize = 1000;
 /// Show how runs ended: totals, trends and cost
 ///
@@ -76,31 +77,31 @@ impl LoopFlag {
     }
 }
 
-/// The answer for scripts: totals, trends, and `truing.outcome/1` records (cli.md, "Prompts, reports, health").
+/// The answer as JSON: totals, trends, and `truing.outcome/1` records.
 #[derive(Serialize)]
 struct ReportJson {
     schema: &'static str,
     since: String,
     until: String,
-    /// Of all runs in that time: of all loops, served and local.
+    /// Totals of all runs in the period: of all loops, served and local.
     totals: outcome::OutcomeTotals,
-    /// Of each UTC day with a run, oldest first.
+    /// Totals of each UTC day with a run, oldest first.
     days: Vec<outcome::DayTotals>,
-    /// Reviews of pull requests by the service, and what became of their findings.
+    /// Reviews of pull requests by the service, and the outcome of their findings.
     #[serde(skip_serializing_if = "Option::is_none")]
     reviews: Option<ReviewsAnswer>,
-    /// The same of reviews on somebody's machine.
+    /// Local reviews, and the outcome of their findings.
     #[serde(skip_serializing_if = "Option::is_none")]
     local_reviews: Option<ReviewsAnswer>,
-    /// More of sync jobs.
+    /// Figures of sync jobs.
     #[serde(skip_serializing_if = "Option::is_none")]
     sync: Option<SyncReportJson>,
-    /// More of converge runs.
+    /// Figures of converge runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     converge: Option<LoopFigures>,
-    /// The last runs, newest first.
+    /// Outcome records of the last runs, newest first.
     outcomes: Vec<Value>,
-    /// Is there more than these?
+    /// True if there are more records than these.
     truncated: bool,
 }
 
@@ -127,7 +128,7 @@ pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Command
             of: args.of.map(LoopFlag::of),
         };
         match context.output.format() {
-            // Those of findings are refused before.
+            // The formats of findings were rejected before.
             CliFormat::Text
             | CliFormat::Sarif
             | CliFormat::Rdjson
@@ -151,7 +152,7 @@ pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Command
     })
 }
 
-/// The name of this machine, where the system knows it.
+/// Returns the hostname of this machine, if the system provides it.
 fn host() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
@@ -161,14 +162,14 @@ fn not_written(error: impl std::fmt::Display) -> CliError {
     CliError::failed("write_failed", format!("cannot be written as CSV: {error}"))
 }
 
-/// A run, and what people call its pull request, if it is of one.
+/// A run, with the description of its pull request if it has one.
 type DescribedRun<D> = (RunRecord<D>, Option<SlotDescription>);
-/// A review.
+/// A review and its pull request.
 type DescribedReview = DescribedRun<truing_core::outcome::ReviewDetail>;
-/// A run that converges.
+/// A converge run and its pull request.
 type DescribedConvergeRun = DescribedRun<converge::record::ConvergeDetail>;
 
-/// What is asked, and of whom.
+/// The period and the loop of a report, and the store that it reads.
 struct ReportQuery<'a> {
     store: Option<&'a Store>,
     since: UnixMillis,
@@ -187,7 +188,7 @@ impl ReportQuery<'_> {
         let jobs = self.jobs().await?;
         let others: Vec<LoopSection> = jobs.into_iter().chain(self.converge(&converges).await?).collect();
         if self.wants(LoopKind::Review) {
-            // The other forms read each record, and say so themselves.
+            // The other formats read each record and report the damaged ones themselves.
             if let Some(store) = self.store {
                 for run in store.damaged(LoopKind::Review, self.since).await.map_err(store_error)? {
                     tracing::warn!("the record of run {run} cannot be read and is left out");
@@ -275,7 +276,8 @@ impl ReportQuery<'_> {
         LoopSection { of, figures, runs, is_cut, unrecorded: MicroUsd(0), jobs: Vec::new(), reviews: None }
     }
 
-    /// None if no job ever ran and nobody asked for them, or others are asked for.
+    /// Returns the section of sync jobs. It is none if another loop is requested, or if no job ever ran and
+    /// sync was not requested.
     async fn jobs(&self) -> Result<Option<LoopSection>, CliError> {
         if !self.wants(LoopKind::Sync) {
             return Ok(None);
@@ -308,7 +310,7 @@ impl ReportQuery<'_> {
         }
     }
 
-    /// The last runs of a loop that have ended, newest first, each with what people call its pull request.
+    /// Returns the last ended runs of a loop, newest first, each with the description of its pull request.
     async fn known<D: RunDetail>(&self, limit: usize) -> Result<Vec<DescribedRun<D>>, CliError> {
         let Some(store) = self.store.filter(|_| self.of.is_none_or(|only| only == D::LOOP)) else {
             return Ok(Vec::new());
@@ -321,13 +323,13 @@ impl ReportQuery<'_> {
         Ok(records.into_iter().zip(described).collect())
     }
 
-    /// Runs that converge.
+    /// Returns the converge runs of the period.
     async fn converges(&self) -> Result<Vec<DescribedConvergeRun>, CliError> {
         self.known(most(LoopKind::Converge) + 1).await
     }
 
-    /// None if there was no such run, none was paid for that has not ended, and nobody asked for them, or others are
-    /// asked for.
+    /// Returns the section of converge runs. It is none if another loop is requested. It is also none if
+    /// there were no such runs and no unfinished one cost money, unless converge was requested.
     async fn converge(&self, converges: &[DescribedConvergeRun]) -> Result<Option<LoopSection>, CliError> {
         let Some(store) = self.store.filter(|_| self.wants(LoopKind::Converge)) else {
             let is_asked = self.of == Some(LoopKind::Converge);
@@ -342,7 +344,8 @@ impl ReportQuery<'_> {
         Ok(is_told.then(|| self.section(LoopKind::Converge, runs).with(unrecorded)))
     }
 
-    /// Served reviews, if there was one or nothing else is reported, and local ones, if there was one.
+    /// Returns the totals of served reviews, if there was one or nothing else is reported, and of local
+    /// reviews, if there was one.
     async fn reviews(&self, has_others: bool) -> Result<Vec<ReviewTotals>, CliError> {
         if !self.wants(LoopKind::Review) {
             return Ok(Vec::new());
@@ -377,7 +380,7 @@ impl ReportQuery<'_> {
         Ok(served.into_iter().chain(Some(local).filter(|local| !local.is_empty())).collect())
     }
 
-    /// The names of the repositories of findings.
+    /// Returns the names of the repositories that the findings belong to.
     async fn names(&self, found: &[FindingCount]) -> Result<BTreeMap<String, String>, CliError> {
         let mut names = BTreeMap::new();
         let Some(store) = self.store else { return Ok(names) };
@@ -391,7 +394,7 @@ impl ReportQuery<'_> {
         Ok(names)
     }
 
-    /// What reviews have cost of which no record tells.
+    /// Returns the cost of reviews that have no record.
     async fn unrecorded(&self) -> Result<MicroUsd, CliError> {
         match self.store.filter(|_| self.wants(LoopKind::Review)) {
             Some(store) => store.unrecorded(self.since).await.map_err(store_error),
@@ -399,7 +402,7 @@ impl ReportQuery<'_> {
         }
     }
 
-    /// The ended runs of a loop, counted by day, kind and reason; none if another loop is asked for.
+    /// Returns the ended runs of a loop, counted by day, kind and reason; none if another loop is requested.
     async fn by_day(&self, of: LoopKind) -> Result<Vec<RunEndCount>, CliError> {
         let Some(store) = self.store.filter(|_| self.wants(of)) else { return Ok(Vec::new()) };
         let mut ended = store.ended_by_day(of, self.since).await.map_err(store_error)?;

@@ -1,4 +1,4 @@
-//! `truing retract`: takes comments back that reviews have posted, after an incident.
+//! The command `truing retract`: removes comments that reviews have posted, after an incident.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -33,11 +33,11 @@ use crate::wiring;
 
 mod names;
 
-/// The reason where none is given.
+/// Default reason for a retraction.
 const REASON: &str = "retracted after an incident";
-/// The longest time that one pull request may take to settle.
+/// Maximum time that one pull request may take to settle.
 const MAX_WAIT: Duration = Duration::from_mins(2);
-/// Findings that are listed for one pull request; the rest is counted.
+/// Maximum findings that are listed for one pull request; the rest is counted.
 const MAX_LISTED: usize = 10;
 
 /// Take back comments that reviews have posted since then
@@ -67,31 +67,31 @@ pub struct RetractArgs {
     dry_run: bool,
 }
 
-/// A pull request whose comments are taken back.
+/// A pull request whose comments are retracted.
 struct RetractionTarget {
     key: SlotKey,
     described: SlotDescription,
     findings: Vec<Finding>,
-    /// Those with a comment of their own.
+    /// Findings that have their own comment.
     posted: BTreeSet<FindingId>,
 }
 
-/// The result for one pull request, for scripts.
+/// The result for one pull request in the JSON output.
 #[derive(Serialize)]
 struct RetractionJson {
     pull_request: String,
     url: String,
     findings: Vec<RetractedFindingJson>,
-    /// Comments that were deleted.
+    /// Number of deleted comments.
     deleted: usize,
-    /// Comments that stay, resolved: somebody has answered them.
+    /// Number of comments that stay, resolved, since they have replies.
     answered: usize,
-    /// The reason why it was not done to its end.
+    /// Reason that the retraction is incomplete.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_done: Option<String>,
 }
 
-/// A finding that is retracted.
+/// A retracted finding in the JSON output.
 #[derive(Serialize)]
 struct RetractedFindingJson {
     id: FindingId,
@@ -99,7 +99,7 @@ struct RetractedFindingJson {
     path: String,
     start_line: u32,
     title: String,
-    /// Has it a comment of its own? Others are in the summary alone.
+    /// True if the finding has its own comment. Other findings are only in the summary.
     posted: bool,
 }
 
@@ -144,8 +144,8 @@ impl RetractArgs {
         Ok(if is_done { CommandExit::Done } else { CommandExit::Failed })
     }
 
-    /// Pull requests on which such findings were posted since then, each with these and with the open ones of the same kind that
-    /// have no comment of their own: they would get one as soon as there is room.
+    /// Returns the pull requests with matching findings posted since the given time. Each has these findings,
+    /// and the open ones of the same kind without a comment: they would get one as soon as there is room.
     async fn targets(&self, store: &Store) -> Result<Vec<RetractionTarget>, CliError> {
         let mut posted: BTreeMap<SlotKey, BTreeSet<FindingId>> = BTreeMap::new();
         let since = self.since.at(SystemClock.now());
@@ -170,7 +170,7 @@ impl RetractArgs {
             };
             let mut findings = store.findings(&key).await.map_err(store_error)?;
             let said = store.dismissals(&key).await.map_err(store_error)?;
-            // The word of somebody who dismissed a finding stays.
+            // A dismissal by a person is kept.
             let is_of_person = |finding: &Finding| {
                 matches!(finding.status, FindingStatus::Dismissed(_))
                     && !said.iter().any(|said| said.finding == finding.id && said.retraction.is_some())
@@ -189,7 +189,7 @@ impl RetractArgs {
         Ok(targets)
     }
 
-    /// Records that they are retracted and takes the comments back, one pull request after the other.
+    /// Records the retraction and removes the comments, one pull request after the other.
     async fn retract(
         &self,
         store: &Store,
@@ -276,7 +276,7 @@ impl RetractArgs {
 }
 
 impl RetractionTarget {
-    /// The answer of a dry run.
+    /// Returns the answer of a dry run.
     fn untouched(&self) -> RetractionJson {
         RetractionJson { answered: 0, ..self.answer(0, Ok(())) }
     }
@@ -300,10 +300,10 @@ impl RetractionTarget {
         }
     }
 
-    /// Makes the pull request show that they are retracted.
+    /// Updates the pull request to show that the findings are retracted.
     ///
     /// # Errors
-    /// The reason why it could not be done, for people.
+    /// Returns the reason of the failure as text.
     async fn retract(&self, served: &ServiceContext, output: OutputPrinter) -> Result<(), String> {
         let name = &self.described.name;
         let mut left = MAX_WAIT;
@@ -326,7 +326,7 @@ impl RetractionTarget {
     }
 }
 
-/// Has a finding of this status a comment that says it?
+/// Returns true if a finding of this status has a comment.
 fn is_shown(status: &FindingStatus) -> bool {
     match status {
         FindingStatus::Open

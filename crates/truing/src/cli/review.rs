@@ -1,4 +1,4 @@
-//! `truing review`: reviews what differs in a local repository, and prints what was found.
+//! The command `truing review`: reviews the changes in a local repository and prints the findings.
 
 mod annotations;
 mod arguments;
@@ -63,7 +63,7 @@ pub(super) use target::{OwnerTarget, PullTarget, RepositoryTarget, is_key, is_na
 use text::NextCommands;
 use unfinished::until_interrupted;
 
-/// How large a given diff may be, in bytes: as large as git's own.
+/// Maximum bytes of a given diff; git's own diffs have the same limit.
 const MAX_DIFF_BYTES: u64 = truing_git::options::MAX_DIFF_BYTES as u64;
 
 /// Review what differs in a local repository, or a pull request
@@ -151,10 +151,10 @@ pub struct ReviewArgs {
 }
 
 impl ReviewArgs {
-    /// With the flag that stands for the argument without a flag.
+    /// Resolves the positional argument to the flag that it stands for.
     ///
     /// # Errors
-    /// Exit 2 beside a flag that says something else.
+    /// Returns exit 2 if another flag contradicts the argument.
     async fn with_target(mut self, environment: &Environment) -> Result<Self, CliError> {
         let Some(text) = self.path.as_ref().and_then(|path| path.to_str()).map(str::to_owned) else {
             return Ok(self);
@@ -186,7 +186,7 @@ impl ReviewArgs {
         Ok(self)
     }
 
-    /// The keys that are set by flags.
+    /// Returns the configuration keys that are set by flags.
     fn flags(&self) -> Vec<KeyFlag> {
         let runtime = self.runtime.map(|runtime| KeyFlag {
             name: "--runtime",
@@ -207,12 +207,12 @@ impl ReviewArgs {
     }
 }
 
-/// Reviews and prints. The answer is the exit code of the contract: [`exit`].
+/// Reviews and prints. Returns the exit code of the contract: [`exit`].
 pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let runtime = runtime::start()?;
     let args = runtime.block_on(args.clone().with_target(&context.environment))?;
     if args.publish && args.pr.is_none() {
-        // Beside PATH and the like, which exclude `--pr`, the parser does not ask for it.
+        // Arguments such as PATH exclude `--pr`, so the parser does not require it for them.
         return Err(CliError::usage(
             "no_pull",
             "--publish needs the pull request that it publishes on: --pr <URL>",
@@ -245,33 +245,33 @@ pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<Command
     ended
 }
 
-/// What things are called in what is printed.
+/// Labels of the printed review.
 #[derive(Clone, Copy, Default)]
 struct ReportLabels<'a> {
-    /// What was reviewed, as the user names it.
+    /// Name of the reviewed commit, as the user gave it.
     head: Option<&'a str>,
-    /// Where the repository's own configuration was taken from, if it counted.
+    /// Source of the repository's own configuration, if it was used.
     configured: Option<&'a str>,
-    /// Where the repository comes from.
+    /// URL of the repository's remote.
     remote: Option<&'a str>,
-    /// What was published.
+    /// Comments that were published, or would be in a dry run.
     published: Option<&'a PublishJson>,
-    /// The fixes that `--fix` has not made.
+    /// Fixes that `--fix` has not made.
     left: &'a [UnappliedSuggestion],
 }
 
-/// The command with all that it needs.
+/// The command with everything that it needs.
 struct ReviewCommand {
     args: ReviewArgs,
     config: Config,
     environment: Environment,
     output: OutputPrinter,
     color: ColorWhen,
-    /// Is it to end?
+    /// Becomes true when the command is interrupted.
     stop: Arc<AtomicBool>,
-    /// Reviews that have asked a model, and have not ended.
+    /// Reviews that have asked a model and have not ended.
     attempts: AttemptRegistry,
-    /// The same, for whoever waits for it.
+    /// Becomes true when the command is interrupted, for tasks that wait for it.
     told: watch::Receiver<bool>,
 }
 
@@ -291,7 +291,7 @@ impl ReviewCommand {
         let git = wiring::git(&self.environment).await?;
         let repository = self.open(&git).await.map_err(wiring::git_error)?;
         self.asked_for(truing_loops::local::key(&repository));
-        // Before the review: it would see what a killed run has left.
+        // This runs before the review, which would otherwise see the changes of a killed run.
         let mut fixing = if self.args.fix { Some(self.fixing(repository.root())?) } else { None };
         let head = match &self.args.head {
             Some(name) => Some(repository.resolve(name).await.map_err(|error| self.no_commit(name, error))?),
@@ -378,11 +378,11 @@ impl ReviewCommand {
         Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
     }
 
-    /// The price of a model, beside a review that a person looks at.
+    /// Returns a hint on a review by a model with its maximum cost, if a person reads the output.
     fn model_hint(&self) -> Option<String> {
         let ReviewArgs { staged, diff, path, pr, base, head, .. } = &self.args;
         let most = self.config.budget.review;
-        // The command must review the same.
+        // The command in the hint must review the same change.
         if most.0 == 0 || *staged || diff.is_some() || base.is_some() || head.is_some() {
             return None;
         }
@@ -395,7 +395,7 @@ impl ReviewCommand {
         Some(format!("a model costs at most {most}: `{command}`"))
     }
 
-    /// A review by a model is one to record, also where it fails before it has begun.
+    /// Registers a review by a model to be recorded, even if it fails before it begins.
     fn asked_for(&self, key: SlotKey) {
         let runtime = match self.config.review.runtime {
             truing_config::ConfiguredRuntime::Rules => return,
@@ -405,17 +405,18 @@ impl ReviewCommand {
         self.attempts.asked((new_run_id(), key), SystemClock.now(), runtime);
     }
 
-    /// The repository. Only with `--staged` and `--diff` it may be one without a commit: the first is being made.
+    /// Opens the repository. With `--staged` and `--diff`, it may have no commit yet, since the first is
+    /// being made.
     async fn open(&self, git: &Git) -> Result<LocalRepository, GitError> {
         let may_be_unborn = self.args.staged || self.args.diff.is_some();
         if may_be_unborn { git.open_unborn(&self.path()).await } else { git.open(&self.path()).await }
     }
 
-    /// The diff that was given, which must be whole.
+    /// Reads the given diff, which must be complete.
     async fn diff(&self) -> Result<Option<Vec<u8>>, CliError> {
         let Some(file) = self.args.diff.clone() else { return Ok(None) };
         let folder = self.environment.directory().to_owned();
-        // Whoever writes it may take their time: an interruption is served meanwhile.
+        // The writer of the diff may be slow; an interruption is handled meanwhile.
         let reading = tokio::task::spawn_blocking(move || diff::input(Some(&file), &folder, MAX_DIFF_BYTES));
         let (name, bytes) = reading.await.unwrap_or_else(|stopped| {
             Err(CliError::failed("internal", format!("the diff cannot be read: {stopped}")))
@@ -426,7 +427,7 @@ impl ReviewCommand {
         }
     }
 
-    /// The index, with `--staged`. In a hook, git names the one that the commit is made from.
+    /// Returns the index if `--staged` is set. In a hook, git names the index that the commit is made from.
     async fn index(&self, repository: &LocalRepository) -> Result<Option<IndexSnapshot>, GitError> {
         if !self.args.staged {
             return Ok(None);
@@ -435,7 +436,7 @@ impl ReviewCommand {
         repository.index(named.map(Path::new)).await.map(Some)
     }
 
-    /// The right to change files of the working tree.
+    /// Acquires the right to change files of the working tree.
     fn fixing(&self, root: &Path) -> Result<FixSession<'_>, CliError> {
         FixSession::begin(root, self.config.store.folder()?, &self.stop, self.output)
     }
@@ -445,7 +446,7 @@ impl ReviewCommand {
         self.args.path.as_ref().map_or_else(|| here.to_owned(), |path| here.join(path))
     }
 
-    /// How the user's records are opened; nothing is with `--no-record`.
+    /// Returns the function that opens the user's records; with `--no-record` it opens nothing.
     fn records(&self, config: &Config) -> RecordOpener {
         let place = StoreLocation::of(config, &self.environment).map_err(|error| error.message);
         let wanted = !self.args.no_record;
@@ -454,7 +455,7 @@ impl ReviewCommand {
                 return Ok(None);
             }
             let place = place.as_ref().map_err(|why| UnopenedRecords { why: why.clone(), holds: false })?;
-            // Servers may hold something.
+            // A database server may hold records.
             let is_empty = |file: &Path| file.metadata().map_or(true, |file| file.len() == 0);
             let holds = !place.file().is_some_and(is_empty);
             let opened = place.open_here();
@@ -463,7 +464,7 @@ impl ReviewCommand {
         })
     }
 
-    /// Prints the review, or writes it to the file that was named. `packs`: the names of those that reviewed.
+    /// Prints the review, or writes it to the named file. `packs` are the names of the packs that reviewed.
     fn print(
         &self,
         review: &LocalReviewOutcome,
@@ -497,7 +498,7 @@ impl ReviewCommand {
         let findings: Vec<&Finding> = review.kept.open.iter().collect();
         let printed = match format {
             CliFormat::Json => json::report(review, published, left)?,
-            // The last two are refused before.
+            // The last two formats were rejected before.
             CliFormat::Text | CliFormat::Csv | CliFormat::Html => {
                 let flags = if self.args.tools { "--tools --fix" } else { "--fix" };
                 let fix = match &self.args.path {
@@ -533,7 +534,7 @@ impl ReviewCommand {
     }
 }
 
-/// The repository's own configuration: the working tree's, or the reviewed commit's.
+/// Reads the repository's own configuration from the working tree, or from the reviewed commit.
 pub(super) async fn own_file(
     repository: &LocalRepository,
     head: Option<&Sha>,
@@ -547,7 +548,7 @@ pub(super) async fn own_file(
     Ok(checkout::exported_file(&exported, &folder, head)?)
 }
 
-/// What the review means to a script.
+/// Returns the exit code of the review.
 fn exit(review: &LocalReviewOutcome, fail_on: FailOnFlag, allow_partial: bool) -> CommandExit {
     let blocked = review.kept.open.iter().any(|finding| fail_on.blocks(finding.raw.severity));
     match review.record.detail.outcome.kind {

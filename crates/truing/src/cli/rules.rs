@@ -1,5 +1,5 @@
-//! `truing rules`: which rules there are, what they find in whole files, whether they do what their own examples
-//! say, and how a new one begins.
+//! The command `truing rules`: lists rules, checks whole files, tests rules against their own examples, and
+//! creates new ones.
 
 mod new;
 mod show;
@@ -104,7 +104,7 @@ fn list(context: &CommandContext) -> Result<CommandExit, CliError> {
 
 // ---------------------------------------------------------------------------------------------- check
 
-/// What was found in all the files.
+/// The findings in all checked files.
 #[derive(Default)]
 struct RulesCheckResult {
     findings: Vec<PlacedFinding>,
@@ -112,7 +112,7 @@ struct RulesCheckResult {
     suppressions: Vec<IdleSuppression>,
 }
 
-/// The answer and the exit code.
+/// Returns the answer and the exit code.
 fn check(
     paths: &[PathBuf],
     packs: &[String],
@@ -122,7 +122,7 @@ fn check(
     let scope = wiring::scope(&config, LinesKey::default())?;
     let reader = InProcessReader::with_packs(wiring::packs(&config.rules).map_err(wiring::reader_error)?)
         .with_max_findings(usize::MAX);
-    // Also where there is no file to check: a name that is wrong is told.
+    // Unknown names are reported even if there is no file to check.
     reader.packs().known(&config.rules.packs).map_err(wiring::reader_error)?;
     let mut checked = RulesCheckResult::default();
     let walk::WalkResult { parts, gaps: unread } =
@@ -172,7 +172,7 @@ fn check(
     let blocking = findings.iter().any(|finding| finding.raw.severity <= Severity::P1);
     let exit = if blocking || gaps > 0 { CommandExit::No } else { CommandExit::Done };
     let answer = match context.output.format() {
-        // The last two are refused before.
+        // The last formats were rejected before.
         CliFormat::Text
         | CliFormat::Csv
         | CliFormat::Html
@@ -189,8 +189,8 @@ fn check(
     Ok((answer, exit))
 }
 
-/// The operator's configuration with that of the repository that the current folder is the root of, as a local
-/// review has it.
+/// Returns the operator's configuration with that of the current folder's repository, as a local review uses
+/// it.
 fn configured(packs: &[String], context: &CommandContext) -> Result<Config, CliError> {
     let flag =
         (!packs.is_empty()).then(|| KeyFlag { name: "--pack", key: "rules.packs", values: packs.to_vec() });
@@ -210,7 +210,7 @@ fn as_text(findings: &[Finding], coverage: &ReviewCoverage) -> String {
     format!("{frames}{found}: {}\n", text::files(coverage, "checked"))
 }
 
-/// One finding a line.
+/// Returns one JSON line per finding.
 fn as_json(findings: &[Finding]) -> Result<String, CliError> {
     let mut lines = String::new();
     for finding in findings {
@@ -219,7 +219,7 @@ fn as_json(findings: &[Finding]) -> Result<String, CliError> {
     Ok(lines)
 }
 
-/// Worst first, as forges show what there is room for.
+/// Returns the findings as Markdown, worst first, since forges truncate long texts.
 fn as_markdown(findings: &[Finding], coverage: &ReviewCoverage) -> String {
     let findings = worst_first(findings.iter());
     markdown::report(&markdown::MarkdownReport {
@@ -255,7 +255,7 @@ fn as_sarif(
 
 // ---------------------------------------------------------------------------------------------- test
 
-/// What became of the examples, for programs.
+/// Results of the examples in the JSON output.
 #[derive(Serialize)]
 struct RulesTestJson<'a> {
     rules: usize,
@@ -309,12 +309,12 @@ fn known(context: &CommandContext) -> Result<RulePacks, CliError> {
     wiring::packs(&context.config(&[])?.rules).map_err(wiring::reader_error)
 }
 
-/// The folder that a path names: a name alone is a pack's, so a folder here is `./NAME`.
+/// Returns the folder that a path names. A name without a slash is a pack, so a folder here is `./NAME`.
 fn folder(pack: &str, here: &Path) -> Option<PathBuf> {
     pack.contains('/').then(|| here.join(pack))
 }
 
-/// A path for people and programs, from a folder's own and what is in it.
+/// Joins the path of a folder and a path inside it, for the output.
 fn joined(prefix: &[u8], path: &RepoPath) -> RepoPath {
     if prefix.is_empty() {
         return path.clone();

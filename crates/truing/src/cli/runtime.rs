@@ -1,4 +1,4 @@
-//! The asynchronous runtime of a command, and how it is interrupted.
+//! Provides the asynchronous runtime of a command, and its interruption by signals.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -10,31 +10,32 @@ use truing_model::gateway;
 
 use super::error::CliError;
 
-/// How long the end of a command may take to settle calls to models that were cut. What is not settled by then expires,
-/// and counts in full.
+/// Time that the end of a command waits to settle cancelled calls to models. Calls that are not settled by
+/// then expire, and count in full.
 const SETTLE: Duration = Duration::from_millis(800);
 
-/// A runtime whose end waits until calls to models that were cut are settled.
+/// A runtime that waits at its end until cancelled calls to models are settled.
 pub(crate) struct CommandRuntime {
-    // The first to be dropped.
+    // This field must be dropped first.
     settling: SettleGuard,
     runtime: runtime::Runtime,
 }
 
 impl CommandRuntime {
-    /// Runs this to its end.
+    /// Runs a future to completion.
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
-        // In a box, so that the runtime's own code is generated once a result, and not once a command.
+        // The future is boxed: the runtime's own code is then generated once per result type instead of once
+        // per command.
         let work: Pin<Box<dyn Future<Output = T> + '_>> = Box::pin(work);
         self.runtime.block_on(work)
     }
 
-    /// The way to it.
+    /// Returns the handle of the runtime.
     pub(crate) fn handle(&self) -> &Handle {
         self.runtime.handle()
     }
 
-    /// Ends it without waiting longer than this for threads that block.
+    /// Ends the runtime; threads that block are awaited for at most this time.
     pub(crate) fn end_within(self, leave: Duration) {
         let Self { settling, runtime } = self;
         drop(settling);
@@ -42,7 +43,7 @@ impl CommandRuntime {
     }
 }
 
-/// Waits for what is to be settled when it is dropped.
+/// A guard that waits on drop until cancelled calls are settled.
 struct SettleGuard(Handle);
 
 impl Drop for SettleGuard {
@@ -51,41 +52,41 @@ impl Drop for SettleGuard {
     }
 }
 
-/// A runtime with a thread a core.
+/// Starts a runtime with one thread per core.
 ///
 /// # Errors
-/// Exit 3 if the machine gives no threads.
+/// Returns exit 3 if threads cannot be started.
 pub(crate) fn start() -> Result<CommandRuntime, CliError> {
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(|error| no_threads(&error))?;
     Ok(CommandRuntime { settling: SettleGuard(runtime.handle().clone()), runtime })
 }
 
-/// The machine gives no threads. Exit 3.
+/// Returns the error (exit 3) for threads that cannot be started.
 pub(crate) fn no_threads(error: &std::io::Error) -> CliError {
     CliError::failed("no_threads", format!("cannot start threads: {error}"))
         .hint("raise the limit of processes (`ulimit -u`), or stop something")
 }
 
-/// Who told the process to stop.
+/// The kind of signal that stops the process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum StopSignal {
-    /// SIGTERM: the system.
+    /// SIGTERM, from the system.
     Terminate,
-    /// SIGINT, SIGQUIT: a person.
+    /// SIGINT or SIGQUIT, from a person.
     Interrupt,
-    /// SIGHUP: its terminal is gone. Not heard where it was to be ignored from the start, as `nohup` does.
+    /// SIGHUP, from a closed terminal. It is not handled if it was ignored from the start, as with `nohup`.
     HangUp,
 }
 
-/// Ends when the process is told to stop.
+/// Completes when the process receives a stop signal.
 ///
 /// # Errors
-/// Exit 3 if signals cannot be received.
+/// Returns exit 3 if signals cannot be received.
 pub(crate) async fn told_to_stop() -> Result<StopSignal, CliError> {
     Ok(StopSignals::new()?.next().await)
 }
 
-/// The signals by which a process is told to stop. From its making on none of them ends the process by itself.
+/// The signals that stop a process. Once this value exists, none of them ends the process by default.
 pub(crate) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
@@ -94,10 +95,10 @@ pub(crate) struct StopSignals {
 }
 
 impl StopSignals {
-    /// Listens.
+    /// Registers the signal handlers.
     ///
     /// # Errors
-    /// Exit 3 if signals cannot be received.
+    /// Returns exit 3 if signals cannot be received.
     pub(crate) fn new() -> Result<Self, CliError> {
         let deaf = |error| CliError::failed("no_signals", format!("cannot receive signals: {error}"));
         let hang_up = (!ignores_hang_up()).then(|| signal(SignalKind::hangup())).transpose().map_err(deaf)?;
@@ -109,7 +110,7 @@ impl StopSignals {
         })
     }
 
-    /// The next one.
+    /// Waits for the next signal.
     pub(crate) async fn next(&mut self) -> StopSignal {
         let hang_up = async {
             match &mut self.hang_up {
@@ -126,12 +127,13 @@ impl StopSignals {
     }
 }
 
-/// Was the process started with SIGHUP ignored? Where the system does not tell, it was not.
+/// Returns true if the process was started with SIGHUP ignored, or false if the system does not show it.
 fn ignores_hang_up() -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignored_first(&status))
 }
 
-/// Is the first signal, SIGHUP, in the mask of ignored ones? `SigIgn:` is a hexadecimal number, a bit a signal.
+/// Returns true if the first signal, SIGHUP, is in the mask of ignored signals. `SigIgn:` is a hexadecimal
+/// number with one bit per signal.
 fn ignored_first(status: &str) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)

@@ -1,4 +1,5 @@
-//! `truing sandbox check | run`: what the sandbox of this machine stops, and a command inside it.
+//! The command `truing sandbox check | run`: reports the restrictions of this machine's sandbox, or runs a
+//! command inside it.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
@@ -21,13 +22,13 @@ use super::CommandContext;
 use super::error::{CliError, CommandExit};
 use super::output::escaped;
 
-/// The most that a command may print, on each of its streams.
+/// Maximum bytes that a command may print on each of its streams.
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
-/// The longest time that a command may be given.
+/// Maximum time limit of a command.
 const MAX_TIME: Duration = Duration::from_hours(366 * 24);
-/// How much of the end of its errors is kept: the sandbox says there why it ended the command.
+/// Bytes of the end of stderr that are kept: the sandbox prints there why it ended the command.
 const KEPT: usize = 1 << 10;
-/// How much of it is passed on at once.
+/// Bytes that are forwarded at once.
 const CHUNK: usize = 64 << 10;
 
 /// Test the sandbox, or run a command inside it
@@ -97,14 +98,14 @@ impl From<LevelFlag> for SandboxLevel {
     }
 }
 
-/// The process that ends a job also counts what it uses.
+/// Name of the process that ends a job, which also measures its memory.
 const WATCHER: &str = "watcher";
 
-/// The answer of `check` for scripts.
+/// The answer of `check` as JSON.
 #[derive(Serialize)]
 struct SandboxCheckJson {
     level: SandboxLevel,
-    /// Who counts the memory of all processes of a job together.
+    /// Name of the process that measures the memory of all processes of a job together.
     memory: &'static str,
     checks: Vec<EscapeCheck>,
 }
@@ -163,7 +164,7 @@ impl SandboxRunArgs {
         command.stdin(if io::stdin().is_terminal() { Stdio::piped() } else { Stdio::inherit() });
         let mut child = command.spawn().map_err(|error| sandbox_error(error.into()))?;
         if let Some(mut to) = child.stdin.take() {
-            // It waits for a person, who may say nothing more: it ends with this process.
+            // The thread may wait for input forever; it ends with this process.
             std::thread::spawn(move || io::copy(&mut io::stdin().lock(), &mut to));
         }
         watched(child, self.timeout)
@@ -179,14 +180,14 @@ fn readable(folder: &std::path::Path) -> Result<PathBuf, CliError> {
     if !folder.is_dir() {
         return Err(unreadable(io::ErrorKind::NotADirectory.into()));
     }
-    // What cannot be the folder of a sandbox cannot be read in one either.
+    // A folder that a sandbox does not accept as its own cannot be read in one either.
     SandboxJob::new(SandboxLevel::None, &folder, JobCommand::Program(Vec::new())).map_err(|error| {
         CliError::usage("sandbox_read", error.to_string()).hint("name a folder of your own with --read")
     })?;
     Ok(folder)
 }
 
-/// Passes on what a command prints, until it ends or must.
+/// Forwards the output of a command until it ends or must be stopped.
 fn watched(mut child: Child, time: Duration) -> Result<CommandExit, CliError> {
     let failed = |error: io::Error| sandbox_error(error.into());
     let (out, err) = (child.stdout.take(), child.stderr.take());
@@ -232,14 +233,15 @@ fn watched(mut child: Child, time: Duration) -> Result<CommandExit, CliError> {
     }
 }
 
-/// Copies until the end, and kills where there is no end. The end of it, if that was all of it.
+/// Forwards output until its end, and kills the group if it exceeds the limit. Returns the last bytes if the
+/// output was complete.
 fn copy(from: Option<impl Read>, mut to: Box<dyn Write>, group: Pid) -> Option<Vec<u8>> {
     let mut last = Vec::new();
     let Some(mut from) = from else { return Some(last) };
     let (mut part, mut left) = (vec![0; CHUNK], MAX_OUTPUT_BYTES);
     while let Ok(count @ 1..) = from.read(&mut part) {
         let part = part.get(..count).unwrap_or_default();
-        // Who does not listen any more does not stop the command.
+        // A reader that stops reading does not stop the command.
         let _ = to.write_all(part).and_then(|()| to.flush());
         last.extend_from_slice(part);
         last.drain(..last.len().saturating_sub(KEPT));
@@ -252,16 +254,16 @@ fn copy(from: Option<impl Read>, mut to: Box<dyn Write>, group: Pid) -> Option<V
     Some(last)
 }
 
-/// Where output goes: as it is, but visible where a person sees it.
+/// Returns the writer of the output, which escapes invisible characters if it is a terminal.
 fn shown(to: impl Write + IsTerminal + 'static) -> Box<dyn Write> {
     if to.is_terminal() { Box::new(EscapingWriter { to, begun: Vec::new() }) } else { Box::new(to) }
 }
 
-/// Writes text that cannot steer a terminal: control characters but ends of lines and tabs, and what is invisible, as
-/// `\u{1b}`; what is no UTF-8 as U+FFFD.
+/// A writer that escapes characters that could control a terminal. Invisible characters, and control
+/// characters except line ends and tabs, become `\u{1b}` and the like; invalid UTF-8 becomes U+FFFD.
 struct EscapingWriter<W> {
     to: W,
-    /// The beginning of a character whose end has not come.
+    /// Beginning of an incomplete character.
     begun: Vec<u8>,
 }
 
@@ -282,9 +284,9 @@ impl<W: Write> Write for EscapingWriter<W> {
     }
 }
 
-/// Ends the helper, and with it everything inside. It has not been waited for: its id is nobody else's.
+/// Kills the helper and all processes inside. It has not been waited for, so its process id is still valid.
 fn kill(group: Pid) {
-    // It may have ended just now; then there is nothing to do.
+    // If the process has just ended, there is nothing to do.
     let _ = kill_process_group(group, Signal::KILL);
 }
 

@@ -1,4 +1,4 @@
-//! `truing serve`: the service on this machine, until it is told to stop.
+//! The command `truing serve`: runs the service on this machine until it is stopped.
 
 mod dry_run;
 
@@ -58,7 +58,7 @@ pub struct ServeArgs {
 }
 
 impl ServeArgs {
-    /// The form of log lines: a terminal is watched by a person.
+    /// Returns the style of log lines: text on a terminal, else JSON, unless configured.
     pub(super) fn log_style(&self) -> LogStyle {
         match self.log_format {
             Some(LogFormat::Text) => LogStyle::Text,
@@ -102,7 +102,8 @@ impl From<RoleFlag> for ProcessRole {
     }
 }
 
-/// How long work that cannot be interrupted, such as a read of a disk that hangs, keeps a stopped process.
+/// Time that a stopped process waits for work that cannot be interrupted, such as a read from a disk that
+/// hangs.
 const LEAVE: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &ServeArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
@@ -125,18 +126,18 @@ pub(crate) fn run(args: &ServeArgs, context: &CommandContext) -> Result<CommandE
     ended
 }
 
-/// The folder of what this process makes for one run only.
+/// The folder for temporary files of this process.
 enum TempFolder {
-    /// Of the one server of a file: beside it, empty.
+    /// Folder of the only server of a database file; it lies beside the file and is cleared at the start.
     Sole(PathBuf),
-    /// Of one among many: those of dead ones are removed with it.
+    /// Folder of one among many servers; folders of dead servers are removed with it.
     Among(PrivateFolder),
 }
 
 impl TempFolder {
     fn of(config: &Config, place: &StoreLocation) -> Result<Self, CliError> {
         match place.file() {
-            // The lock is ours: what is in there was left by a server that was killed.
+            // This process holds the lock, so remaining files belong to a killed server.
             Some(path) => wiring::cleared_temp(path).map(Self::Sole),
             None => {
                 let folder = wiring::own_folder(config)?.join("temp");
@@ -164,7 +165,7 @@ async fn serve(
     context: &CommandContext,
 ) -> Result<CommandExit, CliError> {
     let place = StoreLocation::of(config, &context.environment)?;
-    // Of a file there is one server at a time. What it finds of former ones is free.
+    // A file has one server at a time; remains of former ones may be removed.
     let mut lock = match place.file() {
         Some(path) => {
             store::prepared_file(path)?;
@@ -174,11 +175,11 @@ async fn serve(
         None => None,
     };
     let store = place.open().await?;
-    // Before anybody is told that it serves: from here on a signal stops it in order.
+    // Signals are handled from here on, before the server is announced.
     let mut signals = StopSignals::new()?;
     tokio::select! {
         whole = store.check() => whole.map_err(store_error)?,
-        // A large file on a slow disk is not waited for.
+        // The check may be slow on a large file and a slow disk; a signal ends it.
         told = signals.next() => return Ok(exit(told)),
     }
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
@@ -186,7 +187,7 @@ async fn serve(
     let (stores, shared_reader) = ((store.clone(), store.clone()), Box::new(reader.clone()));
     let shared = tokio::select! {
         shared = wiring::service::service_context(config, &context.environment, stores, shared_reader, temp.path()) => shared?,
-        // A git that hangs is not waited for.
+        // A git process that hangs must not delay the end.
         told = signals.next() => return Ok(exit(told)),
     };
     let sinks = wiring::sinks(&config.notify, &context.environment, &shared.metrics)?;
@@ -224,7 +225,7 @@ async fn serve(
         }
     }
     tracing::info!(%address, role = role.as_str(), database = %place, "serving");
-    // The first signal stops the service, the second one makes it hurry.
+    // The first signal stops the service; the second one shortens the grace period.
     let (tell, told) = watch::channel(Vec::new());
     let [mut stop, mut hurry] = [told.clone(), told.clone()];
     let halted = config.forges.iter().filter_map(|(name, forge)| Some((name.clone(), forge.halted?)));
@@ -237,7 +238,7 @@ async fn serve(
     let connections = ingress.bounds.connections.min(room_for_connections());
     let ingress = IngressSettings { bounds: ConnectionLimits { connections, ..ingress.bounds }, ..ingress };
     let every = config.server.poll;
-    // Ends with this function.
+    // These tasks end with this function.
     let mut telling = JoinSet::new();
     telling.spawn(async move {
         for _ in 0..2 {
@@ -280,7 +281,7 @@ async fn serve(
             Box::pin(jobs.calendar(&shared).run((&shared.store, &shared.metrics), every, quitting)).await;
         }
     };
-    // Jobs give their leases back when the first signal comes.
+    // Jobs return their leases after the first signal.
     let both = async { tokio::join!(Box::pin(serving), running).0 };
     let served = tokio::select! {
         served = both => served,
@@ -295,7 +296,7 @@ async fn serve(
     Ok(by.map_or(CommandExit::Done, exit))
 }
 
-/// A listener, and the address that it has got. `choose`: what names another one.
+/// Opens a listener and returns it with its address. `choose` names the setting for the hint.
 async fn bound(wanted: SocketAddr, choose: &str) -> Result<(TcpListener, SocketAddr), CliError> {
     let listener = TcpListener::bind(wanted).await.map_err(|error| {
         CliError::failed("listen", format!("cannot listen on {wanted}: {error}"))
@@ -313,7 +314,7 @@ fn warn_beyond_loopback(address: SocketAddr, context: &CommandContext) {
     }
 }
 
-/// What a server ends with that was told to.
+/// Returns the exit code of a server that was stopped by a signal.
 fn exit(told: StopSignal) -> CommandExit {
     match told {
         StopSignal::Interrupt => CommandExit::Interrupted,
@@ -321,8 +322,8 @@ fn exit(told: StopSignal) -> CommandExit {
     }
 }
 
-/// Raises the limit of open files as far as may be. How many of them connections may have: half, so that whoever
-/// holds idle ones keeps no run from its files and processes.
+/// Raises the limit of open files as far as possible. Returns the number of connections that may be open:
+/// half of it, so that idle connections leave enough files for runs and processes.
 fn room_for_connections() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
@@ -330,7 +331,7 @@ fn room_for_connections() -> usize {
     limit.current.map_or(usize::MAX, |files| usize::try_from(files / 2).unwrap_or(usize::MAX).max(1))
 }
 
-/// The webhook secret of each forge that sends any here: without one anybody could mark slots.
+/// Reads the webhook secret of each forge that sends webhooks. Without a secret, anyone could mark slots.
 fn secrets(
     config: &Config,
     role: ProcessRole,

@@ -1,4 +1,4 @@
-//! The beginning of a time, as flags take it.
+//! Parses the start of a period from a flag.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -6,29 +6,29 @@ use jiff::tz::TimeZone;
 use truing_config::value::milliseconds;
 use truing_core::id::UnixMillis;
 
-/// The beginning of a time, as people write it.
+/// The start of a period.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum TimeStart {
-    /// So many milliseconds ago.
+    /// Duration before now, in milliseconds.
     Ago(i64),
-    /// At this instant.
+    /// Fixed instant in milliseconds since 1970.
     At(UnixMillis),
 }
 
-/// The longest time ago, in milliseconds, with which every instant has a date.
+/// Maximum duration in milliseconds for which every start has a valid date.
 const MAX_AGO: i64 = 1000 * 366 * 24 * 60 * 60 * 1000;
 
 impl TimeStart {
-    /// Parses a length of time, a day or an instant, in UTC.
+    /// Parses a duration, a day or an instant, in UTC.
     ///
     /// # Errors
-    /// The text is none of these.
+    /// Returns an error if the text is none of these.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if let Some(ago) = milliseconds(text) {
             let ago = i64::try_from(ago).ok().filter(|ago| *ago <= MAX_AGO);
             return ago.map(Self::Ago).ok_or_else(|| format!("`{text}` is longer than 1000 years"));
         }
-        // An instant first: it begins like a day.
+        // An instant is tried first, since it begins with a day.
         let at = text.parse::<Timestamp>().ok().or_else(|| {
             let day = text.parse::<Date>().ok()?;
             Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp())
@@ -40,7 +40,7 @@ impl TimeStart {
         })
     }
 
-    /// The instant, seen from `now`.
+    /// Returns the instant relative to `now`.
     pub(super) fn at(self, now: UnixMillis) -> UnixMillis {
         match self {
             Self::Ago(ago) => UnixMillis(now.0.saturating_sub(ago)),

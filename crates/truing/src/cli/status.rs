@@ -1,4 +1,5 @@
-//! `truing status`: what a running server is connected to, sees and lacks, as it says itself.
+//! The command `truing status`: asks a running server for its connections, its work and its problems, and
+//! prints them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -14,9 +15,9 @@ use super::target::existing_store;
 use super::{CommandContext, OutputPrinter, runtime};
 use crate::wiring::store::StoreLocation;
 
-/// The time that a server has to answer who asks it for its status.
+/// Timeout of the status request.
 const TIME: Duration = Duration::from_secs(10);
-/// The same of a command that says it beside something else.
+/// Timeout of the status request of a command that shows the status in addition to its own answer.
 const SHORT_TIME: Duration = Duration::from_secs(1);
 
 /// Show what a running server is connected to, sees and lacks
@@ -48,7 +49,7 @@ pub(crate) fn run(_: &StatusArgs, context: &CommandContext) -> Result<CommandExi
     Ok(if lacks { CommandExit::No } else { CommandExit::Done })
 }
 
-/// An address of this machine, where a server listens on all of them.
+/// Returns the address for requests: the loopback address if the server listens on all addresses.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) => IpAddr::V4(if ip.is_unspecified() { Ipv4Addr::LOCALHOST } else { ip }),
@@ -57,7 +58,7 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-/// The lack of a forge in this state, and what to do; none: nothing.
+/// Returns the problem of a forge in this state with its solution, or none.
 fn lack(state: &str) -> Option<&'static str> {
     match state {
         "token_refused" => Some("refuses the token: replace it and restart the server"),
@@ -66,11 +67,11 @@ fn lack(state: &str) -> Option<&'static str> {
     }
 }
 
-/// The lacks of this store's server at its forges, a line for each, for commands that show its work.
+/// Returns the problems of this store's server at its forges, one line each, for commands that show its work.
 ///
-/// The server is asked itself, at the address in its lock file; with Valkey and PostgreSQL, where no file says it, at
-/// `server.listen` on this machine. Nothing is recorded of it, so that a state that is over is never shown; where no server answers,
-/// or one that does not sweep, nothing is said.
+/// The server is asked directly, at the address in its lock file. With Valkey or PostgreSQL there is no such
+/// file, so `server.listen` on this machine is used. The status is not recorded, so outdated problems are
+/// never shown. If no server answers, or one that does not sweep, the list is empty.
 pub(super) async fn lacks(config: &Config, place: &StoreLocation) -> Vec<String> {
     let address = match place.file() {
         None => Some(config.server.listen),
@@ -91,8 +92,8 @@ pub(super) async fn lacks(config: &Config, place: &StoreLocation) -> Vec<String>
     status.forges.iter().filter_map(told).collect()
 }
 
-/// The names of the repositories whose own kill switch is on, by the store: a server names none to whoever asks. None, where it cannot
-/// be read from here.
+/// Returns the names of the repositories whose own kill switch is on, from the store, since a server does not
+/// publish names. The list is empty if the store cannot be read.
 async fn switched_off(config: &Config, context: &CommandContext) -> Vec<String> {
     let Ok(Some(store)) = existing_store(config, &context.environment).await else { return Vec::new() };
     let Ok(switches) = store.switch().await else { return Vec::new() };

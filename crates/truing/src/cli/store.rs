@@ -1,4 +1,4 @@
-//! `truing store`: moves everything to another store, and compares two.
+//! The command `truing store`: migrates all records to another store, and compares two stores.
 
 use serde::Serialize;
 use truing_core::port::SlotStore as _;
@@ -49,7 +49,7 @@ struct StorePairArgs {
 }
 
 impl StorePairArgs {
-    /// Both places; the source has to be there.
+    /// Resolves the source, which must exist, and the destination.
     fn places(&self, context: &CommandContext) -> Result<(StoreLocation, StoreLocation), CliError> {
         let folder = context.environment.directory();
         let of = |url: &Option<String>| match url {
@@ -69,7 +69,7 @@ impl StorePairArgs {
     }
 }
 
-/// One table of the answer for scripts.
+/// Comparison of one table in the JSON output.
 #[derive(Serialize)]
 struct TableComparisonJson<'a> {
     table: &'a str,
@@ -156,8 +156,8 @@ impl<'a> TableComparisonJson<'a> {
     }
 }
 
-/// Refuses while workers are at work on servers. Locks see to it for files. Processes of the roles `ingress` and `sweep` lease
-/// nothing and are not seen.
+/// Refuses the command while workers use the database servers. For files, locks ensure this. Processes of the
+/// roles `ingress` and `sweep` take no leases and are not detected.
 async fn nobody_serves(store: &Store) -> Result<(), CliError> {
     let workers = store.workers(false).await.map_err(store_error)?.all;
     if workers.is_empty() {

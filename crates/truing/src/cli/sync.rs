@@ -1,4 +1,5 @@
-//! `truing sync`: what a new release of an upstream package asks of the project that follows it.
+//! The command `truing sync`: compares a new release of an upstream package with the project that follows it,
+//! and updates the project.
 
 mod diff;
 mod init;
@@ -91,8 +92,8 @@ struct SyncDecideArgs {
 }
 
 impl SyncDecideArgs {
-    /// How to get a manifest where there is none. One that is written is JSON: it stands beside a hash test that is
-    /// missing, and has to be named in its place.
+    /// Adds a hint on writing a missing manifest. The written file is JSON; if the configured path has
+    /// another format (a hash test), the new file must be named instead.
     fn write_first(&self, error: CliError, path: &Path) -> CliError {
         let is_json = path.extension().is_some_and(|extension| extension == "json");
         let file = path.with_extension("json");
@@ -115,10 +116,10 @@ impl SyncDecideArgs {
     }
 }
 
-/// How many of what is not guarded are shown to people.
+/// Maximum unguarded parts that are listed.
 const SHOWN: usize = 12;
 
-/// The answer (cli.md, "Sync and converge").
+/// The answer as JSON.
 #[derive(Serialize)]
 struct SyncDecisionJson {
     decision: SyncVerdict,
@@ -147,7 +148,8 @@ impl SyncDecideArgs {
         self.decide(self.repo.join(MANIFEST).exists(), context)
     }
 
-    /// `is_pinned`: a job that is not configured has the manifest that lies in the project.
+    /// Decides on the release. If `is_pinned` is set, a job without configuration uses the manifest in the
+    /// project.
     fn decide(&self, is_pinned: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
         let config = context.config(&[])?;
         let PackageJob { config: job, lines, .. } = &self.search(is_pinned).job(&config, context)?;
@@ -219,7 +221,7 @@ impl SyncDecideArgs {
     }
 }
 
-/// Is nothing that a manifest pins in either release?
+/// Returns true if none of the pinned parts exists in either release.
 fn is_of_another(manifest: &PinManifest, decision: &SyncDecision) -> bool {
     let is_absent =
         |one: &&UnguardedPart| matches!(one.why, UnguardedReason::Missing | UnguardedReason::Elsewhere);
@@ -227,7 +229,7 @@ fn is_of_another(manifest: &PinManifest, decision: &SyncDecision) -> bool {
     !manifest.rows.is_empty() && absent == manifest.rows.len()
 }
 
-/// The usual manifest of a job.
+/// Default path of a job's manifest.
 const MANIFEST: &str = "upstream.json";
 
 impl From<ReleaseDecision> for SyncDecisionJson {
@@ -275,7 +277,7 @@ impl SyncDecisionJson {
     }
 }
 
-/// Some of what no pin guards, below a heading; nothing where there is none.
+/// Lists unguarded parts below a heading, or returns an empty text if there are none.
 fn listed(heading: &str, all: &[&UnguardedPart]) -> String {
     if all.is_empty() {
         return String::new();

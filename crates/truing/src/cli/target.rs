@@ -1,4 +1,5 @@
-//! Which slot a person means: a key, a pull request's page, `owner/name#7` or `owner/name/7`; and who acts.
+//! Resolves the slot that the user names by a key, a pull request's page, `owner/name#7` or `owner/name/7`;
+//! also finds the acting user.
 
 use std::path::Path;
 
@@ -17,8 +18,8 @@ use super::CommandContext;
 use super::error::CliError;
 use crate::wiring::store::{StoreLocation, open_file};
 
-/// The store, unless nothing has ever been stored: looking does not make a database. One that was deleted under a server is
-/// refused.
+/// Opens the store, or returns none if there is none: a command that only reads does not create a database. A
+/// file that was deleted under a running server is an error.
 pub(super) async fn existing_store(
     config: &Config,
     environment: &Environment,
@@ -26,7 +27,7 @@ pub(super) async fn existing_store(
     StoreLocation::of(config, environment)?.existing().await
 }
 
-/// Says that there is no database, where an answer of nothing is made of that: the name may be wrong.
+/// Warns that there is no database when an empty answer results from it, since its name may be wrong.
 pub(super) fn tell_absent(
     store: Option<&Store>,
     config: &Config,
@@ -41,8 +42,9 @@ pub(super) fn tell_absent(
     Ok(())
 }
 
-/// The same for what is asked of the records alone. Where somebody has named a file in a folder that is not there, the
-/// name is wrong, or nothing has run with it: an answer of nothing would look like peace.
+/// Opens the store for a command that only reads records. If the configured file is in a folder that does not
+/// exist, it returns an error: its name is wrong or nothing has used it, and an empty answer would be
+/// misleading.
 pub(super) async fn existing_records(
     config: &Config,
     environment: &Environment,
@@ -60,10 +62,10 @@ pub(super) async fn existing_records(
     place.existing().await
 }
 
-/// The key that names the database.
+/// Configuration key of the database.
 const STORE_URL: &str = "store.url";
 
-/// A copy of what is recorded of this key, in which nobody is at work on it: for what is only tried.
+/// Copies the records of this key to a new store, in which the slot is not leased, for a dry run.
 pub(super) async fn dry_run_store(store: &Store, folder: &Path, key: &SlotKey) -> Result<Store, CliError> {
     let file = folder.join("dry-run.db");
     let no_copy = |error: &dyn std::fmt::Display| {
@@ -77,7 +79,7 @@ pub(super) async fn dry_run_store(store: &Store, folder: &Path, key: &SlotKey) -
     }
 }
 
-/// Refuses while the kill switch is on, or that of this repository.
+/// Returns an error while the global kill switch or that of this repository is on.
 pub(super) async fn switched_on(store: &Store, repository: &RepositoryRef) -> Result<(), CliError> {
     let switches = store.switch().await.map_err(store_error)?;
     let Some(switch) = switches.at(repository) else { return Ok(()) };
@@ -91,25 +93,24 @@ pub(super) async fn switched_on(store: &Store, repository: &RepositoryRef) -> Re
     .hint(format!("to resume: `truing {}`", switch.off())))
 }
 
-/// One slot with what people call it.
+/// A slot with the description of its pull request.
 pub(super) struct DescribedSlot {
-    /// The slot.
     pub slot: Slot,
-    /// Its name, page and head, as last heard.
+    /// Name, page and head of the pull request, as last reported.
     pub described: Option<SlotDescription>,
 }
 
 impl DescribedSlot {
-    /// The repository that it belongs to.
+    /// Returns the repository that the slot belongs to.
     pub(super) fn repository(&self) -> RepositoryRef {
         let name = self.described.as_ref().and_then(|described| described.name.rsplit_once('#'));
         RepositoryRef::of_key(&self.slot.key).called(name.map_or("", |(name, _)| name))
     }
 
-    /// Finds what `text` means.
+    /// Finds the slot that `text` names.
     ///
     /// # Errors
-    /// Exit 2 if nothing is known of it.
+    /// Returns exit 2 if the slot is unknown.
     pub(super) async fn find(store: Option<&Store>, text: &str) -> Result<Self, CliError> {
         let unknown = || {
             let error = CliError::usage("unknown_slot", format!("nothing is known about `{text}`"));
@@ -137,40 +138,41 @@ impl DescribedSlot {
         Ok(Self { slot, described })
     }
 
-    /// What people call it; the key if it has no name.
+    /// Returns the name of the pull request, or the key if it has none.
     pub(super) fn name(&self) -> &str {
         self.described.as_ref().map_or(self.slot.key.as_str(), |described| &described.name)
     }
 }
 
-/// Is it how people name a pull request, and safe to paste?
+/// Returns true if the text has the form of a pull request's name and is safe to paste.
 fn is_name(text: &str) -> bool {
     let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/:#.-_~%".contains(c));
     let ends = text.rsplit(['/', '#']).next().is_some_and(|end| end.parse::<u64>().is_ok());
-    // A number alone says no repository.
+    // A bare number names no repository.
     is_plain && ends && text.contains('/') && !text.starts_with("pr/")
 }
 
-/// The right of a command to lease slots. What a process held that has died is free before, at once: no server would end
-/// its leases, and nobody waits until they expire.
+/// Acquires the right of a command to lease slots. Leases of a dead process are ended first: if no server
+/// runs, they would otherwise stay until they expire.
 ///
 /// # Errors
-/// A lock file or the store cannot be used.
+/// Returns an error if a lock file or the store cannot be used.
 pub(super) async fn at_work(store: &Store, limits: &SlotLimits) -> Result<Option<CommandLock>, CliError> {
     let told = |error: ServeLockError| CliError::failed("lock", error.to_string());
-    // A store of many processes has no such lock: a lease ends by itself.
+    // A store on a database server has no such lock; leases there expire by themselves.
     let Some(path) = store.path() else { return Ok(None) };
     if !is_served(path).map_err(told)? {
         end_orphans(store, limits).await.map_err(store_error)?;
     }
-    // It may wait for another command of this process that looks for leases of the dead: not on a thread of the runtime.
+    // The call may wait for another command of this process that reclaims leases, so it does not block a
+    // thread of the runtime.
     let path = path.to_path_buf();
     let taken = tokio::task::spawn_blocking(move || CommandLock::take(&path)).await;
     taken.map_err(|stopped| CliError::failed("lock", stopped.to_string()))?.map(Some).map_err(told)
 }
 
-/// The acting person, for the audit log: the user's name as `LOGNAME` or `USER` has it, else as the system's list of
-/// accounts does, else the number of the account.
+/// Returns the acting person for the audit log: the name in `LOGNAME` or `USER`, else the name of the
+/// account, else its number.
 pub(super) fn actor(environment: &Environment) -> String {
     let names = ["LOGNAME", "USER"].into_iter().filter_map(|name| environment.get(name)?.to_str());
     let named = names.map(str::trim).find(|name| !name.is_empty()).map(str::to_owned);
@@ -181,10 +183,10 @@ pub(super) fn actor(environment: &Environment) -> String {
     })
 }
 
-/// The system's list of accounts.
+/// Path of the system's list of accounts.
 const ACCOUNTS: &str = "/etc/passwd";
 
-/// The name of an account: the first field of the line whose third one is its number.
+/// Returns the name of an account: the first field of the line whose third field is its number.
 fn account(accounts: &str, uid: u32) -> Option<&str> {
     accounts.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -193,12 +195,12 @@ fn account(accounts: &str, uid: u32) -> Option<&str> {
     })
 }
 
-/// A store that fails.
+/// Returns the error for a store that failed.
 pub(super) fn store_error(error: StoreError) -> CliError {
     CliError::failed("store", error.to_string())
 }
 
-/// The state's word, why, and until when.
+/// Returns the state of a slot, its reason, and its time limit.
 pub(super) fn state(slot: &Slot) -> (&'static str, Option<&'static str>, Option<UnixMillis>) {
     match &slot.state {
         SlotState::Idle => ("idle", None, None),

@@ -1,4 +1,4 @@
-//! The tier of a review for people: the rules that count for a repository, and the price of reviews by tier.
+//! Reports the tier of a review: the rules that apply to a repository, and the price of reviews by tier.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,21 +17,21 @@ use super::error::CliError;
 use super::target::{existing_records, store_error};
 use crate::wiring;
 
-/// The days of which reviews are priced.
+/// Number of days whose reviews are included in the prices.
 const DAYS: i64 = 30;
-/// The most reviews that are priced, the newest first.
+/// Maximum reviews in the prices; the newest come first.
 const MAX_REVIEWS: usize = 10_000;
 
-/// The answer of `config show --for`, for scripts.
+/// The answer of `config show --for` as JSON.
 #[derive(Serialize)]
 pub(super) struct RepositoryTiers {
     repository: String,
-    /// The tier where no rule holds.
+    /// Tier if no rule matches.
     tier: Tier,
-    /// The highest that the repository's own rules may give then.
+    /// Highest tier that the repository's own rules may then select.
     most: Tier,
     rules: Vec<TierRuleRow>,
-    /// The instructions that may count for its changes.
+    /// Instructions that may apply to its changes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     instructions: Vec<InstructionRow>,
     prices: BTreeMap<Tier, TierPrice>,
@@ -55,7 +55,7 @@ struct InstructionRow {
 }
 
 impl RepositoryTiers {
-    /// The rules of a configuration that may count for a repository, `owner/name`.
+    /// Returns the rules of a configuration that may apply to a repository, given as `owner/name`.
     pub(super) async fn of(
         repository: &str,
         config: &Config,
@@ -113,7 +113,7 @@ impl RepositoryTiers {
     }
 }
 
-/// The lines of `review --explain`.
+/// Returns the lines of `review --explain`.
 pub(super) fn explain(choice: &TierChoice, prices: &BTreeMap<Tier, TierPrice>) -> String {
     let because = if choice.because.is_empty() { String::new() } else { format!(" ({})", choice.because) };
     let mut text = format!("tier: {}, by {}{because}\n", choice.tier.as_str(), choice.at);
@@ -128,7 +128,7 @@ pub(super) fn explain(choice: &TierChoice, prices: &BTreeMap<Tier, TierPrice>) -
     text + &prices_text(prices)
 }
 
-/// The instructions that a review's model was given; nothing for a review without any.
+/// Returns the instructions that a review's model received, or an empty text.
 pub(super) fn instructions_text(record: &ReviewRecord) -> String {
     let memory = record.detail.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref());
     let all = memory.map(|memory| memory.instructions.join(", ")).filter(|all| !all.is_empty());
@@ -149,7 +149,7 @@ fn prices_text(prices: &BTreeMap<Tier, TierPrice>) -> String {
     text
 }
 
-/// The prices of the recorded reviews of the last days, by tier.
+/// Returns the prices of the reviews recorded in the last days, by tier.
 pub(super) async fn prices(
     config: &Config,
     environment: &Environment,
@@ -161,7 +161,8 @@ pub(super) async fn prices(
     Ok(tier_prices(records.iter().map(|record| (tier_of(record), record.cost()))))
 }
 
-/// The tier of a recorded review; those of older versions and of working trees have none, so the record shows it.
+/// Returns the tier of a recorded review. Reviews of older versions and of working trees have no tier, so it
+/// is derived from the record.
 fn tier_of(record: &ReviewRecord) -> Tier {
     let detail = &record.detail;
     let is_deep = || detail.modelled.as_ref().is_some_and(|did| !did.specialists.is_empty());

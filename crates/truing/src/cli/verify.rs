@@ -1,4 +1,4 @@
-//! `truing verify`: a repository's own set-up and checks, as the loops run them.
+//! The command `truing verify`: runs a repository's own setup and checks, as the loops do.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -35,10 +35,10 @@ pub struct VerifyArgs {
     head: Option<String>,
 }
 
-/// How many lines of what a command printed are shown to people.
+/// Maximum lines of a command's output that are shown.
 const SHOWN: usize = 20;
 
-/// The answer for scripts.
+/// The answer as JSON.
 #[derive(Serialize)]
 struct VerifyReport<'a> {
     schema: &'static str,
@@ -57,7 +57,7 @@ struct VerifyBaseJson<'a> {
 #[derive(Serialize)]
 struct VerifySetUpJson<'a> {
     works: bool,
-    /// Was it done before?
+    /// True if the setup was found in the cache.
     found: bool,
     commands: Vec<VerifyCommandJson<'a>>,
     reached: &'a [HostAccess],
@@ -241,7 +241,7 @@ fn set_up_text(verified: &VerifiedTree, of: &str) -> String {
             text += &printed(ran);
         }
     }
-    // When it was done before, it reached nothing now.
+    // A cached setup made no requests this time.
     for reached in set_up.reached.iter().filter(|_| !set_up.found) {
         let HostAccess { host, port, refused, times, sent, received } = reached;
         let host = clean(host);
@@ -277,12 +277,12 @@ fn line(step: &str, what: &str, ran: &CommandRun) -> String {
     format!("{step} {what}{how} ({took}): {}\n", visible(&ran.argv.join(" ")))
 }
 
-/// What others wrote, so that it stays on its line and steers no terminal.
+/// Removes control characters from foreign text, which then stays on its line and cannot control a terminal.
 fn clean(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || *c == '\t').collect()
 }
 
-/// The end of what it printed.
+/// Returns the end of a command's output.
 fn printed(ran: &CommandRun) -> String {
     let mut text = String::new();
     for stream in [&ran.output, &ran.errors] {

@@ -1,4 +1,5 @@
-//! `truing why`: one screen on one pull request: what it waits for, what happened, what unblocks it.
+//! The command `truing why`: prints one screen on a pull request: its state, its history, and the command
+//! that unblocks it.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -29,15 +30,15 @@ use super::target::{DescribedSlot, existing_store, state, store_error};
 use super::{CommandContext, runtime};
 use truing_service::report::outcome::merged;
 
-/// Events shown: one screen.
+/// Number of events that fit on one screen.
 const EVENTS: usize = 12;
-/// Runs whose money is looked at, the newest.
+/// Maximum runs whose cost is summed, newest first.
 const MOST_RUNS: usize = 200;
-/// Runs whose limits are shown, the newest.
+/// Maximum runs whose limits are shown, newest first.
 const RUN_ROWS: usize = 2;
-/// No slot has the work of a head that was not reviewed.
+/// Message for a head that was not reviewed and is in no slot.
 const AWAITS_SWEEP: &str = "its last commit was not reviewed, and nothing is queued for it: the next sweep of `truing serve` queues it";
-/// Characters of a reason.
+/// Maximum characters of a reason.
 const MAX_REASON: usize = 200;
 
 /// Explain a pull request's state and how to unblock it
@@ -48,7 +49,7 @@ pub struct WhyArgs {
     target: String,
 }
 
-/// The answer for scripts.
+/// The answer as JSON.
 #[derive(Serialize)]
 struct WhyJson<'a> {
     key: &'a str,
@@ -64,11 +65,11 @@ struct WhyJson<'a> {
     #[serde(skip)]
     held_back: Option<String>,
     last_outcome: Option<Value>,
-    /// Of each loop that there was, newest first.
+    /// Last run of each loop, newest first.
     last_outcomes: Vec<LastRunJson>,
-    /// Of all attempts at its last head, of every loop: by the ledger.
+    /// Cost of all attempts of every loop at the last head, according to the ledger.
     cost_micro_usd: u64,
-    /// Of all attempts at all its heads.
+    /// Cost of all attempts at all heads.
     cost_in_all_micro_usd: u64,
     budget: Vec<BudgetRow>,
     #[serde(skip)]
@@ -80,13 +81,14 @@ struct WhyJson<'a> {
 #[derive(Serialize)]
 struct LastRunJson {
     r#loop: &'static str,
-    /// In a word.
+    /// Result in one word.
     result: String,
     reason: Option<String>,
-    /// Of reviews: was it for the pull request? If not, it was asked for by `truing review --pr` and shown to its caller alone.
+    /// True for a review for the pull request. False for a review by `truing review --pr` that was shown only
+    /// to its caller.
     #[serde(skip_serializing_if = "Option::is_none")]
     published: Option<bool>,
-    /// Findings that are open; of reviews.
+    /// Number of open findings; reviews only.
     open: Option<u32>,
     head: Option<Sha>,
     ended: String,
@@ -95,7 +97,7 @@ struct LastRunJson {
     at: UnixMillis,
 }
 
-/// A line of history.
+/// A line of the history.
 #[derive(Serialize)]
 struct HistoryLineJson {
     at: String,
@@ -111,7 +113,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
         let key = &target.slot.key;
         let events = store.events(key, EVENTS).await.map_err(store_error)?;
         let served = store.last_outcome(key).await.map_err(store_error)?;
-        // One that was asked for here and published nowhere is filed by the page.
+        // A review that was run here and not published is recorded under the page's URL.
         let local = match &target.described {
             Some(described) => store.last_outcome(&own_key(&described.url)).await.map_err(store_error)?,
             None => None,
@@ -180,7 +182,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
     })
 }
 
-/// What was drawn on that pays for its last head, or would now.
+/// Returns the budget levels that paid for the last head, or would pay now.
 async fn drawn_on(
     store: &Store,
     config: &Config,
@@ -198,7 +200,7 @@ async fn drawn_on(
     Ok(drawn.into_iter().filter(|drawn| drawn.spent.0 > 0 || drawn.reserved.0 > 0).collect())
 }
 
-/// The levels that all its reviews and runs were drawn on, and those that have to do with its head.
+/// Returns the levels that paid for all reviews and runs, and those of the head.
 async fn spent(
     store: &Store,
     key: &SlotKey,
@@ -211,7 +213,7 @@ async fn spent(
         let (Some(head), of) = (head, &drawn.level.key) else { return true };
         match drawn.level.kind {
             BudgetLevelKind::Review => *of == format!("{key}@{head}"),
-            // One whose record is of a job has no head.
+            // The run of a job has no head.
             BudgetLevelKind::Run => {
                 converges.iter().find(|run| run.run.as_str() == of).is_none_or(|run| run.is_about(head))
             }
@@ -232,7 +234,7 @@ fn sum(drawn: &[BudgetUsage]) -> u64 {
     drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add)
 }
 
-/// A review's record with all fields side by side.
+/// Returns a review's record as a flat object.
 fn flat(record: &ReviewRecord) -> Value {
     let mut all = json!(record.detail);
     if let Some(all) = all.as_object_mut() {
@@ -256,8 +258,8 @@ fn flat(record: &ReviewRecord) -> Value {
     merged(all, own)
 }
 
-/// The end of each loop's last run, the newest first. Audits that were asked for alone are told apart from runs.
-/// Reviews are those for the pull request, and those that only their caller was shown.
+/// Returns the end of each loop's last run, newest first. Separate audits are distinguished from runs.
+/// Published reviews are distinguished from those that only their caller saw.
 fn last_of_each(
     (served, local): (Option<&ReviewRecord>, Option<&ReviewRecord>),
     converges: &[Converge],
@@ -364,7 +366,7 @@ fn screen(answer: &WhyJson<'_>) -> String {
     text
 }
 
-/// The end of a run, on one line.
+/// Formats the end of a run on one line.
 fn told(last: &LastRunJson) -> String {
     let mut text = match last.published {
         Some(false) => format!("{} (not published): {}", last.r#loop, last.result),
@@ -373,7 +375,7 @@ fn told(last: &LastRunJson) -> String {
     if let Some(head) = &last.head {
         text += &format!(" at {}", head.short());
     }
-    // What failed or was stopped has found nothing: only why is known.
+    // A failed or stopped run found nothing; it has only a reason.
     match (&last.reason, last.open, last.result.as_str()) {
         (_, Some(open), "reviewed" | "partial") => {
             text += &format!(", {}", text::counted(open, "open finding"));
@@ -383,17 +385,17 @@ fn told(last: &LastRunJson) -> String {
         }
         (Some(_) | None, ..) => {}
     }
-    // The others' is what the head cost, below.
+    // The cost of the others is included in the cost of the head, below.
     if last.published == Some(false) {
         text += &format!(", {}", MicroUsd(last.cost_micro_usd));
     }
     format!("{text}, {}", last.ended)
 }
 
-/// The words on a review that waits for money.
+/// Message for a review that waits for budget.
 const DEFERRED: &str = "the repository's budget for today is used up; the rules have reviewed it, and a model does when the next day (UTC) begins";
 
-/// It waits, and nobody serves it.
+/// Returns the explanation and the command for a slot that waits while no server runs.
 fn unserved(why: WaitReason, output: OutputPrinter) -> (String, Option<String>) {
     let what = match why {
         WaitReason::Debounce | WaitReason::Storm | WaitReason::Scheduled | WaitReason::Step => {
@@ -408,7 +410,7 @@ fn unserved(why: WaitReason, output: OutputPrinter) -> (String, Option<String>) 
     (format!("{what}; no server is at work, so nothing begins by itself"), Some(output.command("serve")))
 }
 
-/// Does its head wait for a review that no slot has?
+/// Returns true if the head needs a review and no slot has it.
 async fn awaits_sweep(target: &DescribedSlot, store: &Store) -> Result<bool, CliError> {
     let key = std::slice::from_ref(&target.slot.key);
     let reviews = store.last_reviews(key).await.map_err(store_error)?.pop().unwrap_or_default();
@@ -416,7 +418,7 @@ async fn awaits_sweep(target: &DescribedSlot, store: &Store) -> Result<bool, Cli
     Ok(settled::awaits_sweep(&target.slot, head, &reviews))
 }
 
-/// Nothing is pending; but a run may be left that can go on.
+/// Returns the explanation for an idle slot; a converge run may still be resumable.
 fn resting(
     target: &DescribedSlot,
     converges: &[Converge],
@@ -432,7 +434,7 @@ fn resting(
     }
 }
 
-/// In words: what it waits for, and the command that makes it go on, if one does.
+/// Explains the state of the slot, and returns the command that continues it, if there is one.
 fn explain(target: &DescribedSlot, output: OutputPrinter) -> (String, Option<String>) {
     let key = target.slot.key.as_str();
     let retry = Some(output.command(&format!("queue retry {key}")));

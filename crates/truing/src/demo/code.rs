@@ -1,28 +1,28 @@
-//! What people push in the demonstration.
+//! Provides the commits of the demonstration.
 
 use truing_fakes::repo::CommitBuilder;
 
-/// What is there before.
+/// Returns the first commit of the repository.
 pub(super) fn first_commit() -> CommitBuilder {
     CommitBuilder::new("Begin")
         .write("README.md", "# spokes\n")
         .write("pay.py", "def pay(order):\n    return order.total\n")
 }
 
-/// A change with problems that the rules know, and one that they do not: refunding stops at the first order that was
-/// refunded before.
+/// Returns a change with problems that the rules find, and one that they do not: refunding stops at the first
+/// order that was refunded before.
 pub(super) fn planted() -> CommitBuilder {
     let conflict = "<<<<<<< HEAD\nreturn 1\n=======\nreturn 2\n>>>>>>> payments\n";
     CommitBuilder::new("Take payments").write("pay.py", refunding("refunded")).write("refund.py", conflict)
 }
 
-/// The same with lines on top.
+/// Returns the same files with lines inserted at the top.
 pub(super) fn explained() -> CommitBuilder {
     let text = format!("\"\"\"Payments.\"\"\"\n\n\n{}", refunding("refunded"));
     CommitBuilder::new("Explain payments").write("pay.py", text)
 }
 
-/// The same without what the rules found.
+/// Returns the files without the problems that the rules found.
 pub(super) fn repaired() -> CommitBuilder {
     let text = format!("\"\"\"Payments.\"\"\"\n\n\n{}", refunding("refunded"));
     let kept = text.lines().filter(|line| *line != "    breakpoint()").map(|line| {
@@ -38,7 +38,7 @@ pub(super) fn repaired() -> CommitBuilder {
         .write("refund.py", "return_all = 1\n")
 }
 
-/// The file in which refunding stops too early, where an order says so by this name that it was refunded.
+/// Returns the file in which refunding stops too early; `refunded` is the name of the order's flag.
 pub(super) fn refunding(refunded: &str) -> String {
     let key = key();
     format!(
@@ -48,12 +48,12 @@ pub(super) fn refunding(refunded: &str) -> String {
     )
 }
 
-/// A key that is made up, and put together here so that this file holds none.
+/// Returns a fictitious key. It is composed here, so this file contains no key.
 fn key() -> String {
     ["AKIA", "QYLPMN5HHHFPZAM2"].concat()
 }
 
-/// A file with [`super::PLANTED`] problems below `head`.
+/// Returns a file with [`super::PLANTED`] problems below `head`.
 pub(super) fn cart(head: &str) -> String {
     let key = key();
     format!(
@@ -63,7 +63,7 @@ pub(super) fn cart(head: &str) -> String {
     )
 }
 
-/// One of many pushes in a row: each moves the lines of the ones before, some bring a problem along.
+/// Returns one of many consecutive pushes: each moves the lines of the previous ones, and some add a problem.
 pub(super) fn pushed(pull: usize, round: usize) -> CommitBuilder {
     let mut text = String::new();
     for line in 0..=round {

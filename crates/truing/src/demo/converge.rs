@@ -1,8 +1,8 @@
-//! The story of a change that converges: `truing demo converge`. A draft pull request with a planted bug at a forge on
-//! this machine, a model that reports the bug as long as it is there and mends it when it is asked to, and `truing
-//! converge` by the code of that very command; then the same on a clone's own branch.
+//! The demonstration `truing demo converge`. A draft pull request with a planted bug is at a forge on this
+//! machine, and a model reports the bug while it exists and fixes it on request. `truing converge` runs on it
+//! with the code of the real command, and then on the branch of a clone.
 //!
-//! What is told is read back: from the forge, or from the clone by git.
+//! All results are read from the forge, or from the clone by git.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,31 +21,31 @@ use super::{DemoError, DemoModelUsage, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER,
 use crate::cli::converge::ended;
 use crate::cli::{CommandContext, GlobalArgs};
 
-/// The branch.
+/// Name of the branch with the bug.
 const BRANCH: &str = "totals";
-/// Its file, and the line of it that is wrong, and as it should be.
+/// File with the bug, and (below) its content with the wrong line and the right one.
 const FILE: &str = "total.py";
 const CODE: &str = "def total(items):\n    sum = 0\n    for i in range(len(items) - 1):\n        sum += items[i]\n    return sum\n";
 const WRONG: &str = "    for i in range(len(items) - 1):\n";
 const RIGHT: &str = "    for i in range(len(items)):\n";
-/// What the model calls it.
+/// Title of the model's finding.
 const BUG: &str = "The last element is left out";
-/// The operator's file.
+/// Name of the operator's file.
 const CONFIG: &str = "truing.toml";
-/// The clone's folder.
+/// Name of the clone's folder.
 const CLONE: &str = "clone";
-/// Audits that it takes, and commits.
+/// Expected number of audits, and (below) of commits.
 const LOOPS: u32 = 2;
 const FIXES: usize = 1;
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ConvergeDemoEnd {
-    /// The word for it.
+    /// Kind of the end in one word.
     pub exit: &'static str,
-    /// Audits that it made.
+    /// Number of the run's audits.
     pub loops: u32,
-    /// What the command says of it.
+    /// Report of the command.
     pub report: String,
 }
 
@@ -60,18 +60,17 @@ impl ConvergeDemoEnd {
     }
 }
 
-/// A commit of the run's, as git shows it.
+/// A commit of the run, as git shows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct FixCommit {
-    /// Its id.
     pub commit: String,
-    /// The commit it is on.
+    /// Id of the parent commit.
     pub parent: String,
-    /// Who it says made it.
+    /// Author in the commit.
     pub author: String,
-    /// The first line of its message.
+    /// First line of the commit message.
     pub subject: String,
-    /// The lines it takes away and adds.
+    /// Removed and added lines.
     pub lines: Vec<String>,
 }
 
@@ -82,49 +81,47 @@ impl From<GitLogEntry> for FixCommit {
     }
 }
 
-/// A review, as the forge has it.
+/// A review, as the forge shows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct PublishedReview {
-    /// The commit it is of.
+    /// Commit that was reviewed.
     pub commit: String,
-    /// What it says.
+    /// Text of the review.
     pub body: String,
-    /// Its comments on code.
+    /// Comments of the review on code.
     pub threads: Vec<PublishedThread>,
 }
 
-/// A comment on code, and what came of it.
+/// A comment on code with its replies.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct PublishedThread {
-    /// The file.
     pub path: String,
-    /// The line that it was put on.
+    /// Line that the comment was posted on.
     pub line: Option<u32>,
-    /// What it says.
+    /// Text of the comment.
     pub body: String,
-    /// The answers to it.
+    /// Replies to the comment.
     pub answers: Vec<String>,
-    /// Is it resolved?
+    /// True if the thread is resolved.
     pub resolved: bool,
 }
 
 /// The pull request after the run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct PullRequestResult {
-    /// `owner/name#number`.
+    /// Name in the form `owner/name#number`.
     pub name: String,
-    /// Its title.
     pub title: String,
-    /// Was it a draft before, and is it one now?
+    /// Draft state before and after the run.
     pub drafts: [bool; 2],
-    /// How the run ended.
+    /// End of the run.
     #[serde(flatten)]
     pub ended: ConvergeDemoEnd,
-    /// The commits on top of what was there before.
+    /// Commits that the run added.
     pub commits: Vec<FixCommit>,
-    /// The reviews, oldest first.
+    /// Reviews of the pull request, oldest first.
     pub reviews: Vec<PublishedReview>,
-    /// Reviews, comments and answers that say what another one says already.
+    /// Reviews, comments and replies that repeat another one.
     pub duplicates: usize,
 }
 
@@ -143,16 +140,16 @@ impl PullRequestResult {
 /// The clone after the run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct LocalBranchResult {
-    /// The branch that was checked out.
+    /// Branch that was checked out.
     pub branch: String,
-    /// Where it was before, and where it is now.
+    /// Commit of the branch before and after the run.
     pub tips: [String; 2],
-    /// The run's own branch.
+    /// Branch of the run.
     pub run_branch: String,
-    /// How the run ended.
+    /// End of the run.
     #[serde(flatten)]
     pub ended: ConvergeDemoEnd,
-    /// The commits that are on the run's branch only.
+    /// Commits that are only on the run's branch.
     pub commits: Vec<FixCommit>,
 }
 
@@ -162,28 +159,28 @@ impl LocalBranchResult {
     }
 }
 
-/// What the story came to: `truing demo converge --format json`.
+/// The result of the demonstration, printed by `truing demo converge --format json`.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ConvergeDemoReport {
-    /// The pull request.
+    /// Result on the pull request.
     pub pull_request: PullRequestResult,
-    /// The branch of the clone.
+    /// Result on the branch of the clone.
     pub local: LocalBranchResult,
-    /// What the model was asked, and what that would have cost.
+    /// Requests to the model and their fictitious cost.
     #[serde(flatten)]
     pub model: DemoModelUsage,
-    /// How long it all took.
+    /// Duration of the demonstration in seconds.
     pub seconds: f64,
 }
 
 impl ConvergeDemoReport {
-    /// Did the loop keep what it promises?
+    /// Returns true if the loop kept its promises.
     pub fn holds(&self) -> bool {
         self.pull_request.holds() && self.local.holds()
     }
 }
 
-/// The story with all that it is played on.
+/// The demonstration with its forge, model and folder.
 pub struct ConvergeDemo {
     forge: FakeForge,
     repo: FakeRepo,
@@ -195,10 +192,10 @@ pub struct ConvergeDemo {
 }
 
 impl ConvergeDemo {
-    /// Starts everything on free ports of this machine; `context` is the demonstration's own.
+    /// Starts everything on free ports of this machine. `context` belongs to the demonstration.
     ///
     /// # Errors
-    /// [`DemoError`]
+    /// Returns a [`DemoError`] if a part cannot be started.
     pub async fn start(context: &CommandContext) -> Result<Self, DemoError> {
         let began = Instant::now();
         let folder = tempfile::tempdir().map_err(set_up)?;
@@ -223,25 +220,25 @@ impl ConvergeDemo {
         Ok(Self { forge, repo, number, model, context, folder, began })
     }
 
-    /// The operator's file, with which the commands show more, as long as this lives.
+    /// Returns the path of the operator's file for further commands; the file exists as long as this value.
     pub fn config(&self) -> PathBuf {
         self.folder.path().join(CONFIG)
     }
 
-    /// The forge's address.
+    /// Returns the address of the forge.
     pub fn forge(&self) -> &str {
         self.forge.base_url()
     }
 
-    /// The pull request, as `truing converge` is told of it.
+    /// Returns the name of the pull request for `truing converge`.
     pub fn pull(&self) -> String {
         format!("{OWNER}/{NAME}#{}", self.number)
     }
 
-    /// `truing converge` on the pull request, and what it shows then.
+    /// Runs `truing converge` on the pull request and reads the result from the forge.
     ///
     /// # Errors
-    /// [`DemoError`]
+    /// Returns a [`DemoError`] if the run or the forge fails.
     pub async fn converge(&self) -> Result<PullRequestResult, DemoError> {
         let name = self.pull();
         let before = self.repo.pull(self.number).await?;
@@ -259,10 +256,10 @@ impl ConvergeDemo {
         })
     }
 
-    /// `truing converge` on the clone's branch, and what git shows then.
+    /// Runs `truing converge` on the clone's branch and reads the result from git.
     ///
     /// # Errors
-    /// [`DemoError`]
+    /// Returns a [`DemoError`] if the run or git fails.
     pub async fn converge_clone(&self) -> Result<LocalBranchResult, DemoError> {
         let clone = self.folder.path().join(CLONE);
         let tip = || checkout::tip(&clone, BRANCH).map_err(set_up);
@@ -278,10 +275,10 @@ impl ConvergeDemo {
         })
     }
 
-    /// The story's end.
+    /// Returns the result of the whole demonstration.
     ///
     /// # Errors
-    /// [`DemoError`]
+    /// Returns a [`DemoError`] if the model's usage cannot be priced.
     pub fn report(
         &self,
         pull_request: PullRequestResult,
@@ -291,7 +288,7 @@ impl ConvergeDemo {
         Ok(ConvergeDemoReport { pull_request, local, model: DemoModelUsage::of(&self.model)?, seconds })
     }
 
-    /// How a run ended, and the branch that it worked on.
+    /// Runs the command on a target. Returns the end of the run and the branch that it worked on.
     async fn run(&self, target: &str) -> Result<(ConvergeDemoEnd, String), DemoError> {
         let ended = Box::pin(ended(target, &self.context)).await;
         let (record, report) = ended.map_err(|error| set_up(error.message))?;
@@ -299,7 +296,8 @@ impl ConvergeDemo {
     }
 }
 
-/// A model that knows the bug and how it is mended: what it says follows from what it is shown.
+/// Returns the script of a model that knows the bug and its fix; its answers depend on the code that it
+/// receives.
 fn script() -> ModelScript {
     let mend = ScriptedFix {
         title: Some(BUG.to_owned()),
@@ -312,7 +310,7 @@ fn script() -> ModelScript {
     ModelScript::of(ScriptedAnswer::audits([bug]).into_iter().chain([ScriptedAnswer::fixes([mend]), writer]))
 }
 
-/// What an operator would write.
+/// Returns the operator's file for these addresses.
 fn operator(folder: &Path, forge: &str, model: &str) -> String {
     let folder = folder.display();
     format!(
@@ -328,7 +326,8 @@ async fn fixes(dir: &Path, base: &str, head: &str) -> Result<Vec<FixCommit>, Dem
     Ok(log.await.map_err(set_up)?.map_err(set_up)?.into_iter().map(FixCommit::from).collect())
 }
 
-/// Our reviews, each with its comments on code. An answer makes one without words: that one is its thread's.
+/// Returns Truing's reviews with their comments on code. A reply creates a review without text, which belongs
+/// to its thread and is skipped.
 fn reviews(pull: &PullView) -> Vec<PublishedReview> {
     let of = pull.reviews.iter().filter(|review| review.author == LOGIN && !review.body.is_empty());
     of.map(|review| {
@@ -355,7 +354,7 @@ fn reviews(pull: &PullView) -> Vec<PublishedReview> {
     .collect()
 }
 
-/// Words of ours that are there twice: what a repeated step would leave.
+/// Returns the number of duplicate texts by Truing, which a repeated step would leave.
 fn duplicates(pull: &PullView) -> usize {
     let reviews = pull.reviews.iter().filter(|review| review.author == LOGIN && !review.body.is_empty());
     let all: Vec<&str> = ours(pull).chain(reviews.map(|review| review.body.as_str())).collect();

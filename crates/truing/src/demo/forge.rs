@@ -1,4 +1,5 @@
-//! The forge of a demonstration: the fake of a kind, our client of it, and what an operator writes to reach it.
+//! The forge of a demonstration: the fake of one kind, Truing's client, and the operator's configuration for
+//! it.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -17,7 +18,7 @@ use url::Url;
 
 use super::{DemoError, LOGIN, NAME, OWNER, TOKEN, set_up};
 
-/// A fake forge of a kind, and where its client finds it.
+/// A fake forge of one kind with the addresses for its client.
 pub(super) struct DemoForge {
     pub(super) fake: FakeForge,
     pub(super) kind: ForgeKind,
@@ -26,7 +27,7 @@ pub(super) struct DemoForge {
 }
 
 impl DemoForge {
-    /// Starts a forge of this kind that knows our token.
+    /// Starts a forge of this kind that accepts the demonstration's token.
     pub(super) async fn start(kind: ForgeKind) -> Result<Self, FakeError> {
         let flavour = match kind {
             ForgeKind::Github => ForgeFlavour::GitHub,
@@ -44,12 +45,12 @@ impl DemoForge {
         Ok(Self { fake, kind, api_url, git_url })
     }
 
-    /// Its name in the configuration.
+    /// Returns its name in the configuration.
     pub(super) fn name(&self) -> &'static str {
         self.kind.as_str()
     }
 
-    /// The address that goes with an API token, where there are such tokens.
+    /// Returns the email address of the API token, for the kind of forge that needs one.
     fn email(&self) -> Option<&'static str> {
         match self.kind {
             ForgeKind::Bitbucket => Some("truing@example.com"),
@@ -57,7 +58,7 @@ impl DemoForge {
         }
     }
 
-    /// Our client of it, which keeps the key of its markers in this folder.
+    /// Returns the client of the forge, which keeps the key of its markers in this folder.
     pub(super) fn client(&self, folder: &Path, settle: TimeSpan) -> Result<AnyForgeServer, DemoError> {
         let markers = MarkerKeys::load_or_create(&folder.join("marker.key")).map_err(set_up)?;
         let clock = Arc::new(SystemClock);
@@ -94,7 +95,7 @@ impl DemoForge {
         }
     }
 
-    /// Gives our account what it needs to find out who may write, so that commands in comments are obeyed.
+    /// Grants the account the permission to look up who may write, which commands in comments require.
     pub(super) async fn admit(&self, server: &AnyForgeServer, repo: &FakeRepo) -> Result<(), FakeError> {
         match server.capability().permission {
             LookupPermission::Admin => repo.permit(LOGIN, "admin").await,
@@ -102,11 +103,11 @@ impl DemoForge {
         }
     }
 
-    /// The file that commands are pointed at which look at a running demonstration.
+    /// Returns the operator's file for commands that look at a running demonstration.
     pub(super) fn operator(&self, folder: &Path, service: SocketAddr) -> String {
         let (folder, name) = (folder.display(), self.name());
         let kind = match self.kind {
-            // A forge of this name is one.
+            // A forge with this name needs no `kind`.
             ForgeKind::Github => String::new(),
             ForgeKind::Bitbucket | ForgeKind::BitbucketDc => format!("kind = \"{name}\"\n"),
         };
@@ -118,7 +119,7 @@ impl DemoForge {
         )
     }
 
-    /// The page on which a browser shows the pull requests: no token is needed to look.
+    /// Returns the page of the pull requests for a browser; it needs no token.
     pub(super) fn page(&self) -> String {
         let base = self.fake.base_url();
         match self.kind {
@@ -129,7 +130,7 @@ impl DemoForge {
     }
 }
 
-/// The page on which a browser shows the pull requests of a demonstration at GitHub.
+/// Returns the page of a demonstration's pull requests at GitHub.
 pub(crate) fn pulls_page(forge: &str) -> String {
     format!("{forge}/{OWNER}/{NAME}/pulls")
 }

@@ -1,5 +1,5 @@
-//! A linter in the demonstration: a script of its own, since nobody knows what this machine has. Its finding is posted, moves
-//! with its line, and is resolved when it is fixed.
+//! The linter of the demonstration. It is a script, since the installed programs of this machine are unknown.
+//! Its finding is posted, moves with its line, and is resolved when it is fixed.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,20 +12,21 @@ use truing_config::tool::{ToolCondition, ToolConfig, ToolScope, ToolSelection};
 use truing_core::sandbox::SandboxLevel;
 use truing_loops::tools::{LinterRunner, LinterSources};
 
-/// Its name.
+/// Name of the linter.
 const NAME: &str = "no-todo";
-/// The file that it looks at.
+/// File that the linter checks.
 pub(super) const FILE: &str = "report.py";
-/// The program.
+/// Script of the linter.
 const SCRIPT: &str = "#!/bin/sh\nexec awk '/TODO/ { print FILENAME \":\" FNR \": TODO without a name\"; found = 1 } \
                       END { exit found }' \"$@\"\n";
-/// The time that it may take.
+/// Time limit of the linter.
 const TIME: Duration = Duration::from_secs(60);
 
-/// Writes the linter; the configuration with it, and what runs it. Neither, where this machine has no sandbox for it.
+/// Writes the linter. Returns the configuration with it and the runner. If this machine has no sandbox, the
+/// linter is left out.
 ///
 /// # Errors
-/// The file cannot be written.
+/// Returns an error if the file cannot be written.
 pub(super) fn with_linter(config: &Config, folder: &Path) -> io::Result<(Config, LinterSources)> {
     let level = truing_loops::machine::sandbox_level();
     if level == SandboxLevel::None {

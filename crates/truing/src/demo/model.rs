@@ -1,4 +1,5 @@
-//! The demonstration's model: it is asked over HTTP like a real one, by the same code, and says what its script says.
+//! The model of the demonstration. It is asked over HTTP by the same code as a real model, and answers by a
+//! script.
 
 use std::path::Path;
 
@@ -17,19 +18,19 @@ use truing_store::Store;
 use super::{DemoError, set_up, taken};
 use crate::wiring;
 
-/// What it says.
+/// Script of the answers.
 const SCRIPT: &str = include_str!("script.toml");
 
-/// What it was asked, and what that would have cost.
+/// Usage of the model and its fictitious cost.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct DemoModelUsage {
-    /// Answers that it gave.
+    /// Number of the model's answers.
     pub model_calls: usize,
     /// Tokens of all prompts.
     pub model_tokens_in: u64,
     /// Tokens of all answers.
     pub model_tokens_out: u64,
-    /// What the model whose name it has costs for that.
+    /// Cost of this usage at the real model of the same name, in micro-dollars.
     pub model_cost_micro_usd: MicroUsd,
 }
 
@@ -41,10 +42,11 @@ pub(super) struct ScriptedModel {
 }
 
 impl ScriptedModel {
-    /// Starts it on a free port of this machine; what holds its conversation, `environment` says.
+    /// Starts the model on a free port of this machine. `environment` selects the program that runs the
+    /// conversation.
     pub(super) async fn start(environment: &Environment, folder: &Path) -> Result<Self, DemoError> {
         let model = FakeModel::start(ModelScript::parse(SCRIPT).map_err(set_up)?).await.map_err(set_up)?;
-        // What anybody would write who has a key.
+        // This is the configuration of a user with a key.
         let text = format!("[review]\nruntime = \"native\"\n[model]\nbase_url = \"{}\"\n", model.url());
         let operator = SourceFile { name: "the demonstration".into(), folder: folder.to_owned(), text };
         let environment = taken(environment).map_err(set_up)?.with([("ANTHROPIC_API_KEY", KEY)], folder);
@@ -52,21 +54,21 @@ impl ScriptedModel {
         Ok(Self { model, config, environment })
     }
 
-    /// It as a service uses it, looking at files with `reader`.
+    /// Returns the model for a service that reads files with `reader`.
     pub(super) fn agent(&self, ledger: Store, reader: ChildReader) -> Result<ModelAgent, DemoError> {
         let agent =
             wiring::agent::native(&self.config, &self.environment, ledger, wiring::role::ModelRole::Reviewer);
         Ok(ModelAgent { reader, ..agent.map_err(|error| set_up(error.message))? })
     }
 
-    /// What it was asked until now.
+    /// Returns the usage so far.
     pub(super) fn asked(&self) -> Result<DemoModelUsage, DemoError> {
         DemoModelUsage::of(&self.model)
     }
 }
 
 impl DemoModelUsage {
-    /// What this model was asked until now.
+    /// Returns the usage of this model so far.
     pub(super) fn of(model: &FakeModel) -> Result<Self, DemoError> {
         let prices = ModelPrices::builtin().map_err(set_up)?;
         let bills = model.bills();

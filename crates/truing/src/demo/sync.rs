@@ -1,7 +1,8 @@
-//! The story of a job that follows a package: `truing demo sync`. A forge, an index and a model on this machine; people
-//! who answer and merge; and `truing sync run`, run by run, by the code of that very command.
+//! The demonstration `truing demo sync`: a job that follows a package. It uses a forge, a package index and a
+//! model on this machine, people who answer and merge, and the code of the real `truing sync run`.
 //!
-//! `plot` says what happens and what each run is to come to; here it is played, and counted what the forge shows.
+//! `plot` defines the events and the expected results; this module runs them and counts the items at the
+//! forge.
 
 mod plot;
 
@@ -30,75 +31,74 @@ use super::{DemoError, DemoModelUsage, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER,
 use crate::cli::sync::run::SyncRunArgs;
 use plot::{CHECK, DemoSection, DemoStep, FIRST, MANIFEST, OURS, PACKAGE, PORTED, THEIRS, TURNS, UNPORTED};
 
-/// The job's branch.
+/// Branch of the job.
 const BRANCH: &str = "truing/sync-rim";
-/// Numbers of pull requests and issues that are looked at: more than there can be.
+/// Numbers of pull requests and issues that are read; the range is larger than needed.
 const NUMBERS: std::ops::Range<u64> = 1..30;
-/// The operator's file.
+/// Name of the operator's file.
 const CONFIG: &str = "truing.toml";
 const NO_CODE: &str = "mode = \"relax\"";
 
-/// What happens, as it happens.
+/// An event of the demonstration, reported as it happens.
 #[derive(Debug)]
 pub enum SyncDemoEvent<'a> {
-    /// A part of the story begins.
+    /// A section of the demonstration begins.
     Scene(&'a str),
-    /// A person does something.
+    /// A person has done something, described by this text.
     Person(String),
     /// A run has ended.
     Ran(&'a SyncDemoRun),
 }
 
-/// What one run came to.
+/// The result of one run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct SyncDemoRun {
-    /// The release that it was about.
+    /// Release that the run processed.
     pub release: Option<String>,
-    /// Did a scheduler begin it?
+    /// True if a scheduler started the run.
     pub scheduled: bool,
-    /// What it came to.
+    /// Result of the run.
     pub result: Outcome,
-    /// What it was to come to.
+    /// Result that the script expects.
     pub expected: Outcome,
-    /// What the command exits with.
+    /// Exit code of the command.
     pub exit: u8,
-    /// Why, in words for people.
+    /// Reason of the result as text.
     pub why: String,
-    /// What people see of it at the forge.
+    /// Item that the run left at the forge.
     pub shows: Option<PublishedItem>,
-    /// Calls to the forge, pushes and fetches among them.
+    /// Calls to the forge, including pushes and fetches.
     pub forge_calls: u64,
-    /// Answers of the model.
+    /// Number of the model's answers.
     pub turns: u32,
-    /// What they cost.
+    /// Cost of these answers in micro-dollars.
     pub cost_micro_usd: MicroUsd,
 }
 
-/// A pull request, a draft or an issue, as it stands at the forge.
+/// A pull request, a draft or an issue at the forge.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct PublishedItem {
-    /// Which of them.
+    /// Kind of the item.
     pub what: PublishedItemKind,
-    /// Its number.
+    /// Number of the item.
     pub number: u64,
-    /// Its title.
     pub title: String,
 }
 
-/// What people see of a run.
+/// The kind of item that a run leaves at the forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PublishedItemKind {
-    /// To be merged.
+    /// A pull request to be merged.
     PullRequest,
-    /// A port in progress.
+    /// A draft with a port in progress.
     Draft,
-    /// A question.
+    /// An issue with a question.
     Issue,
 }
 
 impl PublishedItemKind {
-    /// In words.
+    /// Returns the kind as text.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::PullRequest => "pull request",
@@ -108,42 +108,42 @@ impl PublishedItemKind {
     }
 }
 
-/// What the story came to: `truing demo sync --format json`.
+/// The result of the demonstration, printed by `truing demo sync --format json`.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct SyncDemoReport {
-    /// The sandbox of this machine: below `full` no model ports code.
+    /// Sandbox level of this machine: below `full`, no model ports code.
     pub sandbox: SandboxLevel,
-    /// The runs, in order.
+    /// Runs of the job in order.
     pub runs: Vec<SyncDemoRun>,
-    /// Runs that came to something else than they should.
+    /// Number of runs with another result than expected.
     pub unexpected: usize,
     /// Pull requests that were opened for people to merge.
     pub pull_requests: usize,
-    /// Drafts that were opened.
+    /// Number of opened drafts.
     pub drafts: usize,
-    /// Issues that were opened.
+    /// Number of opened issues.
     pub questions: usize,
-    /// Times that there were two of one kind at once: two pull requests, two drafts or two questions.
+    /// Number of times that two items of one kind existed at once: pull requests, drafts or questions.
     pub doubled: usize,
-    /// Drafts and questions that are still open in the end.
+    /// Drafts and questions that are still open at the end.
     pub left_open: usize,
-    /// The circuit breaker in the end.
+    /// State of the circuit breaker at the end.
     pub breaker: &'static str,
-    /// What the model was asked, and what that would have cost.
+    /// Requests to the model and their fictitious cost.
     #[serde(flatten)]
     pub model: DemoModelUsage,
-    /// How long it all took.
+    /// Duration of the demonstration in seconds.
     pub seconds: f64,
 }
 
 impl SyncDemoReport {
-    /// Did the loop keep what it promises?
+    /// Returns true if the loop kept its promises.
     pub fn holds(&self) -> bool {
         (self.unexpected, self.doubled, self.left_open) == (0, 0, 0) && self.breaker == "closed"
     }
 }
 
-/// The story with all that it is played on.
+/// The demonstration with its forge, package index, model and folder.
 pub struct SyncDemo {
     forge: FakeForge,
     repo: FakeRepo,
@@ -154,17 +154,17 @@ pub struct SyncDemo {
     sandbox: SandboxLevel,
     folder: tempfile::TempDir,
     began: Instant,
-    /// The telling of it.
+    /// Results of the runs so far.
     runs: Vec<SyncDemoRun>,
     doubled: usize,
 }
 
 impl SyncDemo {
-    /// Starts everything on free ports of this machine. `sandbox`: what it has. Archives are read with `reader`, and git
-    /// is looked for as in `environment`.
+    /// Starts everything on free ports of this machine. `sandbox` is the machine's level. Archives are read
+    /// with `reader`, and git is found by `environment`.
     ///
     /// # Errors
-    /// [`DemoError`]
+    /// Returns a [`DemoError`] if a part cannot be started.
     pub async fn start(
         environment: &Environment,
         reader: ChildReader,
@@ -192,20 +192,20 @@ impl SyncDemo {
         Ok(Self { forge, repo, registry, model, reader, environment, sandbox, folder, began, runs, doubled })
     }
 
-    /// The operator's file, with which the commands show more, as long as this lives.
+    /// Returns the path of the operator's file for further commands; the file exists as long as this value.
     pub fn config(&self) -> std::path::PathBuf {
         self.folder.path().join(CONFIG)
     }
 
-    /// The forge's address.
+    /// Returns the address of the forge.
     pub fn forge(&self) -> &str {
         self.forge.base_url()
     }
 
-    /// Plays it all, and tells it as it happens.
+    /// Runs all sections and reports each event to `tell`.
     ///
     /// # Errors
-    /// [`DemoError`], or the caller's own, with which nothing can be told.
+    /// Returns a [`DemoError`], or the error of `tell`.
     pub async fn play<E: From<DemoError>>(
         &mut self,
         mut tell: impl FnMut(SyncDemoEvent<'_>) -> Result<(), E>,
@@ -237,7 +237,7 @@ impl SyncDemo {
         Ok(self.report().await?)
     }
 
-    /// What somebody does beside the runs, in words.
+    /// Performs an act of a person, and returns its description.
     async fn act(&self, act: DemoStep) -> Result<Option<String>, DemoError> {
         match act {
             DemoStep::Run(_) | DemoStep::Scheduled(_) => Ok(None),
@@ -275,7 +275,7 @@ impl SyncDemo {
         }
     }
 
-    /// `truing sync run rim`, as somebody would call it.
+    /// Runs `truing sync run rim` once.
     async fn run(&mut self, scheduled: bool, expected: Outcome) -> Result<(), DemoError> {
         let text = std::fs::read_to_string(self.config()).map_err(set_up)?;
         let operator = SourceFile { name: CONFIG.into(), folder: self.folder.path().to_owned(), text };
@@ -328,7 +328,7 @@ impl SyncDemo {
         })
     }
 
-    /// Every pull request that there ever was.
+    /// Returns all pull requests, open or closed.
     async fn pulls(&self) -> Vec<(u64, PullView)> {
         let mut all = Vec::new();
         for number in NUMBERS {
@@ -344,7 +344,7 @@ impl SyncDemo {
     }
 }
 
-/// The project at the beginning, which was made for this code.
+/// Returns the initial commit of the project, which was made for this code.
 fn project(code: &str) -> CommitBuilder {
     let (one, other) = code.split_once("\n\n\n").unwrap_or((code, ""));
     let digests = [digest(&format!("{one}\n")), digest(other)];
@@ -358,12 +358,12 @@ fn project(code: &str) -> CommitBuilder {
         .write("check.sh", CHECK)
 }
 
-/// A definition and its digest, as a manifest has them.
+/// Returns a definition and its digest as a line of the manifest.
 fn line(name: &str, digest: &str) -> String {
     format!("{}: {}", json!(name), json!([digest]))
 }
 
-/// What an operator would write.
+/// Returns the operator's file for these addresses.
 fn config(folder: &Path, forge: &str, model: &str) -> String {
     let folder = folder.display();
     format!(
@@ -375,7 +375,7 @@ fn config(folder: &Path, forge: &str, model: &str) -> String {
     )
 }
 
-/// What people see of a run.
+/// Returns the item that a run left at the forge.
 fn shown(record: &SyncRecord, pulls: &[(u64, PullView)], questions: &[IssueView]) -> Option<PublishedItem> {
     let number = |url: &str| url.rsplit('/').next()?.parse::<u64>().ok();
     if let Some(pull) = &record.detail.pull {

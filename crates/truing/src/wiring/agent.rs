@@ -1,4 +1,4 @@
-//! From a configuration to a model that reviews: its address, its key, its price, its money.
+//! Creates a model agent from a configuration: its address, key, prices and budget.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -39,13 +39,13 @@ use super::role::ModelRole;
 use super::{bad_pattern, child_reader, prompts};
 use crate::cli::error::CliError;
 
-/// The model's share of the time of a served step, in percent.
+/// Share of a served step's time that the model may use, in percent.
 const SHARE: u32 = 80;
 
-/// The model that the configuration names. Nothing is sent.
+/// Returns the agent of the configured model. Nothing is sent.
 ///
 /// # Errors
-/// Exit 2 for configuration that cannot be used, a missing key above all.
+/// Returns exit 2 for an invalid configuration, such as a missing key.
 pub fn native(
     config: &Config,
     environment: &Environment,
@@ -61,17 +61,18 @@ pub fn native(
     Ok(ModelAgent { servers, own_tools, ..agent })
 }
 
-/// Could the model that the configuration names be asked? Nothing is sent.
+/// Checks that the configured model could be asked. Nothing is sent.
 ///
 /// # Errors
-/// As [`native`].
+/// Returns the same errors as [`native`].
 pub fn is_ready(config: &Config, environment: &Environment, role: ModelRole) -> Result<(), CliError> {
     let config = &of_role(config, role);
     ready(config, environment, role)?;
     fallback(config, environment, role).map(drop)
 }
 
-/// With the model of this work in the place of `[model]`. A fixer's, and one that is checked, are placed by the caller.
+/// Replaces `[model]` by the model of this role. The caller does this for a fixer, and for a model that is
+/// checked.
 fn of_role(config: &Config, role: ModelRole) -> Config {
     let roles = &config.roles;
     let name = match role {
@@ -83,13 +84,13 @@ fn of_role(config: &Config, role: ModelRole) -> Config {
     config.with_named_model(name.as_ref())
 }
 
-/// The way to the model, if nothing that other programs say is against it.
+/// Returns the provider of the model, unless variables of other programs conflict with it.
 fn ready(config: &Config, environment: &Environment, role: ModelRole) -> Result<PricedProvider, CliError> {
     judge(config, environment, role)?;
     provider::way(config, environment, role)
 }
 
-/// The way to the model's fallback, and the name that outcomes have for it.
+/// Returns the provider of the model's fallback, with its name in outcomes.
 fn fallback(
     config: &Config,
     environment: &Environment,
@@ -102,17 +103,17 @@ fn fallback(
     Ok(Some(ConfiguredFallback { name, model: model.name.clone(), way }))
 }
 
-/// The provider that is asked while the first is not available.
+/// The provider that is asked while the first is unavailable.
 struct ConfiguredFallback {
     name: String,
     model: String,
     way: PricedProvider,
 }
 
-/// The same, recorded in a file that must not be there yet.
+/// Returns the agent of the configured model with a recording to a new file.
 ///
 /// # Errors
-/// As [`native`], and exit 2 for a file that cannot be made.
+/// Returns the same errors as [`native`], and exit 2 for a file that cannot be created.
 pub async fn recorded(
     config: &Config,
     environment: &Environment,
@@ -130,7 +131,7 @@ pub async fn recorded(
         CliError::usage("cassette", error.to_string())
             .hint("a cassette is never written over: name a new folder")
     })?;
-    // What is played has no servers, and has to ask the same.
+    // A replay has no servers and must send the same requests, so the recording has none either.
     Ok((
         ModelAgent {
             tape: CassetteMode::Record(recording.clone()),
@@ -142,10 +143,10 @@ pub async fn recorded(
     ))
 }
 
-/// The model as it was recorded: no key, no price, no request.
+/// Returns the agent that replays a recording: it has no key and no price, and sends no requests.
 ///
 /// # Errors
-/// Exit 2 for a file that is no cassette.
+/// Returns exit 2 for a file that is not a cassette.
 pub fn played(config: &Config, ledger: Store, file: &Path) -> Result<ModelAgent, CliError> {
     let config = &of_role(config, ModelRole::Reviewer);
     let hide = SecretRedactor { secrets: Vec::new(), redact };
@@ -157,10 +158,11 @@ pub fn played(config: &Config, ledger: Store, file: &Path) -> Result<ModelAgent,
     Ok(ModelAgent { tape: CassetteMode::Play(cassette), ..agent })
 }
 
-/// The way to a scripted model at this address, and what it is called. What it costs is for nobody to pay.
+/// Returns the gateway to a scripted model at this address, and the name of the model. Its cost is
+/// fictitious.
 ///
 /// # Errors
-/// Exit 3 if it cannot be asked.
+/// Returns exit 3 if the gateway cannot be created.
 #[cfg(feature = "demo")]
 pub fn scripted(address: &str, key: &str, ledger: Store) -> Result<(ModelGateway, String), CliError> {
     let prices = ModelPrices::builtin().map_err(|error| CliError::failed("prices", error.to_string()))?;
@@ -215,7 +217,7 @@ fn agent(
     })
 }
 
-/// The operator's skills.
+/// Returns the operator's skills.
 fn sources(folder: &SkillsDir) -> Result<ContextSources, CliError> {
     let SkillsDir { path, is_named } = folder;
     match ContextSources::new(path) {
@@ -229,10 +231,10 @@ fn sources(folder: &SkillsDir) -> Result<ContextSources, CliError> {
     }
 }
 
-/// What holds the conversation. Where no model is configured to review, one that works for another loop is asked by this
-/// process.
+/// Returns the runtime of the conversation. If reviews use no model, a model for another loop is asked by
+/// this process.
 fn runtime(config: &Config, environment: &Environment, role: ModelRole) -> Result<Conversation, CliError> {
-    // A question of one word is no conversation, and needs no other program.
+    // The one-word question of a check needs no other program.
     if role == ModelRole::Checker {
         return Ok(Conversation::Native);
     }
@@ -257,16 +259,16 @@ fn runtime(config: &Config, environment: &Environment, role: ModelRole) -> Resul
     }
 }
 
-/// Is what is to hold the conversation there?
+/// Checks that the configured runtime of the conversation is available.
 ///
 /// # Errors
-/// Exit 2 if not, and exit 3 if there is no sandbox for it.
+/// Returns exit 2 if it is not available, and exit 3 if there is no sandbox for it.
 #[cfg(feature = "demo")]
 pub fn can_converse(config: &Config, environment: &Environment) -> Result<(), CliError> {
     runtime(config, environment, ModelRole::Reviewer).map(drop)
 }
 
-/// A program by its name: a path, or where `PATH` has it first, outside of what is reviewed.
+/// Finds a program by its path, or by its name in `PATH` outside of the reviewed repository.
 fn located(name: &str, environment: &Environment) -> Result<PathBuf, ClaudeCliError> {
     if name.contains('/') {
         return Ok(name.into());
@@ -296,11 +298,11 @@ fn unusable(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliError 
     }
 }
 
-/// The model of a service; none if the rules review alone. `ledger`: the configured store, also where the rest is a dry run
-/// on a copy: what is spent is spent.
+/// Returns the model of a service, or none if only rules review. `ledger` is the configured store, even if a
+/// dry run works on a copy, since it spends real money.
 ///
 /// # Errors
-/// As [`native`].
+/// Returns the same errors as [`native`].
 pub fn served(
     config: &Config,
     environment: &Environment,
@@ -310,29 +312,29 @@ pub fn served(
         ConfiguredRuntime::Rules => Ok(None),
         ConfiguredRuntime::Native | ConfiguredRuntime::Cli => {
             let mut agent = native(config, environment, ledger, ModelRole::Reviewer)?;
-            // A step that took all of its time would be over before it had told anybody.
+            // A step must end within its time, so the model gets only a part of it.
             agent.limits.time = STEP_TIME * SHARE / 100;
             Ok(Some(agent))
         }
     }
 }
 
-/// A model for a review of this repository that no slot belongs to.
+/// Returns the model for a review in this repository without a slot.
 pub fn model_use(agent: &ModelAgent, repository: RepositoryRef) -> ModelUse<'_> {
     ModelUse { agent, gate: run_gate(agent, repository) }
 }
 
-/// The gate of a run in this repository that no slot belongs to.
+/// Returns the gate of a run in this repository without a slot.
 pub fn run_gate(agent: &ModelAgent, repository: RepositoryRef) -> Arc<dyn WriteGate> {
     let switches = SwitchReader::new(agent.ledger.clone(), Arc::new(SystemClock));
     Arc::new(RunGate::of_run(&switches, repository))
 }
 
-/// The model that ports code for a job, and the project's checks. A job that writes no code by itself may do without: then
-/// a person's ruling is asked for again.
+/// Returns the model that ports code for a job, with the project's checks. A job that writes no code on its
+/// own works without a model: it then asks for a person's decision again.
 ///
 /// # Errors
-/// As [`native`], for a job that writes code.
+/// Returns the same errors as [`native`] for a job that writes code.
 pub fn porter(
     config: &Config,
     environment: &Environment,
@@ -357,7 +359,7 @@ pub fn porter(
     }
 }
 
-/// What is wrong with variables of other programs, which count for nothing as long as no model is asked.
+/// Reports conflicting variables of other programs, which have no effect as long as no model is asked.
 fn judge(config: &Config, environment: &Environment, role: ModelRole) -> Result<(), CliError> {
     let chosen: Vec<_> =
         layer::USE.into_iter().filter(|(variable, _)| layer::is_on(environment, variable)).collect();

@@ -1,5 +1,5 @@
-//! What no model and no server of others is told: every credential that this process was given, and where things lie on
-//! this machine.
+//! Registers text that models and external servers must not receive: all credentials of this process, and
+//! paths on this machine.
 
 use truing_agent::outgoing::{hide_folder, hide_repository};
 use truing_config::Config;
@@ -10,17 +10,19 @@ use truing_reader::mask::show_secrets;
 use super::forges::MARKER_KEY;
 use super::programs::programs;
 
-/// Variables of credentials that no key names. All that begin as our own may hold one, too.
+/// Variables of credentials that no configuration key names. Variables with Truing's own prefix may hold one,
+/// too.
 pub(super) const CREDENTIALS: [&str; 5] =
     ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "GH_TOKEN", "MCP_TOKEN"];
 
 /// Words in the names of variables that hold credentials.
 const WORDS: [&str; 7] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY"];
 
-/// From now on all of it is left out, whether this command needs it or not: what cannot be read is given to nobody.
+/// Registers all credentials, even those that this command does not need. A credential that cannot be read
+/// was not passed to any process.
 pub(crate) fn conceal(config: &Config, environment: &Environment) {
     for (_, setting) in config.settings() {
-        // Reading keeps it; one that cannot be read was given to nobody.
+        // Reading a secret registers it; one that cannot be read was not passed on.
         setting.value.secrets().into_iter().for_each(|secret| drop(secret.read(environment)));
     }
     for name in CREDENTIALS {
@@ -28,7 +30,7 @@ pub(crate) fn conceal(config: &Config, environment: &Environment) {
     }
     for (name, value) in environment.with_prefix("") {
         let is_credential = WORDS.iter().any(|word| name.to_ascii_uppercase().contains(word));
-        // A path says where one is, and is none.
+        // A path is the location of a credential, not the credential.
         let value = value.to_str().filter(|value| is_credential && !value.starts_with('/'));
         value.into_iter().for_each(keep_if_credential);
     }

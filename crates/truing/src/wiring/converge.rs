@@ -1,4 +1,4 @@
-//! Who works on a run that converges, from the configuration.
+//! Creates the agents and tools of a converge run from the configuration.
 
 use sha2::{Digest as _, Sha256};
 use truing_agent::sandbox::SandboxLevel;
@@ -16,10 +16,10 @@ use super::role::ModelRole;
 use super::{agent, verify};
 use crate::cli::error::{CliError, CommandExit};
 
-/// Who works.
+/// Returns the agents of a run.
 ///
 /// # Errors
-/// The refusal R3, and exit 3 where a fixer cannot be kept in.
+/// Returns the refusal R3, and exit 3 if the sandbox cannot confine a fixer.
 pub fn agents(config: &Config, environment: &Environment, store: &Store) -> Result<ConvergeAgents, CliError> {
     let auditor = agent::native(config, environment, store.clone(), ModelRole::Auditor)?;
     let fixer = fixer(config)
@@ -30,10 +30,10 @@ pub fn agents(config: &Config, environment: &Environment, store: &Store) -> Resu
     Ok(ConvergeAgents { auditor, fixer, sandbox })
 }
 
-/// What a head is looked at with besides models. `config`: with what the repository's own file adds.
+/// Returns the tools that inspect a head in addition to models. `config` includes the repository's own file.
 ///
 /// # Errors
-/// Exit 2 for what cannot be used, exit 3 where the sandbox is too weak.
+/// Returns exit 2 for an invalid configuration, and exit 3 if the sandbox is too weak.
 pub fn looks(config: &Config, environment: &Environment) -> Result<InspectionTools, CliError> {
     let checks = &config.verify;
     let verifier = (!checks.check.is_empty()).then(|| verify::verifier(checks, environment));
@@ -49,7 +49,7 @@ pub fn looks(config: &Config, environment: &Environment) -> Result<InspectionToo
     })
 }
 
-/// Another name for another gate, check or rule.
+/// Returns a name that changes with every gate, check or rule.
 fn named(config: &Config) -> String {
     let Config { converge, verify, rules, review, tools, .. } = config;
     let linters = (review.tools, tools);
@@ -58,31 +58,32 @@ fn named(config: &Config) -> String {
     hex::encode(Sha256::digest(format!("{all:?}")))
 }
 
-/// Could the model that audits be asked? Nothing is sent.
+/// Checks that the model that audits could be asked. Nothing is sent.
 ///
 /// # Errors
-/// The refusal R3.
+/// Returns the refusal R3 if it could not.
 pub fn is_auditor_ready(config: &Config, environment: &Environment) -> Result<(), CliError> {
     agent::is_ready(config, environment, ModelRole::Auditor)
 }
 
-/// The configuration of the model that fixes, if that is another one than audits.
+/// Returns the configuration of the model that fixes, if it differs from the one that audits.
 fn fixer(config: &Config) -> Option<Config> {
     let (fixer, auditor) = (&config.converge.fixer, &config.roles.auditor);
     (fixer != auditor).then(|| config.with_named_model(fixer.as_ref()))
 }
 
-/// Could the model that fixes be asked, if that is another one? Nothing is sent.
+/// Checks that the model that fixes could be asked, if it is a separate one. Nothing is sent.
 ///
 /// # Errors
-/// The refusal R3.
+/// Returns the refusal R3 if it could not.
 pub fn is_fixer_ready(config: &Config, environment: &Environment) -> Result<Option<String>, CliError> {
     let Some(config) = fixer(config) else { return Ok(None) };
     agent::is_ready(&config, environment, ModelRole::Fixer)?;
     Ok(Some(config.model.name))
 }
 
-/// What a service needs to converge; or why it cannot, in words. It may where the configuration lets it ask a model.
+/// Returns the setup for converge runs of a service, or the reason that there is none. The configuration must
+/// enable converge and allow a model.
 pub fn served(config: &Config, environment: &Environment, store: &Store) -> Result<ConvergeSetup, String> {
     if !config.converge.is_enabled {
         return Err("this server does not converge (`converge.enabled` is false)".to_owned());
@@ -93,17 +94,17 @@ pub fn served(config: &Config, environment: &Environment, store: &Store) -> Resu
         }
         ConfiguredRuntime::Native | ConfiguredRuntime::Cli => {}
     }
-    // Reviews go on whatever is wrong with it.
+    // Reviews continue even if converge cannot be set up.
     converging(config.clone(), environment, store).map_err(|error| {
         let told = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>();
         told.join("; ")
     })
 }
 
-/// What it takes to converge on pull requests.
+/// Returns the setup for converge runs on pull requests.
 ///
 /// # Errors
-/// The refusals R0 and R3, and whatever cannot be used.
+/// Returns the refusals R0 and R3, and errors of an invalid configuration.
 pub fn converging(
     config: Config,
     environment: &Environment,
@@ -113,7 +114,7 @@ pub fn converging(
         return Err(disabled());
     }
     let agents = agents(&config, environment, store)?;
-    // What is wrong with the operator's own is told before anything begins.
+    // Errors of the operator's own configuration are reported before anything begins.
     looks(&config, environment)?;
     let lines_key = super::lines_key(&config, environment)?;
     let rules = OperatorRules::new(config, lines_key).map_err(super::bad_pattern)?;
@@ -127,16 +128,16 @@ fn unusable(error: CliError) -> SetupError {
     SetupError { is_wrong_use: exit == CommandExit::Usage, code, message, hints }
 }
 
-/// Runs are switched off by a variable (R0).
+/// Returns the refusal R0: a variable disables runs.
 pub(crate) fn disabled() -> CliError {
     CliError::refused(ConvergeExitCode::Disabled.as_str(), "converge is disabled via CLAUDE_REVIEWS_DISABLED")
         .hint("take `bugteam` out of that variable, or unset it")
 }
 
-/// Can a fixer's commands be kept in on a machine that reaches this level?
+/// Checks that a sandbox of this level can confine a fixer's commands.
 ///
 /// # Errors
-/// Exit 3, where they cannot.
+/// Returns exit 3 if it cannot.
 pub fn kept_in(level: SandboxLevel) -> Result<(), CliError> {
     if level == SandboxLevel::Full {
         return Ok(());

@@ -1,4 +1,5 @@
-//! The clients of the configured forges: the one place, beside the demonstration, that names the types of a kind.
+//! Creates the clients of the configured forges. Besides the demonstration, only this module names the types
+//! of each kind.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -19,23 +20,23 @@ use url::Url;
 
 use crate::cli::error::CliError;
 
-/// The file of the markers' key in the folder of this machine's own.
+/// Name of the file with the markers' key, in this machine's own folder.
 pub(crate) const MARKER_KEY: &str = "marker.key";
 
-/// What is configured of one forge, and where it keeps what is its own.
+/// The configuration of one forge, and the folder of its files.
 struct ConfiguredForge<'a> {
     name: &'a str,
     forge: &'a ForgeConfig,
     environment: &'a Environment,
     folder: &'a Path,
-    /// Do other machines sign for this forge, too?
+    /// True if other machines sign for this forge, too.
     is_shared: bool,
 }
 
-/// The client of a forge.
+/// Returns the client of a forge.
 ///
 /// # Errors
-/// Exit 2 for configuration that cannot be used, exit 3 for what cannot be opened.
+/// Returns exit 2 for an invalid configuration, and exit 3 for files that cannot be opened.
 pub(super) fn server(
     name: &str,
     forge: &ForgeConfig,
@@ -107,7 +108,7 @@ impl ConfiguredForge<'_> {
             .map_err(|error| CliError::usage("forge", error.to_string()))
     }
 
-    /// The options of either Bitbucket, whose markers are written in this form.
+    /// Returns the options of either kind of Bitbucket, with this form of markers.
     fn bitbucket(&self, marker: MarkerForm) -> Result<BitbucketOptions, CliError> {
         let forge = self.forge;
         let token = match &forge.login {
@@ -116,7 +117,7 @@ impl ConfiguredForge<'_> {
                 "set it to an access token that may write pull requests; of Bitbucket Cloud an API token does, too, with \
                  `email`",
             )?,
-            // The configuration refuses it.
+            // The configuration rejects this case before.
             ForgeLogin::App { .. } => return Err(self.wrong("app_id", &"only GitHub has Apps")),
         };
         Ok(BitbucketOptions {
@@ -133,12 +134,12 @@ impl ConfiguredForge<'_> {
         })
     }
 
-    /// The keys of markers: the one that signs, and former ones.
+    /// Returns the keys of markers: the current one that signs, and former ones.
     fn markers(&self) -> Result<MarkerKeys, CliError> {
         let Self { name, forge, environment, folder, is_shared } = self;
         let markers = match &forge.marker_key {
             None => MarkerKeys::load_or_create(&folder.join(MARKER_KEY)),
-            // A machine without the file would sign with a key of its own.
+            // A machine without the file would create a key of its own and sign with it.
             Some(SecretSource::File(path)) if *is_shared => MarkerKeys::load(path),
             Some(SecretSource::File(path)) => MarkerKeys::load_or_create(path),
             Some(secret @ (SecretSource::Env(_) | SecretSource::Plain(_))) => {
@@ -165,7 +166,8 @@ impl ConfiguredForge<'_> {
     }
 }
 
-/// The keys of the markers of a service whose records other machines share; else those of this machine's own folder.
+/// Returns the marker keys of a service whose records other machines share, or else those of this machine's
+/// own folder.
 pub(super) fn records_markers(
     config: &Config,
     environment: &Environment,
@@ -180,7 +182,7 @@ pub(super) fn records_markers(
         .map_err(|error| CliError::failed("marker_key", error.to_string()))
 }
 
-/// The owners that globs of repositories name in full.
+/// Returns the owners that globs of repositories name literally.
 fn workspaces(repositories: &[String]) -> Vec<String> {
     let owners = repositories.iter().filter_map(|glob| glob.split_once('/')).map(|(owner, _)| owner);
     let is_name = |owner: &&str| !owner.is_empty() && !owner.contains(['*', '?', '[', '{', '!', '\\']);

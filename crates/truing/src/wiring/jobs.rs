@@ -1,4 +1,4 @@
-//! The jobs of a server: what each run needs.
+//! Prepares the jobs of a server with everything that each run needs.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use truing_upstream::own::UserEnvironment;
 use super::{agent, mirrors, verify};
 use crate::cli::error::CliError;
 
-/// The needs of the jobs of a server beside its context: an index each, and where archives are.
+/// The jobs of a server with their indexes and the folder of archives. The rest is in the service context.
 #[derive(Debug)]
 pub struct ScheduledJobs<'a> {
     jobs: Vec<ScheduledJob<'a>>,
@@ -31,7 +31,7 @@ pub struct ScheduledJobs<'a> {
     reader: ChildReader,
 }
 
-/// A job, and what is its own.
+/// A job with its own parts.
 #[derive(Debug)]
 struct ScheduledJob<'a> {
     name: &'a String,
@@ -43,10 +43,10 @@ struct ScheduledJob<'a> {
 }
 
 impl<'a> ScheduledJobs<'a> {
-    /// Those that have a pattern.
+    /// Prepares the jobs that have a schedule.
     ///
     /// # Errors
-    /// Exit 2 if one cannot be run: its repository or forge is not configured.
+    /// Returns exit 2 if a job cannot run, since its repository or forge is not configured.
     pub fn new(
         config: &'a Config,
         environment: &Environment,
@@ -78,13 +78,13 @@ impl<'a> ScheduledJobs<'a> {
             });
         }
         let folder = config.store.folder()?;
-        // Where nothing is to be kept nothing is looked for.
+        // Without jobs, no folder for archives is needed.
         let archives = if jobs.is_empty() { folder.to_owned() } else { archives_folder(environment)? };
         let (mirrors, heartbeat) = (mirrors(folder), config.server.heartbeat);
         Ok(Self { jobs, mirrors, archives: ArchiveFolder::new(archives), heartbeat, reader })
     }
 
-    /// When they run.
+    /// Returns the calendar of the jobs.
     pub fn calendar<'b>(&'b self, context: &'b ServiceContext) -> JobCalendar<'b> {
         let run = |ScheduledJob { name, job, index, porter, locker, verifier }: &'b ScheduledJob<'a>| {
             let job = SyncJob {
@@ -114,7 +114,7 @@ impl<'a> ScheduledJobs<'a> {
     }
 }
 
-/// The index that this user's package manager takes.
+/// Returns the index that this user's package manager uses.
 pub(crate) fn index_of(job: &JobConfig, environment: &Environment) -> Result<PackageIndex, CliError> {
     let variable = |name: &str| environment.get(name)?.to_str().map(str::to_owned);
     let home = environment.get("HOME").map(PathBuf::from);
@@ -128,7 +128,7 @@ pub(crate) fn index_of(job: &JobConfig, environment: &Environment) -> Result<Pac
     Ok(index.with_token(own.token))
 }
 
-/// Where archives are kept.
+/// Returns the folder of archives.
 pub(crate) fn archives_folder(environment: &Environment) -> Result<PathBuf, CliError> {
     let folder = environment.user_folder("XDG_CACHE_HOME", ".cache");
     let folder = folder.ok_or_else(|| {

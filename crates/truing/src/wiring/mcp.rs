@@ -1,4 +1,4 @@
-//! From `[mcp.NAME]` to servers that reviews start.
+//! Creates the servers of reviews from the sections `[mcp.NAME]`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,14 +19,14 @@ use truing_store::Store;
 use super::conceal::CREDENTIALS;
 use crate::cli::error::CliError;
 
-/// The folder that all programs run in, beside the database.
+/// Name of the working folder of all programs, beside the database.
 const EMPTY: &str = "mcp";
 
-/// The servers that are configured, and those that are our own. Nothing is started, and nothing is sent.
+/// Returns the configured servers, and Truing's own. Nothing is started or sent.
 ///
 /// # Errors
-/// Exit 2 for a variable or a folder that is missing, or that is not to be handed on; exit 3 where no sandbox is strong
-/// enough for a program.
+/// Returns exit 2 for a missing variable or folder, or one that must not be passed on. Returns exit 3 if no
+/// sandbox is strong enough for a program.
 pub(super) fn servers(
     config: &Config,
     environment: &Environment,
@@ -82,7 +82,7 @@ pub(super) fn servers(
                 let folder = super::own_folder(config)?;
                 let at = super::client(config, forge, environment, &folder)?;
                 let tools = OwnToolServer {
-                    // Its way is known with the review.
+                    // The transport is set when the review is known.
                     server: server(ServerTransport::Within(InProcessServer::none())),
                     forge: forge.clone(),
                     at,
@@ -109,7 +109,7 @@ fn folders(name: &str, folders: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
     }
 }
 
-/// A variable for a program of others.
+/// Reads a variable that is passed to an external program.
 fn handed_on(
     name: &str,
     variable: &str,

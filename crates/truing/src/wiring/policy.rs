@@ -1,4 +1,4 @@
-//! The policies of agents: those that Truing ships, with the files of the operator's folder.
+//! Loads the policies of agents: the built-in ones, with the files of the operator's folder.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -10,20 +10,20 @@ use truing_core::policy::{AgentPolicy, PolicyFile, PolicyFileError, PolicySet, P
 
 use crate::cli::error::CliError;
 
-/// The word of the errors of files of a policy.
+/// Error code of invalid policy files.
 pub const BAD_POLICY: &str = "bad_policy";
 
-/// The longest file of a policy, in bytes.
+/// Maximum bytes of a policy file.
 const MAX_FILE_BYTES: u64 = 256 << 10;
-/// The most files and folders of a policy.
+/// Maximum files and folders of a policy.
 const MAX_FILES: usize = 200;
-/// The folders of a policy.
+/// Folders of a policy.
 const FOLDERS: [&str; 3] = ["", "profiles", "grammar"];
 
-/// The policies of all profiles.
+/// Returns the policies of all profiles.
 ///
 /// # Errors
-/// Exit 2 for a folder that cannot be read, or a file in it that is wrong: each error with its line.
+/// Returns exit 2 for a folder that cannot be read or an invalid file in it; each error has its line.
 pub fn policies(config: &Config) -> Result<PolicySet, CliError> {
     let files = config.policy.dir.as_deref().map(read_folder).transpose()?.unwrap_or_default();
     let policies = PolicySet::new(&files).map_err(|problems| refused(&problems))?;
@@ -33,10 +33,10 @@ pub fn policies(config: &Config) -> Result<PolicySet, CliError> {
     Ok(policies)
 }
 
-/// The policy of a profile, as its runs have it.
+/// Returns the policy of a profile as its runs use it.
 ///
 /// # Errors
-/// As [`policies`].
+/// Returns the same errors as [`policies`].
 pub fn policy_of(config: &Config, profile: ProfileName) -> Result<Arc<AgentPolicy>, CliError> {
     match profile {
         ProfileName::Fixer => fixer(config),
@@ -45,20 +45,20 @@ pub fn policy_of(config: &Config, profile: ProfileName) -> Result<Arc<AgentPolic
     }
 }
 
-/// The policy of fixers: the commands of the gate and of the checks are allowed as they stand.
+/// Returns the policy of fixers, which allows the exact commands of the gate and of the checks.
 ///
 /// # Errors
-/// As [`policies`].
+/// Returns the same errors as [`policies`].
 pub fn fixer(config: &Config) -> Result<Arc<AgentPolicy>, CliError> {
     let gate = config.converge.gate.iter().map(|words| ("converge.gate".to_owned(), words.clone()));
     let exact = checks(config).chain(gate).collect();
     Ok(Arc::new(policies(config)?.of_profile(ProfileName::Fixer).with_exact(exact)))
 }
 
-/// The policy of ports: the commands of the checks are allowed as they stand.
+/// Returns the policy of ports, which allows the exact commands of the checks.
 ///
 /// # Errors
-/// As [`policies`].
+/// Returns the same errors as [`policies`].
 pub fn porter(config: &Config) -> Result<Arc<AgentPolicy>, CliError> {
     Ok(Arc::new(policies(config)?.of_profile(ProfileName::Sync).with_exact(checks(config).collect())))
 }
@@ -74,7 +74,7 @@ fn refused(problems: &[PolicyFileError]) -> CliError {
     CliError { more: errors.collect(), ..first }.hint(hint)
 }
 
-/// The files of a policy's folder, in the order of their names. `README.md` and hidden files are none.
+/// Reads the files of a policy's folder, sorted by name. `README.md` and hidden files are skipped.
 fn read_folder(folder: &Path) -> Result<Vec<PolicyFile>, CliError> {
     let unreadable = |path: &Path, why: &dyn std::fmt::Display| {
         CliError::usage("policy_folder", format!("policy.dir: {} cannot be read: {why}", path.display()))
@@ -109,7 +109,7 @@ fn read_folder(folder: &Path) -> Result<Vec<PolicyFile>, CliError> {
 }
 
 fn read_text(path: &Path) -> std::io::Result<String> {
-    // A pipe would be waited for without end.
+    // Reading a pipe might never end.
     if !path.metadata()?.is_file() {
         return Err(std::io::Error::other("it is no file"));
     }

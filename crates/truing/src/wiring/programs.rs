@@ -1,9 +1,10 @@
-//! The programs that are started by their names.
+//! Finds the programs that are started by name.
 
 use truing_config::environment::Environment;
 use truing_git::SearchPath;
 
-/// Those of `PATH`, without those of the repository that the command stands in, or is about.
+/// Returns the search path of `PATH`, without programs in the repository of the current folder or of the
+/// command's target.
 pub(super) fn programs(environment: &Environment) -> SearchPath {
     SearchPath::of(environment.get("PATH").unwrap_or_default(), environment.reviewed())
 }

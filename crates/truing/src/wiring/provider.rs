@@ -1,4 +1,4 @@
-//! From a configuration to a provider of models: where it is, how it is asked, what opens it, and what it costs.
+//! Creates the provider of a model from a configuration: its address, wire format, credentials and prices.
 
 #[cfg(feature = "aws")]
 use std::ffi::OsStr;
@@ -27,20 +27,20 @@ use url::Url;
 use super::role::ModelRole;
 use crate::cli::error::CliError;
 
-/// The way to a model.
+/// The provider of a model, its prices and secrets.
 pub(super) struct PricedProvider {
-    /// The provider that serves it.
+    /// Provider that serves the model.
     pub(super) provider: ModelProvider,
-    /// Its price at this provider.
+    /// Prices of the model at this provider.
     pub(super) prices: ModelPrices,
-    /// Everything that opens it.
+    /// All secrets that give access to it.
     pub(super) secrets: Vec<SecretString>,
 }
 
-/// The way to the model of section `[model]`. Nothing is sent.
+/// Returns the provider of the model in section `[model]`. Nothing is sent.
 ///
 /// # Errors
-/// Exit 2 for configuration that cannot be used, a missing key above all.
+/// Returns exit 2 for an invalid configuration, such as a missing key.
 pub(super) fn way(
     config: &Config,
     environment: &Environment,
@@ -68,16 +68,17 @@ pub(super) fn way(
     Ok(PricedProvider { provider, prices, secrets })
 }
 
-/// The provider of played recordings, which is never asked.
+/// Returns the provider for replayed recordings, which is never asked.
 ///
 /// # Errors
-/// [`ProviderError`]
+/// Returns a [`ProviderError`] if the client cannot be created.
 pub(super) fn nobody() -> Result<PricedProvider, ProviderError> {
     let provider = ModelProvider::new("http://127.0.0.1:9", ProviderCredentials::Open)?;
     Ok(PricedProvider { provider, prices: ModelPrices::default(), secrets: Vec::new() })
 }
 
-/// The form of requests to the provider; what is declared of its model counts there by the provider's own name, too.
+/// Returns the wire format of the provider. Declared prices of the model also apply to the provider's own
+/// name for it.
 #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "only Bedrock has names of its own"))]
 fn wire(config: &Config, prices: &mut ModelPrices, role: ModelRole) -> Result<WireFormat, CliError> {
     match config.model.provider {
@@ -103,10 +104,10 @@ fn wire(config: &Config, prices: &mut ModelPrices, role: ModelRole) -> Result<Wi
     }
 }
 
-/// The address of OpenAI's own API.
+/// Address of OpenAI's own API.
 const OPENAI: &str = "https://api.openai.com/v1";
 
-/// The way to a server of Chat Completions.
+/// Returns the wire format of a Chat Completions server.
 fn chat(model: &ModelConfig) -> Result<ChatWire, CliError> {
     let address = model.base_url.as_deref().unwrap_or(OPENAI);
     let host = Url::parse(address).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
@@ -114,7 +115,7 @@ fn chat(model: &ModelConfig) -> Result<ChatWire, CliError> {
         .map_err(|error| CliError::failed("model", error.to_string()))
 }
 
-/// The address of the model.
+/// Returns the address of the model.
 fn address(model: &ModelConfig, role: ModelRole) -> Result<String, CliError> {
     #[cfg(feature = "aws")]
     let region = model.region.as_deref().unwrap_or_default();
@@ -135,7 +136,7 @@ fn address(model: &ModelConfig, role: ModelRole) -> Result<String, CliError> {
     }
 }
 
-/// A region of AWS, as other programs take it.
+/// Sample region of AWS in the variable that other programs use.
 #[cfg(feature = "aws")]
 const REGION: &str = "AWS_REGION=eu-central-1";
 
@@ -144,7 +145,7 @@ fn missing((model, key): (&ModelConfig, &str), sample: &str, role: ModelRole) ->
         .hint(format!("say it in the configuration, or as other programs take it: {sample}"))
 }
 
-/// The credentials for the provider.
+/// Returns the credentials for the provider.
 fn login(
     model: &ModelConfig,
     environment: &Environment,
@@ -171,7 +172,7 @@ fn login(
                 (false, _, _) | (true, _, true) => key().map(header),
                 (true, true, false) if is_set => key().map(header),
                 (true, true, false) => Ok(ProviderCredentials::Open),
-                // OpenAI's key is for OpenAI alone.
+                // OpenAI's key must not be sent to another server.
                 (true, false, false) => Err(role
                     .refused("model_key", format!("[{}]: `api_key` names no key of this server", model.section))
                     .hint("name it: api_key = { env = \"OTHER_API_KEY\" }; `OPENAI_API_KEY` is sent to OpenAI and to servers on this machine alone")),
@@ -206,7 +207,8 @@ fn region(model: &ModelConfig, role: ModelRole) -> Result<String, CliError> {
     region.ok_or_else(|| missing((model, "region"), REGION, role))
 }
 
-/// Keys of AWS: those in the variables that all of its programs take, else by its chain, which is asked with the first call.
+/// Returns the AWS keys: those in the standard variables, or else those of the AWS credential chain, which is
+/// evaluated at the first call.
 #[cfg(feature = "aws")]
 fn aws(
     (model, service, region): (&ModelConfig, AwsService, String),

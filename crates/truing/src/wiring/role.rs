@@ -1,26 +1,26 @@
-//! Tasks of a model, and the errors of callers who cannot do theirs without one.
+//! The roles of a model, and the errors of roles that cannot work without one.
 
 use truing_core::converge::ConvergeExitCode;
 
 use crate::cli::error::CliError;
 
-/// The work that a model is asked for: an error names who cannot do theirs without it.
+/// The task that a model is asked for; errors name the role.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ModelRole {
-    /// A review.
+    /// Reviews the changes of a pull request or a repository.
     Reviewer,
-    /// The audits of a converge run.
+    /// Audits in a converge run.
     Auditor,
-    /// The fixes of a converge run.
+    /// Fixes in a converge run.
     Fixer,
-    /// Code for a sync job.
+    /// Writes code for a sync job.
     Porter,
-    /// One word, to see that it answers.
+    /// Answers one word to prove that the model is available.
     Checker,
 }
 
 impl ModelRole {
-    /// The error where its model cannot be asked; of a converge run it is the refusal R3.
+    /// Returns the error for a model that cannot be asked; in a converge run it is the refusal R3.
     pub(super) fn refused(self, code: &'static str, message: String) -> CliError {
         let worker = match self {
             Self::Reviewer | Self::Porter | Self::Checker => return CliError::usage(code, message),
@@ -30,7 +30,7 @@ impl ModelRole {
         CliError::usage(ConvergeExitCode::NoAgent.as_str(), format!("the {worker} has no model: {message}"))
     }
 
-    /// The way to do the work without a model, to be added to a hint.
+    /// Returns the alternative without a model, to be appended to a hint.
     pub(super) fn without(self) -> &'static str {
         match self {
             Self::Reviewer => ", or review without a model: `--runtime rules`",

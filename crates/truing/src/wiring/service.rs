@@ -1,4 +1,4 @@
-//! The parts of the service, from the configuration.
+//! Creates the parts of the service from the configuration.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,11 +19,11 @@ use super::forges::server;
 use super::{agent, bad_pattern, converge, git_in, limits, lines_key, mirrors, tools};
 use crate::cli::error::CliError;
 
-/// Everything the service works with, beside an opened store, that of the money, and a reader. What it makes for one run only is in
-/// `temp`.
+/// Returns the context of the service, from an open store, the store of the ledger, and a reader. Temporary
+/// files are in `temp`.
 ///
 /// # Errors
-/// Exit 2 for configuration that cannot be used, exit 3 for what cannot be opened.
+/// Returns exit 2 for an invalid configuration, and exit 3 for files that cannot be opened.
 pub async fn service_context(
     config: &Config,
     environment: &Environment,
@@ -31,7 +31,7 @@ pub async fn service_context(
     reader: Box<dyn RepositoryReader>,
     temp: &Path,
 ) -> Result<ServiceContext, CliError> {
-    // Not the opened store's: that may be a copy, which has no key and no mirrors beside it.
+    // The folder is not that of the open store, which may be a copy without keys and mirrors.
     let folder = config.store.folder()?.to_owned();
     let (mut forges, mut repositories) = (BTreeMap::new(), BTreeMap::new());
     for (name, forge) in &config.forges {

@@ -1,4 +1,4 @@
-//! The store that is configured, and how it is opened: a file, or two servers.
+//! Locates and opens the configured store: a file, or two servers.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,33 +13,34 @@ use truing_store::{PostgresConnectError, SchemaVersions, SqliteOpenError, Store,
 
 use crate::cli::error::CliError;
 
-/// Where a store is, with all that it takes to open it.
+/// The location of a store, with the credentials to open it.
 #[derive(Clone, Debug)]
 pub enum StoreLocation {
-    /// In a file.
+    /// Store in a SQLite file.
     File(PathBuf),
-    /// At two servers.
+    /// Store on two database servers.
     Servers {
-        /// The URL of the one that keeps slots.
+        /// URL of the server that stores slots.
         slots: SecretText,
-        /// The URL of the one that keeps records.
+        /// URL of the server that stores records.
         records: SecretText,
     },
 }
 
-/// A store as it was found, opened for reading alone.
+/// An existing store, opened only for reading.
 pub struct StoreView {
-    /// The records: a copy, or the servers themselves; none where there is no store, or servers whose records have an older form.
+    /// Records: a copy, or the servers themselves. None if there is no store, or the servers' records have an
+    /// older schema.
     pub records: Option<Store>,
-    /// Its form; none where there is no store.
+    /// Schema versions; none if there is no store.
     pub form: Option<SchemaVersions>,
 }
 
 impl StoreLocation {
-    /// The one that is configured.
+    /// Returns the configured location.
     ///
     /// # Errors
-    /// Exit 2 if none is, or a secret cannot be read.
+    /// Returns exit 2 if no store is configured, or a secret cannot be read.
     pub fn of(config: &Config, environment: &Environment) -> Result<Self, CliError> {
         let read = |key: &str, secret: &SecretSource| {
             secret.read(environment).map_err(|error| {
@@ -64,11 +65,12 @@ impl StoreLocation {
         }
     }
 
-    /// The one that a person names: `sqlite:PATH`, or the URLs of two servers with a comma in between. Relative paths start at
-    /// `folder`.
+    /// Parses the location that the user names: `sqlite:PATH`, or the URLs of two servers, separated by a
+    /// comma. Relative paths start at `folder`.
     ///
     /// # Errors
-    /// Exit 2 if it names none. It is not repeated: it may carry passwords.
+    /// Returns exit 2 if the text is invalid. It is not repeated in the message, since it may contain
+    /// passwords.
     pub fn parse(url: &str, folder: &Path) -> Result<Self, CliError> {
         let wrong = || {
             CliError::usage(
@@ -82,7 +84,7 @@ impl StoreLocation {
         {
             return Ok(Self::File(folder.join(path)));
         }
-        // There are commas between the hosts of each, too.
+        // The host lists of the URLs contain commas, too.
         let begins = truing_config::keys::RECORDS.iter().map(|scheme| format!(",{scheme}://"));
         let at = begins.filter_map(|begins| url.find(&begins)).min().ok_or_else(wrong)?;
         let (slots, records) = (url.get(..at).unwrap_or_default(), url.get(at + 1..).unwrap_or_default());
@@ -96,10 +98,10 @@ impl StoreLocation {
         Ok(Self::Servers { slots: SecretText::new(slots), records: SecretText::new(records) })
     }
 
-    /// Opens it to fill it by a transfer, or to go on with one.
+    /// Opens the store to begin or resume a transfer into it.
     ///
     /// # Errors
-    /// Exit 3 if it cannot be opened.
+    /// Returns exit 3 if it cannot be opened.
     pub async fn open_for_transfer(&self) -> Result<Store, CliError> {
         match self {
             Self::File(path) => Store::open_for_transfer(path, Arc::new(SystemClock)).map_err(not_opened),
@@ -110,10 +112,10 @@ impl StoreLocation {
         }
     }
 
-    /// Opens it, and makes a file where there is none.
+    /// Opens the store, and creates a file if there is none.
     ///
     /// # Errors
-    /// Exit 3 if it cannot be opened.
+    /// Returns exit 3 if it cannot be opened.
     pub async fn open(&self) -> Result<Store, CliError> {
         match self {
             Self::File(path) => open_file(path),
@@ -124,10 +126,10 @@ impl StoreLocation {
         }
     }
 
-    /// The same on a thread of a runtime that may block.
+    /// Opens the store on a runtime thread that may block.
     ///
     /// # Errors
-    /// As [`StoreLocation::open`].
+    /// Returns the same errors as [`StoreLocation::open`].
     pub fn open_here(&self) -> Result<Store, CliError> {
         match self {
             Self::File(path) => open_file(path),
@@ -135,18 +137,19 @@ impl StoreLocation {
         }
     }
 
-    /// Opens it unless it is a file that is not there: looking makes none. One that was deleted under a server is refused.
+    /// Opens the store unless its file does not exist; the file is not created. A file that was deleted under
+    /// a running server is an error.
     ///
     /// # Errors
-    /// As [`StoreLocation::open`].
+    /// Returns the same errors as [`StoreLocation::open`].
     pub async fn existing(&self) -> Result<Option<Store>, CliError> {
         if self.is_there() { self.open().await.map(Some) } else { Ok(None) }
     }
 
-    /// Looks at it without a change to it: a file by a copy in `folder`.
+    /// Opens the store without changing it; a file is copied to `folder`.
     ///
     /// # Errors
-    /// As [`StoreLocation::open`].
+    /// Returns the same errors as [`StoreLocation::open`].
     pub async fn look(&self, folder: &Path) -> Result<StoreView, CliError> {
         match self {
             Self::File(path) if !path.exists() => match server_of(path) {
@@ -169,7 +172,7 @@ impl StoreLocation {
         }
     }
 
-    /// Is there something to open?
+    /// Returns true if there is a store to open, or a server whose file was deleted.
     pub fn is_there(&self) -> bool {
         match self {
             Self::File(path) => path.exists() || server_of(path).is_some(),
@@ -177,12 +180,12 @@ impl StoreLocation {
         }
     }
 
-    /// Is it a file that holds nothing, which is no database yet?
+    /// Returns true for an empty file, which is not a database yet.
     pub fn is_empty_file(&self) -> bool {
         self.file().is_some_and(|path| std::fs::metadata(path).is_ok_and(|file| file.len() == 0))
     }
 
-    /// Its path, where it is a file.
+    /// Returns the path of the store if it is a file.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
@@ -191,7 +194,7 @@ impl StoreLocation {
     }
 }
 
-/// As people are told it, without passwords.
+/// Displays the location without passwords.
 impl fmt::Display for StoreLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -201,7 +204,7 @@ impl fmt::Display for StoreLocation {
     }
 }
 
-/// Leaves the passwords in a URL out of all that is shown to others.
+/// Registers the passwords in a URL, to be removed from all output.
 fn keep_passwords(url: &str) {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     let (place, query) = rest.rsplit_once('?').unwrap_or((rest, ""));
@@ -210,7 +213,7 @@ fn keep_passwords(url: &str) {
     login.into_iter().chain(options).for_each(|(_, password)| truing_core::given_secrets::keep(password));
 }
 
-/// A server's URL with this password.
+/// Inserts a password into a server's URL.
 fn with_password(url: &SecretText, password: &SecretText) -> SecretText {
     let Some((scheme, rest)) = url.expose().split_once("://") else { return url.clone() };
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -218,36 +221,36 @@ fn with_password(url: &SecretText, password: &SecretText) -> SecretText {
     let (login, host) = authority.rsplit_once('@').unwrap_or(("", authority));
     let user = login.split(':').next().unwrap_or_default();
     let password: String = url::form_urlencoded::byte_serialize(password.expose().as_bytes()).collect();
-    // A blank is `+` in a form, and only there.
+    // Form encoding writes a blank as `+`, which is not valid here.
     let password = password.replace('+', "%20");
     SecretText::new(format!("{scheme}://{user}:{password}@{host}{place}"))
 }
 
-/// Opens the store that is configured, making it where there is none.
+/// Opens the configured store, and creates it if there is none.
 ///
 /// # Errors
-/// Exit 2 if no place for it is configured, exit 3 if it cannot be opened.
+/// Returns exit 2 if no location is configured, and exit 3 if it cannot be opened.
 pub async fn open_store(config: &Config, environment: &Environment) -> Result<Store, CliError> {
     StoreLocation::of(config, environment)?.open().await
 }
 
-/// Opens the database in a file, making it where there is none.
+/// Opens the database in a file, and creates it if there is none.
 ///
 /// # Errors
-/// Exit 3 if it cannot be opened.
+/// Returns exit 3 if it cannot be opened.
 pub fn open_file(path: &Path) -> Result<Store, CliError> {
     Store::open(path, Arc::new(SystemClock)).map_err(not_opened)
 }
 
-/// The same without opening it: it is made if it is missing.
+/// Prepares a database file without opening it; a missing file is created.
 ///
 /// # Errors
-/// Exit 3 if it can be no store.
+/// Returns exit 3 if the file cannot be a store.
 pub fn prepared_file(path: &Path) -> Result<(), CliError> {
     Store::prepare(path).map_err(not_opened)
 }
 
-/// The errors say what to do.
+/// Converts a connection error, whose text includes the solution.
 fn not_connected(error: &PostgresConnectError) -> CliError {
     CliError::failed("store", error.to_string())
 }
@@ -255,7 +258,7 @@ fn not_connected(error: &PostgresConnectError) -> CliError {
 fn not_opened(error: SqliteOpenError) -> CliError {
     let told = CliError::failed("store", error.to_string());
     match error {
-        // They say what to do.
+        // The texts of these errors include the solution.
         SqliteOpenError::Served { .. }
         | SqliteOpenError::Deleted { .. }
         | SqliteOpenError::Replaced { .. }

@@ -1,4 +1,4 @@
-//! The linters of this machine, as the environment has them.
+//! Finds the linters of this machine according to the environment.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,13 +16,13 @@ use truing_reader::output::known;
 
 use crate::cli::error::CliError;
 
-/// The way in which linters are run on files of one's own.
+/// Returns the runner of linters on the user's own files.
 pub(crate) fn own(config: &Config, environment: &Environment) -> LinterRunner {
     let active = environment.get("VIRTUAL_ENV").map(PathBuf::from).filter(|folder| folder.is_absolute());
     LinterRunner { is_served: false, environment: active, ..served(config, environment, None) }
 }
 
-/// The linters of files of one's own, beside outputs that were given.
+/// Returns the linters of the user's own files, with the given outputs.
 pub(crate) fn own_toolbox(
     config: &Config,
     environment: &Environment,
@@ -31,14 +31,14 @@ pub(crate) fn own_toolbox(
     LinterSources { given, running: Some(LinterRunner { cache: cache(config), ..own(config, environment) }) }
 }
 
-/// Their findings of earlier runs, in this machine's own folder, if there is one.
+/// Returns the cache of the linters' findings, if this machine has its own folder.
 fn cache(config: &Config) -> Option<ToolCache> {
     config.store.folder().ok().map(|folder| ToolCache::new(folder.join("tools")))
 }
 
-/// The way in which they are run on files of others, with what sets up the project's dependencies.
+/// Returns the runner of linters on files of others, with the setup of the project's dependencies.
 fn served(config: &Config, environment: &Environment, verifier: Option<Verifier>) -> LinterRunner {
-    // A linter may print a credential that it has found: what it says is searched for them.
+    // A linter may print a credential that it has found, so its output is searched for them.
     super::conceal::conceal(config, environment);
     let home = environment.get("HOME").map(Path::new);
     LinterRunner {
@@ -53,16 +53,17 @@ fn served(config: &Config, environment: &Environment, verifier: Option<Verifier>
     }
 }
 
-/// The linters of a service: what they may use, and no output that was given. The configuration says whether any is run.
+/// Returns the linters of a service with their permissions, without given outputs. The configuration decides
+/// if any linter runs.
 ///
 /// # Errors
-/// As [`verifier`](super::verify::verifier).
+/// Returns the same errors as [`verifier`](super::verify::verifier).
 pub(crate) fn of_service(config: &Config, environment: &Environment) -> Result<LinterSources, CliError> {
     let verify = &config.verify;
     let runner = || super::verify::verifier(verify, environment);
     let verifier = match config.review.tools {
         ToolSelection::Auto if !verify.setup.is_empty() => Some(runner()?),
-        // A repository's own file may want them; then those that need no set-up run all the same.
+        // A repository's own file may enable linters; those without a setup then still run.
         ToolSelection::Off if !verify.setup.is_empty() => runner().ok(),
         ToolSelection::Auto | ToolSelection::Off => None,
     };
@@ -70,7 +71,7 @@ pub(crate) fn of_service(config: &Config, environment: &Environment) -> Result<L
     Ok(LinterSources { given: Vec::new(), running: Some(running) })
 }
 
-/// The files and folders that the configuration names, and the folder of the records.
+/// Returns the files and folders that the configuration names, and the folder of the records.
 fn concealed(config: &Config) -> Vec<PathBuf> {
     let mut concealed: Vec<PathBuf> = config.store.folder().ok().map(Path::to_owned).into_iter().collect();
     for (_, setting) in config.settings() {
@@ -80,11 +81,11 @@ fn concealed(config: &Config) -> Vec<PathBuf> {
         concealed
             .extend(setting.value.secrets().into_iter().filter_map(SecretSource::file).map(Path::to_owned));
     }
-    // What is shown is named without links.
+    // Paths are compared with links resolved.
     concealed.iter().map(|file| resolve_links(file)).collect()
 }
 
-/// The folders that variables name in which there is what was fetched for projects.
+/// Returns the folders of package caches that variables name.
 fn folders(environment: &Environment) -> BTreeMap<String, PathBuf> {
     let fetched = known::all().iter().flat_map(|tool| &tool.fetched);
     let named = fetched.filter_map(|fetched| {

@@ -1,4 +1,4 @@
-//! What runs a repository's own checks, as the configuration and the user's variables have it.
+//! Creates the verifier of a repository's own checks from the configuration and the user's variables.
 
 use std::path::PathBuf;
 
@@ -17,20 +17,20 @@ use truing_upstream::own::UserEnvironment;
 
 use crate::cli::error::CliError;
 
-/// Where it is kept what set-ups left, in the user's cache folder.
+/// Folder of cached setups in the user's cache folder.
 const FOLDER: &str = "truing/verify";
 
-/// What runs these commands.
+/// Returns the verifier of the configured commands.
 ///
 /// # Errors
-/// Exit 2 for an index that cannot be used and without a folder to keep things in; exit 3 where the sandbox is too weak.
+/// Returns exit 2 for an invalid index or a missing cache folder, and exit 3 if the sandbox is too weak.
 pub(crate) fn verifier(config: &VerifyConfig, environment: &Environment) -> Result<Verifier, CliError> {
-    // Without a set-up nothing is reached, however the user's indexes are.
+    // Without a setup nothing is downloaded, so the user's indexes do not matter.
     let listed = if config.setup.is_empty() { &[][..] } else { &config.registries };
     runner(config, registries(listed, environment)?, environment)
 }
 
-/// What runs commands as the configuration has it.
+/// Returns the verifier with access to these registries.
 fn runner(
     config: &VerifyConfig,
     registries: RegistryAccess,
@@ -60,10 +60,10 @@ fn runner(
         .map_err(failed)
 }
 
-/// What runs the commands of the gate; none: it has none.
+/// Returns the commands of the gate with their verifier, or none if no command is configured.
 ///
 /// # Errors
-/// As [`verifier`].
+/// Returns the same errors as [`verifier`].
 pub(crate) fn gate(config: &Config, environment: &Environment) -> Result<Option<GateCommands>, CliError> {
     let argv = config.converge.gate.clone();
     let commands =
@@ -71,10 +71,10 @@ pub(crate) fn gate(config: &Config, environment: &Environment) -> Result<Option<
     (!argv.is_empty()).then(commands).transpose()
 }
 
-/// What runs the checks; none: there are none.
+/// Returns the verifier of the checks, or none if no check is configured.
 ///
 /// # Errors
-/// As [`verifier`].
+/// Returns the same errors as [`verifier`].
 pub(crate) fn checker(
     config: &VerifyConfig,
     environment: &Environment,
@@ -82,10 +82,10 @@ pub(crate) fn checker(
     (!config.check.is_empty()).then(|| verifier(config, environment)).transpose()
 }
 
-/// What runs a job's lock commands; none: it has none.
+/// Returns the verifier of a job's lock commands, or none if the job has none.
 ///
 /// # Errors
-/// As [`verifier`].
+/// Returns the same errors as [`verifier`].
 pub(crate) fn locker(
     config: &VerifyConfig,
     environment: &Environment,
@@ -95,7 +95,7 @@ pub(crate) fn locker(
     (!job.lock.is_empty()).then(runner).transpose()
 }
 
-/// The registries, and the indexes that this user's own settings name in their place.
+/// Returns the registries, with the indexes that the user's own settings name instead.
 fn registries(listed: &[PackageRegistry], environment: &Environment) -> Result<RegistryAccess, CliError> {
     let wrong = |error: RegistryError| CliError::usage("index", error.to_string()).hint(error.hint());
     let variable = |name: &str| environment.get(name).and_then(|value| value.to_str());
@@ -115,7 +115,7 @@ fn registries(listed: &[PackageRegistry], environment: &Environment) -> Result<R
     Ok(registries)
 }
 
-/// Why nothing is known of the checks, as the command line tells it.
+/// Converts an error that prevented the checks.
 pub(crate) fn failed(error: VerifyError) -> CliError {
     let told = error.to_string();
     match error {

@@ -1,4 +1,4 @@
-//! `truing budget show --by repository`: the money that was spent, by repository.
+//! The command `truing budget show --by repository`: sums the money spent by repository.
 
 use std::collections::BTreeMap;
 
@@ -17,12 +17,12 @@ use super::super::since::TimeStart;
 use super::super::target::{existing_store, store_error};
 use super::super::{CommandContext, runtime};
 
-/// The money spent for one repository, or by one job, as scripts see it.
+/// Money spent for one repository, or by one job, in the JSON output.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
 struct RepositorySpend {
-    /// `forge/id`, a local repository or `sync/JOB`; empty: runs that are not recorded.
+    /// `forge/id`, a local repository or `sync/JOB`; empty for runs without a record.
     repository: String,
-    /// The name that people use.
+    /// Display name of the repository.
     name: String,
     spent_micro_usd: u64,
     reviews_micro_usd: u64,
@@ -30,10 +30,10 @@ struct RepositorySpend {
     sync_micro_usd: u64,
 }
 
-/// Prints the money spent since then, a row for each repository.
+/// Prints the money spent since the given time, one row for each repository.
 ///
 /// # Errors
-/// The records cannot be read.
+/// Returns an error if the records cannot be read.
 pub(super) fn show(since: TimeStart, context: &CommandContext) -> Result<(), CliError> {
     let config = context.config(&[])?;
     let since = since.at(SystemClock.now());
@@ -47,7 +47,7 @@ pub(super) fn show(since: TimeStart, context: &CommandContext) -> Result<(), Cli
     })
 }
 
-/// Sums by repository, the most money first.
+/// Sums the spending by repository; the repository with the most money comes first.
 fn by_repository(spends: &[KeySpend]) -> Vec<RepositorySpend> {
     let mut rows: BTreeMap<String, RepositorySpend> = BTreeMap::new();
     for KeySpend { key, run_loop, spent } in spends {
@@ -74,7 +74,8 @@ fn by_repository(spends: &[KeySpend]) -> Vec<RepositorySpend> {
     rows
 }
 
-/// The repository of a pull request, with or without its head; a local repository is its own.
+/// Returns the repository of a pull request's key, with or without a head. The key of a local repository is
+/// returned as it is.
 fn repository_of(key: &str) -> String {
     let pull = key.rsplit_once('@').map_or(key, |(pull, _)| pull);
     match pull.strip_prefix("pr/") {

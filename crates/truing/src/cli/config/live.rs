@@ -1,5 +1,5 @@
-//! `truing config check --live`: each configured model is asked for one word, so that its address, key, role, name and price are
-//! known to work before a run needs them.
+//! The command `truing config check --live`: asks each configured model for one word. This checks the
+//! address, key, role, name and price before a run needs them.
 
 use serde::Serialize;
 use serde_json::json;
@@ -22,30 +22,30 @@ use crate::cli::target::switched_on;
 use crate::wiring;
 use crate::wiring::role::ModelRole;
 
-/// The most that one question may cost.
+/// Maximum cost of one question in micro-dollars.
 const MOST: MicroUsd = MicroUsd(50_000);
-/// The most tokens of an answer: some models think before they write a word.
+/// Maximum tokens of an answer: some models think before they write a word.
 const ANSWER_TOKENS: u32 = 1024;
-/// The question that each model gets.
+/// Question that is sent to each model.
 const QUESTION: &str = "Answer with the one word: yes";
 
-/// The result for one model.
+/// Result of the check of one model.
 #[derive(Serialize)]
 struct ModelCheck {
     section: String,
     provider: &'static str,
     model: String,
     ok: bool,
-    /// The model that answered, as the provider calls it.
+    /// Name of the model that answered, as the provider gives it.
     answered_by: Option<String>,
     cost_micro_usd: u64,
     reason: Option<String>,
 }
 
-/// Asks every configured model.
+/// Asks every configured model one question.
 ///
 /// # Errors
-/// Exit 3 for a store that cannot be opened; exit 4 while the kill switch is on.
+/// Returns exit 3 if the store cannot be opened, and exit 4 while the kill switch is on.
 pub(super) fn check(config: &Config, context: &CommandContext) -> Result<CommandExit, CliError> {
     let first = Some(&config.model).filter(|_| config.models.is_empty() || is_configured(config));
     let models: Vec<ModelConfig> = first
@@ -69,13 +69,14 @@ pub(super) fn check(config: &Config, context: &CommandContext) -> Result<Command
     Ok(if rows.iter().all(|row| row.ok) { CommandExit::Done } else { CommandExit::No })
 }
 
-/// Tells whether anything is said of `[model]`.
+/// Returns true if a key of `[model]` is configured.
 fn is_configured(config: &Config) -> bool {
     let is_of_it = |path: &str| path.strip_prefix("model.").is_some_and(|key| !key.contains('.'));
     config.settings().any(|(path, setting)| is_of_it(&path) && setting.origin != ValueOrigin::Default)
 }
 
-/// Asks the model of `[model]`. It gets a tool, as reviews have them: a server that lets none be called refuses it.
+/// Asks the model of `[model]`. The request includes a tool, as those of reviews do: a server without tool
+/// calls rejects it.
 async fn ask_model(config: &Config, ledger: &Store, context: &CommandContext) -> ModelCheck {
     let ModelConfig { section, provider, name, .. } = &config.model;
     let row = ModelCheck {
@@ -120,7 +121,7 @@ async fn ask_model(config: &Config, ledger: &Store, context: &CommandContext) ->
     }
 }
 
-/// A row for people.
+/// Returns the result of one model as a line of text.
 fn check_line(row: &ModelCheck) -> String {
     let ModelCheck { section, provider, model, answered_by, cost_micro_usd, reason, .. } = row;
     let name = format!("[{section}] {model} by {provider}: ");

@@ -1,4 +1,4 @@
-//! The arguments of a run, its refusals and its exit code.
+//! The arguments, refusals and exit codes of a converge run.
 
 use clap::builder::NonEmptyStringValueParser;
 use truing_config::Config;
@@ -59,10 +59,10 @@ pub(super) struct ConvergeRunArgs {
 }
 
 impl ConvergeRunArgs {
-    /// The configuration as the flags want it.
+    /// Applies the flags to the configuration.
     ///
     /// # Errors
-    /// Exit 2 for a model that is not configured.
+    /// Returns exit 2 for a model that is not configured.
     pub(super) fn of(&self, mut config: Config) -> Result<Config, CliError> {
         if let Some(many) = self.max_audits {
             config.converge.limits.max_audits = many;
@@ -83,20 +83,20 @@ impl ConvergeRunArgs {
     }
 }
 
-/// A severity as flags name it.
+/// Parses the severity of a flag.
 pub(super) fn severity(name: &str) -> Result<Severity, String> {
     let known = Severity::ALL.into_iter().find(|severity| severity.as_str() == name);
     known.ok_or_else(|| "must be P0, P1 or P2".to_owned())
 }
 
-/// The message where nothing differs from the default branch (R1).
+/// Message for a branch that does not differ from the default branch (R1).
 pub(in crate::cli) const NO_TARGET: &str = "No PR or upstream diff: there is nothing to work on.";
 
-/// The message where an audit would not see everything (R2).
+/// Message for uncommitted changes, which an audit would not see (R2).
 pub(in crate::cli) const UNCOMMITTED: &str =
     "Uncommitted changes detected. Stash, commit, or revert them first.";
 
-/// A run that is not begun.
+/// Returns the error for a run that is refused before it begins.
 pub(super) fn refusal(code: ConvergeExitCode, line: &str) -> CliError {
     let exit = match code.exit_code() {
         2 => CommandExit::Usage,
@@ -105,7 +105,7 @@ pub(super) fn refusal(code: ConvergeExitCode, line: &str) -> CliError {
     CliError::new(exit, code.as_str(), line)
 }
 
-/// The exit code of a run, for scripts.
+/// Returns the exit code of a run.
 pub(super) fn exit(record: &ConvergeRecord) -> CommandExit {
     match record.detail.state.exit.as_ref().map(|exit| exit.code.exit_code()) {
         Some(0) => CommandExit::Done,

@@ -1,4 +1,4 @@
-//! `truing audit`: one audit of a branch, as the converge loop makes it. Nothing is changed.
+//! The command `truing audit`: one audit of a branch, as the converge loop makes it. It changes nothing.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -24,9 +24,9 @@ use crate::cli::review::text::frame;
 use crate::cli::{CommandContext, runtime};
 use crate::wiring;
 
-/// Characters of a line that is shown.
+/// Maximum characters of a line in the output.
 const MAX_CHARS: usize = 300;
-/// The time of an interrupted audit to settle what it has asked, and to keep that.
+/// Time that an interrupted audit has to settle and record the cost of its requests.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// Audit a branch or pull requests once, as `truing converge` does, and change nothing
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &AuditArgs, context: &CommandContext) -> Result<CommandE
     args.begin(context).or_else(|error| refused(error, context))
 }
 
-/// Runs it until it ends, or is told to stop.
+/// Runs the audit until it ends or is interrupted.
 async fn until_interrupted(args: &AuditArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let (tell, told) = watch::channel(false);
     let mut work = Box::pin(args.run(told, context));
@@ -58,7 +58,7 @@ async fn until_interrupted(args: &AuditArgs, context: &CommandContext) -> Result
         heard = runtime::told_to_stop() => {
             heard?;
             tell.send_replace(true);
-            // What it has asked is settled, and kept.
+            // The cost of the requests is settled and recorded.
             tokio::time::timeout(GRACE, work).await.unwrap_or_else(|_| {
                 Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the audit was done")
                     .hint("nothing was changed; run it again"))
@@ -142,7 +142,7 @@ fn print(
     })
 }
 
-/// The failure, if an auditor gave no valid answer.
+/// Returns the failure if an auditor gave no valid answer.
 fn failure(record: &ConvergeRecord) -> Option<CliError> {
     let (code, why) = match (&record.detail.state.exit, &record.detail.state.next, record.detail.state.silent)
     {
@@ -175,7 +175,7 @@ fn failure(record: &ConvergeRecord) -> Option<CliError> {
         "see what is missing: `truing preflight`; then run it again"
     };
     let exit = match &record.detail.state.exit {
-        // There is nothing to look at: 1 would say that something was found.
+        // There is nothing to audit; exit code 1 would mean that the audit found something.
         Some(exit) if exit.code == ConvergeExitCode::Closed => CommandExit::Usage,
         Some(_) => exit(record),
         None => CommandExit::Failed,
@@ -183,12 +183,12 @@ fn failure(record: &ConvergeRecord) -> Option<CliError> {
     Some(CliError::new(exit, code.as_str(), why).hint(hint))
 }
 
-/// The findings of this severity and above.
+/// Returns the findings of this severity and above.
 fn shown(record: &ConvergeRecord, least: Severity) -> impl Iterator<Item = &Finding> {
     record.detail.state.found.iter().filter(move |finding| finding.raw.severity <= least)
 }
 
-/// The audit as an object.
+/// Returns the audit as a JSON object.
 fn told(record: &ConvergeRecord, least: Severity) -> Value {
     let [p0, p1, p2] = record.detail.state.counts();
     let findings: Vec<Value> = shown(record, least).map(|finding| finding_of(record, finding)).collect();
@@ -211,7 +211,7 @@ fn told(record: &ConvergeRecord, least: Severity) -> Value {
     })
 }
 
-/// The same for people, within 80 columns where the words of others are not longer.
+/// Returns the audit as text, within 80 columns unless quoted words are longer.
 fn text(record: &ConvergeRecord, least: Severity) -> String {
     let [p0, p1, p2] = record.detail.state.counts();
     if let Some(exit) = &record.detail.state.exit {
@@ -249,7 +249,7 @@ fn text(record: &ConvergeRecord, least: Severity) -> String {
     text
 }
 
-/// The dismissed findings of the categories that are called cleared.
+/// Returns the dismissed findings in the categories that are reported as clear.
 fn but_for(record: &ConvergeRecord) -> String {
     let dismissed: Vec<&Finding> = record.detail.state.history.dismissed_now().collect();
     let kinds: std::collections::BTreeSet<String> =
@@ -261,5 +261,5 @@ fn but_for(record: &ConvergeRecord) -> String {
     }
 }
 
-/// How many kinds of defects an audit looks for.
+/// Number of categories of defects that an audit looks for.
 const CATEGORIES: usize = 10;

@@ -1,4 +1,4 @@
-//! A run on a branch of a local repository.
+//! A converge run on a branch of a local repository.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,20 +31,20 @@ use crate::cli::review::own_file;
 use crate::cli::target::{store_error, switched_on};
 use crate::wiring;
 
-/// Where locks of runs are, beside the database.
+/// Name of the folder of run locks, beside the database.
 pub(super) const LOCKS: &str = "converge";
 
-/// What a run works on.
+/// The branch that a run works on.
 struct BranchCheckout {
     repository: LocalRepository,
     mirror: Mirror,
-    /// The branch's name; `HEAD` where none is checked out.
+    /// Name of the branch; `HEAD` if none is checked out.
     branch: String,
     base: Sha,
     head: Sha,
 }
 
-/// A run, and all that it needs.
+/// A run and everything that it needs.
 pub(super) struct PreparedRun {
     ground: BranchCheckout,
     agents: ConvergeAgents,
@@ -53,17 +53,18 @@ pub(super) struct PreparedRun {
     store: Store,
     gate: Arc<dyn WriteGate>,
     record: ConvergeRecord,
-    /// What is to be said of an earlier run, if there is one.
+    /// Message on an earlier run, if there was one.
     earlier: Option<String>,
-    /// Nobody else runs on this branch meanwhile.
+    /// Lock that keeps other runs off this branch.
     lock: RunLock,
 }
 
 impl PreparedRun {
-    /// The run that was interrupted here, or a new one.
+    /// Resumes the run that was interrupted here, or begins a new one.
     ///
     /// # Errors
-    /// The refusals R1 to R3, of one that is at work, and whatever cannot be opened.
+    /// Returns the refusals R1 to R3, an error if another run works on the branch, and errors of anything
+    /// that cannot be opened.
     pub(super) async fn new(
         args: &ConvergeArgs,
         turn: &TargetRun<'_>,
@@ -90,7 +91,7 @@ impl PreparedRun {
             Ok(looks) => looks,
             Err(error) => return Err(ground.failed(&store, args.is_audit, error).await),
         };
-        // The branch is the user's own.
+        // The branch belongs to the user.
         looks.toolbox = wiring::tools::own_toolbox(&config, &context.environment, Vec::new());
         looks.project = Some(ground.repository.root().to_owned());
         let key = ground.key();
@@ -103,7 +104,7 @@ impl PreparedRun {
         Ok(Self { ground, agents, looks, config, store, gate, record, earlier, lock })
     }
 
-    /// Goes on until it ends, or is interrupted.
+    /// Continues the run until it ends or is interrupted.
     pub(super) async fn run(self, turn: &TargetRun<'_>) -> Result<(ConvergeRecord, Mirror), CliError> {
         let Self { ground, agents, looks, config, store, gate, record, earlier: _, lock: _ } = &self;
         let (name, workspace) = (ground.name(), ground.workspace());
@@ -142,8 +143,7 @@ impl PreparedRun {
         Ok((record, self.ground.mirror))
     }
 
-    /// One audit of the commit that is checked out. Earlier runs have no part in it, neither what they found nor the
-    /// branches that they left.
+    /// Audits the commit that is checked out, once. Findings and branches of earlier runs are not used.
     pub(super) async fn audited(&mut self, turn: &TargetRun<'_>) -> Result<ConvergeRecord, CliError> {
         let Self { ground, agents, looks, config, store, gate, record, lock, .. } = self;
         let tree = ground.mirror.tree_of(&ground.head).await.map_err(wiring::git_error)?;
@@ -151,7 +151,7 @@ impl PreparedRun {
         let mut record = ground.begun(record.key.clone(), state, &looks.name);
         record.detail.state.dismiss(store.dismissals(&record.key).await.map_err(store_error)?);
         lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
-        // One that is killed is told by its cost alone.
+        // If the process is killed, the record shows only the cost.
         store.keep_converge(FencingToken(0), &record.set_aside()).await.map_err(store_error)?;
         let (name, workspace) = (ground.name(), ground.workspace());
         let mut runner = runner(ground, (agents, looks), config, gate, (name.as_deref(), &workspace), record);
@@ -163,7 +163,7 @@ impl PreparedRun {
         runner.audited(stopped).await.map_err(store_error)?;
         let record = runner.record;
         span.over(&record);
-        // Its findings can be dismissed, and what it cost is told; a run may go on from it.
+        // Its findings can be dismissed, its cost is reported, and a run may continue from it.
         let mut kept = record.clone();
         kept.key = audit_key(&ground.repository, &ground.branch);
         kept.detail.state.exit.get_or_insert_with(|| record.detail.state.audit_end());
@@ -172,7 +172,7 @@ impl PreparedRun {
     }
 }
 
-/// Goes on until there is an end; what is waited for is waited for here.
+/// Continues the run until it ends; waits are served here.
 async fn wholly(
     runner: &mut ConvergeRunner<'_>,
     store: &Store,
@@ -190,7 +190,7 @@ async fn wholly(
     }
 }
 
-/// Tells what is new in the log of a run.
+/// Prints new entries of a run's log.
 struct RunLogPrinter<'a> {
     mirror: &'a Mirror,
     turn: &'a TargetRun<'a>,
@@ -205,7 +205,7 @@ impl RunObserver for RunLogPrinter<'_> {
     }
 
     async fn grown(&self, record: &ConvergeRecord, before: usize) {
-        // What cannot be shown was done all the same.
+        // The step was done even if it cannot be shown.
         for line in words::progress(self.mirror, record, before).await.unwrap_or_default() {
             self.turn.say(line);
         }
@@ -230,7 +230,7 @@ fn runner<'a>(
     )
 }
 
-/// Runs it, or goes on with the run that was interrupted.
+/// Begins a run, or resumes the run that was interrupted.
 pub(super) async fn run(
     args: &ConvergeArgs,
     turn: &TargetRun<'_>,
@@ -258,10 +258,11 @@ pub(super) async fn run(
     ready.run(turn).await
 }
 
-/// So long after its end a run's branch is kept that nobody has merged.
+/// Time after its end for which the unmerged branch of a run is kept (30 days).
 const KEPT: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
 
-/// What is said of the clone's hooks, if it has any: nobody runs them on what a model has written.
+/// Returns a warning that the clone's hooks are not run on code that a model wrote, or none if there are no
+/// hooks.
 fn hooks_not_run(hooks: &[&str], has_gate: bool) -> Option<String> {
     if hooks.is_empty() {
         return None;
@@ -275,10 +276,11 @@ fn hooks_not_run(hooks: &[&str], has_gate: bool) -> Option<String> {
 }
 
 impl BranchCheckout {
-    /// What differs between the checked out branch and the default one, all of it committed.
+    /// Returns the difference between the checked-out branch and the default branch, if all of it is
+    /// committed.
     ///
     /// # Errors
-    /// The refusals R1 and R2, and whatever git says.
+    /// Returns the refusals R1 and R2, and errors of git.
     async fn of(repository: LocalRepository, git: &Git, folder: &Path) -> Result<Self, CliError> {
         let head = repository.head().map_err(wiring::git_error)?.clone();
         let base = match repository.default_branch_base(&head).await {
@@ -312,10 +314,10 @@ impl BranchCheckout {
         Ok(Self { repository, mirror, branch, base, head })
     }
 
-    /// Could the run's branch be written? Tried before anything costs money.
+    /// Checks that the run's branch can be written, before anything costs money.
     ///
     /// # Errors
-    /// Exit 3, with git's words.
+    /// Returns exit 3 with git's message.
     async fn can_write(&self, record: &ConvergeRecord) -> Result<(), CliError> {
         match self.repository.cannot_write(&record.detail.branch, &record.detail.state.starting).await {
             Ok(None) => Ok(()),
@@ -324,8 +326,8 @@ impl BranchCheckout {
         }
     }
 
-    /// Deletes branches that earlier runs have left here: those of runs that have ended, to which nobody has added anything,
-    /// and that are merged or old. What cannot be told stays.
+    /// Deletes branches of earlier runs that have ended, if the branch has no other commits and is merged or
+    /// old. A branch in an unknown state is kept.
     async fn prune(&self, store: &Store, current: &RunId, turn: &TargetRun<'_>) {
         let Ok(left) = self.repository.branches_below(RUNS).await else { return };
         let now = SystemClock.now();
@@ -346,16 +348,17 @@ impl BranchCheckout {
         }
     }
 
-    /// Where the branch is now, if that is neither where it was nor at a commit that the run has come to: `head` or one
-    /// before it.
+    /// Returns the tip of the branch if it moved to a commit that is not part of the run: neither the
+    /// starting commit, `head`, nor an ancestor of `head`.
     async fn moved(&self, head: &Sha) -> Option<Sha> {
-        // What cannot be told does not matter at the end.
+        // If the tip cannot be read, the end of the run does not depend on it.
         let tip = self.repository.tip(&self.branch).await.ok().flatten().filter(|tip| *tip != self.head)?;
         let common = self.repository.merge_base(&tip, head).await.ok().flatten();
         (common.as_ref() != Some(&tip)).then_some(tip)
     }
 
-    /// Records a failure before the run began as a failed run (ADR 56), unless it was wrong use or a refusal.
+    /// Records a failure before the run began as a failed run (ADR 56), unless it was a usage error or a
+    /// refusal.
     async fn failed(&self, store: &Store, is_audit: bool, error: CliError) -> CliError {
         let key = if is_audit { audit_key(&self.repository, &self.branch) } else { self.key() };
         never_begun(store, (key, self.branch.clone()), is_audit, &error).await;
@@ -366,7 +369,7 @@ impl BranchCheckout {
         LocalWorkspace { repository: &self.repository, mirror: &self.mirror }
     }
 
-    /// The `owner/name` that it was cloned from.
+    /// Returns the `owner/name` of the repository that this one was cloned from.
     fn name(&self) -> Option<String> {
         self.repository.remote_url().and_then(name_of_remote)
     }
@@ -375,7 +378,7 @@ impl BranchCheckout {
         key(&self.repository, &self.branch)
     }
 
-    /// The run that was interrupted here, with what is to be said of it, or a new one.
+    /// Returns the run that was interrupted here with a message on it, or a new run.
     async fn record(
         &self,
         config: &Config,
@@ -388,7 +391,7 @@ impl BranchCheckout {
         let audit =
             store.last_converge(&audit_key(&self.repository, &self.branch)).await.map_err(store_error)?;
         let said = store.dismissals(&key).await.map_err(store_error)?;
-        // Whatever came later is what counts.
+        // The later of run and audit counts.
         let audit = audit.filter(|audit| {
             audit.is_audit_of(&self.head, &self.base, looks, &said)
                 && last.as_ref().is_none_or(|last| last.started < audit.started && !last.is_unfinished())
@@ -419,14 +422,14 @@ impl BranchCheckout {
                 return Ok((record, Some(earlier)));
             }
             let is_converged = last.detail.state.exit.as_ref().is_some_and(|exit| exit.code.exit_code() == 0);
-            // Another gate or check has not looked at it.
+            // Another gate or check has not checked this commit.
             let is_same = last.detail.looks == looks && last.detail.state.rests_on(&said);
             if is_converged && is_same && tip.as_ref() == Some(&last.detail.state.head) {
                 let earlier = format!("run {} has converged from here before", last.run);
                 return Ok((last.clone(), Some(earlier)));
             }
         }
-        // Who runs it again wants another look, and is told that it is paid for.
+        // A user who runs it again wants a new audit, and is informed that it costs money.
         let before = last
             .as_ref()
             .filter(|last| last.detail.state.starting == self.head && last.detail.looks == looks);
@@ -443,14 +446,14 @@ impl BranchCheckout {
         let clean = last.as_ref().and_then(|last| last.found_clean(&self.base, looks, &said));
         let state = ConvergeRun::begin(config.converge.limits.clone(), (self.head.clone(), tree), clean);
         let earlier = earlier.filter(|_| state.exit.is_none());
-        // What its audit did not look at, it did not find clean.
+        // The earlier audit skipped some things and did not find them clean, so its warnings are kept.
         let warnings = last.filter(|_| state.exit.is_some()).map(|last| last.detail.warnings);
         let mut record = self.begun(key, state, looks);
         record.detail.warnings = warnings.unwrap_or_default();
         Ok((record, earlier))
     }
 
-    /// A run that begins now, with a branch of its own.
+    /// Returns a run that begins now, with a branch of its own.
     fn begun(&self, key: SlotKey, state: ConvergeRun, looks: &str) -> ConvergeRecord {
         let run = new_run_id();
         let branch = branch(&run);
@@ -460,7 +463,8 @@ impl BranchCheckout {
     }
 }
 
-/// Records a run that failed before its commits were known. If that fails too, it is only logged.
+/// Records a run that failed before its commits were known. If the record cannot be written, this is only
+/// logged.
 pub(super) async fn never_begun(
     store: &Store,
     (key, name): (SlotKey, String),
@@ -480,11 +484,11 @@ pub(super) async fn never_begun(
     }
 }
 
-/// What to do where history is missing.
+/// Hint for a clone without the full history.
 pub(in crate::cli) const SHALLOW: &str =
     "this clone is shallow, and the whole history is needed: `git fetch --unshallow origin` fetches the rest";
 
-/// Bytes of a mirror's name: half of what file systems allow.
+/// Maximum bytes of a mirror's name: half of the limit of file systems.
 const MAX_NAME: usize = 120;
 
 fn no_target() -> CliError {
@@ -494,7 +498,7 @@ fn no_target() -> CliError {
     )
 }
 
-/// A branch that a run could not bring its fixes to.
+/// Returns the error for a branch that a run could not write its fixes to.
 pub(in crate::cli) fn not_written(branch: &str, why: &str) -> CliError {
     CliError::failed("branch", format!("no branch {branch} can be made here: {why}")).hint(
         "see that `.git` can be written, and that no branch is in the way: one that is called `truing` or \

@@ -1,4 +1,4 @@
-//! What a run came to, for people and for programs (cli.md, "Converge").
+//! The result of a converge run, as text and as JSON.
 
 use std::path::Path;
 
@@ -21,25 +21,26 @@ use crate::cli::error::{CliError, CommandExit};
 use crate::cli::review::json::found;
 use crate::wiring;
 
-/// Characters of a reason.
+/// Maximum characters of a reason.
 const MAX_REASON: usize = 600;
-/// Bytes of what a line of the report begins with.
+/// Maximum bytes of the label that begins a line of the report.
 const MAX_LABEL: usize = 20;
-/// Characters of a branch's name.
+/// Maximum characters of a branch's name.
 const MAX_NAME: usize = 72;
 
-/// What a target came to.
+/// The result of one target.
 pub(super) struct TargetOutcome {
-    /// To a script.
+    /// Exit code for scripts.
     pub(super) exit: CommandExit,
-    /// To a person.
+    /// Kind of the end, for people.
     pub(super) kind: ConvergeExitKind,
-    /// What it cost.
+    /// Cost of the run in micro-dollars.
     pub(super) cost: MicroUsd,
 }
 
-/// Prints what a target came to: a run that has ended, or why there was none. `is_named`: what is for people tells it
-/// by its name; `folder`: the clone whose branch it worked on, if it is of none of a forge.
+/// Prints the result of a target: a run that has ended, or the reason for its absence. If `is_named` is set,
+/// the text names the target. `folder` is the clone whose branch the run worked on, if the target is not at a
+/// forge.
 pub(super) async fn print(
     name: Option<&str>,
     folder: Option<&Path>,
@@ -92,7 +93,7 @@ pub(super) async fn print(
     Ok(TargetOutcome { exit: exit(&record), kind, cost: record.cost() })
 }
 
-/// Says, as every command does, why a run could not go on.
+/// Prints the error and the hint of a run that could not continue.
 fn complain(record: &ConvergeRecord, shown: Option<&str>, context: &CommandContext) {
     let Some(exit) = record.detail.state.exit.as_ref().filter(|exit| exit.kind() == ConvergeExitKind::Error)
     else {
@@ -104,7 +105,7 @@ fn complain(record: &ConvergeRecord, shown: Option<&str>, context: &CommandConte
     context.output.insist(format_args!("error: {whose}{reason}\nhint: {}\n", hint(exit)));
 }
 
-/// What ends a run that was told to stop before it had begun.
+/// Returns the error of a run that was interrupted before it began.
 pub(super) fn interrupted() -> CliError {
     CliError::new(
         CommandExit::Interrupted,
@@ -114,11 +115,11 @@ pub(super) fn interrupted() -> CliError {
     .hint("nothing was done; run it again")
 }
 
-/// The hint for a model that gave no valid answer.
+/// Hint for a model that gave no valid answer.
 pub(super) const MODEL_HINT: &str =
     "run it again, or set another model (`model.name`); the warnings above say what was wrong";
 
-/// What is to be done about it.
+/// Returns the hint for the end of a run.
 fn hint(exit: &End) -> &'static str {
     let code = exit.code;
     if exit.is_of_models() {
@@ -132,15 +133,15 @@ fn hint(exit: &End) -> &'static str {
     }
 }
 
-/// Is the run's branch there? A run's own is made by its first fix.
+/// Returns true if the run's branch exists. A branch of the run's own is created with its first fix.
 fn is_there(record: &ConvergeRecord) -> bool {
     record.detail.branch != branch(&record.run) || !record.detail.state.commits.is_empty()
 }
 
-/// What a dry run says.
+/// Message of a dry run.
 const DRY_RUN: &str = "a dry run: nothing was done";
 
-/// What would be worked on, for people.
+/// Returns the text of a dry run: the branch, its commits and the size of the change.
 async fn dry(record: &ConvergeRecord, mirror: &Mirror) -> Result<String, CliError> {
     let (state, base) = (&record.detail.state, words::short(&record.detail.base));
     let changed = words::stat(mirror, &record.detail.base, &state.head).await.map_err(wiring::git_error)?;
@@ -151,17 +152,18 @@ async fn dry(record: &ConvergeRecord, mirror: &Mirror) -> Result<String, CliErro
     ))
 }
 
-/// How a run's fixes come to the branch that it began on.
+/// Way in which a run's fixes get to the branch that it began on.
 pub(super) enum MergeAdvice {
-    /// The branch is where it was, or is at one of the run's commits.
+    /// The branch has not moved, or is at one of the run's commits.
     FastForward,
-    /// It has all of them.
+    /// The branch has all fixes already.
     Done,
-    /// It is at this commit, which the run does not know; and the command that audits what a merge gives.
+    /// The branch is at this commit, which is not part of the run. `audit` is the command that audits the
+    /// result of a merge.
     Moved { tip: Sha, audit: String },
 }
 
-/// How to get the fixes into the branch as it is now; a fast-forward if that cannot be told.
+/// Returns how to get the fixes into the branch as it is now: a fast-forward if the branch cannot be read.
 async fn merge(record: &ConvergeRecord, folder: &Path, context: &CommandContext) -> MergeAdvice {
     let (name, head) = (&record.detail.name, &record.detail.state.head);
     let looked = async {
@@ -177,7 +179,7 @@ async fn merge(record: &ConvergeRecord, folder: &Path, context: &CommandContext)
     looked.await.unwrap_or(MergeAdvice::FastForward)
 }
 
-/// A run for people.
+/// Returns a run as text.
 pub(super) async fn text(
     record: &ConvergeRecord,
     mirror: &Mirror,
@@ -186,11 +188,11 @@ pub(super) async fn text(
     let report = words::report(mirror, record).await.map_err(wiring::git_error)?;
     let mut text: String = report.lines().map(fitted).collect();
     if record.detail.paid_before > MicroUsd(0) {
-        // Beside the cost of the run in all.
+        // This line follows the total cost of the run.
         let cost = format!("Cost: {}\n", record.cost());
         text = text.replacen(&cost, &format!("{cost}Paid now: {}, the rest before\n", record.paid_now()), 1);
     }
-    // Of a pull request they are where its author looks for them.
+    // Fixes to a pull request are on its own branch, where its author looks for them.
     if !record.detail.state.commits.is_empty() && record.detail.branch == branch(&record.run) {
         let branch = &record.detail.branch;
         let has_converged =
@@ -212,7 +214,7 @@ pub(super) async fn text(
                 "\nFixes are on branch {branch}.\nTo see, merge or discard them:\n  git log -p HEAD..{branch}\n  \
                  git merge --ff-only {branch}\n  git branch -D {branch}\n"
             ),
-            // What is left above is in it.
+            // The findings that are still open are listed above.
             (false, _) => format!(
                 "\nFixes so far are on branch {branch}.\nNo audit has found it clean: do not merge it as it is.\nTo see or \
                  discard them:\n  git log -p HEAD..{branch}\n  git branch -D {branch}\n"
@@ -222,7 +224,8 @@ pub(super) async fn text(
     Ok(text)
 }
 
-/// A line of the report within the columns of a terminal: what is too long goes on below what it began with.
+/// Wraps a line of the report to the columns of a terminal: continuation lines begin below the text after the
+/// label.
 fn fitted(line: &str) -> String {
     let begin = line.find(": ").map_or(0, |at| at + 2);
     let begin = if begin > MAX_LABEL { line.len() - line.trim_start().len() } else { begin };
@@ -232,7 +235,8 @@ fn fitted(line: &str) -> String {
     }
 }
 
-/// A finding as an object, with where its lines come from, and why it was declined or dismissed, if it was.
+/// Returns a finding as an object, with the origin of its lines, and the reason if it was declined, dismissed
+/// or suppressed.
 pub(super) fn finding_of(record: &ConvergeRecord, finding: &Finding) -> Value {
     let mut object = json!(found(finding));
     object["origin"] = json!(record.detail.state.history.origin(&finding.id));
@@ -245,7 +249,7 @@ pub(super) fn finding_of(record: &ConvergeRecord, finding: &Finding) -> Value {
     object
 }
 
-/// A run as an object.
+/// Returns a run as a JSON object.
 fn json(record: &ConvergeRecord) -> Value {
     let state = &record.detail.state;
     let (open, declined) = words::remaining(record);
@@ -257,7 +261,7 @@ fn json(record: &ConvergeRecord) -> Value {
         "exit": state.exit.as_ref().map(|exit| exit.kind().as_str()),
         "code": state.exit.as_ref().map(|exit| exit.code.as_str()),
         "reason": state.exit.as_ref().map(|exit| exit.reason.as_str()),
-        // One that was begun and gave nothing is not done.
+        // An audit that was begun and gave no answer does not count.
         "loops": audits(record).len(),
         "audits": audits(record),
         "commits": state.commits.iter().map(Sha::as_str).collect::<Vec<_>>(),
@@ -278,7 +282,7 @@ fn json(record: &ConvergeRecord) -> Value {
     })
 }
 
-/// A run that was not begun, as an object; with what every error of a command has.
+/// Returns a run that was not begun as an object with the fields of every command's error.
 pub(super) fn not_begun(name: Option<&str>, error: &CliError) -> Value {
     let kind = kind_of(error.exit);
     let code =
@@ -308,7 +312,7 @@ pub(super) fn not_begun(name: Option<&str>, error: &CliError) -> Value {
     object
 }
 
-/// What a run that was not begun came to.
+/// Returns the kind of end of a run that was not begun.
 fn kind_of(exit: CommandExit) -> ConvergeExitKind {
     match exit {
         CommandExit::Usage | CommandExit::Refused | CommandExit::Done | CommandExit::No => {

@@ -1,4 +1,4 @@
-//! `truing watch`: one sweep over every open pull request of some owners' repositories (spec/converge.md 11).
+//! The command `truing watch`: sweeps once over every open pull request in the repositories of some owners.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -39,12 +39,12 @@ pub(crate) fn run(args: &WatchArgs, context: &CommandContext) -> Result<CommandE
     ended.or_else(|error| refused(error, context))
 }
 
-/// What was found of one owner.
+/// Counts of one owner's repositories and pull requests.
 struct OwnerCounts {
     name: String,
-    /// Repositories that were looked through.
+    /// Repositories that were searched.
     repositories: usize,
-    /// Their open pull requests.
+    /// Open pull requests in these repositories.
     pulls: usize,
 }
 
@@ -66,7 +66,8 @@ impl WatchArgs {
         Ok(turn::highest(&summary.ended))
     }
 
-    /// Everything that is open. A repository that cannot be looked through is there as what cannot be worked on.
+    /// Finds all open pull requests. A repository that cannot be listed is included as a target with an
+    /// error.
     async fn discover(
         &self,
         context: &CommandContext,
@@ -97,7 +98,7 @@ impl WatchArgs {
     }
 }
 
-/// All repositories that can be seen at the owner's forge.
+/// Lists all repositories of the owner that the account can see at the forge.
 async fn seen(
     owner: &OwnerTarget,
     context: &CommandContext,
@@ -109,7 +110,7 @@ async fn seen(
     Ok((client, repositories))
 }
 
-/// What is open of one owner, repository by repository, the oldest first.
+/// Lists the open pull requests of one owner by repository, oldest first.
 async fn of(
     owner: &OwnerTarget,
     client: &AnyForgeServer,
@@ -123,7 +124,7 @@ async fn of(
     let is_its = |repo: &str| repo.split_once('/').is_some_and(|(its, _)| its.eq_ignore_ascii_case(name));
     let (mut found, mut asked) = (OwnerCounts { name: name.clone(), repositories: 0, pulls: 0 }, Vec::new());
     for seen in repositories.items().filter(|seen| is_its(&seen.name)) {
-        // In an archived one nothing can be pushed or said.
+        // An archived repository accepts no pushes and no comments.
         if seen.archived || !(wanted.is_empty() || wanted.is_match(&seen.name)) {
             continue;
         }
@@ -156,7 +157,7 @@ async fn of(
     Ok((found, asked))
 }
 
-/// What became of everything that was open.
+/// Results of all targets of a sweep.
 struct WatchSummary {
     found: Vec<OwnerCounts>,
     ended: Vec<TargetOutcome>,

@@ -1,4 +1,4 @@
-//! A run on a pull request.
+//! A converge run on a pull request.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::cli::review::PullTarget;
 use crate::cli::target::{actor, at_work, store_error, switched_on};
 use crate::wiring;
 
-/// Runs it, or goes on with the run that was interrupted.
+/// Begins a run, or resumes the run that was interrupted.
 pub(super) async fn run(
     args: &ConvergeArgs,
     turn: &TargetRun<'_>,
@@ -43,7 +43,7 @@ pub(super) async fn run(
     let act = OperatorAction::new(&actor(&turn.context.environment), "converge", &name, &name);
     store.audit(&[act]).await.map_err(store_error)?;
     let _at_work = at_work(store, &place.limits).await?;
-    // Told to stop, it gives its lease back; what it began ends with it.
+    // When interrupted, the run returns its lease, and the requests that it began end with it.
     let told = turn.told.clone();
     let records = store.as_record_store();
     let ended =
@@ -51,7 +51,7 @@ pub(super) async fn run(
     place.ended(ended, false).await
 }
 
-/// One audit of its head. Nothing is said there.
+/// Audits the head of the pull request once. Nothing is posted there.
 pub(super) async fn audited(
     args: &ConvergeArgs,
     turn: &TargetRun<'_>,
@@ -63,7 +63,7 @@ pub(super) async fn audited(
     place.ended(ended, true).await
 }
 
-/// All that working on a pull request needs.
+/// Everything that work on a pull request needs.
 struct PullRunContext<'a> {
     run: RunId,
     target: &'a PullTarget,
@@ -107,7 +107,7 @@ impl<'a> PullRunContext<'a> {
             Ok(ended) => return Ok(ended),
             Err(error) => error,
         };
-        // The store fails after the run has a record, too.
+        // The store can also fail after the run has a record.
         let may_have_one = matches!(error, RunFailure::Store(_) | RunFailure::NotLeased(LeaseError::Step(_)));
         let error = failed(&name, error);
         if may_have_one {

@@ -1,4 +1,4 @@
-//! What the targets of one call name: pull requests and branches of local repositories, each once.
+//! Resolves the targets of one call: pull requests and branches of local repositories, without duplicates.
 
 use std::path::PathBuf;
 
@@ -14,27 +14,27 @@ use crate::cli::error::CliError;
 use crate::cli::review::{PullTarget, RepositoryTarget, is_key, is_name};
 use crate::wiring;
 
-/// What a run works on.
+/// A target that a run works on.
 pub(in crate::cli) enum ConvergeTarget {
-    /// A pull request at a forge.
+    /// Pull request at a forge.
     Pull(Box<PullTarget>),
-    /// The branch that is checked out in the repository that this folder is in.
+    /// Branch that is checked out in the repository that contains this folder.
     Folder(PathBuf),
 }
 
-/// One target of a call.
+/// One requested target of a call.
 pub(super) struct RequestedTarget {
-    /// What people call it; none where none was named.
+    /// Name of the target in messages; none if the call names no target.
     pub(super) name: Option<String>,
-    /// What it is, or why it is nothing that could be worked on.
+    /// The resolved target, or the reason that it cannot be worked on.
     pub(super) workspace: Result<ConvergeTarget, CliError>,
 }
 
 impl RequestedTarget {
-    /// The same text for whatever is the same thing.
+    /// Returns a text that is equal for equal targets.
     fn identity(&self) -> String {
         match &self.workspace {
-            // Forges do not tell names apart by case.
+            // Names at forges are not case-sensitive.
             Ok(ConvergeTarget::Pull(pull)) => {
                 format!("pull {} {} {}", pull.forge, pull.repo.to_ascii_lowercase(), pull.number)
             }
@@ -44,11 +44,10 @@ impl RequestedTarget {
     }
 }
 
-/// What is asked for, in this order. What is named twice, however, is there once. One that names nothing keeps no
-/// other one waiting.
+/// Returns the requested targets in order, without duplicates. An invalid target does not stop the others.
 ///
 /// # Errors
-/// There is no git.
+/// Returns an error if git is not installed.
 pub(super) async fn of(
     targets: &[String],
     context: &CommandContext,
@@ -72,7 +71,7 @@ pub(super) async fn of(
     Ok(all)
 }
 
-/// What one target names.
+/// Resolves the text of one target.
 pub(in crate::cli) async fn workspace(
     target: &str,
     git: &Git,
@@ -93,20 +92,21 @@ pub(in crate::cli) async fn workspace(
     Ok(ConvergeTarget::Pull(Box::new(pull)))
 }
 
-/// Can it be nothing but a folder? `a/b` may be meant for a repository; what begins as a path does not.
+/// Returns true if the text can only be a folder. `a/b` may be a repository; a text that begins as a path is
+/// not.
 fn is_path(target: &str) -> bool {
     let begins = ["/", "./", "../", "~"].iter().any(|begin| target.starts_with(begin));
     let is_named = target.contains(['#', ':']) || is_name(target) || is_key(target);
     begins || matches!(target, "." | "..") || !(is_named || target.parse::<u64>().is_ok())
 }
 
-/// Without a target: the open pull request of the current branch, where the forge that it was cloned from can be asked,
-/// else the branch itself. Says which.
+/// Resolves a call without a target: the open pull request of the current branch if the forge of `origin` can
+/// be asked, else the branch itself. Prints the choice.
 async fn here(git: &Git, context: &CommandContext) -> Result<RequestedTarget, CliError> {
     let folder = context.environment.directory();
     let config = context.config(&[])?;
     let of_branch = RequestedTarget { name: None, workspace: Ok(ConvergeTarget::Folder(folder.to_owned())) };
-    // What is wrong with the folder is said by whoever works on it.
+    // Problems of the folder are reported by the run that works on it.
     let Ok(repository) = git.open(folder).await else { return Ok(of_branch) };
     let Some(origin) = repository.remote_url() else { return Ok(of_branch) };
     let Some(branch) = repository.branch().await.map_err(wiring::git_error)? else { return Ok(of_branch) };
@@ -154,7 +154,7 @@ async fn here(git: &Git, context: &CommandContext) -> Result<RequestedTarget, Cl
     }
 }
 
-/// Is there something to log in with? A variable that is not set, or set to nothing, says that there is not.
+/// Returns true if a login is configured. A variable that is unset or empty counts as no login.
 fn has_login(home: &RepositoryTarget, context: &CommandContext) -> bool {
     let Some(forge) = home.config.forges.get(&home.forge) else { return false };
     let (ForgeLogin::Token(secret) | ForgeLogin::App { key: secret, .. }) = &forge.login;

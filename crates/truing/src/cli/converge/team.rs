@@ -1,4 +1,4 @@
-//! Who owns a run's name (spec/converge.md 2.6, R4, R5): one run leads it, others may join, and only who leads ends it.
+//! Ownership of a run's name (R4, R5): one run leads it, others may join, and only the leader ends it.
 
 use std::path::Path;
 
@@ -32,16 +32,16 @@ impl From<LifecycleFlag> for WorkspaceLifecycle {
     }
 }
 
-/// The right to a name, if there is one: it ends with this value, or with the process.
+/// The right to use a name; it ends when this value is dropped, or with the process.
 pub(super) struct TeamMembership {
     _lead: Option<RunLock>,
 }
 
 impl TeamMembership {
-    /// Leads or joins, as flags and variables say.
+    /// Leads or joins the team, according to flags and variables.
     ///
     /// # Errors
-    /// The refusals R4 and R5.
+    /// Returns the refusals R4 and R5.
     pub(super) fn of(args: &ConvergeArgs, context: &CommandContext, folder: &Path) -> Result<Self, CliError> {
         let said = BugteamVariables::of(&context.environment)?;
         let name = args.team.clone().or(said.team);
@@ -84,7 +84,7 @@ impl TeamMembership {
     }
 }
 
-/// What is said where there is nobody to join (R5).
+/// Message for a call that would join a team that does not exist (R5).
 const NO_TEAM: &str = "BUGTEAM_TEAM_LIFECYCLE=attach requires BUGTEAM_TEAM_NAME to name an existing team.";
-/// Characters of a name.
+/// Maximum characters of a name.
 const MAX_NAME: usize = 100;

@@ -1,4 +1,4 @@
-//! The runs of one call, side by side: each by itself, and told apart by its name.
+//! Runs the targets of one call concurrently. Each run is independent and identified by its name.
 
 use std::fmt::Display;
 
@@ -16,28 +16,28 @@ use crate::cli::error::{CliError, CommandExit};
 use crate::cli::output::ProgressDisplay;
 use crate::cli::{CommandContext, runtime};
 
-/// So many runs of one call are at work at once: each has processes, connections and copies of its own.
+/// Maximum runs of one call at the same time: each has its own processes, connections and copies.
 const MAX_AT_ONCE: usize = 20;
 
 /// One run of a call.
 pub(super) struct TargetRun<'a> {
     pub(super) context: &'a CommandContext,
-    /// What it is called where there are others.
+    /// Name of the run if the call has others.
     pub(super) name: Option<&'a str>,
-    /// Whether the call was told to stop.
+    /// Becomes true when the call is interrupted.
     pub(super) told: watch::Receiver<bool>,
-    /// Where its steps are shown; none: nobody watches them.
+    /// Display for the run's steps; none if progress is not shown.
     pub(super) bar: Option<&'a ProgressDisplay>,
 }
 
 impl<'a> TargetRun<'a> {
-    /// The only one, which nobody tells to stop.
+    /// Returns a single run that is never interrupted.
     pub(super) fn alone(context: &'a CommandContext) -> Self {
         let (_, told) = watch::channel(false);
         Self { context, name: None, told, bar: None }
     }
 
-    /// A remark for a person.
+    /// Prints a remark for the user.
     pub(super) fn say(&self, text: impl Display) {
         let text = self.named(text);
         match self.bar {
@@ -46,7 +46,7 @@ impl<'a> TargetRun<'a> {
         }
     }
 
-    /// What begins now, and may take minutes.
+    /// Shows the step that begins now and may take minutes.
     pub(super) fn step(&self, text: impl Display) {
         let text = self.named(text);
         match self.bar {
@@ -55,7 +55,7 @@ impl<'a> TargetRun<'a> {
         }
     }
 
-    /// What a run on a pull request says.
+    /// Shows a progress message of a run on a pull request.
     pub(super) fn show(&self, said: ProgressMessage<'_>) {
         match said {
             ProgressMessage::Step(text) => self.step(text),
@@ -67,14 +67,14 @@ impl<'a> TargetRun<'a> {
         self.name.map_or_else(|| text.to_string(), |name| format!("{name}: {text}"))
     }
 
-    /// Ends when the call is told to stop.
+    /// Completes when the call is interrupted.
     pub(super) async fn stopped(&self) {
         if self.told.clone().wait_for(|told| *told).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Works on it.
+    /// Runs the converge loop on the target.
     pub(super) async fn run(
         &self,
         args: &ConvergeArgs,
@@ -87,11 +87,12 @@ impl<'a> TargetRun<'a> {
     }
 }
 
-/// Runs them all, and prints what each came to in the order in which they were asked for. One that fails ends no other
-/// one; a signal ends them all, each where it can be gone on with. What each came to. `is_named`: what is for people
-/// tells each by its name.
+/// Runs all targets and prints their results in the order of the request. A failure does not stop the others.
+/// A signal stops all of them, each in a state that can be resumed. If `is_named` is set, the text names each
+/// target.
 ///
-/// # Errors
+/// Returns an error if signals cannot be handled or nothing can be printed. Runs that were begun are stopped
+/// first.
 /// Signals cannot be heard, or nothing can be printed; what was begun is ended before.
 pub(super) async fn run_all(
     args: &ConvergeArgs,
@@ -139,7 +140,7 @@ pub(super) async fn run_all(
     printed.map(|()| all)
 }
 
-/// The highest exit code of these.
+/// Returns the highest exit code of the results.
 pub(super) fn highest(all: &[TargetOutcome]) -> CommandExit {
     all.iter().map(|ended| ended.exit).max().unwrap_or(CommandExit::Done)
 }

@@ -1,4 +1,5 @@
-//! `truing demo converge`: a pull request and a branch with a planted bug, audited and mended until an audit is clean.
+//! The command `truing demo converge`: a pull request and a branch with a planted bug are audited and fixed
+//! until an audit is clean.
 
 use truing_loops::converge::words::counted;
 
@@ -12,10 +13,10 @@ use crate::demo::converge::{
 use crate::demo::{WRITER, pulls_page};
 use crate::wiring::converge::kept_in;
 
-/// Before a line of the story, and one of what somebody wrote.
+/// Prefix of a line of the report, and (below) of a quoted line.
 const INDENT: &str = "   ";
 const BELOW: &str = "     | ";
-/// Digits of a commit, as git shows it.
+/// Digits of a commit id, as git abbreviates it.
 const SHORT: usize = 7;
 
 pub(super) async fn tell(stay: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
@@ -47,7 +48,7 @@ pub(super) async fn tell(stay: bool, context: &CommandContext) -> Result<Command
     Ok(if report.holds() { CommandExit::Done } else { CommandExit::No })
 }
 
-/// What the pull request shows: each review, what was pushed on it, and what was answered then.
+/// Formats the pull request: each review, the commits pushed on it, and the replies.
 fn at_forge(pull: &PullRequestResult) -> String {
     let mut text = String::new();
     for PublishedReview { commit, body, threads } in &pull.reviews {
@@ -69,7 +70,7 @@ fn at_forge(pull: &PullRequestResult) -> String {
     text + &format!("{INDENT}was: {before}; is: {after}\n\n") + &indented(&pull.ended.report)
 }
 
-/// What git shows of the clone.
+/// Formats the state of the clone.
 fn in_clone(local: &LocalBranchResult) -> String {
     let [before, after] = &local.tips;
     let mut text =
@@ -90,14 +91,14 @@ fn place(thread: &PublishedThread) -> String {
     format!("{}{line}", thread.path)
 }
 
-/// What somebody wrote, without what is for programs.
+/// Returns a comment as quoted lines, without markers for programs.
 fn quoted(body: &str) -> String {
     let lines = body.lines().filter(|line| !line.starts_with("<!--") && !line.is_empty());
     lines.map(|line| folded(BELOW, line)).collect()
 }
 
 fn indented(report: &str) -> String {
-    // Not folded again: its last line is a command to copy.
+    // The report is not wrapped again, since its last line is a command to copy.
     let line = |line: &str| if line.is_empty() { "\n".to_owned() } else { format!("{INDENT}{line}\n") };
     report.lines().map(line).collect()
 }

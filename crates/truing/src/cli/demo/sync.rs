@@ -1,4 +1,4 @@
-//! `truing demo sync`: a job follows the releases of a package, told run by run.
+//! The command `truing demo sync`: a job follows the releases of a package, and each run is reported.
 
 use truing_config::{RulesConfig, SandboxConfig};
 use truing_core::line::counted;
@@ -12,10 +12,10 @@ use crate::demo::sync::{SyncDemo, SyncDemoEvent, SyncDemoReport, SyncDemoRun};
 use crate::demo::{DemoError, WRITER, pulls_page};
 use crate::wiring;
 
-/// Before the text of a line that tells of a run, and of one that tells of a person.
+/// Indentation of a line on a run, and (below) of a continuation or a person's act.
 const INDENT: &str = "   ";
 const BELOW: &str = "                   ";
-/// What shows more of it, as long as it stays.
+/// Commands that show more of the demonstration while it stays.
 const LOOK: [&str; 2] = ["sync status rim", "report --loop sync --format html > report.html"];
 
 pub(super) async fn tell(stay: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
@@ -39,7 +39,7 @@ pub(super) async fn tell(stay: bool, context: &CommandContext) -> Result<Command
     if !output.is_json() {
         output.data(intro)?;
     }
-    // It shows itself on any machine: what it reads is its own.
+    // The demonstration reads only its own files, so it needs no sandbox and works on any machine.
     let reader = wiring::child_reader(&RulesConfig::default(), &SandboxConfig { level: SandboxLevel::None })?;
     let mut story = SyncDemo::start(&context.environment, reader, level).await.map_err(failed)?;
     let (mut scene, mut before) = (0, String::new());
@@ -72,7 +72,7 @@ pub(super) async fn tell(stay: bool, context: &CommandContext) -> Result<Command
     Ok(if report.holds() { CommandExit::Done } else { CommandExit::No })
 }
 
-/// Why the story broke off.
+/// The reason that the demonstration stopped early.
 enum DemoFailure {
     Demo(DemoError),
     Cli(CliError),
@@ -84,7 +84,7 @@ impl From<DemoError> for DemoFailure {
     }
 }
 
-/// One run, and whether it ended as the one before.
+/// Formats one run; a reason that equals the one before is shortened.
 fn told(ran: &SyncDemoRun, before: &str) -> String {
     let begun = if ran.scheduled { "cron" } else { "run" };
     let label = format!("{INDENT}{begun:<5} {:<9} ", ran.result.as_str().replace('_', " "));
@@ -92,7 +92,7 @@ fn told(ran: &SyncDemoRun, before: &str) -> String {
         Some(shown) => folded(&label, &format!("{} {}: {}", shown.what.as_str(), shown.number, shown.title)),
         None => String::new(),
     };
-    // Of these the title says it all.
+    // For these results, the title says everything.
     if ![Outcome::Relaxed, Outcome::Bumped].contains(&ran.result) {
         let why = if ran.why == before { "as before" } else { ran.why.lines().next().unwrap_or_default() };
         text += &folded(if text.is_empty() { &label } else { BELOW }, why);

@@ -1,4 +1,4 @@
-//! Two commits that are compared, and diffs that are malformed.
+//! Compares two commits, and reports malformed diffs.
 
 use std::path::Path;
 
@@ -34,7 +34,7 @@ impl ComparedCommits {
     }
 }
 
-/// A diff that was malformed, by where it comes from.
+/// Returns the error for a malformed diff from the source `name`.
 pub(in crate::cli) fn malformed(name: &str, error: &truing_diff::ParseError) -> CliError {
     CliError::usage("malformed_diff", format!("{name}: {error}"))
         .hint("is it whole, and as git printed it? Colours, word diffs and `--graph` are no unified diff")

@@ -1,4 +1,4 @@
-//! `truing diff parse`: one line a file.
+//! The command `truing diff parse`: prints one line for each file.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, stdin};
@@ -10,7 +10,8 @@ use super::malformed;
 use crate::cli::CommandContext;
 use crate::cli::error::{CliError, CommandExit};
 
-/// How much of a diff is read at once, in bytes. A diff of any size is read: what is held of it is said at [`OutlineReader`].
+/// Bytes of a diff that are read at once. A diff may have any size: [`OutlineReader`] documents how much of
+/// it is held.
 const PIECE_BYTES: usize = 64 << 10;
 
 pub(super) fn run(file: Option<&Path>, context: &CommandContext) -> Result<CommandExit, CliError> {
@@ -29,13 +30,13 @@ pub(super) fn run(file: Option<&Path>, context: &CommandContext) -> Result<Comma
     }
 }
 
-/// A diff that is read as its files are asked for.
+/// Reads a diff lazily, as its files are requested.
 struct DiffReader {
     name: String,
     source: Box<dyn Read>,
     piece: Vec<u8>,
     outlines: OutlineReader,
-    /// How it ended, if it has.
+    /// Result of the end of the input, once it is reached.
     end: Option<Result<(), CliError>>,
 }
 
@@ -58,7 +59,7 @@ impl Iterator for DiffReader {
 }
 
 impl DiffReader {
-    /// Reads the next piece. The files before what cannot be read are told.
+    /// Reads the next piece. Files before an unreadable part are still returned.
     fn read(&mut self) {
         match self.source.read(&mut self.piece) {
             Ok(0) => {
@@ -78,7 +79,7 @@ impl DiffReader {
 struct DiffStream {
     name: String,
     source: Box<dyn Read>,
-    /// About how large it is.
+    /// Approximate size in bytes; 0 for standard input.
     size: u64,
 }
 
@@ -95,7 +96,8 @@ fn open(file: Option<&Path>, folder: &Path) -> Result<DiffStream, CliError> {
     }
 }
 
-/// The name and the bytes of a file, or of standard input (none, or `-`), which may have so many bytes.
+/// Returns the name and the bytes of a file, or of standard input (none, or `-`). The input may have `most`
+/// bytes.
 pub(in crate::cli) fn input(
     file: Option<&Path>,
     folder: &Path,
@@ -106,18 +108,18 @@ pub(in crate::cli) fn input(
     Ok((name, bytes))
 }
 
-/// What people call an input.
+/// Returns the display name of an input.
 pub(in crate::cli) fn name_of(file: &Path) -> String {
     if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
 }
 
-/// Opens a file; a folder is an error now, not when it is read.
+/// Opens a file; a folder is an error at once, not at the first read.
 fn open_file(path: &Path) -> std::io::Result<File> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() { Err(ErrorKind::IsADirectory.into()) } else { Ok(file) }
 }
 
-/// Everything from a source of about `size` bytes.
+/// Reads everything from a source of about `size` bytes.
 fn read(name: &str, source: impl Read, size: u64, most: u64) -> Result<Vec<u8>, CliError> {
     let mut bytes = Vec::with_capacity(usize::try_from(size.min(most)).unwrap_or_default() + 1);
     source

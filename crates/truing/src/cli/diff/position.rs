@@ -1,4 +1,5 @@
-//! Positions from standard input, and `truing diff anchor`, which answers where a comment on them can be placed.
+//! Reads positions from standard input, and answers in `truing diff anchor` where a comment on them can be
+//! placed.
 
 use std::path::Path;
 
@@ -11,14 +12,14 @@ use crate::cli::error::{CliError, CommandExit};
 use crate::cli::json_lines::JsonLinesReader;
 use crate::cli::{CommandContext, runtime};
 
-/// What is asked about.
+/// Reader of positions from standard input.
 pub(super) const POSITIONS: JsonLinesReader =
     JsonLinesReader { example: r#"{"id":"1","path":"a/b.py","side":"new","start_line":10,"end_line":12}"# };
 
-/// A line of the input of `anchor`. Further fields may stand in it: a finding is a position, too.
+/// A line of the input of `anchor`. Unknown fields are allowed, since a finding is a position, too.
 #[derive(Deserialize)]
 struct AnchorRequest {
-    /// Given back as it came.
+    /// Identifier that is returned unchanged.
     #[serde(default)]
     id: Value,
     path: RepoPath,
@@ -54,7 +55,7 @@ pub(super) fn anchor(
     error.map_or(Ok(CommandExit::Done), Err)
 }
 
-/// Makes sure that a position has lines.
+/// Checks that a position has lines.
 pub(super) fn check(start_line: u32, end_line: u32) -> Result<(), &'static str> {
     if 1 <= start_line && start_line <= end_line {
         return Ok(());

@@ -1,4 +1,4 @@
-//! `truing diff track`: where lines of one commit are in another.
+//! The command `truing diff track`: finds where lines of one commit are in another.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -22,11 +22,11 @@ use crate::wiring;
 /// A line of the input.
 #[derive(Deserialize)]
 struct TrackRequest {
-    /// Given back as it came.
+    /// Identifier that is returned unchanged.
     #[serde(default)]
     id: Value,
     path: RepoPath,
-    /// All positions are in the first commit: this is only checked to be a side.
+    /// Side of the position; it is only validated, since all positions are in the first commit.
     #[serde(default, rename = "side")]
     _side: Option<DiffSide>,
     start_line: u32,
@@ -52,7 +52,7 @@ pub(super) fn run(
     if let Some(error) = &parsed.error {
         return Err(malformed("the answer of `git diff`", error));
     }
-    // All are read before the first is answered: which files are needed depends on them.
+    // All positions are read before the first is answered: they determine which files are needed.
     let mut error = None;
     let has_lines = |position: &TrackRequest| check(position.start_line, position.end_line);
     let asked: Vec<TrackRequest> = POSITIONS.read(has_lines, &mut error).collect();
@@ -90,7 +90,7 @@ pub(super) fn run(
     error.map_or(Ok(CommandExit::Done), Err)
 }
 
-/// The name of a changed file before the change.
+/// Returns the name of a changed file before the change.
 fn old_name(file: &FileDiff<'_>) -> Option<RepoPath> {
     match file.status {
         FileStatus::Added => None,
@@ -101,13 +101,14 @@ fn old_name(file: &FileDiff<'_>) -> Option<RepoPath> {
     }
 }
 
-/// Files of one commit.
+/// Contents of the files of one commit.
 struct CommitFiles(Vec<(RepoPath, Option<Vec<u8>>)>);
 
 impl CommitFiles {
-    /// Reads those of `paths` that the commit has; what must not or cannot be read is there without content.
+    /// Reads those of `paths` that the commit has. A file that must not or cannot be read is included without
+    /// content.
     ///
-    /// `room`: how many bytes may still be held.
+    /// `room` is the number of bytes that may still be held.
     async fn read(
         repository: &LocalRepository,
         commit: &Sha,
@@ -132,7 +133,7 @@ impl CommitFiles {
                 files.push((path, None));
                 continue;
             }
-            // What is not in the commit was not exported; what leaves the folder never is.
+            // A file that is not in the commit was not exported; a path outside the folder never is.
             let file = folder.path().join(OsStr::from_bytes(path.as_bytes()));
             if path.is_inside() && file.is_file() {
                 let size = file.metadata().map_err(failed)?.len();

@@ -1,15 +1,15 @@
-//! Log lines for a person: what cannot be seen in them is shown as its number. The library itself shows control
-//! characters so, but not those that change the direction of a line or take no room.
+//! Writes log lines for a person, with invisible characters escaped. The library itself escapes control
+//! characters, but not those that change the direction of a line or have no width.
 
 use std::io::{self, Write};
 
 use truing_core::line::is_hidden;
 
-/// Where lines are written to.
+/// A writer that escapes invisible characters.
 pub(super) struct EscapedLogWriter<W>(pub(super) W);
 
 impl<W: Write> Write for EscapedLogWriter<W> {
-    /// A whole line comes at once.
+    /// Writes a whole line, which the library passes in one call.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
         if text.chars().any(misleads) {
@@ -25,7 +25,8 @@ impl<W: Write> Write for EscapedLogWriter<W> {
     }
 }
 
-/// Control characters that are left are the library's own: line ends and colours.
+/// Returns true for a hidden character. The remaining control characters are written by the library itself:
+/// line ends and colours.
 fn misleads(char: char) -> bool {
     is_hidden(char) && !char.is_control()
 }

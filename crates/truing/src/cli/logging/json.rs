@@ -1,5 +1,5 @@
-//! A log line as one JSON object: what happened, and on top level what every surrounding span says of itself, so that
-//! one id (`review_id`) finds all lines of a run, whichever part of the program wrote them.
+//! Formats a log line as one JSON object: the event, and at the top level the fields of every enclosing span.
+//! One id (`review_id`) thus finds all lines of a run, from any part of the program.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::cli::output::write_json;
 
-/// Lines for a log collector. What cannot be seen is escaped, as in all JSON that is printed.
+/// The format for a log collector. Invisible characters are escaped, as in all JSON output.
 pub(super) struct JsonLogFormat;
 
 impl<S> FormatEvent<S, JsonFields> for JsonLogFormat
@@ -35,7 +35,7 @@ where
         JsonFields::new().format_fields(Writer::new(&mut own), event)?;
         add(&mut line, &own);
         line.entry("target").or_insert_with(|| metadata.target().into());
-        // The innermost span first: what it says is nearer.
+        // The fields of the innermost span come first, since they are more specific.
         for span in context.lookup_current().iter().flat_map(|span| span.scope()) {
             if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>() {
                 add(&mut line, fields);
@@ -47,7 +47,7 @@ where
     }
 }
 
-/// Adds the fields that are not there yet.
+/// Adds the fields that are not in the line yet.
 fn add(line: &mut Map<String, Value>, fields: &str) {
     let Ok(Value::Object(fields)) = serde_json::from_str(fields) else { return };
     for (name, value) in fields {

@@ -1,4 +1,5 @@
-//! The log of a service on stderr, by a thread of its own: whoever has stopped reading it must not stop the service.
+//! Writes the log of a service to stderr in a separate thread, since a reader that stops reading must not
+//! block the service.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -11,19 +12,19 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::LogStyle;
 
-/// Lines that may wait to be read; more are lost, and counted.
+/// Lines that may wait to be written; further lines are dropped and counted.
 const LINES: usize = 4096;
-/// How long a process that ends waits for its last lines to be read.
+/// Time that an ending process waits for its last lines to be read.
 const LAST: Duration = Duration::from_secs(1);
 
-/// What the thread is told.
+/// A message to the thread.
 enum LogMessage {
     Line(Vec<u8>),
-    /// To say when all before it is written.
+    /// Requests a signal when all lines before it are written.
     End(SyncSender<()>),
 }
 
-/// The way to the thread.
+/// The sender to the thread.
 #[derive(Clone)]
 pub(super) struct BackgroundLogWriter {
     lines: SyncSender<LogMessage>,
@@ -34,7 +35,7 @@ impl BackgroundLogWriter {
     /// Starts the thread, which writes lines of this style to `out`.
     ///
     /// # Errors
-    /// If the system gives no thread.
+    /// Returns an error if the system cannot start a thread.
     pub(super) fn start(out: impl Write + Send + 'static, style: LogStyle) -> io::Result<Self> {
         let (lines, told) = sync_channel(LINES);
         let lost = Arc::new(AtomicU64::new(0));
@@ -43,7 +44,8 @@ impl BackgroundLogWriter {
         Ok(writer)
     }
 
-    /// Waits for what was told to be written, but not for somebody who does not read.
+    /// Waits until the queued lines are written, but not longer than [`LAST`] for a reader that does not
+    /// read.
     pub(super) fn finish(&self) {
         let (end, ended) = sync_channel(1);
         if self.lines.try_send(LogMessage::End(end)).is_ok() {
@@ -53,7 +55,7 @@ impl BackgroundLogWriter {
 }
 
 impl Write for BackgroundLogWriter {
-    /// A whole line.
+    /// Queues a whole line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.lines.try_send(LogMessage::Line(line.to_vec())).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -76,7 +78,7 @@ impl<'a> MakeWriter<'a> for BackgroundLogWriter {
 
 fn write(mut out: impl Write, told: &Receiver<LogMessage>, lost: &AtomicU64, style: LogStyle) {
     for told in told {
-        // Where a line cannot be written there is nobody to tell.
+        // A failed write cannot be reported anywhere.
         match told {
             LogMessage::Line(line) => drop(out.write_all(&line)),
             LogMessage::End(end) => drop(end.send(())),

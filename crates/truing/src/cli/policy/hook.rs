@@ -1,8 +1,9 @@
-//! `truing policy hook`: one call of a tool, as Claude Code's PreToolUse hooks get it, judged by a profile.
+//! The command `truing policy hook`: judges one tool call by a profile, as a `PreToolUse` hook of Claude Code
+//! receives it.
 //!
-//! Claude Code goes on with a call whose hook fails, but for exit 2: so every call that is judged is answered with exit 0 and one
-//! object, and whatever cannot be judged is exit 2 with nothing on standard output.
-//! <https://code.claude.com/docs/en/hooks>
+//! Claude Code continues a call whose hook fails with any other exit code than 2. Every judged call therefore
+//! gets exit 0 and one object. A call that cannot be judged gets exit 2 and nothing on standard output. See
+//! <https://code.claude.com/docs/en/hooks>.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -21,11 +22,11 @@ use crate::cli::CommandContext;
 use crate::cli::error::{CliError, CommandExit};
 use crate::wiring;
 
-/// The longest call, in bytes: files are written by calls.
+/// Maximum bytes of a call; calls may contain whole files.
 const MAX_CALL_BYTES: u64 = 64 << 20;
-/// The event of which a call is judged.
+/// Hook event whose calls are judged.
 const EVENT: &str = "PreToolUse";
-/// Tools that touch nothing but the conversation. They are left to the permissions of Claude Code.
+/// Tools that affect only the conversation. They are left to the permissions of Claude Code.
 const OF_CONVERSATION: [&str; 11] = [
     "TodoWrite",
     "TaskCreate",
@@ -53,7 +54,7 @@ pub(super) struct PolicyHookArgs {
     sandboxed: bool,
 }
 
-/// The part of a call that is judged. Further fields come with newer versions.
+/// The judged fields of a call. Newer versions may send further fields.
 #[derive(Deserialize)]
 struct HookCall {
     hook_event_name: String,
@@ -66,13 +67,13 @@ struct HookCall {
 enum HookAnswer {
     Allow(String),
     Deny(String),
-    /// The tool is left to the program's own permissions.
+    /// The tool is left to the permissions of Claude Code.
     Abstain,
 }
 
 impl PolicyHookArgs {
     pub(super) fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
-        // Exit 2 alone blocks a call.
+        // Only exit 2 blocks a call.
         self.answer(context).map_err(|error| CliError { exit: CommandExit::Usage, ..error })
     }
 
@@ -98,8 +99,8 @@ impl PolicyHookArgs {
             HookAnswer::Allow(reason) => decision("allow", &reason),
             HookAnswer::Deny(reason) => decision("deny", &reason),
         };
-        // Without an answer the call would go on: a reader that is gone is an error here, and so is a closed standard output, which
-        // is opened as the null device before the program begins.
+        // Without an answer the call would continue, so a closed reader is an error here. A closed standard
+        // output is an error, too: it is opened as the null device before the program begins.
         if leads_nowhere().unwrap_or(true) {
             return Err(wrong("standard output is closed, or the null device".to_owned()));
         }
@@ -109,7 +110,7 @@ impl PolicyHookArgs {
         Ok(CommandExit::Done)
     }
 
-    /// The folder of the repository, without links.
+    /// Returns the folder of the repository with links resolved.
     fn root(&self, cwd: &Path, environment: &Environment) -> Result<PathBuf, CliError> {
         let named = self.root.clone().or_else(|| environment.get("CLAUDE_PROJECT_DIR").map(PathBuf::from));
         let above = || cwd.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_owned);
@@ -122,7 +123,7 @@ impl PolicyHookArgs {
     }
 }
 
-/// True if standard output is the null device.
+/// Returns true if standard output is the null device.
 fn leads_nowhere() -> std::io::Result<bool> {
     let stdout = File::from(std::io::stdout().as_fd().try_clone_to_owned()?).metadata()?;
     let null = std::fs::metadata("/dev/null")?;
@@ -137,7 +138,7 @@ fn decision(word: &str, reason: &str) -> Value {
     }})
 }
 
-/// The place in which a call is judged.
+/// The policy and the folders by which a call is judged.
 struct CallJudge<'a> {
     policy: &'a AgentPolicy,
     root: &'a Path,
@@ -160,7 +161,7 @@ impl CallJudge<'_> {
         result.unwrap_or_else(HookAnswer::Deny)
     }
 
-    /// A command line, which Claude Code gives to a shell.
+    /// Judges a command line, which Claude Code passes to a shell.
     fn command(&self, input: &Value) -> Result<HookAnswer, String> {
         let command = text(input, "command")?;
         if !matches!(input["dangerouslyDisableSandbox"], Value::Null | Value::Bool(false)) {
@@ -168,11 +169,12 @@ impl CallJudge<'_> {
         }
         let words = plain_words(command).map_err(|error| error.to_string())?;
         let cwd = self.working_folder()?;
-        // Git takes a folder with the right files for a repository, and runs what its configuration names.
+        // Git treats any folder with the right files as a repository, and runs programs that its
+        // configuration names.
         if words.first() == Some(&"git") && cwd != self.root {
             return Err("git runs in the root of the repository alone".to_owned());
         }
-        // A link of the repository may lead a command out of it.
+        // A link in the repository may point outside of it.
         for word in words.iter().skip(1) {
             let value = word.split_once('=').map_or(*word, |(_, value)| value);
             let there = cwd.join(value).canonicalize();
@@ -189,7 +191,7 @@ impl CallJudge<'_> {
         }
     }
 
-    /// The folder in which a command runs, without links.
+    /// Returns the working folder of a command with links resolved.
     fn working_folder(&self) -> Result<PathBuf, String> {
         let opened = self.cwd.canonicalize();
         let cwd = opened.map_err(|error| format!("the working folder cannot be opened: {error}"))?;
@@ -197,7 +199,7 @@ impl CallJudge<'_> {
         let inner = cwd.strip_prefix(self.root).map_err(|_| outside.to_owned())?;
         let is_root = inner.as_os_str().is_empty();
         let inner = inner.to_str().ok_or("the working folder is not UTF-8")?;
-        // Git's own folder is none of the repository's, and neither is a file.
+        // The `.git` folder does not belong to the working tree, and a file is no folder.
         if !self.cwd.is_absolute()
             || !cwd.is_dir()
             || !is_root && !RepoPath::from_bytes(inner).may_be_written()
@@ -207,7 +209,7 @@ impl CallJudge<'_> {
         Ok(cwd)
     }
 
-    /// A file that is read or changed.
+    /// Judges a call that reads or changes a file.
     fn file(
         &self,
         input: &Value,
@@ -229,10 +231,10 @@ impl CallJudge<'_> {
         }
     }
 
-    /// A folder that is searched: allowed where any file of it may be read.
+    /// Judges a search in a folder: it is allowed if any file in the folder may be read.
     fn folder(&self, tool: &str, input: &Value) -> Result<HookAnswer, String> {
         for field in ["pattern", "glob"] {
-            // The pattern of Grep is of text.
+            // The pattern of Grep matches text, not paths.
             let is_path = (tool, field) != ("Grep", "pattern");
             let pattern = text_if_any(input, field)?;
             if is_path
@@ -255,7 +257,7 @@ impl CallJudge<'_> {
         Ok(answer(self.policy.judge(AgentAction::Read(inner))))
     }
 
-    /// An operation of an MCP server.
+    /// Judges a call of an MCP server's tool.
     fn operation(&self, tool: &str) -> Result<HookAnswer, String> {
         let parts: Vec<&str> = tool.strip_prefix("mcp__").unwrap_or_default().split("__").collect();
         match parts.as_slice() {
@@ -266,7 +268,7 @@ impl CallJudge<'_> {
         }
     }
 
-    /// The path below the repository that a name leads to, and whether it leads there through a link.
+    /// Resolves a name to the path below the repository. The flag is true if the path leads through a link.
     fn relative(&self, named: &str) -> Result<(PathBuf, bool), String> {
         if !is_plain_path(named) {
             return Err(format!("{named:?} is no plain path"));
@@ -275,13 +277,13 @@ impl CallJudge<'_> {
         if whole.components().any(|part| part == Component::ParentDir) {
             return Err(format!("{named:?} has `..` in it"));
         }
-        // The part that exists is followed; the rest is new.
+        // The existing part of the path is resolved; the rest is new.
         let mut rest = Vec::new();
         let mut there = whole.as_path();
         let resolved = loop {
             match there.canonicalize() {
                 Ok(resolved) => break resolved,
-                // A link to nothing.
+                // This is a link to a missing file.
                 Err(_) if there.symlink_metadata().is_ok() => {
                     return Err(format!("{named:?} leads through a link"));
                 }
@@ -297,7 +299,7 @@ impl CallJudge<'_> {
         let resolved: PathBuf = std::iter::once(resolved.as_os_str()).chain(rest.into_iter().rev()).collect();
         let outside = || format!("{named:?} is outside of the repository");
         let path = resolved.strip_prefix(self.root).map_err(|_| outside())?.to_owned();
-        // A link above the root is none of the repository's.
+        // A link above the root is not part of the repository.
         let is_root = |folder: &&Path| folder.canonicalize().is_ok_and(|folder| folder == self.root);
         let top = whole.ancestors().filter(is_root).last();
         let has_link = top.and_then(|top| whole.strip_prefix(top).ok()) != Some(path.as_path());
@@ -309,7 +311,7 @@ fn text<'a>(input: &'a Value, field: &str) -> Result<&'a str, String> {
     input[field].as_str().ok_or_else(|| format!("the call has no `{field}`"))
 }
 
-/// The text of a field that may be missing.
+/// Returns the text of an optional field.
 fn text_if_any<'a>(input: &'a Value, field: &str) -> Result<Option<&'a str>, String> {
     match &input[field] {
         Value::Null => Ok(None),
@@ -320,7 +322,7 @@ fn text_if_any<'a>(input: &'a Value, field: &str) -> Result<Option<&'a str>, Str
     }
 }
 
-/// Tells whether a path is one that nothing expands or trims.
+/// Returns true if a path contains nothing that is expanded or trimmed.
 fn is_plain_path(path: &str) -> bool {
     let is_blank = |letter: char| letter.is_whitespace() || letter == '\u{feff}';
     !path.starts_with('~') && !path.starts_with(is_blank) && !path.ends_with(is_blank)

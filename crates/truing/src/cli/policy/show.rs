@@ -1,4 +1,4 @@
-//! `truing policy show`: the files of the policy in effect.
+//! The command `truing policy show`: prints the files of the policy in effect.
 
 use std::fmt::Write as _;
 
@@ -16,11 +16,11 @@ pub(super) struct PolicyShowArgs {
     name: Option<String>,
 }
 
-/// A file of the policy, for scripts.
+/// A file of the policy in the JSON output.
 #[derive(Serialize)]
 struct PolicyFileRow<'a> {
     name: &'a str,
-    /// The file that counts.
+    /// Path of the file in effect.
     from: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
@@ -60,7 +60,7 @@ fn row(file: &PolicyFile, has_text: bool) -> PolicyFileRow<'_> {
     PolicyFileRow { name: &file.name, from: &file.shown, text: has_text.then_some(file.text.as_str()) }
 }
 
-/// The name of a file without its folder and its ending.
+/// Returns the name of a file without its folder and extension.
 fn stem(file: &PolicyFile) -> &str {
     let name = file.name.rsplit('/').next().unwrap_or(&file.name);
     name.trim_end_matches(".toml")

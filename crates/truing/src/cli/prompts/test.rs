@@ -1,4 +1,4 @@
-//! `truing prompts test`: which cases are played, with which prompts, and what the answer looks like.
+//! The command `truing prompts test`: selects cases and prompts, and prints the results.
 
 mod stage;
 
@@ -54,7 +54,7 @@ struct PromptCaseJson<'a> {
     cost_micro_usd: MicroUsd,
 }
 
-/// What became of mistakes that were made on purpose: by what they were noticed first.
+/// Counts of deliberate mutations, by the test that detected them first.
 #[derive(Serialize, Default)]
 struct MutationResults {
     made: usize,
@@ -112,7 +112,7 @@ pub(super) fn run(args: &PromptsTestArgs, context: &CommandContext) -> Result<Co
     })
 }
 
-/// The cases with these names, or all.
+/// Returns the cases with these names, or all of them.
 fn chosen(cases: Vec<PromptCase>, names: &[String]) -> Result<Vec<PromptCase>, CliError> {
     if let Some(name) = names.iter().find(|name| !cases.iter().any(|case| case.name == **name)) {
         let known = cases.iter().map(|case| case.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -121,12 +121,12 @@ fn chosen(cases: Vec<PromptCase>, names: &[String]) -> Result<Vec<PromptCase>, C
     Ok(cases.into_iter().filter(|case| names.is_empty() || names.contains(&case.name)).collect())
 }
 
-/// The modules that a case's request is put together from.
+/// Returns the modules that a case's request is composed of.
 fn modules<'a>(case: &PromptCase, prompts: &'a PromptLibrary) -> BTreeSet<&'a str> {
     [&case.system, &case.task].into_iter().flat_map(|part| prompts.parts_of(&part.prompt)).collect()
 }
 
-/// Makes every mistake in every module that a case covers.
+/// Applies every mutation to every module that a case covers.
 async fn mistakes(
     stage: &CaseRunner,
     cases: &[PromptCase],

@@ -1,4 +1,4 @@
-//! The report of sync jobs and converge runs for people, within 80 columns.
+//! Formats the report of sync jobs and converge runs as text, within 80 columns.
 
 use std::fmt::Write as _;
 
@@ -17,11 +17,11 @@ use truing_service::report::loops::{date, day};
 use truing_service::report::run::words_of;
 use truing_service::report::section::{JobLine, LoopSection};
 
-/// Reasons that are shown, the most frequent ones.
+/// Number of most frequent reasons that are shown.
 const REASONS: usize = 8;
-/// Characters of a reason.
+/// Maximum characters of a reason.
 const REASON_CHARS: usize = 200;
-/// Periods that are shown, the last ones.
+/// Number of latest periods that are shown.
 const PERIODS: usize = 31;
 
 pub(super) fn screen(section: &LoopSection, since: UnixMillis, now: UnixMillis) -> String {
@@ -70,7 +70,7 @@ fn totals(section: &LoopSection) -> String {
     text + &cost(section)
 }
 
-/// The sum, and the part of it that is in no run above.
+/// Formats the total cost, and the part of it that belongs to none of the listed runs.
 fn cost(section: &LoopSection) -> String {
     let sum = dollars(section.figures.cost_micro_usd);
     format!("  {:<10}{sum:>8}\n{}", "cost", unrecorded(section.unrecorded))
@@ -80,7 +80,7 @@ fn counts(title: &str, counts: &[WordCount]) -> String {
     if counts.is_empty() {
         return String::new();
     }
-    // The number of runs comes first: after `found 3 findings` it would read as one of them.
+    // The number of runs comes first: after `found 3 findings` it would look like a part of it.
     let words: Vec<String> =
         counts.iter().map(|count| format!("{} {}", count.runs, words_of(&count.id))).collect();
     format!("\n{title}\n{}", folded("  ", &words.join(", ")))

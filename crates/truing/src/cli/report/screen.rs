@@ -1,4 +1,4 @@
-//! The report of reviews for people, within 80 columns.
+//! Formats the report of reviews as text, within 80 columns.
 
 use truing_core::id::UnixMillis;
 use truing_core::line;
@@ -20,15 +20,15 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::cli::columns::{COLUMNS, wrapped};
 
-/// Reasons that are shown, the most frequent ones.
+/// Number of most frequent reasons that are shown.
 const REASONS: usize = 8;
-/// Days that are shown, the last ones.
+/// Number of latest days that are shown.
 const DAYS: usize = 31;
 /// Columns before the numbers of findings.
 const LABEL: usize = 19;
-/// Characters of the name of a rule, a tool, a model or a repository.
+/// Maximum characters of the name of a rule, a tool, a model or a repository.
 const NAME_CHARS: usize = 76;
-/// Columns of a reason.
+/// Maximum columns of a reason.
 const REASON_CHARS: usize = 66;
 
 pub(super) fn screen(reviews: &ReviewTotals, since: UnixMillis, now: UnixMillis) -> String {
@@ -58,7 +58,7 @@ pub(super) fn screen(reviews: &ReviewTotals, since: UnixMillis, now: UnixMillis)
     text + &table(&reviews.ended)
 }
 
-/// The outcome of findings, in all and by what they have in common.
+/// Formats the outcome of findings: the total, and tables by common properties.
 fn findings(findings: &FindingReport) -> String {
     let mut text = heads("Findings") + &row("all", &findings.all);
     for groups in findings.tables() {
@@ -83,7 +83,7 @@ fn heads(title: &str) -> String {
     )
 }
 
-/// A name and its counts; a long name has a line of its own.
+/// Formats a name and its counts; a long name has its own line.
 fn row(name: &str, counts: &FindingCounts) -> String {
     let name = format!("  {}", line::clean(name, NAME_CHARS));
     let numbers = FindingCounts::HEADS.into_iter().zip(counts.numbers());
@@ -95,17 +95,17 @@ fn row(name: &str, counts: &FindingCounts) -> String {
     }
 }
 
-/// The text, filled up to the column of numbers.
+/// Fills the text up to the column of numbers.
 fn pad(text: &str) -> String {
     format!("{text}{:1$}", "", LABEL.saturating_sub(text.width()))
 }
 
-/// The columns that a number below this head takes.
+/// Returns the width of a column of numbers with this head.
 fn width(head: &str) -> usize {
     head.len().max(5) + 2
 }
 
-/// The money that is in the sum and in no run above.
+/// Formats the cost that is in the total but in none of the listed runs.
 pub(super) fn unrecorded(cost: MicroUsd) -> String {
     match cost {
         MicroUsd(0) => String::new(),
@@ -122,7 +122,7 @@ fn reasons(totals: &OutcomeTotals) -> String {
     }
     text += "\nWhy\n";
     for reason in totals.reasons.iter().take(REASONS) {
-        // Foreign words stay on their line.
+        // Text from other sources stays on its line.
         let words = line::clean(&format!("{}: {}", reason.kind, reason.reason), REASON_CHARS);
         text += &format!("  {:>8}  {words}\n", reason.runs);
     }

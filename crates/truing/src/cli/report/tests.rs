@@ -1,4 +1,4 @@
-//! What is told of runs that ended.
+//! Tests of the report on ended runs.
 
 use truing_service::report::loops::DAY;
 

@@ -1,4 +1,4 @@
-//! The rules and the repositories that comments are of: where nothing matches, a name may be mistyped.
+//! Checks the names of rules and repositories against those of posted comments, to detect typing errors.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::cli::error::CliError;
 use crate::cli::target::store_error;
 use crate::wiring;
 
-/// What comments are of.
+/// The rules and repositories that have comments.
 #[derive(Debug, Default)]
 struct CommentNames {
     rules: BTreeSet<String>,
@@ -24,7 +24,7 @@ struct CommentNames {
 }
 
 impl CommentNames {
-    /// Of the comments that were posted since then.
+    /// Returns the names of the comments that were posted since the given time.
     async fn since(since: UnixMillis, store: &Store) -> Result<Self, CliError> {
         let mut names = Self::default();
         let posted = store.posted_findings(since).await.map_err(store_error)?;
@@ -43,7 +43,7 @@ impl CommentNames {
 }
 
 impl RetractArgs {
-    /// Refuses a time that begins now or later.
+    /// Rejects a time that is not in the past.
     pub(super) fn check_since(&self, now: UnixMillis) -> Result<(), CliError> {
         let since = self.since.at(now);
         if since < now {
@@ -53,7 +53,7 @@ impl RetractArgs {
         Err(CliError::usage("bad_since", message).hint("name a time that has passed, such as `--since 3h`"))
     }
 
-    /// Refuses a rule and a repository that nobody knows.
+    /// Rejects a rule or a repository that is unknown.
     pub(super) async fn check_names(&self, store: &Store, config: &Config) -> Result<(), CliError> {
         if self.rule.is_none() && self.repo.is_none() {
             return Ok(());
@@ -84,7 +84,7 @@ fn matches_any(glob: &Glob, names: &BTreeSet<String>) -> bool {
     names.iter().any(|name| glob.is_match(name))
 }
 
-/// The names of these `many` that have comments, for people.
+/// Formats the names that have comments; `many` is the plural of their kind.
 fn listed_names(names: &BTreeSet<String>, many: &str, since: UnixMillis) -> String {
     let since = instant(since);
     if names.is_empty() {

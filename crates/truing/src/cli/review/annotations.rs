@@ -1,7 +1,8 @@
-//! Findings in the forms that other tools read: reviewdog's rdjson, the annotations of GitHub Actions, and GitLab's code
+//! Formats findings for other tools: reviewdog's rdjson, the annotations of GitHub Actions, and GitLab's code
 //! quality report.
 //!
-//! * rdjson: `proto/rdf/reviewdog.proto` of reviewdog. A range without columns is of whole lines, the last one included.
+//! * rdjson: `proto/rdf/reviewdog.proto` of reviewdog. A range without columns consists of whole lines and
+//!   includes the last one.
 //! * GitHub: "Workflow commands for GitHub Actions", with the escapes of the runner's own toolkit.
 //! * GitLab: "Code Quality", report format.
 
@@ -13,7 +14,7 @@ use truing_core::finding::{Finding, Severity};
 use crate::cli::error::CliError;
 use crate::cli::output::json_line;
 
-/// The object `DiagnosticResult`, on one line.
+/// Returns the object `DiagnosticResult` on one line.
 pub(super) fn rdjson(findings: &[&Finding]) -> Result<String, CliError> {
     let diagnostics: Vec<Value> = findings.iter().map(|finding| diagnostic(finding)).collect();
     json_line(&json!({ "source": { "name": "truing" }, "diagnostics": diagnostics }))
@@ -39,7 +40,7 @@ fn diagnostic(finding: &Finding) -> Value {
     told
 }
 
-/// A command of a workflow for each finding, a line each.
+/// Returns one workflow command per finding, each on one line.
 pub(super) fn github(findings: &[&Finding]) -> String {
     let mut text = String::new();
     for finding in findings {
@@ -49,7 +50,7 @@ pub(super) fn github(findings: &[&Finding]) -> String {
             Severity::P2 => "warning",
         };
         let title = format!("{}: {} ({})", raw.severity.as_str(), raw.title, raw.rule);
-        // GitHub compares it with the names of the change: it is not quoted.
+        // GitHub compares the path with the names in the change, so it is not quoted.
         let name = String::from_utf8_lossy(raw.place.path.as_bytes());
         let (file, title) = (property(&name), property(&title));
         let (first, last) = (raw.place.start_line, raw.place.end_line);
@@ -59,7 +60,7 @@ pub(super) fn github(findings: &[&Finding]) -> String {
     text
 }
 
-/// The report, on one line.
+/// Returns the report on one line.
 pub(super) fn gitlab(findings: &[&Finding]) -> Result<String, CliError> {
     let entry = |finding: &&Finding| {
         let raw = &finding.raw;
@@ -71,7 +72,7 @@ pub(super) fn gitlab(findings: &[&Finding]) -> Result<String, CliError> {
         json!({
             "description": raw.title,
             "check_name": raw.rule,
-            // Two findings of one fingerprint would be one there.
+            // GitLab would merge two findings with the same fingerprint.
             "fingerprint": finding.id,
             "severity": severity,
             "location": {
@@ -83,18 +84,18 @@ pub(super) fn gitlab(findings: &[&Finding]) -> Result<String, CliError> {
     json_line(&findings.iter().map(entry).collect::<Vec<_>>())
 }
 
-/// All that a finding says.
+/// Returns the title and the body of a finding.
 fn message(finding: &Finding) -> String {
     let raw = &finding.raw;
     if raw.body.is_empty() { raw.title.clone() } else { format!("{}\n\n{}", raw.title, raw.body) }
 }
 
-/// Text behind a command.
+/// Escapes the text after a workflow command.
 fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-/// Text of a command's property.
+/// Escapes the value of a workflow command's property.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }

@@ -1,4 +1,4 @@
-//! The argument of `truing review` without a flag: a folder, a pull request or a commit.
+//! Interprets the positional argument of `truing review`: a folder, a pull request or a commit.
 
 use std::path::Path;
 
@@ -60,23 +60,21 @@ impl FailOnFlag {
     }
 }
 
-/// The meaning of an argument without a flag.
+/// The meaning of the positional argument.
 pub(super) enum NamedTarget {
-    /// A folder.
     Folder,
-    /// A pull request.
     Pull,
     /// A commit, or a range of commits.
     Commits {
-        /// The commit to compare with, of a range.
+        /// Commit to compare with; none without a range.
         base: Option<String>,
-        /// The commit to review.
+        /// Commit that is to be reviewed.
         head: String,
     },
 }
 
 impl NamedTarget {
-    /// The meaning of `text`. What is there as a folder or a file, or is written as a path, is a path.
+    /// Interprets `text`. The name of an existing folder or file, or a text in the form of a path, is a path.
     fn of(text: &str, folder: &Path) -> Self {
         let is_there = !text.contains("://") && folder.join(text).exists();
         let is_path = ["/", "./", "../", "~"].iter().any(|begin| text.starts_with(begin));
@@ -92,7 +90,7 @@ impl NamedTarget {
         Self::Commits { base: base.map(of), head: of(head) }
     }
 
-    /// The target of a text; what reads like a pull request is a commit where a ref has exactly this name.
+    /// Resolves a text. A text in the form of a pull request is a commit if a ref has exactly this name.
     pub(super) async fn resolve(text: &str, environment: &Environment, is_published: bool) -> Self {
         match Self::of(text, environment.directory()) {
             Self::Pull if !is_published && may_be_ref(text) && is_commit(text, environment).await => {
@@ -103,10 +101,10 @@ impl NamedTarget {
     }
 }
 
-/// Refuses a file, with the command that reviews it alone.
+/// Rejects a file, with a hint on the command that reviews it alone.
 ///
 /// # Errors
-/// Exit 2 for a file.
+/// Returns exit 2 for a file.
 pub(super) fn not_a_file(text: &str, environment: &Environment) -> Result<(), CliError> {
     let path = environment.directory().join(text);
     if !path.is_file() {
@@ -120,13 +118,14 @@ pub(super) fn not_a_file(text: &str, environment: &Environment) -> Result<(), Cl
         .hint("to review all that differs, name a folder inside a git repository, or none"))
 }
 
-/// Can what reads like a pull request be a branch, a tag or a range, too? A number and an address are pull requests.
+/// Returns true if a text in the form of a pull request may also be a branch, a tag or a range. A number and
+/// a URL cannot.
 fn may_be_ref(text: &str) -> bool {
     let is_number = text.trim_start_matches('#').bytes().all(|byte| byte.is_ascii_digit());
     !is_number && !text.contains("://")
 }
 
-/// Is it the name of a commit in the repository that is stood in, if there is one?
+/// Returns true if the text names a commit in the current folder's repository, if there is one.
 pub(super) async fn is_commit(name: &str, environment: &Environment) -> bool {
     let Ok(git) = wiring::git(environment).await else { return false };
     let Ok(repository) = git.open_unborn(environment.directory()).await else { return false };

@@ -1,4 +1,4 @@
-//! Failures of a review as the command line reports them.
+//! Converts failures of a review to errors of the command line.
 
 use truing_loops::agent::AgentError;
 use truing_loops::local::LocalReviewError;
@@ -7,7 +7,7 @@ use truing_loops::reading::ReadingError;
 use crate::cli::error::CliError;
 use crate::wiring;
 
-/// The error of the command line for what stops a model's part.
+/// Converts an error of the model's review.
 impl From<AgentError> for CliError {
     fn from(error: AgentError) -> Self {
         let text = error.to_string();
@@ -26,7 +26,7 @@ impl From<AgentError> for CliError {
     }
 }
 
-/// The error of the command line for a failed review.
+/// Converts an error of a failed review.
 impl From<LocalReviewError> for CliError {
     fn from(error: LocalReviewError) -> Self {
         let text = error.to_string();

@@ -1,4 +1,5 @@
-//! `truing review --fix`: shows the fixes as a diff, keeps what undoes them, and makes them.
+//! The flag `truing review --fix`: shows the fixes as a diff, keeps a patch that undoes them, and applies
+//! them.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,11 +16,11 @@ use super::text::visible;
 use crate::cli::error::CliError;
 use crate::cli::output::OutputPrinter;
 
-/// How many lines around a change the kept patch has, as git's own have.
+/// Context lines around a change in the kept patch, as in git's own diffs.
 const CONTEXT: usize = 3;
-/// None are shown: a secret may stand beside what is fixed.
+/// Context lines in the shown diff: none, since a secret may stand beside the fixed lines.
 const NO_CONTEXT: usize = 0;
-/// The folder of the patches, beside the database.
+/// Name of the folder of patches, beside the database.
 const FOLDER: &str = "undo";
 
 const REMOVED: Style = AnsiColor::Red.on_default();
@@ -29,17 +30,17 @@ const PLACE: Style = AnsiColor::Cyan.on_default();
 /// The result of `--fix`.
 #[derive(Debug, Default)]
 pub(super) struct FixOutcome {
-    /// Was a file changed?
+    /// True if a file was changed.
     pub(super) has_changed: bool,
-    /// The fixes, and files, that were left as they are.
+    /// Suggestions and files that were not fixed.
     pub(super) left: Vec<UnappliedSuggestion>,
 }
 
-/// The right to change files of a working tree, and how that is told.
+/// The right to change files of a working tree, with the printer of the results.
 pub(super) struct FixSession<'a> {
     root: PathBuf,
     tree: WritableTree,
-    /// Where patches are kept.
+    /// Folder of the patches.
     folder: PathBuf,
     lock: FixLock,
     stop: &'a AtomicBool,
@@ -47,10 +48,10 @@ pub(super) struct FixSession<'a> {
 }
 
 impl<'a> FixSession<'a> {
-    /// Takes the right, and tells what a run that was killed has left. Until `stop` is set, files may be changed.
+    /// Acquires the right and reports the remains of a killed run. Files may be changed until `stop` is set.
     ///
     /// # Errors
-    /// Another run has it, or the folder beside the database cannot be used.
+    /// Returns an error if another run holds the right, or the folder beside the database cannot be used.
     pub(super) fn begin(
         root: &Path,
         folder: &Path,
@@ -74,13 +75,13 @@ impl<'a> FixSession<'a> {
         Ok(fixing)
     }
 
-    /// Tidies up after a run that was killed, and tells what undoes what it did.
+    /// Cleans up after a killed run, and prints the command that undoes its changes.
     fn tell_killed(&mut self) -> std::io::Result<()> {
         let Some(killed) = self.lock.killed()? else { return Ok(()) };
         let done = killed.done(&self.tree);
         let files = done.iter().filter(|done| **done).count();
         match undo::cut(&killed.patch, &done) {
-            // Its patch has been removed since, with other old ones.
+            // The patch was removed since, with other old ones.
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             Ok(()) if files > 0 => {
                 let changed = counted(files, "file");
@@ -93,15 +94,15 @@ impl<'a> FixSession<'a> {
         self.lock.end()
     }
 
-    /// Tells of suggestions that are left as they are.
+    /// Warns of suggestions that are not fixed.
     pub(super) fn tell_left(&self, left: &[UnappliedSuggestion]) {
         tell(left, self.output);
     }
 
-    /// Carries out a plan and prints the result.
+    /// Applies a plan and prints the result.
     ///
     /// # Errors
-    /// What undoes it cannot be kept; then nothing is changed.
+    /// Returns an error if the undo patch cannot be written; nothing is changed then.
     pub(super) fn carry_out(&mut self, mut plan: FixPlan, now: UnixMillis) -> Result<FixOutcome, CliError> {
         let (tree, output) = (&self.tree, self.output);
         plan.retain(|change| {
@@ -109,7 +110,7 @@ impl<'a> FixSession<'a> {
             if !matches!(held, Err(ReplaceError::Changed)) {
                 return held;
             }
-            // Git may have checked it out with other line ends than it has stored.
+            // Git may have checked the file out with other line ends than the stored ones.
             let converted = change.with_crlf();
             tree.holds(&converted.path, &converted.old)?;
             *change = converted;
@@ -131,7 +132,7 @@ impl<'a> FixSession<'a> {
         let made = plan.make(&self.tree, self.stop);
         let files = plan.changes.len();
         if files < planned {
-            // Git undoes all of a patch or nothing.
+            // Git undoes a whole patch or nothing.
             undo::cut(&kept, &made.done).map_err(|error| {
                 CliError::failed("write_failed", format!("cannot write {} again: {error}", kept.display()))
                     .hint(
@@ -139,7 +140,7 @@ impl<'a> FixSession<'a> {
                     )
             })?;
         }
-        // Left as it is, it would tell the next run what is no news.
+        // If the entry stayed, the next run would report finished work.
         let _ = self.lock.end();
         tell(&plan.left, output);
         for (path, lost) in &made.lost {
@@ -157,7 +158,7 @@ impl<'a> FixSession<'a> {
         Ok(FixOutcome { has_changed: true, left: plan.left })
     }
 
-    /// Keeps the patch in the user's folder, also without records: what was changed must be undone with ease.
+    /// Writes the undo patch to the user's folder, even with `--no-record`: changes must be easy to undo.
     fn keep(&mut self, plan: &FixPlan, now: UnixMillis) -> Result<PathBuf, CliError> {
         let stamp = jiff::Timestamp::from_millisecond(now.0).unwrap_or_default();
         let stamp = stamp.strftime("%Y%m%dT%H%M%S%.3f").to_string();
@@ -173,11 +174,11 @@ fn not_kept(path: &Path, error: &std::io::Error) -> CliError {
         .hint("nothing was changed; see that the folder is yours to write and has room")
 }
 
-/// The plan as a diff for people: the changed lines alone.
+/// Formats the plan as a diff of the changed lines only.
 pub(super) fn shown(plan: &FixPlan) -> String {
     let patch = plan.patch(NO_CONTEXT);
     let mut text = String::new();
-    // Lines of files may look like the names of files: those stand before the first hunk.
+    // Lines of files may look like file names; those are only before the first hunk.
     let mut in_names = false;
     for line in String::from_utf8_lossy(&patch).split_terminator('\n') {
         let style = match line.as_bytes() {
@@ -194,14 +195,14 @@ pub(super) fn shown(plan: &FixPlan) -> String {
             [b'+', ..] => ADDED,
             _ => Style::new(),
         };
-        // Every line of a file with CRLF ends with a CR; that is no news.
+        // Every line of a file with CRLF ends with a CR, which is not shown.
         let line = visible(line.strip_suffix('\r').unwrap_or(line));
         let _ = writeln!(text, "{style}{line}{style:#}");
     }
     text
 }
 
-/// One warning for each suggestion, or file, that is left as it is.
+/// Prints one warning for each suggestion or file that is not fixed.
 fn tell(left: &[UnappliedSuggestion], output: OutputPrinter) {
     for UnappliedSuggestion { path, line, rule, why } in left {
         let path = visible(&path.to_string());

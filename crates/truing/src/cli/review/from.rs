@@ -1,4 +1,4 @@
-//! `--from`: what other programs have printed of the head, whose findings are part of the review.
+//! The flag `--from`: adds the findings in other programs' output on the head to the review.
 
 use std::path::{Path, PathBuf};
 
@@ -15,23 +15,23 @@ use crate::cli::diff;
 use crate::cli::error::CliError;
 use crate::wiring::nearest_three;
 
-/// Outputs of tools that somebody else has run.
+/// Outputs of tools that the user has run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ToolOutputArgs {
     given: Vec<ToolOutputOptions>,
 }
 
-/// An output, and what the command line says of it.
+/// One output with its options.
 #[derive(Clone, Debug, Default)]
 struct ToolOutputOptions {
     file: PathBuf,
-    /// The name of a format or a tool; none: the content says.
+    /// Name of a format or a tool; none to detect it from the content.
     format: Option<String>,
-    /// The tool, whatever the output says.
+    /// Name of the tool, which overrides the name in the output.
     tool: Option<String>,
-    /// The beginning of its absolute paths.
+    /// Prefix of the absolute paths in the output.
     root: Option<String>,
-    /// The folder of the repository in which it ran.
+    /// Folder of the repository in which the tool ran.
     folder: Option<String>,
 }
 
@@ -41,7 +41,7 @@ const TOOL: &str = "tool";
 const ROOT: &str = "root";
 const FOLDER: &str = "folder";
 
-/// An option that belongs to a `--from`.
+/// Returns an option that belongs to a `--from`.
 fn option(id: &'static str, long: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(id).long(long).value_name(value).help(help).action(ArgAction::Append).requires(FROM)
 }
@@ -150,19 +150,19 @@ pub(super) struct LoadedToolOutputs {
     outputs: Vec<(ToolOutputOptions, String)>,
 }
 
-/// The place where a review was started.
+/// The folders in which a review was started.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReviewStart<'a> {
-    /// The root of the repository's files here.
+    /// Root of the repository's files on this machine.
     pub(super) root: &'a Path,
-    /// The folder in which the review was started.
+    /// Folder in which the review was started.
     pub(super) folder: &'a Path,
-    /// Is every file of the head known, and not those of a diff alone?
+    /// True if every file of the head is known; false if only the files of a diff are.
     pub(super) knows_files: bool,
 }
 
 impl LoadedToolOutputs {
-    /// The outputs as a review takes them.
+    /// Converts the outputs to the input of a review.
     pub(super) fn of(self, start: ReviewStart<'_>) -> Vec<ToolOutput> {
         let root = start.root.to_string_lossy().into_owned();
         let inner = start.folder.strip_prefix(start.root).ok().and_then(Path::to_str).unwrap_or_default();
@@ -190,13 +190,13 @@ impl LoadedToolOutputs {
 }
 
 impl ToolOutputArgs {
-    /// Are there any?
+    /// Returns true if outputs were given.
     pub(super) fn any(&self) -> bool {
         !self.given.is_empty()
     }
 
-    /// Reads the outputs that were named; a child process recognises their formats. Whoever writes them may take their time: an
-    /// interruption is served meanwhile.
+    /// Reads the given outputs; a child process detects their formats. Their writers may be slow; an
+    /// interruption is handled meanwhile.
     pub(super) async fn read(
         &self,
         folder: &Path,
@@ -213,7 +213,7 @@ impl ToolOutputArgs {
             Err(CliError::failed("internal", format!("the output of a tool cannot be read: {stopped}")))
         })?;
         for (mut given, name, text) in texts {
-            // An output that says nothing is of no format, and no tool need say more.
+            // An empty output has no format and no tool, and needs neither.
             if given.format.is_none() {
                 given.format = Some(recognised(&name, &text, folder, reader).await?);
             }
@@ -223,11 +223,11 @@ impl ToolOutputArgs {
     }
 }
 
-/// What to give instead of what cannot be read.
+/// Hint for an output that cannot be read.
 const FINDINGS_HINT: &str = "name a file with the findings that a linter printed, or `-` and pipe them in, such as those of \
                              `ruff check --output-format sarif`";
 
-/// The outputs' texts, each with its name for people.
+/// Returns the outputs with their display names and texts.
 fn texts(
     given: Vec<ToolOutputOptions>,
     folder: &Path,

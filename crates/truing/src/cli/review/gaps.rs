@@ -1,4 +1,4 @@
-//! Changed files that a local review has not read, and those of which not all findings are kept, for people.
+//! Lists the changed files that a local review has not read, and those with more findings than are kept.
 
 use truing_config::REPOSITORY_FILE;
 use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
@@ -6,15 +6,15 @@ use truing_git::options::MAX_FILE_BYTES;
 
 use crate::cli::review::text::visible;
 
-/// Files that were not reviewed and are listed; the rest is counted.
+/// Maximum unread files that are listed; the rest is counted.
 const MAX_GAPS: usize = 5;
 
-/// The lines that name them.
+/// Returns the lines that name these files.
 pub(super) fn lines(coverage: &ReviewCoverage) -> Vec<String> {
     [unread(coverage), cut(coverage), too_large(&coverage.not_reviewed)].into_iter().flatten().collect()
 }
 
-/// Files that were not reviewed; those that should have been come first.
+/// Lists files that were not reviewed; those that should have been come first.
 fn unread(coverage: &ReviewCoverage) -> Option<String> {
     let (by_design, missing): (Vec<_>, Vec<_>) = coverage.unread().partition(|gap| gap.reason.by_design());
     let all = by_design.len() + missing.len();
@@ -29,7 +29,7 @@ fn unread(coverage: &ReviewCoverage) -> Option<String> {
     (!listed.is_empty()).then(|| format!("not reviewed: {}{more}", listed.join(", ")))
 }
 
-/// Files with more findings than are kept.
+/// Lists files with more findings than are kept.
 fn cut(coverage: &ReviewCoverage) -> Option<String> {
     let paths: Vec<String> = coverage.cut().map(|path| visible(&path.to_string())).collect();
     let (listed, more) = paths.split_at(paths.len().min(MAX_GAPS));
@@ -40,7 +40,7 @@ fn cut(coverage: &ReviewCoverage) -> Option<String> {
     })
 }
 
-/// The hint for files that are too much to read: they alone make a review incomplete though nothing is broken.
+/// Returns a hint for files that are too large: they make a review incomplete although nothing failed.
 fn too_large(gaps: &[UnreviewedFile]) -> Option<String> {
     let is_too_much =
         |gap: &UnreviewedFile| matches!(gap.reason, SkipReason::TooLarge | SkipReason::TooComplex);

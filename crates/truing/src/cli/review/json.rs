@@ -1,4 +1,4 @@
-//! A review for programs: the object `truing.review/1`, on one line.
+//! Formats a review for programs: the object `truing.review/1`, on one line.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ use super::publish::PublishJson;
 use crate::cli::error::CliError;
 use crate::cli::output::json_line;
 
-/// The fields' meaning and order are a contract.
+/// A review in the JSON output. The fields' meaning and order are a contract.
 #[derive(Serialize)]
 struct ReviewJson<'a> {
     schema: &'static str,
@@ -30,13 +30,13 @@ struct ReviewJson<'a> {
     base: &'a Sha,
     head: Option<&'a Sha>,
     findings: Vec<FindingJson<'a>>,
-    /// Open after the review before, and shown to be fixed.
+    /// Findings of the previous review that are verified as fixed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     fixed: Vec<FindingJson<'a>>,
-    /// What a comment in the code suppresses.
+    /// Findings that a comment in the code suppresses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     suppressed: Vec<FindingJson<'a>>,
-    /// What people have dismissed, each with who and why.
+    /// Findings that people have dismissed, with the person and the reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     dismissed: Vec<FindingJson<'a>>,
     coverage: &'a ReviewCoverage,
@@ -48,16 +48,16 @@ struct ReviewJson<'a> {
     /// Patterns of `rules.ignore` that match no file of the repository.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     idle_ignores: &'a [String],
-    /// Tools whose findings are among those.
+    /// Tools whose findings are included.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     tools: &'a [ToolRun],
-    /// What the repository and the operator told the model besides.
+    /// Additional instructions of the repository and the operator to the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<&'a ModelMemory>,
-    /// What each of several reviewers did.
+    /// Work of each specialist, if there were several reviewers.
     #[serde(skip_serializing_if = "Option::is_none")]
     specialists: Option<&'a [SpecialistRun]>,
-    /// Calls of tools that the model was denied, by tool, each with how often.
+    /// Number of denied tool calls of the model, by tool.
     #[serde(skip_serializing_if = "Option::is_none")]
     denials: Option<&'a BTreeMap<String, u32>>,
     /// Lines on what the change does and where to look first.
@@ -65,7 +65,7 @@ struct ReviewJson<'a> {
     walkthrough: &'a [WalkthroughLine],
     #[serde(skip_serializing_if = "Option::is_none")]
     publish: Option<&'a PublishJson>,
-    /// The fixes that `--fix` has not made, each with the reason.
+    /// Fixes that `--fix` has not made, each with the reason.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     not_fixed: &'a [UnappliedSuggestion],
 }
@@ -74,12 +74,12 @@ struct ReviewJson<'a> {
 struct OutcomeJson<'a> {
     kind: OutcomeKind,
     reason: Option<&'a str>,
-    /// RFC 3339.
+    /// Time of the retry in RFC 3339.
     until: Option<String>,
     runtime: ReviewRuntime,
 }
 
-/// A finding.
+/// A finding in the JSON output.
 #[derive(Serialize)]
 pub(in crate::cli) struct FindingJson<'a> {
     id: &'a FindingId,
@@ -91,7 +91,7 @@ pub(in crate::cli) struct FindingJson<'a> {
     end_line: u32,
     severity: Severity,
     category: DefectCategory,
-    /// Of a tool's finding, the tool's own rule.
+    /// Rule of the finding; for a tool's finding, the tool's own rule.
     rule: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool: Option<&'a str>,
@@ -101,13 +101,14 @@ pub(in crate::cli) struct FindingJson<'a> {
     anchor: AnchorKind,
     source: FindingSource,
     status: &'static str,
-    /// Why nobody knows whether it is still there.
+    /// Reason that the presence of the finding could not be verified.
     #[serde(skip_serializing_if = "Option::is_none")]
     unverified: Option<UnverifiedReason>,
-    /// The reason of the comment that suppresses it, or of who dismissed it.
+    /// Reason in the suppressing comment, or of the person who dismissed the finding.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
-    /// What shows that it is fixed: of a model's finding the lines, of a rule's nothing but that it does not find it any more.
+    /// Evidence that the finding is fixed. For a model's finding these are lines; for a rule's finding there
+    /// are none, since the rule no longer matches.
     #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<EvidenceJson<'a>>,
 }
@@ -116,7 +117,7 @@ pub(in crate::cli) struct FindingJson<'a> {
 #[derive(Serialize)]
 struct EvidenceJson<'a> {
     path: &'a RepoPath,
-    /// None: the file is deleted.
+    /// First line; none if the file is deleted.
     start_line: Option<u32>,
     end_line: Option<u32>,
     text: &'a str,
@@ -130,7 +131,7 @@ impl<'a> From<&'a FixEvidence> for EvidenceJson<'a> {
     }
 }
 
-/// The object and a line end.
+/// Returns the object and a line end.
 pub(super) fn report(
     review: &LocalReviewOutcome,
     publish: Option<&PublishJson>,
@@ -177,13 +178,13 @@ pub(super) fn report(
     json_line(&report)
 }
 
-/// A finding that is fixed here, whatever it is elsewhere.
+/// Returns a finding that is fixed in this review, regardless of its recorded status.
 fn fixed(finding: &Finding) -> FindingJson<'_> {
     let evidence = finding.evidence.as_ref().map(EvidenceJson::from);
     FindingJson { status: "fixed", evidence, ..found(finding) }
 }
 
-/// A finding as every command prints it.
+/// Returns a finding as every command prints it.
 pub(in crate::cli) fn found(finding: &Finding) -> FindingJson<'_> {
     let Finding { id, fingerprint, raw, old_path, anchor, status, unverified, .. } = finding;
     FindingJson {
@@ -223,7 +224,7 @@ pub(in crate::cli) fn found(finding: &Finding) -> FindingJson<'_> {
     }
 }
 
-/// None for an instant that no calendar knows.
+/// Formats an instant in RFC 3339; none if it is out of range.
 pub(super) fn instant(at: UnixMillis) -> Option<String> {
     jiff::Timestamp::from_millisecond(at.0).ok().map(|at| at.to_string())
 }

@@ -1,4 +1,4 @@
-//! Linters of a local review: a word on those that could look, and the fixes that they suggest beside the rules and a model.
+//! Handles the linters of a local review: the message on available ones, and the fixes that they suggest.
 
 use truing_config::Config;
 use truing_config::tool::ToolSelection;
@@ -19,12 +19,12 @@ use crate::cli::error::CliError;
 use crate::wiring;
 
 impl ReviewCommand {
-    /// The linters of a local review, beside outputs that were given.
+    /// Returns the linters of a local review, with the given outputs.
     pub(super) fn toolbox(&self, config: &Config, given: Vec<ToolOutput>) -> LinterSources {
         self.keeping(wiring::tools::own_toolbox(config, &self.environment, given))
     }
 
-    /// These linters; `--no-record` keeps nothing of what they say.
+    /// Disables the cache of the linters' results if `--no-record` is set.
     pub(super) fn keeping(&self, mut toolbox: LinterSources) -> LinterSources {
         if let Some(running) = &mut toolbox.running
             && self.args.no_record
@@ -34,7 +34,7 @@ impl ReviewCommand {
         toolbox
     }
 
-    /// Tells which linters could look at the files, too, if none are to.
+    /// Prints the available linters if none is enabled.
     pub(super) async fn tell_of_tools(
         &self,
         review: &LocalReviewOutcome,
@@ -58,7 +58,7 @@ impl ReviewCommand {
         }
         let running = wiring::tools::own(config, &self.environment);
         let reviewed = &review.record.detail.coverage.reviewed;
-        // It is a hint: where it cannot be found out, there is none.
+        // This is only a hint, so errors are ignored.
         let tools = running.available_tools(repository.root(), reviewed, &config.tools, reader).await;
         let (missing, could): (Vec<_>, Vec<_>) =
             tools.unwrap_or_default().into_iter().partition(|tool| tool.missing.is_some());
@@ -77,7 +77,7 @@ impl ReviewCommand {
         }
     }
 
-    /// Makes the fixes that the review suggests.
+    /// Applies the fixes that the review suggests.
     pub(super) async fn fix(
         &self,
         fixing: &mut FixSession<'_>,
@@ -101,7 +101,7 @@ impl ReviewCommand {
         let toolbox = self.toolbox(config, Vec::new());
         let base = BaseCommit::Repository(repository, &review.record.detail.base);
         let tooling = ReviewLinters { toolbox: &toolbox, project: Some(root), trust: None, base };
-        // A copy of the index holds the files of findings alone.
+        // The copy of the index contains only the files with findings.
         let linters = index.is_none().then_some((tooling, &scope.tools));
         let (open, packs) = (&review.kept.open, &config.rules.packs);
         let (offers, mut left) = truing_loops::fix::offers(open, tree, reader).await?;
@@ -122,7 +122,7 @@ impl ReviewCommand {
     }
 }
 
-/// The folders and files that a linter is shown, a line each.
+/// Lists the folders and files that a linter may read, one per line.
 fn explained(exposure: &ToolExposure) -> String {
     let tool = line::visible(&exposure.tool);
     match &exposure.shown {

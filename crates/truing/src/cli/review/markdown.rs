@@ -1,8 +1,8 @@
-//! Findings as Markdown, for a comment or a job summary: what was found with its code, what was not looked at,
-//! what was compared.
+//! Formats findings as Markdown for a comment or a job summary: the findings with their code, the gaps, and
+//! the compared commits.
 //!
-//! Everything from a repository is code or escaped, so that nothing in it becomes markup, a link, an image or a
-//! mention. The code is the finding's snippet, in which secrets are cut, never the file.
+//! All text from a repository is code or escaped, so it cannot become markup, a link, an image or a mention.
+//! The code is the finding's snippet, in which secrets are cut, never the file.
 
 use truing_core::finding::Finding;
 use truing_core::markdown::{block, code, fence, plain, titled};
@@ -13,30 +13,31 @@ use truing_loops::text::{by_line, counted, remarks};
 
 use super::text::{self, compared, files, found, is_whole, visible};
 
-/// The longest text, in bytes. GitHub's job summary takes 1 MiB from a step, which may write more than this.
+/// Maximum bytes of the text. GitHub's job summary accepts 1 MiB from a step, which may write more than this
+/// text.
 const MAX_BYTES: usize = 1_000_000;
-/// What is kept of it for the lines behind the findings.
+/// Bytes that are reserved for the lines after the findings.
 const MAX_END_BYTES: usize = 100_000;
-/// Files that were not reviewed and are listed; the rest is counted.
+/// Maximum unread files that are listed; the rest is counted.
 const MAX_GAPS: usize = 50;
 
-/// What is told.
+/// The parts of a Markdown report.
 pub(in crate::cli) struct MarkdownReport<'a> {
-    /// How it ended, in a few words.
+    /// Result in a few words.
     pub(in crate::cli) headline: String,
-    /// What was looked at and compared: remarks in small letters, without an end.
+    /// Remarks on the scope and the comparison, in lower case and without a full stop.
     pub(in crate::cli) about: Vec<String>,
-    /// What was found, worst first.
+    /// Findings to list, worst first.
     pub(in crate::cli) findings: &'a [&'a Finding],
-    /// What was not looked at.
+    /// Files that were not reviewed.
     pub(in crate::cli) not_reviewed: &'a [UnreviewedFile],
     /// Lines on what the change does and where to look first.
     pub(in crate::cli) walkthrough: &'a [WalkthroughLine],
-    /// Who looked.
+    /// Name of the reviewer.
     pub(in crate::cli) by: &'a str,
 }
 
-/// What is told of a review.
+/// Returns the Markdown report of a review.
 pub(super) fn of<'a>(
     review: &'a LocalReviewOutcome,
     findings: &'a [&'a Finding],
@@ -62,7 +63,7 @@ pub(super) fn of<'a>(
     MarkdownReport { headline, about, findings, not_reviewed: &coverage.not_reviewed, walkthrough, by }
 }
 
-/// The whole text.
+/// Renders the whole text.
 pub(in crate::cli) fn report(report: &MarkdownReport<'_>) -> String {
     let end = end(report);
     let mut text = format!("## Truing: {}\n\n", plain(&report.headline));
@@ -82,14 +83,14 @@ pub(in crate::cli) fn report(report: &MarkdownReport<'_>) -> String {
     text + &end
 }
 
-/// A remark as a sentence of its own.
+/// Formats a remark as a sentence.
 fn sentence(remark: &str) -> String {
     let mut letters = remark.chars();
     let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
     plain(&format!("{first}{}.", letters.as_str()))
 }
 
-/// A finding with its code.
+/// Renders a finding with its code.
 fn section(finding: &Finding) -> String {
     let raw = &finding.raw;
     let mut text = format!("### {}: {}\n\n", raw.severity.as_str(), titled(&raw.title));
@@ -115,7 +116,7 @@ fn section(finding: &Finding) -> String {
     text
 }
 
-/// What differs between two texts, with the lines around it that both have. An empty new text has no lines.
+/// Renders the difference between two texts, with the common lines around it. An empty new text has no lines.
 fn change(old: &str, new: &str) -> String {
     let old: Vec<&str> = old.split('\n').collect();
     let new: Vec<&str> = new.split('\n').filter(|_| !new.is_empty()).collect();
@@ -133,7 +134,7 @@ fn change(old: &str, new: &str) -> String {
     [same(start), middle(&old, '-'), middle(&new, '+'), same(end)].concat().join("\n")
 }
 
-/// `path`, line 3.
+/// Formats a location such as `path`, line 3.
 fn place(finding: &Finding) -> String {
     let place = &finding.raw.place;
     let path = code(&visible(&place.path.to_string()));
@@ -143,7 +144,8 @@ fn place(finding: &Finding) -> String {
     }
 }
 
-/// What was not looked at, and by whom the rest was: what should have been looked at first.
+/// Renders the walkthrough, the files that were not reviewed, and the reviewer. Files that should have been
+/// reviewed come first.
 fn end(report: &MarkdownReport<'_>) -> String {
     let mut text = String::new();
     if !report.walkthrough.is_empty() {
@@ -181,7 +183,7 @@ fn end(report: &MarkdownReport<'_>) -> String {
     text + &by_line(report.by) + "\n"
 }
 
-/// The file's ending: the language of its code, as far as one is known by that.
+/// Returns the file's extension, which names the language of its code.
 fn language(path: &RepoPath) -> &str {
     path.as_str().and_then(|path| path.rsplit_once('.')).map_or("", |(_, ending)| ending)
 }

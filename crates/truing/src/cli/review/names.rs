@@ -1,4 +1,4 @@
-//! Names that are not what they were taken for: the error says what they may be.
+//! Extends errors on unknown names with a hint on their other possible meanings.
 
 use truing_git::GitError;
 
@@ -8,7 +8,8 @@ use crate::cli::error::CliError;
 use crate::wiring;
 
 impl ReviewCommand {
-    /// A number alone is a pull request, also where a branch is called so.
+    /// A bare number is a pull request even if a branch has this name; the error then has a hint on the
+    /// branch.
     pub(super) async fn or_branch(&self, number: &str, error: CliError) -> CliError {
         let branch = format!("refs/heads/{number}");
         let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
@@ -19,7 +20,7 @@ impl ReviewCommand {
         error.hint(format!("a number is a pull request; to review the branch `{number}`: `{command}`"))
     }
 
-    /// A name without a flag may have been meant for something else than a commit.
+    /// Returns the error for an unknown commit; a positional argument may have been meant as something else.
     pub(super) fn no_commit(&self, name: &str, error: GitError) -> CliError {
         let is_unknown = matches!(error, GitError::UnknownRevision { .. } | GitError::BadRevision(_));
         if !(self.args.is_bare_ref && is_unknown) {

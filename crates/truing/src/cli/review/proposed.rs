@@ -1,5 +1,5 @@
-//! Fixes that a model proposes and that are proven to fit: kept apart from those of rules and linters, each with its diff, and
-//! made only if a person agrees.
+//! Handles fixes that a model proposes and that are verified to apply. They are separate from those of rules
+//! and linters; each is shown with its diff and applied only if a person agrees.
 
 use std::io::{BufRead as _, IsTerminal as _};
 
@@ -11,22 +11,22 @@ use super::fix::shown;
 use super::text::visible;
 use crate::cli::output::OutputPrinter;
 
-/// The longest answer, in bytes: what is longer is none of those that are known.
+/// Maximum bytes of an answer; a longer one is never valid.
 const MAX_ANSWER_BYTES: u64 = 1 << 10;
 
-/// The consent to fixes of a model.
+/// The user's consent to fixes of a model.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum FixConsent {
-    /// All are made: `--yes` was given.
+    /// All fixes are applied, since `--yes` was given.
     Given,
-    /// A person at a terminal is asked about each.
+    /// A person at a terminal is asked about each fix.
     Asked,
-    /// Nobody can be asked: none is made.
+    /// No fix is applied, since there is no terminal to ask at.
     Missing,
 }
 
 impl FixConsent {
-    /// As the flag and the standard streams are.
+    /// Returns the consent according to the flag and the standard streams.
     pub(super) fn of(yes: bool) -> Self {
         Self::with(yes, std::io::stdin().is_terminal() && std::io::stderr().is_terminal())
     }
@@ -45,12 +45,12 @@ impl FixConsent {
 enum ConsentAnswer {
     Yes,
     No,
-    /// No to this one and to all that follow.
+    /// No to this fix and all that follow.
     Quit,
 }
 
 impl ConsentAnswer {
-    /// A line of input; none: it has ended. Whatever is not known means no.
+    /// Parses a line of input; none is the end of the input. An unknown answer means no.
     fn of(line: Option<&str>) -> Self {
         match line.map(|line| line.trim().to_ascii_lowercase()).as_deref() {
             Some("y" | "yes") => Self::Yes,
@@ -60,7 +60,8 @@ impl ConsentAnswer {
     }
 }
 
-/// The findings whose fixes are to be made. Each is printed with its diff, whoever decides.
+/// Returns the findings whose fixes are to be applied. Each is printed with its diff, regardless of the
+/// consent.
 pub(super) async fn agreed(
     offers: Vec<ProposedFix>,
     consent: FixConsent,
@@ -77,7 +78,7 @@ pub(super) async fn agreed(
         ));
         return Vec::new();
     }
-    // The answer may take its time: an interruption is served meanwhile.
+    // The answer may take time; an interruption is handled meanwhile.
     let deciding = tokio::task::spawn_blocking(move || {
         let read = || {
             let mut line = String::new();
@@ -89,7 +90,7 @@ pub(super) async fn agreed(
     deciding.await.unwrap_or_default()
 }
 
-/// The fix of a model that is not made, since it has no consent.
+/// Returns the entry for a model's fix that is not applied for lack of consent.
 pub(super) fn left(raw: &RawFinding) -> UnappliedSuggestion {
     let why = "a model proposes it: agree to it on a terminal, or by --yes".to_owned();
     UnappliedSuggestion {
@@ -100,7 +101,7 @@ pub(super) fn left(raw: &RawFinding) -> UnappliedSuggestion {
     }
 }
 
-/// Tells of each, and asks if it is to be asked.
+/// Prints each proposal, and asks about it if required.
 fn decided(
     offers: Vec<ProposedFix>,
     consent: FixConsent,
@@ -125,7 +126,7 @@ fn decided(
     agreed
 }
 
-/// The proposal, and its diff.
+/// Formats the proposal and its diff.
 fn told(offer: &ProposedFix) -> String {
     let raw = &offer.finding.raw;
     let (title, path) = (visible(&raw.title), visible(&raw.place.path.to_string()));

@@ -1,5 +1,5 @@
-//! `truing review --pr URL --publish`: the served review of one pull request, for a person who waits for it; with
-//! `--dry-run`, on a copy of the records, and nothing is written to the forge.
+//! The command `truing review --pr URL --publish`: runs the served review of one pull request while the user
+//! waits. With `--dry-run` it works on a copy of the records and writes nothing to the forge.
 
 use std::time::Duration;
 
@@ -42,50 +42,50 @@ use crate::cli::output::OutputPrinter;
 use crate::cli::target::{actor, at_work, dry_run_store, store_error, switched_on};
 use crate::wiring;
 
-/// Leases that one command takes because the head moved or somebody else was ahead.
+/// Maximum leases of one command; it takes another if the head moved or another process was faster.
 const MAX_ROUNDS: u32 = 3;
-/// How long one command waits for what must settle, in all.
+/// Maximum time that one command waits for effects to settle, in total.
 const MAX_WAIT: Duration = Duration::from_mins(2);
-/// Comments that are listed; the rest is counted.
+/// Maximum comments that are listed; the rest is counted.
 const MAX_LISTED: usize = 20;
 
-/// What is to be published, and how.
+/// The pull request to review and the options of publishing.
 pub(super) struct PublishRequest<'a> {
-    /// The configuration, with no other forge than this one.
+    /// Configuration with only this forge.
     pub(super) config: &'a Config,
     pub(super) environment: &'a Environment,
     pub(super) output: OutputPrinter,
     pub(super) id: &'a PrId,
-    /// `owner/name`.
+    /// Name of the repository as `owner/name`.
     pub(super) repo: &'a str,
-    /// As the forge describes it now.
+    /// Pull request as the forge describes it now.
     pub(super) pull: &'a PullRequest,
     pub(super) dry_run: bool,
-    /// Where it is told what a review has cost that was stopped.
+    /// Registry that reports the cost of a stopped review.
     pub(super) attempts: &'a AttemptRegistry,
-    /// Is the command to end?
+    /// Becomes true when the command is interrupted.
     pub(super) told: watch::Receiver<bool>,
     /// Linters whose findings are part of the review.
     pub(super) toolbox: LinterSources,
 }
 
-/// What was written, or would be.
+/// The writes that were made, or that a dry run would make.
 #[derive(Serialize)]
 pub(super) struct PublishJson {
     dry_run: bool,
     url: String,
     steps: Vec<ReviewWrite>,
-    /// What this call has paid: nothing, if the commit was reviewed before.
+    /// Cost of this call; 0 if the commit was reviewed before.
     paid_now_micro_usd: MicroUsd,
     #[serde(skip)]
     name: String,
 }
 
 impl PublishRequest<'_> {
-    /// Reviews and publishes.
+    /// Reviews and publishes the result.
     ///
     /// # Errors
-    /// Exit 4 if somebody else is at work on it or the kill switch is on, exit 3 if it could not be done.
+    /// Returns exit 4 if another process works on it or the kill switch is on, and exit 3 if it failed.
     pub(super) async fn run(&self, store: Store) -> Result<(LocalReviewOutcome, PublishJson), CliError> {
         let made = EffectRecording::default();
         let (review, paid_now_micro_usd) = match self.pull.state {
@@ -98,18 +98,18 @@ impl PublishRequest<'_> {
         Ok((review, PublishJson { dry_run: self.dry_run, url, steps, paid_now_micro_usd, name }))
     }
 
-    /// The review, and what this call has paid for it.
+    /// Returns the review and the cost of this call.
     async fn reviewed(
         &self,
         store: Store,
         made: &EffectRecording,
     ) -> Result<(LocalReviewOutcome, MicroUsd), CliError> {
-        // Gone when this is done, whatever that comes to.
+        // The folder is deleted at the end, also after an error.
         let temp =
             truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
         let key = self.id.key();
         let limits = wiring::limits(&self.config.review, self.config.server.lease);
-        // A dry run works on a copy of the records. Its kill switch is the real one, and so is the ledger.
+        // A dry run works on a copy of the records, but with the real kill switch and the real ledger.
         let real = store.clone();
         let store = if self.dry_run { dry_run_store(&store, temp.path(), &key).await? } else { store };
         let reader = wiring::child_reader(&self.config.rules, &self.config.sandbox)?;
@@ -134,18 +134,19 @@ impl PublishRequest<'_> {
         let switches = SwitchReader::new(real.as_record_store(), context.clock.clone());
         let context = ServiceContext { watch, switches, toolbox, ..context };
         self.announce(&store, &key).await?;
-        // Until the last lease is over: a server that starts meanwhile does not take it for a dead one's.
+        // The mark stays until the last lease ends, so a server that starts meanwhile does not reclaim it as
+        // abandoned.
         let _at_work = at_work(&store, &limits).await?;
         let before = paid(&real, &key).await?;
         let held = Box::pin(self.rounds(&context, &store, &key, &limits)).await?;
         let after = paid(&real, &key).await?;
         let now = MicroUsd(after.0.saturating_sub(before.0));
         if self.dry_run && now > MicroUsd(0) {
-            // The ledger has an entry, which has a name.
+            // The ledger has an entry for the pull request, which needs a name.
             self.describe(&real, &key).await?;
         }
         if before > MicroUsd(0) {
-            // The review that is printed tells the cost of its commit, whoever paid for it.
+            // The printed review shows the total cost of its commit, including earlier calls.
             let name = &self.pull.name;
             self.output
                 .say(format_args!("{name}: this run has cost {now}; its reviews have cost {after} in all"));
@@ -157,7 +158,7 @@ impl PublishRequest<'_> {
         Ok((review, now))
     }
 
-    /// Lets the store know what people call it, and who asks for what.
+    /// Records the display name of the pull request, and the request in the audit log.
     async fn announce(&self, store: &Store, key: &SlotKey) -> Result<(), CliError> {
         self.describe(store, key).await?;
         let act =
@@ -171,7 +172,7 @@ impl PublishRequest<'_> {
         store.describe(&[(key.clone(), described)]).await.map_err(store_error)
     }
 
-    /// Leases the slot until its review is published. What it is held for instead, if it is.
+    /// Leases the slot until its review is published. Returns the reason if the slot is held instead.
     async fn rounds(
         &self,
         context: &ServiceContext,
@@ -248,7 +249,7 @@ impl PublishRequest<'_> {
             .hint("run it again when no more is pushed"))
     }
 
-    /// Waits until then, if that is not too long.
+    /// Waits until the given time, if the remaining budget of time allows it.
     async fn wait(&self, (until, why): (UnixMillis, String), left: &mut Duration) -> Result<(), CliError> {
         let wait = until - SystemClock.now();
         let wait = Duration::from_millis(u64::try_from(wait.0).unwrap_or(0));
@@ -268,7 +269,7 @@ impl PublishRequest<'_> {
         Ok(())
     }
 
-    /// The review as it was recorded.
+    /// Returns the recorded review.
     async fn of_records(&self, store: &Store, key: &SlotKey) -> Result<LocalReviewOutcome, CliError> {
         let record = store.last_outcome(key).await.map_err(store_error)?;
         let record = record.ok_or_else(|| CliError::failed("store", format!("no outcome of {key}")))?;
@@ -279,7 +280,7 @@ impl PublishRequest<'_> {
         Ok(LocalReviewOutcome { record, reviewed, against, kept, unrecorded: None })
     }
 
-    /// Nothing is reviewed, because of the pull request's state.
+    /// Returns the outcome of a pull request whose state prevents a review.
     fn skipped(&self, hold: HoldReason) -> LocalReviewOutcome {
         let reason = match hold {
             HoldReason::Draft => "the pull request is a draft",
@@ -304,7 +305,7 @@ impl PublishRequest<'_> {
     }
 }
 
-/// What all reviews of a pull request have cost, by the ledger.
+/// Returns the cost of all reviews of a pull request according to the ledger.
 async fn paid(store: &Store, key: &SlotKey) -> Result<MicroUsd, CliError> {
     let drawn = store.drawn_of(key, &[]).await.map_err(store_error)?;
     Ok(MicroUsd(drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add)))
@@ -315,7 +316,7 @@ async fn refused(store: &Store, (key, name): (&SlotKey, &str), error: LeaseError
         LeaseError::Busy(until) => {
             let leased = store.load(std::slice::from_ref(key)).await.unwrap_or_default().pop();
             let token = leased.and_then(|slot| slot.token());
-            // A lease that has only just been granted has no run yet.
+            // A lease that has just been granted has no run yet.
             let run = store.runs(key, 1).await.unwrap_or_default().pop();
             let run = run.filter(|run| Some(run.token) == token);
             let since = run.map(|run| format!(", since {} as run {}", instant(run.began), run.id.as_str()));
@@ -350,7 +351,7 @@ async fn refused(store: &Store, (key, name): (&SlotKey, &str), error: LeaseError
 }
 
 impl PublishJson {
-    /// For people: a line a step.
+    /// Formats the steps as text, one per line.
     pub(super) fn text(&self) -> String {
         let Self { dry_run, url, steps, name, paid_now_micro_usd: _ } = self;
         let mut text = match (dry_run, steps.is_empty()) {
@@ -366,7 +367,7 @@ impl PublishJson {
     }
 }
 
-/// A step, and the places that it is about.
+/// Formats a step and the locations of its comments.
 fn line(step: &ReviewWrite) -> String {
     let about = |item: &str| if item == "summary" { "the summary" } else { "a finding's comment" }.to_owned();
     match step {

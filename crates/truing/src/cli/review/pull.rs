@@ -1,5 +1,5 @@
-//! `truing review --pr`: reviews a pull request from here, and tells nobody but the caller, unless it is to be published
-//! ([`super::publish`]).
+//! The flag `truing review --pr`: reviews a pull request from this machine and prints the result. Nothing is
+//! written to the forge, unless it is to be published ([`super::publish`]).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl ReviewCommand {
             folder: here,
             knows_files: true,
         });
-        // The others need not be reached, or even have a token.
+        // The other forges are not used and may have no token.
         config.forges.retain(|name, _| *name == forge);
         let place = StoreLocation::of(&config, &self.environment)?;
         let store = if self.args.no_record { place.existing().await? } else { Some(place.open().await?) };
@@ -61,7 +61,7 @@ impl ReviewCommand {
         let client = client.for_review(new_run_id().as_str());
         let (id, pull) = look(&client, &forge, &repo, number).await?;
         if let Some(store) = &store {
-            // A repository that is held may have another name by now.
+            // A switched-off repository may have been renamed, so the check uses its id.
             switched_on(store, &RepositoryRef::of_key(&id.key()).called(&repo)).await?;
         }
         let git = wiring::git(&self.environment).await?;
@@ -105,7 +105,7 @@ impl ReviewCommand {
             store => {
                 let records = store.filter(|_| !self.args.no_record);
                 if let Some(records) = &records {
-                    // `truing why` finds this review by what people call the pull request.
+                    // The description lets `truing why` find this review by the name of the pull request.
                     let described =
                         SlotDescription { name: pull.name.clone(), url: pull.url.clone(), head: None };
                     records.describe(&[(id.key(), described)]).await.map_err(store_error)?;
@@ -157,7 +157,7 @@ impl ReviewCommand {
     }
 }
 
-/// The URL of a pull request before the forge is asked: from the records, or as typed.
+/// Returns the URL of a pull request before the forge is asked: from the records, or as typed.
 async fn known_url(store: &Store, typed: &str, name: &str) -> Result<Option<String>, CliError> {
     if let Some(key) = store.key_of(name).await.map_err(store_error)? {
         let described = store.described(&[key]).await.map_err(store_error)?;
@@ -165,7 +165,7 @@ async fn known_url(store: &Store, typed: &str, name: &str) -> Result<Option<Stri
             return Ok(Some(described.url));
         }
     }
-    // A page below it, such as `/files?w=1`, is the same pull request.
+    // A page below it, such as `/files?w=1`, belongs to the same pull request.
     let page = |part: &str| {
         let (host, rest) = typed.split_once(part).filter(|_| typed.starts_with("http"))?;
         let number = rest.split(|letter: char| !letter.is_ascii_digit()).next().unwrap_or_default();
@@ -174,7 +174,7 @@ async fn known_url(store: &Store, typed: &str, name: &str) -> Result<Option<Stri
     Ok(["/pull/", "/pull-requests/"].into_iter().find_map(page))
 }
 
-/// The pull request as the forge shows it now, and its repository's lasting id.
+/// Reads the pull request from the forge, with the permanent id of its repository.
 async fn look(
     client: &AnyForgeServer,
     forge: &str,
@@ -188,7 +188,7 @@ async fn look(
     Ok((id, pull))
 }
 
-/// A failed review of a pull request as the command line tells it.
+/// Converts an error of a pull request's review.
 impl From<CheckoutError> for CliError {
     fn from(error: CheckoutError) -> Self {
         match error {
@@ -201,7 +201,8 @@ impl From<CheckoutError> for CliError {
     }
 }
 
-/// The root of the checkout that a folder is in, where a job has run its linters; else the folder itself.
+/// Returns the root of the checkout that contains a folder, where a job has run its linters, or else the
+/// folder itself.
 fn checkout_root(folder: &Path) -> &Path {
     folder.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(folder)
 }

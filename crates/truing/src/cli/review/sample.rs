@@ -1,4 +1,4 @@
-//! A finding, for the tests of what a review prints.
+//! Provides a sample finding for the tests of printed reviews.
 
 use truing_core::code::CodeDigests;
 use truing_core::finding::{
@@ -7,7 +7,7 @@ use truing_core::finding::{
 };
 use truing_core::id::FindingId;
 
-/// An open finding on one line.
+/// Returns an open finding on one line.
 pub(super) fn finding(id: &str, path: &str, line: u32) -> Finding {
     let place = CodeLocation { path: path.into(), side: DiffSide::New, start_line: line, end_line: line };
     Finding {

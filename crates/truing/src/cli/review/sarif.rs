@@ -1,11 +1,12 @@
-//! Findings as SARIF 2.1.0, for code scanning: valid against the standard's schema, and within what GitHub takes
-//! ("SARIF support for code scanning" in its documentation names the limits and required properties below).
+//! Formats findings as SARIF 2.1.0 for code scanning. The output is valid against the standard's schema and
+//! within GitHub's limits, which "SARIF support for code scanning" in its documentation lists with the
+//! required properties.
 //!
-//! * Regions are whole lines: without columns, a region ends where its last line does.
-//! * Of fingerprints there is only our own. GitHub's `primaryLocationLineHash` is made from the file's content by
-//!   its upload action; one made of anything else would contradict that.
-//! * A finding that a comment in the code suppresses or a person has dismissed is a notification, not a result with
-//!   `suppressions`: GitHub does not read that property and would open an alert.
+//! * Regions are whole lines: without columns, a region ends at the end of its last line.
+//! * The only fingerprint is Truing's own. GitHub's upload action computes `primaryLocationLineHash` from the
+//!   file's content; a value computed from anything else would contradict it.
+//! * A finding that a comment in the code suppresses or a person has dismissed is a notification, not a
+//!   result with `suppressions`: GitHub does not read that property and would open an alert.
 //! * Code is the finding's snippet, in which secrets are cut, never the file.
 
 use std::collections::HashMap;
@@ -25,67 +26,67 @@ use super::json::instant;
 use crate::cli::error::CliError;
 use crate::cli::output::json_line;
 
-/// Results of a run; GitHub refuses more.
+/// Maximum results of a run; GitHub rejects more.
 const MAX_RESULTS: usize = 25_000;
-/// Rules of a run; GitHub refuses more.
+/// Maximum rules of a run; GitHub rejects more.
 const MAX_RULES: usize = 25_000;
-/// Bytes of all results' paths, snippets and suggestions together. GitHub takes 10 MB after compression; the rest
-/// of a result repeats from one to the next and hardly counts there.
+/// Maximum bytes of all results' paths, snippets and suggestions together. GitHub accepts 10 MB after
+/// compression; the rest of a result is repetitive and compresses well.
 const MAX_OWN_BYTES: usize = 6 << 20;
-/// Files that were not reviewed and are named; the rest is counted.
+/// Maximum unread files that are named; the rest is counted.
 const MAX_GAPS: usize = 1_000;
-/// Bytes of their paths together.
+/// Maximum bytes of the unread files' paths together.
 const MAX_GAP_BYTES: usize = 1 << 20;
-/// Findings of a kind that are left out and named; the rest is counted.
+/// Maximum omitted findings of one kind that are named; the rest is counted.
 const MAX_LEFT_OUT: usize = 1_000;
-/// Characters of a description that GitHub shows.
+/// Maximum characters of a description that GitHub shows.
 const MAX_DESCRIPTION: usize = 1_024;
 
-/// The schema that the log keeps to.
+/// URL of the schema that the log conforms to.
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
-/// What relative paths start from.
+/// Name of the base of relative paths.
 const ROOT: &str = "%SRCROOT%";
 
-/// One run of the rules, as SARIF tells it.
+/// One run of the rules for a SARIF log.
 pub(in crate::cli) struct SarifReport<'a> {
-    /// Of which command, in the words of a category: uploads of different categories stand side by side.
+    /// Command as a category: uploads of different categories do not replace each other.
     pub(in crate::cli) category: &'static str,
-    /// Tells this run from others of its category.
+    /// Unique id of this run in its category.
     pub(in crate::cli) id: &'a str,
-    /// What paths are relative to, in words.
+    /// Description of the folder that paths are relative to.
     pub(in crate::cli) root: &'static str,
-    /// The rules that were used.
+    /// Rules that were used.
     pub(in crate::cli) rules: &'a [ListedRule<'a>],
-    /// What was found, worst first.
+    /// Open findings, worst first.
     pub(in crate::cli) findings: &'a [&'a Finding],
-    /// What comments in the code suppress, worst first.
+    /// Findings that comments in the code suppress, worst first.
     pub(in crate::cli) suppressed: &'a [Finding],
-    /// What people have dismissed, worst first.
+    /// Findings that people have dismissed, worst first.
     pub(in crate::cli) dismissed: &'a [Finding],
-    /// What was looked at.
+    /// Files that were reviewed, and those that were not.
     pub(in crate::cli) coverage: &'a ReviewCoverage,
-    /// Was everything looked at that should have been?
+    /// True if nothing was skipped that should have been reviewed.
     pub(in crate::cli) complete: bool,
-    /// When it began and ended.
+    /// Start and end of the run.
     pub(in crate::cli) time: Option<(UnixMillis, UnixMillis)>,
-    /// What was compared, for a change.
+    /// Compared commits, for a review of a change.
     pub(in crate::cli) change: Option<SarifComparison<'a>>,
 }
 
-/// What was compared with what.
+/// The commits of a comparison.
 pub(in crate::cli) struct SarifComparison<'a> {
-    /// The commit it was compared with.
+    /// Commit to compare with.
     pub(in crate::cli) base: &'a Sha,
-    /// The commit that was reviewed; none for what is no commit.
+    /// Reviewed commit; none for a working tree, an index or a diff.
     pub(in crate::cli) head: Option<&'a Sha>,
-    /// Where the repository was cloned from.
+    /// URL that the repository was cloned from.
     pub(in crate::cli) remote: Option<&'a str>,
     /// Lines on what the change does and where to look first.
     pub(in crate::cli) walkthrough: &'a [WalkthroughLine],
 }
 
-/// A review's run.
+/// Returns the run of a review.
 pub(super) fn of<'a>(
     review: &'a LocalReviewOutcome,
     findings: &'a [&'a Finding],
@@ -113,7 +114,7 @@ pub(super) fn of<'a>(
     }
 }
 
-/// The log, on one line.
+/// Returns the log on one line.
 pub(in crate::cli) fn report(run: &SarifReport<'_>) -> Result<String, CliError> {
     let rules = run.rules.get(..MAX_RULES).unwrap_or(run.rules);
     let index: HashMap<&str, usize> = rules.iter().enumerate().map(|(at, rule)| (rule.rule, at)).collect();
@@ -157,7 +158,7 @@ struct SarifDocument {
     runs: [Value; 1],
 }
 
-/// As many findings as GitHub takes, from the first on.
+/// Returns as many findings as GitHub accepts, beginning with the first.
 fn fitting<'a, 'b>(findings: &'a [&'b Finding]) -> &'a [&'b Finding] {
     let mut bytes = 0_usize;
     let fits = |finding: &&&Finding| {
@@ -174,10 +175,10 @@ fn fitting<'a, 'b>(findings: &'a [&'b Finding]) -> &'a [&'b Finding] {
 
 fn rule(rule: &ListedRule<'_>) -> Value {
     let body = if rule.body.trim().is_empty() { rule.title } else { rule.body.trim() };
-    // Rules that are often wrong are off, and are not here.
+    // Rules with many false positives are disabled and not listed here.
     let mut properties = json!({ "tags": [tag(rule.category)], "precision": "high" });
     match rule.category {
-        // A score makes it a security alert.
+        // A score makes the finding a security alert.
         DefectCategory::H => properties["security-severity"] = json!(score(rule.severity)),
         DefectCategory::A
         | DefectCategory::B
@@ -228,7 +229,8 @@ fn result(finding: &Finding, index: &HashMap<&str, usize>) -> Value {
     told
 }
 
-/// What lines become. An empty text takes them away with their ends: up to the beginning of the next one.
+/// Returns a replacement of lines. An empty text deletes them with their line ends, up to the beginning of
+/// the next line.
 fn replacement(place: &CodeLocation, text: &str) -> Value {
     let (first, last) = (place.start_line, place.end_line);
     if text.is_empty() {
@@ -243,7 +245,7 @@ fn replacement(place: &CodeLocation, text: &str) -> Value {
     })
 }
 
-/// GitHub shows the first sentence where there is little room.
+/// Formats a message. GitHub shows only the first sentence if there is little room.
 fn message(title: &str, body: &str) -> String {
     let body = body.split_whitespace().collect::<Vec<_>>().join(" ");
     let end = if title.ends_with(['.', '!', '?']) { "" } else { "." };
@@ -257,7 +259,7 @@ fn level(severity: Severity) -> &'static str {
     }
 }
 
-/// As GitHub reads it: critical above 9.0, high from 7.0, medium from 4.0.
+/// Returns a score in GitHub's scale: critical above 9.0, high from 7.0, medium from 4.0.
 fn score(severity: Severity) -> &'static str {
     match severity {
         Severity::P0 => "9.5",
@@ -266,7 +268,7 @@ fn score(severity: Severity) -> &'static str {
     }
 }
 
-/// The kind of defect, as a word to filter by.
+/// Returns the category of a defect as a word to filter by.
 fn tag(category: DefectCategory) -> &'static str {
     match category {
         DefectCategory::A => "api-contract",
@@ -299,7 +301,7 @@ fn region(place: &CodeLocation, snippet: &str) -> Value {
     })
 }
 
-/// A file below the root, or, where a path is absolute, anywhere.
+/// Returns a file below the root, or a `file:` URI for an absolute path.
 fn artifact(path: &RepoPath) -> Value {
     match path.as_bytes().starts_with(b"/") {
         true => json!({ "uri": format!("file://{}", encoded(path)) }),
@@ -307,8 +309,8 @@ fn artifact(path: &RepoPath) -> Value {
     }
 }
 
-/// The path's bytes as a URI has them: those that RFC 3986 allows in a segment as they are, others as `%` and two
-/// digits; so is `:`, before which a scheme would be looked for.
+/// Encodes the path's bytes for a URI. Bytes that RFC 3986 allows in a segment are kept, others become `%`
+/// and two digits. A `:` is encoded, too, since the part before it would be read as a scheme.
 fn encoded(path: &RepoPath) -> String {
     path.as_bytes().iter().fold(String::new(), |mut uri, byte| {
         match byte {
@@ -326,7 +328,8 @@ fn encoded(path: &RepoPath) -> String {
     })
 }
 
-/// A remote as a URI: git's short form `user@host:path` is `ssh://`. None for a folder of this machine.
+/// Returns a remote as a URI: git's short form `user@host:path` becomes `ssh://`. It returns none for a
+/// folder of this machine.
 fn repository_uri(remote: &str) -> Option<String> {
     let short = || {
         let (host, path) = remote.split_once(':')?;
@@ -351,7 +354,7 @@ fn invocation(run: &SarifReport<'_>, left_out: usize) -> Value {
     told
 }
 
-/// What was not looked at, and what is not told.
+/// Returns notifications on files that were not reviewed and findings that are left out.
 fn notifications(run: &SarifReport<'_>, left_out: usize) -> Vec<Value> {
     let coverage = run.coverage;
     let (by_design, missing): (Vec<_>, Vec<_>) =
@@ -394,7 +397,8 @@ fn notifications(run: &SarifReport<'_>, left_out: usize) -> Vec<Value> {
     all
 }
 
-/// A finding that a comment suppresses or that a person has dismissed, with the reason; none for any other.
+/// Returns the notification of a suppressed or dismissed finding with the reason, or none for any other
+/// finding.
 fn left_out_finding(finding: &Finding) -> Option<Value> {
     let raw = &finding.raw;
     let (kind, by, reason) = match &finding.status {

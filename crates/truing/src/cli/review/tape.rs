@@ -1,4 +1,5 @@
-//! `--record` and `--replay`: a model's part of a review, kept in a folder and played again without a key.
+//! The flags `--record` and `--replay`: record the model's part of a review in a folder, and replay it
+//! without a key.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use super::ReviewCommand;
 use crate::cli::error::CliError;
 use crate::wiring;
 
-/// The cassette in a folder.
+/// Name of the cassette file in the folder.
 const FILE: &str = "cassette.jsonl";
 
 /// Where a model's answers are kept or come from.
@@ -27,7 +28,7 @@ pub(super) struct CassetteArgs {
     replay: Option<PathBuf>,
 }
 
-/// The model of a command, and what it is recorded on.
+/// The model of a command, and the recording of its answers.
 #[derive(Default)]
 pub(super) struct RecordedAgent {
     pub(super) agent: Option<ModelAgent>,
@@ -35,7 +36,7 @@ pub(super) struct RecordedAgent {
 }
 
 impl RecordedAgent {
-    /// What to say of the recording once the review has ended.
+    /// Returns a warning after the review if the recording is incomplete.
     pub(super) fn incomplete(&self) -> Option<&'static str> {
         let damaged = self.recording.as_ref().is_some_and(|recording| !recording.is_whole());
         damaged.then_some("the recording is not whole: an answer could not be written, so record it anew")
@@ -43,7 +44,8 @@ impl RecordedAgent {
 }
 
 impl ReviewCommand {
-    /// The model that reviews, if one is to. It spends, so it is not asked while the kill switch is on.
+    /// Returns the model that reviews, if one is configured. Since it costs money, the kill switch is checked
+    /// first.
     pub(super) async fn agent(&self) -> Result<RecordedAgent, CliError> {
         let CassetteArgs { record, replay } = &self.args.tapes;
         if self.config.review.runtime == truing_config::ConfiguredRuntime::Rules {
@@ -55,7 +57,7 @@ impl ReviewCommand {
                 }
             };
         }
-        // What is wrong with the configuration is told before anything is made.
+        // Errors of the configuration are reported before any file is created.
         wiring::own_folder(&self.config)?;
         let ledger = wiring::open_store(&self.config, &self.environment).await?;
         crate::cli::target::switched_on(&ledger, &RepositoryRef::default()).await?;

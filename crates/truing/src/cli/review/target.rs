@@ -1,5 +1,5 @@
-//! What names mean at a configured forge, at github.com or at bitbucket.org: a pull request by its page, `owner/name#7`,
-//! `owner/name/7` or its key in the queue, an owner, the repository that was cloned.
+//! Resolves names at a configured forge, at github.com or at bitbucket.org. A name is a pull request (by its
+//! page, `owner/name#7`, `owner/name/7` or its key in the queue), an owner, or the cloned repository.
 
 use truing_config::environment::Environment;
 use truing_config::{Config, ForgeConfig};
@@ -13,28 +13,28 @@ use crate::cli::error::CliError;
 use crate::cli::target::{existing_store, store_error};
 use crate::wiring;
 
-/// The forges that need no configuration, by the names and the hosts that they have then. The first is meant where no page
-/// says which.
+/// Forges that need no configuration, with their default names and hosts. The first is used if no URL names
+/// another.
 const KNOWN: [(&str, &str); 2] = [("github", "github.com"), ("bitbucket", "bitbucket.org")];
 
-/// A pull request, by what people call it.
+/// A pull request that the user named.
 #[derive(Debug)]
 pub(in crate::cli) struct PullTarget {
-    /// The `NAME` of `[forge.NAME]`.
+    /// Name of the forge in `[forge.NAME]`.
     pub(in crate::cli) forge: String,
-    /// `owner/name`.
+    /// Name of the repository as `owner/name`.
     pub(in crate::cli) repo: String,
-    /// The number people see.
+    /// Number of the pull request at the forge.
     pub(in crate::cli) number: u64,
-    /// The configuration, which holds that forge.
+    /// Configuration that contains the forge.
     pub(in crate::cli) config: Config,
 }
 
 impl PullTarget {
-    /// Finds out what a URL or name means.
+    /// Resolves a URL or a name.
     ///
     /// # Errors
-    /// Exit 2 for what names no pull request, or one of a forge that is not configured.
+    /// Returns exit 2 for a text that names no pull request, or one at a forge that is not configured.
     pub(in crate::cli) fn find(
         text: &str,
         config: &Config,
@@ -57,11 +57,12 @@ impl PullTarget {
         Ok(Self { forge, repo, number, config })
     }
 
-    /// The same, a number of the repository that is stood in, or a key of the queue, which is known once the pull request was
-    /// seen.
+    /// Resolves a URL, a name, a number in the current folder's repository, or a key of the queue. A key is
+    /// known once the pull request was seen.
     ///
     /// # Errors
-    /// As [`PullTarget::find`], or the store or the repository cannot be read.
+    /// Returns the errors of [`PullTarget::find`], and an error if the store or the repository cannot be
+    /// read.
     pub(in crate::cli) async fn find_or_key(
         text: &str,
         config: &Config,
@@ -80,7 +81,7 @@ impl PullTarget {
         Self::find(&known.ok_or_else(|| not_a_pull(text))?.url, config, environment)
     }
 
-    /// A number alone is one of the repository that is stood in, at the forge where it was cloned from.
+    /// Resolves a bare number in the current folder's repository, at the forge that it was cloned from.
     async fn of_origin(number: u64, config: &Config, environment: &Environment) -> Result<Self, CliError> {
         let git = wiring::git(environment).await?;
         let repository = git.open_unborn(environment.directory()).await.map_err(wiring::git_error)?;
@@ -102,7 +103,7 @@ impl PullTarget {
         Ok(Self { forge, repo, number, config })
     }
 
-    /// `owner/name#7` or `owner/name/7` on the only forge.
+    /// Resolves `owner/name#7` or `owner/name/7` on the only forge.
     fn by_name(text: &str, config: &Config, environment: &Environment) -> Result<Self, CliError> {
         let parts = text.split_once('#').or_else(|| text.rsplit_once('/'));
         let parts = parts.filter(|(repo, _)| repo.split('/').filter(|part| !part.is_empty()).count() == 2);
@@ -113,22 +114,22 @@ impl PullTarget {
     }
 }
 
-/// A user or an organisation, by what people call it.
+/// A user or an organisation that the user named.
 #[derive(Debug)]
 pub(in crate::cli) struct OwnerTarget {
-    /// The `NAME` of `[forge.NAME]`.
+    /// Name of the forge in `[forge.NAME]`.
     pub(in crate::cli) forge: String,
-    /// Its name there.
+    /// Name of the owner at the forge.
     pub(in crate::cli) name: String,
-    /// The configuration, which holds that forge.
+    /// Configuration that contains the forge.
     pub(in crate::cli) config: Config,
 }
 
 impl OwnerTarget {
-    /// Finds out whom a name means, or the URL of a page.
+    /// Resolves the name of an owner, or the URL of its page.
     ///
     /// # Errors
-    /// As [`PullTarget::find`].
+    /// Returns the same errors as [`PullTarget::find`].
     pub(in crate::cli) fn find(
         text: &str,
         config: &Config,
@@ -162,23 +163,23 @@ impl OwnerTarget {
 /// A repository at a forge.
 #[derive(Debug)]
 pub(in crate::cli) struct RepositoryTarget {
-    /// The `NAME` of `[forge.NAME]`.
+    /// Name of the forge in `[forge.NAME]`.
     pub(in crate::cli) forge: String,
-    /// `owner/name`.
+    /// Name of the repository as `owner/name`.
     pub(in crate::cli) repo: String,
-    /// The configuration, which holds that forge.
+    /// Configuration that contains the forge.
     pub(in crate::cli) config: Config,
 }
 
 impl RepositoryTarget {
-    /// Which repository git's remote is, with either way to write one; none: at no forge that is known.
+    /// Resolves a git remote in URL or ssh form. It returns none if the remote is at no known forge.
     pub(in crate::cli) fn of(remote: &str, config: &Config, environment: &Environment) -> Option<Self> {
         let url = address_of(remote)?;
         let is_web = matches!(url.scheme(), "https" | "http");
         let (config, forge, tail) = if is_web {
             below(&url, ForgeRoot::Git, config, environment).ok()?
         } else {
-            // A login by ssh is at the forge's host, and names nothing but the repository.
+            // An ssh address has the host of the forge, and its path names only the repository.
             let host = url.host_str()?;
             let is_there = |forge: &ForgeConfig| {
                 Url::parse(&forge.git_url)
@@ -200,11 +201,11 @@ impl RepositoryTarget {
     }
 }
 
-/// A remote as a URL, with either way to write one.
+/// Parses a remote in URL or ssh form as a URL.
 fn address_of(remote: &str) -> Option<Url> {
     match Url::parse(remote).ok().filter(|_| remote.contains("://")) {
         Some(url) => Some(url),
-        // As ssh has it: `git@host:owner/name.git`.
+        // This is the short form of ssh: `git@host:owner/name.git`.
         None => {
             let (host, path) = remote.split_once(':').filter(|(host, _)| !host.contains('/'))?;
             Url::parse(&format!("ssh://{host}/{}", path.trim_start_matches('/'))).ok()
@@ -212,12 +213,13 @@ fn address_of(remote: &str) -> Option<Url> {
     }
 }
 
-/// The lack of a forge that git's remote is at, and what is possible all the same; none: it may be supported.
+/// Returns a message if the remote is at an unsupported forge, with the possible alternative, or none if it
+/// may be supported.
 pub(in crate::cli) fn unsupported_origin(remote: &str) -> Option<String> {
     address_of(remote).as_ref().and_then(unsupported).map(locally)
 }
 
-/// The kind of forge that an address looks like, if it is one that is not supported.
+/// Returns the kind of forge that an address looks like, if it is unsupported.
 fn unsupported(url: &Url) -> Option<&'static str> {
     let host = url.host_str()?.to_ascii_lowercase();
     let is_called = |names: &[&str]| names.iter().any(|name| host.contains(name));
@@ -232,7 +234,7 @@ fn unsupported(url: &Url) -> Option<&'static str> {
     }
 }
 
-/// What is possible where a kind of forge is not supported.
+/// Returns the message on the alternatives for an unsupported kind of forge.
 fn locally(kind: &str) -> String {
     format!(
         "{kind} is not supported: pull requests are reviewed at GitHub and Bitbucket; in a clone, a branch is reviewed by \
@@ -240,21 +242,21 @@ fn locally(kind: &str) -> String {
     )
 }
 
-/// The address of a forge that others are below.
+/// The base address of a forge that URLs are compared with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ForgeRoot {
-    /// That of what people see.
+    /// Base address of the web pages.
     Pages,
-    /// That of git.
+    /// Base address of git remotes.
     Git,
 }
 
-/// The limits of a forge of this kind, which say how its pages are named.
+/// Returns the capabilities of a forge of this kind, which include the layout of its pages.
 fn row(forge: &ForgeConfig) -> &'static ForgeCapability {
     capability::of(forge.kind)
 }
 
-/// At which forge an address is, and the parts of its path below the forge's root.
+/// Returns the forge of an address, and the parts of its path below the forge's root.
 fn below(
     url: &Url,
     of: ForgeRoot,
@@ -284,12 +286,13 @@ fn below(
     Err(to_configure(message, &name, row, row.pages.addresses(&format!("{at}{path}"))))
 }
 
-/// The kind of forge whose page this looks like, and the path of its server: GitHub's, unless it is of another form.
+/// Returns the kind of forge whose page this looks like, and the path of its server. It is GitHub unless the
+/// page has another form.
 fn likely(url: &Url) -> (&'static ForgeCapability, String) {
     let parts: Vec<&str> = url.path_segments().map(Iterator::collect).unwrap_or_default();
     let others = capability::ALL.iter().filter(|row| row.pages != PageLayout::OfOwners);
     for row in others {
-        // Only a server of its own has a path above its pages, and then the page begins behind that.
+        // Only a self-hosted server has a path before its pages; the page begins after it.
         let places = if row.pages.are_at_api() { parts.len() } else { 1.min(parts.len()) };
         for at in 0..places {
             let (above, below) = parts.split_at(at);
@@ -301,7 +304,7 @@ fn likely(url: &Url) -> (&'static ForgeCapability, String) {
     (&capability::GITHUB, String::new())
 }
 
-/// A forge that is not configured, with the lines that configure it.
+/// Returns the error for a forge that is not configured, with the lines that configure it.
 fn to_configure(
     message: String,
     name: &str,
@@ -322,7 +325,7 @@ fn to_configure(
         ))
 }
 
-/// A name for the forge at a host that no other one has.
+/// Returns a name for the forge at a host that no other forge has.
 fn free_name(host: &str, config: &Config) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = host.chars().map(plain).collect();
@@ -337,7 +340,8 @@ fn free_name(host: &str, config: &Config) -> String {
     std::iter::once(name.clone()).chain(others).find(|name| !taken(name)).unwrap_or_else(|| name.clone())
 }
 
-/// Is it a key of a pull request's slot: `pr/FORGE/REPOSITORY/NUMBER`? A repository's id is a number, or a UUID in braces.
+/// Returns true for a key of a pull request's slot: `pr/FORGE/REPOSITORY/NUMBER`. A repository's id is a
+/// number, or a UUID in braces.
 pub(in crate::cli) fn is_key(text: &str) -> bool {
     let is_number = |text: &str| text.parse::<u64>().is_ok();
     let is_uuid = |text: &str| text.starts_with('{') && text.ends_with('}');
@@ -347,19 +351,19 @@ pub(in crate::cli) fn is_key(text: &str) -> bool {
     )
 }
 
-/// Does it name a pull request, if it names no folder?
+/// Returns true if the text names a pull request, provided that it is no folder.
 pub(super) fn names_pull(text: &str) -> bool {
     let number = text.trim_start_matches('#');
     let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     is_number || text.contains("://") || text.contains('#') || is_key(text) || is_name(text)
 }
 
-/// Can it be nothing but `owner/name/7`?
+/// Returns true if the text has the form `owner/name/7`.
 pub(in crate::cli) fn is_name(text: &str) -> bool {
     matches!(text.split('/').collect::<Vec<_>>().as_slice(), [_, _, number] if number.parse::<u64>().is_ok())
 }
 
-/// The only forge there is.
+/// Returns the only configured forge.
 fn only(text: &str, config: &Config, environment: &Environment) -> Result<(Config, String), CliError> {
     let names: Vec<&str> = config.forges.keys().map(String::as_str).collect();
     match names.as_slice() {
@@ -380,7 +384,7 @@ fn not_a_pull(text: &str) -> CliError {
         )
 }
 
-/// The parts of a page's path below a forge's root, if it is there.
+/// Returns the parts of a page's path below a forge's root, or none if it is elsewhere.
 fn tail(root: &Url, page: &Url) -> Option<Vec<String>> {
     let same = root.host() == page.host() && root.port_or_known_default() == page.port_or_known_default();
     let mut parts = page.path_segments().filter(|_| same)?;
@@ -393,7 +397,7 @@ fn is_at(url: &Url, host: &str) -> bool {
         && url.host_str().is_some_and(|at| at.trim_start_matches("www.") == host)
 }
 
-/// With one of the forges that need no configuration, as it is then.
+/// Adds one of the forges that need no configuration, with its defaults.
 fn with_known(
     (name, host): (&str, &str),
     config: &Config,
@@ -401,7 +405,7 @@ fn with_known(
 ) -> Result<Config, CliError> {
     if config.forges.contains_key(name) {
         let message = format!("[forge.{name}] is another server than {host}");
-        // Under another name it has the addresses that it would have had under this one.
+        // A forge with another name has the same default addresses.
         let bare = Config::resolve(environment, None, &[])?.with_forge(name, environment)?;
         let Some(known) = bare.forges.get(name) else {
             return Err(CliError::usage("unknown_forge", message));

@@ -1,7 +1,8 @@
-//! A review for people: each finding under its code, as a compiler shows it, then what was looked at.
+//! Formats a review as text: each finding below its code, as a compiler prints it, and then the scope of the
+//! review.
 //!
-//! Everything from a repository is shown without what steers a terminal ([`visible`]), and the code is the
-//! finding's snippet, in which secrets are cut, never the file.
+//! All text from a repository is shown without characters that control a terminal ([`visible`]). The code is
+//! the finding's snippet, in which secrets are cut, never the file.
 
 use std::ops::Range;
 
@@ -21,38 +22,38 @@ use truing_loops::text::{by, counted, remarks};
 use super::gaps;
 use crate::cli::columns::folded;
 
-/// How wide text is, in columns.
+/// Width of text in columns.
 const WIDTH: usize = 80;
-/// What stands before a note's text at most: six digits of a line number, and ` = note: `.
+/// Maximum width before a note's text: six digits of a line number, and ` = note: `.
 const NOTE_INDENT: usize = 15;
-/// What stands before code at most: six digits of a line number, and ` | | `.
+/// Maximum width before code: six digits of a line number, and ` | | `.
 const CODE_INDENT: usize = 11;
-/// Where a line that is too long is cut: so many characters before the secret that the finding may be about.
+/// Characters that are kept before the first secret in a line that is too long.
 const LEAD: usize = 40;
-/// Findings that are fixed and listed; the rest is counted.
+/// Maximum fixed findings that are listed; the rest is counted.
 const MAX_FIXED: usize = 10;
 
-/// Stands for what is left out, here and in snippets.
+/// Character that stands for omitted text, here and in snippets.
 const CUT: char = '…';
 
-/// Dismissed findings that are named.
+/// Maximum dismissed findings that are named.
 const MAX_LEFT_OUT: usize = 5;
 const STRONG: Style = Style::new().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 
-/// The commands that a report names as what to do next.
+/// The commands that a report suggests as next steps.
 pub(super) struct NextCommands {
-    /// The command that makes the fixes.
+    /// Command that applies the fixes.
     pub(super) fix: String,
-    /// The command that lists dismissals.
+    /// Command that lists dismissals.
     pub(super) list: String,
-    /// The price of a model and the command that asks it; none where that is not to be said.
+    /// Price of a model and the command that uses it; none if it is not to be shown.
     pub(super) model: Option<String>,
 }
 
-/// The whole text. `head`: what the user calls the reviewed commit. `configured`: where the repository's own file was
-/// taken from, if it counted. `fix`: the command that fixes what is auto-fixable; `list`: what lists dismissed findings.
+/// Renders the whole text. `head` is the name that the user gave for the reviewed commit. `configured` is the
+/// source of the repository's own file, if it was used.
 pub(super) fn report(
     review: &LocalReviewOutcome,
     head: Option<&str>,
@@ -77,7 +78,7 @@ pub(super) fn report(
         text += &filled(&visible(&told));
     }
     let by = by(record);
-    // A command is pasted: it stays on one line, or is left out.
+    // A command is for pasting, so it stays on one line or is left out.
     let reviewers = by.strip_suffix(": no model was called");
     let both =
         reviewers.zip(commands.model.as_ref()).map(|(reviewers, model)| format!("{reviewers}; {model}"));
@@ -85,7 +86,7 @@ pub(super) fn report(
     text + &both.map_or_else(|| filled(&by), |line| line + "\n")
 }
 
-/// What was found, in a few words.
+/// Formats the number of findings by severity.
 pub(in crate::cli) fn found(open: &[(Severity, u32)]) -> String {
     let all: u32 = open.iter().map(|(_, count)| count).sum();
     let counts: Vec<String> =
@@ -99,7 +100,7 @@ pub(in crate::cli) fn found(open: &[(Severity, u32)]) -> String {
     }
 }
 
-/// How many files were looked at, and how many were not.
+/// Formats the number of files that were reviewed, and of those that were not.
 pub(in crate::cli) fn files(coverage: &ReviewCoverage, looked_at: &str) -> String {
     let read = counted(coverage.reviewed.len(), "file");
     match coverage.unread().count() {
@@ -108,12 +109,12 @@ pub(in crate::cli) fn files(coverage: &ReviewCoverage, looked_at: &str) -> Strin
     }
 }
 
-/// A bad end and its reason, in lines that a terminal has room for.
+/// Formats a failed result and its reason, wrapped for a terminal.
 fn bad(what: &str, why: &str) -> String {
     folded("", &format!("{what}: {why}")).replacen(what, &format!("{BAD}{what}{BAD:#}"), 1)
 }
 
-/// How it ended, in one line.
+/// Formats the result in one line.
 fn headline(
     outcome: &ReviewOutcome,
     open: &[(Severity, u32)],
@@ -137,7 +138,7 @@ fn headline(
     }
 }
 
-/// The findings that are fixed since the review before, each with the lines that show it.
+/// Formats the findings that were fixed since the previous review, each with the lines that show it.
 fn fixed(fixed: &[Finding]) -> Vec<String> {
     let told = |finding: &Finding| {
         let raw = &finding.raw;
@@ -156,19 +157,20 @@ fn fixed(fixed: &[Finding]) -> Vec<String> {
     lines
 }
 
-/// The number of findings that comments suppress.
+/// Formats the number of findings that comments suppress.
 pub(super) fn suppressed(suppressed: &[Finding]) -> Option<String> {
     let count = counted(suppressed.len(), "finding");
     (!suppressed.is_empty()).then(|| format!("{count} suppressed by a comment in the code"))
 }
 
-/// The number of findings that people have dismissed.
+/// Formats the number of findings that people have dismissed.
 pub(super) fn dismissed(dismissed: &[Finding]) -> Option<String> {
     let count = counted(dismissed.len(), "finding");
     (!dismissed.is_empty()).then(|| format!("{count} left out, dismissed by a person"))
 }
 
-/// The worst findings that people have dismissed, one a line, so that a hook shows what it lets through.
+/// Lists the most severe dismissed findings, one per line: the output of a hook shows which findings it lets
+/// through.
 fn left_out(dismissed: &[Finding]) -> Vec<String> {
     let line = |finding: &Finding| {
         let Finding { raw, status, .. } = finding;
@@ -181,7 +183,8 @@ fn left_out(dismissed: &[Finding]) -> Vec<String> {
     dismissed.iter().take(MAX_LEFT_OUT).map(line).collect()
 }
 
-/// The number of findings that `--fix` would fix, and that of those it would ask about. It is for the working tree.
+/// Formats the number of findings that `--fix` would fix, and of those that it would ask about. It applies to
+/// the working tree only.
 fn fixable(review: &LocalReviewOutcome, fix: &str) -> Vec<String> {
     if review.reviewed != HeadKind::WorkingTree {
         return Vec::new();
@@ -197,7 +200,7 @@ fn fixable(review: &LocalReviewOutcome, fix: &str) -> Vec<String> {
     sure.into_iter().chain(proposed).collect()
 }
 
-/// The walkthrough, a line a file.
+/// Formats the walkthrough with one line per file.
 fn walkthrough(lines: &[WalkthroughLine]) -> String {
     let told = |line: &WalkthroughLine| {
         filled(&format!("- {}: {}", visible(&line.path.to_string()), visible(&line.text)))
@@ -206,7 +209,7 @@ fn walkthrough(lines: &[WalkthroughLine]) -> String {
     if lines.is_empty() { lines } else { format!("walkthrough, by the model:\n{lines}") }
 }
 
-/// What was compared with what.
+/// Formats the compared commits.
 pub(super) fn compared(review: &LocalReviewOutcome, head: Option<&str>) -> String {
     let named = |sha: &Sha, name: &str| match sha.as_str().starts_with(name) {
         true => sha.short().to_owned(),
@@ -249,14 +252,14 @@ pub(super) fn compared(review: &LocalReviewOutcome, head: Option<&str>) -> Strin
     format!("reviewed {reviewed} against {base}")
 }
 
-/// Where the repository's own configuration was taken from.
+/// Formats the source of the repository's own configuration.
 pub(super) fn configured(from: &str) -> String {
     format!("configured by {REPOSITORY_FILE} from {from}")
 }
 
 // ---------------------------------------------------------------------------------------------- a finding
 
-/// The code with the finding under it.
+/// Renders the code with the finding below it.
 pub(in crate::cli) fn frame(finding: &Finding) -> String {
     let raw = &finding.raw;
     let level = match raw.severity {
@@ -264,7 +267,7 @@ pub(in crate::cli) fn frame(finding: &Finding) -> String {
         Severity::P2 => Level::WARNING,
     };
     let (whole, rule) = (visible(&raw.title), visible(&raw.rule));
-    // A tool's message may be long: all of it is in the note.
+    // A tool's message may be long; the note contains all of it.
     let room = WIDTH.saturating_sub(raw.severity.as_str().len() + rule.chars().count() + "[]: ".len());
     let shown = line::cut(whole.clone(), room.max(LEAD) - 1);
     let is_cut = shown != whole;
@@ -273,7 +276,7 @@ pub(in crate::cli) fn frame(finding: &Finding) -> String {
     let path = visible(&raw.place.path.to_string());
     let first = usize::try_from(raw.place.start_line).unwrap_or(usize::MAX);
     let code = code(finding);
-    // Of one that nobody has verified, the lines are those of before.
+    // The code of an unverified finding may have changed, so it is not shown.
     let group = match span(&code).filter(|_| finding.unverified.is_none()) {
         Some(span) => title.element(
             Snippet::source(code).path(path).line_start(first).annotation(AnnotationKind::Primary.span(span)),
@@ -293,11 +296,11 @@ pub(in crate::cli) fn frame(finding: &Finding) -> String {
         .elements(unverified)
         .element(Level::NOTE.with_name("id").message(visible(&dismissal::short(&finding.id))));
     let groups: Vec<Group<'_>> = [group].into_iter().chain(help(finding)).collect();
-    // Lines are cut here already; the renderer must not cut them again.
+    // Lines are cut to fit before; the renderer must not cut them again.
     Renderer::styled().term_width(2 * WIDTH).render(&groups)
 }
 
-/// The change that is suggested, if there is one and all of it can be shown.
+/// Returns the suggested change, if there is one and it can be shown completely.
 fn help(finding: &Finding) -> Option<Group<'_>> {
     let raw = &finding.raw;
     let old = visible(&raw.snippet);
@@ -313,29 +316,29 @@ fn help(finding: &Finding) -> Option<Group<'_>> {
     Some(title.element(Snippet::source(old).line_start(first).patch(patch)))
 }
 
-/// Is the snippet all of the finding's lines, uncut?
+/// Returns true if the snippet contains all lines of the finding, uncut.
 pub(super) fn is_whole(finding: &Finding) -> bool {
     has_all_lines(finding) && !finding.raw.snippet.contains(CUT)
 }
 
-/// Is every line of the finding in its snippet?
+/// Returns true if the snippet has as many lines as the finding.
 fn has_all_lines(finding: &Finding) -> bool {
     let place = &finding.raw.place;
     let expected = place.end_line.saturating_sub(place.start_line).saturating_add(1);
     usize::try_from(expected).is_ok_and(|expected| expected == finding.raw.snippet.split('\n').count())
 }
 
-/// The snippet's lines as far as their numbers are known, made to fit.
+/// Returns the snippet's lines with known line numbers, cut to fit.
 ///
-/// Lines that lie within a secret are left out of a snippet, and so are those over its bound. Both begin behind
-/// a line that ends with a cut, or behind the last one: up to there, each line has the next number.
+/// Lines within a secret and lines beyond the maximum are omitted from a snippet. Both gaps begin after a
+/// line that ends with a cut, or after the last line. Up to there, the lines are numbered consecutively.
 fn code(finding: &Finding) -> String {
     let raw = &finding.raw;
     let lines: Vec<&str> = raw.snippet.split('\n').collect();
     let known = if has_all_lines(finding) {
         lines.len()
     } else if raw.snippet.starts_with(CUT) {
-        // The first line may be one within a secret.
+        // The first line may lie within a secret.
         0
     } else {
         lines.iter().position(|line| line.ends_with(CUT)).map_or(lines.len(), |cut| cut + 1)
@@ -344,20 +347,20 @@ fn code(finding: &Finding) -> String {
     shown.join("\n")
 }
 
-/// From the first to the last letter; none if there is none.
+/// Returns the range from the first to the last non-blank character, or none if there is none.
 fn span(code: &str) -> Option<Range<usize>> {
     let start = code.find(|c: char| !c.is_whitespace())?;
     Some(start..code.trim_end().len())
 }
 
-/// A line that is not wider than it may be: its beginning, or its part around the first secret.
+/// Cuts a line to the maximum width: its beginning, or the part around the first secret.
 fn fit(line: &str) -> String {
     let most = WIDTH - CODE_INDENT;
     let letters: Vec<char> = line.chars().collect();
     if letters.len() <= most {
         return line.to_owned();
     }
-    // A line that was cut before the match begins with a cut, and the match is further on.
+    // A line that was cut before the match begins with a cut; the match comes later.
     let focus = letters.iter().skip(1).position(|letter| *letter == CUT).map_or(0, |at| at + 1);
     let begin = if focus < most { 0 } else { focus.saturating_sub(LEAD) };
     let mut cut = String::new();
@@ -373,12 +376,12 @@ fn fit(line: &str) -> String {
 
 // ---------------------------------------------------------------------------------------------- text
 
-/// One wrapped paragraph and its line end; lines after the first are indented.
+/// Wraps one paragraph and adds a line end; lines after the first are indented.
 pub(super) fn filled(paragraph: &str) -> String {
     wrapped(paragraph, WIDTH - 2).replace('\n', "\n  ") + "\n"
 }
 
-/// Text in lines of at most `width` characters, where words allow it.
+/// Wraps text to lines of at most `width` characters, unless a word is longer.
 fn wrapped(text: &str, width: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     for paragraph in text.lines() {
@@ -402,8 +405,8 @@ fn wrapped(text: &str, width: usize) -> String {
     lines.join("\n")
 }
 
-/// Text that cannot steer a terminal: control characters become their pictures, other characters that cannot be seen
-/// are escaped, and tabs become blanks. Line feeds stay.
+/// Escapes text that could control a terminal: control characters become their pictures, other invisible
+/// characters are escaped, and tabs become blanks. Line feeds stay.
 pub(in crate::cli) fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {

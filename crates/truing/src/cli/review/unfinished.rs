@@ -1,4 +1,4 @@
-//! A review that a signal ends, and the cost of a review that came to no end, which is printed, and recorded if reviews are.
+//! Handles a review that a signal ends, and reports and records the cost of a review without a result.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,16 +18,16 @@ use super::ReviewCommand;
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::runtime;
 
-/// The time in which its calls have to be settled.
+/// Time in which the calls to models have to be settled.
 const SETTLE_TIME: Duration = Duration::from_secs(1);
 
-/// The time in which an interrupted review stops its children and tidies up.
+/// Time in which an interrupted review stops its child processes and cleans up.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The same while files are changed: the one that is being written is finished, on a disk that may be slow.
+/// Time in which an interrupted `--fix` completes the file that it is writing, on a disk that may be slow.
 const FIX_GRACE: Duration = Duration::from_secs(30);
 
-/// Runs the command on another thread, so that an interruption is served at once, whatever it does.
+/// Runs the command in another task, which allows an interruption to be handled at once.
 pub(super) async fn until_interrupted(
     command: ReviewCommand,
     tell: watch::Sender<bool>,
@@ -51,11 +51,12 @@ pub(super) async fn until_interrupted(
             }
         }
         _ = signals.next() => {
-            // What the task holds goes with it: git's processes, temporary folders. Fixes end between two files.
+            // Dropping the task ends git's processes and deletes temporary folders. Fixes stop between two
+            // files.
             stop.store(true, Ordering::Relaxed);
             tell.send_replace(true);
             if publishes {
-                // It gives its lease back.
+                // The command returns its lease.
                 let _ = tokio::time::timeout(grace, &mut task).await;
             }
             if !task.is_finished() {
@@ -67,10 +68,10 @@ pub(super) async fn until_interrupted(
     }
 }
 
-/// The part of a command that outlives it.
+/// The parts of a command that are needed after it was aborted.
 pub(super) struct UnfinishedReview {
     attempts: AttemptRegistry,
-    /// The database, if there can be one.
+    /// Location of the database, if it is valid.
     place: Option<StoreLocation>,
     is_recorded: bool,
 }
@@ -84,9 +85,9 @@ impl UnfinishedReview {
         }
     }
 
-    /// It was told to stop.
+    /// Returns the error of an interrupted review with its cost.
     pub(super) async fn interrupted(&self) -> CliError {
-        // What has not begun has nothing to tell.
+        // A review that has not begun has nothing to report.
         self.attempts.handed_over();
         let cost = self.cost(OutcomeKind::Deferred, INTERRUPTED).await;
         let message = match cost {
@@ -96,17 +97,18 @@ impl UnfinishedReview {
         CliError::new(CommandExit::Interrupted, "interrupted", message).costing(cost)
     }
 
-    /// It could not be done.
+    /// Adds the cost to the error of a failed review.
     pub(super) async fn failed(&self, error: CliError) -> CliError {
         if error.exit != CommandExit::Failed {
-            // Wrong use, or a refusal: nothing was attempted.
+            // A usage error or a refusal: no review was attempted.
             self.attempts.handed_over();
         }
         let cost = self.cost(OutcomeKind::Failed, &error.message).await;
         error.costing(cost)
     }
 
-    /// What it has cost, by the ledger. What cannot be asked or recorded is told by the next report.
+    /// Returns the cost of the review according to the ledger. If the ledger is unavailable, the next report
+    /// includes the cost.
     async fn cost(&self, kind: OutcomeKind, reason: &str) -> MicroUsd {
         let (open, told) = self.attempts.take();
         let mut cost = told.0;

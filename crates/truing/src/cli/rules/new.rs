@@ -1,4 +1,5 @@
-//! `truing rules new`: writes the file of a new rule where the folder of packs has it, and says how to go on.
+//! The command `truing rules new`: writes the file of a new rule into the folder of packs and prints the next
+//! steps.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -14,13 +15,13 @@ use crate::cli::error::{CliError, CommandExit};
 use crate::cli::output::quoted;
 use crate::wiring;
 
-/// The pack of a rule that is named without one.
+/// Pack of a rule that is named without one.
 const OWN_PACK: &str = "house";
 
-/// The folder of rules in a pack.
+/// Name of the folder of rules in a pack.
 const RULES: &str = "rules";
 
-/// The endings that a rule's file may have; a new one gets the first.
+/// Extensions of a rule's file; a new file gets the first one.
 const ENDINGS: [&str; 3] = ["yml", "yaml", "toml"];
 
 /// The arguments.
@@ -36,14 +37,14 @@ pub(super) struct RulesNewArgs {
     language: RuleLanguage,
 }
 
-/// The new rule, for programs.
+/// The new rule in the JSON output.
 #[derive(Serialize)]
 struct RulesNewJson<'a> {
     rule: &'a str,
     path: &'a Path,
 }
 
-/// Writes the file. One that exists is left alone.
+/// Writes the file. An existing file is not changed.
 pub(super) fn run(args: &RulesNewArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let name = NewRuleName::parse(&args.name)?;
     let rules = context.config(&[])?.rules;
@@ -62,7 +63,7 @@ pub(super) fn run(args: &RulesNewArgs, context: &CommandContext) -> Result<Comma
     let [ending, ..] = ENDINGS;
     let (path, shown_path) = (file(&folder, ending), file(shown, ending));
     let text = template::text(name.rule, args.language);
-    // A folder that must be made, and is a file, is said to exist, too.
+    // A file at the place of a needed folder causes the same error kind, so the path itself is checked.
     let is_there = || path.symlink_metadata().is_ok();
     write(&path, &text).map_err(|error| match error.kind() == ErrorKind::AlreadyExists && is_there() {
         true => exists(&shown_path),
@@ -77,14 +78,14 @@ pub(super) fn run(args: &RulesNewArgs, context: &CommandContext) -> Result<Comma
     Ok(CommandExit::Done)
 }
 
-/// A rule's name.
+/// The pack and the name of a new rule.
 struct NewRuleName<'a> {
     pack: &'a str,
     rule: &'a str,
 }
 
 impl<'a> NewRuleName<'a> {
-    /// `PACK/RULE` or `RULE`, each as the configuration and the loader of packs take it.
+    /// Parses `PACK/RULE` or `RULE`, with the naming rules of the configuration and the loader of packs.
     fn parse(text: &'a str) -> Result<Self, CliError> {
         let (pack, rule) = text.split_once('/').unwrap_or((OWN_PACK, text));
         if is_pack(pack) && is_rule(rule) {
@@ -104,24 +105,24 @@ impl<'a> NewRuleName<'a> {
         })
     }
 
-    /// As findings and lists show it.
+    /// Returns the name as findings and lists show it.
     fn whole(&self) -> String {
         format!("{}/{}", self.pack, self.rule)
     }
 }
 
-/// Can a pack be called so? The configuration takes no other names.
+/// Returns true for a valid name of a pack; the configuration accepts no others.
 fn is_pack(name: &str) -> bool {
     is_rule(name) && name.starts_with(|first: char| first.is_ascii_lowercase())
 }
 
-/// Can a rule be called so?
+/// Returns true for a valid name of a rule.
 fn is_rule(name: &str) -> bool {
     let counts = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit();
     name.starts_with(counts) && name.chars().all(|char| counts(char) || char == '-')
 }
 
-/// The right name that a wrong one is likely to stand for.
+/// Returns the valid name that an invalid one probably stands for.
 fn mended(text: &str) -> Option<String> {
     let without = |ending: &&str| text.strip_suffix(*ending)?.strip_suffix('.');
     let text = ENDINGS.iter().find_map(without).unwrap_or(text);
@@ -138,7 +139,8 @@ fn mended(text: &str) -> Option<String> {
     is_right.then(|| if text.contains('/') { format!("{}/{}", mended.0, mended.1) } else { mended.1 })
 }
 
-/// A folder may add rules to a pack that is built in, and cannot replace one of it.
+/// Checks that no built-in rule has this name: a folder may add rules to a built-in pack, but not replace
+/// them.
 fn is_free(whole: &str) -> Result<(), CliError> {
     let packs = RulePacks::embedded().map_err(wiring::reader_error)?;
     match packs.written(whole).map_err(|error| wiring::reader_error(error.into()))? {
@@ -167,7 +169,7 @@ fn no_folder(name: &NewRuleName<'_>, context: &CommandContext) -> CliError {
     ))
 }
 
-/// Writes a file that is not there yet, and makes the folders above it.
+/// Writes a new file and creates the folders above it.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
@@ -177,7 +179,7 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// The lines that say how to test the rule, use it and try it. The folder is given with the words that named it.
+/// Returns the lines on testing, enabling and trying the rule. `shown` is the folder as the user named it.
 fn next(
     name: &NewRuleName<'_>,
     (folder, shown): (&Path, &Path),

@@ -1,4 +1,4 @@
-//! `truing rules show`: explains one rule, or shows the file that it is from.
+//! The command `truing rules show`: explains one rule, or prints its file.
 
 use std::path::Path;
 
@@ -11,29 +11,29 @@ use crate::cli::columns::folded;
 use crate::cli::error::{CliError, CommandExit};
 use crate::wiring;
 
-/// A rule, for programs.
+/// A rule in the JSON output.
 #[derive(Serialize)]
 struct RulesShowJson<'a> {
     #[serde(flatten)]
     listed: &'a ListedRule<'a>,
-    /// From the folder of packs if it is built in, else as this machine finds it.
+    /// Path of the file: in the embedded folder of packs for a built-in rule, else on this machine.
     file: &'a str,
     built_in: bool,
-    /// The number of examples in which nothing must be found.
+    /// Number of examples in which nothing must be found.
     valid: usize,
-    /// The number of those in which something must be found.
+    /// Number of examples in which something must be found.
     invalid: usize,
     text: &'a str,
 }
 
-/// Shows the rule of this name: for people what it is about or, if they ask for it, its file.
+/// Prints the rule of this name: an explanation or, if `source` is set, its file.
 pub(super) fn run(name: &str, source: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
     let rules = context.config(&[])?.rules;
     let packs = wiring::packs(&rules).map_err(wiring::reader_error)?;
     let whole = whole_name(name, &packs)?;
     let found = packs.written(&whole).map_err(|error| wiring::reader_error(error.into()))?;
     let rule = found.ok_or_else(|| unknown(name, &packs, &[]))?;
-    // A folder may add rules to a pack that is built in, and replaces none: what is there is the rule's own file.
+    // A folder may add rules to a built-in pack but replaces none, so an existing file is the rule's own.
     let own = rules.dir.map(|dir| dir.join(rule.file)).filter(|path| path.is_file());
     let (file, built_in) = match own.as_deref().map(Path::display) {
         Some(path) => (path.to_string(), false),
@@ -45,7 +45,7 @@ pub(super) fn run(name: &str, source: bool, context: &CommandContext) -> Result<
     Ok(CommandExit::Done)
 }
 
-/// `core/x  P1 F  syntax (python)  title`.
+/// Formats a rule in the form `core/x  P1 F  syntax (python)  title`.
 pub(super) fn line(rule: &ListedRule<'_>) -> String {
     let languages = match rule.languages.as_slice() {
         [] => String::new(),
@@ -56,8 +56,7 @@ pub(super) fn line(rule: &ListedRule<'_>) -> String {
     format!("{name}  {severity} {category:?}  {}{languages}{off}\n  {}\n", rule.kind, rule.title)
 }
 
-/// The rule for a person: what it finds, why it matters, code that it finds and code that it does not, how that is fixed
-/// and suppressed, and where the rule is from.
+/// Explains a rule: its effect, the reason, bad and good code, the fix, the suppression, and the source.
 fn explained(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
     let RuleSource { listed, good, bad, fixed, has_fix, .. } = rule;
     let wrapped = |line: &str| match line.strip_prefix("  ") {
@@ -66,14 +65,14 @@ fn explained(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
     };
     let mut text: String = line(listed).lines().map(wrapped).collect();
     let mut part = |title: &str, body: &str| text += &format!("\n{title}:\n{body}");
-    // Of a rule that says no more its title is all there is.
+    // If the body equals the title, there is nothing to add.
     if listed.body != listed.title {
         part("Why it matters", &paragraphs(listed.body));
     }
     if let Some(code) = bad {
         part("Bad", &indented(code));
     }
-    // Where the rule has a fix, what it makes of the bad code is the good one.
+    // If the rule has a fix, the good code is the fixed bad code.
     if let Some(code) = fixed.or(*good) {
         part("Good", &indented(code));
     }
@@ -87,15 +86,15 @@ fn explained(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
     text
 }
 
-/// The way from a finding to its fix.
+/// Text on the fix of a finding.
 const FIX: &str = "`truing review --fix` writes it, where it is proven that nothing around it changes.";
 
-/// Lines of code, apart from the words around them.
+/// Indents lines of code.
 fn indented(code: &str) -> String {
     code.lines().map(|line| format!("    {line}").trim_end().to_owned() + "\n").collect()
 }
 
-/// Markdown for a terminal: paragraphs are wrapped; lists and code stay as they are.
+/// Formats Markdown for a terminal: paragraphs are wrapped; lists and code stay as they are.
 fn paragraphs(markdown: &str) -> String {
     let is_laid_out = |line: &str| line.starts_with(['-', '*', ' ']) || line.starts_with("```");
     let shown = |paragraph: &str| match paragraph.lines().any(is_laid_out) {
@@ -105,7 +104,7 @@ fn paragraphs(markdown: &str) -> String {
     markdown.trim().split("\n\n").map(shown).collect::<Vec<String>>().join("\n")
 }
 
-/// The name with its pack. One without a pack must be that of one rule alone.
+/// Returns the name with its pack. A name without a pack must be unique.
 fn whole_name(name: &str, packs: &RulePacks) -> Result<String, CliError> {
     if name.contains('/') {
         return Ok(name.to_owned());
@@ -127,12 +126,12 @@ fn whole_name(name: &str, packs: &RulePacks) -> Result<String, CliError> {
     }
 }
 
-/// A rule's name without its pack.
+/// Returns a rule's name without its pack.
 fn id(rule: &str) -> &str {
     rule.rsplit_once('/').map_or(rule, |(_, id)| id)
 }
 
-/// There is no such rule; `ids` are the names that it could be meant to be, if it was named without a pack.
+/// Returns the error for an unknown rule. `ids` are candidates if the rule was named without a pack.
 fn unknown(name: &str, packs: &RulePacks, ids: &[&str]) -> CliError {
     let told = CliError::usage("unknown_rule", format!("there is no rule `{name}`"));
     if packs.names().contains(&name) {

@@ -1,9 +1,9 @@
-//! The file that a new rule begins as: a rule that forbids a call, with its tests, in ast-grep's YAML.
+//! Provides the file of a new rule: a rule that forbids a call, with its tests, in ast-grep's YAML.
 
-/// The words that YAML takes for something else than text.
+/// Words that YAML does not read as text.
 const WORDS_OF_YAML: [&str; 3] = ["null", "true", "false"];
 
-/// The spaces before each line of a test.
+/// Spaces before each line of a test.
 const TEST_INDENT: usize = 8;
 
 /// The languages that rules can be for.
@@ -32,7 +32,7 @@ pub(super) enum RuleLanguage {
 }
 
 impl RuleLanguage {
-    /// As rule files write it.
+    /// Returns the name of the language in rule files.
     fn name(self) -> &'static str {
         match self {
             Self::Python => "python",
@@ -56,18 +56,18 @@ impl RuleLanguage {
     }
 }
 
-/// A rule to begin with.
+/// A sample rule for one language.
 struct RuleSample {
-    /// The call that it forbids.
+    /// Name of the call that the sample forbids.
     call: &'static str,
-    /// The reason, and what to do instead: one line of Markdown.
+    /// Reason and alternative in one line of Markdown.
     note: &'static str,
-    /// The lines under `rule:`.
+    /// YAML lines under the key `rule`.
     rule: &'static str,
     category: char,
-    /// Whole files in which it finds nothing.
+    /// Complete files in which the sample finds nothing.
     valid: [&'static str; 2],
-    /// Whole files in which it finds something.
+    /// Complete files in which the sample finds something.
     invalid: [&'static str; 2],
 }
 
@@ -138,7 +138,7 @@ const JAVA: RuleSample = RuleSample {
     ],
 };
 
-/// The file of a new rule `id` in this language.
+/// Returns the file of a new rule `id` in this language.
 pub(super) fn text(id: &str, language: RuleLanguage) -> String {
     let RuleSample { call, note, rule, category, valid, invalid } = language.sample();
     let (id, language) = (word(id), language.name());
@@ -169,13 +169,13 @@ metadata:
     )
 }
 
-/// A rule's id as YAML reads it back as text.
+/// Quotes a rule's id for YAML, if needed.
 fn word(id: &str) -> String {
     let is_plain = id.starts_with(|first: char| first.is_ascii_lowercase()) && !WORDS_OF_YAML.contains(&id);
     if is_plain { id.to_owned() } else { format!("'{id}'") }
 }
 
-/// The items of a list of files.
+/// Formats the items of a list of files.
 fn examples(files: &[&str]) -> String {
     let line = |line: &str| match line {
         "" => "\n".to_owned(),

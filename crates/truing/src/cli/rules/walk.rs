@@ -1,4 +1,5 @@
-//! Which files `truing rules check` looks at: those that are named, and those in folders that git would not ignore.
+//! Collects the files for `truing rules check`: the named files, and the files in named folders that git does
+//! not ignore.
 
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt as _;
@@ -14,42 +15,42 @@ use crate::cli::error::CliError;
 
 /// Files below one folder.
 pub(super) struct FolderFiles {
-    /// What is to be read; every line of every file counts.
+    /// Files to read; every line of every file is checked.
     pub(super) request: ReadRequest,
-    /// What stands before the files' paths where they are shown.
+    /// Prefix of the files' paths in the output.
     prefix: Vec<u8>,
 }
 
 impl FolderFiles {
-    /// A file's path as it is shown.
+    /// Returns the path of a file in the output.
     pub(super) fn shown(&self, path: &RepoPath) -> RepoPath {
         joined(&self.prefix, path)
     }
 }
 
-/// What a run is about.
+/// The files of one run.
 #[derive(Default)]
 pub(super) struct WalkResult {
-    /// What is to be read.
+    /// Files to read, by folder.
     pub(super) parts: Vec<FolderFiles>,
-    /// What was asked for and cannot be.
+    /// Requested paths that cannot be read.
     pub(super) gaps: Vec<UnreadablePath>,
 }
 
-/// A file or folder that cannot be looked at.
+/// A file or folder that cannot be read.
 pub(super) struct UnreadablePath {
-    /// As it is shown.
+    /// Path in the output.
     pub(super) path: RepoPath,
-    /// Why not, for people.
+    /// Reason of the failure as text.
     pub(super) why: String,
 }
 
-/// The files that the paths name: those below the current folder, under their paths from there, so that rules' own
-/// path globs mean what they mean in a repository; then those elsewhere, folder by folder. A folder in them that cannot
-/// be read, and a path that is neither file nor folder, is a gap.
+/// Collects the files that the paths name. Files below the current folder have paths relative to it, so the
+/// rules' own globs work as in a repository. Other files follow, folder by folder. Unreadable folders, and
+/// paths that are neither file nor folder, are gaps.
 ///
 /// # Errors
-/// `no_such_path`: one of the paths is not there.
+/// Returns `no_such_path` if one of the paths does not exist.
 pub(super) fn walk(paths: &[PathBuf], here: &Path, scope: &ReviewScope) -> Result<WalkResult, CliError> {
     let missing = |path: &Path, error: &std::io::Error| {
         CliError::usage("no_such_path", format!("{}: {error}", path.display()))
@@ -84,12 +85,12 @@ impl UnreadablePath {
         Self { path: RepoPath::from_bytes(shown.unwrap_or(path).as_os_str().as_bytes()), why }
     }
 
-    /// What the walk could not enter; `path` is where it began.
+    /// Converts an error of the walk; `path` is the path at which it began.
     fn of(error: ignore::Error, path: &Path, here: &Path) -> Self {
         match error {
             ignore::Error::WithDepth { err, .. } => Self::of(*err, path, here),
             ignore::Error::WithPath { path, err } => Self::of(*err, &path, here),
-            // Its own words name the path again.
+            // The message of the inner error would repeat the path.
             ignore::Error::Io(error) => Self::new(path, here, error.kind().to_string()),
             other @ (ignore::Error::Partial(_)
             | ignore::Error::WithLineNumber { .. }
@@ -116,8 +117,8 @@ fn part(folder: &Path, files: BTreeSet<RepoPath>, prefix: Vec<u8>, scope: &Revie
     FolderFiles { request, prefix }
 }
 
-/// The files at or below a path, as paths from `root`. Links are not followed; what git ignores is left out, and so are
-/// FIFOs, sockets and devices in folders, which git does not know.
+/// Returns the files at or below a path, relative to `root`. Links are not followed. Files that git ignores
+/// are skipped, and so are FIFOs, sockets and devices in folders.
 fn files(path: &Path, root: &Path, here: &Path, gaps: &mut Vec<UnreadablePath>) -> BTreeSet<RepoPath> {
     let walk = WalkBuilder::new(path).hidden(false).filter_entry(|entry| entry.file_name() != ".git").build();
     let mut files = BTreeSet::new();

@@ -1,5 +1,6 @@
-//! `truing serve --dry-run`: what a start would do, and what it lacks. It asks the forges and reads the records as a server does, and
-//! writes nothing: no store, no form of one, no key, no lock, nothing at a forge.
+//! The flag `truing serve --dry-run`: reports what a start would do and what is missing. It asks the forges
+//! and reads the records as a server does. It writes nothing: no store, migration, key or lock, and nothing
+//! at a forge.
 
 use std::path::Path;
 
@@ -20,13 +21,13 @@ use crate::cli::{CommandContext, runtime};
 use crate::wiring;
 use crate::wiring::store::{StoreLocation, StoreView, open_file};
 
-/// Repositories of one forge that are shown to people.
+/// Maximum repositories of one forge that are listed.
 const MOST_SHOWN: usize = 20;
 
-/// The answer, as JSON has it.
+/// The answer as JSON.
 #[derive(Serialize)]
 struct DryRunJson {
-    /// Pull requests that were open before the first contact are left.
+    /// True if pull requests that were open before the first contact are left alone.
     leaves_existing: bool,
     store: DryRunStore,
     forges: Vec<DryRunForge>,
@@ -36,13 +37,13 @@ struct DryRunJson {
 #[derive(Serialize)]
 struct DryRunStore {
     place: String,
-    /// Its form; none: a start makes the store.
+    /// Schema version; none if a start creates the store.
     form: Option<i64>,
-    /// The form that a start brings it to.
+    /// Schema version that a start migrates to.
     own_form: Option<i64>,
-    /// The process that serves from the same file now.
+    /// Process id of the server that uses the same file now.
     served_by: Option<u32>,
-    /// The kill switches that are on, in words.
+    /// Descriptions of the kill switches that are on.
     kill_switch: Vec<String>,
 }
 
@@ -51,16 +52,16 @@ struct DryRunStore {
 struct DryRunForge {
     #[serde(flatten)]
     found: ForgePreview,
-    /// The path at which it calls the server; none: this role takes no webhooks.
+    /// Path of the server that the forge calls; none if this role accepts no webhooks.
     webhooks: Option<String>,
-    /// `repositories` is set: not everything that the token sees is served.
+    /// True if `repositories` is set, and limits the repositories that the token can see.
     is_limited: bool,
 }
 
-/// Runs it. A signal ends it.
+/// Runs the preview. A signal ends it.
 ///
 /// # Errors
-/// As `serve` fails before it serves.
+/// Returns the errors that `serve` returns before it serves.
 pub(super) async fn run(
     config: &Config,
     role: ProcessRole,
@@ -78,10 +79,10 @@ pub(super) async fn run(
 async fn look(config: &Config, role: ProcessRole, context: &CommandContext) -> Result<DryRunJson, CliError> {
     let environment = &context.environment;
     let place = StoreLocation::of(config, environment)?;
-    // Gone when this is done, whatever that comes to.
+    // The folder is deleted at the end, also after an error.
     let temp = truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
     let StoreView { records, form } = place.look(temp.path()).await?;
-    // What a server opens, makes or writes beside its records is in a folder of this run.
+    // Files that a server creates beside its records are created in the folder of this run.
     let tried = open_file(&temp.path().join("tried.db"))?;
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
     let apart = apart(config, temp.path())?;
@@ -94,7 +95,7 @@ async fn look(config: &Config, role: ProcessRole, context: &CommandContext) -> R
         .await
         .map_err(store_error)?;
     let kill_switch = match (&records, place.file()) {
-        // That of servers is put right where it is read.
+        // The switches on database servers are checked where they are read.
         (Some(copy), Some(_)) => {
             let switches = copy.switch().await.map_err(store_error)?;
             switches.on().map(|switch| held_back(switch, context.output)).collect()
@@ -119,7 +120,8 @@ async fn look(config: &Config, role: ProcessRole, context: &CommandContext) -> R
     })
 }
 
-/// The same configuration with everything that a server makes in `temp`. Keys of markers that are there are read where they are.
+/// Returns the configuration with all files that a server creates in `temp`. Existing marker keys are read
+/// from their own location.
 fn apart(config: &Config, temp: &Path) -> Result<Config, CliError> {
     let is_shared = matches!(config.store.place()?, StorePlace::Servers { .. });
     let own_key = config.store.folder()?.join(wiring::MARKER_KEY);
@@ -134,7 +136,7 @@ fn apart(config: &Config, temp: &Path) -> Result<Config, CliError> {
                     return Err(CliError::failed("marker_key", message)
                         .hint("put the same key there that the other machines have"));
                 }
-                // A start makes it.
+                // A start creates the key.
                 forge.marker_key = None;
             }
             None | Some(SecretSource::File(_) | SecretSource::Env(_) | SecretSource::Plain(_)) => {}
@@ -194,12 +196,12 @@ fn of_forge(DryRunForge { found, webhooks, is_limited }: &DryRunForge, leaves: b
     text
 }
 
-/// The fate of pull requests in words.
+/// Formats the counts of pull requests.
 fn of_pulls(pulls: PullCounts, leaves: bool) -> String {
     let PullCounts { open_pull_requests, will_be_reviewed, left_until_changed, already_known, drafts } =
         pulls;
     let mut text = counted(open_pull_requests, "open pull request");
-    // A line on reviews would repeat the lines on what is left, or known.
+    // A count of reviews would repeat the counts of pull requests that are left or known.
     if will_be_reviewed > 0 || !leaves {
         text += &format!(", {will_be_reviewed} will be reviewed");
     }

@@ -1,4 +1,5 @@
-//! The definitions that a release changed, as a diff for people. Lines of a package are data: none steers a terminal.
+//! Formats the definitions that a release changed as a diff. Lines of a package are escaped, so they cannot
+//! control a terminal.
 
 use std::fmt::Write as _;
 
@@ -8,9 +9,9 @@ use truing_loops::sync::DefinitionPatch;
 
 use crate::cli::review::text::visible;
 
-/// Lines that are shown of each definition.
+/// Maximum lines of each definition.
 const MAX_LINES: usize = 80;
-/// Definitions that are shown.
+/// Maximum definitions that are shown.
 const MAX_PATCHES: usize = 20;
 
 const REMOVED: Style = AnsiColor::Red.on_default();
@@ -18,7 +19,7 @@ const ADDED: Style = AnsiColor::Green.on_default();
 const PLACE: Style = AnsiColor::Cyan.on_default();
 const NAME: Style = Style::new().bold();
 
-/// The changed definitions, each within bounds.
+/// Formats the changed definitions within these limits.
 pub(super) fn shown(patches: &[DefinitionPatch]) -> String {
     let mut text = String::new();
     for DefinitionPatch { name, hunks } in patches.iter().take(MAX_PATCHES) {
@@ -30,7 +31,7 @@ pub(super) fn shown(patches: &[DefinitionPatch]) -> String {
                 [b'+', ..] => ADDED,
                 _ => Style::new(),
             };
-            // Every line of a file with CRLF ends with a CR; that is no news.
+            // Every line of a file with CRLF ends with a CR, which is not shown.
             let line = visible(line.strip_suffix('\r').unwrap_or(line));
             let _ = writeln!(text, "{style}{line}{style:#}");
         }

@@ -1,4 +1,5 @@
-//! `truing sync init`: a first manifest for a job and, where no job is configured, the lines that configure it.
+//! The command `truing sync init`: writes a first manifest for a job. If the job is not configured, it also
+//! prints the lines that configure it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -43,7 +44,7 @@ pub(super) struct SyncInitArgs {
     options: PackageOptions,
 }
 
-/// The most names that are shown of what is not guarded for one reason.
+/// Maximum names that are listed for one reason of being unguarded.
 const SHOWN: usize = 4;
 
 #[derive(Serialize)]

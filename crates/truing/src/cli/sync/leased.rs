@@ -1,4 +1,4 @@
-//! Jobs that were not run because their slot cannot be had, or for another reason.
+//! Errors for jobs that did not run, since their slot was taken or for another reason.
 
 use truing_service::no_run::RunFailure;
 
@@ -11,7 +11,7 @@ fn running(name: &str, what: &str) -> CliError {
         .hint(format!("wait for it: `truing sync status {name}` tells what it came to"))
 }
 
-/// The error of a command that got no record of a run of a job, or not its slot.
+/// Returns the error of a command that got no record of a job's run, or could not lease its slot.
 pub(in crate::cli) fn not_run(name: &str, error: RunFailure) -> CliError {
     no_run(name, error, |elsewhere| match elsewhere {
         RunConflict::Leased(until) => {

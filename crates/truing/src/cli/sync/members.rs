@@ -1,14 +1,15 @@
-//! The members of a Cargo workspace, whose own files require packages.
+//! Finds the members of a Cargo workspace, whose own files require packages.
 
 use std::path::Path;
 
 use globset::Glob;
 use truing_upstream::constraint::{self, WorkspaceMembers};
 
-/// The most folders that are looked into.
+/// Maximum folders that are searched.
 const MAX_MEMBERS: usize = 1000;
 
-/// The files of the members of a project's workspace, by their paths in the project, in order.
+/// Returns the paths of the `Cargo.toml` files of the workspace's members, relative to the project and
+/// sorted.
 pub(super) fn files(project: &Path) -> Vec<String> {
     let WorkspaceMembers { members, exclude } = constraint::members(&project.join(FILE));
     let mut folders: Vec<String> = members.iter().flat_map(|member| matching(project, member)).collect();
@@ -23,20 +24,20 @@ pub(super) fn files(project: &Path) -> Vec<String> {
     files.filter(|file| project.join(file).is_file()).collect()
 }
 
-/// A path without parts that name no folder.
+/// Removes empty and `.` components from a path.
 fn without_dots(path: &str) -> String {
     path.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/")
 }
 
-/// The file of a crate.
+/// Name of a crate's manifest.
 const FILE: &str = "Cargo.toml";
 
-/// The folders in the project that a pattern means.
+/// Returns the folders in the project that match a pattern.
 fn matching(project: &Path, pattern: &str) -> Vec<String> {
     let parts = pattern.split('/').filter(|part| !matches!(*part, "" | "."));
     let mut found = vec![String::new()];
     for part in parts {
-        // A member outside of the project is another project's.
+        // A member outside of the project belongs to another project.
         if part == ".." || pattern.starts_with('/') {
             return Vec::new();
         }

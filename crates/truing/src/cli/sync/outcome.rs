@@ -1,4 +1,4 @@
-//! What a run of a job came to, as it is printed: the outcome record of cli.md, and lines for people.
+//! Formats the result of a job's run: the outcome record as JSON, and lines of text.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ use crate::cli::error::{CliError, CommandExit};
 use truing_service::report::amount::dollars;
 use truing_service::report::outcome::outcome;
 
-/// The record (`truing.outcome/1`).
+/// Returns the record in the format `truing.outcome/1`.
 pub(in crate::cli) fn json(record: &SyncRecord) -> Value {
     let detail = &record.detail;
     let own = json!({
@@ -34,7 +34,7 @@ pub(in crate::cli) fn json(record: &SyncRecord) -> Value {
     outcome(record, own)
 }
 
-/// A run that came to no record of its own, from when to when: it could not begin, or was stopped.
+/// Returns the record of a run that could not begin or was stopped, with its start and end.
 pub(super) fn none(name: &str, (started, ended): (UnixMillis, UnixMillis), error: &CliError) -> Value {
     let (result, kind) = match error.exit {
         CommandExit::Refused | CommandExit::Interrupted => (Outcome::Held, Outcome::Held.end()),
@@ -65,7 +65,7 @@ pub(super) fn none(name: &str, (started, ended): (UnixMillis, UnixMillis), error
     })
 }
 
-/// The same, for people.
+/// Formats the result of a run as text.
 pub(super) fn text(record: &SyncRecord, dry_run: bool) -> String {
     let result = record.detail.result;
     let word = match (dry_run, result, record.detail.update_type) {
@@ -81,7 +81,7 @@ pub(super) fn text(record: &SyncRecord, dry_run: bool) -> String {
     }
     let reason = &record.detail.exit_reason;
     let _ = writeln!(text, "\n{reason}");
-    // A diff or a question ends before what follows.
+    // A reason of several lines, such as a diff, is followed by an empty line.
     if reason.contains('\n') {
         text.push('\n');
     }

@@ -1,5 +1,5 @@
-//! The job that a command is about: one of the configuration or, for a package that none follows, one that the project's
-//! own files say. Such a job is made of the very lines of configuration that `init` prints to keep.
+//! Finds the job that a command refers to: a configured one or, for a package without a job, one derived from
+//! the project's files. A derived job is parsed from the same lines of configuration that `init` prints.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -36,39 +36,39 @@ pub(super) struct PackageOptions {
     mirror: Vec<String>,
 }
 
-/// A job, and how it is configured.
+/// A job and its configuration.
 pub(super) struct PackageJob {
-    /// Its name in the configuration.
+    /// Name of the job in the configuration.
     pub(super) name: String,
-    /// The job as it is configured.
+    /// Configuration of the job.
     pub(super) config: JobConfig,
-    /// The lines that configure it, if nothing does yet.
+    /// Lines that configure the job, if it is not configured yet.
     pub(super) lines: Option<String>,
 }
 
-/// The job or package that is named, and the project that follows it.
+/// The requested job or package, and the project that follows it.
 pub(super) struct PackageSearch<'a> {
-    /// A job's name, or a package's.
+    /// Name of a job or a package.
     pub(super) name: &'a str,
-    /// The project's folder.
+    /// Folder of the project.
     pub(super) project: &'a Path,
-    /// The manifest of a job that is not configured; none: the usual one.
+    /// Manifest of a job that is not configured; none for the default path.
     pub(super) manifest: Option<String>,
-    /// The word of the command that looks for it.
+    /// Name of the subcommand that searches.
     pub(super) command: &'static str,
-    /// The release that the project was made for, if it is named.
+    /// Release that the project was made for, if it was given.
     pub(super) from: Option<&'a str>,
-    /// More that is said of the package.
+    /// Further options on the package.
     pub(super) options: &'a PackageOptions,
 }
 
-/// A file that requires packages.
+/// A file of a project that lists required packages.
 struct ProjectFile {
     registry: PackageRegistry,
     name: &'static str,
 }
 
-/// The files that are looked into, those first that say most surely what the project admits.
+/// Files that are searched; the most reliable source of the version range comes first.
 const FILES: [ProjectFile; 5] = [
     ProjectFile { registry: PackageRegistry::Pypi, name: "pyproject.toml" },
     ProjectFile { registry: PackageRegistry::Pypi, name: "setup.cfg" },
@@ -77,15 +77,15 @@ const FILES: [ProjectFile; 5] = [
     ProjectFile { registry: PackageRegistry::Crates, name: "Cargo.toml" },
 ];
 
-/// From this likeness on, of 1, a name may be meant by another one.
+/// Minimum similarity (maximum 1) at which a name is suggested for another.
 const ALIKE: f64 = 0.85;
-/// The most names that may be meant.
+/// Maximum names that are suggested.
 const SHOWN: usize = 3;
 
-/// The forge that a job is at unless it names another one.
+/// Default forge of a job.
 const FORGE: &str = "github";
 
-/// The keys of the list that requires packages in a file of this name.
+/// Returns the default key of the list of requirements in a file of this name.
 fn usual_list(registry: PackageRegistry, file: &str) -> &'static str {
     match registry {
         _ if !file.ends_with(".toml") && !file.ends_with(".json") => "",
@@ -94,7 +94,7 @@ fn usual_list(registry: PackageRegistry, file: &str) -> &'static str {
     }
 }
 
-/// A project's requirement of the package.
+/// The place of a requirement of the package in the project.
 #[derive(Clone)]
 struct PackageRequirement {
     registry: PackageRegistry,
@@ -103,7 +103,7 @@ struct PackageRequirement {
 }
 
 impl PackageSearch<'_> {
-    /// Another command about the same package, with all that was said of it.
+    /// Returns another subcommand for the same package, with all given options.
     pub(super) fn command(&self, word: &str) -> String {
         let PackageOptions { registry, constraint, mirror } = self.options;
         let project = self.project.display().to_string();
@@ -123,7 +123,7 @@ impl PackageSearch<'_> {
         )
     }
 
-    /// Finds the job: by its name, by its package, or in the project's files.
+    /// Finds the job by its name, by its package, or in the project's files.
     pub(super) fn job(&self, config: &Config, context: &CommandContext) -> Result<PackageJob, CliError> {
         let named = config.jobs.get_key_value(self.name);
         let mut following = config.jobs.iter().filter(|(_, job)| job.package == self.name);
@@ -155,7 +155,7 @@ impl PackageSearch<'_> {
         Ok(PackageJob { name: name.to_owned(), config: job.clone(), lines: None })
     }
 
-    /// The job that these lines of configuration make.
+    /// Parses the job from the derived lines of configuration.
     fn derived(
         &self,
         requirement: &PackageRequirement,
@@ -179,7 +179,7 @@ impl PackageSearch<'_> {
         context: &CommandContext,
     ) -> Result<String, CliError> {
         let PackageRequirement { registry, file, at } = requirement;
-        // A string is written in TOML as it is in JSON.
+        // TOML and JSON have the same syntax for these strings.
         let text = |value: &str| Value::from(value).to_string();
         let mut lines = format!("[sync.{name}]\nregistry = {}\n", text(registry.as_str()));
         lines += &format!("package = {}\n", text(self.name));
@@ -207,12 +207,12 @@ impl PackageSearch<'_> {
         if home.forge != FORGE {
             lines += &format!("forge = {}\n", text(&home.forge));
         }
-        // A forge is known once it is named.
+        // A forge is configured as soon as its section exists.
         let is_known = config.forges.contains_key(&home.forge);
         Ok(if is_known { lines } else { format!("[forge.{}]\n\n{lines}", home.forge) })
     }
 
-    /// The way that the project writes its range, if it is not the usual one.
+    /// Returns the style of the project's version range if it is not the default.
     fn style(&self, requirement: &PackageRequirement) -> Option<&'static str> {
         let file = self.project.join(&requirement.file);
         let range = constraint::read(&requirement.place(&file, self.name)).ok()?.to_string();
@@ -229,7 +229,7 @@ impl PackageSearch<'_> {
         .map(RangeStyle::as_str)
     }
 
-    /// The one requirement of the package in the project's files.
+    /// Returns the only requirement of the package in the project's files.
     fn requirement(&self, config: &Config, context: &CommandContext) -> Result<PackageRequirement, CliError> {
         let PackageOptions { registry, constraint, .. } = self.options;
         let registry = registry
@@ -255,10 +255,10 @@ impl PackageSearch<'_> {
             .collect();
         let mut found: Vec<PackageRequirement> = Vec::new();
         for file in &files {
-            // The first file of a registry says it.
+            // The first file of a registry decides.
             if found.iter().all(|known| known.registry != file.registry) {
                 found.extend(self.requirements(file.registry, file.name)?);
-                // The members of a workspace have files of their own.
+                // The members of a workspace have their own files.
                 if file.registry == PackageRegistry::Crates
                     && found.iter().all(|known| known.registry != file.registry)
                 {
@@ -287,7 +287,7 @@ impl PackageSearch<'_> {
         }
     }
 
-    /// The places in a file that require the package.
+    /// Returns the places in a file that require the package.
     fn requirements(
         &self,
         registry: PackageRegistry,
@@ -298,7 +298,7 @@ impl PackageSearch<'_> {
         let path = self.project.join(file);
         let place = usual.place(&path, self.name);
         match constraint::read(&place) {
-            // The range is read, and judged, when releases are compared with it.
+            // The range is validated when releases are compared with it.
             Ok(_) | Err(ConstraintError::Range { .. }) => Ok(vec![usual]),
             Err(ConstraintError::Count { count: 0, .. }) if at.is_empty() => Ok(Vec::new()),
             Err(ConstraintError::Count { count: 0, .. }) => {
@@ -306,7 +306,7 @@ impl PackageSearch<'_> {
                 Ok(others.into_iter().map(|at| PackageRequirement { at, ..usual.clone() }).collect())
             }
             Err(ConstraintError::Count { .. }) => Ok(vec![usual]),
-            // A crate whose version the workspace names.
+            // The version of this crate is inherited from the workspace.
             Err(ConstraintError::Form { .. }) if constraint::is_of_workspace(&place) => {
                 let others = constraint::elsewhere(&place);
                 Ok(others.into_iter().map(|at| PackageRequirement { at, ..usual.clone() }).collect())
@@ -317,8 +317,8 @@ impl PackageSearch<'_> {
         }
     }
 
-    /// A package that no file requires: it may come with another one, and who says from which release it is followed
-    /// needs no range.
+    /// Handles a package that no file requires: it may be a dependency of another package. No range is needed
+    /// if the user gives the release to follow it from.
     fn unrequired(
         &self,
         registry: Option<PackageRegistry>,
@@ -356,7 +356,7 @@ impl PackageSearch<'_> {
             .hint(format!("if another package brings it, name the release to compare with: `{brought}`")))
     }
 
-    /// Packages with a name like this one that the project requires, the nearest first.
+    /// Returns required packages with a similar name, the most similar first.
     fn near(&self, files: &[&ProjectFile]) -> Vec<String> {
         let mut names = BTreeSet::new();
         for file in files {
@@ -384,13 +384,13 @@ impl PackageRequirement {
         RequirementPlace { file, at: &self.at, package, registry: self.registry, style }
     }
 
-    /// The file, and the list in it, as `--constraint` takes them.
+    /// Returns the file and the list in it in the syntax of `--constraint`.
     fn words(&self) -> String {
         if self.at.is_empty() { self.file.clone() } else { format!("{}:{}", self.file, self.at) }
     }
 }
 
-/// A name for the job of a package: `@scope/pack_age` becomes `scope-pack-age`.
+/// Derives the name of a job from a package: `@scope/pack_age` becomes `scope-pack-age`.
 fn job_name(package: &str) -> String {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
     let name: String = package.chars().map(plain).collect();
@@ -398,7 +398,7 @@ fn job_name(package: &str) -> String {
     if name.starts_with(|letter: char| letter.is_ascii_lowercase()) { name } else { format!("job-{name}") }
 }
 
-/// The forge and the repository of the project, as its remote names them; none where it names none.
+/// Returns the forge and the repository that the project's remote names, if any.
 fn home(
     project: &Path,
     config: &Config,

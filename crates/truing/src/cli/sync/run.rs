@@ -1,4 +1,4 @@
-//! `truing sync run` and `truing sync status`.
+//! The commands `truing sync run` and `truing sync status`.
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -41,11 +41,11 @@ use crate::wiring::{self, child_reader};
 use truing_service::report::markdown;
 use truing_service::report::outcome::merged;
 
-/// How long a run that is told to stop may take to give its lease back.
+/// Time that an interrupted run has to return its lease.
 const GRACE: Duration = Duration::from_secs(2);
-/// Records that `status` shows of each job.
+/// Records of each job that `status` shows.
 const SHOWN: usize = 5;
-/// Names the file that a CI job's summary is made of.
+/// Environment variable with the path of a CI job's summary.
 const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
 #[derive(clap::Args, Debug)]
@@ -91,7 +91,7 @@ impl SyncRunArgs {
         Ok(self.exit(&record))
     }
 
-    /// Writes the record where it is wanted.
+    /// Writes the record to the requested file.
     fn keep(&self, record: &Value, context: &CommandContext) -> Result<(), CliError> {
         let Some(file) = &self.record else { return Ok(()) };
         let file = context.environment.directory().join(file);
@@ -101,7 +101,7 @@ impl SyncRunArgs {
         })
     }
 
-    /// One run of the job.
+    /// Runs the job once.
     fn ran(&self, context: &CommandContext) -> Result<SyncRecord, CliError> {
         let mut config = context.config(&[])?;
         let job = config.jobs.get(&self.job).ok_or_else(|| {
@@ -122,7 +122,7 @@ impl SyncRunArgs {
                 record = &mut work => record,
                 _ = signals.next() => {
                     tell.send_replace(true);
-                    // It gives its lease back; what it began ends with it.
+                    // The run returns its lease, and the work that it began ends with it.
                     let _ = tokio::time::timeout(GRACE, work).await;
                     Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the run was done")
                         .hint("run it again: it goes on from what is there, and nothing is written twice"))
@@ -133,7 +133,7 @@ impl SyncRunArgs {
         ran
     }
 
-    /// What a run says that came to this.
+    /// Returns the exit code for the result of a run.
     pub(crate) fn exit(&self, record: &SyncRecord) -> CommandExit {
         match record.detail.result {
             Outcome::UpToDate
@@ -149,7 +149,7 @@ impl SyncRunArgs {
         }
     }
 
-    /// Runs it, and says what it came to. `told`: it is to stop.
+    /// Runs the job and returns its record. `told` becomes true when the run is to stop.
     pub(crate) async fn record(
         &self,
         config: &Config,
@@ -169,10 +169,10 @@ impl SyncRunArgs {
         let folder = &wiring::own_folder(config)?;
         let store = wiring::open_store(config, environment).await?;
         switched_on(&store, &RepositoryRef::named(repo)).await?;
-        // Gone when this is done.
+        // The folder is deleted at the end.
         let temp = PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
         let key = job::key(&self.job);
-        // Money that a dry run spends is spent.
+        // A dry run spends real money, so it uses the real ledger.
         let ledger = store.clone();
         let common = store.common();
         let store = if self.dry_run { dry_run_store(&store, temp.path(), &key).await? } else { store };
@@ -209,8 +209,8 @@ impl SyncRunArgs {
     }
 }
 
-/// Adds what it came to to the summary of the CI job that it runs in, if it does. What is done is done: a summary that
-/// cannot be written is told, and fails nothing.
+/// Appends the result to the summary of the CI job, if there is one. The work is already done: a summary that
+/// cannot be written causes a warning, not a failure.
 fn summarize(record: &SyncRecord, context: &CommandContext) {
     let Some(file) = context.environment.get(SUMMARY).filter(|file| !file.is_empty()) else { return };
     let file = context.environment.directory().join(file);
@@ -254,7 +254,7 @@ impl SyncStatusArgs {
     }
 }
 
-/// What is remembered of a job, and its last records, newest first.
+/// Returns the state of a job and its last records, newest first.
 async fn remembered(store: Option<&Store>, name: &str) -> Result<(JobState, Vec<SyncRecord>), CliError> {
     let Some(store) = store else { return Ok((JobState::default(), vec![])) };
     let key = job::key(name);
@@ -263,14 +263,14 @@ async fn remembered(store: Option<&Store>, name: &str) -> Result<(JobState, Vec<
     Ok((job.map(|(_, job)| job).unwrap_or_default(), records))
 }
 
-/// When a server runs it next, if it does.
+/// Returns the time of the next scheduled run, if a server runs the job.
 fn next(job: &JobConfig, records: &[SyncRecord]) -> Option<UnixMillis> {
     let cron = job.cron.as_deref()?.parse().ok()?;
     let last = records.first().map(|record| record.started);
     calendar::next(&cron, last.unwrap_or_else(|| SystemClock.now()))
 }
 
-/// A job for scripts.
+/// Returns a job as a JSON object.
 fn row(name: &str, set: &JobConfig, job: &JobState, records: &[SyncRecord]) -> Value {
     let (failures, streak) = job.breaker.counts();
     json!({

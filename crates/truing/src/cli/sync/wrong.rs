@@ -1,4 +1,4 @@
-//! Jobs, projects and versions that are named wrong, and what failed; lines of lists.
+//! Errors for invalid jobs, projects and versions, errors of failed runs, and the formatting of list items.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,10 +17,10 @@ use crate::cli::CommandContext;
 use crate::cli::columns::{COLUMNS, folded};
 use crate::cli::error::CliError;
 
-/// The name of the operator's file in examples.
+/// Name of the operator's file in examples.
 const OPERATORS_FILE: &str = "truing.toml";
 
-/// The project's folder, if there is one.
+/// Checks that the project's folder exists.
 pub(super) fn in_folder(project: &Path) -> Result<(), CliError> {
     if project.is_dir() { Ok(()) } else { Err(no_project(project)) }
 }
@@ -34,7 +34,7 @@ pub(super) fn version_of(registry: PackageRegistry, text: &str) -> Result<Packag
     PackageVersion::parse(registry, text).map_err(|error| CliError::usage("version", error.to_string()))
 }
 
-/// A job that nobody has configured, and where it was looked for.
+/// Returns the error for a job that is not configured, with the file that was searched.
 pub(super) fn unknown(name: &str, jobs: &BTreeMap<String, JobConfig>, context: &CommandContext) -> CliError {
     let place = context.operator_place();
     let mut error = CliError::usage("unknown_job", format!("there is no job `{name}` in {place}"));
@@ -54,7 +54,7 @@ pub(super) fn unknown(name: &str, jobs: &BTreeMap<String, JobConfig>, context: &
     }
 }
 
-/// Is there such a job in a file of the current folder that is not the configuration?
+/// Returns true if a file in the current folder that is not the configuration has such a job.
 pub(super) fn is_elsewhere(name: &str, context: &CommandContext) -> bool {
     let own = repository_file(context.environment.directory()).ok().flatten();
     is_in_operators_file(name, context) || own.is_some_and(|own| is_job_of(&own, name))
@@ -105,7 +105,7 @@ pub(super) fn failed(error: SyncDecisionError, job: &JobConfig, project: &Path) 
     }
 }
 
-/// A name, and what is said of it: below the name if they are too long for one line of a terminal.
+/// Formats a name and its description; the description is on the next line if both do not fit into one.
 pub(super) fn item(name: &str, words: &str) -> String {
     let line = format!("  {name}  {words}\n");
     if line.trim_end().width() <= COLUMNS { line } else { format!("  {name}\n{}", folded("      ", words)) }

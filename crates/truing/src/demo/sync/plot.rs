@@ -1,50 +1,51 @@
-//! What happens in the story of [`super`]: the releases of a package that is made up, the project that follows it, what
-//! people do, and what each run is to come to.
+//! Defines the events of [`super`]: the releases of a fictitious package, the project that follows it, the
+//! acts of people, and the expected result of each run.
 
 use serde_json::json;
 use truing_core::sync::record::SyncOutcome::{self, Asked, Breaker, Bumped, Failed, LeftOut, Relaxed, Saved};
 use truing_fakes::model::ScriptedAnswer;
 
-/// The package, which is the job's name too, and the file of it that the project repeats.
+/// Name of the package and the job, and (below) the file of the package that the project copies, and the
+/// copy.
 pub(super) const PACKAGE: &str = "rim";
 pub(super) const THEIRS: &str = "rim/spin.py";
 pub(super) const OURS: &str = "spokes/spin.py";
-/// The project's own check: whatever the wheel does is awaited.
+/// Check of the project: each call of the wheel must be awaited.
 pub(super) const CHECK: &str = "if grep -nE '(turn|read|zero)\\(' spokes/spin.py | grep -v await\nthen echo 'not awaited' && exit 1\nfi\n";
 pub(super) const MANIFEST: [&str; 2] = ["rim.spin:true_up", "rim.spin:measure"];
-/// Answers that the model may give in one port.
+/// Maximum answers of the model in one port.
 pub(super) const TURNS: u32 = 3;
 
-/// A part of the story.
+/// A section of the demonstration.
 pub(super) struct DemoSection {
     pub(super) title: &'static str,
-    /// What the newest release holds, if there is one now.
+    /// Version and content of the new release, if there is one.
     pub(super) release: Option<(&'static str, &'static str)>,
     pub(super) acts: &'static [DemoStep],
 }
 
-/// What is done.
+/// One step of a section.
 #[derive(Clone, Copy)]
 pub(super) enum DemoStep {
-    /// The job is run, and comes to this.
+    /// The job runs, with this expected result.
     Run(SyncOutcome),
-    /// The same, by a scheduler: nobody waits for it.
+    /// A scheduler runs the job, with this expected result.
     Scheduled(SyncOutcome),
     /// A person merges the pull request.
     Merge,
     /// A person answers the question.
     Answer(&'static str),
-    /// From now on the model does this.
+    /// The model does this from now on.
     Model(PortShare),
-    /// The operator lets the job port code without asking.
+    /// The operator allows the job to port code without a question.
     PortUnasked,
-    /// Nobody may push to the job's branch, or everybody again.
+    /// Pushes to the job's branch are forbidden, or (below) allowed again.
     Protect,
     Unprotect,
 }
 
 impl DemoStep {
-    /// If it is a run: did a scheduler begin it, and what is it to come to?
+    /// For a run: returns true if a scheduler starts it, and the expected result.
     pub(super) fn run(self) -> Option<(bool, SyncOutcome)> {
         match self {
             Self::Run(result) => Some((false, result)),
@@ -59,18 +60,18 @@ impl DemoStep {
     }
 }
 
-/// What the model does in one port.
+/// The part of a port that the model completes.
 #[derive(Clone, Copy)]
 pub(super) enum PortShare {
     Whole,
-    /// It looks at things until its turns are used up.
+    /// It reads files until its turns are used up.
     Half,
     Rest,
 }
 
 pub(super) const FIRST: (&str, &str) = ("1.0.0", FIRST_CODE);
 
-/// Where a model can port code.
+/// Sections for a machine on which a model can port code.
 pub(super) const PORTED: &[DemoSection] = &[
     RELAX,
     DemoSection {
@@ -104,7 +105,7 @@ pub(super) const PORTED: &[DemoSection] = &[
     FREED,
 ];
 
-/// Where there is no sandbox that a model could work in.
+/// Sections for a machine without a sandbox for a model.
 pub(super) const UNPORTED: &[DemoSection] = &[
     RELAX,
     DemoSection {
@@ -191,7 +192,7 @@ def measure(wheel):
     return wheel.gauge.read()
 ";
 
-/// The project's counterpart of a release.
+/// Returns the project's version of a release's code.
 pub(super) fn counterpart(of: &str) -> String {
     of.replace("def ", "async def ")
         .replace("        spoke.turn", "        await spoke.turn")
@@ -199,7 +200,7 @@ pub(super) fn counterpart(of: &str) -> String {
         .replace("    wheel.gauge", "    await wheel.gauge")
 }
 
-/// What the model says, answer by answer.
+/// Returns the model's answers in order.
 pub(super) fn answers(work: PortShare) -> Vec<ScriptedAnswer> {
     let write = |content: String| ScriptedAnswer::tool("write", json!({ "path": OURS, "content": content }));
     let report = |summary: &str, completed: &[&str], remaining: &[&str]| {
@@ -216,7 +217,7 @@ pub(super) fn answers(work: PortShare) -> Vec<ScriptedAnswer> {
             ),
         ],
         PortShare::Half => vec![
-            // What is new in `measure` is not awaited.
+            // The new call in `measure` is not awaited.
             write(counterpart(ZERO_CODE).replace("await wheel.gauge.zero", "wheel.gauge.zero")),
             ScriptedAnswer::tool("read", json!({ "path": OURS })),
             report("`true_up` passes over broken spokes.", &["true_up"], &["measure: await the gauge"]),

@@ -1,5 +1,5 @@
-//! Where cases are played: the loop of a run, with its real tools on the case's files, and a model: a scripted one that
-//! speaks the provider's protocol on this machine, or the configured one.
+//! Runs cases in the loop of a run, with its real tools on the case's files. The model is the configured one,
+//! or a scripted one that speaks the provider's protocol on this machine.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -40,20 +40,20 @@ use truing_reader::tools::DIFF;
 use crate::cli::error::CliError;
 use crate::wiring;
 
-/// What one case may cost.
+/// Maximum cost of one case in micro-dollars.
 pub(super) const CASE_MONEY: MicroUsd = MicroUsd(500_000);
 
-/// What cases are played with.
+/// Everything that runs a case.
 pub(super) struct CaseRunner {
     gateway: ModelGateway,
     ledger: Arc<dyn RecordStore>,
     model: String,
     reader: ChildReader,
-    /// The scripted model, and the folder of its ledger; none: the configured model is asked.
+    /// Scripted model and the folder of its ledger; none if the configured model is asked.
     script: Option<(FakeModel, TempDir)>,
 }
 
-/// What came of a case.
+/// The result of one case.
 pub(super) struct CaseResult {
     pub(super) problems: Vec<String>,
     pub(super) turns: u32,
@@ -67,7 +67,7 @@ impl CaseResult {
 }
 
 impl CaseRunner {
-    /// With a scripted model, which needs neither a key nor a configuration.
+    /// Returns a runner with a scripted model, which needs neither a key nor a configuration.
     pub(super) async fn scripted() -> Result<Self, CliError> {
         let failed = |error: std::io::Error| {
             CliError::failed("stage", format!("the scripted model cannot be started: {error}"))
@@ -76,16 +76,16 @@ impl CaseRunner {
         let fake = FakeModel::start(ModelScript::default()).await.map_err(failed)?;
         let ledger = wiring::store::open_file(&folder.path().join("ledger.db"))?;
         let (gateway, model) = wiring::agent::scripted(fake.url(), KEY, ledger.clone())?;
-        // What is read are the files of cases.
+        // The reader only reads the files of cases.
         let sandbox = SandboxConfig { level: truing_agent::sandbox::SandboxLevel::None };
         let reader = wiring::child_reader(&RulesConfig::default(), &sandbox)?;
         let ledger = ledger.as_record_store();
         Ok(Self { gateway, ledger, model, reader, script: Some((fake, folder)) })
     }
 
-    /// With the configured model. What it costs is in the records.
+    /// Returns a runner with the configured model. Its cost is recorded in the store.
     pub(super) async fn live(config: &Config, environment: &Environment) -> Result<Self, CliError> {
-        // Its own prompts are not what is tested.
+        // The prompts of this agent are not the tested ones.
         let agent = wiring::agent::native(
             config,
             environment,
@@ -100,10 +100,10 @@ impl CaseRunner {
         &self.model
     }
 
-    /// Plays a case with these prompts.
+    /// Runs a case with these prompts.
     ///
     /// # Errors
-    /// Exit 3 or 4 if the configured model cannot be asked.
+    /// Returns exit 3 or 4 if the configured model cannot be asked.
     pub(super) async fn play(
         &self,
         case: &PromptCase,
@@ -140,7 +140,8 @@ impl CaseRunner {
         }
     }
 
-    /// Cases are of Truing's own prompts and tools: no operator's files count.
+    /// Returns the built-in policy: cases test Truing's own prompts and tools, so the operator's files are
+    /// not used.
     fn policy(&self, name: ProfileName) -> Result<Arc<AgentPolicy>, CliError> {
         let policies = PolicySet::shipped().map_err(|problems| {
             CliError::failed("policy", problems.first().map(ToString::to_string).unwrap_or_default())
@@ -178,7 +179,7 @@ impl CaseRunner {
         if !ran.end.is_whole() {
             problems.push(format!("the run did not come to its end: {}", redact(&ran.end.to_string())));
         }
-        // A model may try and fail; a script that does is wrong.
+        // A model may try a call and fail; a script that fails is wrong.
         if self.script.is_some() {
             problems.extend(failed);
         }
@@ -186,13 +187,14 @@ impl CaseRunner {
     }
 }
 
-/// The tools that change the case's files, and run nothing.
+/// Returns the tools that change the case's files and run no commands.
 fn fixing(tools: ReaderTools, workshop: FixerWorkspace) -> Result<FixerTools, CliError> {
     FixerTools::without_commands(Box::new(tools), workshop)
         .map_err(|error: FixerError| CliError::failed("stage", error.to_string()))
 }
 
-/// What the model says in a case: the right way if its request holds all that it needs, and else the wrong one.
+/// Returns the script of a case: the right answer if the request contains everything that it needs, else the
+/// wrong one.
 fn script(case: &PromptCase) -> ModelScript {
     let when = AnswerCondition {
         system: case.system.needs.clone(),
@@ -204,7 +206,7 @@ fn script(case: &PromptCase) -> ModelScript {
     ModelScript::of(right.chain(case.wrong.iter().map(answer)))
 }
 
-/// The case's files, in a folder of their own.
+/// Writes the case's files into a temporary folder.
 fn laid_out(case: &PromptCase) -> std::io::Result<TempDir> {
     let folder = tempfile::tempdir()?;
     for (path, text) in &case.files {
@@ -217,7 +219,7 @@ fn laid_out(case: &PromptCase) -> std::io::Result<TempDir> {
     Ok(folder)
 }
 
-/// Why the configured model was not asked.
+/// Returns the error for a configured model that could not be asked.
 fn refused(why: &ModelError) -> CliError {
     let message = format!("the model cannot be asked: {}", redact(&why.to_string()));
     match why {
@@ -234,7 +236,7 @@ fn refused(why: &ModelError) -> CliError {
     }
 }
 
-/// The calls of one run: those that came to something, and words about the others.
+/// The tool calls of one run: the successful ones, and messages on the others.
 #[derive(Default)]
 struct RecordedCalls(Mutex<(Vec<ScriptedCall>, Vec<String>)>);
 
@@ -253,10 +255,10 @@ impl RecordedCalls {
     }
 }
 
-/// A model whose reports are heard.
+/// A model whose reports are recorded.
 struct ObservedModel<'a> {
     model: &'a dyn LanguageModel,
-    /// What is wrong with a report, if anything.
+    /// Validates a report and returns the problem, if there is one.
     read: fn(&Value) -> Result<(), String>,
     heard: &'a RecordedCalls,
 }
@@ -280,7 +282,7 @@ impl LanguageModel for ObservedModel<'_> {
     }
 }
 
-/// Tools whose calls are heard. There is no change that they could show.
+/// Tools whose calls are recorded. The diff tool is not offered, since a case has no change.
 struct ObservedTools<'a> {
     tools: &'a dyn RunTools,
     heard: &'a RecordedCalls,
