@@ -56,7 +56,7 @@ pub struct DeletedCounts {
     pub runs: usize,
     /// Intents of effects, and their results.
     pub effects: usize,
-    /// Lines of history.
+    /// Lines of the history.
     pub events: usize,
     /// Comments that were served.
     pub comments: usize,

@@ -4,7 +4,7 @@
 //! | A client that | gets |
 //! |---|---|
 //! | does not finish its header in time, or keeps an idle connection | a closed connection |
-//! | sends more or longer headers than [`MAX_HEADERS`] and [`MAX_HEADER_BYTES`] | 431, then a closed connection |
+//! | exceeds [`MAX_HEADERS`] or [`MAX_HEADER_BYTES`] | 431, then a closed connection |
 //! | sends no HTTP/1 | 400, then a closed connection |
 //! | closes its sending half after a request | the response |
 //! | sends several requests at once | each response in turn |

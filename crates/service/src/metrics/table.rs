@@ -18,7 +18,7 @@ pub struct MetricDefinition {
 pub enum MetricKind {
     /// Only grows, from zero at the start of the process.
     Counter,
-    /// Grows and shrinks.
+    /// Can grow and shrink.
     Gauge,
     /// Counts observations in buckets.
     Histogram,
