@@ -9,8 +9,8 @@
 //! | closes its sending half after a request | the response |
 //! | sends several requests at once | each response in turn |
 //! | never reads its responses, or never reconnects | a closed connection after [`ConnectionLimits::life`] |
-//! | connects when [`ConnectionLimits::connections`] are open | a place in the system's queue until one closes |
-//! | holds half of them, and is no trusted proxy | closed new connections, so that other clients find a place |
+//! | connects when [`ConnectionLimits::connections`] are open | a place in the system's queue |
+//! | holds half of them, and is no trusted proxy | closed new connections, which frees places |
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -86,9 +86,9 @@ pub struct StepFigures {
     pub turns: u64,
     /// Tokens of those answers.
     pub tokens: u64,
-    /// Cost in micro-dollars.
+    /// Total cost in micro-dollars.
     pub cost_micro_usd: u64,
-    /// Duration in milliseconds.
+    /// Total duration in milliseconds.
     pub ms: u64,
 }
 
@@ -103,7 +103,7 @@ pub struct PeriodFigures {
     pub tally: RunEndTally,
     /// Answers of models in this period.
     pub turns: u64,
-    /// Cost in micro-dollars.
+    /// Total cost in micro-dollars.
     pub cost_micro_usd: u64,
 }
 
@@ -123,7 +123,7 @@ pub struct PromptFigures {
     pub tally: RunEndTally,
     /// Answers of models in these runs.
     pub turns: u64,
-    /// Cost in micro-dollars.
+    /// Total cost in micro-dollars.
     pub cost_micro_usd: u64,
     /// Total duration in milliseconds.
     pub ms: u64,

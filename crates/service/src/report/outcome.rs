@@ -52,7 +52,7 @@ pub struct DayTotals {
     pub runs: u64,
     /// Number of runs by the word of their end.
     pub kinds: Map<String, Value>,
-    /// Cost in micro-dollars.
+    /// Total cost in micro-dollars.
     pub cost_micro_usd: u64,
     /// Mean duration of a run, in milliseconds.
     pub mean_ms: u64,

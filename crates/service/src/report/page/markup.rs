@@ -12,7 +12,7 @@ pub(super) struct HtmlMarkup(String);
 /// Attributes of an element: fixed names, and arbitrary values, which are escaped.
 pub(super) type HtmlAttributes<'a> = &'a [(&'static str, &'a dyn Display)];
 
-/// Makes escaped text.
+/// Escapes a text as markup.
 pub(super) fn text(text: impl Display) -> HtmlMarkup {
     HtmlMarkup(escaped(&text.to_string()))
 }
