@@ -1,5 +1,5 @@
-//! A lease for a person who waits for it, on the store that a server may be serving: the same slot, the same token,
-//! so that the two never work on one pull request at once.
+//! Leases a slot for a person who waits for the result, on the store that a server may be serving. It uses
+//! the same slot and the same fencing token as the server, so the two never work on one pull request at once.
 
 use truing_core::id::{SlotKey, SlotVersion, UnixMillis};
 use truing_core::port::RecordStore;
@@ -9,28 +9,28 @@ use truing_loops::slots::{StepError, step, steps};
 
 use super::lease::{Lease, lease_of};
 
-/// Why there is no lease.
+/// The reasons for which a slot cannot be leased.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    /// Somebody else has one, until then unless it is renewed.
+    /// Another process or person holds the lease, until this time unless it is renewed.
     #[error("somebody else is at work on it")]
     Busy(UnixMillis),
-    /// Another loop is in the middle of something, and this one waits for it.
+    /// Another loop owns the slot between two of its steps; this request waits for it.
     #[error("another loop is at work on it")]
     Owned,
-    /// The kill switch is on, or that of its repository.
+    /// The kill switch of the server or of the repository is on.
     #[error("the kill switch is on")]
     SwitchedOff,
-    /// The store failed.
+    /// Reading or writing the store failed.
     #[error(transparent)]
     Step(#[from] StepError),
 }
 
-/// Leases the slot for a loop that a person asks for: now, and even if nothing changed; not while a kill switch holds its
-/// repository, whatever that is called now.
+/// Leases the slot for a loop that a person asks for. The lease is granted at once, even if nothing changed,
+/// but not while a kill switch stops its repository, under any name that it has had.
 ///
 /// # Errors
-/// [`LeaseError`]; if it is `Busy`, nothing was marked, unless the slot was new and a server was faster.
+/// [`LeaseError`]. After `Busy` nothing is marked, unless the slot was new and a server leased it first.
 #[truing_core::boxed_future]
 pub async fn lease(
     store: &dyn RecordStore,
@@ -45,10 +45,10 @@ pub async fn lease(
     lease_record(store, key, of, limits).await
 }
 
-/// The same, whatever the kill switches say: for a change of records alone.
+/// Leases the slot as [`lease`] does, but ignores the kill switches: for a change of records alone.
 ///
 /// # Errors
-/// As those of [`lease`].
+/// The errors of [`lease`].
 #[truing_core::boxed_future]
 pub async fn lease_record(
     store: &dyn RecordStore,
@@ -66,11 +66,11 @@ pub async fn lease_record(
     }
     let is_new = slots.first().is_none_or(|slot| slot.version == SlotVersion::default());
     let leased = if is_new {
-        // A lease is fenced by the version before it, and a new slot has none.
+        // A lease is fenced by the version before it, and a new slot has no such version.
         step(store, key, SlotCommand::Request(of), limits).await?;
         step(store, key, SlotCommand::Lease, limits).await
     } else {
-        // In one commit: a server that serves from this store would lease what is only asked for.
+        // Both commands are in one commit: otherwise a server on this store could lease the slot in between.
         steps(store, key, SlotCommand::Request(of), &[SlotCommand::Lease], limits).await
     };
     let leased = match leased {
@@ -133,7 +133,7 @@ mod tests {
         };
         let on = SwitchRequest::On { reason: None, mode: None };
         store.turn_at("acme/shop", &on, "ada").await.unwrap();
-        // Heard of after the switch was turned, and renamed then.
+        // The pull request becomes known after the switch was turned, and its repository is renamed then.
         store.describe(&called("Acme/Shop")).await.unwrap();
         store.describe(&called("acme/store")).await.unwrap();
         let refused = lease(&store, &key, LoopKind::Review, &limits).await;

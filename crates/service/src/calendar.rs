@@ -1,5 +1,5 @@
-//! When jobs run in a server: by their cron patterns, and again if one was asked for and nobody finished it. One at a
-//! time; each by [`JobRun`], as the command runs it.
+//! Runs the jobs of a server by their cron patterns, and again when a run was requested or left unfinished.
+//! Jobs run one at a time, each by [`JobRun`], as the command runs it.
 
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -25,24 +25,25 @@ use super::jobs::JobRun;
 use super::metrics::ServiceMetrics;
 use super::no_run::RunFailure;
 
-/// First wait of a job that could not begin, in milliseconds; doubled each time.
+/// First delay in milliseconds before a job that could not begin is tried again; it doubles each time.
 pub(super) const AGAIN: i64 = 5 * 60 * 1000;
-/// Longest such wait.
+/// Longest delay in milliseconds before such a job is tried again.
 const AGAIN_AT_MOST: i64 = 24 * 60 * 60 * 1000;
 
-/// The jobs of a server.
+/// The jobs of a server that have a cron pattern.
 #[derive(Debug)]
 pub struct JobCalendar<'a> {
-    /// Each with all that a run needs, and its pattern.
+    /// Each job with the parts that a run needs, and its pattern.
     jobs: Vec<(JobRun<'a>, Cron)>,
-    /// When the server began.
+    /// Time at which the server began.
     began: UnixMillis,
-    /// Jobs that could not begin: until when they wait, and how long that is.
+    /// Jobs that could not begin: the time until which each waits, and the length of that wait in
+    /// milliseconds.
     waiting: BTreeMap<String, (UnixMillis, i64)>,
 }
 
 impl<'a> JobCalendar<'a> {
-    /// Those jobs that have a pattern.
+    /// Keeps those of the jobs that have a valid pattern.
     pub fn new(jobs: Vec<JobRun<'a>>) -> Self {
         let with_pattern = |run: JobRun<'a>| {
             let cron = run.job.config.cron.as_deref()?.parse().ok()?;
@@ -52,7 +53,7 @@ impl<'a> JobCalendar<'a> {
         Self { jobs, began: SystemClock.now(), waiting: BTreeMap::new() }
     }
 
-    /// Runs what is due, looking every so often, until it is told to stop.
+    /// Runs the jobs that are due, checking once per period `every`, until a stop is requested.
     pub fn run(
         mut self,
         (store, metrics): (&'a Arc<dyn RecordStore>, &'a ServiceMetrics),
@@ -111,12 +112,12 @@ impl<'a> JobCalendar<'a> {
                         record.detail.exit_reason
                     );
                 }
-                // A command runs it.
+                // A command runs this job at present.
                 Err(
                     RunFailure::NotLeased(LeaseError::Busy(_) | LeaseError::Owned | LeaseError::SwitchedOff)
                     | RunFailure::Stopped(StepStopReason::Interrupted),
                 ) => {}
-                // The forge had to be asked which repository it is.
+                // The kill switch was found only after the forge had resolved the repository.
                 Err(RunFailure::Stopped(StepStopReason::Halted)) => {
                     self.waiting
                         .insert(run.job.name.to_owned(), (UnixMillis(now.0.saturating_add(AGAIN)), AGAIN));
@@ -136,7 +137,7 @@ impl<'a> JobCalendar<'a> {
     }
 }
 
-/// Is a job due? Somebody asked for a run that nobody finished, or its time came after its last run.
+/// Returns true if a job is due: a run was requested or left unfinished, or its time came after its last run.
 fn is_due(
     slot: Option<&Slot>,
     last: Option<&SyncRecord>,
@@ -145,7 +146,7 @@ fn is_due(
 ) -> bool {
     match slot.map(|slot| &slot.state) {
         Some(SlotState::Waiting { at, .. }) if *at <= now => return true,
-        // The lease of somebody who is dead by now: taking it over is what a run begins with.
+        // The holder of this expired lease is dead; the next run begins by taking the lease over.
         Some(SlotState::Leased { deadline, .. }) => return *deadline <= now,
         Some(SlotState::Held { .. }) => return false,
         Some(SlotState::Waiting { .. } | SlotState::Idle) | None => {}
@@ -154,7 +155,7 @@ fn is_due(
     next(cron, since).is_some_and(|next| next <= now)
 }
 
-/// The first time of a pattern after then, in UTC.
+/// Returns the first time of a pattern after the given one, in UTC.
 pub fn next(cron: &Cron, after: UnixMillis) -> Option<UnixMillis> {
     let after = Timestamp::from_millisecond(after.0).ok()?.to_zoned(TimeZone::UTC);
     let next = cron.find_next_occurrence(&after, false).ok()?;

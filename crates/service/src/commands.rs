@@ -1,34 +1,38 @@
-//! Commands in comments: `/review` and its kin on the first line, by somebody who may write to the repository.
+//! Commands in comments, such as `/review`, on the first line, by an author who may write to the repository.
 //!
-//! | First line | What it does |
+//! | First line | Effect |
 //! |---|---|
-//! | `/review` | reviews now, also what was reviewed already; ends a pause |
-//! | `/review full` | the same, and everything anew |
+//! | `/review` | reviews now, even if the head was reviewed already; ends a pause |
+//! | `/review full` | the same, and reviews everything again |
 //! | `/review pause` | no reviews until resumed; a step in progress ends first |
 //! | `/review resume` | ends a pause |
-//! | `/converge` | audits and mends until a fresh audit finds nothing; goes on with a run that was left |
+//! | `/converge` | audits and fixes until a fresh audit finds nothing; resumes an unfinished run |
 //! | `/converge stop` | ends such a run before its next step; `/converge` resumes it |
 //! | `/audit` | one audit of the head, posted as a review; nothing is fixed |
-//! | `/spend` | allows as much money again for models on this pull request, and reviews its head |
-//! | `/dismiss REASON` | in answer to a finding's comment: no more of that finding, until its code changes |
+//! | `/spend` | allows the same amount again for models on this pull request, and reviews its head |
+//! | `/dismiss REASON` | as a reply to a finding's comment: suppresses that finding until its code changes |
 //! | `/dismiss ID REASON` | the same anywhere, by the finding's id or the beginning of it |
-//! | `/undismiss`, `/undismiss ID` | takes a dismissal back |
-//! | `/help` | one comment with the commands that the asker may use |
+//! | `/undismiss`, `/undismiss ID` | withdraws a dismissal |
+//! | `/help` | one comment with the commands that the author may use |
 //!
-//! The line is the command and nothing else: it begins at its first column, words are lower case with spaces or
-//! tabs between them, and white space may follow. Everything else is somebody talking. A comment acts at most once,
-//! as it reads when it is looked at; editing an old one makes no command of it. Bots and our own account never act.
-//! The button "Re-run" of our check is a `/review`, by whoever pressed it, and the label `converge.label` is a `/converge`,
-//! by whoever set it.
+//! The first line must be the command alone. It begins at the first column, its words are lower case with
+//! spaces or tabs between them, and white space may follow. Any other line is ordinary conversation.
 //!
-//! A webhook or the sweep only remembers that there is something to serve ([`hear`]); a comment is read, and its
-//! author's permission asked, at the forge and by its ids, when it is served ([`CommandProcessor::look`]). It acts in one
-//! transaction with the fact that it is served. What cannot be looked at now is looked at again.
+//! A comment acts at most once, with the text that it has when it is processed; editing an old comment makes
+//! no command of it. Bots and our own account never act. The button "Re-run" of our check acts as `/review`
+//! by the account that pressed it. The label `converge.label` acts as `/converge` by the account that set it.
 //!
-//! A comment that is followed gets no reaction: that would be a write of no run, which no token fences, out of the few
-//! creating calls that comments have in a minute, and not every forge has reactions. What a command changes shows in
-//! the summary and the threads. Only `/help` is answered: once for each person and pull
-//! request, by an effect without a token, as those of the tools for agents, and not while the kill switch is on (`help`).
+//! A webhook or the sweep only records that there is a command to serve ([`hear`]).
+//! [`CommandProcessor::look`] reads the comment and asks for its author's permission at the forge, by ids.
+//! The command is carried out in the same transaction that marks it as served. A command that cannot be
+//! served now is retried.
+//!
+//! A followed comment gets no reaction, for three reasons. The reaction would be a write without a run and
+//! thus without a fencing token. It would use up the few creating calls that comments have in a minute. And
+//! not every forge has reactions. The effect of a command shows in the summary and the threads.
+//!
+//! Only `/help` is answered, once for each person and pull request, and not while the kill switch is on
+//! (`help`). The answer is an effect without a token, like those of the tools for agents.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,30 +61,31 @@ mod asked;
 mod help;
 mod judge;
 
-/// Comments served in one look.
+/// Comments served in one pass.
 const BATCH: usize = 64;
-/// How often a command is decided anew because somebody else changed the slot first.
+/// Attempts to decide a command whose slot other processes keep changing first.
 const MAX_TRIES: u32 = 16;
-/// A comment that the forge does not show for so long is gone: a new one may be late.
+/// Age at which a comment that the forge does not show counts as deleted: a new one may appear late.
 const SETTLED: TimeSpan = TimeSpan::minutes(2);
-/// A comment that could not be decided for so long is given up.
+/// Age at which a comment that could not be decided is given up.
 const GIVEN_UP: TimeSpan = TimeSpan::minutes(24 * 60);
-/// A comment that was written so long ago commands nothing any more: whoever tells of it repeats what was heard.
+/// Age at which a comment no longer acts as a command: a report of it repeats old news.
 const TOO_OLD: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
-/// For how long served comments are remembered: until they are too old to act again, by any forge's clock.
+/// Time for which served comments are remembered. By then they are too old to act again, by any forge's
+/// clock.
 pub(super) const REMEMBERED: TimeSpan = TimeSpan::minutes(31 * 24 * 60);
-/// The first wait after a failure, doubled by each further one.
+/// The first wait after a failure; each further failure doubles it.
 const FIRST_WAIT: TimeSpan = TimeSpan::seconds(15);
-/// Characters of a label, as it is told.
+/// Characters of a label's name that messages show.
 const MAX_LABEL_CHARS: usize = 60;
-/// The longest wait.
+/// The longest wait after repeated failures.
 const LONGEST_WAIT: TimeSpan = TimeSpan::minutes(10);
 
-/// Remembers what a webhook told of, each of a pull request of the repository that is called `name` now: durable when
-/// this returns.
+/// Records the commands that a webhook reported, one for each pull request of the repository that is called
+/// `name` now. They are durable when this function returns.
 ///
 /// # Errors
-/// [`StoreError`]; then it may not be looked at.
+/// [`StoreError`]; then the commands may not be served.
 #[truing_core::boxed_future]
 pub async fn hear(
     store: &dyn RecordStore,
@@ -102,7 +107,7 @@ pub async fn hear(
     store.tell(&told, &of, None).await
 }
 
-/// Serves comments for as long as it is polled.
+/// Serves commands for as long as it is polled.
 #[truing_core::boxed_future]
 pub async fn run(context: Arc<ServiceContext>, poll: Duration) {
     let (mut commands, mut failing) = (CommandProcessor::default(), false);
@@ -121,7 +126,7 @@ pub async fn run(context: Arc<ServiceContext>, poll: Duration) {
     }
 }
 
-/// Why a comment was not served.
+/// The reasons for which a comment was not served.
 #[derive(Debug, thiserror::Error)]
 enum CommentServeError {
     #[error("a comment is not visible yet")]
@@ -132,22 +137,22 @@ enum CommentServeError {
     Store(#[from] StoreError),
 }
 
-/// What has to wait after a comment was not served.
+/// The scope of the delay after a comment was not served.
 enum RetryScope {
-    /// Nothing: the comment is given up.
+    /// No delay: the comment is given up.
     Nothing,
-    /// Its repository.
+    /// Later comments of the same repository wait.
     Repository,
-    /// All comments of its forge; for so long, if that is known.
+    /// All comments of the forge wait, for this time if it is known.
     Forge(Option<TimeSpan>),
 }
 
 impl CommentServeError {
-    /// `age` is how long ago the comment was told of.
+    /// Returns the scope of the delay; `age` is the time since the comment was recorded.
     fn waits(&self, age: TimeSpan) -> RetryScope {
         match self {
             Self::NotYet => RetryScope::Repository,
-            // It would not be read the next time either.
+            // The record would be unreadable the next time as well.
             Self::Store(StoreError::Corrupt(_)) => RetryScope::Nothing,
             Self::Store(StoreError::Unavailable(_) | StoreError::Fenced { .. }) => RetryScope::Forge(None),
             Self::Forge(_) if age > GIVEN_UP => RetryScope::Nothing,
@@ -167,10 +172,10 @@ impl CommentServeError {
     }
 }
 
-/// Serves comments, and remembers what has to wait.
+/// Serves comments, and remembers which forges and repositories have to wait.
 #[derive(Debug, Default)]
 pub struct CommandProcessor {
-    /// By forge, and by repository for what is its own (empty: the whole forge).
+    /// Delays by forge and repository; the empty repository stands for the whole forge.
     waiting: BTreeMap<(String, String), RetryWait>,
 }
 
@@ -181,10 +186,10 @@ struct RetryWait {
 }
 
 impl CommandProcessor {
-    /// Serves what waits to be served, in the order of a repository's comments.
+    /// Serves the pending commands, those of a repository in their order.
     ///
     /// # Errors
-    /// [`StoreError`] if it cannot be known what that is.
+    /// [`StoreError`] if the pending commands cannot be read.
     #[truing_core::boxed_future]
     pub async fn look(&mut self, context: &ServiceContext) -> Result<(), StoreError> {
         for (forge, server) in context.forges.servers() {
@@ -205,7 +210,7 @@ impl CommandProcessor {
             for told in unserved {
                 let own = (forge.clone(), told.pr.repository.clone());
                 if self.waits(&own, context.clock.now()) {
-                    continue; // those of a repository are served in their order
+                    continue; // the comments of a repository are served in their order
                 }
                 let repository = repositories.get_mut(&told.pr.repository);
                 let served = serve(context, server, &told, repository).await;
@@ -217,7 +222,7 @@ impl CommandProcessor {
         Ok(())
     }
 
-    /// Remembers what has to wait after a comment was served, or was not. True: all of its forge.
+    /// Records the delay after a comment was served or failed. Returns true if the whole forge has to wait.
     async fn put_off(
         &mut self,
         context: &ServiceContext,
@@ -250,7 +255,7 @@ impl CommandProcessor {
         self.waiting.get(what).is_some_and(|wait| wait.pause.lasts(now))
     }
 
-    /// Waits, and says so once.
+    /// Starts or lengthens a delay, and logs the first one.
     fn fail(&mut self, what: (String, String), now: UnixMillis, wait: Option<TimeSpan>, why: &str) {
         let failures = self.waiting.get(&what).map_or(0, |wait| wait.failures);
         if failures == 0 {
@@ -270,7 +275,7 @@ impl CommandProcessor {
     }
 }
 
-/// Serves one comment.
+/// Serves one recorded command.
 async fn serve(
     context: &ServiceContext,
     server: &AnyForgeServer,
@@ -302,7 +307,8 @@ async fn serve(
     Ok(())
 }
 
-/// Answers `/help`, once for each person and pull request; the reason why nothing more is done, for the log.
+/// Answers `/help`, once for each person and pull request. Returns the reason for the log why no slot
+/// changes.
 async fn help(
     context: &ServiceContext,
     told: &UserRequest,
@@ -331,7 +337,7 @@ async fn help(
         Ok(_) => Ok("`/help` is answered".to_owned()),
         Err(EffectError::Settling { .. }) => Err(CommentServeError::NotYet),
         Err(EffectError::Store(error)) => Err(error.into()),
-        // Other commands do not wait for it: whoever still wants it asks again.
+        // Other commands do not wait for this answer: the author may ask again.
         Err(
             error @ (EffectError::Halted(_)
             | EffectError::Refused(_)
@@ -341,7 +347,7 @@ async fn help(
     }
 }
 
-/// Does what is asked for, and remembers that it is served.
+/// Carries out the command, and marks it as served.
 async fn obey(
     context: &ServiceContext,
     told: &UserRequest,
@@ -356,7 +362,7 @@ async fn obey(
     };
     let who = format!("{login}@{}", told.pr.forge);
     let mut allowed = None;
-    // The name first: a slot is of no use to a worker that cannot find its repository.
+    // The name is stored first: a worker cannot use a slot whose repository it cannot find.
     let repository = name.split('#').next().unwrap_or_default().to_owned();
     store.describe(&[(key.clone(), SlotDescription { name, url: url.clone(), head: None })]).await?;
     let word = match asked {
@@ -423,7 +429,7 @@ async fn obey(
     Err(StoreError::Unavailable(format!("{key}: the slot changes faster than it can be committed")))
 }
 
-/// Writes into the history why a command of a person who may write is not followed, and remembers that it needs nothing more.
+/// Ignores a command of a person with write access, and records the reason in the history.
 async fn decline(
     store: &dyn RecordStore,
     told: &UserRequest,
@@ -437,14 +443,14 @@ async fn decline(
     ignore(store, told, &format!("{}: {why}", asked.as_str())).await
 }
 
-/// Remembers that it needs nothing more.
+/// Marks a command as served without an effect, and logs the reason.
 async fn ignore(store: &dyn RecordStore, told: &UserRequest, why: &str) -> Result<(), StoreError> {
     let origin = shown(&told.origin);
     tracing::info!(key = %told.pr.key(), origin, "a command is not followed: {why}");
     store.served(told, None).await.map(drop)
 }
 
-/// How it was asked, for people.
+/// Returns the origin of a command for people.
 fn shown(origin: &RequestOrigin) -> String {
     match origin {
         RequestOrigin::Comment { id, .. } => format!("comment {id}"),

@@ -1,4 +1,4 @@
-//! All parts of the program, as its workers use them.
+//! The parts of the program that workers share.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,17 +25,17 @@ use super::sweep;
 use super::switch::HeldSlots;
 use super::wake::SchedulerWaker;
 
-/// The pull requests that there are: one client a configured forge.
+/// Access to pull requests, with one client for each configured forge.
 pub trait ForgeClients: Send + Sync {
-    /// The pull request of the repository that people call `repo` (`owner/name`), for this producer; none if the forge is
-    /// not configured. Each call names the run.
+    /// Returns the pull request of the repository with the name `repo` (`owner/name`), for this producer;
+    /// none if the forge is not configured. Each call names the run.
     fn pull(&self, run: &RunId, id: &PrId, repo: &str, producer: Producer) -> Option<Box<dyn ForgePull>>;
 
-    /// The configured forges beyond one pull request, by the `NAME` of `[forge.NAME]`.
+    /// Returns the configured forges beyond one pull request, by the `NAME` of `[forge.NAME]`.
     fn servers(&self) -> &BTreeMap<String, AnyForgeServer>;
 }
 
-/// The servers of the configured forges.
+/// The servers of the configured forges, by name.
 #[derive(Clone, Debug, Default)]
 pub struct ConfiguredForges(pub BTreeMap<String, AnyForgeServer>);
 
@@ -50,48 +50,47 @@ impl ForgeClients for ConfiguredForges {
     }
 }
 
-/// Everything a worker needs. Shared by all of them.
+/// Everything that a worker needs, shared by all workers.
 pub struct ServiceContext {
-    /// Slots and records.
+    /// The store of slots and records.
     pub store: Arc<dyn RecordStore>,
-    /// The forges.
     pub forges: Box<dyn ForgeClients>,
-    /// The plane that parses repository bytes.
+    /// The process that parses untrusted bytes of repositories.
     pub reader: Box<dyn RepositoryReader>,
-    /// Wall clock.
+    /// Wall clock, which runs use.
     pub clock: Arc<dyn Clock>,
-    /// Git.
     pub git: Git,
-    /// Folder of the mirrors: `{forge}/{repository id}.git`.
+    /// Folder of the mirrors; each is at `{forge}/{repository id}.git`.
     pub mirrors: PathBuf,
-    /// Limits of the slot machine.
+    /// Limits of the slot machine, such as attempts and lease times.
     pub limits: SlotLimits,
-    /// Names the repositories that are reviewed.
+    /// The filter of repositories that are reviewed.
     pub repositories: RepositoryFilter,
-    /// The files and rules of reviews.
+    /// The operator's configuration files and rules for reviews.
     pub rules: OperatorRules,
-    /// Linters whose findings are part of reviews. A service is given no output of them: that is of one head.
+    /// Linters whose findings are part of reviews. A service runs them itself: given output would fit one
+    /// head alone.
     pub toolbox: LinterSources,
-    /// Comments on lines and files of one pull request, at most.
+    /// Largest number of comments on lines and files of one pull request.
     pub max_inline: usize,
-    /// The model that reviews beside the rules; none: the rules alone.
+    /// The model that reviews in addition to the rules; none if the rules review alone.
     pub agent: Option<ModelAgent>,
-    /// The parts of runs that converge; or the reason why nothing does, for people.
+    /// The parts of converge runs, or the reason for people why they are not served.
     pub converging: Result<ConvergeSetup, String>,
-    /// The kill switches: those of `store`, but in a dry run, which works on a copy and pays from the real one.
+    /// The kill switches. They are those of `store`, except in a dry run, which works on a copy and pays from
+    /// the real one.
     pub switches: Arc<SwitchReader>,
-    /// The slots that a switch holds back.
+    /// The slots that a kill switch holds back.
     pub held: HeldSlots,
-    /// Reports the writes of reviews; in a dry run none is made.
+    /// Reports the writes of reviews; a dry run writes nothing.
     pub watch: WriteMonitor,
-    /// The periods at which repositories are swept.
+    /// The times at which repositories were swept.
     pub swept: sweep::SweepResults,
-    /// Counts and measures, for `/metrics`.
+    /// Counters and measurements for `/metrics`.
     pub metrics: ServiceMetrics,
-    /// Wakes the scheduler.
     pub wake: SchedulerWaker,
-    /// Is it for this process to do what one process does at a time?
+    /// The lease on duties that one process has at a time.
     pub sole: SoleDutyLease,
-    /// The longest time of one step: [`crate::worker::STEP_TIME`].
+    /// The longest time of one step, by default [`crate::worker::STEP_TIME`].
     pub step_time: Duration,
 }

@@ -1,5 +1,6 @@
-//! Runs that converge on a pull request, whose slot they lease: by hand, or a step at a time by a worker of the service.
-//! No review and no other run is at work there meanwhile, and what one began the other can go on with.
+//! Converge runs on a pull request, under a lease of its slot: by hand, or a step at a time by a worker of
+//! the service. Meanwhile no review and no other run works there, and either way can resume a run that the
+//! other began.
 
 mod end;
 mod listener;
@@ -43,13 +44,13 @@ pub use progress::{ConvergeRunEnd, ProgressMessage};
 
 type InspectionToolsFactory = dyn Fn(&Config) -> Result<InspectionTools, SetupError> + Send + Sync;
 
-/// What it takes to converge on pull requests.
+/// The parts that converge runs on pull requests need.
 pub struct ConvergeSetup {
-    /// The auditors and fixers.
+    /// The models that audit and fix.
     pub agents: ConvergeAgents,
-    /// The operator's configuration, and which branches may add to it.
+    /// The operator's configuration, and the branches that may add to it.
     pub rules: OperatorRules,
-    /// Makes the tools that a head is looked at with. The configuration includes the repository's own file.
+    /// Makes the tools that inspect a head. The configuration includes the repository's own file.
     pub looks: Box<InspectionToolsFactory>,
 }
 
@@ -63,39 +64,37 @@ impl fmt::Debug for ConvergeSetup {
 }
 
 impl ConvergeSetup {
-    /// The operator's configuration of it.
+    /// Returns the operator's configuration of converge runs.
     pub fn config(&self) -> &ConvergeConfig {
         &self.rules.operator().converge
     }
 }
 
-/// A pull request, and all that a run on it needs.
+/// A pull request with everything that a run on it needs.
 #[derive(Debug)]
 pub struct ConvergeRunContext<'a> {
-    /// The id of a run that begins now.
+    /// Id for a run that begins now.
     pub run: &'a RunId,
-    /// `owner/name`.
+    /// Name of the repository as `owner/name`.
     pub repo: &'a str,
-    /// The number that people see.
+    /// The pull request's number at the forge.
     pub number: u64,
     /// The forge's name in the configuration, and its client, whose calls name the run.
     pub forge: (&'a str, &'a AnyForgeServer),
-    /// Git.
     pub git: &'a Git,
-    /// Where mirrors are.
+    /// Folder of the mirrors.
     pub mirrors: &'a Path,
-    /// Who works, and how.
+    /// The models, rules and tools of the run.
     pub converging: &'a ConvergeSetup,
-    /// The limits of slots.
+    /// Limits of the slot machine.
     pub limits: &'a SlotLimits,
-    /// The kill switches.
     pub switches: &'a Arc<SwitchReader>,
 }
 
 /// The commits, the branch and the tools of a run.
 struct ConvergeCheckout {
     mirror: Mirror,
-    /// The id and the name of the repository that the branch is in.
+    /// Id and name of the repository that contains the branch.
     home: (String, String),
     now: PullDetails,
     base: Sha,
@@ -107,35 +106,35 @@ impl ConvergeRunContext<'_> {
         self.converging.config()
     }
 
-    /// The span of what goes on with this run since `began`.
+    /// Begins the trace span of this part of the run.
     fn span(&self, record: &ConvergeRecord, began: SystemTime) -> ConvergeSpan {
         ConvergeSpan::begin(record, Some(self.repo), Some(self.number), began)
     }
 
-    /// The pull request, by the id that the forge gives its repository.
+    /// Returns the pull request's id, which has the forge's id of its repository.
     async fn id(&self) -> Result<PrId, ForgeError> {
         let (name, forge) = self.forge;
         let repository = forge.repository(self.repo).await?.id;
         Ok(PrId { forge: name.to_owned(), repository, number: self.number })
     }
 
-    /// The name of the pull request for people, `owner/name#7`.
+    /// Returns the name of the pull request for people, as `owner/name#7`.
     fn called(&self) -> String {
         format!("{}#{}", self.repo, self.number)
     }
 
-    /// The gate of a run under this lease.
+    /// Returns the gate of a run under this lease.
     fn gate(&self, lease: &Lease) -> Arc<dyn WriteGate> {
         let store = &self.converging.agents.auditor.ledger;
         Arc::new(self.run_gate(&lease.key).under_lease(store, &lease.key, lease.token))
     }
 
-    /// The gate of what is done on this pull request.
+    /// Returns the gate for writes to this pull request.
     fn run_gate(&self, key: &SlotKey) -> RunGate {
         RunGate::of_run(self.switches, RepositoryRef::of_key(key).called(self.repo))
     }
 
-    /// Every write to the pull request, under this lease.
+    /// Returns the executor for every write to the pull request under this lease.
     fn effects<'b>(
         &'b self,
         client: &'b RepositoryClient,
@@ -191,7 +190,7 @@ impl ConvergeRunContext<'_> {
         PullRequestRunner { runner, workspace }
     }
 
-    /// The commits, and where the branch is that fixes are pushed to.
+    /// Fetches the commits, and finds the branch that fixes are pushed to.
     async fn ground(&self, id: &PrId, now: PullDetails) -> Result<ConvergeCheckout, RunFailure> {
         let (_, forge) = self.forge;
         let theirs = forge.remote(&id.repository, self.repo, RemotePurpose::Push).await?;
@@ -208,7 +207,8 @@ impl ConvergeRunContext<'_> {
         Ok(ConvergeCheckout { mirror, home, now, base, looks })
     }
 
-    /// The record of the run to go on with: one that was interrupted, or is stuck and nothing is new; otherwise a new one.
+    /// Returns the record to continue: an interrupted run, or a stuck run if nothing is new; otherwise a new
+    /// record.
     async fn record(
         &self,
         client: &RepositoryClient,
@@ -234,23 +234,24 @@ impl ConvergeRunContext<'_> {
         if let Some(mut record) = last.clone().filter(ConvergeRecord::is_unfinished) {
             record.resume(limits.clone(), looks);
             record.detail.state.take_up(limits);
-            // Another head is looked at when its turn comes; the same one is another change now.
+            // A different head is handled on its turn; the same head on another base is a different change
+            // now.
             if record.detail.base != *base && record.detail.state.head == head {
                 record.detail.base = base.clone();
-                // A run that is over stays so.
+                // A run that has ended stays ended.
                 let _ = record.detail.state.after(truing_core::converge::ConvergeEvent::Moved { head, tree });
             }
             return Ok(record);
         }
         let remembered = last.as_ref().and_then(|last| last.found_clean(base, looks, said)) == Some(&head);
-        // What our own records say of a head counts more than a review there.
+        // Our own records of a head count more than a review there.
         let is_unknown = last.as_ref().is_none_or(|last| !last.is_about(&head));
         let scope = AuditScope::of(base, looks, said);
         let reviewed = is_unknown && is_reviewed_clean(&client.reviews().await?, &head, &scope);
         let clean = (remembered || reviewed).then(|| head.clone());
         let mut state = ConvergeRun::begin(limits, (head, tree), clean.as_ref());
         if clean.is_some() {
-            // A run after this one asks whether they still hold.
+            // A later run checks whether these dismissals still hold.
             state.dismissals = said.to_vec();
         }
         let mut begun = self.begun(last.as_ref(), key, (base, &now.head.branch), looks, state);
@@ -261,7 +262,7 @@ impl ConvergeRunContext<'_> {
         Ok(begun)
     }
 
-    /// The audit that was interrupted, or a new one. Nothing is fixed.
+    /// Returns the record of the interrupted audit, or a new one. An audit fixes nothing.
     async fn audit(
         &self,
         last: Option<ConvergeRecord>,
@@ -284,7 +285,7 @@ impl ConvergeRunContext<'_> {
         Ok(self.begun(last.as_ref(), key, (base, &now.head.branch), looks, state))
     }
 
-    /// A new record, after the last one there was.
+    /// Makes a new record that follows the last one.
     fn begun(
         &self,
         last: Option<&ConvergeRecord>,
@@ -295,7 +296,7 @@ impl ConvergeRunContext<'_> {
     ) -> ConvergeRecord {
         let detail = ConvergeDetail {
             described: last.and_then(|last| last.detail.described.clone()),
-            // Whom we have called at another head has seen that one.
+            // People who were called at another head have seen that head.
             wakes: last.map(|last| last.detail.wakes.clone()).unwrap_or_default(),
             looks: looks.to_owned(),
             ..ConvergeDetail::begin((self.called(), branch.to_owned()), (base.clone(), state))

@@ -1,7 +1,5 @@
-//! Drives a lease, the same for every loop: sends heartbeats while the step runs, has the loop record why it stopped, and ends
-//! the lease.
-//!
-//! A loop gives its part as `LeasedStep`. `LeaseDriver::drive` is the whole way.
+//! Drives a lease, in the same way for every loop: sends heartbeats while the step runs, lets the loop record
+//! why it stopped, and ends the lease. A loop implements `LeasedStep`; `LeaseDriver::drive` does the rest.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,60 +22,62 @@ use truing_loops::telemetry;
 use super::lease::Lease;
 use super::notify;
 
-/// A loop's own part of a lease.
+/// The part of a lease that each loop implements.
 #[async_trait]
 pub(crate) trait LeasedStep: Sync {
-    /// The result of a step that came to its end, for whoever drives the lease.
+    /// The result of a completed step, for the caller that drives the lease.
     type Ended: Send;
 
     /// Does the step.
     ///
     /// # Errors
-    /// [`StepStopReason`]
+    /// [`StepStopReason`] if the step is not completed.
     async fn step(&self) -> Result<(NextSlotState, Self::Ended), StepStopReason>;
 
-    /// Records why the step stopped. The slot is told after that. Where heartbeats find the lease lost nothing is recorded.
+    /// Records why the step stopped; the slot changes after that. If heartbeats find the lease lost, nothing
+    /// is recorded.
     ///
     /// # Errors
-    /// [`StoreError`]: the lease is left to expire, unless the step was told to stop.
+    /// [`StoreError`]; the lease is left to expire, unless the step was asked to stop.
     async fn stopped(&self, why: &StepStopReason) -> Result<(), StoreError>;
 }
 
-/// The slot's state after a step that came to its end.
+/// The slot's state after a completed step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum NextSlotState {
-    /// The step says it. Instants are of the wall clock.
+    /// The step decides the outcome. Instants are of the wall clock.
     Then(StepOutcome),
-    /// The run is not at its end: its [`LeaseSuccessor`] goes on with it, if there is one.
+    /// The run is unfinished: its [`LeaseSuccessor`] continues it, if there is one.
     GivenBack,
 }
 
-/// Who goes on with what a lease leaves undone.
+/// The party that continues the work that a lease leaves unfinished.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum LeaseSuccessor {
-    /// A server: it waits as the forge wants, and counts attempts that fail.
+    /// A server: it waits as the forge requires, and counts failed attempts.
     Server,
-    /// Nobody but the person or the calendar that asked, by asking again: the slot is free.
+    /// No server: the person or the calendar has to request it again. The slot becomes free.
     Nobody,
 }
 
-/// Leases are driven with this.
+/// Drives leases on one store.
 pub(crate) struct LeaseDriver<'a> {
-    /// Slots and records.
+    /// The store of slots and records.
     pub store: &'a Arc<dyn RecordStore>,
-    /// The wall clock, which runs count by.
+    /// The wall clock, which runs use.
     pub clock: &'a dyn Clock,
-    /// Limits of the slot machine.
+    /// Limits of the slot machine, such as the lease time.
     pub limits: &'a SlotLimits,
 }
 
 impl LeaseDriver<'_> {
-    /// Drives a lease until its step comes to its end, it is lost, or `told` ends: then it is given back. A step that stops in
-    /// an order of its own gets a `told` that never ends. Heartbeats have a task of their own: a step that
-    /// holds up its thread, as one that removes a deep folder, holds up none of them.
+    /// Drives a lease until its step is completed, the lease is lost, or the given future completes: then
+    /// the lease is given back. A step that stops by itself gets a future that never completes. A separate
+    /// task sends the heartbeats, so a step that blocks its thread, as when it removes a deep folder, delays
+    /// none of them.
     ///
     /// # Errors
-    /// [`StepError`]: the end could not be recorded. The lease is left to expire.
+    /// [`StepError`] if the end could not be recorded. The lease is left to expire.
     pub(crate) async fn drive<L: LeasedStep>(
         &self,
         (lease, heir): (&Lease, LeaseSuccessor),
@@ -95,7 +95,7 @@ impl LeaseDriver<'_> {
         let mut beats = HeartbeatTask::start(beats, heartbeat);
         let told = async {
             told.await;
-            // What has come to its end is not stopped any more.
+            // A completed step is no longer stopped.
             if ending.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }
@@ -111,7 +111,7 @@ impl LeaseDriver<'_> {
                 Ok(Err(StepStopReason::Lost))
             }
             () = told => {
-                // The lease is given back whatever becomes of that.
+                // The lease is given back even if recording the reason fails.
                 if let Err(error) = leased.stopped(&StepStopReason::Interrupted).await {
                     tracing::warn!(%error, "could not record how the run stopped");
                 }
@@ -121,11 +121,11 @@ impl LeaseDriver<'_> {
         }
     }
 
-    /// Does the step, records why it stopped if it did, and ends the lease; no heartbeats. `ending` becomes true right before
-    /// the lease is ended.
+    /// Does the step, records why it stopped if it did, and ends the lease; sends no heartbeats. `ending`
+    /// becomes true right before the lease is ended.
     ///
     /// # Errors
-    /// As [`Self::drive`].
+    /// The errors of [`Self::drive`].
     pub(super) async fn take<L: LeasedStep>(
         &self,
         given: (&Lease, LeaseSuccessor),
@@ -147,14 +147,14 @@ impl LeaseDriver<'_> {
         }
     }
 
-    /// Ends the lease. What is recorded stays, even if the lease was lost meanwhile.
+    /// Ends the lease. Records stay, even if the lease was lost meanwhile.
     async fn end(
         &self,
         (lease, heir): (&Lease, LeaseSuccessor),
         ended: Result<NextSlotState, &StepStopReason>,
     ) -> Result<(), StepError> {
         if let Err(StepStopReason::Fenced(last)) = ended {
-            // If the lease is ours still, the slots have forgotten a token: the next one is greater.
+            // If the lease is still ours, the slot store has lost a token: the next one has to be greater.
             self.store.raise(SlotVersion(last.0)).await?;
         }
         let lead = lead(&**self.store, self.clock).await?;
@@ -178,13 +178,13 @@ struct LeaseHeartbeats {
     store: Arc<dyn RecordStore>,
     lease: Lease,
     limits: SlotLimits,
-    /// Is the lease being ended?
+    /// True once the lease is being ended.
     ending: Arc<AtomicBool>,
 }
 
 impl LeaseHeartbeats {
-    /// Sends them. Returns when the lease is lost, or when none was acknowledged for so long that it may be lost. While the
-    /// lease is `ending`, a slot without a lease is not a loss.
+    /// Sends the heartbeats. Returns when the lease is lost, or when none was acknowledged for as long as a
+    /// lease may last without one. While the lease is `ending`, a slot without a lease is not a loss.
     async fn lost(&self, every: Duration) {
         let Self { store, lease, limits, ending } = self;
         let patience = Duration::from_millis(u64::try_from(limits.self_stop().0).unwrap_or(0));
@@ -199,7 +199,7 @@ impl LeaseHeartbeats {
                 Ok(Err(StepError::Refused(_))) | Err(_) => return,
                 Ok(Err(StepError::Store(error))) => {
                     tracing::warn!(key = %lease.key, %error, "heartbeat not acknowledged");
-                    // A store that refuses at once never runs into the limit above.
+                    // A store that refuses immediately never reaches the timeout above.
                     if acknowledged.elapsed() >= patience {
                         return;
                     }
@@ -209,7 +209,7 @@ impl LeaseHeartbeats {
     }
 }
 
-/// The task that sends heartbeats. It ends with this.
+/// The task that sends heartbeats; dropping this ends it.
 struct HeartbeatTask(JoinHandle<()>);
 
 impl HeartbeatTask {
@@ -217,7 +217,7 @@ impl HeartbeatTask {
         Self(tokio::spawn(async move { beats.lost(every).await }.in_current_span()))
     }
 
-    /// Returns when the lease may be lost, as [`LeaseHeartbeats::lost`], also where heartbeats are sent no longer.
+    /// Returns when the lease may be lost, as [`LeaseHeartbeats::lost`], and also if the task has ended.
     async fn lost(&mut self) {
         let _ = (&mut self.0).await;
     }
@@ -229,8 +229,8 @@ impl Drop for HeartbeatTask {
     }
 }
 
-/// How far the store's clock is ahead of the wall clock: more than 0 after that was set back. Runs use the wall clock, slots the
-/// store's.
+/// Returns the lead of the store's clock over the wall clock, at least 0; it is positive after the wall clock
+/// was set back. Runs use the wall clock, slots the store's.
 pub(super) async fn lead(store: &dyn RecordStore, clock: &dyn Clock) -> Result<TimeSpan, StoreError> {
     let wall = clock.now();
     Ok(TimeSpan((store.now().await? - wall).0.max(0)))
@@ -243,7 +243,7 @@ pub(super) async fn told(mut give_back: watch::Receiver<bool>) {
     }
 }
 
-/// Says in a run's trace why it stopped, if that is a failure.
+/// Records in a run's trace why it stopped, if that is a failure.
 pub(super) fn trace_stop(trace: &Context, stopped: &StepStopReason) {
     match stopped {
         StepStopReason::Moved | StepStopReason::RateLimited { .. } | StepStopReason::Interrupted => {}
@@ -260,7 +260,8 @@ pub(super) fn trace_stop(trace: &Context, stopped: &StepStopReason) {
     }
 }
 
-/// The command that ends a lease; none for one that is lost. `lead`: how far the store's clock is ahead of the wall clock.
+/// Returns the command that ends a lease; none for a lost lease. `lead` is the lead of the store's clock over
+/// the wall clock.
 fn command(
     token: FencingToken,
     (ended, lead): (Result<NextSlotState, &StepStopReason>, TimeSpan),

@@ -1,5 +1,5 @@
-//! Forgetting what is old: acts, notices, runs that ended, history, comments that were served, and slots of pull
-//! requests that were closed long ago. A little at a time, so that nobody waits for it.
+//! Deletes old rows: audit entries, notices, ended runs, history, served comments, and slots of pull requests
+//! that were closed long ago. It works in small batches with pauses, so other writers do not wait for it.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -11,23 +11,23 @@ use truing_store::Store;
 use super::commands;
 use super::sole::SoleDutyLease;
 
-/// From one round to the next.
+/// Time between two rounds.
 const EVERY: Duration = Duration::from_secs(60 * 60);
-/// From one look whether it is for this process to the next.
+/// Interval at which a process without the duty checks whether it has it now.
 const LOOK: Duration = Duration::from_secs(1);
-/// Between two batches, for those who have something to write.
+/// Pause between two batches, in which other writers get their turn.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long it is remembered.
+/// The retention periods of old rows.
 #[derive(Clone, Copy, Debug)]
 pub struct RetentionPeriods {
-    /// Runs that ended, and history.
+    /// Retention of ended runs and history.
     pub runs: TimeSpan,
-    /// The audit log, and notices that were told.
+    /// Retention of the audit log and of sent notices.
     pub acts: TimeSpan,
 }
 
-/// Forgets what is older than `keep`, for as long as it is polled.
+/// Deletes rows older than `keep`, for as long as it is polled.
 #[truing_core::boxed_future]
 pub async fn run(store: &Store, keep: RetentionPeriods, sole: &SoleDutyLease) -> Infallible {
     let mut tick = tokio::time::interval(EVERY);
@@ -47,29 +47,29 @@ pub async fn run(store: &Store, keep: RetentionPeriods, sole: &SoleDutyLease) ->
     }
 }
 
-/// What was forgotten.
+/// Numbers of deleted rows, by kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct DeletedCounts {
-    /// Acts, and notices that were told.
+    /// Audit entries, and notices that were sent.
     pub acts: usize,
-    /// Runs.
+    /// Runs that have ended.
     pub runs: usize,
-    /// Intents of effects, and their ends.
+    /// Intents of effects, and their results.
     pub effects: usize,
-    /// Lines of history.
+    /// Lines of the history.
     pub events: usize,
     /// Comments that were served.
     pub comments: usize,
-    /// Calls to models, and sums of periods that are over.
+    /// Records of model calls, and sums of past budget periods.
     pub money: usize,
     /// Slots of closed pull requests.
     pub slots: usize,
 }
 
-/// Forgets all that is older than `keep`, with a pause after each batch.
+/// Deletes everything older than `keep`, with a pause after each batch.
 ///
 /// # Errors
-/// [`StoreError`]; what was forgotten stays so.
+/// [`StoreError`]; rows that were deleted before stay deleted.
 #[truing_core::boxed_future]
 pub async fn round(
     store: &Store,
@@ -99,7 +99,7 @@ pub async fn round(
     Ok(DeletedCounts { acts, runs, effects, events, comments, money, slots })
 }
 
-/// Forgets some, with a pause after each batch, until there are no more. How many.
+/// Deletes in batches, with a pause after each, until none is left. Returns the number of deleted rows.
 async fn all<F>(pause: Duration, forget: impl Fn() -> F) -> Result<usize, StoreError>
 where
     F: Future<Output = Result<usize, StoreError>>,
@@ -132,7 +132,7 @@ mod tests {
 
     use super::*;
 
-    /// A thousand seconds after 1970.
+    /// A clock that stands at a thousand seconds after 1970.
     struct Still;
 
     impl Clock for Still {
@@ -206,7 +206,7 @@ mod tests {
             period: period.into(),
             limit: MicroUsd(9),
         };
-        // A call of long ago, whose owner died then.
+        // A call of long ago, whose owner died at that time.
         let purse = RunBudget { run: RunId::new("r"), levels: vec![level("1969-12-31")] };
         let ask = ReservationRequest { least: MicroUsd(1), most: MicroUsd(1), expires: UnixMillis(20) };
         store.reserve(&purse, &ask).await.unwrap();
@@ -233,7 +233,7 @@ mod tests {
             1,
             "what was served lately is remembered"
         );
-        // By its own span: what is of this very moment is older than less than nothing.
+        // Each kind has its own period: an audit entry of this moment is older than a negative period.
         let keep = RetentionPeriods { acts: TimeSpan(-1), ..keep };
         let gone = round(&store, keep, Duration::ZERO).await.unwrap();
         assert_eq!(gone, DeletedCounts { acts: 1, ..DeletedCounts::default() });

@@ -1,9 +1,9 @@
-//! Ingress: verifies a webhook over its raw body, understands who it is about, and marks that slot. Nothing else
-//! in it is believed (spec review-service section 1).
+//! Receives webhooks: verifies each over its raw body, finds the slot that it is about, and marks that slot.
+//! No other content of a webhook is trusted.
 //!
-//! What can be refused is refused before the body is read: a source that sends too much, a forge that is not
-//! configured, a signature that cannot be one, a body that says it is too large or of another type. The rest is
-//! checked while it arrives (`body`); the acknowledgement waits for the mark to be durable
+//! Cheap refusals come before the body is read: a source above its rate limit, a forge that is not
+//! configured, a malformed signature, and a body that is announced as too large or of another type. The rest
+//! is checked while the body arrives (`body`). The acknowledgement waits until the mark is durable
 //! ([`marks`](super::marks)).
 
 mod body;
@@ -52,35 +52,36 @@ use super::commands::{self, UserCommand};
 use super::context::ServiceContext;
 use super::marks::{MarkError, MarkQueue};
 
-/// Deliveries a second from one source, unless configured.
+/// Default limit of deliveries per second from one source.
 pub const RATE_LIMIT: u32 = 5000;
-/// After so long without a look at the slots the scheduler counts as stopped; longer where it looks seldom.
+/// Age of the last look at the slots from which the scheduler counts as stopped; five polls where that is
+/// longer.
 const STALE: Duration = Duration::from_secs(30);
-/// How long `/readyz` waits for a write.
+/// Timeout of a test write for `/readyz`.
 const READY_TIME: Duration = Duration::from_secs(5);
-/// For how long an answer of `/readyz` or `/metrics` serves others who ask.
+/// Time for which a response of `/readyz` or `/metrics` is reused for other requests.
 const FRESH: Duration = Duration::from_secs(1);
-/// How much of a delivery's id the log repeats, in characters; GitHub's have 36.
+/// Characters of a delivery's id that the log repeats; GitHub's ids have 36.
 const MAX_ID_CHARS: usize = 64;
 
-/// How webhooks are taken.
+/// The settings of webhook processing.
 #[derive(Clone, Debug)]
 pub struct IngressSettings {
-    /// The secret of each forge.
+    /// The webhook secret of each forge.
     pub secrets: BTreeMap<String, HookSecret>,
-    /// The fate of deliveries while the kill switch is on, of each forge of which an operator has said it; of the others
-    /// their kind decides.
+    /// Handling of deliveries while the kill switch is on, by forge, as configured. For a forge without an
+    /// entry its kind decides.
     pub halted: BTreeMap<String, HaltPolicy>,
-    /// Who may say for whom it forwards.
+    /// Networks of proxies whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Deliveries a second from one source; 0: any number.
+    /// Limit of deliveries per second from one source; 0: no limit.
     pub rate_limit: u32,
     /// Limits of connections and bodies.
     pub bounds: ConnectionLimits,
 }
 
 impl IngressSettings {
-    /// With these secrets, and all else as it is unless configured.
+    /// Makes settings with these secrets and the defaults for everything else.
     pub fn new(secrets: BTreeMap<String, HookSecret>) -> Self {
         let (halted, bounds) = (BTreeMap::new(), ConnectionLimits::default());
         Self { secrets, halted, trusted_proxies: Vec::new(), rate_limit: RATE_LIMIT, bounds }
@@ -92,30 +93,30 @@ struct IngressState {
     settings: IngressSettings,
     rates: RateLimiter,
     refused: RefusalSampler,
-    /// A permit for each byte that bodies may hold.
+    /// A permit for each byte that all bodies together may hold.
     memory: Arc<Semaphore>,
     marks: MarkQueue,
-    /// When the scheduler last looked.
+    /// Time of the scheduler's last look, in Unix milliseconds.
     looked: Arc<AtomicI64>,
     poll: Duration,
-    /// How the last try of `/readyz` to write ended.
+    /// Result of the last test write for `/readyz`.
     written: CachedAnswer<Result<(), StoreError>>,
-    /// What `/metrics` told.
+    /// The last response of `/metrics`.
     scraped: CachedAnswer<String>,
 }
 
 type SharedIngress = State<Arc<IngressState>>;
 
-/// What is answered at which address.
+/// The routes by listener.
 pub struct IngressRoutes {
-    /// Where webhooks arrive.
+    /// Routes of the address at which webhooks arrive.
     pub main: Router,
-    /// Where `/metrics` is, if it has an address of its own.
+    /// The route of `/metrics`, if it has an address of its own.
     pub metrics: Router,
 }
 
-/// The routes of the service, with `/metrics` among the others unless it is `apart`. Starts the task that marks, which
-/// ends with them.
+/// Makes the routes of the service, with `/metrics` among the others unless it is `apart`. Starts the marking
+/// task, which ends together with the routes.
 pub fn routes(
     context: Arc<ServiceContext>,
     settings: IngressSettings,
@@ -144,7 +145,8 @@ pub fn routes(
     IngressRoutes { main: main.with_state(state.clone()), metrics: metrics.with_state(state) }
 }
 
-/// 202 once the mark is durable, or if nothing is to be marked; else what [`DeliveryRefusal`] says, with a line in the log.
+/// Responds with 202 once the mark is durable or if nothing has to be marked. Otherwise it responds as
+/// [`DeliveryRefusal`] says, and logs the refusal.
 async fn webhook(
     State(ingress): SharedIngress,
     name: Result<Path<String>, PathRejection>,
@@ -158,7 +160,7 @@ async fn webhook(
     let began = Instant::now();
     let limited = ingress.rates.take(source, began).err();
     let server = ingress.context.forges.servers().get(&name);
-    // No header of an unknown forge is known to name its delivery.
+    // For an unknown forge the header with the delivery's id is unknown as well.
     let delivery = server.map(|server| delivery_id(server.kind(), request.headers())).unwrap_or_default();
     let taken = match limited {
         Some(RateLimitExceeded { wait, .. }) => Err(DeliveryRefusal::Limited { seconds: wait.as_secs() + 1 }),
@@ -195,7 +197,7 @@ async fn webhook(
 }
 
 impl IngressState {
-    /// Takes one delivery; what to answer.
+    /// Processes one delivery, and returns the response body.
     async fn take(&self, name: &str, request: Request) -> Result<serde_json::Value, DeliveryRefusal> {
         let (parts, body) = request.into_parts();
         let headers = parts.headers;
@@ -242,7 +244,8 @@ impl IngressState {
         }
     }
 
-    /// Remembers a comment that looks like a command; it is looked at later, away from the forge's ten seconds.
+    /// Records a comment that looks like a command. It is served later, because the forge waits only ten
+    /// seconds for the response.
     async fn hear(
         &self,
         comment: WebhookComment,
@@ -255,7 +258,7 @@ impl IngressState {
         self.remember(&[comment.pr], &comment.repo, &origin, halted).await
     }
 
-    /// The same for a label, if it is the one that starts a run.
+    /// Records a label, if it is the one that starts a converge run.
     async fn labelled(
         &self,
         label: WebhookLabel,
@@ -273,7 +276,7 @@ impl IngressState {
         self.remember(&[label.pr], &label.repo, &origin, halted).await
     }
 
-    /// The same for the button of a check, if it is one of ours.
+    /// Records the button of a check, if the check is one of ours.
     async fn rerun(
         &self,
         forge: &str,
@@ -286,7 +289,7 @@ impl IngressState {
         }
         let pulls = match rerun.of {
             RerunTarget::Pull(pr) => vec![pr],
-            // The payload names none from a fork: what we made checks of is in the records.
+            // The payload names no pull request from a fork, so the records of checked heads decide.
             RerunTarget::Head(head) => {
                 let pulls = self.context.store.reviewed_at(forge, &rerun.repository, &head).await;
                 pulls.map_err(|error| DeliveryRefusal::NotMarked(MarkError::Store(error)))?
@@ -299,7 +302,7 @@ impl IngressState {
         self.remember(&pulls, &rerun.repo, &origin, halted).await
     }
 
-    /// Remembers what is asked for; while a kill switch is on there, as `halted` says.
+    /// Records a command; while a kill switch is on for its repository, `halted` decides.
     async fn remember(
         &self,
         pulls: &[PrId],
@@ -307,8 +310,9 @@ impl IngressState {
         origin: &RequestOrigin,
         halted: HaltPolicy,
     ) -> Result<serde_json::Value, DeliveryRefusal> {
-        // The sweep at its end finds the comment, and a label is set again. One that slips in while the switch goes on harms nobody: a command
-        // marks a slot, like those that were heard before, and no run begins while the switch is on.
+        // The next sweep finds a refused comment, and a label can be set again. A command that arrives while
+        // the switch is being turned on does no harm: it marks a slot, like earlier commands, and no run
+        // begins while the switch is on.
         let keys = pulls.iter().flat_map(|pull| RepositoryRef::of_key(&pull.key()).keys).collect();
         let repository = RepositoryRef { keys, ..RepositoryRef::named(repo) };
         if halted == HaltPolicy::Refused && self.context.switch().await.at(&repository).is_some() {
@@ -320,8 +324,8 @@ impl IngressState {
     }
 }
 
-/// The fate of deliveries while the kill switch is on, of a forge where refusing them has this consequence, unless an operator
-/// has said it.
+/// Returns the default handling of deliveries while the kill switch is on, by the effect that a refusal has
+/// at the forge.
 fn halted(refused: RefusalConsequence) -> HaltPolicy {
     match refused {
         RefusalConsequence::LosesIt => HaltPolicy::Refused,
@@ -329,7 +333,7 @@ fn halted(refused: RefusalConsequence) -> HaltPolicy {
     }
 }
 
-/// Is the body a form? A body without a type is taken for JSON.
+/// Returns true if the body is a form. A body without a type counts as JSON.
 fn is_form(headers: &HeaderMap) -> Result<bool, DeliveryRefusal> {
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(false) };
     let kind = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
@@ -342,19 +346,19 @@ fn is_form(headers: &HeaderMap) -> Result<bool, DeliveryRefusal> {
     }
 }
 
-/// What the forge calls the delivery; empty if it does not say.
+/// Returns the forge's id of the delivery; empty if it gives none.
 fn delivery_id(kind: ForgeKind, headers: &HeaderMap) -> String {
     visible(DeliveryHeaders::read(kind, headers).id, MAX_ID_CHARS)
 }
 
-/// Visible ASCII, cut.
+/// Keeps the visible ASCII characters, at most `most` of them.
 fn visible(text: &str, most: usize) -> String {
     text.chars().filter(char::is_ascii_graphic).take(most).collect()
 }
 
-/// 200 while the scheduler looks at the slots, else 503.
+/// Responds with 200 while the scheduler looks at the slots, else with 503.
 async fn healthz(State(ingress): SharedIngress) -> Response {
-    // Whichever way the clock was set since: the next look is by the new one.
+    // The absolute difference serves a clock that was set forward or back: the next look uses the new time.
     let age = ingress.context.clock.now().0.abs_diff(ingress.looked.load(Ordering::Relaxed));
     let stale = STALE.max(ingress.poll * 5).as_millis();
     if u128::from(age) > stale {
@@ -364,10 +368,10 @@ async fn healthz(State(ingress): SharedIngress) -> Response {
     answer(StatusCode::OK, json!({"status": "ok"}))
 }
 
-/// 200 if the store can be written, else 503. A service that drains has no listener any more.
-/// With `?verbose`: the forges, too, as the sweep of this process found them, and the kill switch.
+/// Responds with 200 if the store can be written, else with 503. A service that drains no longer listens.
+/// With `?verbose` it adds the forges, as the sweep of this process found them, and the kill switch.
 async fn readyz(State(ingress): SharedIngress, RawQuery(query): RawQuery) -> Response {
-    // That the file is gone is told at once; a write is tried now and then.
+    // A missing file is reported at once; a write is tried at most once a second.
     let tried = async {
         ingress.context.store.is_in_place()?;
         ingress.written.or(ingress.context.store.try_writing()).await
@@ -384,7 +388,8 @@ async fn readyz(State(ingress): SharedIngress, RawQuery(query): RawQuery) -> Res
     answer(StatusCode::SERVICE_UNAVAILABLE, json!({"error": "store_unavailable"}))
 }
 
-/// An answer that serves all who ask within a while: asking often must not become work for the store.
+/// A response that is reused for all requests within [`FRESH`], so that frequent requests do not load the
+/// store.
 struct CachedAnswer<T>(Mutex<Option<(Instant, T)>>);
 
 impl<T: Clone> CachedAnswer<T> {
@@ -405,7 +410,7 @@ impl<T: Clone> CachedAnswer<T> {
     }
 }
 
-/// What is counted and measured, for Prometheus.
+/// Responds with all counters and gauges in Prometheus's text format.
 async fn metrics(State(ingress): SharedIngress) -> Response {
     let looked = UnixMillis(ingress.looked.load(Ordering::Relaxed));
     let text = ingress.scraped.or(ingress.context.scrape(looked)).await;

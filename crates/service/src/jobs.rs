@@ -1,5 +1,5 @@
-//! One run of a job that follows a package, on the store that a server may be serving: the slot of the job is leased, the
-//! run keeps the lease alive, and its end frees the slot.
+//! Runs one sync job that follows a package, on the store that a server may be serving. The run leases the
+//! job's slot, keeps the lease alive, and frees the slot at its end.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,30 +39,30 @@ use super::calendar::AGAIN;
 use super::drive::{self, LeaseDriver, LeaseSuccessor, LeasedStep, NextSlotState, trace_stop};
 use super::no_run::RunFailure;
 
-/// A job, and where its runs go.
+/// A job with everything that its runs need.
 #[derive(Clone, Copy, Debug)]
 pub struct JobRun<'a> {
-    /// The job.
     pub job: SyncJob<'a>,
-    /// The project's repository, `owner/name`.
+    /// Name of the project's repository, `owner/name`.
     pub repo: &'a str,
-    /// The forge that it is at.
+    /// The forge that hosts the repository.
     pub forge: &'a AnyForgeServer,
-    /// Where mirrors are.
+    /// Folder of the mirrors.
     pub mirrors: &'a Path,
-    /// The limits of slots.
+    /// Limits of the slot machine.
     pub limits: &'a SlotLimits,
-    /// The kill switches; also in a dry run, which works on a copy of the records, the real ones.
+    /// The kill switches. They are the real ones even in a dry run, which works on a copy of the records.
     pub switches: &'a Arc<SwitchReader>,
-    /// How often the lease is renewed.
+    /// Interval at which the lease is renewed.
     pub heartbeat: Duration,
 }
 
 impl JobRun<'_> {
-    /// Leases the job's slot, runs it, and frees the slot. The record, whatever the run came to.
+    /// Leases the job's slot, runs the job, and frees the slot. Returns the record, also of a run that
+    /// failed.
     ///
     /// # Errors
-    /// [`RunFailure`]; of a run that did not come to its repository there is a record all the same.
+    /// [`RunFailure`]; a run that could not reach its repository has a record all the same.
     #[truing_core::boxed_future]
     pub async fn run(
         &self,
@@ -73,7 +73,7 @@ impl JobRun<'_> {
         let lease = by_hand::lease(&**store, &key, LoopKind::Sync, self.limits).await?;
         tracing::info!(%key, token = lease.token.0, "leased");
         let run = RunRef { id: new_run_id(), key, token: lease.token };
-        // What runs for it ends with it.
+        // The trace ends together with everything that runs inside it.
         let trace = telemetry::sync(&run.id, &run.key, self.repo, (self.job.name, &self.job.config.package));
         let forge = self.forge.for_review(run.id.as_str());
         let job = &JobRun { forge: &forge, ..*self };
@@ -87,7 +87,8 @@ impl JobRun<'_> {
         })
     }
 
-    /// One run under its lease. Returns its record, or why there is none, and when the slot is due again.
+    /// Does one run under its lease. Returns its record or the reason for its absence, and the time at which
+    /// the slot is due again.
     async fn leased(
         &self,
         store: &Arc<dyn RecordStore>,
@@ -105,7 +106,7 @@ impl JobRun<'_> {
             }
         };
         let repository = RepositoryRef::of_id(&self.job.config.forge, &id).called(self.repo);
-        // Whoever begins a run asks by the name; this one has another by now.
+        // The caller checked the switches by the configured name; the repository was renamed since.
         let switches = self.switches.read().await.switches;
         if switches.at(&repository).is_some() && switches.at(&RepositoryRef::named(self.repo)).is_none() {
             return (self.soon(SystemClock.now()), Err(RunFailure::Stopped(StepStopReason::Halted)));
@@ -113,7 +114,7 @@ impl JobRun<'_> {
         match self.followed(store, run, (&id, &remote)).with_context(trace.clone()).await {
             Ok((record, again)) => {
                 telemetry::synced(trace, &record);
-                // Only a server serves what is due.
+                // Only a server serves slots that are due.
                 let again = again.filter(|_| self.job.config.cron.is_some());
                 (
                     again.map_or(StepOutcome::Idle, |until| StepOutcome::DueAt(until, WaitReason::Settling)),
@@ -124,13 +125,15 @@ impl JobRun<'_> {
         }
     }
 
-    /// A job of a server is due a little after `ended`: the next time of its pattern may be a week away.
+    /// Makes a server's job due [`AGAIN`] milliseconds after `ended`: the next time of its pattern may be a
+    /// week away.
     fn soon(&self, ended: UnixMillis) -> StepOutcome {
         let soon = StepOutcome::DueAt(UnixMillis(ended.0.saturating_add(AGAIN)), WaitReason::Backoff);
         if self.job.config.cron.is_some() { soon } else { StepOutcome::Idle }
     }
 
-    /// Follows the package in the repository of this id. The record, and when to run again if that is known.
+    /// Runs the sync loop in the repository of this id. Returns the record, and the time of the next run if
+    /// that is known.
     async fn followed(
         &self,
         store: &Arc<dyn RecordStore>,
@@ -172,15 +175,16 @@ impl JobRun<'_> {
         Ok((record, again))
     }
 
-    /// The repository's id, and where to push to.
+    /// Returns the repository's id, and the remote for pushes.
     async fn repository(&self) -> Result<(String, Remote), RemoteError> {
         let id = self.forge.repository(self.repo).await?.id;
         let remote = self.forge.remote(&id, self.repo, RemotePurpose::Push).await?;
         Ok((id, remote))
     }
 
-    /// Records a run that did not reach its repository: a job that fails so for weeks must not look as if it never ran. It does
-    /// not count for the breaker: it says nothing of the release, and nobody could be asked while the forge is unreachable.
+    /// Records a run that did not reach its repository: a job that fails this way for weeks must not look as
+    /// if it never ran. It does not count for the circuit breaker. It says nothing about the release, and no
+    /// question could be posted while the forge is unreachable.
     async fn unreached(
         &self,
         store: &Arc<dyn RecordStore>,
@@ -223,7 +227,7 @@ struct LeasedJob<'a> {
 
 #[async_trait]
 impl LeasedStep for LeasedJob<'_> {
-    /// Its record; or why there is none, for whoever asked.
+    /// The record, or the reason for its absence.
     type Ended = Result<SyncRecord, RunFailure>;
 
     async fn step(&self) -> Result<(NextSlotState, Self::Ended), StepStopReason> {
@@ -237,13 +241,13 @@ impl LeasedStep for LeasedJob<'_> {
 
     async fn stopped(&self, why: &StepStopReason) -> Result<(), StoreError> {
         match why {
-            // A run that was told to stop says nothing of its target.
+            // An interrupted run says nothing about its release.
             StepStopReason::Interrupted => {
                 let mut job = self.store.begin_job(self.run).await?;
                 job.breaker.ended(BreakerOutcome::GivenBack, self.job.job.config.breaker, SystemClock.now());
                 self.store.keep_job(self.run, &job).await
             }
-            // What else there is to say stands in its record.
+            // The run's record contains everything else.
             StepStopReason::Lost
             | StepStopReason::Fenced(_)
             | StepStopReason::NotThere { .. }

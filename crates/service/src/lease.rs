@@ -1,30 +1,29 @@
-//! A lease of a slot, as its holder has it.
+//! A lease of a slot, with the data that its holder needs.
 
 use truing_core::id::{FencingToken, SlotKey, UnixMillis};
 use truing_core::slot::{ConvergeRequest, LoopKind, Slot, SlotState};
 
-/// A granted lease.
+/// A lease that has been granted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Lease {
-    /// The slot.
+    /// The slot that is leased.
     pub key: SlotKey,
-    /// Its fencing token.
+    /// The fencing token of the lease.
     pub token: FencingToken,
-    /// The loop to run.
     pub of: LoopKind,
-    /// Did a person ask for it?
+    /// True if a person requested the step.
     pub asked: bool,
-    /// If this attempt fails the slot is parked.
+    /// True if a failure of this attempt parks the slot.
     pub last_attempt: bool,
-    /// The time at which the last event came that it serves.
+    /// Time of the last event that the step serves.
     pub marked: Option<UnixMillis>,
-    /// A person's wish for a converge run, if it is not that it goes on.
+    /// A person's request for a converge run, if it is other than to continue.
     pub wish: Option<ConvergeRequest>,
-    /// An operator takes comments back: nothing is reviewed, and the kill switch does not stop it.
+    /// True while an operator retracts comments: nothing is reviewed, and the kill switch does not stop it.
     pub is_retraction: bool,
 }
 
-/// The lease that a slot is held by, if it is.
+/// Returns the lease of a leased slot; none for a slot in another state.
 pub(super) fn lease_of(slot: Slot, attempts: u32) -> Option<Lease> {
     let SlotState::Leased { token, of, serving, .. } = slot.state else { return None };
     Some(Lease {

@@ -1,8 +1,9 @@
-//! The service: webhooks mark slots ([`ingress`]), the scheduler leases what is due ([`scheduler`]), a worker
-//! takes one lease to its end ([`worker`], by the way of every lease, [`drive`]). [`ReviewService::run`] is all three in one process, or what its [`ProcessRole`] says,
-//! until it is told to stop. [`mcp`] serves tools to agents.
+//! The service: webhooks mark slots ([`ingress`]), the scheduler leases due slots ([`scheduler`]), and a
+//! worker takes each lease to its end ([`worker`], through [`drive`]). [`ReviewService::run`] does all three
+//! in one process, or the part that its [`ProcessRole`] names, until a stop is requested. [`mcp`] serves
+//! tools to agents.
 
-// What a review awaits is nested deeper than the compiler follows by itself.
+// The futures of a review are nested deeper than the compiler's default limit.
 #![recursion_limit = "256"]
 
 pub mod by_hand;
@@ -52,59 +53,58 @@ use self::lease::Lease;
 pub use self::role::ProcessRole;
 use self::scheduler::Scheduler;
 
-/// How long a stopping service lets its workers finish. The contract is 60 s for everything.
+/// Time that a stopping service gives its workers to finish. The whole stop may take 60 s.
 const DRAIN: Duration = Duration::from_secs(40);
-/// How long those that do not have then to give their leases back.
+/// Time that unfinished workers then have to give their leases back.
 const GIVE_BACK: Duration = Duration::from_secs(5);
-/// How long the store may take to end the leases that are left. Those that stay are ended by the next start.
+/// Time that the store has to end the remaining leases. The next start ends those that are left.
 const END_LEASES: Duration = Duration::from_secs(5);
-/// How long it then waits for clients that are still sending a request or reading an answer.
+/// Time that clients have to finish a request or read a response.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// The pace of a service.
+/// The intervals and limits of a service.
 #[derive(Clone, Debug)]
 pub struct ServicePace {
-    /// What of the work it does.
+    /// The part of the work that the process does.
     pub role: ProcessRole,
-    /// Leases at once.
+    /// Limits of simultaneous leases.
     pub places: LeaseLimits,
-    /// How often the scheduler looks for due slots.
+    /// Interval at which the scheduler looks for due slots.
     pub poll: Duration,
-    /// How often a lease is renewed.
+    /// Interval at which a lease is renewed.
     pub heartbeat: Duration,
-    /// From the beginning of one sweep to that of the next; none: forges are not swept.
+    /// Time from the beginning of one sweep to the next; none: forges are not swept.
     pub sweep: Option<Duration>,
 }
 
-/// A service that is about to run.
+/// A service that is ready to run.
 pub struct ReviewService {
-    /// What its workers need.
+    /// The parts that its workers share.
     pub context: Arc<ServiceContext>,
-    /// Its pace.
     pub pace: ServicePace,
-    /// How webhooks are taken.
+    /// The settings of webhook processing.
     pub ingress: ingress::IngressSettings,
-    /// Where `/metrics` is asked for, if not where webhooks arrive.
+    /// The listener of `/metrics`, if it is not the one of webhooks.
     pub metrics: Option<TcpListener>,
 }
 
-/// Why a service ended by itself.
+/// The reasons for which a service ends by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The store failed before anything was served.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The machine gives no thread for the requests.
+    /// The system cannot start the thread for requests.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
 }
 
 impl ReviewService {
-    /// Serves until `stop` ends, then drains: takes nothing new, lets the workers finish, and gives back the leases
-    /// of those that do not, or do not before `hurry` ends.
+    /// Serves until `stop` completes, then drains: accepts no more work, lets the workers finish, and gives
+    /// back the leases of those that do not finish in time or before `hurry` completes.
     ///
     /// # Errors
-    /// [`ServeError`]
+    /// [`ServeError`] if serving cannot begin, or the store fails at the end.
     pub async fn run(
         self,
         listener: TcpListener,
@@ -120,7 +120,7 @@ impl ReviewService {
         let (context, settings, seen) = (self.context.clone(), self.ingress, looked.clone());
         let apart = self.metrics.is_some();
         let routes = move || ingress::routes(context, settings, (seen, poll), apart);
-        // Ends with this function, however that ends.
+        // The listener ends with this function, on every path.
         let http = ingress::listen::start((listener, self.metrics), routes, bounds, stopped)
             .map_err(ServeError::Thread)?;
         let mut watching = JoinSet::new();
@@ -169,7 +169,7 @@ impl ReviewService {
                         workers.start(self.context.clone(), lease, heartbeat, give_back.clone());
                     }
                 }
-                // Told once: it looks again at each poll.
+                // The error is logged once, because the scheduler looks again at each poll.
                 Err(error) if !failing => {
                     failing = true;
                     tracing::error!(%error, "the scheduler cannot look for due slots");
@@ -179,7 +179,7 @@ impl ReviewService {
         };
         tracing::info!(running = workers.running.len(), "stopping");
         stopping.send_replace(true);
-        // Each of their writes is one transaction: nothing is half done.
+        // Each of their writes is one transaction, so nothing is left half done.
         watching.shutdown().await;
         if role.sweeps() {
             sole::leave(&*self.context.store, &self.context.sole).await;
@@ -197,7 +197,7 @@ impl ReviewService {
         let given_back = finished || drained(&mut workers.running, GIVE_BACK).await;
         if in_a_look || !given_back {
             workers.running.shutdown().await;
-            // What cannot be ended now is ended by the next start.
+            // The next start ends the leases that cannot be ended now.
             match tokio::time::timeout(END_LEASES, self.context.end_old_leases()).await {
                 Ok(ended) => ended?,
                 Err(_) => {
@@ -205,14 +205,14 @@ impl ReviewService {
                 }
             }
         }
-        // Others need not wait until this process counts as silent.
+        // This frees the work for other processes before this one counts as silent.
         let _ = tokio::time::timeout(END_LEASES, self.context.store.workers(false)).await;
         let _ = tokio::time::timeout(LINGER, http).await;
         Ok(())
     }
 }
 
-/// The workers at work, each with its lease.
+/// The running workers, each with its lease.
 #[derive(Default)]
 struct RunningWorkers {
     running: JoinSet<()>,
@@ -232,12 +232,12 @@ impl RunningWorkers {
         self.leases.insert(self.running.spawn(task).id(), token);
     }
 
-    /// Waits for one to end, whatever it ended by; its lease. None at once while nobody is at work.
+    /// Waits for one worker to end in any way, and returns its lease; none at once if no worker is running.
     async fn ended(&mut self) -> Option<FencingToken> {
         let id = match self.running.join_next_with_id().await? {
             Ok((id, ())) => id,
             Err(error) => {
-                // Its lease expires, and the attempt counts.
+                // The lease of the failed worker expires, and the attempt counts.
                 tracing::error!(%error, "a worker has stopped: this is a bug of truing; please report it");
                 JoinError::id(&error)
             }
@@ -246,17 +246,17 @@ impl RunningWorkers {
     }
 }
 
-/// Waits for all of them to end; false if some have not.
+/// Waits for all workers to end; returns false if some have not.
 async fn drained(workers: &mut JoinSet<()>, within: Duration) -> bool {
     let ended = async { while workers.join_next().await.is_some() {} };
     tokio::time::timeout(within, ended).await.is_ok()
 }
 
 impl ServiceContext {
-    /// Ends the leases whose holders are dead. The slots are due at once, and no attempt is counted.
+    /// Ends the leases of dead holders. Their slots are due at once, and no attempt is counted.
     ///
     /// # Errors
-    /// [`StoreError`]
+    /// [`StoreError`] if the leases cannot be read or ended.
     #[truing_core::boxed_future]
     pub async fn end_old_leases(&self) -> Result<(), StoreError> {
         end_orphans(&*self.store, &self.limits).await

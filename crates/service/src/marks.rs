@@ -1,6 +1,6 @@
-//! Marks in batches: whoever has a delivery to acknowledge hands its mark over and waits; one task takes what is
-//! waiting and marks all of it in one transaction. Under load the batches grow by themselves, because the next one
-//! gathers while one is being made durable.
+//! Marks slots in batches. Each delivery queues its mark and waits; one task writes all queued marks in one
+//! transaction. Under load the batches grow, because the next one gathers while the current one is being made
+//! durable.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,38 +14,39 @@ use truing_core::port::{HaltPolicy, MarkOutcome, SlotMark, StoreError};
 
 use super::context::ServiceContext;
 
-/// Marks that may wait; with more the forge is asked to try again.
+/// Marks that may wait; beyond that the forge is asked to retry.
 const QUEUE: usize = 1024;
 /// Marks in one transaction, so that the first does not wait for too many others.
 const BATCH: usize = 256;
-/// From one batch to the next while more than one mark comes in that time: a transaction costs as much as many
-/// marks, and so little delay nobody feels. A mark that is alone waits for nothing. Timers tick in milliseconds and
-/// round up, so this is up to twice as long.
+/// Interval between batches while more than one mark arrives in that time: a transaction costs as much as
+/// many marks, and the delay is imperceptible. A single mark does not wait. Timers tick in milliseconds and
+/// round up, so the delay is up to twice as long.
 const GATHER: Duration = Duration::from_millis(1);
-/// How long one waits for its mark: GitHub gives a delivery up after 10 s.
+/// Timeout of one mark: GitHub gives a delivery up after 10 s.
 const PATIENCE: Duration = Duration::from_secs(9);
 
-/// Why nothing was marked.
+/// The reasons for which a slot was not marked.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum MarkError {
-    /// The kill switch is on, or that of its repository.
+    /// The kill switch of the server or of the repository is on.
     #[error("the kill switch is on: `truing kill status` tells which, and what turns it off")]
     KillSwitch,
-    /// Too many are waiting.
+    /// Too many marks are waiting.
     #[error("{QUEUE} deliveries are waiting for the store already")]
     Full,
-    /// The store has not answered in time. It may yet be marked, which harms nobody.
+    /// The store has not answered in time. The slot may still be marked later, which is harmless.
     #[error("the store has not answered within {} s", PATIENCE.as_secs())]
     Slow,
-    /// The store failed.
+    /// Reading or writing the store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What becomes of a batch.
+/// The writer of a batch.
 #[async_trait]
 pub trait BatchMarker: Send + Sync + 'static {
-    /// Marks all of it, durable when this returns, but for the keys that a kill switch is on for, which it returns; or none of it.
+    /// Marks all slots of the batch, or none on an error. Marks are durable when this returns. Returns the
+    /// keys that are not marked because a kill switch is on for them.
     async fn mark(&self, batch: &[SlotMark], halted: HaltPolicy) -> Result<BTreeSet<SlotKey>, MarkError>;
 }
 
@@ -63,11 +64,11 @@ impl BatchMarker for ServiceContext {
     }
 }
 
-/// The way to the one task that marks, which ends when all of these are gone.
+/// The queue of the marking task, which ends when all clones of this are dropped.
 #[derive(Clone, Debug)]
 pub struct MarkQueue(mpsc::Sender<PendingMark>);
 
-/// A mark and who waits for it.
+/// A mark, and the channel for its result.
 #[derive(Debug)]
 struct PendingMark {
     mark: SlotMark,
@@ -76,17 +77,18 @@ struct PendingMark {
 }
 
 impl MarkQueue {
-    /// Starts the task.
+    /// Starts the marking task.
     pub fn start<M: BatchMarker>(marking: Arc<M>) -> Self {
         let (sender, waiting) = mpsc::channel(QUEUE);
         tokio::spawn(run(marking, waiting));
         Self(sender)
     }
 
-    /// Hands over a mark: durable when this returns. `halted` says what becomes of it while the kill switch is on.
+    /// Queues a mark, which is durable when this returns. `halted` decides what happens to it while the kill
+    /// switch is on.
     ///
     /// # Errors
-    /// [`MarkError`]
+    /// [`MarkError`] if the slot is not marked.
     #[truing_core::boxed_future]
     pub async fn mark(&self, mark: SlotMark, halted: HaltPolicy) -> Result<(), MarkError> {
         let (answer, answered) = oneshot::channel();
@@ -102,7 +104,7 @@ async fn run<M: BatchMarker>(marking: Arc<M>, mut waiting: mpsc::Receiver<Pendin
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         let (begun, taken) = (Instant::now(), batch.len());
-        // Nobody waits any longer: the forge counts it as failed.
+        // The receiver gave up: the forge counts this delivery as failed.
         batch.retain(|waiting| !waiting.answer.is_closed());
         let (refused, marked): (Vec<_>, Vec<_>) =
             batch.drain(..).partition(|waiting| waiting.halted == HaltPolicy::Refused);
@@ -114,7 +116,7 @@ async fn run<M: BatchMarker>(marking: Arc<M>, mut waiting: mpsc::Receiver<Pendin
     }
 }
 
-/// Marks what waits, all of which has this fate while the kill switch is on, and answers.
+/// Marks a batch whose marks have the same handling while the kill switch is on, and sends the results.
 async fn take<M: BatchMarker>(marking: &M, waiting: Vec<PendingMark>, halted: HaltPolicy) {
     if waiting.is_empty() {
         return;
@@ -124,7 +126,7 @@ async fn take<M: BatchMarker>(marking: &M, waiting: Vec<PendingMark>, halted: Ha
     let marked = marking.mark(&marks, halted).await;
     let unreadable = matches!(marked, Err(MarkError::Store(StoreError::Corrupt(_))));
     for (mark, answer) in marks.into_iter().zip(answers) {
-        // One row that cannot be read must not keep the others from being marked.
+        // One unreadable row must not keep the other slots from being marked.
         let own =
             if unreadable { marking.mark(std::slice::from_ref(&mark), halted).await } else { marked.clone() };
         let is_free = |refused: BTreeSet<SlotKey>| !refused.contains(&mark.key);
@@ -143,10 +145,10 @@ mod tests {
 
     use super::*;
 
-    /// Marks a batch when it is let, and remembers it.
+    /// Marks a batch when a permit is free, and remembers it.
     struct Gate {
         permits: Semaphore,
-        /// Is the kill switch on?
+        /// True while the simulated kill switch is on.
         engaged: bool,
         seen: Mutex<Vec<Vec<String>>>,
     }
@@ -201,7 +203,7 @@ mod tests {
         assert_eq!(*gate.seen.lock().unwrap(), [vec!["a"], vec!["b", "c"]]);
     }
 
-    /// One poll; what it gave.
+    /// Polls a future once, and returns its output if it is ready.
     async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
         tokio::select! {
             biased;

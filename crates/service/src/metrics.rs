@@ -1,8 +1,8 @@
-//! `/metrics`: what a running service counts and measures, in Prometheus's text format.
+//! `/metrics`: the counters and gauges of a running service, in Prometheus's text format.
 //!
-//! Every name stands in one table ([`METRICS`]), from which docs/reference/metrics.md is written. What happens is
-//! counted where it happens; what is, is asked for by a scrape, with a limit in time, and only where the answer
-//! does not grow with history.
+//! All names are in one table ([`METRICS`]), which also generates docs/reference/metrics.md. Events are
+//! counted where they happen. A scrape reads the present state, with a timeout, and only by queries whose
+//! cost does not grow with history.
 
 mod gather;
 mod table;
@@ -26,29 +26,30 @@ use truing_store::{Store, WriteMetrics};
 
 pub use self::table::{METRICS, MetricDefinition, MetricKind, page};
 
-/// The type of the text format, for the answer's header.
+/// Content type of the text format.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// Seconds that a webhook may take: acknowledged after a flush of the disk, given up by the forge after ten.
+/// Buckets in seconds for webhooks: acknowledged after a flush of the disk, given up by the forge after ten
+/// seconds.
 const WEBHOOK_SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// Seconds that a transaction may take.
+/// Buckets in seconds for transactions.
 const COMMIT_SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
-/// Seconds that a run may take: the last is the longest that it is let.
+/// Buckets in seconds for runs; the last is the longest time that a run may take.
 const RUN_SECONDS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1200.0];
 
-/// Dollars that a run may cost: up to some times the default limit of a review, which is one.
+/// Buckets in dollars for runs, up to several times the default limit of a review, which is one dollar.
 const COST_USD: &[f64] = &[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.5, 2.0, 5.0, 10.0];
-/// The ends of runs that are no reviews.
+/// The outcomes of runs other than reviews.
 const ENDS: [RunOutcome; 5] =
     [RunOutcome::Done, RunOutcome::Partial, RunOutcome::Skipped, RunOutcome::Deferred, RunOutcome::Failed];
-/// Kinds of tokens.
+/// Kinds of model tokens.
 const TOKENS: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
 
 /// Millionths of a dollar in a dollar.
 const MICRO: f64 = 1e6;
 
-/// What becomes of a webhook. They exist from the beginning, so that a rate of them begins at none.
+/// Results of webhooks. Their series exist from the start, so that a rate begins at zero.
 const RESULTS: [&str; 10] = [
     "accepted",
     "ignored",
@@ -83,7 +84,7 @@ struct MetricsInner {
     webhooks: IntCounterVec,
     webhook_seconds: Histogram,
     meter: WriteMetrics,
-    /// Asked by scrapes.
+    /// The store that scrapes read.
     store: OnceLock<Store>,
     slots: IntGaugeVec,
     unreadable: IntGauge,
@@ -106,10 +107,10 @@ struct MetricsInner {
 }
 
 impl ServiceMetrics {
-    /// New ones, all at nothing.
+    /// Makes new metrics, all at zero.
     ///
     /// # Errors
-    /// If the table has a name that cannot be one, or one twice.
+    /// [`prometheus::Error`] if the table has an invalid name, or the same name twice.
     pub fn new() -> prometheus::Result<Self> {
         let made = MetricsBuilder(Registry::new());
         let inner = MetricsInner {
@@ -169,7 +170,7 @@ impl ServiceMetrics {
         for kind in TOKENS {
             inner.model_tokens.with_label_values(&[kind]);
         }
-        // A series that is born with its first event has no increase.
+        // A series that first appears with its first event shows no increase.
         for end in native::AgentRunEnd::LABELS {
             inner.model_ends.with_label_values(&[end]);
         }
@@ -179,30 +180,30 @@ impl ServiceMetrics {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// Lets this store measure its writes here, and be asked by scrapes. The first one stays.
+    /// Measures the writes of this store, and lets scrapes read it. Only the first call has an effect.
     pub fn watch(&self, store: &Store) {
         store.measure(self.0.meter.clone());
         let _ = self.0.store.set(store.clone());
     }
 
-    /// A run's lease has ended, however that was, after so long.
+    /// Counts the duration of a run's lease, for any end.
     pub fn run_took(&self, took: Duration) {
         self.0.run_seconds.observe(took.as_secs_f64());
     }
 
-    /// Calls of models were tried again so often, since the service was started.
+    /// Sets the number of retried model calls since the start of the service.
     pub(super) fn retried(&self, times: u64) {
         self.0.model_retries.inc_by(times.saturating_sub(self.0.model_retries.get()));
     }
 
-    /// An attempt of a loop has failed; `class` is what people on the pull request are told.
+    /// Counts a failed attempt of a loop; `class` is the reason that the pull request shows.
     pub fn attempt_failed(&self, of: LoopKind, class: &str, parked: bool) {
         self.0.failures.with_label_values(&[of.as_str(), class]).inc();
         self.0.parked.with_label_values(&[of.as_str()]).inc_by(u64::from(parked));
     }
 
-    /// A run of a loop has ended, cost this, and its models were denied so many calls. One that cost nothing asked no
-    /// model, and is not counted.
+    /// Counts the cost of an ended run, and the calls that its models were denied. A run without cost asked no
+    /// model, and its cost is not counted.
     pub fn run_cost(&self, of: LoopKind, cost: MicroUsd, denied: u32) {
         self.0.model_denials.inc_by(u64::from(denied));
         if cost > MicroUsd(0) {
@@ -214,26 +215,26 @@ impl ServiceMetrics {
         self.0.run_cost.with_label_values(&[of.as_str()]).observe(cost.0 as f64 / MICRO);
     }
 
-    /// A delivery was answered, after so long. `result` is a word of the table's.
+    /// Counts a delivery and its duration. `result` is a label value of the table.
     pub fn webhook(&self, result: &str, took: Duration) {
         self.0.webhooks.with_label_values(&[result]).inc();
         self.0.webhook_seconds.observe(took.as_secs_f64());
     }
 
-    /// A place of `[notify]` did not take a notice, which is not tried there again.
+    /// Counts a notice that a sink of `[notify]` did not accept, and that is not retried there.
     pub fn notice_failed(&self) {
         self.0.notices_failed.inc();
     }
 
-    /// How often that was.
+    /// Returns the number of notices that were not accepted.
     pub(super) fn notices_failed(&self) -> u64 {
         self.0.notices_failed.get()
     }
 
-    /// Everything as it is now, in the text format.
+    /// Renders all metrics in the text format.
     pub fn text(&self) -> String {
         let mut text = Vec::new();
-        // Writing to memory fails for metrics without a name or a value alone; those of the table have both.
+        // Encoding to memory fails only for metrics without a name or value; those of the table have both.
         if let Err(error) = TextEncoder::new().encode(&self.0.registry.gather(), &mut text) {
             tracing::error!(%error, "the metrics cannot be told");
         }
@@ -274,7 +275,7 @@ impl RunCounter for ServiceMetrics {
     }
 }
 
-/// Makes metrics as the table has them, and registers them.
+/// Makes the metrics of the table, and registers them.
 struct MetricsBuilder(Registry);
 
 impl MetricsBuilder {

@@ -1,4 +1,4 @@
-//! The reasons why a run that a person or the calendar has asked for gives no record.
+//! The reasons for which a run that a person or the calendar requested has no record.
 
 use truing_core::id::{RunId, TimeSpan};
 use truing_core::port::{Clock as _, ForgeError, StoreError};
@@ -11,36 +11,36 @@ use truing_loops::stopped::StepStopReason;
 
 use super::by_hand::LeaseError;
 
-/// The class of failures of a run that converges, in logs and `truing why`.
+/// The class of failures of a converge run, in logs and `truing why`.
 pub(super) const CONVERGE_CLASS: &str = "the converge run cannot work";
 
-/// The reason why what a run works with cannot be made of the configuration, for whoever reports it.
+/// The reason for which the parts of a run cannot be made from the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SetupError {
-    /// The configuration is wrong; else the machine lacks something.
+    /// True if the configuration is wrong; false if the machine lacks something.
     pub is_wrong_use: bool,
-    /// A stable word for scripts, in snake case.
+    /// A stable error code for scripts, in snake case.
     pub code: &'static str,
-    /// The thing and what is wrong with it: one line.
+    /// The subject and its problem, on one line.
     pub message: String,
-    /// The next things to do, a line each.
+    /// The next actions for the user, one on each line.
     pub hints: Vec<String>,
 }
 
-/// The reason why there is no record of a run. It holds the error itself: the command line makes a message, hints and an exit
-/// code of it, and a worker a [`StepStopReason`].
+/// The reason for which a run has no record. It keeps the error itself: the command line makes a message,
+/// hints and an exit code of it, and a worker a [`StepStopReason`].
 #[derive(Debug, thiserror::Error)]
 pub enum RunFailure {
     /// The slot could not be leased.
     #[error(transparent)]
     NotLeased(#[from] LeaseError),
-    /// This run has the slot.
+    /// The run with this id has the slot.
     #[error("already running: {0}")]
     Running(RunId),
-    /// Its step stopped under its lease: the lease was lost, or it was interrupted.
+    /// The step stopped under its lease: the lease was lost, or it was interrupted.
     #[error(transparent)]
     Stopped(StepStopReason),
-    /// The store failed.
+    /// Reading or writing the store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The forge refused a call, or did not answer.
@@ -49,23 +49,23 @@ pub enum RunFailure {
     /// The repository cannot be fetched from or pushed to.
     #[error(transparent)]
     Remote(#[from] RemoteError),
-    /// Git failed.
+    /// A git command failed.
     #[error(transparent)]
     Git(#[from] GitError),
     /// The repository's own configuration is wrong.
     #[error(transparent)]
     Checkout(#[from] CheckoutError),
-    /// A tool that a head is looked at with cannot be used.
+    /// A tool that inspects a head cannot be used.
     #[error("{}", .0.message)]
     Looks(SetupError),
 }
 
 impl RunFailure {
-    /// The end of a step that reports to whoever asked: all but a write that the records refuse, because somebody else has
-    /// taken over.
+    /// Returns the end of a step that reports its own failures. A write that the store refuses because
+    /// another holder has taken over stops the step instead.
     ///
     /// # Errors
-    /// [`StepStopReason::Fenced`]
+    /// [`StepStopReason::Fenced`] for such a write.
     pub(super) fn unless_fenced<T>(ended: Result<T, Self>) -> Result<Result<T, Self>, StepStopReason> {
         match ended {
             Err(Self::Store(StoreError::Fenced { last, .. })) => Err(StepStopReason::Fenced(last)),
@@ -73,7 +73,8 @@ impl RunFailure {
         }
     }
 
-    /// The same as a worker's [`StepStopReason`]. `settle`: the time that a write at the forge may stay unseen.
+    /// Converts the failure to a worker's [`StepStopReason`]. `settle` is the time for which a write at the
+    /// forge may stay invisible.
     pub(super) fn stopped(self, settle: TimeSpan) -> StepStopReason {
         match self {
             Self::Stopped(stopped) => stopped,

@@ -1,7 +1,8 @@
-//! Notices: tells the people who operate a service, by webhook and by mail, what they should know and do.
+//! Sends notices to the operators of a service, by webhook and by mail: facts that they should know, and
+//! tasks.
 //!
-//! A notice is a row, so it outlives the process. Each sink gets it at least once and in order; a sink that fails
-//! is tried again for a while, then told of in the log and counted, and holds up nothing but notices.
+//! A notice is a row, so it survives the process. Each sink gets it at least once and in order. A sink that
+//! fails is retried a few times; then the failure is logged and counted, and only notices wait for it.
 
 mod mail;
 mod webhook;
@@ -19,47 +20,48 @@ pub use self::webhook::WebhookSink;
 use super::metrics::ServiceMetrics;
 use super::sole::SoleDutyLease;
 
-/// Notices looked at a time.
+/// Notices read in one query.
 const BATCH: usize = 64;
-/// How often a sink is tried for one notice.
+/// Attempts at a sink for one notice.
 const TRIES: u32 = 5;
-/// The wait after the first try; it doubles each time.
+/// The wait after the first attempt; it doubles each time.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// How long one try may take.
+/// Timeout of one attempt.
 const TRY_TIME: Duration = Duration::from_secs(10);
-/// Where notices go.
+/// The sinks that notices are sent to.
 pub struct NoticeSinks {
     sinks: Vec<NoticeSink>,
     first_wait: Option<Duration>,
     metrics: ServiceMetrics,
 }
 
-/// One of the places.
+/// One sink with its state.
 #[derive(Debug)]
 struct NoticeSink {
     to: SinkTransport,
-    /// It failed the last notice: the next one is tried once, so that a dead sink does not hold up the others.
+    /// True if the last notice failed here: the next one is tried once, so that a dead sink does not delay
+    /// the others.
     down: AtomicBool,
 }
 
-/// The kinds of places.
+/// The kinds of sinks.
 #[derive(Debug)]
 enum SinkTransport {
     Webhook(WebhookSink),
     Mail(Box<MailSink>),
 }
 
-/// Why one try failed.
+/// The reason for which one attempt failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{what}")]
 pub struct SinkError {
     what: String,
-    /// It would fail again: the sink refuses this message.
+    /// True if a retry would fail as well: the sink refuses this message.
     refused: bool,
 }
 
 impl NoticeSinks {
-    /// These places. What they do not take is counted by `metrics`.
+    /// Makes the sinks. `metrics` counts the notices that they do not accept.
     pub fn new(webhook: Option<WebhookSink>, mail: Option<MailSink>, metrics: ServiceMetrics) -> Self {
         let all = webhook
             .map(SinkTransport::Webhook)
@@ -69,21 +71,21 @@ impl NoticeSinks {
         Self { sinks, first_wait: None, metrics }
     }
 
-    /// With another wait after the first try.
+    /// Sets another wait after the first attempt.
     #[must_use]
     pub fn waiting(self, first_wait: Duration) -> Self {
         Self { first_wait: Some(first_wait), ..self }
     }
 
-    /// How many notices a sink did not take, since the start.
+    /// Returns the number of notices that a sink did not accept, since the start.
     pub fn failed(&self) -> u64 {
         self.metrics.notices_failed()
     }
 
-    /// Tells everything that is to be told, in order.
+    /// Sends all pending notices in order.
     ///
     /// # Errors
-    /// [`StoreError`]; what was told and not written down is told again.
+    /// [`StoreError`]; a notice that was sent but not marked as sent is sent again.
     #[truing_core::boxed_future]
     pub async fn tell(&self, store: &dyn RecordStore) -> Result<(), StoreError> {
         loop {
@@ -98,7 +100,7 @@ impl NoticeSinks {
         }
     }
 
-    /// Lets every sink have one notice, at the same time.
+    /// Sends one notice to all sinks at the same time.
     async fn deliver(&self, notice: &PendingNotice) {
         match self.sinks.as_slice() {
             [] => tracing::info!(kind = notice.kind, "no notification is configured: {}", notice.text),
@@ -156,7 +158,7 @@ impl SinkTransport {
     }
 }
 
-/// The task of a service: tells what is to be told, if that is for this process. Never ends.
+/// Sends pending notices for as long as it is polled, if this process has that duty. Never returns.
 #[truing_core::boxed_future]
 pub async fn keep_telling(
     store: &dyn RecordStore,
@@ -177,8 +179,8 @@ pub async fn keep_telling(
     }
 }
 
-/// Wants it told, once a day, that a slot is parked. Said before it is, so that a crash in between cannot lose it; it is
-/// told when the slot is.
+/// Adds a notice, at most one a day, that a slot is parked. It is stored before the slot is parked, so that a
+/// crash in between cannot lose it, and is sent after that.
 #[truing_core::boxed_future]
 pub async fn parking(store: &dyn RecordStore, key: &SlotKey, attempts: u32, now: UnixMillis) {
     if let Err(error) = want_parking(store, key, attempts, now).await {

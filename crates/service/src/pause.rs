@@ -1,8 +1,9 @@
-//! Waiting by the wall clock, which may be set back in the meantime.
+//! Waits by the wall clock, which may be set back in the meantime.
 
 use truing_core::id::{TimeSpan, UnixMillis};
 
-/// A wait. Where the clock is set back to before it began, it is over: nobody waits for a day to pass twice.
+/// A span of waiting. It is over if the clock is set back to before its beginning, so that a day never has to
+/// pass twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct WallClockWait {
     since: UnixMillis,
@@ -10,12 +11,12 @@ pub(super) struct WallClockWait {
 }
 
 impl WallClockWait {
-    /// From now on for so long.
+    /// Makes a wait that begins now.
     pub(super) fn of(now: UnixMillis, span: TimeSpan) -> Self {
         Self { since: now, until: now + span }
     }
 
-    /// Is it still going on?
+    /// Returns true while the wait lasts.
     pub(super) fn lasts(self, now: UnixMillis) -> bool {
         (self.since..self.until).contains(&now)
     }

@@ -1,5 +1,5 @@
-//! The read side of runs that have ended: a report in sections by loop, from the records of all loops, as figures, outcome
-//! records, Markdown, CSV or one page of HTML. The command line reads the store and chooses the form.
+//! Reports on ended runs: sections by loop from the records of all loops, as figures, outcome records,
+//! Markdown, CSV or one page of HTML. The command line reads the store and chooses the format.
 
 mod alike;
 pub mod amount;

@@ -1,20 +1,21 @@
-//! The parts of the work that one process does.
+//! The roles of a process in a deployment.
 
-/// The parts of the work that one process does. On SQLite one process serves: the other parts then rest.
+/// The parts of the work that one process does. On SQLite a single process serves, so the work of other roles
+/// is not done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProcessRole {
-    /// Everything.
+    /// Does all of the work.
     All,
-    /// Take webhooks; lease nothing and do not sweep.
+    /// Takes webhooks; leases nothing and does not sweep.
     Ingress,
-    /// Lease, review and sweep; take no webhooks.
+    /// Leases, reviews and sweeps; takes no webhooks.
     Worker,
-    /// Sweep, serve comments, tell and forget; take no webhooks and lease nothing.
+    /// Sweeps, serves comments, sends notices and deletes old rows; takes no webhooks and leases nothing.
     Sweep,
 }
 
 impl ProcessRole {
-    /// As it is written on the command line.
+    /// Returns the word of the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::All => "all",
@@ -24,7 +25,7 @@ impl ProcessRole {
         }
     }
 
-    /// Does it take webhooks?
+    /// Returns true if the process takes webhooks.
     pub fn takes_webhooks(self) -> bool {
         match self {
             Self::All | Self::Ingress => true,
@@ -32,7 +33,7 @@ impl ProcessRole {
         }
     }
 
-    /// Does it lease?
+    /// Returns true if the process leases slots.
     pub fn works(self) -> bool {
         match self {
             Self::All | Self::Worker => true,
@@ -40,7 +41,8 @@ impl ProcessRole {
         }
     }
 
-    /// True if it does what one process does at a time ([`crate::sole`]), where no other process does.
+    /// Returns true if the process takes the duties that one process has at a time ([`crate::sole`]), while
+    /// no other process has them.
     pub fn sweeps(self) -> bool {
         match self {
             Self::All | Self::Worker | Self::Sweep => true,

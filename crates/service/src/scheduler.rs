@@ -1,5 +1,5 @@
-//! The scheduler: looks for slots that want a step, ends what is lost, forgets what is over, and leases what is due,
-//! fair between repositories ([`truing_core::fair`]).
+//! The scheduler: finds slots that need a step, ends expired leases, removes finished slots, and leases due
+//! slots, fair between repositories ([`truing_core::fair`]).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,35 +17,37 @@ use super::lease::{Lease, lease_of};
 use super::notify;
 use super::wake::BREATH;
 
-/// Slots looked at a time, the oldest of each repository before the second oldest of any.
+/// Slots read at a time, the oldest of each repository before the second oldest of any.
 const BATCH: usize = 256;
-/// While places stay free although more is due (the limits of owners keep those back that were looked at), so many
-/// times as many are looked at.
+/// Factor by which more slots are read while places stay free although more slots are due. That happens when
+/// the limits of owners hold back the slots that were read.
 const WIDER: usize = 4;
-/// And no more than these: what is beyond is newer, and its turn comes when older ones are done.
+/// Largest number of slots that are read. Further slots are newer, and get their turn when older ones are
+/// done.
 const MAX_BATCH: usize = 16_384;
 
-/// Who holds the places of this process, and when it last looked.
+/// The lease limits of this process, its active leases, and the time of its last look.
 #[derive(Debug)]
 pub struct Scheduler {
     places: LeaseLimits,
     busy: ActiveLeases,
-    /// What was due before then was seen.
+    /// Slots that were due before this time have been seen.
     seen: UnixMillis,
 }
 
 impl Scheduler {
-    /// One whose places are all free.
+    /// Makes a scheduler without active leases.
     pub fn new(places: LeaseLimits) -> Self {
         Self { places, busy: ActiveLeases::default(), seen: UnixMillis(i64::MIN) }
     }
 
-    /// The worker of this lease has ended: its place is free.
+    /// Frees the place of a lease whose worker has ended.
     pub fn ended(&mut self, lease: FencingToken) {
         self.busy.end(lease);
     }
 
-    /// How long to wait for the next look, at most `poll`: something is due then that was not yet in the last.
+    /// Returns the time until the next look, at most `poll`: the time at which a slot becomes due that was
+    /// not yet due in the last look.
     #[truing_core::boxed_future]
     pub async fn pause(&self, context: &ServiceContext, poll: Duration) -> Duration {
         let until_due = async {
@@ -57,23 +59,24 @@ impl Scheduler {
                 let wait = u64::try_from((at - now).0).unwrap_or(0);
                 Duration::from_millis(wait).max(BREATH).min(poll)
             }
-            // The next look tells of it.
+            // The next look reports the error.
             Ok((None, _)) | Err(_) => poll,
         }
     }
 
-    /// One look: leases are granted for the places that are free. While the kill switch is on none is, and none in a repository
-    /// while its own is: what is due stays due.
+    /// Reads the due slots once, and grants leases for the free places. While the kill switch is on it grants
+    /// none, and none in a repository whose own switch is on: due slots stay due.
     ///
     /// # Errors
-    /// [`StoreError`]; whatever was committed stays so.
+    /// [`StoreError`]; changes that were committed before stay.
     #[truing_core::boxed_future]
     pub async fn look(&mut self, context: &ServiceContext) -> Result<Vec<Lease>, StoreError> {
         let store = &*context.store;
         let now = store.now().await?;
         let switches = context.switch().await;
         let places = if switches.all.engaged().is_some() { LeaseLimits::of(0) } else { self.places };
-        // Beyond those that are known to be held back, so that each is told of.
+        // The batch includes the slots that are known to be held back, so that further held slots are
+        // recorded as well.
         let is_on = switches.on().next().is_some();
         let batch = if is_on { BATCH + context.held.count() } else { BATCH };
         let workers = store.workers(self.places.all > 0).await?;
@@ -94,7 +97,7 @@ impl Scheduler {
                 SlotState::Idle => SlotCommand::Tidy,
                 SlotState::Held { .. } => continue,
             };
-            // Refused: it is not due after all. The next look sees it again.
+            // The slot is not due after all; the next look reads it again.
             let Ok(decision) = slot.step(command, &context.limits, now) else { continue };
             if let Some(SlotNote::Parked(attempts)) = decision.note {
                 notify::parking(store, &slot.key, attempts, now).await;
@@ -118,7 +121,7 @@ impl Scheduler {
         let (mut leases, mut notes) = (Vec::new(), Vec::new());
         for ((_, decision, owner), committed) in others.into_iter().chain(granted).zip(committed) {
             if !committed {
-                continue; // it changed in between: the next look sees it again
+                continue; // the slot changed in between: the next look reads it again
             }
             let SlotTransition { slot, note } = decision;
             notes.extend(note.map(|note| HistoryEvent {
@@ -132,7 +135,7 @@ impl Scheduler {
                 leases.push(lease);
             }
         }
-        // The leases are granted, whether it can be told or not.
+        // The leases are granted even if the history cannot be written.
         if !notes.is_empty()
             && let Err(error) = store.note(&notes).await
         {
@@ -141,7 +144,7 @@ impl Scheduler {
         Ok(leases)
     }
 
-    /// Reads what is due and chooses what to lease of it.
+    /// Reads the due slots, and chooses those to lease.
     async fn pick(
         &self,
         context: &ServiceContext,
@@ -158,7 +161,7 @@ impl Scheduler {
                 .iter()
                 .enumerate()
                 .filter_map(|(index, slot)| match slot.state {
-                    // Jobs are for the calendar.
+                    // Slots of jobs are left to the calendar.
                     SlotState::Waiting { at, .. } if job::of_key(&slot.key).is_none() && !is_held(slot) => {
                         Some((index, LeaseCandidate { key: slot.key.clone(), at, owner: None }))
                     }
@@ -173,7 +176,8 @@ impl Scheduler {
             } else {
                 waiting
             };
-            // Those of this process, and those that others have left; of the latter only where places stay free.
+            // The first pass takes slots of this process alone. The second also takes slots that other
+            // processes have left, and only where places stay free.
             let chosen = [true, false].into_iter().find_map(|only_own| {
                 let is_for_us = |who: &LeaseCandidate| match only_own {
                     true => workers.has(&who.key),
@@ -194,7 +198,7 @@ impl Scheduler {
             let seen_all = due.len() < batch;
             if chosen.len() == free || seen_all || batch >= MAX_BATCH {
                 let leased = chosen.into_iter().filter_map(|index| waiting.get(index).cloned()).collect();
-                // Of one rank the oldest come first.
+                // Within a rank the oldest come first.
                 let oldest = due.first().and_then(Slot::wakes_at);
                 return Ok(LeaseSelection { due, leased, oldest });
             }
@@ -203,18 +207,18 @@ impl Scheduler {
     }
 }
 
-/// Is it for this process to end or to forget this slot?
+/// Returns true if this process may end or remove this slot.
 fn may_take(workers: &WorkerGroup, slot: &Slot, now: UnixMillis) -> bool {
     workers.may_take(&slot.key, slot.wakes_at().unwrap_or(now), now)
 }
 
-/// What a look found.
+/// The slots that a look has found.
 struct LeaseSelection {
-    /// Slots that want a step.
+    /// Slots that need a step.
     due: Vec<Slot>,
-    /// Those of them to lease, by index.
+    /// The slots to lease, by their index in `due`.
     leased: BTreeMap<usize, LeaseCandidate>,
-    /// When the oldest fell due.
+    /// Time at which the oldest slot became due.
     oldest: Option<UnixMillis>,
 }
 
@@ -223,7 +227,7 @@ struct LeaseSelection {
 struct LeaseCandidate {
     key: SlotKey,
     at: UnixMillis,
-    /// `{forge}/{owner}`, where owners matter.
+    /// Owner as `{forge}/{owner}`, where limits of owners are set.
     owner: Option<String>,
 }
 
@@ -233,7 +237,7 @@ impl LeaseCandidate {
     }
 }
 
-/// Adds whose each is: the forge, and the first part of the name that people use.
+/// Adds the owner of each slot: the forge, and the first part of the repository's name.
 async fn with_owners(
     store: &dyn RecordStore,
     waiting: Vec<(usize, LeaseCandidate)>,

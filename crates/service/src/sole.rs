@@ -1,6 +1,6 @@
-//! Duties that one process at a time has: the sweep, commands in comments, notices, and forgetting old rows. The store lends the
-//! right to them for 30 s, and its holder renews it every 5 s. If a holder hangs, two processes may have it for a short time:
-//! each duty may be done twice without harm.
+//! Duties that one process has at a time: the sweep, commands in comments, notices, and the deletion of old
+//! rows. The store grants a lease on them for 30 s, and its holder renews it every 5 s. If a holder hangs,
+//! two processes may have it for a short time; each duty may be done twice without harm.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,19 +9,19 @@ use tokio::time::Instant;
 use truing_core::id::TimeSpan;
 use truing_core::port::RecordStore;
 
-/// The time for which the right is lent.
+/// Duration of the lease on the duties.
 const LENT: Duration = Duration::from_secs(30);
-/// From one renewal, or try to get it, to the next.
+/// Interval between two renewals, or attempts to get the lease.
 const RENEW: Duration = Duration::from_secs(5);
-/// The longest time that giving it back may take.
+/// Timeout of giving the lease back.
 const LEAVE: Duration = Duration::from_secs(2);
 
-/// Until when this process has the right. Clones share it.
+/// The end of this process's lease on the duties. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct SoleDutyLease(Arc<Mutex<Option<Instant>>>);
 
 impl SoleDutyLease {
-    /// Does it have it now?
+    /// Returns true while this process holds the lease.
     pub fn is_ours(&self) -> bool {
         self.until().is_some_and(|until| Instant::now() < until)
     }
@@ -35,7 +35,7 @@ impl SoleDutyLease {
     }
 }
 
-/// Renews the right, or tries to get it, for as long as it is polled.
+/// Renews the lease, or tries to get it, for as long as it is polled.
 #[truing_core::boxed_future]
 pub async fn keep(store: Arc<dyn RecordStore>, sole: SoleDutyLease) {
     loop {
@@ -44,7 +44,7 @@ pub async fn keep(store: Arc<dyn RecordStore>, sole: SoleDutyLease) {
     }
 }
 
-/// Asks for the right once.
+/// Asks for the lease once.
 #[truing_core::boxed_future]
 pub async fn ask(store: &dyn RecordStore, sole: &SoleDutyLease) {
     let (asked, had) = (Instant::now(), sole.is_ours());
@@ -58,12 +58,12 @@ pub async fn ask(store: &dyn RecordStore, sole: &SoleDutyLease) {
             }
         }
         Ok(false) => sole.set(None),
-        // The right is ours until the time is over for which it was lent.
+        // The lease stays ours until its time is over.
         Err(error) => tracing::warn!(%error, "the right to sweep cannot be renewed"),
     }
 }
 
-/// Gives it back, so that another process need not wait.
+/// Gives the lease back, so that another process need not wait.
 #[truing_core::boxed_future]
 pub async fn leave(store: &dyn RecordStore, sole: &SoleDutyLease) {
     if sole.is_ours() {

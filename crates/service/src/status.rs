@@ -1,4 +1,4 @@
-//! A running server's connections, and what it sees and lacks: the answer of `/readyz?verbose`, which `truing status` asks for.
+//! The status of a running server: the response of `/readyz?verbose`, which `truing status` requests.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,54 +9,54 @@ use serde::{Deserialize, Serialize};
 use super::context::ServiceContext;
 use super::sweep::ForgeHealth;
 
-/// The answer. It names no repository: whoever reaches the server may ask.
+/// The status response. It names no repository, because any client that reaches the server may ask.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct ServerStatus {
     /// The word `ready`, always.
     pub status: String,
     /// The version of the program.
     pub version: String,
-    /// The kill switch is on.
+    /// True while the kill switch is on.
     pub kill_switch: bool,
     /// The number of repositories whose own kill switch is on.
     #[serde(default)]
     pub kill_switch_repositories: usize,
-    /// Pull requests that were open before the first contact are left.
+    /// True if pull requests that were open before the first contact are left.
     pub leaves_existing: bool,
     /// Each forge of the configuration.
     pub forges: Vec<ForgeStatus>,
 }
 
-/// A forge of the configuration.
+/// The status of a configured forge.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct ForgeStatus {
-    /// The `NAME` of `[forge.NAME]`.
+    /// Name of the forge, the `NAME` of `[forge.NAME]`.
     pub name: String,
     /// A word of [`ForgeHealth`], or `not_asked`.
     pub state: String,
-    /// Repositories that this process has swept.
+    /// Number of repositories that this process has swept.
     pub repositories: usize,
-    /// Those that it has not, or could not.
+    /// Number of repositories that it has not swept, or could not.
     pub repositories_waiting: usize,
-    /// Pull requests that were open there.
+    /// Number of open pull requests that were found there.
     pub open_pull_requests: usize,
 }
 
-/// The reasons for no answer.
+/// The reasons for a missing status.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
     /// The server cannot use its store.
     #[error("the server at {0} is not ready: it cannot use its store")]
     NotReady(SocketAddr),
-    /// There is no server, or another program.
+    /// No server answers at the address, or another program does.
     #[error("no server answers at {0}: {1}")]
     NoServer(SocketAddr, reqwest::Error),
 }
 
-/// Asks the server at this address, which has so long to answer.
+/// Asks the server at this address for its status, with a timeout.
 ///
 /// # Errors
-/// [`StatusError`]
+/// [`StatusError`] if there is no status.
 #[truing_core::boxed_future]
 pub async fn ask(address: SocketAddr, within: Duration) -> Result<ServerStatus, StatusError> {
     let failed = |error: reqwest::Error| StatusError::NoServer(address, error.without_url());
@@ -69,7 +69,7 @@ pub async fn ask(address: SocketAddr, within: Duration) -> Result<ServerStatus, 
 }
 
 impl ServiceContext {
-    /// The status of this server.
+    /// Returns the status of this server.
     pub(super) async fn status(&self) -> ServerStatus {
         let swept = self.swept.all();
         let forges = self.forges.servers().keys().map(|name| {

@@ -1,10 +1,10 @@
-//! The sweep: asks the forges what is open in every repository ever seen and in those their tokens list, and marks
-//! what webhooks did not tell of (design.md section 2). It makes up for lost webhooks, refused ones and a server that
-//! was down; commands in comments too.
+//! The sweep asks the forges for the open pull requests of every repository that was ever seen or that their
+//! tokens list. It marks the changes and commands that webhooks did not report: webhooks may be lost,
+//! refused, or sent while the server is down.
 //!
-//! It goes in rounds, one repository of each forge at a time, within a share of the rate limit; where that is too
-//! small for a round in its period, the round takes longer, and how long is known by repository ([`SweepResults`]). A sweep
-//! that finds nothing new writes nothing.
+//! It goes in rounds, one repository of each forge at a time, within a share of the rate limit. If the share
+//! is too small for a round in its period, the round takes longer; [`SweepResults`] has the actual period of
+//! each repository. A sweep without news writes nothing.
 
 pub mod preview;
 mod share;
@@ -26,41 +26,41 @@ use self::share::{AssumedQuota, CallShare};
 use super::context::ServiceContext;
 use super::pause::WallClockWait;
 
-/// A repository that is gone is asked for again after this time.
+/// Time after which a repository that is gone is looked up again.
 const GONE_AGAIN: TimeSpan = TimeSpan::minutes(24 * 60);
-/// Calls that fail in a row before a forge counts as down.
+/// Consecutive failed calls after which a forge counts as down.
 const DOWN_AFTER: u32 = 3;
-/// The first wait for a forge that is down, doubled by each further failure.
+/// The first wait for a forge that is down; each further failure doubles it.
 const FIRST_WAIT: TimeSpan = TimeSpan::minutes(1);
-/// The longest wait.
+/// The longest wait for a forge that is down.
 const LONGEST_WAIT: TimeSpan = TimeSpan::minutes(10);
 
-/// The results of the sweep, for those who ask a running server.
+/// The results of the sweep, for the status and the metrics of a running server.
 #[derive(Clone, Debug, Default)]
 pub struct SweepResults(Arc<Mutex<SweepState>>);
 
 #[derive(Debug, Default)]
 struct SweepState {
-    /// By forge and id.
+    /// The last sweep of each repository, by forge and id.
     repositories: BTreeMap<(String, String), RepositorySweep>,
     forges: BTreeMap<String, ForgeHealth>,
-    /// Repositories that the last round of a forge listed.
+    /// Number of repositories that the last round of a forge listed.
     listed: BTreeMap<String, usize>,
 }
 
-/// The end of the sweep's last call of a forge.
+/// The result of the sweep's last call of a forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ForgeHealth {
-    /// It answered the last call.
+    /// The forge answered the last call.
     Up,
-    /// It refuses the token.
+    /// The forge refuses the token.
     Refused,
-    /// It does not answer.
+    /// The forge does not answer.
     Away,
 }
 
 impl ForgeHealth {
-    /// The word of the state.
+    /// Returns the word of the state.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Up => "up",
@@ -70,33 +70,33 @@ impl ForgeHealth {
     }
 }
 
-/// When a repository was swept.
+/// The last sweep of a repository.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RepositorySweep {
-    /// The `NAME` of `[forge.NAME]`.
+    /// Name of the forge, the `NAME` of `[forge.NAME]`.
     pub forge: String,
-    /// `owner/name`.
+    /// Name of the repository, `owner/name`.
     pub name: String,
-    /// The last time.
+    /// Time of the last sweep.
     pub at: UnixMillis,
-    /// From the time before to the last time; none after the first.
+    /// Time between the last two sweeps; none after the first.
     pub period: Option<TimeSpan>,
-    /// Open pull requests that were listed.
+    /// Number of open pull requests that were listed.
     pub open: usize,
 }
 
 impl SweepResults {
-    /// All repositories that were swept since the service began, by forge and id.
+    /// Returns the last sweep of each repository since the service began, by forge and id.
     pub fn all(&self) -> Vec<RepositorySweep> {
         self.state().repositories.values().cloned().collect()
     }
 
-    /// The end of the last call of a forge; none: this process has not asked it.
+    /// Returns the result of the last call of a forge; none if this process has not called it.
     pub fn health(&self, forge: &str) -> Option<ForgeHealth> {
         self.state().forges.get(forge).copied()
     }
 
-    /// Repositories that the last round of a forge listed; none: no round has begun.
+    /// Returns the number of repositories that the last round of a forge listed; none before the first round.
     pub fn listed(&self, forge: &str) -> Option<usize> {
         self.state().listed.get(forge).copied()
     }
@@ -117,7 +117,7 @@ impl SweepResults {
         periods.insert(key, RepositorySweep { forge, name, at, period, open });
     }
 
-    /// Begins a round with these repositories of a forge, and forgets the others.
+    /// Begins a round with these repositories of a forge, and removes the results of others.
     fn begin(&self, forge: &str, ids: &HashSet<&str>) {
         let mut state = self.state();
         state.repositories.retain(|(of, id), _| of != forge || ids.contains(id.as_str()));
@@ -125,63 +125,64 @@ impl SweepResults {
     }
 }
 
-/// The rounds of all forges.
+/// The sweep rounds of all forges.
 #[derive(Debug)]
 pub struct ForgeSweeps {
     every: TimeSpan,
     forges: BTreeMap<String, ForgeRound>,
-    /// Could the store not be used the last time?
+    /// True if the store failed the last time.
     failing: bool,
 }
 
-/// A forge's round, and what is known from those before.
+/// The round of one forge, with the state kept from earlier rounds.
 #[derive(Debug, Default)]
 struct ForgeRound {
-    /// When the round in progress, or the last one, began, by the store's clock.
+    /// Beginning of the current or last round, by the store's clock.
     began: Option<UnixMillis>,
-    /// Until the next one.
+    /// The wait until the next round.
     period: Option<WallClockWait>,
-    /// What is left of it.
+    /// The repositories of the round that are left.
     queue: VecDeque<SweepTask>,
-    /// No calls meanwhile.
+    /// A wait during which no calls are made.
     waits: Option<WallClockWait>,
     share: CallShare,
-    /// Is it known that the share is used up?
+    /// True once it is logged that the share is used up.
     short: bool,
-    /// Failures in a row, and whether people were told that the forge is down.
+    /// Number of consecutive failures. `down` is true once it is logged that the forge is down.
     failures: u32,
     down: bool,
     listed: RepositoryListing,
-    /// Did the token's list fail the last time?
+    /// True if the token's list of repositories failed the last time.
     unlisted: bool,
     repositories: HashMap<String, RepositorySnapshot>,
 }
 
-/// One repository's turn.
+/// The turn of one repository in a round.
 #[derive(Clone, Debug)]
 struct SweepTask {
     repository: KnownRepository,
-    /// What the token's list says of it; none if it is not on it.
+    /// The repository's entry in the token's list; none if it is not on the list.
     listed: Option<ForgeRepository>,
-    /// Was it tried in this round?
+    /// True if it was tried before in this round.
     tried: bool,
 }
 
-/// What is known of a repository from the turn before.
+/// The state of a repository that is kept from the turn before.
 #[derive(Debug, Default)]
 struct RepositorySnapshot {
     pulls: CachedListing<OpenPull>,
-    /// Of both kinds, as the forge lists them.
+    /// Comments of both kinds, as the forge lists them.
     comments: [CachedListing<PullComment>; 2],
-    /// What was marked though it rests in a state that only people or news should end, and for which revision.
+    /// Slots that were marked although only people or news should wake them, each with the revision of that
+    /// mark.
     roused: HashMap<SlotKey, Option<PullRevision>>,
-    /// When it was asked for and was gone.
+    /// Time of the last lookup, if the repository was gone then.
     gone_asked: Option<UnixMillis>,
-    /// Did it fail the last time?
+    /// True if its last turn failed.
     failing: bool,
 }
 
-/// Why a turn failed.
+/// The reasons for which a turn fails.
 #[derive(Debug, thiserror::Error)]
 enum SweepError {
     #[error(transparent)]
@@ -197,7 +198,7 @@ pub async fn run(context: Arc<ServiceContext>, every: Duration, poll: Duration) 
     let mut poll = tokio::time::interval(poll);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        // While a round is going on each turn follows the one before.
+        // During a round each turn follows the one before without a pause.
         if !context.sole.is_ours() || !sweep.look(&context).await {
             poll.tick().await;
         }
@@ -205,14 +206,15 @@ pub async fn run(context: Arc<ServiceContext>, every: Duration, poll: Duration) 
 }
 
 impl ForgeSweeps {
-    /// Rounds that begin at this pace; the first one at once.
+    /// Makes a sweep whose rounds begin at this interval, the first one at once.
     pub fn new(every: Duration) -> Self {
         let every = TimeSpan(i64::try_from(every.as_millis()).unwrap_or(i64::MAX));
         Self { every, forges: BTreeMap::new(), failing: false }
     }
 
-    /// Looks at the next repository of each forge, if it is time. Nothing while the kill switch is on, and not at a repository
-    /// whose own is; a round at once when one goes off. True: there is more to look at now.
+    /// Sweeps the next repository of each forge, if it is due. It does nothing while the kill switch is on,
+    /// and skips a repository whose own switch is on; when a switch goes off, a round begins at once. Returns
+    /// true if there is more to sweep now.
     #[truing_core::boxed_future]
     pub async fn look(&mut self, context: &ServiceContext) -> bool {
         let looked = self.try_look(context).await;
@@ -257,7 +259,8 @@ impl ForgeRound {
         wanted.is_some_and(|wanted| began < wanted) || (self.queue.is_empty() && !period.lasts(now))
     }
 
-    /// Begins a round: which repositories are there? Those that the token lists come first, in its order.
+    /// Begins a round: collects the repositories of the forge. Those that the token lists come first, in the
+    /// forge's order.
     async fn begin(
         &mut self,
         context: &ServiceContext,
@@ -281,12 +284,12 @@ impl ForgeRound {
                 self.unlisted = false;
             }
             Err(error) if is_the_forges(&error) => {
-                // Nothing was asked of one repository.
+                // The failed call was for no single repository, so it counts as several failures.
                 self.failures = self.failures.max(DOWN_AFTER - 1);
                 self.fail(forge, &error, &context.swept, now);
                 return Ok(());
             }
-            // A token that may not list still reads what webhooks tell of.
+            // A token that may not list repositories can still read those that webhooks report.
             Err(error) if !self.unlisted => {
                 tracing::warn!(forge, %error, "only repositories with webhooks are swept");
                 self.unlisted = true;
@@ -313,23 +316,23 @@ impl ForgeRound {
             .filter(|one| wanted(&one.name) && (one.gone.is_none() || self.may_be_back(&one.id, now)));
         queue.extend(others.map(|repository| SweepTask { repository, listed: None, tried: false }));
         let queued: HashSet<&str> = queue.iter().map(|task| task.repository.id.as_str()).collect();
-        // Of those that are gone: when they were asked for.
+        // Repositories that are gone keep the time of their last lookup.
         self.repositories.retain(|id, one| queued.contains(id.as_str()) || one.gone_asked.is_some());
         context.swept.begin(forge, &queued);
-        // A sweep that is wanted is by the store's clock, which may be a little ahead.
+        // A requested sweep has a time of the store's clock, which may be a little ahead.
         self.began = Some(cursor.max(now));
         self.period = Some(WallClockWait::of(now, every));
         self.queue = queue;
         Ok(())
     }
 
-    /// Is it time to ask for a repository that is gone?
+    /// Returns true if a repository that is gone may be looked up again.
     fn may_be_back(&self, id: &str, now: UnixMillis) -> bool {
         let asked = self.repositories.get(id).and_then(|watched| watched.gone_asked);
         asked.is_none_or(|asked| now - asked >= GONE_AGAIN)
     }
 
-    /// The next repository's turn.
+    /// Does the turn of the next repository.
     async fn go_on(
         &mut self,
         context: &ServiceContext,
@@ -359,7 +362,8 @@ impl ForgeRound {
         self.share.use_up(before - calls);
         let error = match turn {
             Ok(()) => {
-                // Without calls left not all of it was read, perhaps; it is the next one's turn all the same.
+                // Without calls left, part of the repository may be unread; the next one gets its turn all
+                // the same.
                 if calls == 0 {
                     self.run_short(&forge, now);
                 } else {
@@ -378,7 +382,7 @@ impl ForgeRound {
             Err(SweepError::Store(error @ (StoreError::Unavailable(_) | StoreError::Fenced { .. }))) => {
                 return Err(error);
             }
-            // What is stored of this one cannot be read: the others get their turn.
+            // The stored data of this repository is unreadable; the others get their turn.
             Err(error @ (SweepError::Store(StoreError::Corrupt(_)) | SweepError::Forge(_))) => error,
         };
         self.queue.pop_front();
@@ -386,7 +390,7 @@ impl ForgeRound {
             SweepError::Forge(error) if is_the_forges(error) => {
                 self.fail(&forge, error, &context.swept, now);
                 if self.waits.is_some() || !task.tried {
-                    // The others get their turn first.
+                    // The other repositories get their turn first.
                     self.queue.push_back(SweepTask { tried: true, ..task });
                     return Ok(());
                 }
@@ -400,7 +404,7 @@ impl ForgeRound {
         Ok(())
     }
 
-    /// The number of calls that may be made now.
+    /// Returns the number of calls that may be made now.
     fn allowed(&mut self, server: &AnyForgeServer, every: TimeSpan, now: UnixMillis) -> u64 {
         let untold = AssumedQuota::of(server.capability().calls_an_hour, every);
         self.share.allowed(server.quota(), untold, now)
@@ -417,7 +421,7 @@ impl ForgeRound {
         self.waits = Some(WallClockWait::of(now, wait));
     }
 
-    /// A call of this forge failed for a reason that is not one repository's.
+    /// Handles a failed call whose reason is not one repository.
     fn fail(&mut self, forge: &str, error: &ForgeError, swept: &SweepResults, now: UnixMillis) {
         if let ForgeError::RateLimited { wait, .. } = error {
             tracing::debug!(forge, %error, "the sweep waits");
@@ -427,7 +431,7 @@ impl ForgeRound {
         self.failures = self.failures.saturating_add(1);
         let refused = matches!(error, ForgeError::Unauthorized { .. });
         if self.failures < DOWN_AFTER && !refused {
-            return; // perhaps it is one repository's
+            return; // the reason may be one repository
         }
         let times = self.failures.saturating_sub(DOWN_AFTER).min(16);
         let wait = FIRST_WAIT.0.saturating_mul(1 << times).min(LONGEST_WAIT.0);
@@ -439,7 +443,7 @@ impl ForgeRound {
         self.down = true;
     }
 
-    /// A call of this forge was answered.
+    /// Records that the forge has answered a call.
     fn answered(&mut self, forge: &str, swept: &SweepResults) {
         swept.set_health(forge, ForgeHealth::Up);
         if self.down {
@@ -465,7 +469,7 @@ impl RepositorySnapshot {
     }
 }
 
-/// Is it the forge as a whole that does not answer? Otherwise it refuses this one call.
+/// Returns true if the forge as a whole fails; otherwise it refuses this one call.
 fn is_the_forges(error: &ForgeError) -> bool {
     match error {
         ForgeError::Unauthorized { .. } | ForgeError::RateLimited { .. } | ForgeError::Unavailable { .. } => {

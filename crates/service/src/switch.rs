@@ -1,4 +1,5 @@
-//! The kill switches in a running service: the gate of its runs, and the slots whose history says that a switch holds them back.
+//! The kill switches in a running service: the gate of its runs, and the slots whose history records that a
+//! switch holds them back.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,22 +13,22 @@ use truing_loops::run_gate::RunGate;
 
 use super::context::ServiceContext;
 
-/// The slots that are noted as held back, each with the instant at which its switch was turned on.
+/// The slots that are recorded as held back, each with the instant at which its switch was turned on.
 #[derive(Debug, Default)]
 pub struct HeldSlots(Mutex<BTreeMap<SlotKey, UnixMillis>>);
 
 impl HeldSlots {
-    /// The number of slots that are known to be held back.
+    /// Returns the number of slots that are known to be held back.
     pub(super) fn count(&self) -> usize {
         self.known().len()
     }
 
-    /// Notes that this engagement holds the slot back; true the first time.
+    /// Records that this engagement holds the slot back; returns true the first time.
     fn note(&self, key: &SlotKey, engaged: &SwitchEngagement) -> bool {
         self.known().insert(key.clone(), engaged.since) != Some(engaged.since)
     }
 
-    /// Forgets the slots that no switch holds back any more.
+    /// Removes the slots that no switch holds back any more.
     fn forget(&self, switches: &KillSwitches) {
         let is_held = |key: &SlotKey| switches.at(&RepositoryRef::of_key(key)).is_some();
         self.known().retain(|key, _| is_held(key));
@@ -39,20 +40,20 @@ impl HeldSlots {
 }
 
 impl ServiceContext {
-    /// The kill switches to go by now.
+    /// Returns the kill switches that apply now.
     #[truing_core::boxed_future]
     pub async fn switch(&self) -> KillSwitches {
         self.switches.read().await.switches
     }
 
-    /// The gate of what is done in this repository.
+    /// Returns the gate for writes in this repository.
     pub fn gate(&self, repository: RepositoryRef) -> RunGate {
         RunGate::of_run(&self.switches, repository)
     }
 }
 
 impl ServiceContext {
-    /// Tells of each due slot, once an engagement, that its run is held back.
+    /// Records in the history of each due slot, once for each engagement, that its run is held back.
     pub(super) async fn hold_back(&self, switches: &KillSwitches, due: &[Slot]) -> Result<(), StoreError> {
         self.held.forget(switches);
         let waiting = due.iter().filter(|slot| matches!(slot.state, SlotState::Waiting { .. }));
@@ -67,16 +68,17 @@ impl ServiceContext {
         self.store.note(&held).await
     }
 
-    /// Tells that a run in flight was stopped.
+    /// Records that a run in progress was stopped.
     pub(super) async fn halted(&self, run: &RunRef) -> Result<(), StoreError> {
-        // It may be off again by now; then what stopped the run is told by the audit log.
+        // The switch may be off again by now; then the audit log shows the reason for the stop.
         let switches = self.switch().await;
         let Some(switch) = switches.stopping(&RepositoryRef::of_key(&run.key)) else { return Ok(()) };
         self.held.note(&run.key, switch.engaged);
         self.store.note(&[self.engaged_event(switch, &run.key, Some(run), "stopped")]).await
     }
 
-    /// One `KillSwitchEngaged` event, in the log too. A run that was never begun gets the id it would have had.
+    /// Makes and logs one `KillSwitchEngaged` event. A run that was never begun gets the id that it would
+    /// have had.
     fn engaged_event(
         &self,
         switch: EngagedSwitch<'_>,

@@ -1,4 +1,4 @@
-//! Wakes the scheduler.
+//! Wakes the scheduler early when a slot was marked.
 
 use std::time::Duration;
 
@@ -7,21 +7,22 @@ use truing_core::port::RecordStore;
 
 use super::role::ProcessRole;
 
-/// From one look to the next by the time of a slot, at least; also from a wake-up to what follows from it, so that
-/// a storm of events wakes the scheduler no more often.
+/// Shortest time between two looks by the time of a slot, and from a wake-up to the look that follows. It
+/// limits how often a burst of events can wake the scheduler.
 pub(super) const BREATH: Duration = Duration::from_millis(25);
 
-/// Wakes the scheduler when something was marked that may be due before it would look again.
+/// Wakes the scheduler when a slot was marked that may be due before its next regular look.
 #[derive(Debug, Default)]
 pub struct SchedulerWaker(Notify);
 
 impl SchedulerWaker {
-    /// Something was marked.
+    /// Reports that a slot was marked.
     pub fn up(&self) {
         self.0.notify_one();
     }
 
-    /// Ends when something was marked, by this process or for one that leases by another, and a little later than that.
+    /// Completes a little after a slot was marked, by this process or, for a process that leases, by another
+    /// one.
     pub(super) async fn woken(&self, store: &dyn RecordStore, role: ProcessRole) {
         let elsewhere =
             async { if role.works() { store.changed().await } else { std::future::pending().await } };

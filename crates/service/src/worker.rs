@@ -1,4 +1,4 @@
-//! A worker: takes one lease to its end, keeps it alive meanwhile, and says how it ended.
+//! A worker: takes one lease to its end, keeps it alive meanwhile, and reports its end.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -33,19 +33,20 @@ use super::converges::{self, ConvergeRunContext, ConvergeRunEnd};
 use super::drive::{self, LeaseDriver, LeaseSuccessor, LeasedStep, NextSlotState, told, trace_stop};
 use super::lease::Lease;
 
-/// The longest time of one review step, by the wall clock (design.md section 2).
+/// The longest time of one review step, by the wall clock.
 pub const STEP_TIME: Duration = Duration::from_mins(20);
 /// The longest time to update the pull request of a review that has failed for the last time.
 const GIVE_UP_TIME: Duration = Duration::from_mins(2);
 /// The longest time to settle calls to a model that were cut off with their run.
 const SETTLE_TIME: Duration = Duration::from_secs(1);
-/// The settle delay of a call that only reads: nothing has to become visible.
+/// The settle delay of a call that only reads: no write has to become visible.
 const NOTHING_MADE: TimeSpan = TimeSpan(0);
 
-/// Works on a lease with heartbeats until it ends, is lost, or is to be given back because the service stops. The
-/// answer is how its run ended; none if that could not be recorded.
+/// Works on a lease with heartbeats until it ends, is lost, or is given back because the service stops.
+/// Returns the end of its run; none if that could not be recorded.
 ///
-/// A store that fails while the end is recorded leaves the lease to expire; the next one goes on from there.
+/// If the store fails while the end is recorded, the lease is left to expire; the next lease continues from
+/// there.
 #[truing_core::boxed_future]
 pub async fn work(
     context: &ServiceContext,
@@ -54,7 +55,7 @@ pub async fn work(
     give_back: watch::Receiver<bool>,
 ) -> Option<Result<StepOutcome, StepStopReason>> {
     let run = RunRef { id: new_run_id(), key: lease.key.clone(), token: lease.token };
-    // Every line of the run says whose it is, wherever it comes from.
+    // Every log line of the run carries its key and id.
     let span = tracing::error_span!("run", key = %run.key, review_id = %run.id);
     let began = std::time::Instant::now();
     let working = async {
@@ -69,7 +70,7 @@ pub async fn work(
     ended
 }
 
-/// Does the step and ends the lease, without heartbeats. Returns how the run ended.
+/// Does the step and ends the lease, without heartbeats. Returns the end of the run.
 ///
 /// # Errors
 /// [`StepError`] if the end could not be recorded.
@@ -83,11 +84,11 @@ pub async fn take(
     context.driver().take((lease, LeaseSuccessor::Server), &work, &AtomicBool::new(false)).await
 }
 
-/// Takes the comments on retracted findings of a pull request back, as the review that posted them, and leaves its slot as it is:
-/// what is due stays due. A run that is under way there loses its right to write, and begins again.
+/// Retracts the comments on withdrawn findings of a pull request, as the review that posted them. The slot
+/// does not change: due work stays due. A run in progress there loses its right to write, and begins again.
 ///
 /// # Errors
-/// [`StepStopReason`]; what is taken back stays so.
+/// [`StepStopReason`]; comments that were retracted before stay so.
 #[truing_core::boxed_future]
 pub async fn retract(context: &ServiceContext, key: &SlotKey) -> Result<StepOutcome, StepStopReason> {
     let token = context.store.fresh_token().await?;
@@ -143,7 +144,7 @@ impl LeasedStep for WorkerStep<'_> {
     }
 }
 
-/// Records the cost of a review that was interrupted. A run that converges records its own when it resumes.
+/// Records the cost of a review that was interrupted. A converge run records its own cost when it resumes.
 async fn interrupted(context: &ServiceContext, of: LoopKind, run: &RunRef) -> Result<(), StoreError> {
     match of {
         LoopKind::Review => {}
@@ -153,15 +154,16 @@ async fn interrupted(context: &ServiceContext, of: LoopKind, run: &RunRef) -> Re
     context.store.interrupted(run, context.clock.now()).await
 }
 
-/// The cost of a run is known when what it asked is settled; others ask through the same gateway.
+/// Waits until the model calls are settled, because the cost of a run is known only then. Calls of other runs
+/// go through the same gateway, so the wait is bounded.
 async fn quiet(context: &ServiceContext) {
     if let Some(agent) = &context.agent {
         let _ = tokio::time::timeout(SETTLE_TIME, agent.gateway.quiet()).await;
     }
 }
 
-/// Counts and records a failed attempt, for `truing report` and `truing why`. A review is a run of its own
-/// at each attempt; a run that converges goes on with the next.
+/// Counts and records a failed attempt, for `truing report` and `truing why`. Each attempt at a review is a
+/// run of its own; a converge run continues with the next attempt.
 async fn failed(
     context: &ServiceContext,
     lease: &Lease,
@@ -181,34 +183,34 @@ async fn failed(
         ReviewOutcome { kind: OutcomeKind::Failed, reason: Some(class.to_owned()), until: None, runtime };
     match context.store.failed(run, &outcome, context.clock.now()).await {
         Ok(()) => context.metrics.run_ended(lease.of.as_str(), outcome.kind.as_str()),
-        // Somebody else is ahead, and tells of it.
+        // A newer run has taken over, and records its own end.
         Err(StoreError::Fenced { .. }) => {}
         Err(error) => return Err(error),
     }
     Ok(())
 }
 
-/// A run that converges was given up where the pull request cannot be told so: it has ended all the same.
+/// Records the end of a converge run that was given up and whose pull request could not be updated.
 async fn gave_up(context: &ServiceContext, lease: &Lease, what: &str) -> Result<(), StoreError> {
     let described = context.store.described(std::slice::from_ref(&lease.key)).await?.pop().flatten();
     let name = described.map_or_else(|| lease.key.to_string(), |described| described.name);
     match converges::give_up(&*context.store, lease, name, what).await {
         Ok(ended) => count(context, lease.of, ended),
-        // Somebody else is ahead, and tells of it.
+        // A newer run has taken over, and records its own end.
         Err(StoreError::Fenced { .. }) => {}
         Err(error) => return Err(error),
     }
     Ok(())
 }
 
-/// A run that has steps has ended.
+/// Counts the end and the cost of a converge run.
 fn count(context: &ServiceContext, of: LoopKind, ConvergeRunEnd { end, cost, denied }: ConvergeRunEnd) {
     context.metrics.run_ended(of.as_str(), end.as_str());
     context.metrics.run_cost(of, cost, denied);
 }
 
-/// One step on a pull request, by the name of its repository; where that leads elsewhere by now, by the repository's
-/// id.
+/// Does one step on a pull request, by the name of its repository. If the name leads elsewhere by now, the
+/// repository is found by its id.
 async fn one(context: &ServiceContext, lease: &Lease, run: &RunRef) -> Result<StepOutcome, StepStopReason> {
     let id = PrId::from_key(&lease.key)
         .ok_or_else(|| misconfigured(format!("{} is not a pull request", lease.key)))?;
@@ -228,7 +230,7 @@ async fn one(context: &ServiceContext, lease: &Lease, run: &RunRef) -> Result<St
     }
 }
 
-/// One step on the pull request of the repository that is called `repo`.
+/// Does one step on the pull request of the repository with the name `repo`.
 async fn one_at(
     context: &ServiceContext,
     lease: &Lease,
@@ -236,7 +238,7 @@ async fn one_at(
     (id, repo): (&PrId, &str),
     head: Option<Sha>,
 ) -> Result<StepOutcome, StepStopReason> {
-    // It was marked before the operator removed it from the list, or was renamed.
+    // The slot was marked before the operator removed the repository from the list, or before it was renamed.
     if !lease.is_retraction && !context.repositories.has(&id.forge, repo) {
         say(context, run, format!("skipped: {repo} is not in forge.{}.repositories", id.forge)).await?;
         return Ok(StepOutcome::Idle);
@@ -249,7 +251,7 @@ async fn one_at(
     }
 }
 
-/// One step of a run that converges.
+/// Does one step of a converge run.
 async fn converge_at(
     context: &ServiceContext,
     lease: &Lease,
@@ -283,7 +285,8 @@ async fn converge_at(
     Ok(then)
 }
 
-/// Asks for the repository's present name by its id, and records it; none if the forge does not show the pull request.
+/// Looks up the repository's present name by its id, and records it; none if the forge does not show the pull
+/// request.
 async fn whereabouts(
     context: &ServiceContext,
     run: &RunRef,
@@ -314,7 +317,7 @@ fn misconfigured(what: String) -> StepStopReason {
     StepStopReason::Failed { class: "the server is not set up for it", what, not_before: None }
 }
 
-/// Reviews the pull request of the repository that is called `repo`.
+/// Reviews the pull request of the repository with the name `repo`.
 async fn review_at(
     context: &ServiceContext,
     lease: &Lease,
@@ -358,7 +361,7 @@ async fn review_at(
         watch: &context.watch,
         counts: &context.metrics,
     };
-    // What runs for it, children too, ends with it.
+    // The trace ends together with everything that runs inside it, child processes included.
     let trace = telemetry::review(&run.id, &run.key, Some(repo), Some(id.number));
     let step = async { if lease.is_retraction { served.retract().await } else { served.run().await } };
     let ended = within(context.step_time, Box::pin(step)).with_context(trace.clone()).await;
@@ -372,7 +375,7 @@ async fn review_at(
     }
     match within(context.step_time.min(GIVE_UP_TIME), Box::pin(served.give_up(class))).await {
         Ok(ReconcileOutcome::Done) => ended,
-        // What a former lease began to say may still become visible: this attempt is not over.
+        // Comments of an earlier lease may still become visible, so this attempt is not over.
         Ok(ReconcileOutcome::Settling { until }) => Ok(StepOutcome::DueAt(until, WaitReason::Settling)),
         Err(later @ (StepStopReason::RateLimited { .. } | StepStopReason::Halted)) => Err(later),
         Err(
@@ -389,7 +392,7 @@ async fn review_at(
     }
 }
 
-/// Stops the work after `time`, as failed.
+/// Stops the work after `time` as failed.
 async fn within<T>(
     time: Duration,
     work: impl Future<Output = Result<T, StepStopReason>>,
@@ -401,7 +404,7 @@ async fn within<T>(
 }
 
 impl ServiceContext {
-    /// Drives the leases of its workers.
+    /// Returns the driver of its workers' leases.
     fn driver(&self) -> LeaseDriver<'_> {
         LeaseDriver { store: &self.store, clock: &*self.clock, limits: &self.limits }
     }

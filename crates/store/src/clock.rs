@@ -1,4 +1,5 @@
-//! The store's instant: a wall clock that may be set back, made into one that is not (design.md section 2).
+//! The store's clock: follows a wall clock that may be set back, and itself never runs back by up to a
+//! minute.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,17 +10,18 @@ use truing_core::port::Clock;
 
 use super::fault::StoreFault;
 
-/// How far the store's instant may lead the wall clock after that was set back. Beyond it, due times would
-/// come too early by more than people would understand, so the instant goes back as well.
+/// Largest lead of the store's clock over the wall clock after that was set back. With a greater lead due
+/// times would be noticeably early, so the store's clock goes back as well.
 const MAX_LEAD: TimeSpan = TimeSpan::minutes(1);
 
-/// The instant is persisted when it is this far from the one that is, and only beside other writes.
+/// The instant is persisted when it differs from the stored one by this much, and only together with other
+/// writes.
 const PERSIST_EVERY: TimeSpan = TimeSpan::seconds(1);
 
-/// Hands out instants.
+/// The clock that returns the store's instants.
 pub(super) struct StoreClock {
     wall: Arc<dyn Clock>,
-    /// The last instant handed out here, or seen in the file.
+    /// The last instant that was returned here, or read from the file.
     last: AtomicI64,
 }
 
@@ -28,7 +30,8 @@ impl StoreClock {
         Self { wall, last: AtomicI64::new(i64::MIN) }
     }
 
-    /// Now: the wall clock, or the last instant if that is later, but never more than [`MAX_LEAD`] ahead.
+    /// Returns the present instant: the wall clock, or the last instant if that is later, but at most
+    /// [`MAX_LEAD`] ahead of the wall clock.
     pub(super) fn now(&self) -> UnixMillis {
         self.not_before(UnixMillis(i64::MIN))
     }
@@ -46,7 +49,7 @@ impl StoreClock {
         }
     }
 
-    /// Takes over the instant that the file holds, which another process may have written.
+    /// Takes over the instant in the file, which another process may have written.
     pub(super) fn observe(&self, connection: &SqlTransaction) -> Result<(), StoreFault> {
         self.not_before(persisted(connection)?);
         Ok(())
@@ -83,7 +86,7 @@ mod tests {
         let hand = Arc::new(Hand(AtomicI64::new(1_000_000)));
         let clock = StoreClock::new(hand.clone());
         let cases = [
-            // (wall clock, the store's instant)
+            // Each row: the wall clock, and the store's instant.
             (1_000_000, 1_000_000),
             (1_005_000, 1_005_000),
             (1_000_000, 1_005_000),

@@ -1,15 +1,15 @@
-//! The order in which due slots are handed out, wherever they are kept.
+//! The order in which due slots are returned, the same for every engine.
 
 use std::collections::HashMap;
 
 use truing_core::id::SlotKey;
 
-/// Due slots that are looked at, so that the oldest of each repository comes before the second of any. With more of them the order
-/// holds among the oldest: ranking all would take longer than workers can wait.
+/// Number of due slots that are ranked, so that the oldest of each repository comes before the second of any.
+/// With more due slots the order holds among the oldest: ranking all would take longer than workers can wait.
 pub(crate) const WINDOW: usize = 8_192;
 
-/// Due slots, given by the time at which they woke, in the order in which they are handed out: the oldest of each repository, then
-/// the second of each.
+/// Orders due slots, which are given with their wake times: the oldest of each repository first, then the
+/// second of each, and so on.
 pub(crate) fn in_turn(due: Vec<(String, i64)>) -> Vec<SlotKey> {
     let mut taken = HashMap::<String, usize>::new();
     let mut ranked: Vec<(usize, i64, SlotKey)> = Vec::with_capacity(due.len());

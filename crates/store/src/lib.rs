@@ -1,8 +1,7 @@
-//! The memory of a service: [`Store`] implements the ports for slots, records and operations, and [`ServeLock`] keeps a second
-//! serving process off a SQLite file. [`CommandLock`] tells it of commands at work beside it.
-//!
-//! No decisions are made here. A slot is kept as the core made it, and what a run may write is decided by one
-//! comparison of fencing tokens.
+//! The storage of a service: [`Store`] implements the ports for slots, records and operations. [`ServeLock`]
+//! keeps a second serving process off a SQLite file, and [`CommandLock`] lets commands announce their work to
+//! the server. This crate makes no decisions: it keeps a slot as the core made it, and one comparison of
+//! fencing tokens decides whether a run may write.
 
 mod clock;
 mod due;

@@ -1,5 +1,5 @@
-//! Who is at work on a database, by locks that the kernel releases when their holder dies, however it dies: one
-//! serving process, and beside it commands that lease slots.
+//! Locks on a database that the kernel releases when their holder dies in any way: one serving process, and
+//! commands that lease slots beside it.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -11,74 +11,76 @@ use std::time::Duration;
 
 use truing_core::id::UnixMillis;
 
-/// More of the lock file is not read: it holds three short lines.
+/// Most bytes of the lock file that are read: it holds three short lines.
 const MAX_BYTES: u64 = 1024;
 
-/// How often a lock is tried for that others may have for a moment, and the time between.
+/// Number of attempts at a lock that others may hold for a moment, and the pause between them.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The right to serve from one database. Dropping it, or dying, gives it up.
+/// The right to serve from one database. It ends when this is dropped or the process dies.
 ///
-/// Where no command holds a [`CommandLock`] it also proves that every lease in the file has lost its holder
-/// (design.md section 2).
+/// While no command holds a [`CommandLock`], it also proves that every lease in the file has lost its holder.
 #[derive(Debug)]
 pub struct ServeLock {
     file: File,
-    /// The database itself, by whatever name. It is never closed: that would end the locks that SQLite has on it.
+    /// The database file itself, which is the same under every name. It is never closed, because that would
+    /// release SQLite's locks on it.
     database: ManuallyDrop<File>,
 }
 
 /// The process that serves from the database already, as it described itself.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ServeLockHolder {
-    /// Its process id; none if it has only just begun.
+    /// Its process id; none if it has only just started.
     pub pid: Option<u32>,
     /// The address it listens on.
     pub listen: Option<String>,
-    /// When it took the lock.
+    /// Time at which it took the lock.
     pub since: Option<UnixMillis>,
 }
 
-/// Why the lock was not taken.
+/// The reasons for which the lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeLockError {
     /// Another process serves from this database.
     #[error("{} is served already{}; stop that process, or give this one another `store.url`", database.display(), by(holder))]
     Held {
-        /// The database.
+        /// Path of the database.
         database: PathBuf,
-        /// Who has it.
+        /// The process that holds the lock.
         holder: ServeLockHolder,
     },
     /// Another process serves from the same file by another name.
     #[error("{} is served already, by another name of it: a hard link or a mount; stop that process, or give this one another `store.url`", database.display())]
     Linked {
-        /// The database.
+        /// Path of the database.
         database: PathBuf,
     },
     /// The lock file cannot be used.
     #[error("cannot lock {}: {source}; check its permissions", path.display())]
     Io {
-        /// The lock file.
+        /// Path of the lock file.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
-/// That a command leases slots of one database. Any number of them may hold one at once. Dropping it, or dying, gives
-/// it up: a server that starts then knows that the leases are nobody's.
+/// A shared lock of a command that leases slots of one database; several commands may hold it at once. It
+/// ends when this is dropped or the process dies: a server that starts then knows that the leases have no
+/// holder.
 #[derive(Debug)]
 pub struct CommandLock {
     _file: File,
 }
 
 impl CommandLock {
-    /// Takes one, before the first lease. Waits while a server that starts looks for leases of the dead.
+    /// Takes the lock, before the first lease. Waits while a server that starts looks for leases of dead
+    /// processes.
     ///
     /// # Errors
-    /// [`ServeLockError::Io`]
+    /// [`ServeLockError::Io`] if the lock file cannot be used.
     pub fn take(database: &Path) -> Result<Self, ServeLockError> {
         let path = beside(database, ".commands.lock");
         let file = open(&path).and_then(|file| file.lock_shared().map(|()| file));
@@ -86,30 +88,31 @@ impl CommandLock {
     }
 }
 
-/// The process that serves from the database of this name, also of one that is not there any more; none if nobody does, or its
-/// lock cannot be looked at.
+/// Returns the process that serves from the database of this name, even if the file has been deleted; none if
+/// no process does, or its lock cannot be read.
 pub fn server_of(database: &Path) -> Option<ServeLockHolder> {
     let mut file = File::open(beside(database, ".lock")).ok()?;
     is_locked(&file).then(|| read(&mut file).unwrap_or_default())
 }
 
-/// Has a server or a command ever had its lock of the database of this name?
+/// Returns true if a server or a command has ever locked the database of this name.
 pub(crate) fn was_locked(database: &Path) -> bool {
     [".lock", ".commands.lock"].iter().any(|end| beside(database, end).exists())
 }
 
-/// Who serves from a file, as its locks tell it.
+/// The state of the serving locks of a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum LockState {
-    /// Nobody, or somebody by this name.
+    /// No process serves the file, or one does by this name.
     Right,
-    /// Somebody by another name, such as that of a mount: the log would be beside that one.
+    /// A process serves the file by another name, such as that of a mount; its log would be beside that name.
     Elsewhere,
-    /// Somebody by this name, of another file that was there before.
+    /// A process serves by this name, but another file that was there before.
     Replaced(ServeLockHolder),
 }
 
-/// Looks at the locks of a file. Opens and closes it: nobody in this process may have it open.
+/// Reads the state of a file's locks. It opens and closes the file, so no part of this process may have it
+/// open.
 pub(crate) fn lock_state(database: &Path) -> LockState {
     let looked = || {
         let of_file = File::open(database).is_ok_and(|file| is_locked(&file));
@@ -119,7 +122,7 @@ pub(crate) fn lock_state(database: &Path) -> LockState {
             (true, Some(_)) | (false, None) => LockState::Right,
         }
     };
-    // A server that begins or ends has one of the two locks for a moment.
+    // A server that starts or stops holds one of the two locks for a moment.
     for _ in 1..TRIES {
         if looked() == LockState::Right {
             return LockState::Right;
@@ -129,7 +132,7 @@ pub(crate) fn lock_state(database: &Path) -> LockState {
     looked()
 }
 
-/// Another process has the lock, and tells nobody when it lets go.
+/// Pauses, because the process that holds the lock does not report its release.
 fn pause() {
     std::thread::park_timeout(PAUSE);
 }
@@ -138,8 +141,8 @@ fn is_locked(file: &File) -> bool {
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
-/// Takes a lock for one. Whoever only looks has it for a moment, and so has a process that was forked and is about to become
-/// another program.
+/// Takes an exclusive lock. A process that only reads the state holds it for a moment, and so does a forked
+/// process before it executes another program.
 fn lock_alone(file: &File) -> Result<(), TryLockError> {
     for _ in 1..TRIES {
         match file.try_lock() {
@@ -150,10 +153,10 @@ fn lock_alone(file: &File) -> Result<(), TryLockError> {
     file.try_lock()
 }
 
-/// Does a process serve from this database?
+/// Returns true if a process serves from this database.
 ///
 /// # Errors
-/// [`ServeLockError::Io`]
+/// [`ServeLockError::Io`] if the lock file cannot be used.
 pub fn is_served(database: &Path) -> Result<bool, ServeLockError> {
     let path = beside(database, ".lock");
     let told = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
@@ -164,7 +167,8 @@ pub fn is_served(database: &Path) -> Result<bool, ServeLockError> {
     }
 }
 
-/// That no command holds a [`CommandLock`], for as long as the answer lives; none if one does.
+/// Excludes commands with a [`CommandLock`] for as long as the returned file is open; none if a command holds
+/// one.
 pub(crate) fn alone(database: &Path) -> Result<Option<File>, ServeLockError> {
     let path = beside(database, ".commands.lock");
     let told = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
@@ -176,15 +180,15 @@ pub(crate) fn alone(database: &Path) -> Result<Option<File>, ServeLockError> {
     }
 }
 
-/// The path of a lock file. Two names of one database lead to one lock.
+/// Returns the path of a lock file. Two names of one database lead to one lock.
 fn beside(database: &Path, end: &str) -> PathBuf {
     let mut path = OsString::from(database.canonicalize().unwrap_or_else(|_| database.to_path_buf()));
     path.push(end);
     PathBuf::from(path)
 }
 
-/// Opens a lock file, which stays when it is not locked any more: deleting it would let two processes lock two files
-/// of one name.
+/// Opens a lock file. The file remains after it is unlocked: after a deletion two processes could lock two
+/// files of one name.
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
@@ -196,12 +200,13 @@ pub(crate) fn by(holder: &ServeLockHolder) -> String {
 }
 
 impl ServeLock {
-    /// Takes the lock of the database at `database`, for this process, which listens on `listen`
-    /// ([`ServeLock::listens`] says it better once that is known). The file has to be there ([`crate::Store::prepare`]), and need
-    /// not be open: of two servers of one file by two names, the second one never opens it.
+    /// Takes the lock of the database at `database` for this process, which listens on `listen`
+    /// ([`ServeLock::listens`] corrects the address once it is known). The file must exist
+    /// ([`crate::Store::prepare`]), and need not be open: of two servers of one file by two names, the second
+    /// one never opens it.
     ///
     /// # Errors
-    /// [`ServeLockError::Held`] names the process that has it.
+    /// [`ServeLockError::Held`] names the process that has the lock.
     pub fn take(database: &Path, listen: &str, now: UnixMillis) -> Result<Self, ServeLockError> {
         let path = beside(database, ".lock");
         let told = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
@@ -227,10 +232,10 @@ impl ServeLock {
         Ok(Self { file, database: whole })
     }
 
-    /// Says where this process listens: what was asked for may be any port that is free.
+    /// Writes the address on which this process listens, because the requested port may be any free one.
     ///
     /// # Errors
-    /// The lock file cannot be written.
+    /// [`io::Error`] if the lock file cannot be written.
     pub fn listens(&mut self, address: &str, now: UnixMillis) -> io::Result<()> {
         describe(&mut self.file, address, now)
     }
@@ -238,9 +243,10 @@ impl ServeLock {
 
 impl Drop for ServeLock {
     fn drop(&mut self) {
-        // The database first: who finds it locked, and its name not, takes it for served by another name.
+        // The database is unlocked first: a process that finds it locked, but not its name, concludes that it
+        // is served by another name.
         let _ = self.database.unlock();
-        // The file stays, empty.
+        // The file remains, and is empty.
         let _ = self.file.set_len(0);
         let _ = self.file.unlock();
     }

@@ -1,4 +1,5 @@
-//! A look at a store that changes nothing: nothing is made, no form is changed, and no process that uses it has to wait.
+//! Reads a store without any change: nothing is created, the schema is not changed, and no process that uses
+//! the store has to wait.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,28 +11,29 @@ use crate::sql::OpenPurpose;
 use crate::sqlite::{SqliteFile, SqliteOpenError};
 use crate::store::Store;
 
-/// The form of a database, and that to which this program brings it.
+/// The schema version of a database, and the version of this program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SchemaVersions {
-    /// The form that it has; 0: it is empty.
+    /// The version of the database; 0: it is empty.
     pub found: i64,
-    /// The form that this program reads and writes.
+    /// The version that this program reads and writes.
     pub own: i64,
 }
 
 impl SchemaVersions {
-    /// True: a program that opens the database changes its form.
+    /// Returns true if a program that opens the database changes its schema.
     pub fn is_changed(self) -> bool {
         self.found < self.own
     }
 }
 
 impl Store {
-    /// A copy of the SQLite file `from` in the file `to`, which must not exist; it has this version's form. `from` is only read,
-    /// and its form is in the answer. Blocks for as long as the copy takes.
+    /// Copies the SQLite file `from` to the file `to`, which must not exist, and opens the copy with this
+    /// program's schema. `from` is only read, and its schema version is returned. Blocks for as long as the
+    /// copy takes.
     ///
     /// # Errors
-    /// As those of [`Store::open`].
+    /// The errors of [`Store::open`].
     pub fn copy_of(
         from: &Path,
         to: &Path,
@@ -41,11 +43,11 @@ impl Store {
         Ok((Self::open(to, clock)?, form))
     }
 
-    /// Connects to Valkey and PostgreSQL as [`Store::connect`] does, but leaves the database in its form. Where that is an older one
-    /// ([`SchemaVersions::is_changed`]), its tables are not to be read.
+    /// Connects to Valkey and PostgreSQL as [`Store::connect`] does, but leaves the schema as it is. If that
+    /// is an older one ([`SchemaVersions::is_changed`]), its tables must not be read.
     ///
     /// # Errors
-    /// As those of [`Store::connect`].
+    /// The errors of [`Store::connect`].
     #[truing_core::boxed_future]
     pub async fn look(slots: &str, records: &str) -> Result<(Self, SchemaVersions), PostgresConnectError> {
         let store = Self::connect_as(OpenPurpose::Look, slots, records, None).await?;

@@ -1,6 +1,6 @@
-//! PostgreSQL: a bounded pool of sessions, and one transaction around each piece of work. One that writes is serializable: it
-//! behaves as if it had the database for itself, and runs again where another one was in its way. So a fence that was read
-//! still holds when what it lets pass is written.
+//! PostgreSQL: a bounded pool of sessions, and one transaction around each unit of work. A transaction that
+//! writes is serializable: it behaves as if it were alone, and is retried after a conflict with another one.
+//! A fence that it has read therefore still holds when it writes.
 
 mod alone;
 mod fault;
@@ -25,27 +25,27 @@ use crate::sql::{OpenPurpose, SqlTransaction, TransactionMode};
 use crate::watch::StoreMonitor;
 use truing_core::loopback::is_loopback;
 
-/// Sessions at most; more work waits.
+/// Largest number of sessions; further work waits.
 const SESSIONS: usize = 16;
-/// The longest wait for a session, and for a new one to be connected.
+/// Timeout of waiting for a session, and of connecting a new one.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest time that bringing a database to its form may take, with the wait for another process that does it.
+/// Timeout of a migration, including the wait for another process that migrates.
 const MIGRATION: Duration = Duration::from_mins(10);
-/// Tries of a transaction that conflicts with others, before the caller gets the error.
+/// Attempts at a transaction that conflicts with others, before the caller gets the error.
 const TRIES: u32 = 20;
-/// The pause before another try is doubled so often, from 1 ms.
+/// Largest number of doublings of the pause between attempts, which starts at 1 ms.
 const MOST_DOUBLINGS: u32 = 6;
 
-/// A database that is open.
+/// An open database.
 pub(crate) struct PostgresDatabase {
     pool: Pool,
-    /// Host and name, as people are told them: no password.
+    /// Host and name for messages, without a password.
     name: Arc<str>,
     watch: Arc<StoreMonitor>,
 }
 
 impl PostgresDatabase {
-    /// Connects, and brings the database to this version's form.
+    /// Connects, and migrates the database to this version's schema.
     pub(crate) async fn open(
         url: &str,
         purpose: OpenPurpose,
@@ -93,12 +93,12 @@ impl PostgresDatabase {
         }
     }
 
-    /// Host and database, for people: no password.
+    /// Returns host and database for messages, without a password.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Runs `work` in a transaction of its own, again where another one was in its way.
+    /// Runs `work` in a transaction of its own, and again after a conflict with another one.
     pub(crate) async fn run<T, F>(&self, mode: TransactionMode, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -121,13 +121,15 @@ impl PostgresDatabase {
         loop {
             let client = self.pool.get().await.map_err(|error| fault::no_session(&self.name, &error))?;
             let session = PostgresSession::new(client, tokio::runtime::Handle::current());
-            // On a thread of its own: a transaction that has begun ends, whoever gives up waiting for it.
+            // The work runs on a thread of its own, so a transaction that has begun also ends, even if the
+            // caller stops waiting.
             let done = tokio::task::spawn_blocking(move || (run(session, begin, &work), work)).await;
             let Ok((done, given_back)) = done else {
                 return Err(StoreError::Unavailable(format!("{}: the work was interrupted", self.name)));
             };
             match done {
-                // The server has ended the session while nobody used it: nothing was begun, and another one will do.
+                // The server has ended the session while it was idle: nothing was begun, and another session
+                // can do the work.
                 Err(fault) if fault::is_over(&fault) && sessions < SESSIONS => {
                     (work, sessions) = (given_back, sessions + 1);
                 }
@@ -137,10 +139,11 @@ impl PostgresDatabase {
     }
 }
 
-/// Work in a transaction. In a box, so that what runs it is generated once a result, and not once a query.
+/// Work in a transaction. It is boxed so that the code that runs it is generated once for each result type,
+/// and not once for each query.
 type BoxedWork<T> = Box<dyn Fn(&SqlTransaction) -> Result<T, StoreFault> + Send>;
 
-/// Runs work in a session, again where another transaction was in the way.
+/// Runs work in a session, and again after a conflict with another transaction.
 fn run<T>(
     session: PostgresSession,
     begin: &str,
@@ -150,7 +153,7 @@ fn run<T>(
     let done = loop {
         match session.attempt(begin, &work) {
             Err(fault) if fault::is_conflict(&fault) && tries < TRIES => {
-                // Of two that are in each other's way one is let through; doubling keeps many apart.
+                // One of two conflicting transactions always succeeds; doubling the pause separates many.
                 let pause = 1_u64 << tries.min(MOST_DOUBLINGS);
                 std::thread::park_timeout(Duration::from_millis(pause));
                 tries += 1;
@@ -162,11 +165,11 @@ fn run<T>(
     done
 }
 
-/// The configuration that an address describes. Beyond this machine TLS is required unless `sslmode=disable` is said: a
-/// server that is only asked for it may be another one that says no.
+/// Parses an address. Beyond this machine TLS is required unless `sslmode=disable` is set: with optional TLS
+/// another server could pose as the right one and refuse it.
 ///
 /// # Errors
-/// The fault of the address, without its password.
+/// A message about the fault of the address, without its password.
 fn configuration(url: &str) -> Result<tokio_postgres::Config, String> {
     let mut config: tokio_postgres::Config =
         verified(url).parse().map_err(|error: tokio_postgres::Error| fault::cause(&error))?;
@@ -199,7 +202,8 @@ fn is_here(host: &Host) -> bool {
     }
 }
 
-/// The address with a mode of TLS that the client knows. It has none that verifies less than everything.
+/// Replaces modes of TLS in the address that the client does not know. The client has no mode that verifies
+/// less than everything.
 fn verified(url: &str) -> String {
     let Some((place, query)) = url.rsplit_once('?') else { return url.to_owned() };
     let options = query.split('&').map(|option| match option {
@@ -209,7 +213,7 @@ fn verified(url: &str) -> String {
     format!("{place}?{}", options.collect::<Vec<_>>().join("&"))
 }
 
-/// Host and database, for people.
+/// Returns host and database for messages.
 fn named(config: &tokio_postgres::Config) -> String {
     let host = match config.get_hosts().first() {
         Some(Host::Tcp(host)) => host.clone(),

@@ -1,24 +1,25 @@
-//! One transaction of either engine. Everything but slots is kept by the same statements in SQLite and in PostgreSQL: they are
-//! written once, with places `?1`, `?2`, and the few that differ ask for the [`SqlDialect`].
+//! One transaction of either engine. Everything but slots is kept by the same statements in SQLite and in
+//! PostgreSQL. They are written once, with placeholders `?1`, `?2`; the few that differ ask for the
+//! [`SqlDialect`].
 
 use crate::fault::StoreFault;
 
-/// A transaction as the tables see it.
+/// A transaction as the tables use it.
 pub(crate) type SqlTransaction = dyn SqlEngine;
 
-/// The side of an engine that carries statements out.
+/// An engine that executes statements.
 pub(crate) trait SqlEngine {
-    /// Its form of SQL.
+    /// Returns the engine's form of SQL.
     fn dialect(&self) -> SqlDialect;
 
-    /// Carries a statement out; the number of rows it changed.
+    /// Executes a statement; returns the number of rows that it changed.
     fn change(&self, sql: &str, values: &[SqlValue]) -> Result<usize, StoreFault>;
 
-    /// The rows of a statement that gives `limit` of them at most.
+    /// Returns the rows of a statement, at most `limit` of them.
     fn select(&self, sql: &str, values: &[SqlValue], limit: usize) -> Result<Vec<SqlRow>, StoreFault>;
 
-    /// Adds rows to a table, as fast as the engine can. Each has a value for each field, in order; numbers that the engine would
-    /// give by itself are kept.
+    /// Inserts rows into a table as fast as the engine can. Each row has a value for each field, in order;
+    /// numbers that the engine would generate are kept.
     fn insert(&self, table: &str, fields: &[TableColumn], rows: &[SqlRow]) -> Result<(), StoreFault>;
 }
 
@@ -32,18 +33,18 @@ pub(crate) struct TableColumn {
 /// The kind of a column's values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ColumnKind {
-    /// Whole numbers.
+    /// Holds whole numbers, or null.
     Integer,
-    /// Texts.
+    /// Holds texts, or null.
     Text,
 }
 
-/// The names of columns, as a statement lists them.
+/// Lists the names of columns for a statement.
 pub(crate) fn names(fields: &[TableColumn]) -> String {
     fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")
 }
 
-/// Places of a statement, from that number on: `?3, ?4`.
+/// Lists placeholders of a statement from a number on: `?3, ?4`.
 pub(crate) fn places(first: usize, count: usize) -> String {
     (first..first + count).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", ")
 }
@@ -51,38 +52,38 @@ pub(crate) fn places(first: usize, count: usize) -> String {
 /// The purpose for which a store is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum OpenPurpose {
-    /// To be used. A store that holds a part of another one is refused.
+    /// Normal use. A store with an unfinished copy of another one is refused.
     Use,
-    /// To be filled with everything of another store.
+    /// Filling with everything of another store.
     Transfer,
-    /// To be read as it is: its form is not changed.
+    /// Inspection: the schema is not changed.
     Look,
 }
 
-/// The purpose of a transaction.
+/// The mode of a transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum TransactionMode {
-    /// To read one state of everything.
+    /// Reads one consistent state.
     Read,
-    /// To write as if nobody else did.
+    /// Writes as if no other process did.
     Write,
-    /// To write what no decision depends on: others may write in between.
+    /// Writes rows that no decision depends on: others may write in between.
     Append,
-    /// The same, on rows that everybody draws on.
+    /// Writes rows that all processes use: each transaction waits for its turn.
     WriteByTurns,
 }
 
 /// A form of SQL.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum SqlDialect {
-    /// That of SQLite.
+    /// The SQL of SQLite.
     Sqlite,
-    /// That of PostgreSQL.
+    /// The SQL of PostgreSQL.
     Postgres,
 }
 
 impl SqlDialect {
-    /// The text of this form.
+    /// Returns the text for this form of SQL.
     pub(crate) fn of<'a>(self, sqlite: &'a str, postgres: &'a str) -> &'a str {
         match self {
             Self::Sqlite => sqlite,
@@ -94,30 +95,30 @@ impl SqlDialect {
 /// A value of a statement or of a row.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum SqlValue {
-    /// None.
+    /// The absence of a value.
     Null,
     /// A whole number.
     Integer(i64),
-    /// Another number.
+    /// A floating-point number.
     Real(f64),
-    /// A text.
+    /// A text in UTF-8.
     Text(String),
-    /// Something else, which stands in no table of ours: bytes, or a text that is none.
+    /// A value that no table should hold: bytes, or a text that is not UTF-8.
     Other,
 }
 
-/// A row of an answer.
+/// A row of a result.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct SqlRow(pub(crate) Vec<SqlValue>);
 
 impl SqlRow {
-    /// The value of a column, counted from 0.
+    /// Returns the value of a column, counted from 0.
     pub(crate) fn get<T: FromSqlValue>(&self, column: usize) -> Result<T, StoreFault> {
         let value = self.0.get(column).cloned().unwrap_or(SqlValue::Null);
         T::read(value).map_err(|value| StoreFault::Column { column, value })
     }
 
-    /// The text of a column; empty if it holds another thing.
+    /// Returns the text of a column; empty if the column holds no text.
     pub(crate) fn text(&self, column: usize) -> &str {
         match self.0.get(column) {
             Some(SqlValue::Text(text)) => text,
@@ -126,9 +127,9 @@ impl SqlRow {
     }
 }
 
-/// A type that columns are read as.
+/// A type that columns can be read as.
 pub(crate) trait FromSqlValue: Sized {
-    /// The value as this type; itself if it is of another.
+    /// Converts the value to this type, or returns it unchanged as an error.
     fn read(value: SqlValue) -> Result<Self, SqlValue>;
 }
 
@@ -186,7 +187,8 @@ macro_rules! numbers {
         }
 
         impl From<$number> for SqlValue {
-            // One beyond the greatest that both engines hold is that one: no number of ours comes near it.
+            // A number beyond the greatest that both engines hold becomes that greatest one; no number of
+            // this program is as large.
             fn from(number: $number) -> Self {
                 Self::Integer(i64::try_from(number).unwrap_or(i64::MAX))
             }
@@ -228,7 +230,7 @@ impl<T: Into<SqlValue>> From<Option<T>> for SqlValue {
 
 /// The values of a statement, in order: a tuple, an array, or nothing.
 pub(crate) trait SqlParameters {
-    /// As a list.
+    /// Returns the values as a list.
     fn list(self) -> Vec<SqlValue>;
 }
 
@@ -267,7 +269,7 @@ tuples!(
     (A, B, C, D, E, F, G, H, I)
 );
 
-/// The values of a long row, in order.
+/// Makes the list of values of a long row, in order.
 macro_rules! values {
     ($($value:expr),+ $(,)?) => { vec![$($crate::sql::SqlValue::from($value)),+] };
 }
@@ -279,7 +281,7 @@ impl SqlParameters for Vec<SqlValue> {
     }
 }
 
-/// A statement on a transaction. Engines keep it prepared.
+/// A statement on a transaction, which the engines keep prepared.
 #[derive(Clone, Copy)]
 pub(crate) struct SqlStatement<'a> {
     connection: &'a SqlTransaction,
@@ -287,19 +289,19 @@ pub(crate) struct SqlStatement<'a> {
 }
 
 impl dyn SqlEngine {
-    /// A statement.
+    /// Makes a statement on this transaction.
     pub(crate) fn sql<'a>(&'a self, sql: &'a str) -> SqlStatement<'a> {
         SqlStatement { connection: self, sql }
     }
 }
 
 impl SqlStatement<'_> {
-    /// Carries it out; the number of rows it changed.
+    /// Executes it; returns the number of rows that it changed.
     pub(crate) fn execute(self, values: impl SqlParameters) -> Result<usize, StoreFault> {
         self.connection.change(self.sql, &values.list())
     }
 
-    /// Its rows, each as `read` makes it.
+    /// Returns its rows, each converted by `read`.
     pub(crate) fn query<T>(
         self,
         values: impl SqlParameters,
@@ -310,7 +312,7 @@ impl SqlStatement<'_> {
         Ok(rows.into_iter().map(move |row| read(&row)))
     }
 
-    /// Its first row; none if it has none.
+    /// Returns its first row; none without rows.
     pub(crate) fn first<T>(
         self,
         values: impl SqlParameters,
@@ -320,12 +322,12 @@ impl SqlStatement<'_> {
         rows.first().map(read).transpose()
     }
 
-    /// Has it any?
+    /// Returns true if it has rows.
     pub(crate) fn exists(self, values: impl SqlParameters) -> Result<bool, StoreFault> {
         self.first(values, |_| Ok(())).map(|found| found.is_some())
     }
 
-    /// The first row of a statement that always has one.
+    /// Returns the first row of a statement that always has one.
     pub(crate) fn only<T>(
         self,
         values: impl SqlParameters,

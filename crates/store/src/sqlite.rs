@@ -1,5 +1,5 @@
-//! The SQLite file: one thread writes, a few connections read, and everything that must outlive a process is in
-//! the file, because commands open the same one while a server runs.
+//! The SQLite file: one thread writes, a few connections read. All durable state is in the file, because
+//! commands open the same file while a server runs.
 
 mod backup;
 mod database_file;
@@ -31,17 +31,17 @@ use crate::look::SchemaVersions;
 use crate::sql::{OpenPurpose, SqlTransaction};
 use crate::watch::StoreMonitor;
 
-/// A file that is open.
+/// An open SQLite file.
 pub(crate) struct SqliteFile {
     opened: Arc<DatabaseFile>,
     readers: Arc<ReaderPool>,
     writer: WriterHandle,
-    /// Given up once nothing else here has the file open.
+    /// Dropped only after nothing else here has the file open.
     _named: Arc<OpenFileGuard>,
 }
 
 impl SqliteFile {
-    /// Opens it, making what is missing, and brings it to this version's form.
+    /// Opens the file, creates it if it is missing, and migrates it to this version's schema.
     pub(crate) fn open(
         path: &Path,
         purpose: OpenPurpose,
@@ -58,14 +58,15 @@ impl SqliteFile {
         Ok(Self { opened, readers, writer, _named: named })
     }
 
-    /// Copies the file at `from`, which is only read, to one that must not exist; its form.
+    /// Copies the file at `from`, which is only read, to a file that must not exist; returns its schema
+    /// version.
     pub(crate) fn copied(from: &Path, to: &Path) -> Result<SchemaVersions, SqliteOpenError> {
         let from = std::path::absolute(from)
             .map_err(|source| SqliteOpenError::File { path: from.into(), source })?;
         Ok(SchemaVersions { found: open::copied(&from, to)?, own: open::VERSION })
     }
 
-    /// The form of a file that is open.
+    /// Returns the schema version of an open file.
     pub(crate) fn form() -> SchemaVersions {
         SchemaVersions { found: open::VERSION, own: open::VERSION }
     }

@@ -1,4 +1,4 @@
-//! The store: one handle on the engine that keeps it, whichever it is.
+//! The store: one handle on the engine that keeps its data.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use crate::sqlite::{DatabaseFile, SqliteFile, SqliteOpenError};
 use crate::valkey::ValkeyServer;
 use crate::watch::StoreMonitor;
 
-/// Everything that is remembered. Clones share it; the last one to go finishes what was accepted and closes it.
+/// All stored data. Clones share it; dropping the last one finishes accepted writes and closes the store.
 #[derive(Clone)]
 pub struct Store(pub(crate) Arc<StoreInner>);
 
@@ -25,22 +25,22 @@ pub(crate) struct StoreInner {
     pub(crate) engine: StoreEngine,
 }
 
-/// The engines.
+/// The engines that can keep a store.
 pub(crate) enum StoreEngine {
-    /// One file, one process that serves.
+    /// One file, which one process serves.
     Sqlite(SqliteFile),
     /// Two servers that any number of processes use.
     Servers {
-        /// Everything but slots.
+        /// Keeps everything but slots.
         records: PostgresDatabase,
-        /// The slots.
+        /// Keeps the slots.
         slots: Arc<ValkeyServer>,
     },
 }
 
 impl Store {
-    /// Opens a SQLite file, making it (mode 0600) and its folder (0700) if they are missing, and brings it to this
-    /// version's form. Blocks: for 5 s at most if another process is writing.
+    /// Opens a SQLite file, creates it (mode 0600) and its folder (0700) if they are missing, and migrates it
+    /// to this version's schema. Blocks: for 5 s at most if another process is writing.
     ///
     /// # Errors
     /// Every [`SqliteOpenError`] names the path. A file that is refused is not changed.
@@ -48,10 +48,10 @@ impl Store {
         Self::open_as(OpenPurpose::Use, path, clock)
     }
 
-    /// The same for a file that is to be filled by [`Store::copy_to`], or is filled in part.
+    /// Opens a file that [`Store::copy_to`] is to fill, or has filled in part.
     ///
     /// # Errors
-    /// As those of [`Store::open`].
+    /// The errors of [`Store::open`].
     pub fn open_for_transfer(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, SqliteOpenError> {
         Self::open_as(OpenPurpose::Transfer, path, clock)
     }
@@ -62,8 +62,8 @@ impl Store {
         Ok(Self(Arc::new(StoreInner { clock, watch, engine: StoreEngine::Sqlite(file) })))
     }
 
-    /// Connects to Valkey, which keeps the slots, and to PostgreSQL, which keeps the records, and brings the database to this
-    /// version's form. `clock`: in place of Valkey's, for tests.
+    /// Connects to Valkey, which keeps the slots, and to PostgreSQL, which keeps the records, and migrates
+    /// the database to this version's schema. `clock` replaces Valkey's clock in tests.
     ///
     /// # Errors
     /// Every [`PostgresConnectError`] names the server, and not the password.
@@ -76,10 +76,10 @@ impl Store {
         Self::connect_as(OpenPurpose::Use, slots, records, clock).await
     }
 
-    /// The same for servers that are to be filled by [`Store::copy_to`], or are filled in part.
+    /// Connects to servers that [`Store::copy_to`] is to fill, or has filled in part.
     ///
     /// # Errors
-    /// As those of [`Store::connect`].
+    /// The errors of [`Store::connect`].
     #[truing_core::boxed_future]
     pub async fn connect_for_transfer(
         slots: &str,
@@ -102,7 +102,7 @@ impl Store {
         Ok(Self(Arc::new(StoreInner { clock, watch, engine: StoreEngine::Servers { records, slots } })))
     }
 
-    /// The form of the records at a server; a file has this version's.
+    /// Returns the schema version of the records at a server; a file always has this program's version.
     pub(crate) async fn records_form(&self) -> Result<SchemaVersions, PostgresConnectError> {
         match &self.0.engine {
             StoreEngine::Sqlite(_) => Ok(SqliteFile::form()),
@@ -110,25 +110,27 @@ impl Store {
         }
     }
 
-    /// Makes the file and its folder if they are missing, and refuses what can be no store, without opening it.
+    /// Creates the file and its folder if they are missing, and refuses paths that cannot be a store, without
+    /// opening the database.
     ///
     /// # Errors
-    /// As those of [`Store::open`].
+    /// The errors of [`Store::open`].
     pub fn prepare(path: &Path) -> Result<(), SqliteOpenError> {
         SqliteFile::prepare(path)
     }
 
-    /// The store as the ports that loops use.
+    /// Returns the store as the ports that loops use.
     pub fn as_record_store(&self) -> Arc<dyn RecordStore> {
         Arc::new(self.clone())
     }
 
-    /// The states that all processes which use it keep in common; none for a file, which one process serves.
+    /// Returns the small states that all processes of a deployment share; none for a file, which one process
+    /// serves.
     pub fn common(&self) -> Option<Arc<dyn SharedStateStore>> {
         Some(Arc::clone(self.slots()?) as Arc<dyn SharedStateStore>)
     }
 
-    /// The server of slots; none where they are in the tables of the file.
+    /// Returns the server of slots; none if they are in the tables of the file.
     pub(crate) fn slots(&self) -> Option<&Arc<ValkeyServer>> {
         match &self.0.engine {
             StoreEngine::Sqlite(_) => None,
@@ -136,7 +138,7 @@ impl Store {
         }
     }
 
-    /// Can what is written still be found?
+    /// Returns an error if the opened file is no longer at its path, so that writes would be lost.
     pub(crate) fn in_place(&self) -> Result<(), StoreError> {
         match &self.0.engine {
             StoreEngine::Sqlite(file) => file.opened().in_place(),
@@ -144,7 +146,7 @@ impl Store {
         }
     }
 
-    /// Its name for people: the path of a file, or both servers, without passwords.
+    /// Returns the store's name for people: the path of a file, or both servers, without passwords.
     pub fn name(&self) -> String {
         match &self.0.engine {
             StoreEngine::Sqlite(file) => {
@@ -155,12 +157,12 @@ impl Store {
         }
     }
 
-    /// The file, as an absolute path; none where a server keeps it.
+    /// Returns the absolute path of the file; none for a store on servers.
     pub fn path(&self) -> Option<&Path> {
         self.opened().map(|opened| opened.path())
     }
 
-    /// The file as it was when it was opened; none where a server keeps it.
+    /// Returns the file, identified as it was when it was opened; none for a store on servers.
     pub(crate) fn opened(&self) -> Option<&Arc<DatabaseFile>> {
         match &self.0.engine {
             StoreEngine::Sqlite(file) => Some(file.opened()),
@@ -168,8 +170,8 @@ impl Store {
         }
     }
 
-    /// Runs `work` in a transaction. The answer comes when that is durable; an error of `work` undoes what `work` did and
-    /// nothing else. Where others have changed what `work` read, it runs again.
+    /// Runs `work` in a transaction, and returns when that is durable. An error of `work` rolls back its own
+    /// changes and no others. If others have changed the rows that `work` read, it runs again.
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -178,7 +180,8 @@ impl Store {
         self.run(TransactionMode::Write, work).await
     }
 
-    /// The same for work that no decision depends on, such as lines of history: it is in nobody's way.
+    /// Runs `work` that no decision depends on, such as lines of history; it conflicts with no other
+    /// transaction.
     pub(crate) async fn append<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -187,7 +190,8 @@ impl Store {
         self.run(TransactionMode::Append, work).await
     }
 
-    /// The same for work on rows that everybody draws on: each waits for its turn, instead of trying again and again.
+    /// Runs `work` on rows that all processes use: each transaction waits for its turn, instead of retrying
+    /// after conflicts.
     pub(crate) async fn write_by_turns<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -196,7 +200,7 @@ impl Store {
         self.run(TransactionMode::WriteByTurns, work).await
     }
 
-    /// Runs `work` in one snapshot that includes every write answered before.
+    /// Runs `work` in one snapshot that includes every write acknowledged before.
     pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -212,7 +216,7 @@ impl Store {
     {
         match (&self.0.engine, mode) {
             (StoreEngine::Sqlite(file), TransactionMode::Read) => file.read(work).await,
-            // Its one thread gives everybody a turn.
+            // The single writing thread already gives each job its turn.
             (
                 StoreEngine::Sqlite(file),
                 TransactionMode::Write | TransactionMode::Append | TransactionMode::WriteByTurns,
@@ -222,8 +226,8 @@ impl Store {
     }
 }
 
-/// A future in a box, made in a frame of its own: without optimization, frames that make large futures fill the stacks of
-/// those who use a file, too.
+/// Makes a boxed future in a stack frame of its own. Without optimization, frames that make large futures
+/// would also fill the stacks of callers that use a file.
 #[inline(never)]
 pub(crate) fn apart<'a, F: Future + Send + 'a>(
     make: impl FnOnce() -> F,

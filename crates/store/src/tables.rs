@@ -1,5 +1,5 @@
-//! The tables, one file a subject: the statements and their order, the same for every engine. Each port is implemented where
-//! its table is.
+//! The tables, one file for each subject, with statements that are the same for every engine. Each port is
+//! implemented in the file of its table.
 
 mod dismissals;
 mod effects;

@@ -1,4 +1,5 @@
-//! Errors of TLS in words for people. Both servers are connected to by the same library, which knows more than it says.
+//! Messages for people about errors of TLS. Connections to both servers use the same library, whose errors
+//! hold more detail than their text.
 
 use std::error::Error;
 use std::io;
@@ -6,7 +7,7 @@ use std::sync::Arc;
 
 use rustls::CertificateError;
 
-/// A certificate that is not accepted, or a server that does not speak TLS; none: it is another error.
+/// Returns a message for a rejected certificate or a server without TLS; none for another error.
 pub(crate) fn words(error: &(dyn Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -18,7 +19,7 @@ pub(crate) fn words(error: &(dyn Error + 'static)) -> Option<String> {
     None
 }
 
-/// The library's own error, in whatever it is wrapped.
+/// Returns the TLS library's own error inside wrapping errors.
 fn of_tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let shared = error.downcast_ref::<Arc<dyn Error + Send + Sync>>();
     let error: &'a (dyn Error + 'static) = shared.map_or(error, |shared| &**shared);

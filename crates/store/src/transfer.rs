@@ -1,8 +1,9 @@
-//! Moving to another store: everything of one is copied to another one, on whichever engines they are, and two are compared.
+//! Transfers a store: copies everything of one store to another one, on any engines, and compares two stores.
 //!
-//! Both engines have the same tables, so a table is copied by its columns alone (`transfer/list.rs`), in the order of its key and
-//! a page at a time. A row in the target says how far it came (`transfer/progress.rs`); while it is there, the target is not opened
-//! in the ordinary way. At the end everything is read once more on both sides and compared, and only then the row goes.
+//! Both engines have the same tables, so a table is copied by its columns alone (`transfer/list.rs`), in the
+//! order of its key and a page at a time. A row in the target records the progress (`transfer/progress.rs`);
+//! while it exists, the target is not opened in the ordinary way. At the end everything is read once more on
+//! both sides and compared, and only then the row is deleted.
 
 mod compare;
 mod compared;
@@ -26,14 +27,16 @@ use truing_core::id::SlotKey;
 use crate::store::{Store, apart};
 
 impl Store {
-    /// Copies everything to `to`, which was opened by [`Store::open_for_transfer`] or [`Store::connect_for_transfer`]. It has to be
-    /// new, or to hold a part of this store: then the copying goes on there; if it holds all of it, nothing is left to do. Nobody may
-    /// serve either store, or lease from it; locks see to that for files. Nothing of this store is changed, but that a kill switch that was set by hand at Valkey is written down.
-    /// `told` is called after each page. The answer is the comparison at the end, table by table, all alike.
+    /// Copies everything to `to`, which was opened by [`Store::open_for_transfer`] or
+    /// [`Store::connect_for_transfer`]. It has to be new, or to hold a part of this store, from which the
+    /// copy continues; if it holds all of it, nothing is copied. No process may serve either store or lease
+    /// from it; locks enforce this for files. This store does not change, except that a kill switch that was
+    /// set by hand at Valkey is recorded. The callback is called after each page. Returns the comparison at the
+    /// end, table by table, without a difference.
     ///
     /// # Errors
-    /// [`TransferError`]. The target is not opened in the ordinary way then, unless it was changed in nothing; the same call goes on
-    /// with it.
+    /// [`TransferError`]. The target is then not opened in the ordinary way, unless it was not changed at
+    /// all; the same call continues the copy.
     pub async fn copy_to(
         &self,
         to: &Self,
@@ -43,18 +46,19 @@ impl Store {
         apart(|| copy::all(self, to, zeros, told)).await
     }
 
-    /// Copies what this store holds of one key to a file that holds nothing of it, while others go on with both: for what is only
-    /// tried.
+    /// Copies the data of one key to a file that holds nothing of it, while others keep using both: for a dry
+    /// run.
     ///
     /// # Errors
-    /// [`TransferError`] if this store cannot be read, or the file not be written.
+    /// [`TransferError`] if this store cannot be read, or the file cannot be written.
     #[truing_core::boxed_future]
     pub async fn copy_key_to(&self, to: &Self, key: &SlotKey) -> Result<(), TransferError> {
         apart(|| one::copy(self, to, key)).await
     }
 
-    /// Compares two stores table by table, by the rows in the order of their keys; slots by their names. Only rows are looked at:
-    /// neither the counters nor the copies of the kill switch in Valkey. Nobody may write to either store meanwhile.
+    /// Compares two stores table by table, by the rows in the order of their keys; slots by their names. Only
+    /// rows are compared: neither the counters nor the copies of the kill switch in Valkey. No process may
+    /// write to either store meanwhile.
     ///
     /// # Errors
     /// [`TransferError`] if one of them cannot be read. A difference is no error.

@@ -1,6 +1,7 @@
-//! Valkey, or Redis: the slots of a deployment of many processes. A slot is a hash; one script swaps slots by their versions and
-//! keeps the indexes beside them (due times, all names, names by state). What is decided is the core's. What is lost here comes
-//! back: tokens that are too small are refused by the records, and the sweep marks what is open.
+//! Valkey, or Redis: the slots of a deployment of many processes. A slot is a hash; one script swaps slots by
+//! their versions and keeps the indexes beside them (due times, all names, names by state). The core makes
+//! the decisions. Lost data is restored: the records refuse tokens that are too small, and the sweep marks
+//! open pull requests.
 
 mod clock;
 mod common;
@@ -36,75 +37,76 @@ use crate::watch::StoreMonitor;
 
 /// Slots that are read at once.
 const BATCH: usize = 256;
-/// The time for which it is remembered that a request was obeyed.
+/// Seconds for which an obeyed request is remembered.
 const OBEYED_SECONDS: u32 = 24 * 60 * 60;
 
-/// The key that people set by hand to stop everything (seed 002).
+/// The key that people set by hand to stop everything.
 const SWITCH: &str = "bot:killswitch:enabled";
 
-// The names of what is kept. The tag in braces keeps all of it together.
+// The names of all keys. The tag in braces keeps them on one node.
 /// The last number that was given.
 const COUNTER: &str = "truing:{truing}:counter";
-/// The slots that wake, by time.
+/// The index of slots that wake, by time.
 const DUE: &str = "truing:{truing}:due";
-/// All slots, by name.
+/// The index of all slots, by name.
 const ALL: &str = "truing:{truing}:slots";
-/// The states that there are; with one of them behind it, the slots in it.
+/// The set of existing states; with a state appended, the set of its slots.
 const STATES: &str = "truing:{truing}:state";
-/// Our copy of what we have set [`SWITCH`] to.
+/// A copy of the value that we last set for [`SWITCH`].
 const OWN_SWITCH: &str = "truing:{truing}:switch";
-/// With a request behind it: it was obeyed.
+/// Prefix of the name of an obeyed request.
 const OBEYED: &str = "truing:{truing}:obeyed";
-/// The channel on which it is told that a slot waits.
+/// The channel that reports that a slot waits.
 const CHANGED: &str = "truing:{truing}:changed";
-/// Who has the right to do what one process does at a time.
+/// The process that holds the lease on single-process duties.
 const SOLE: &str = "truing:{truing}:sole";
-/// Who leases.
+/// The processes that lease.
 const WORKERS: &str = "truing:{truing}:workers";
-/// With a name behind it: a state that all processes keep in common.
+/// Prefix of the name of a state that all processes share.
 const COMMON: &str = "truing:{truing}:common";
 
-/// The slots in one state.
+/// Returns the key of the set of slots in one state.
 fn of_state(state: &str) -> String {
     format!("{STATES}:{state}")
 }
 
-/// The row of a slot: `review:slot:{truing}:github:1:7` for `pr/github/1/7`.
+/// Returns the key of a slot's row: `review:slot:{truing}:github:1:7` for `pr/github/1/7`.
 fn row(key: &SlotKey) -> String {
     let path = key.as_str().strip_prefix("pr/").unwrap_or(key.as_str());
     format!("review:slot:{{truing}}:{}", path.replace('/', ":"))
 }
 
-/// The server, or whichever of several is the primary.
+/// The server, or the primary of several.
 pub(crate) struct ValkeyServer {
     route: PrimaryRoute,
     scripts: ValkeyScripts,
-    /// Where slots are, as people are told it: no password. It stays when another server becomes the primary.
+    /// Name of the place of the slots for messages, without a password. It stays the same when another server
+    /// becomes the primary.
     name: Arc<str>,
     clock: Arc<ServerClock>,
     watch: Arc<StoreMonitor>,
-    /// The greatest number that this process has got from the counter.
+    /// The greatest number that this process has received from the counter.
     given: AtomicU64,
-    /// This process among the others.
+    /// This process among its peers.
     peers: ProcessPeers,
 }
 
 /// The kill switch, in two keys.
 pub(crate) struct SwitchKeys {
-    /// That which people may set by hand.
+    /// The key that people may set by hand.
     set: Option<String>,
-    /// Our copy of what we have set last.
+    /// Our copy of the value that we last set.
     ours: Option<String>,
 }
 
 impl SwitchKeys {
-    /// The position that somebody has set by hand. All but `false` is on: what else was written was not meant to let everything
-    /// go on.
+    /// Returns the state that a person has set by hand. Any value but `false` means on: an unknown value was
+    /// not meant to allow everything.
     pub(crate) fn by_hand(&self) -> Option<bool> {
         self.set.as_deref().filter(|set| self.ours.as_deref() != Some(*set)).map(|set| set != "false")
     }
 
-    /// Do both keys say this?
+    /// Returns true if both keys have this value.
     pub(crate) fn says(&self, is_on: bool) -> bool {
         let said = Some(if is_on { "true" } else { "false" });
         self.set.as_deref() == said && self.ours.as_deref() == said
@@ -135,7 +137,7 @@ impl ValkeyServer {
         Ok(valkey)
     }
 
-    /// The server's clock, as it was told last.
+    /// Returns the server's clock, as of its last response.
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.clock) as Arc<dyn Clock>
     }
@@ -150,13 +152,13 @@ impl ValkeyServer {
         command.query_async(&mut primary).await.map_err(|error| self.told(&error))
     }
 
-    /// The same of commands that are sent together.
+    /// Sends several commands together to the primary.
     async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, StoreError> {
         let mut primary = self.primary().await?;
         commands.query_async(&mut primary).await.map_err(|error| self.told(&error))
     }
 
-    /// The same of a script.
+    /// Runs a script at the primary.
     async fn call<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, StoreError> {
         let mut primary = self.primary().await?;
         script.invoke_async(&mut primary).await.map_err(|error| self.told(&error))
@@ -169,10 +171,10 @@ impl ValkeyServer {
         Ok(self.clock.now())
     }
 
-    /// The slots that are due, the oldest of each repository before the second of any.
+    /// Returns the due slots, the oldest of each repository before the second of any.
     pub(crate) async fn due(&self, now: UnixMillis, limit: usize) -> Result<Vec<Slot>, StoreError> {
         let (mut slots, mut seen) = (Vec::new(), 0);
-        // A window after another: rows that cannot be read must not take the place of others.
+        // Windows are read one after another, so that unreadable rows do not take the place of others.
         while slots.len() < limit {
             let window: Vec<(String, i64)> = self
                 .ask(redis::cmd("ZRANGE").arg((
@@ -207,7 +209,7 @@ impl ValkeyServer {
         Ok(slots)
     }
 
-    /// The first time from then at which a slot wakes.
+    /// Returns the first time, from the given one on, at which a slot wakes.
     pub(crate) async fn next_due(&self, from: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
         let next: Vec<(String, i64)> = self
             .ask(redis::cmd("ZRANGE").arg((DUE, from.0, "+inf", "BYSCORE", "LIMIT", 0, 1, "WITHSCORES")))
@@ -215,7 +217,7 @@ impl ValkeyServer {
         Ok(next.first().map(|(_, at)| UnixMillis(*at)))
     }
 
-    /// The slots of these keys; an error if one cannot be read.
+    /// Returns the slots of these keys; an error if one cannot be read.
     pub(crate) async fn load(&self, keys: &[SlotKey]) -> Result<Vec<Slot>, StoreError> {
         let found = self.rows(keys).await?;
         let read = keys.iter().zip(found).map(|(key, found)| {
@@ -227,7 +229,8 @@ impl ValkeyServer {
         read.collect()
     }
 
-    /// Every slot whose name begins with `prefix`, by name; those that cannot be read are told of and left out.
+    /// Returns every slot whose name begins with `prefix`, ordered by name; unreadable ones are logged and
+    /// left out.
     pub(crate) async fn below(&self, prefix: &str) -> Result<Vec<Slot>, StoreError> {
         let mut slots = Vec::new();
         for keys in self.names_below(prefix).await?.chunks(BATCH) {
@@ -242,14 +245,14 @@ impl ValkeyServer {
     }
 
     async fn names_below(&self, prefix: &str) -> Result<Vec<SlotKey>, StoreError> {
-        // The greatest byte stands in no name.
+        // No name contains the greatest byte.
         let (from, to) = (format!("[{prefix}").into_bytes(), [b"(", prefix.as_bytes(), b"\xff"].concat());
         let names: Vec<String> = self.ask(redis::cmd("ZRANGE").arg((ALL, from, to, "BYLEX"))).await?;
         Ok(names.into_iter().map(SlotKey::new).collect())
     }
 
-    /// Writes slots whose rows have the expected versions; with `refuse` none while the kill switch is on. `once`: a name by
-    /// which it is done once, even if the caller does not learn that it was.
+    /// Writes slots whose rows have the expected versions; with `refuse`, none while the kill switch is on.
+    /// `once` is a name under which the write happens once, even if the caller does not learn of it.
     pub(crate) async fn swap(
         &self,
         changes: &[(SlotVersion, Slot)],
@@ -282,19 +285,20 @@ impl ValkeyServer {
         Ok(swapped)
     }
 
-    /// The same, whatever the kill switch says.
+    /// Writes slots by their versions without regard to the kill switch.
     pub(crate) async fn commit(
         &self,
         changes: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, VersionConflict>>, StoreError> {
         match self.swap(changes, false, None).await? {
             SwapOutcome::Each(each) => Ok(each),
-            // Neither was asked for.
+            // Neither outcome was requested.
             SwapOutcome::SwitchedOff | SwapOutcome::Before => Ok(vec![Err(VersionConflict); changes.len()]),
         }
     }
 
-    /// The same, with what a lease that is not granted is told. That of everything is looked at in the script.
+    /// Writes leases by their versions, and returns the refusal of each that is not granted. The script
+    /// checks the global kill switch.
     pub(crate) async fn grant(
         &self,
         leases: &[(SlotVersion, Slot)],
@@ -317,14 +321,14 @@ impl ValkeyServer {
         Ok(answers.collect())
     }
 
-    /// The next number: greater than all versions and tokens given before.
+    /// Returns the next number, which is greater than all versions and tokens given before.
     pub(crate) async fn next_number(&self) -> Result<u64, StoreError> {
         let number = self.ask(redis::cmd("INCR").arg(COUNTER)).await?;
         self.given.fetch_max(number, Ordering::Relaxed);
         Ok(number)
     }
 
-    /// Lets the next number be greater than this one, which as a rule was given here.
+    /// Ensures that the next number is greater than this one, which as a rule was given to this process.
     pub(crate) async fn accepted(&self, number: u64) -> Result<(), StoreError> {
         if number <= self.given.load(Ordering::Relaxed) {
             return Ok(());
@@ -332,7 +336,7 @@ impl ValkeyServer {
         self.raise(number).await
     }
 
-    /// Lets the next number be greater than this.
+    /// Raises the counter, so that the next number is greater than this.
     pub(crate) async fn raise(&self, number: u64) -> Result<(), StoreError> {
         let mut primary = self.primary().await?;
         self.raise_at(&mut primary, number).await.map_err(|error| self.told(&error))?;
@@ -345,23 +349,23 @@ impl ValkeyServer {
         call.key(COUNTER).arg(number).invoke_async::<i64>(primary).await.map(drop)
     }
 
-    /// Can it be written?
+    /// Returns an error if the server cannot be written.
     pub(crate) async fn try_writing(&self) -> Result<(), StoreError> {
         self.ask::<i64>(redis::cmd("INCRBY").arg((COUNTER, 0))).await.map(drop)
     }
 
-    /// The kill switch as it is set by whomever, and as we have set it last.
+    /// Reads the kill switch as it is set now, and as we last set it.
     pub(crate) async fn switch(&self) -> Result<SwitchKeys, StoreError> {
         let (set, ours) = self.ask(redis::cmd("MGET").arg((SWITCH, OWN_SWITCH))).await?;
         Ok(SwitchKeys { set, ours })
     }
 
-    /// Sets the kill switch, as ours.
+    /// Sets the kill switch, with our copy.
     pub(crate) async fn set_switch(&self, is_on: bool) -> Result<(), StoreError> {
         self.ask(redis::cmd("MSET").arg((SWITCH, is_on.to_string(), OWN_SWITCH, is_on.to_string()))).await
     }
 
-    /// The same, unless somebody has changed it since it was read.
+    /// Sets the kill switch, unless it was changed since it was read.
     pub(crate) async fn repair_switch(&self, read: &SwitchKeys, is_on: bool) -> Result<(), StoreError> {
         let mut call = self.scripts.repair.prepare_invoke();
         call.key(SWITCH).key(OWN_SWITCH);
@@ -369,7 +373,7 @@ impl ValkeyServer {
         self.call::<i64>(call.arg(is_on.to_string())).await.map(drop)
     }
 
-    /// The number of slots in each state, by its words.
+    /// Counts the slots in each state, by its words.
     pub(crate) async fn counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         let mut states: Vec<String> = self.ask(redis::cmd("SMEMBERS").arg(STATES)).await?;
         states.sort();
@@ -384,13 +388,13 @@ impl ValkeyServer {
         Ok(states.into_iter().zip(counts).filter(|(_, count)| *count > 0).collect())
     }
 
-    /// The names of the slots in a state.
+    /// Returns the names of the slots in a state.
     pub(crate) async fn in_state(&self, state: &str) -> Result<Vec<SlotKey>, StoreError> {
         let names: Vec<String> = self.ask(redis::cmd("SMEMBERS").arg(of_state(state))).await?;
         Ok(names.into_iter().map(SlotKey::new).collect())
     }
 
-    /// The time since which the first waiting slot has been due.
+    /// Returns the time since which the first waiting slot has been due.
     pub(crate) async fn oldest_due(&self, now: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
         let due: Vec<(String, i64)> = self
             .ask(redis::cmd("ZRANGE").arg((DUE, "-inf", now.0, "BYSCORE", "LIMIT", 0, BATCH, "WITHSCORES")))
@@ -403,7 +407,7 @@ impl ValkeyServer {
         Ok(first.and_then(|at| due.get(at)).map(|(_, at)| UnixMillis(*at)))
     }
 
-    /// All slots, by name, and those that cannot be read, each with what is wrong with it.
+    /// Returns all slots, ordered by name, and the unreadable ones, each with its fault.
     pub(crate) async fn all(&self) -> Result<(Vec<Slot>, Vec<(SlotKey, String)>), StoreError> {
         let (mut slots, mut unreadable) = (Vec::new(), Vec::new());
         for keys in self.names_below("").await?.chunks(BATCH) {
@@ -417,7 +421,7 @@ impl ValkeyServer {
         Ok((slots, unreadable))
     }
 
-    /// Forgets a slot that cannot be read. False: it can be read, or there is none.
+    /// Deletes a slot that cannot be read. Returns false if it can be read, or there is none.
     pub(crate) async fn forget_unreadable(&self, key: &SlotKey) -> Result<bool, StoreError> {
         if self.rows(std::slice::from_ref(key)).await?.iter().all(Result::is_ok) {
             return Ok(false);
@@ -437,7 +441,7 @@ impl ValkeyServer {
         to_json(slot).map_err(|fault| StoreError::Unavailable(format!("{}: {fault}", self.name)))
     }
 
-    /// The rows of these keys, each a slot or what is wrong with it.
+    /// Reads the rows of these keys, each as a slot or its fault.
     pub(crate) async fn rows(&self, keys: &[SlotKey]) -> Result<Vec<Result<Slot, StoreFault>>, StoreError> {
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -460,7 +464,7 @@ impl ValkeyServer {
     }
 }
 
-/// The words by which slots are counted.
+/// Returns the words by which slots are counted.
 pub(crate) fn shown(state: &SlotState) -> String {
     match state {
         SlotState::Idle => "idle/".to_owned(),
@@ -471,7 +475,7 @@ pub(crate) fn shown(state: &SlotState) -> String {
 }
 
 impl ValkeyServer {
-    /// The primary. If it was lost, the Sentinels are asked: by one caller for all who wait.
+    /// Returns the primary. After it was lost, one caller asks the Sentinels for all who wait.
     async fn primary(&self) -> Result<PrimaryServer, StoreError> {
         let asked = Instant::now();
         if let Some(primary) = self.route.usable() {
@@ -494,7 +498,8 @@ impl ValkeyServer {
         let Some(sentinels) = &self.route.sentinels else { return Ok(self.route.current.borrow().clone()) };
         let found = sentinels.primary().await;
         let mut primary = found.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        // The last second may be lost, with the numbers that were given in it: none is given twice.
+        // The last second of writes may be lost, including numbers given in it; the counter is raised so that
+        // none is given twice.
         let given = self.given.load(Ordering::Relaxed);
         let raised = self.raise_at(&mut primary, given).await;
         raised.map_err(|error| {

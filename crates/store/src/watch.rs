@@ -1,4 +1,4 @@
-//! An open store's knowledge of itself beyond what it keeps: its meter, and the slots that cannot be read.
+//! The runtime state of an open store: its metrics, and the slots that cannot be read.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -8,20 +8,20 @@ use truing_core::id::SlotKey;
 
 use crate::fault::StoreFault;
 
-/// The measures of writing.
+/// The metrics of writing.
 #[derive(Clone, Debug)]
 pub struct WriteMetrics {
     /// Seconds from the beginning of a transaction until it is durable.
     pub commit: Histogram,
-    /// Transactions that failed as a whole: every write in them.
+    /// Transactions that failed as a whole, with every write in them.
     pub failed: IntCounter,
     /// Slots that were to be changed, where a server keeps them.
     pub swaps: IntCounter,
-    /// Those of them that somebody else had changed first.
+    /// Those of them that another process had changed first.
     pub conflicts: IntCounter,
 }
 
-/// The meter, and the slots that cannot be read.
+/// The metrics, and the slots that cannot be read.
 #[derive(Default)]
 pub(crate) struct StoreMonitor {
     pub(crate) meter: OnceLock<WriteMetrics>,
@@ -29,7 +29,7 @@ pub(crate) struct StoreMonitor {
 }
 
 impl StoreMonitor {
-    /// So many slots were to be changed, and somebody else had changed some of them first.
+    /// Counts slots that were to be changed, and those that another process had changed first.
     pub(crate) fn swapped(&self, all: usize, conflicts: usize) {
         if let Some(meter) = self.meter.get() {
             meter.swaps.inc_by(all as u64);
@@ -37,7 +37,7 @@ impl StoreMonitor {
         }
     }
 
-    /// A slot that cannot be read, told once.
+    /// Reports an unreadable slot in the log, once for each key.
     pub(crate) fn unreadable(&self, key: &str, why: &StoreFault) {
         if self.known().insert(key.to_owned()) {
             tracing::error!(
@@ -49,12 +49,12 @@ impl StoreMonitor {
         }
     }
 
-    /// Those that were told of.
+    /// Returns the slots that were reported as unreadable.
     pub(crate) fn known_unreadable(&self) -> Vec<SlotKey> {
         self.known().iter().map(SlotKey::new).collect()
     }
 
-    /// Those that were told of and for which this holds; the others are forgotten.
+    /// Counts the reported slots for which the condition holds; removes the others.
     pub(crate) fn still(&self, holds: impl Fn(&str) -> bool) -> usize {
         let mut known = self.known();
         known.retain(|key| holds(key));

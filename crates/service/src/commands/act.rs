@@ -1,4 +1,4 @@
-//! What a command changes: the slot, and for `/dismiss` and `/undismiss` the word on a finding.
+//! Applies a command: changes the slot or, for `/dismiss` and `/undismiss`, records a decision on a finding.
 
 use truing_core::dismissal::{self, Dismissal};
 use truing_core::finding::{Finding, FindingStatus};
@@ -16,10 +16,10 @@ use truing_loops::review::question_topic;
 use super::UserCommand;
 use crate::context::ServiceContext;
 
-/// What a slot becomes for a command.
+/// Decides the slot's next state for a command.
 ///
 /// # Errors
-/// [`SlotRefusal`] by the slot.
+/// [`SlotRefusal`] if the slot's state does not allow the command.
 pub(super) fn decide(
     asked: &UserCommand,
     slot: &Slot,
@@ -27,7 +27,7 @@ pub(super) fn decide(
     now: UnixMillis,
 ) -> Result<SlotTransition, SlotRefusal> {
     let command = match asked {
-        // A review that is asked for looks at everything, whatever was seen before.
+        // A requested review looks at everything, including parts that were reviewed before.
         UserCommand::Review | UserCommand::Full | UserCommand::Rerun | UserCommand::Spend => {
             SlotCommand::Request(LoopKind::Review)
         }
@@ -36,7 +36,7 @@ pub(super) fn decide(
         UserCommand::Audit => SlotCommand::Audit,
         UserCommand::Pause => SlotCommand::Pause,
         UserCommand::Resume => SlotCommand::Resume,
-        // An event as any other: what is shown follows when the slot is due.
+        // A dismissal counts as an ordinary event: the comments change when the slot is due.
         UserCommand::Dismiss { .. } | UserCommand::Undismiss { .. } | UserCommand::Help => {
             return Ok(slot.on_event(LoopKind::Review, limits, now));
         }
@@ -44,7 +44,7 @@ pub(super) fn decide(
     slot.step(command, limits, now)
 }
 
-/// Why it shows nowhere for now, if so.
+/// Returns the reason for which a dismissal does not show at the forge yet, if there is one.
 pub(super) fn unseen(slot: &Slot) -> Option<&'static str> {
     match slot.state {
         SlotState::Held { why: HoldReason::Cancelled } => {
@@ -61,15 +61,15 @@ pub(super) fn unseen(slot: &Slot) -> Option<&'static str> {
     }
 }
 
-/// The level of money that `/spend` raises; none: nobody is asked on this server.
+/// Returns the budget level that `/spend` raises; none if this server asks for no approval of spending.
 pub(super) fn ask_level(context: &ServiceContext, told: &UserRequest, repo: &str) -> Option<BudgetLevel> {
     context.agent.as_ref()?.budgets.ask_level(&told.pr.key(), repo)
 }
 
-/// The level that `/spend` raises by as much as it allows at first, or why it does not.
+/// Returns the level that `/spend` raises by its initial limit, or the reason for a refusal.
 ///
 /// # Errors
-/// [`StoreError`]
+/// [`StoreError`] if the ledger or the effects cannot be read.
 pub(super) async fn spend(
     context: &ServiceContext,
     told: &UserRequest,
@@ -87,10 +87,10 @@ pub(super) async fn spend(
         let limit = all.level.limit;
         return Ok(Err(format!("`budget.pr_usd` ({limit}) bounds this pull request, whatever is allowed")));
     }
-    // Each limit is asked about once, so a second answer to one question allows nothing.
+    // Each limit is asked about once, so a second answer to one question allows no further money.
     let writer = EffectOwner { key, producer: Producer::Review, token: None };
     let asked = context.store.effects(&writer, &[question_topic(ask.level.limit)]).await?;
-    // No comment asks for a converge run that has ended, and questions are forgotten with runs.
+    // For a converge run that has ended no comment asks, and questions are deleted with their runs.
     let is_nearly_spent = ask.left().0 <= level.limit.0 / 2;
     Ok(if is_nearly_spent || asked.iter().any(Option::is_some) {
         Ok(level)
@@ -99,11 +99,11 @@ pub(super) async fn spend(
     })
 }
 
-/// The word on a finding that a comment asks to be recorded, or why there is none. `thread` is the finding whose
-/// thread the comment is in.
+/// Returns the dismissal that a comment asks to record, or the reason for a refusal. `thread` is the finding
+/// whose thread contains the comment.
 ///
 /// # Errors
-/// [`StoreError`]
+/// [`StoreError`] if the findings cannot be read.
 pub(super) async fn dismissal(
     store: &dyn RecordStore,
     told: &UserRequest,
@@ -130,10 +130,10 @@ pub(super) async fn dismissal(
     }))
 }
 
-/// What takes back the word on the finding that a comment means, or why there is nothing to take back.
+/// Returns the withdrawal of the dismissal that a comment names, or the reason for a refusal.
 ///
 /// # Errors
-/// [`StoreError`]
+/// [`StoreError`] if the findings cannot be read.
 pub(super) async fn taken_back(
     store: &dyn RecordStore,
     told: &UserRequest,
@@ -153,8 +153,8 @@ pub(super) async fn taken_back(
     }))
 }
 
-/// What is known of a pull request: by its reviews, and by its last run that converges. Where both have met the same, the
-/// review's word on it counts.
+/// Reads the findings of a pull request: of its reviews, and of its last converge run. Where both have the
+/// same finding, the review's state of it counts.
 async fn known(store: &dyn RecordStore, told: &UserRequest) -> Result<Vec<Finding>, StoreError> {
     let key = told.pr.key();
     let mut known = store.findings(&key).await?;

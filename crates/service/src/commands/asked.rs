@@ -1,46 +1,46 @@
-//! What the first line of a comment, or the button of a check, asks for.
+//! Parses the first line of a comment, or the button of a check, into a command.
 
 use truing_core::dismissal;
 
-/// What somebody asks for.
+/// A command that a user gives.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum UserCommand {
-    /// A review now.
+    /// Requests a review now.
     Review,
-    /// A review now, of everything.
+    /// Requests a full review now, without regard to earlier ones.
     Full,
-    /// A review now, by the button of a check: no line says so.
+    /// Requests a review now, by the button of a check; no comment line stands for it.
     Rerun,
-    /// A run that converges.
+    /// Starts or resumes a converge run.
     Converge,
-    /// The end of the run that converges, before its next step.
+    /// Ends the converge run before its next step.
     Stop,
-    /// One audit, without a fix.
+    /// Requests one audit without a fix.
     Audit,
-    /// More money for models on this pull request.
+    /// Allows more money for models on this pull request.
     Spend,
-    /// No reviews for now.
+    /// Pauses reviews until they are resumed.
     Pause,
-    /// Reviews again.
+    /// Resumes reviews after a pause.
     Resume,
-    /// No more of one finding.
+    /// Dismisses one finding until its code changes.
     Dismiss {
-        /// Its id or a beginning of it, if the line names it; else it is the one whose thread this is in.
+        /// The finding's id or a prefix of it, if the line names one; otherwise the thread decides.
         finding: Option<String>,
-        /// Why; empty if the line does not say.
+        /// The reason for the dismissal; empty if the line has none.
         reason: String,
     },
-    /// One finding that was dismissed again.
+    /// Withdraws the dismissal of one finding.
     Undismiss {
-        /// As of a dismissal.
+        /// The finding, as in [`Self::Dismiss`].
         finding: Option<String>,
     },
-    /// The commands that there are.
+    /// Requests the list of commands.
     Help,
 }
 
 impl UserCommand {
-    /// The command of a comment's first line, if it is one.
+    /// Parses the command on a comment's first line, if it is one.
     pub fn parse(body: &str) -> Option<Self> {
         let line = body.split(['\r', '\n']).next().unwrap_or_default();
         if !line.starts_with('/') {
@@ -69,7 +69,7 @@ impl UserCommand {
         }
     }
 
-    /// Does it mean the finding whose thread it is in?
+    /// Returns true if the command means the finding whose thread contains the comment.
     pub fn is_of_its_thread(&self) -> bool {
         match self {
             Self::Dismiss { finding, .. } | Self::Undismiss { finding } => finding.is_none(),
@@ -86,7 +86,7 @@ impl UserCommand {
         }
     }
 
-    /// Its first words: what it is, without what a person adds.
+    /// Returns the fixed words of the command, without its arguments.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Review => "/review",

@@ -1,10 +1,11 @@
-//! `/help`: one comment with the commands that are served on a pull request, for a person who may write there.
+//! The answer to `/help`: one comment with the commands that a pull request serves, for an author who may
+//! write there.
 
 use truing_core::effect::Effect;
 use truing_core::id::Topic;
 use truing_core::markdown;
 
-/// Commands of reviews: the first line of a comment, and what it does.
+/// Commands of reviews: the first line of a comment, and its effect.
 const REVIEW: [(&str, &str); 6] = [
     ("/review", "reviews the head now, even if nothing changed; a pause ends"),
     ("/review pause", "no reviews until `/review resume`"),
@@ -13,7 +14,7 @@ const REVIEW: [(&str, &str); 6] = [
     ("/dismiss ID REASON", "the same anywhere; the summary shows the ids"),
     ("/undismiss", "in reply to the comment of a finding, or with its ID: takes a dismissal back"),
 ];
-/// The command that allows more money, where people are asked for it.
+/// The command that allows more money, on servers that ask for approval of spending.
 const SPEND: (&str, &str) =
     ("/spend", "allows models as much money again on this pull request, and reviews the head");
 /// Commands that need a model.
@@ -23,13 +24,13 @@ const CONVERGE: [(&str, &str); 3] = [
     ("/audit", "audits the head once and posts a review; fixes nothing"),
 ];
 
-/// The answer: one comment for each person, of this account or login. `why_not`: the reason why runs that converge are not served;
-/// `asks`: people are asked for money.
+/// Returns the answer: one comment for each account or login. `why_not` is the reason for which converge runs
+/// are not served. `asks` is true if the server asks for approval of spending.
 pub(super) fn answer(account: &str, login: &str, why_not: Option<&str>, asks: bool) -> Effect {
     Effect::Comment { topic: Topic::new(format!("help/{account}")), body: body(login, why_not, asks) }
 }
 
-/// The text of the answer.
+/// Renders the text of the answer.
 fn body(login: &str, why_not: Option<&str>, asks: bool) -> String {
     let row = |(line, what): &(&str, &str)| format!("| `{line}` | {what} |\n");
     let mut rows: String = REVIEW.iter().map(row).collect();

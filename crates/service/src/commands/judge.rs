@@ -1,5 +1,4 @@
-//! Whether something that was asked for acts: what it is, who asks, and what they may do. All of it is asked of the
-//! forge.
+//! Decides whether a command acts: reads its text, its author and the author's permission at the forge.
 
 use truing_core::id::{AccountId, CommentId, FindingId, Topic};
 use truing_core::port::{
@@ -12,30 +11,30 @@ use truing_forge::{AnyForgeServer, ForgeServer as _};
 use super::{CommentServeError, SETTLED, TOO_OLD, UserCommand};
 use crate::context::ServiceContext;
 
-/// What it turns out to be.
+/// The decision on a recorded command.
 pub(super) enum CommandVerdict {
-    /// It acts.
+    /// The command is to be carried out.
     Obey(CommandRequest),
-    /// It does not, for this reason.
+    /// The command is ignored, for this reason.
     Ignore(String),
     /// It does not, though its author may write to the repository: the reason is one for the history.
     Decline(CommandRequest, String),
 }
 
-/// Who asks for what.
+/// A valid command with its author.
 pub(super) struct CommandRequest {
     pub(super) asked: UserCommand,
     pub(super) by: CommandAuthor,
-    /// The page of the pull request.
+    /// Address of the pull request's page.
     pub(super) url: String,
-    /// The finding whose thread it is in, for those to whom that matters.
+    /// The finding whose thread contains the comment, for commands that refer to it.
     pub(super) thread: Option<FindingId>,
 }
 
-/// An account at the forge.
+/// An account at the forge that gives a command.
 pub(super) struct CommandAuthor {
     pub(super) login: String,
-    /// The id that lasts through renames, if the forge tells it.
+    /// The id that survives renames, if the forge reports it.
     pub(super) account: Option<AccountId>,
 }
 
@@ -45,7 +44,7 @@ impl From<AuthorAccount> for CommandAuthor {
     }
 }
 
-/// Asks the forge what it is, and what whoever asks may do.
+/// Asks the forge for the command and for its author's permission.
 pub(super) async fn judge(
     context: &ServiceContext,
     server: &AnyForgeServer,
@@ -64,7 +63,7 @@ pub(super) async fn judge(
     }
 }
 
-/// A label, if it is still set, by whoever the forge says set it.
+/// Decides on a label that is still set, by the account that the forge names as its setter.
 async fn judge_label(
     context: &ServiceContext,
     server: &AnyForgeServer,
@@ -77,7 +76,7 @@ async fn judge_label(
         Err(verdict) => return Ok(verdict),
     };
     let client = server.client(&told.pr, &repository.name, Producer::Converge);
-    // Forges do not tell labels apart by case.
+    // Forges ignore case in the names of labels.
     let set = client.labels().await?.into_iter().find(|label| label.name.eq_ignore_ascii_case(name));
     let Some(set) = set else { return Ok(CommandVerdict::Ignore("it is not set any more".into())) };
     let Some(by) = set.by.filter(|_| set.trusted) else {
@@ -90,7 +89,8 @@ async fn judge_label(
     Ok(if is_asker { CommandVerdict::Obey(request) } else { decline_asker(request) })
 }
 
-/// May the account ask for a run that converges, of those who may write? Where none is served, the answer says that.
+/// Returns true if an account that may write may also start converge runs. Where none is served, all pass
+/// here, and the later answer gives that reason.
 fn may_converge(context: &ServiceContext, is_called: impl Fn(&String) -> bool) -> bool {
     let askers = context.converging.as_ref().map_or(&[][..], |converging| &converging.config().askers);
     askers.is_empty() || askers.iter().any(is_called)
@@ -101,7 +101,7 @@ fn decline_asker(request: CommandRequest) -> CommandVerdict {
     CommandVerdict::Decline(request, why)
 }
 
-/// The button of a check, which whoever signed the webhook says was pressed.
+/// Decides on the button of a check; the signed webhook names the account that pressed it.
 async fn judge_button(
     server: &AnyForgeServer,
     told: &UserRequest,
@@ -123,7 +123,7 @@ async fn judge_button(
     }))
 }
 
-/// The pull request, if it is open.
+/// Reads the pull request, or returns a verdict if it is closed or gone.
 async fn open_pull(
     server: &AnyForgeServer,
     told: &UserRequest,
@@ -141,7 +141,8 @@ async fn open_pull(
     }
 }
 
-/// The pull request; where the name of its repository leads elsewhere by now, by the repository's id.
+/// Reads the pull request. If the repository's name leads elsewhere by now, it is found by the repository's
+/// id.
 async fn find_pull(
     server: &AnyForgeServer,
     told: &UserRequest,
@@ -156,7 +157,7 @@ async fn find_pull(
     pull(&repository.name).pull_request().await
 }
 
-/// A comment, as it reads now.
+/// Decides on a comment with its present text.
 async fn judge_comment(
     context: &ServiceContext,
     server: &AnyForgeServer,
@@ -200,7 +201,7 @@ async fn judge_comment(
     Ok(CommandVerdict::Obey(CommandRequest { asked, by: author.into(), url: comment.url, thread }))
 }
 
-/// The finding whose thread a comment of ours on the diff began.
+/// Returns the finding whose thread a comment of ours on the diff began.
 async fn thread_of(
     server: &AnyForgeServer,
     told: &UserRequest,
@@ -213,7 +214,7 @@ async fn thread_of(
         Ok(Some(CommentSubject::Summary) | None) | Err(ForgeError::NotFound { .. }) => {}
         Err(error) => return Err(error),
     }
-    // A run that converges has found it, perhaps.
+    // The finding may be one of a converge run.
     let client = server.client(&told.pr, &repository.name, Producer::Converge);
     match client.topic_at(&first).await {
         Ok(topic) => {
@@ -224,7 +225,7 @@ async fn thread_of(
     }
 }
 
-/// The comment; where the name of its repository leads elsewhere by now, by the repository's id.
+/// Reads the comment. If the repository's name leads elsewhere by now, it is found by the repository's id.
 async fn find_comment(
     server: &AnyForgeServer,
     told: &UserRequest,

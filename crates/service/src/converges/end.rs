@@ -1,5 +1,5 @@
-//! The ends of a run on a pull request that its step does not come to: one that is given up, and a report that is not known
-//! to be there.
+//! The ends of a run on a pull request outside its steps: a run that is given up, and a report whose delivery
+//! is uncertain.
 
 use truing_core::converge::record::ConvergeRecord;
 use truing_core::converge::{ConvergeExit, ConvergeExitCode, ConvergeExitKind};
@@ -19,10 +19,10 @@ use super::progress::ConvergeRunEnd;
 
 /// The topic of the comment with the report.
 const REPORT: &str = "converge/report";
-/// The topic of the comment with which a run is given up.
+/// The topic of the comment that reports a run as given up.
 const GIVEN_UP: &str = "converge/given-up";
 
-/// A step that keeps its run from going on.
+/// Returns the stop reason for a step that keeps its run from continuing.
 pub(super) fn failed(exit: &ConvergeExit) -> StepStopReason {
     if exit.code == ConvergeExitCode::Interrupted {
         return StepStopReason::Halted;
@@ -30,10 +30,10 @@ pub(super) fn failed(exit: &ConvergeExit) -> StepStopReason {
     StepStopReason::Failed { class: CONVERGE_CLASS, what: exit.reason.clone(), not_before: None }
 }
 
-/// A run that is given up has ended so, also where nothing was known of the branch yet (ADR 56). The answer is its end.
+/// Records that a run is given up, even if nothing was known of the branch yet (ADR 56). Returns its end.
 ///
 /// # Errors
-/// [`StoreError`]: it is not recorded.
+/// [`StoreError`] if the end cannot be recorded.
 pub(crate) async fn give_up(
     store: &dyn RecordStore,
     lease: &Lease,
@@ -42,7 +42,7 @@ pub(crate) async fn give_up(
 ) -> Result<ConvergeRunEnd, StoreError> {
     let (exit, now) = (ConvergeExit::new(ConvergeExitCode::Infrastructure, what), SystemClock.now());
     let record = match store.last_converge(&lease.key).await?.filter(ConvergeRecord::is_unfinished) {
-        // What our audit has cleared stays cleared.
+        // A head that our audit found clean stays clean.
         Some(last)
             if last
                 .detail
@@ -69,13 +69,13 @@ pub(crate) async fn give_up(
     store.keep_converge(lease.token, &record).await.map(|()| ConvergeRunEnd::failed(&record))
 }
 
-/// The comment with the report of a served run: one a pull request.
+/// Returns the comment with the report of a served run: one for each pull request.
 pub(super) fn reported(body: String) -> Effect {
     Effect::Comment { topic: Topic::new(REPORT), body }
 }
 
-/// Tells the pull request that a run is given up: in its report, or in a comment of its own where a report that was
-/// written just now may not be shown yet. No later step of the run would tell it.
+/// Reports on the pull request that a run is given up. It rewrites the run's report, or posts a separate
+/// comment if a report written just now may not be visible yet. No later step of the run would report it.
 pub(super) async fn tell_given_up(effects: &EffectExecutor<'_>, body: String) {
     let mut told = effects.perform(&reported(body.clone())).await;
     if matches!(told, Err(EffectError::Settling { .. })) {
@@ -86,7 +86,7 @@ pub(super) async fn tell_given_up(effects: &EffectExecutor<'_>, body: String) {
     }
 }
 
-/// A step whose report is not known to be there.
+/// Returns the outcome of a step whose report may not be at the forge.
 pub(super) fn unreported(error: EffectError, settle: TimeSpan) -> Result<StepOutcome, StepStopReason> {
     let why = error.to_string();
     Err(match error {

@@ -1,5 +1,5 @@
-//! `/converge stop` for a run by hand. A run that is served hears it by its slot; nobody else may listen for this one,
-//! so it asks the forge for comments itself.
+//! Handles `/converge stop` for a run by hand. A served run receives it through its slot. For a run by hand
+//! no server may be listening, so this module asks the forge for comments itself.
 
 use std::collections::HashSet;
 
@@ -15,12 +15,12 @@ use truing_loops::machine::SystemClock;
 
 use crate::commands::UserCommand;
 
-/// The time by which the forge's clock may be behind ours: comments are listed from so long before the run on.
+/// Largest assumed lag of the forge's clock: comments are listed from this time before the run on.
 const LEAD: TimeSpan = TimeSpan::minutes(10);
-/// Calls of one look; answers that nothing has changed are not counted.
+/// Forge calls of one check; answers that nothing has changed are not counted.
 const CALLS: u64 = 20;
 
-/// Hears the comments on a pull request that are new since the run was begun or resumed.
+/// Listens for comments on a pull request that are new since the run was begun or resumed.
 #[derive(Debug)]
 pub(super) struct StopListener<'a> {
     server: &'a AnyForgeServer,
@@ -33,15 +33,15 @@ pub(super) struct StopListener<'a> {
 #[derive(Default, Debug)]
 struct HeardComments {
     lists: [CachedListing<PullComment>; 2],
-    /// Comments that say nothing to this run: older ones, and those of people who may not.
+    /// Comments that do not affect this run: older ones, and those of people without permission.
     passed: HashSet<(CommentKind, u64)>,
 }
 
 impl<'a> StopListener<'a> {
-    /// Begins to listen: what has been said by now is not heard.
+    /// Begins to listen; comments that exist already are ignored.
     ///
     /// # Errors
-    /// [`ForgeError`]
+    /// [`ForgeError`] if the comments cannot be listed.
     pub(super) async fn open(
         server: &'a AnyForgeServer,
         (repo, number): (&'a str, u64),
@@ -61,7 +61,8 @@ impl<'a> StopListener<'a> {
         self.server.comments_since(of, self.since, lists, &mut { CALLS }).await
     }
 
-    /// The newest word on the run by somebody who may write to the repository, if that is to stop: who says so.
+    /// Returns the author of the newest command on the run by an account that may write, if that command is
+    /// to stop.
     async fn newest(&self) -> Result<Option<String>, ForgeError> {
         let mut heard = self.heard.lock().await;
         self.listen(&mut heard.lists).await?;

@@ -1,4 +1,5 @@
-//! The words for people on a run on a pull request: line by line while it goes on, and in a comment at its end.
+//! Messages for people about a run on a pull request: line by line during the run, and in a comment at its
+//! end.
 
 use async_trait::async_trait;
 use truing_core::converge::record::ConvergeRecord;
@@ -11,43 +12,41 @@ use truing_git::{GitError, Mirror};
 use truing_loops::converge::{RunObserver, words};
 use truing_loops::machine::SystemClock;
 
-/// The end of a run.
+/// The end of a run as counted by metrics.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ConvergeRunEnd {
-    /// Its end.
     pub end: RunOutcome,
-    /// The part of its cost that was paid since it was gone on with.
+    /// The part of its cost that was paid since the run was last resumed.
     pub cost: MicroUsd,
     /// Calls of tools that were denied since then.
     pub denied: u32,
 }
 
 impl ConvergeRunEnd {
-    /// The end that is recorded; a run without one is put off.
+    /// Returns the recorded end; a run without one counts as deferred.
     pub(super) fn of(record: &ConvergeRecord) -> Self {
         Self { end: record.end().unwrap_or(RunOutcome::Deferred), ..Self::failed(record) }
     }
 
-    /// A run that was given up.
+    /// Returns the end of a run that was given up.
     pub(super) fn failed(record: &ConvergeRecord) -> Self {
         Self { end: RunOutcome::Failed, cost: record.paid_now(), denied: record.denied_now() }
     }
 }
 
-/// The next step of whoever asked.
+/// The hint at the end of a report on how to try again.
 pub(super) const AGAIN: &str = "\n\nTo try it again, write `/converge`.";
 
-/// The words on a run while it goes on.
+/// A message about a run in progress.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProgressMessage<'a> {
-    /// What begins now, and may take minutes.
+    /// An action that begins now and may take minutes.
     Step(&'a str),
-    /// What is done, or has to be known.
+    /// An action that is done, or a fact that people should know.
     Line(&'a str),
 }
 
 impl<'a> ProgressMessage<'a> {
-    /// The line.
     pub fn text(self) -> &'a str {
         match self {
             Self::Step(text) | Self::Line(text) => text,
@@ -55,7 +54,7 @@ impl<'a> ProgressMessage<'a> {
     }
 }
 
-/// Tells what is new in the log of a run, a line each, and lets `truing why` tell it, too.
+/// Reports each new entry of a run's log as one line, and records it in the history for `truing why`.
 pub(super) struct RunTimeline<'a> {
     pub(super) store: &'a dyn RecordStore,
     pub(super) mirror: &'a Mirror,
@@ -71,7 +70,7 @@ impl RunObserver for RunTimeline<'_> {
     }
 
     async fn grown(&self, record: &ConvergeRecord, before: usize) {
-        // What cannot be told was done all the same.
+        // An action that cannot be reported is done all the same.
         let lines = words::progress(self.mirror, record, before).await.unwrap_or_default();
         let events: Vec<HistoryEvent> =
             lines.iter().map(|line| event(record, format!("converge: {line}"))).collect();
@@ -84,19 +83,19 @@ impl RunObserver for RunTimeline<'_> {
     }
 }
 
-/// An event of a run.
+/// Returns a history event of a run.
 pub(super) fn event(record: &ConvergeRecord, what: String) -> HistoryEvent {
     HistoryEvent { at: SystemClock.now(), key: record.key.clone(), run: Some(record.run.clone()), what }
 }
 
-/// Notes how a run has ended, for `truing why`.
+/// Records the end of a run in the history, for `truing why`.
 pub(super) async fn note_end(store: &dyn RecordStore, record: &ConvergeRecord) -> Result<(), StoreError> {
     let Some(exit) = &record.detail.state.exit else { return Ok(()) };
     let what = format!("converge: {}: {}", exit.kind().as_str(), exit.reason);
     store.note(&[event(record, what)]).await
 }
 
-/// The report of a run as a comment. What models and people wrote in it is data.
+/// Renders the report of a run as a comment. Text by models and people in it is quoted as data.
 pub(super) async fn report(mirror: &Mirror, record: &ConvergeRecord) -> Result<String, GitError> {
     let exit = record.detail.state.exit.as_ref();
     let kind = exit.map_or("unfinished", |exit| exit.kind().as_str());

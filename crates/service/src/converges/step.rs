@@ -28,15 +28,15 @@ use super::end::{failed, give_up, reported, tell_given_up, unreported};
 use super::progress::{AGAIN, ConvergeRunEnd, ProgressMessage, RunTimeline, event, note_end, report};
 use super::{ConvergeCheckout, ConvergeRunContext};
 
-/// The reason for the end of a run that a person has stopped.
+/// The exit reason of a run that a person has stopped.
 const STOPPED: &str = "stopped by `/converge stop`: `/converge` resumes it";
 
 impl ConvergeRunContext<'_> {
-    /// One step: resumes the run that there is, or begins one. Returns when the slot is due again, and the end of the run if it
-    /// has ended. If it was given up, a comment says why.
+    /// Does one step: resumes the existing run, or begins one. Returns the time at which the slot is due
+    /// again, and the end of the run if it has ended. If the run was given up, a comment gives the reason.
     ///
     /// # Errors
-    /// [`StepStopReason`]
+    /// [`StepStopReason`] if the step cannot be completed.
     #[truing_core::boxed_future]
     pub async fn step(
         &self,
@@ -48,7 +48,7 @@ impl ConvergeRunContext<'_> {
         let client = self.forge.1.client(id, self.repo, Producer::Converge);
         let stepped = Box::pin(self.stepped(store, (lease, run), id, (&client, &gate))).await;
         match stepped {
-            // Reviews are not to wait for it: whoever asked may ask again.
+            // The slot is freed so that reviews do not wait; the requester may ask again.
             Err(StepStopReason::Failed { class, what, .. }) if lease.last_attempt => {
                 tracing::warn!(class, "given up: {what}");
                 let ended = give_up(store, lease, self.called(), &what).await?;
@@ -90,7 +90,7 @@ impl ConvergeRunContext<'_> {
                 return Err(stopped);
             }
         };
-        // What runs for it, children too, ends with it.
+        // The span ends together with everything that runs inside it, child processes included.
         let span = self.span(&record, began);
         let workspace = self.workspace(client, effects(), &ground);
         let mut runner = self.runner(&ground, &workspace, gate, record, RunMode::Step);
@@ -106,7 +106,7 @@ impl ConvergeRunContext<'_> {
         ended
     }
 
-    /// The commits that a step works on, and its run: the one that there is, or a new one.
+    /// Fetches the commits that a step works on, and returns its run: the existing one, or a new one.
     async fn prepared(
         &self,
         store: &dyn RecordStore,
@@ -120,7 +120,7 @@ impl ConvergeRunContext<'_> {
         let now = client.now().await.map_err(of)?;
         let ground = self.ground(id, now).await.map_err(|error| error.stopped(settle))?;
         let record = match last {
-            // What has ended is told before another one begins.
+            // A run that has ended is reported before another one begins.
             Some(last) if !last.detail.is_told && !last.is_unfinished() => last,
             last if lease.wish == Some(ConvergeRequest::Audit) => {
                 self.audit(last, &lease.key, &ground).await?
@@ -134,7 +134,7 @@ impl ConvergeRunContext<'_> {
         Ok((ground, record))
     }
 
-    /// Goes on with the run as far as a step goes. At its end the pull request is told.
+    /// Continues the run by one step. At the end of the run its report is posted on the pull request.
     async fn pursued(
         &self,
         store: &dyn RecordStore,
@@ -168,14 +168,15 @@ impl ConvergeRunContext<'_> {
         let is_failed = |exit: &&ConvergeExit| {
             matches!(exit.code, ConvergeExitCode::Interrupted | ConvergeExitCode::Infrastructure)
         };
-        // Auditors that gave no valid answer were asked again already.
+        // Auditors without a valid answer were asked again already.
         if let Some(exit) = exit.filter(is_failed)
             && !record.detail.state.is_degraded_audit()
         {
             return Err(failed(exit));
         }
         note_end(store, record).await?;
-        // An audit's review tells what it found. Of a closed pull request, `truing why` and `truing report` tell.
+        // The review of an audit contains its result. For a closed pull request, `truing why` and `truing
+        // report` show it.
         let has_review = |exit: &ConvergeExit| {
             matches!(exit.kind(), ConvergeExitKind::Converged | ConvergeExitKind::CapReached)
         };
@@ -191,7 +192,7 @@ impl ConvergeRunContext<'_> {
         Ok(StepOutcome::Idle)
     }
 
-    /// The end of a run that a person has stopped, which the pull request is told. It can be resumed.
+    /// Ends a run that a person has stopped, and reports that on the pull request. The run can be resumed.
     async fn stopped(
         &self,
         store: &dyn RecordStore,
@@ -203,7 +204,7 @@ impl ConvergeRunContext<'_> {
             return Ok(StepOutcome::Idle);
         };
         let exit = ConvergeExit::new(ConvergeExitCode::Interrupted, STOPPED);
-        // What our audit has cleared stays cleared.
+        // A head that our audit found clean stays clean.
         record.halt(exit.clone());
         record.ended = SystemClock.now();
         let body = format!("## /converge: {}\n\n{STOPPED}.", exit.kind().as_str());

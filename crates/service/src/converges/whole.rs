@@ -32,10 +32,11 @@ use super::listener::StopListener;
 use super::progress::{ProgressMessage, RunTimeline, note_end};
 
 impl ConvergeRunContext<'_> {
-    /// Leases the slot, goes on with an interrupted run or begins one until it ends, and frees the slot. `say`: the progress.
+    /// Leases the slot, resumes an interrupted run or begins one, works until it ends, and frees the slot.
+    /// `say` receives the progress.
     ///
     /// # Errors
-    /// [`RunFailure`]
+    /// [`RunFailure`] if there is no record of the run.
     #[truing_core::boxed_future]
     pub async fn by_hand(
         &self,
@@ -51,7 +52,7 @@ impl ConvergeRunContext<'_> {
         store.describe(&[(key.clone(), described)]).await?;
         let slots = store.load(std::slice::from_ref(&key)).await?;
         let is_served = slots.first().is_some_and(|slot| slot.owner == Some(LoopKind::Converge));
-        // A review may be at work there as well: then no run of ours is, though one may wait to go on.
+        // The lease may be a review's; then no converge run is active, though one may wait to continue.
         let of = slots.first().map(|slot| &slot.state);
         let is_run = matches!(of, Some(SlotState::Leased { of: LoopKind::Converge, .. }));
         let lease = match by_hand::lease(&**store, &key, LoopKind::Converge, self.limits).await {
@@ -67,18 +68,18 @@ impl ConvergeRunContext<'_> {
         let of = (&id, &client, &now);
         let whole =
             LeasedConvergeRun { pull: self, store: &**store, lease: &lease, of, gate: &gate, give_back, say };
-        // What a server was at, and is not at its end, it goes on with.
+        // A server resumes an unfinished run that was its own.
         let heir = if is_served { LeaseSuccessor::Server } else { LeaseSuccessor::Nobody };
         let driver = LeaseDriver { store, clock: &SystemClock, limits: self.limits };
-        // It hears itself that it is told to stop, and ends in order.
+        // The run handles a stop request itself, and ends in order.
         let ended = driver.drive((&lease, heir), heartbeat, std::future::pending(), &whole).await?;
         ended.unwrap_or_else(|stopped| Err(RunFailure::Stopped(stopped)))
     }
 
-    /// The run that there would be. Nothing is leased, kept or said.
+    /// Returns the record that a run would begin with. It leases, stores and reports nothing.
     ///
     /// # Errors
-    /// [`RunFailure`]
+    /// [`RunFailure`] if the run cannot be prepared.
     #[truing_core::boxed_future]
     pub async fn dry(&self, store: &dyn RecordStore) -> Result<(ConvergeRecord, Mirror), RunFailure> {
         let (forge, id) = (self.forge.1, self.id().await?);
@@ -90,11 +91,12 @@ impl ConvergeRunContext<'_> {
         Ok((record, ground.mirror))
     }
 
-    /// One audit of the head, of which nothing is said anywhere, until it is to stop. Where nobody is at work on the pull
-    /// request, it is kept so that a run goes on from what it found; else beside the runs, for what it cost.
+    /// Audits the head once, without any report at the forge, until a stop is requested. If the pull request
+    /// is free, the audit is stored as a run's record, so a later run continues from its findings. Otherwise
+    /// it is stored apart from the runs, for its cost.
     ///
     /// # Errors
-    /// [`RunFailure`]
+    /// [`RunFailure`] if the audit gives no record.
     #[truing_core::boxed_future]
     pub async fn audited(
         &self,
@@ -141,7 +143,8 @@ impl ConvergeRunContext<'_> {
                         .await?;
                     return Ok(runner.record);
                 }
-                // Whoever is at work there audits by itself; a switch that was turned meanwhile keeps a run from going on.
+                // The run that holds the slot does its own audits; a switch that was turned on meanwhile
+                // prevents further runs.
                 Err(LeaseError::Busy(_) | LeaseError::Owned | LeaseError::SwitchedOff) => {}
                 Err(error @ LeaseError::Step(_)) => return Err(error.into()),
             }
@@ -152,7 +155,7 @@ impl ConvergeRunContext<'_> {
         Ok(runner.record)
     }
 
-    /// All of a run. What is waited for is waited for here.
+    /// Does a whole run, including its waits.
     async fn whole(
         &self,
         store: &dyn RecordStore,
@@ -162,7 +165,7 @@ impl ConvergeRunContext<'_> {
         give_back: watch::Receiver<bool>,
         say: &(dyn Fn(ProgressMessage<'_>) + Sync),
     ) -> Result<(ConvergeRecord, Mirror), RunFailure> {
-        // What is said while the commits are fetched counts.
+        // Comments that arrive while the commits are fetched count.
         let listener = StopListener::open(self.forge.1, (self.repo, self.number)).await?;
         let ground = self.ground(id, now).await?;
         let last = store.last_converge(&lease.key).await?;
@@ -216,7 +219,7 @@ impl ConvergeRunContext<'_> {
         record.detail.is_told = true;
         store.keep_converge(lease.token, &record).await?;
         if left.is_some() {
-            // What our audit has cleared stays cleared; the caller is told all the same.
+            // A head that our audit found clean stays clean; the caller gets this end all the same.
             record.detail.state.exit = left;
         }
         span.over(&record);
@@ -238,7 +241,7 @@ struct LeasedConvergeRun<'a> {
 
 #[async_trait]
 impl LeasedStep for LeasedConvergeRun<'_> {
-    /// Its record and its commits; or why there is none, for the person who asked.
+    /// The record and its mirror, or the failure to report to the person.
     type Ended = Result<(ConvergeRecord, Mirror), RunFailure>;
 
     async fn step(&self) -> Result<(NextSlotState, Self::Ended), StepStopReason> {
@@ -251,7 +254,7 @@ impl LeasedStep for LeasedConvergeRun<'_> {
         Ok((after, ended))
     }
 
-    /// The run is kept after each act, and tells itself why it ends.
+    /// Records nothing: the run is stored after each act, and reports its own end.
     async fn stopped(&self, _why: &StepStopReason) -> Result<(), StoreError> {
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! A delivery's body: bounded in size, in time and in the memory of all of them together, and checked while it
-//! arrives, so that whatever is wrong with it is known as early as can be.
+//! Reads a delivery's body. Its size, its time and the memory of all bodies together are bounded, and it is
+//! checked while it arrives, so that an error is found as early as possible.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use truing_forge::webhook::SignatureCheck;
 use super::bounds::{ConnectionLimits, MAX_BODY};
 use super::refusal::DeliveryRefusal;
 
-/// What is set aside at once for a body that says how long it is; more as it comes.
+/// Bytes allocated at once for a body that announces its length; the buffer grows as more arrive.
 const FIRST_BYTES: usize = 64 * 1024;
 
-/// A whole body, and the memory it is counted in.
+/// A complete body, and its share of the memory limit.
 pub(super) struct RequestBody {
     pub(super) bytes: Bytes,
     _held: Option<OwnedSemaphorePermit>,
 }
 
-/// Reads a body and checks its signature. `memory` has a permit for each byte that all bodies may hold; bytes are
-/// counted as they come, so that announcing a large body keeps nobody out.
+/// Reads a body and checks its signature. `memory` has a permit for each byte that all bodies may hold. Bytes
+/// are counted when they arrive, so the announcement of a large body blocks no other.
 pub(super) async fn read(
     mut body: Body,
     mut check: SignatureCheck,
@@ -42,7 +42,7 @@ pub(super) async fn read(
             Err(_) => return Err(DeliveryRefusal::Slow),
             Ok(None) => break,
             Ok(Some(Err(error))) => return Err(DeliveryRefusal::Cut(error.to_string())),
-            // Trailers say nothing to us.
+            // Trailers of a request are ignored.
             Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
         };
         let length = first.len() + all.len() + part.len();

@@ -1,26 +1,26 @@
-//! Limits of what clients may send.
+//! Limits of requests and connections.
 
 use std::time::Duration;
 
-/// The largest delivery: GitHub sends no more than this.
+/// The largest accepted delivery in bytes, which is GitHub's own limit.
 pub const MAX_BODY: usize = 25 * 1024 * 1024;
 
 /// Limits of connections and of the bodies on them. GitHub gives a delivery 10 s.
 #[derive(Clone, Debug)]
 pub struct ConnectionLimits {
-    /// For a request's header, from the moment the connection is free for it.
+    /// Time for a request's header, from the moment the connection is free for it.
     pub header: Duration,
-    /// Between two parts of a body.
+    /// Time between two parts of a body.
     pub body_idle: Duration,
-    /// For a whole body.
+    /// Time for a whole body.
     pub body: Duration,
-    /// For a whole connection; then it ends after the request that it is in.
+    /// Time for a whole connection; it is then closed after the current request.
     pub life: Duration,
-    /// For a client to finish sending what was answered already.
+    /// Time for a client to finish sending a request that has its response already.
     pub linger: Duration,
-    /// Connections at once.
+    /// Number of connections that may be open at once.
     pub connections: usize,
-    /// Bytes of bodies that are being read or understood, all together.
+    /// Bytes of all bodies together that are being read or parsed.
     pub memory: usize,
 }
 

@@ -1,15 +1,16 @@
-//! Connections: how many, for how long, and how they end. HTTP/1 alone: what speaks HTTP/2 or TLS is in front.
+//! Connections: their number, their duration, and how they end. Only HTTP/1 is served; a proxy in front
+//! speaks HTTP/2 or TLS.
 //!
-//! | A client that | is answered |
+//! | A client that | gets |
 //! |---|---|
-//! | does not finish its header in time, or keeps an idle connection | closed |
-//! | sends more or longer headers than [`MAX_HEADERS`] and [`MAX_HEADER_BYTES`] | 431, closed |
-//! | sends no HTTP/1 | 400, closed |
-//! | closes its sending half after a request | the answer |
-//! | sends several requests at once | each in turn |
-//! | never reads its answers, or reconnects never | closed when the connection is [`ConnectionLimits::life`] old |
-//! | comes when [`ConnectionLimits::connections`] are open | waits in the system's queue until one closes |
-//! | holds half of them, and is no trusted proxy | closed at once, so that others find a place |
+//! | does not finish its header in time, or keeps an idle connection | a closed connection |
+//! | exceeds [`MAX_HEADERS`] or [`MAX_HEADER_BYTES`] | 431, then a closed connection |
+//! | sends no HTTP/1 | 400, then a closed connection |
+//! | closes its sending half after a request | the response |
+//! | sends several requests at once | each response in turn |
+//! | never reads its responses, or never reconnects | a closed connection after [`ConnectionLimits::life`] |
+//! | connects when [`ConnectionLimits::connections`] are open | a place in the system's queue |
+//! | holds half of them, and is no trusted proxy | closed new connections, which frees places |
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -40,31 +41,32 @@ use super::IngressRoutes;
 use super::bounds::ConnectionLimits;
 use super::rate::network;
 
-/// Headers of a request.
+/// Largest number of headers of a request.
 pub const MAX_HEADERS: usize = 64;
-/// The request line and all headers together.
+/// Largest size in bytes of the request line and all headers together.
 pub const MAX_HEADER_BYTES: usize = 16 * 1024;
-/// What a connection reads ahead.
+/// Bytes that a connection buffers.
 const BUFFER: usize = 64 * 1024;
-/// After accepting failed for want of something (descriptors, memory): until it is tried again.
+/// Delay after accepting failed for lack of a resource, such as descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-/// Connections at once where nothing is but the metrics.
+/// Connections at once on a listener for the metrics alone.
 const METRICS_CONNECTIONS: usize = 64;
-/// What is read from a client that is still sending when it has its answer.
+/// Bytes that are read and dropped from a client that still sends after its response.
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// The other end of a connection.
+/// The address of a connection's other end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PeerAddress(pub(super) IpAddr);
 
-/// Serves on a thread of its own until it is told to stop, or nobody waits for its end any longer. `apart`: the listener of
-/// the metrics, where they have one.
+/// Serves on a thread of its own until a stop is requested, or the returned receiver is dropped. `apart` is
+/// the listener of the metrics, if they have their own.
 ///
-/// One thread, because waking a second one for a request costs more than answering it; of its own, because what the
-/// workers do must not delay an acknowledgement. `routes` is called there: tasks that it starts run there as well.
+/// All connections share one thread, because waking a second thread for a request costs more than answering
+/// it. The thread serves nothing else, because the workers must not delay an acknowledgement. `routes` is
+/// called on it, so tasks that it starts run there as well.
 ///
 /// # Errors
-/// If the system gives no thread.
+/// [`io::Error`] if the runtime or the thread cannot be started.
 pub(crate) fn start(
     (listener, apart): (TcpListener, Option<TcpListener>),
     routes: impl FnOnce() -> IngressRoutes + Send + 'static,
@@ -97,7 +99,7 @@ pub(crate) fn start(
                 () = end.closed() => {}
             }
         });
-        // Told when all of its tasks have ended.
+        // The receiver completes only after all tasks of the runtime have ended.
         drop(runtime);
         drop(end);
     };
@@ -105,8 +107,8 @@ pub(crate) fn start(
     Ok(ended)
 }
 
-/// Serves until it is told to stop; then takes no more connections, lets each finish the request that it is in,
-/// and ends with the last of them.
+/// Serves until a stop is requested. Then it accepts no more connections, lets each finish its current
+/// request, and returns when the last one is closed.
 async fn serve(
     listener: TcpListener,
     router: Router,
@@ -130,17 +132,17 @@ async fn serve(
     while open.join_next().await.is_some() {}
 }
 
-/// The places that connections take.
+/// The quota of connections, overall and per source.
 struct ConnectionQuota {
     all: Arc<Semaphore>,
-    /// Most of one source.
+    /// Most connections of one source network.
     each: usize,
-    /// Proxies of the operator, behind which many are.
+    /// The operator's proxies; these stand for many clients and have no quota.
     trusted: Vec<IpNet>,
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-/// The place of one connection; free again when this is dropped.
+/// One connection's share of the quota, which is returned when this is dropped.
 struct ConnectionPermit {
     peer: IpAddr,
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
@@ -153,7 +155,8 @@ impl ConnectionQuota {
         Self { all, each: (connections / 2).max(1), trusted, taken: Arc::default() }
     }
 
-    /// A place for a connection from there; none if too many are from there already.
+    /// Takes a place for a connection from this source. Returns the permit as an error if the source has too
+    /// many places already.
     fn place(
         &self,
         peer: IpAddr,
@@ -192,7 +195,7 @@ async fn accept(listener: &TcpListener, room: &ConnectionQuota) -> Option<(TcpSt
                     permit = unused;
                 }
             },
-            // A connection that is gone already says nothing about the next.
+            // A connection that is gone already does not affect the next one.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::error!(%error, "cannot accept connections: raise the limit of open files");
@@ -210,7 +213,7 @@ async fn connection(
     mut stop: watch::Receiver<bool>,
 ) {
     let peer = place.peer;
-    // Answers are one small write: nothing is to be waited for.
+    // A response is one small write, which should be sent without delay.
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
@@ -236,7 +239,7 @@ async fn connection(
         None => {
             Pin::new(&mut connection).graceful_shutdown();
             let rest = std::future::poll_fn(|context| connection.poll_without_shutdown(context));
-            // Whatever it is in the middle of has its own limits, but for a client that does not read.
+            // The current request has limits of its own, except for a client that does not read its response.
             match tokio::time::timeout(bounds.header + bounds.body, rest).await {
                 Ok(served) => served,
                 Err(_) => return,
@@ -249,8 +252,8 @@ async fn connection(
     }
 }
 
-/// Says that nothing follows and reads what still comes: closing at once would throw the answer away at a client
-/// that is still sending.
+/// Shuts down the sending half and reads the rest of the request. An immediate close would discard the
+/// response at a client that is still sending.
 async fn linger(mut stream: TcpStream, time: Duration) {
     let rest = async {
         stream.shutdown().await?;

@@ -1,23 +1,23 @@
-//! How many deliveries a source may send: a bucket a source, which fills with time.
+//! Limits the deliveries of each source by a token bucket that fills with time.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A bucket holds what comes in so long a time: forges send in bursts.
+/// Time whose deliveries a full bucket allows at once: forges send in bursts.
 const BURST: Duration = Duration::from_secs(2);
-/// Sources with a bucket of their own; further ones share one.
+/// Sources with a bucket of their own; all further sources share one.
 const SOURCES: usize = 16_384;
-/// How often buckets that are full again are looked for, and a source that is limited is told of in the log.
+/// Shortest time between two removals of full buckets, and between two log entries about one limited source.
 const EVERY: Duration = Duration::from_secs(1);
-/// The bucket of those that have none of their own.
+/// The key of the shared bucket.
 const OTHERS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-/// The buckets.
+/// The buckets of all sources.
 #[derive(Debug)]
 pub(super) struct RateLimiter {
-    /// Between two deliveries of a steady source; none: any number may come.
+    /// Time between two deliveries of a steady source; none: unlimited.
     interval: Option<Duration>,
     table: Mutex<BucketTable>,
 }
@@ -30,29 +30,29 @@ struct BucketTable {
 
 #[derive(Clone, Copy, Debug)]
 struct RateBucket {
-    /// When it will be full.
+    /// Time at which the bucket will be full.
     full_at: Instant,
-    /// When its source was last told of.
+    /// Time at which the source was last reported in the log.
     told: Option<Instant>,
 }
 
-/// A source has sent too many.
+/// The error for a source that has sent too many deliveries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct RateLimitExceeded {
-    /// After so long there is room for one.
+    /// Time until one more delivery is allowed.
     pub(super) wait: Duration,
-    /// Say so in the log: once a second for each source, however many it sends.
+    /// True if the log should report it: once a second for each source.
     pub(super) tell: bool,
 }
 
 impl RateLimiter {
-    /// `per_second` deliveries a source; 0: any number.
+    /// Makes a limiter of `per_second` deliveries for each source; 0: unlimited.
     pub(super) fn new(per_second: u32) -> Self {
         let interval = Duration::from_secs(1).checked_div(per_second);
         Self { interval, table: Mutex::default() }
     }
 
-    /// Takes one delivery's worth.
+    /// Takes one delivery out of the source's bucket.
     pub(super) fn take(&self, source: IpAddr, now: Instant) -> Result<(), RateLimitExceeded> {
         let Some(interval) = self.interval else { return Ok(()) };
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,7 +81,7 @@ impl BucketTable {
         self.buckets.entry(key).or_insert(RateBucket { full_at: now, told: None })
     }
 
-    /// Forgets full buckets: a new one is as full.
+    /// Removes full buckets: a new bucket is full as well.
     fn sweep(&mut self, now: Instant) {
         if self.swept.is_none_or(|swept| now.duration_since(swept) >= EVERY) {
             self.swept = Some(now);
@@ -90,7 +90,8 @@ impl BucketTable {
     }
 }
 
-/// Whoever has one IPv6 address has its whole network of 64 bits.
+/// Returns the key of a source. A client with one IPv6 address usually has the whole /64 network, so that
+/// counts as one source.
 pub(super) fn network(source: IpAddr) -> IpAddr {
     match source {
         IpAddr::V4(_) => source,

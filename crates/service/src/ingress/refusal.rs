@@ -1,5 +1,5 @@
-//! Why a delivery is refused: what the forge is answered, and what the log says. Neither repeats a signature, a
-//! secret or any of the body beyond what a field's name and type are.
+//! The reasons for refusing a delivery, with the forge's response and the log's text. Neither repeats a
+//! signature, a secret, or more of the body than a field's name and type.
 
 use axum::http::StatusCode;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
@@ -10,16 +10,16 @@ use truing_forge::webhook::{DeliveryError, SignatureError};
 use super::bounds::MAX_BODY;
 use crate::marks::MarkError;
 
-/// When a forge may try again what could not be taken now, in seconds.
+/// Seconds after which a forge may retry a delivery that could not be accepted now.
 const RETRY_SECONDS: u64 = 5;
 
-/// Why a delivery is refused.
+/// The reason for which a delivery is refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum DeliveryRefusal {
-    /// Too many from this source.
+    /// The source has sent too many deliveries.
     #[error("more than `server.rate_limit` deliveries a second from this source")]
     Limited {
-        /// After how many seconds there is room again.
+        /// Seconds until the source may send again.
         seconds: u64,
     },
     /// The route names no configured forge.
@@ -28,31 +28,31 @@ pub(super) enum DeliveryRefusal {
     /// The signature is missing, malformed or wrong.
     #[error(transparent)]
     Unsigned(SignatureError),
-    /// Beyond the largest delivery.
+    /// The body is larger than [`MAX_BODY`].
     #[error("the body is larger than {MAX_BODY} bytes")]
     TooLarge,
-    /// Neither JSON nor a form.
+    /// The content type is neither JSON nor a form.
     #[error("the content type is neither application/json nor application/x-www-form-urlencoded")]
     MediaType,
     /// All bodies together hold too much memory.
     #[error("too many large deliveries are arriving at once")]
     NoMemory,
-    /// The body takes too long.
+    /// The body arrives too slowly.
     #[error("the body did not arrive in time")]
     Slow,
     /// The body ended early, or its chunks are malformed.
     #[error("the body cannot be read: {0}")]
     Cut(String),
-    /// It cannot be understood.
+    /// The body cannot be parsed.
     #[error(transparent)]
     Bad(DeliveryError),
-    /// It could not be made durable.
+    /// The mark could not be made durable.
     #[error(transparent)]
     NotMarked(MarkError),
 }
 
 impl DeliveryRefusal {
-    /// Status, the word in the answer, and after how many seconds to try again.
+    /// Returns the status, the word in the response, and the seconds after which to retry.
     fn form(&self) -> (StatusCode, &'static str, Option<u64>) {
         let later = Some(RETRY_SECONDS);
         match self {
@@ -75,7 +75,7 @@ impl DeliveryRefusal {
         }
     }
 
-    /// Is there a body left that nobody will read?
+    /// Returns true if part of the body stays unread, so that the connection has to be closed.
     fn leaves_a_body(&self) -> bool {
         match self {
             Self::Limited { .. }
@@ -95,7 +95,7 @@ impl DeliveryRefusal {
         }
     }
 
-    /// The word of `truing_webhooks_total`.
+    /// Returns the label of `truing_webhooks_total`.
     pub(super) fn result(&self) -> &'static str {
         match self {
             Self::Limited { .. } => "rate_limited",
@@ -109,13 +109,14 @@ impl DeliveryRefusal {
         }
     }
 
-    /// Is it the store that could not take it? A forge that calls a refused webhook less and less is then answered 202: the sweep
-    /// makes up for this delivery, instead of for hours without any.
+    /// Returns true if the store could not take the delivery. A forge that disables a failing webhook then
+    /// gets 202: the sweep makes up for this delivery, instead of for hours without any.
     pub(super) fn is_of_the_store(&self) -> bool {
         matches!(self, Self::NotMarked(MarkError::Slow | MarkError::Store(_)))
     }
 
-    /// The answer. The fields of a delivery that cannot be understood are told: whoever signed it may know.
+    /// Makes the response. It names the fields of a delivery that cannot be parsed, because the sender has a
+    /// valid signature.
     pub(super) fn answer(&self) -> Response {
         let (status, word, retry) = self.form();
         let body = match self {

@@ -1,5 +1,5 @@
-//! Which refusals the log tells one by one: few of a kind in a span of time, so that whoever sends thousands of forged
-//! deliveries does not fill the disk. The metrics count them all.
+//! Limits the log entries about refusals to a few of each kind in a span of time, so that thousands of forged
+//! deliveries do not fill the disk. The metrics count them all.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,7 @@ const MOST: u32 = 20;
 /// The span after which counting begins again.
 const SPAN: Duration = Duration::from_secs(10);
 
-/// What was told of each kind of refusal.
+/// The logged refusals of each kind.
 #[derive(Debug, Default)]
 pub(super) struct RefusalSampler(Mutex<BTreeMap<&'static str, RefusalSample>>);
 
@@ -22,7 +22,8 @@ struct RefusalSample {
 }
 
 impl RefusalSampler {
-    /// `Some` if this refusal is to be logged: the number of its kind that were left out before it.
+    /// Returns `Some` if this refusal is to be logged, with the number of its kind that were left out before
+    /// it.
     pub(super) fn tell(&self, kind: &'static str, now: Instant) -> Option<u64> {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = kinds.entry(kind).or_insert(RefusalSample { since: now, told: 0, left_out: 0 });

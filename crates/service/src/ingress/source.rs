@@ -1,5 +1,5 @@
-//! Where a delivery comes from: the peer of the connection or, behind proxies of the operator, whom the outermost of
-//! them says it serves. What anybody else writes into those headers is not believed.
+//! Determines a delivery's source: the connection's peer or, behind the operator's proxies, the client that
+//! the outermost of them names. Other entries in the forwarding headers are not trusted.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,10 +9,10 @@ use ipnet::IpNet;
 const FORWARDED_FOR: &str = "x-forwarded-for";
 const FORWARDED: &str = "forwarded";
 
-/// The address that a request counts for: the last hop that no trusted proxy is.
+/// Returns the address that a request counts for: the last hop that is no trusted proxy.
 ///
-/// A request with both headers counts for the proxy itself: a proxy keeps one of them up to date, and the other is
-/// whatever its client wrote.
+/// A request with both headers counts for the proxy itself. A proxy maintains only one of them, and the
+/// client may have written the other.
 pub(super) fn source(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
     let mut source = peer.to_canonical();
@@ -25,7 +25,7 @@ pub(super) fn source(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Ip
         (true, true) | (false, false) => Vec::new(),
     };
     for hop in hops.into_iter().rev() {
-        // Hidden or malformed: whatever is before it cannot be believed.
+        // The hop is hidden or malformed, so the hops before it cannot be trusted.
         let Some(address) = hop else { break };
         source = address;
         if !is_trusted(address) {
@@ -35,21 +35,21 @@ pub(super) fn source(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Ip
     source
 }
 
-/// The hops that a header names, the client first; none for one that is no address.
+/// Returns the hops that a header names, the client first; none in place of a hop that is no address.
 fn hops(headers: &HeaderMap, name: &str, of: fn(&str) -> Option<&str>) -> Vec<Option<IpAddr>> {
     let values = headers.get_all(name).iter();
     let lists = values.map(|value: &HeaderValue| value.to_str().unwrap_or_default());
     lists.flat_map(|list| list.split(',')).map(|hop| address(of(hop.trim())?)).collect()
 }
 
-/// The `for` of one element of `Forwarded` (RFC 7239).
+/// Returns the `for` of one element of `Forwarded` (RFC 7239).
 fn forwarded_for(element: &str) -> Option<&str> {
     let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
     let (_, node) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
     Some(node.trim().trim_matches('"'))
 }
 
-/// An address with or without a port, an IPv6 one with or without brackets.
+/// Parses an address with or without a port, an IPv6 address with or without brackets.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let address = bare.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip()));

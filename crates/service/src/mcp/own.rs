@@ -1,4 +1,4 @@
-//! The reading tools of a forge in our own reviews: about the repository of the review, and no other.
+//! The reading tools of a forge inside our own reviews, limited to the repository of the review.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,29 +12,28 @@ use truing_git::{Git, GitOptions};
 
 use super::{ForgeTools, ForgeToolsParts, LocalClone};
 
-/// The input that says which repository is meant.
+/// The input field that names the repository.
 const REPOSITORY: &str = "repository";
 
-/// A `[mcp.NAME]` with our own tools, before it is known which review they are for.
+/// A `[mcp.NAME]` server with our own tools, before its review is known.
 #[derive(Clone)]
 pub struct OwnToolServer {
     /// Its name, its tools and its limits.
     pub server: McpServer,
-    /// The `NAME` of `[forge.NAME]`.
+    /// Name of the forge, the `NAME` of `[forge.NAME]`.
     pub forge: String,
-    /// The server that it is at.
+    /// The client of that forge.
     pub at: truing_forge::AnyForgeServer,
-    /// Where mirrors are.
+    /// Folder of the mirrors.
     pub mirrors: PathBuf,
-    /// Where the kill switch is.
+    /// The store of the kill switch.
     pub store: Arc<dyn RecordStore>,
-    /// The options of git.
     pub git: GitOptions,
 }
 
 impl OwnToolServer {
-    /// The server for a review of this repository (`owner/name`) at this forge; none, if that is another one. `review` is
-    /// what calls to the forge name.
+    /// Returns the server for a review of this repository (`owner/name`) at this forge; none if the tools are
+    /// of another forge. Calls to the forge carry `review` as their id.
     pub fn of_review(&self, forge: &str, repository: &str, review: &str) -> Option<McpServer> {
         let (own, repository, review) = (self.clone(), repository.to_owned(), review.to_owned());
         let make = move || Self::made(own.clone(), repository.clone(), review.clone());
@@ -59,7 +58,7 @@ impl OwnToolServer {
     }
 }
 
-/// Tools that read, about the repository that they were made for.
+/// Tools that read, limited to one repository.
 struct RepositoryTools(ForgeTools);
 
 #[async_trait]

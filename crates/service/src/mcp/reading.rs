@@ -1,4 +1,4 @@
-//! The tools that read.
+//! The tools that read pull requests.
 
 use std::slice;
 
@@ -16,9 +16,9 @@ use truing_loops::reading::ReviewedChange;
 
 use super::{ForgeTools, PullRequestTarget, ToolError, input};
 
-/// The most bytes of a diff that are told at once.
+/// Most bytes of a diff in one answer.
 const MAX_DIFF: usize = 400_000;
-/// Pull requests that are listed unless another number is asked for, and the most that can be.
+/// Default and largest number of pull requests in a list.
 const LISTED: usize = 50;
 const MAX_LISTED: usize = 300;
 
@@ -116,7 +116,7 @@ impl ForgeTools {
 }
 
 impl ForgeTools {
-    /// What a pull request changes, from where its branch left the base.
+    /// Computes the change of a pull request, from the commit where its branch left the base.
     pub(super) async fn change(
         &self,
         (id, name): &(PrId, String),
@@ -131,7 +131,8 @@ impl ForgeTools {
     }
 }
 
-/// As many whole files of a diff as may be told at once, or one of them, and the names of the others.
+/// Returns as many whole files of a diff as fit into one answer, or one file alone, and the names of the
+/// others.
 fn told(diff: &[u8], path: Option<&str>) -> Result<(String, Vec<String>), ToolError> {
     let (mut text, mut left_out, mut is_there) = (String::new(), Vec::new(), false);
     for section in sections(diff) {
@@ -156,7 +157,7 @@ fn told(diff: &[u8], path: Option<&str>) -> Result<(String, Vec<String>), ToolEr
     }
 }
 
-/// The parts of git's diff, a file each. No line of a file's content begins as their first lines do.
+/// Splits git's diff into one part for each file. A content line never begins like the first line of a part.
 fn sections(diff: &[u8]) -> Vec<&[u8]> {
     let mut sections = Vec::new();
     let (mut begun, mut at) = (0, 0);

@@ -1,4 +1,4 @@
-//! The tools by name: what each takes, answers and does to the world. Their names begin with the kind of forge.
+//! The tools by name, with their inputs, outputs and effects. The names begin with the kind of forge.
 
 use serde_json::{Value, json};
 use truing_agent::mcp::{McpTool, ToolHints};
@@ -6,7 +6,7 @@ use truing_forge::capability::{ForgeCapability, UpsertRule};
 
 use super::writing::MAX_BODY;
 
-/// The tools. There are no others.
+/// All tools that are offered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ForgeTool {
     CurrentRepo,
@@ -17,14 +17,14 @@ pub(super) enum ForgeTool {
     UpsertInlineComment,
 }
 
-/// Changes nothing.
+/// Hints of a tool that changes nothing.
 const READS: ToolHints =
     ToolHints { read_only: true, destructive: false, idempotent: true, open_world: true };
-/// Adds a comment, or rewrites one of its own; once, however often.
+/// Hints of a tool that adds a comment or rewrites its own; repeated calls have no further effect.
 const COMMENTS: ToolHints =
     ToolHints { read_only: false, destructive: false, idempotent: true, open_world: true };
 
-/// Said besides, where a text is what comments on lines are told apart by.
+/// Addition to the description at forges where the text distinguishes comments on lines.
 const BY_TEXT: &str = " Without a `key` the same text, white space apart, is there once on the same lines, and another \
                        text is another comment.";
 
@@ -38,7 +38,7 @@ impl ForgeTool {
         Self::UpsertInlineComment,
     ];
 
-    /// The tool of this name.
+    /// Finds the tool of this name.
     pub(super) fn named(forge: &ForgeCapability, name: &str) -> Option<Self> {
         let name = name.strip_prefix(forge.tool_prefix)?;
         Self::ALL.into_iter().find(|tool| tool.word() == name)
@@ -55,7 +55,7 @@ impl ForgeTool {
         }
     }
 
-    /// The tool as it is offered.
+    /// Describes the tool for clients.
     pub(super) fn offer(self, forge: &ForgeCapability) -> McpTool {
         let (title, description) = self.words();
         let apart = match (self, forge.upserts) {
@@ -87,7 +87,7 @@ impl ForgeTool {
         }
     }
 
-    /// What people are shown, and what a model is told.
+    /// Returns the title for people and the description for a model.
     fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::CurrentRepo => (
@@ -216,12 +216,12 @@ impl ForgeTool {
     }
 }
 
-/// The schema of an object with these properties and no others.
+/// Returns the schema of an object with these properties and no others.
 fn object(properties: Value, required: &[&str]) -> Value {
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
-/// A comment that may be on lines.
+/// Returns the schema of a comment that may be on lines.
 fn on_lines(required: &[&str]) -> Value {
     object(
         json!({

@@ -1,8 +1,8 @@
-//! The tools that write: comments, each once a topic.
+//! The tools that write comments, one for each topic.
 //!
-//! A comment is an effect: it is looked for by its marker before it is posted, and what was posted is answered from its
-//! record while the forge's lists may not show it yet. After an answer that was lost, a repeated call waits until the
-//! lists are sure to show it.
+//! A comment is an effect: its marker is searched before it is posted. While the forge's lists may not show a
+//! posted comment yet, the answer comes from the record of effects. After a lost response, a repeated call
+//! waits until the lists are sure to show the comment.
 
 use std::time::Duration;
 
@@ -25,20 +25,20 @@ use truing_loops::machine::SystemClock;
 use truing_loops::redact;
 use truing_loops::telemetry;
 
-/// The number of times that one call waits until the forge is sure to show what was written before.
+/// Number of times that one call waits until the forge is sure to show an earlier write.
 const WAITS: usize = 2;
 
-/// The most characters of a comment: people read it, and taking a much longer text apart takes long.
+/// Most characters of a comment: people read it, and parsing a much longer text takes long.
 pub(super) const MAX_BODY: usize = 10_000;
-/// The most characters of a comment's key.
+/// Most characters of a comment's key.
 const MAX_KEY: usize = 100;
 
-/// One comment that is to be there.
+/// One comment that should exist.
 struct PendingComment {
     pull: (PrId, String),
     topic: Topic,
     body: String,
-    /// Its lines, if it is on the diff.
+    /// The commit and lines, for a comment on the diff.
     lines: Option<(Sha, CodeLocation)>,
 }
 
@@ -71,7 +71,7 @@ struct InlineCommentInput {
     commit: Option<String>,
 }
 
-/// Lines, as an agent names them.
+/// Lines in a diff, as an agent names them.
 struct LineTarget {
     path: String,
     lines: (u32, u32),
@@ -79,11 +79,11 @@ struct LineTarget {
     commit: Option<String>,
 }
 
-/// What a comment on lines is told apart by, beside them.
+/// The property that distinguishes several comments on the same lines.
 enum CommentDistinction {
-    /// A key; empty: nothing.
+    /// A key; the empty key allows one comment.
     Key(String),
-    /// Its text.
+    /// The text of the comment.
     Text,
 }
 
@@ -142,7 +142,7 @@ impl ForgeTools {
         self.put_on_lines(&PullRequestTarget { repository, number }, on, body, apart).await
     }
 
-    /// Lets a comment be on these lines of the present head, once.
+    /// Ensures that a comment is on these lines of the present head, once.
     async fn put_on_lines(
         &self,
         wanted: &PullRequestTarget,
@@ -170,7 +170,7 @@ impl ForgeTools {
         self.put(PendingComment { pull, topic, body, lines: Some((head, place)) }).await
     }
 
-    /// Lets a comment be there, once.
+    /// Ensures that a comment exists, once.
     async fn put(&self, wish: PendingComment) -> Result<Value, ToolError> {
         let gate = self.gate(&wish.pull);
         let client = self.client(&wish.pull);
@@ -191,10 +191,11 @@ impl ForgeTools {
                 Effect::LineComment { commit, place, topic: wish.topic, body: wish.body }
             }
         };
-        // This process makes one write at a time: two calls about one comment are made one after the other.
+        // This process makes one write at a time, so two calls about one comment run one after the other.
         let _alone = self.forge.writing.lock().await;
         let mut performed = effects.perform(&effect).await;
-        // Where another process was writing it, the delay begins again with the answer to that.
+        // If another process was writing the comment, the waiting time begins again with the response to that
+        // write.
         for _ in 0..WAITS {
             let Err(EffectError::Settling { until, .. }) = &performed else { break };
             let wait = (*until - SystemClock.now()).0.clamp(0, client.bounds().settle.0);
@@ -228,7 +229,7 @@ fn unsure(why: &str) -> ToolError {
     ))
 }
 
-/// The text of a comment: what an agent says is shown without secrets, and does nothing.
+/// Cleans the text of a comment: secrets are redacted, and its Markdown has no effects.
 fn text(body: &str) -> Result<String, ToolError> {
     let long = body.chars().count();
     if long > MAX_BODY {
@@ -242,7 +243,7 @@ fn text(body: &str) -> Result<String, ToolError> {
     }
 }
 
-/// A text without what only white space makes another.
+/// Normalises white space, so that texts which differ in it alone are equal.
 fn normalised(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -256,7 +257,7 @@ fn checked(key: Option<&str>) -> Result<Option<&str>, ToolError> {
     }
 }
 
-/// What a comment is about, in few characters whatever names it.
+/// Returns the topic of a comment: a digest of bounded length over the parts.
 fn topic(kind: &str, parts: &[&str]) -> Topic {
     let mut digest = Sha256::new();
     for part in parts {
@@ -268,7 +269,7 @@ fn topic(kind: &str, parts: &[&str]) -> Topic {
     Topic::new(format!("mcp/{kind}/{digest}"))
 }
 
-/// The lines in the diff. The forge would not say why it refuses others.
+/// Finds the lines in the diff. The forge would not give its reason for refusing others.
 fn placed(
     diff: &[u8],
     path: &str,

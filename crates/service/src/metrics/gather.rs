@@ -1,5 +1,5 @@
-//! What a scrape asks for: each part bounded in time and in what it looks at, and a part that fails keeps no other
-//! from being told.
+//! Gathers the state for a scrape. Each part is bounded in time and in what it reads, and a part that fails
+//! does not hide the others.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,19 +15,19 @@ use super::ServiceMetrics;
 use crate::context::ServiceContext;
 use crate::sweep::{ForgeHealth, RepositorySweep};
 
-/// How long a scrape waits for the store: Prometheus gives up after ten seconds.
+/// Timeout of the store in a scrape: Prometheus gives up after ten seconds.
 const STORE_TIME: Duration = Duration::from_secs(2);
 
-/// The words of a slot's state.
+/// Label values of a slot's state.
 const STATES: [&str; 4] = ["idle", "waiting", "leased", "held"];
 
 impl ServiceContext {
-    /// The answer to a scrape. `looked` is when the scheduler last looked.
+    /// Responds to a scrape. `looked` is the time of the scheduler's last look.
     #[truing_core::boxed_future]
     pub async fn scrape(&self, looked: UnixMillis) -> String {
         let (metrics, now) = (&self.metrics, self.clock.now());
         let switch = tokio::time::timeout(STORE_TIME, self.switch()).await;
-        // No answer in time: it may be on.
+        // Without an answer in time the switch may be on.
         let on = switch.map_or(true, |switches| switches.all.engaged().is_some());
         metrics.0.kill_switch.set(i64::from(on));
         metrics.census().await;
@@ -58,14 +58,14 @@ impl ServiceMetrics {
 
     pub(super) fn count(&self, census: StoreCensus) {
         let StoreCensus { slots, oldest_due, untold, budgets, unreadable, bytes } = census;
-        // States that no slot is in any more.
+        // The reset removes states that no slot is in any more.
         self.0.slots.reset();
         let mut parked = 0;
         for (state, why, count) in slots {
             if state == "held" && why == "parked" {
                 parked = count;
             }
-            // The words of a row that cannot be read may be anything.
+            // An unreadable row may have any words, which must not become labels.
             let known = STATES.contains(&state.as_str());
             let words = if known { [state.as_str(), why.as_str()] } else { ["unreadable", ""] };
             self.0.slots.with_label_values(&words).add(whole(count));
@@ -73,7 +73,7 @@ impl ServiceMetrics {
         self.0.dead_letters.set(whole(parked));
         self.0.oldest_due.set(oldest_due.unwrap_or_default().as_secs_f64());
         self.0.notices.set(whole(untold));
-        // What nothing is spent of yet.
+        // The loop includes levels without any spending yet.
         let kinds = [
             BudgetLevelKind::RepoDay,
             BudgetLevelKind::ConvergeDay,
@@ -98,7 +98,7 @@ impl ServiceMetrics {
         }
     }
 
-    /// One figure a forge: there may be thousands of repositories.
+    /// Reports one figure for each forge, because there may be thousands of repositories.
     pub(super) fn sweeps(&self, swept: &[RepositorySweep], now: UnixMillis) {
         let mut oldest: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
         for RepositorySweep { forge, at, .. } in swept {
@@ -106,7 +106,7 @@ impl ServiceMetrics {
             *age = (*age).max(now.0.saturating_sub(at.0).saturating_abs());
             *count += 1;
         }
-        // Forges of which nothing is swept any more.
+        // The reset removes forges that are no longer swept.
         self.0.sweep_age.reset();
         self.0.swept.reset();
         for (forge, (age, count)) in oldest {
@@ -123,7 +123,7 @@ impl ServiceMetrics {
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         #[expect(clippy::cast_precision_loss, reason = "a counter of seconds")]
         let cpu = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;
-        // The clock of the process: never less than it was.
+        // The counter follows the processor clock of the process, and never decreases.
         self.0.cpu.inc_by((cpu - self.0.cpu.get()).max(0.0));
         let pages = std::fs::read_to_string("/proc/self/statm");
         let resident = pages.ok().and_then(|text| text.split(' ').nth(1)?.parse::<i64>().ok());
@@ -133,8 +133,8 @@ impl ServiceMetrics {
     }
 }
 
-/// Milliseconds as seconds. By a clock that was set back since, what was done last seems to be still to come: it
-/// counts as that long ago, until it is done again.
+/// Converts milliseconds to seconds. After the clock was set back, the last event seems to be in the future;
+/// its age counts as the absolute difference until the next event.
 fn seconds(ms: i64) -> f64 {
     Duration::from_millis(ms.unsigned_abs()).as_secs_f64()
 }

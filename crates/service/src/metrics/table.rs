@@ -1,31 +1,31 @@
-//! The metrics as data: names, labels, what they mean. docs/reference/metrics.md is written from here.
+//! The metrics as data: names, kinds, labels and descriptions. docs/reference/metrics.md is generated from
+//! here.
 
-/// A metric.
+/// The definition of a metric.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MetricDefinition {
-    /// Its name; the last word but for `_total` is the unit, where there is one.
+    /// Its name. The last word before a `_total` is the unit, if there is one.
     pub name: &'static str,
-    /// What it is.
     pub kind: MetricKind,
-    /// Its labels.
+    /// Names of its labels.
     pub labels: &'static [&'static str],
-    /// What it tells, in a sentence or two.
+    /// Its description in a sentence or two.
     pub help: &'static str,
 }
 
-/// What a metric is.
+/// The kinds of metrics.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MetricKind {
-    /// Only grows, from nothing at the start of the process.
+    /// Only grows, from zero at the start of the process.
     Counter,
-    /// Grows and shrinks.
+    /// Can grow and shrink.
     Gauge,
-    /// Counts in buckets.
+    /// Counts observations in buckets.
     Histogram,
 }
 
 impl MetricKind {
-    /// The word of the text format.
+    /// Returns the word of the text format.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -44,7 +44,7 @@ const fn metric(
     MetricDefinition { name, kind, labels, help }
 }
 
-/// Every metric.
+/// The definitions of all metrics.
 pub const METRICS: &[MetricDefinition] = &[
     metric(
         "truing_slots",
@@ -264,7 +264,7 @@ pub const METRICS: &[MetricDefinition] = &[
     ),
 ];
 
-/// The page of all metrics, as Markdown.
+/// Renders the reference page of all metrics as Markdown.
 pub fn page() -> String {
     let mut page = "# Metrics\n\n\
          <!-- Generated from crates/service/src/metrics/table.rs. To write it anew: UPDATE_DOCS=1 cargo test -p truing-service -->\n\n\

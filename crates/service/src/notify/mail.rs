@@ -1,4 +1,4 @@
-//! Mail by SMTP, with TLS wherever it leaves the machine.
+//! Sends notices by SMTP, with TLS wherever the mail leaves the machine.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use super::SinkError;
 
 /// The longest subject, in characters.
 const MAX_SUBJECT: usize = 100;
-/// How long the server may take for one step of a dialogue.
+/// Timeout of one step of an SMTP dialogue.
 const STEP_TIME: Duration = Duration::from_secs(5);
 
-/// A mail server, a sender and recipients.
+/// A mail server with a sender and recipients.
 #[derive(Debug)]
 pub struct MailSink {
     transport: AsyncSmtpTransport<Tokio1Executor>,
@@ -27,11 +27,11 @@ pub struct MailSink {
 }
 
 impl MailSink {
-    /// A mail server by its URL: `smtps://USER@HOST:PORT?to=A,B&from=C`, or `smtp://` with STARTTLS, which is
-    /// demanded except from a loopback address.
+    /// Parses a mail server's URL: `smtps://USER@HOST:PORT?to=A,B&from=C`, or `smtp://` with STARTTLS, which
+    /// is required except for a loopback address.
     ///
     /// # Errors
-    /// What is wrong with the URL, without repeating it.
+    /// A message about the invalid part of the URL, without repeating it.
     pub fn new(url: &SecretText, password: Option<&SecretText>) -> Result<Self, String> {
         let mut url = Url::parse(url.expose()).map_err(|error| format!("must be a URL: {error}"))?;
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or("must name a host")?.to_owned();
@@ -86,7 +86,7 @@ impl MailSink {
     }
 }
 
-/// A user whose name is an address, as it was before it was put into a URL.
+/// Returns a user name that is an address, decoded from its form in a URL; none if it is no address.
 fn addressed(user: &str) -> Option<String> {
     let plain = user.replace("%40", "@");
     plain.contains('@').then_some(plain)

@@ -1,4 +1,4 @@
-//! A webhook that takes `{"text": …}`, as Slack's and its likes do.
+//! Sends notices to a webhook that accepts `{"text": …}`, such as Slack's.
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
@@ -8,7 +8,7 @@ use truing_loops::text::instant;
 
 use super::SinkError;
 
-/// A webhook. Whoever knows its URL can post with it: it is shown nowhere.
+/// A webhook. Its URL is enough to post with, so it is shown nowhere.
 #[derive(Debug)]
 pub struct WebhookSink {
     client: Client,
@@ -16,10 +16,10 @@ pub struct WebhookSink {
 }
 
 impl WebhookSink {
-    /// A webhook at this URL.
+    /// Makes a webhook at this URL.
     ///
     /// # Errors
-    /// What is wrong with the URL, without repeating it.
+    /// A message about the problem with the URL, without repeating it.
     pub fn new(url: &SecretText) -> Result<Self, String> {
         let parsed: Url = url.expose().parse().map_err(|error| format!("must be a URL: {error}"))?;
         let loopback = parsed.host_str().is_some_and(truing_core::loopback::is_loopback);
@@ -53,7 +53,8 @@ impl WebhookSink {
     }
 }
 
-/// The three characters that mean something in such texts: a pull request's name must not call a whole channel.
+/// Escapes the three characters with a meaning in such texts, so that a pull request's name cannot notify a
+/// whole channel.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

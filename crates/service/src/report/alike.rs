@@ -1,9 +1,9 @@
-//! The comparison of two reasons: all of a text counts but what is new each time, such as the id of a request.
+//! Compares two reasons without the parts that are new each time, such as the id of a request.
 
-/// Letters and digits together that may be an id.
+/// Least length of a run of letters and digits that may be an id.
 const ID_CHARS: usize = 7;
 
-/// The reason without ids, digests, instants and long numbers.
+/// Replaces ids, digests, instants and long numbers in a reason by `#`.
 pub(super) fn alike(reason: &str) -> String {
     let words = reason.split_inclusive(char::is_whitespace);
     words
@@ -27,17 +27,17 @@ fn without_ids(word: &str) -> String {
     text
 }
 
-/// Long, and neither a word nor a short number.
+/// Returns true for a long part with a digit: neither a word nor a short number.
 fn is_id(part: &str) -> bool {
     part.len() >= ID_CHARS && part.contains(|letter: char| letter.is_ascii_digit())
 }
 
-/// `2026-11-22T18:00:00Z`, wherever it stands.
+/// Returns true for an instant such as `2026-11-22T18:00:00Z`, with or without punctuation around it.
 fn is_instant(word: &str) -> bool {
     bare(word).parse::<jiff::Timestamp>().is_ok()
 }
 
-/// The id of a run: parts of 8, 4, 4, 4 and 12 hexadecimal digits.
+/// Returns true for a run's id: parts of 8, 4, 4, 4 and 12 hexadecimal digits.
 fn is_uuid(word: &str) -> bool {
     let word = bare(word);
     word.split('-').map(str::len).eq([8, 4, 4, 4, 12])

@@ -1,21 +1,21 @@
-//! Amounts in the words and digits of reports.
+//! Formats amounts for reports: shares, durations, money and means.
 
-/// `78.3 %`, of thousandths.
+/// Formats thousandths as a percentage, such as `78.3 %`.
 pub fn percent(thousandths: u64) -> String {
     format!("{}.{} %", thousandths / 10, thousandths % 10)
 }
 
-/// The share of some in all.
+/// Formats the share of `count` in `of`.
 pub fn share(count: u64, of: u64) -> String {
     percent((count.saturating_mul(1000) + of / 2) / of.max(1))
 }
 
-/// A share that there may be none of.
+/// Formats a share in thousandths, or `-` if there is none.
 pub fn success(thousandths: Option<u64>) -> String {
     thousandths.map_or_else(|| "-".to_owned(), percent)
 }
 
-/// How long something took.
+/// Formats a duration that is given in milliseconds.
 pub fn duration(ms: u64) -> String {
     match ms {
         0..1_000 => format!("{ms} ms"),
@@ -25,7 +25,7 @@ pub fn duration(ms: u64) -> String {
     }
 }
 
-/// Micro-dollars in dollars and cents; less than a cent is not nothing.
+/// Formats micro-dollars as dollars and cents; less than half a cent shows as `<$0.01`.
 pub fn dollars(micro: u64) -> String {
     match micro {
         1..5_000 => "<$0.01".to_owned(),
@@ -36,18 +36,18 @@ pub fn dollars(micro: u64) -> String {
     }
 }
 
-/// The share of each run; 0 where there is none.
+/// Returns the mean for each run; 0 without a run.
 pub fn mean(sum: u64, runs: u64) -> u64 {
     sum.checked_div(runs).unwrap_or(0)
 }
 
-/// How much of it each had, with one digit after the point.
+/// Formats the mean for each run with one digit after the point.
 pub fn each(sum: u64, runs: u64) -> String {
     let tenths = (sum.saturating_mul(10).saturating_add(runs / 2)).checked_div(runs).unwrap_or(0);
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
-/// A digest as people tell it apart from others.
+/// Returns the first ten characters of a digest.
 pub fn short(hash: &str) -> String {
     hash.chars().take(10).collect()
 }

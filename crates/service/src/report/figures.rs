@@ -1,4 +1,5 @@
-//! What many runs of one loop came to: shares, steps, trend, and before and after another prompt.
+//! Figures over many runs of one loop: shares, steps, trend, and a comparison before and after a change of
+//! prompt.
 
 use std::collections::BTreeMap;
 
@@ -13,120 +14,118 @@ use super::amount::mean;
 use super::loops::{self, date, day};
 use super::run::ReportedRun;
 
-/// Up to so many days are told day by day, more week by week.
+/// Largest number of days that are reported day by day; longer times are reported by week.
 const MOST_DAYS: i64 = 21;
 /// Days of a week.
 const WEEK: i64 = 7;
-/// 1970-01-01 was a Thursday: so many days after a Monday.
+/// Days from a Monday to 1970-01-01, which was a Thursday.
 const THURSDAY: i64 = 3;
-/// The last periods that are told.
+/// Largest number of periods in a report; the last ones are kept.
 const MOST_PERIODS: i64 = 104;
 
-/// What the runs of one loop came to.
+/// The figures of the runs of one loop.
 #[derive(Serialize, Debug)]
 pub struct LoopFigures {
-    /// Runs by their end.
+    /// The number of runs by their end.
     #[serde(flatten)]
     pub tally: RunEndTally,
-    /// Answers of models, of all of them.
+    /// Answers of models, over all runs.
     pub turns: u64,
-    /// What all of them cost.
+    /// Cost of all runs, in micro-dollars.
     pub cost_micro_usd: u64,
     /// The mean time of a run, in milliseconds.
     pub mean_ms: u64,
     /// Runs by their result, the most frequent first.
     pub results: Vec<WordCount>,
-    /// The reasons of their ends, the most frequent first.
+    /// The reasons for the runs' ends, the most frequent first.
     pub reasons: Vec<EndReason>,
     /// Runs by the update that the release asked for.
     pub update_types: Vec<WordCount>,
-    /// The furthest step that was begun.
+    /// Runs by the furthest step that was begun.
     pub highest_steps: Vec<WordCount>,
-    /// What each step took.
+    /// The figures of each step.
     pub steps: Vec<StepFigures>,
-    /// Days of a period: 1 or 7, from Monday.
+    /// Days of a period: 1, or 7 from Monday on.
     pub period_days: i64,
-    /// One after another, also those without a run.
+    /// All periods in order, including those without a run.
     pub periods: Vec<PeriodFigures>,
     /// The prompts, in the order of the first run with each.
     pub prompts: Vec<PromptFigures>,
 }
 
-/// How runs ended.
+/// The number of runs by their end.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct RunEndTally([u64; RunOutcome::ALL.len()]);
 
-/// A word, and how many runs it is true of.
+/// A word, and the number of runs that it applies to.
 #[derive(Serialize, PartialEq, Eq, Debug)]
 pub struct WordCount {
-    /// The word.
     pub id: String,
-    /// Runs.
+    /// Number of runs that it applies to.
     pub runs: u64,
 }
 
-/// A reason for which runs ended as they did.
+/// A reason for the end of runs.
 #[derive(Serialize, Debug)]
 pub struct EndReason {
     /// The end of these runs.
     pub kind: RunOutcome,
-    /// The reason.
     pub reason: String,
-    /// Runs.
+    /// Number of runs with this reason.
     pub runs: u64,
 }
 
-/// What a step took, in all runs that had it.
+/// The figures of one step, over all runs that had it.
 #[derive(Serialize, Debug)]
 pub struct StepFigures {
-    /// The step.
+    /// Name of the step.
     pub id: &'static str,
-    /// Runs.
+    /// Number of runs that had it.
     pub runs: u64,
-    /// Answers of models, in all.
+    /// Answers of models in this step.
     pub turns: u64,
-    /// Their tokens, in all.
+    /// Tokens of those answers.
     pub tokens: u64,
-    /// What it cost, in all.
+    /// Total cost in micro-dollars.
     pub cost_micro_usd: u64,
-    /// Milliseconds, in all.
+    /// Total duration in milliseconds.
     pub ms: u64,
 }
 
-/// A day or a week.
+/// The figures of a day or a week.
 #[derive(Serialize, Debug)]
 pub struct PeriodFigures {
-    /// Its first UTC day.
+    /// First UTC day of the period, in days since 1970.
     #[serde(serialize_with = "as_date")]
     pub from: i64,
-    /// Its runs by their end.
+    /// The number of its runs by their end.
     #[serde(flatten)]
     pub tally: RunEndTally,
-    /// Answers of models.
+    /// Answers of models in this period.
     pub turns: u64,
-    /// What they cost.
+    /// Total cost in micro-dollars.
     pub cost_micro_usd: u64,
 }
 
-/// What runs came to that were told the same.
+/// The figures of the runs with the same prompt.
 #[derive(Serialize, Debug)]
 pub struct PromptFigures {
-    /// The digest.
+    /// Digest of the prompt.
     pub hash: String,
-    /// The first run with it.
+    /// End of the first run with it.
     #[serde(serialize_with = "as_instant")]
     pub first: UnixMillis,
-    /// The last one.
+    /// End of the last run with it.
     #[serde(serialize_with = "as_instant")]
     pub last: UnixMillis,
-    /// Runs by their end.
+    /// The number of its runs by their end.
     #[serde(flatten)]
     pub tally: RunEndTally,
-    /// Answers of models.
+    /// Answers of models in these runs.
     pub turns: u64,
-    /// What they cost.
+    /// Total cost in micro-dollars.
     pub cost_micro_usd: u64,
-    /// Milliseconds.
+    /// Total duration in milliseconds.
     pub ms: u64,
 }
 
@@ -139,14 +138,14 @@ fn as_instant<S: Serializer>(at: &UnixMillis, to: S) -> Result<S::Ok, S::Error> 
 }
 
 impl RunEndTally {
-    /// Of these runs.
+    /// Counts these runs by their end.
     pub fn of<'a>(runs: impl IntoIterator<Item = &'a ReportedRun>) -> Self {
         let mut tally = Self::default();
         runs.into_iter().for_each(|run| tally.add(run.kind));
         tally
     }
 
-    /// Of so many runs of each end.
+    /// Makes a tally from a number of runs for each end.
     pub fn counted(ends: impl IntoIterator<Item = (RunOutcome, u64)>) -> Self {
         let mut tally = Self::default();
         ends.into_iter().for_each(|(kind, runs)| tally.add_runs(kind, runs));
@@ -163,28 +162,29 @@ impl RunEndTally {
         }
     }
 
-    /// Runs that ended so.
+    /// Returns the number of runs with this end.
     pub fn get(&self, kind: RunOutcome) -> u64 {
         RunOutcome::ALL.iter().zip(self.0).filter(|(known, _)| **known == kind).map(|(_, count)| count).sum()
     }
 
-    /// All runs.
+    /// Returns the number of all runs.
     pub fn runs(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// Runs that had something to do and were let.
+    /// Returns the number of runs that had something to do and were allowed to: done, partial and failed
+    /// ones.
     pub fn attempts(&self) -> u64 {
         self.get(RunOutcome::Done) + self.get(RunOutcome::Partial) + self.get(RunOutcome::Failed)
     }
 
-    /// In thousandths: those of [`Self::attempts`] that did what they were for.
+    /// Returns the part of [`Self::attempts`] that ended as done, in thousandths; none without an attempt.
     pub fn success(&self) -> Option<u64> {
         (self.get(RunOutcome::Done) * 1000 + self.attempts() / 2).checked_div(self.attempts())
     }
 }
 
-/// `runs`, `kinds`, `attempts`, and `success` as a number from 0 to 1 or null.
+/// Writes `runs`, `kinds`, `attempts`, and `success` as a number from 0 to 1 or null.
 impl Serialize for RunEndTally {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -202,7 +202,7 @@ impl Serialize for RunEndTally {
 }
 
 impl LoopFigures {
-    /// Of these runs, newest first, of this loop; `now` ends the last period.
+    /// Computes the figures of these runs of one loop, which come newest first; `now` ends the last period.
     pub fn of(of: LoopKind, runs: &[ReportedRun], now: UnixMillis) -> Self {
         let order = loops::steps(of);
         let place = |step: &str| order.iter().position(|id| *id == step);
@@ -226,7 +226,7 @@ impl LoopFigures {
     }
 }
 
-/// How often each word comes, the most frequent first.
+/// Counts how frequent each word is; the most frequent comes first.
 fn counts<'a>(words: impl Iterator<Item = &'a str>) -> Vec<WordCount> {
     let mut by_word = BTreeMap::<&str, u64>::new();
     words.for_each(|word| *by_word.entry(word).or_default() += 1);
@@ -237,7 +237,7 @@ fn counts<'a>(words: impl Iterator<Item = &'a str>) -> Vec<WordCount> {
 }
 
 fn reasons(runs: &[ReportedRun]) -> Vec<EndReason> {
-    // Of those that differ in ids and times alone, the newest is shown.
+    // Of reasons that differ in ids and times alone, the newest is shown.
     let mut by_words = BTreeMap::<(&str, String), EndReason>::new();
     for run in runs {
         let why = run.why();
@@ -274,7 +274,7 @@ fn steps(runs: &[ReportedRun]) -> Vec<StepFigures> {
     steps
 }
 
-/// Days, or weeks where those would be too many, from the first run to now.
+/// Splits the time from the first run to now into days, or into weeks where days would be too many.
 fn periods(runs: &[ReportedRun], now: UnixMillis) -> (i64, Vec<PeriodFigures>) {
     let last = runs.iter().map(|run| day(run.ended)).fold(day(now), i64::max);
     let first = runs.iter().map(|run| day(run.ended)).min().unwrap_or(last);

@@ -1,4 +1,5 @@
-//! The outcome of the findings of reviews: in all, by rule, tool, model and repository; and the time to the first comment.
+//! The outcome of the findings of reviews, overall and by rule, tool, model and repository, and the time to
+//! the first comment.
 
 use std::collections::BTreeMap;
 
@@ -9,24 +10,26 @@ use truing_store::FindingCount;
 
 use super::amount::duration;
 
-/// Rows of each table that people read, the greatest first.
+/// Rows of each table for people, the greatest first.
 const TOP: usize = 10;
 
-/// All findings that the records hold of what was reviewed in that time, be they older: as they are now.
+/// All recorded findings of pull requests that were reviewed in the reported time, including older findings,
+/// with their present status.
 #[derive(Serialize, Clone, Default, Debug)]
 pub struct FindingReport {
-    /// All of them.
+    /// The counts over all findings.
     #[serde(flatten)]
     pub all: FindingCounts,
-    /// The same by rule, the most findings first.
+    /// The counts by rule, the most findings first.
     pub by_rule: Vec<FindingGroup>,
-    /// Those that tools of the team found, by tool.
+    /// The counts of findings by the team's tools, by tool.
     pub by_tool: Vec<FindingGroup>,
-    /// Those that a model found, by the model that the newest review of the same pull request with a model asked.
+    /// The counts of a model's findings, by the model that the newest review of the same pull request used.
     pub by_model: Vec<FindingGroup>,
-    /// The same as all, by repository.
+    /// The counts of all findings, by repository.
     pub by_repository: Vec<FindingGroup>,
-    /// Of heads whose first review began in that time; none where no comment was made on any of them.
+    /// The time to the first comment, over heads whose first review began in the reported time; none if no
+    /// such head has a comment.
     pub first_comment: Option<FirstComment>,
 }
 
@@ -35,27 +38,27 @@ pub struct FindingReport {
 pub struct FindingCounts {
     /// All findings that count.
     pub found: u64,
-    /// Those with a comment of their own, be it resolved since or deleted by a person; others are in the summary alone, or
-    /// nowhere. One that an operator took back counts no more.
+    /// Findings with a comment of their own, even if it was resolved or deleted since. Other findings are in
+    /// the summary alone, or nowhere. A comment that an operator retracted does not count.
     pub posted: u64,
-    /// Those that are still there, as far as is known.
+    /// Findings that are still open, as far as is known.
     pub open: u64,
-    /// Those that a later review found to be fixed.
+    /// Findings that a later review found to be fixed.
     pub fixed: u64,
-    /// Those that people dismissed or declined to fix.
+    /// Findings that people dismissed or declined to fix.
     pub dismissed: u64,
-    /// Those that a comment in the code suppresses.
+    /// Findings that a comment in the code suppresses.
     pub suppressed: u64,
-    /// Those that are no part of the change any more, or whose rule is not used any more.
+    /// Findings outside the present change, or of a rule that is no longer used.
     pub outside: u64,
 }
 
-/// The findings with something in common.
+/// Counts of findings that share a property.
 #[derive(Serialize, Clone, PartialEq, Eq, Debug)]
 pub struct FindingGroup {
-    /// The name of the rule, the tool, the model or the repository.
+    /// Name of the rule, the tool, the model or the repository.
     pub id: String,
-    /// Its findings.
+    /// The counts of its findings.
     #[serde(flatten)]
     pub counts: FindingCounts,
 }
@@ -63,20 +66,20 @@ pub struct FindingGroup {
 /// The time from the beginning of a head's first review to the call that made the first comment on that head.
 #[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FirstComment {
-    /// Heads that were counted.
+    /// Number of heads that were counted.
     pub heads: u64,
-    /// Half of them took no longer, in milliseconds.
+    /// Median in milliseconds: half of the heads took no longer.
     pub median_ms: u64,
-    /// 90 of 100 took no longer, in milliseconds.
+    /// 90th percentile in milliseconds.
     pub p90_ms: u64,
 }
 
 impl FindingCounts {
-    /// The names of [`Self::numbers`].
+    /// The names of the columns of [`Self::numbers`].
     pub const HEADS: [&'static str; 7] =
         ["found", "posted", "open", "fixed", "dismissed", "suppressed", "outside"];
 
-    /// All of them, in the order of [`Self::HEADS`].
+    /// Returns all counts, in the order of [`Self::HEADS`].
     pub fn numbers(&self) -> [u64; 7] {
         let Self { found, posted, open, fixed, dismissed, suppressed, outside } = *self;
         [found, posted, open, fixed, dismissed, suppressed, outside]
@@ -90,7 +93,7 @@ impl FindingCounts {
             "dismissed" | "declined" => &mut self.dismissed,
             "suppressed" => &mut self.suppressed,
             "outside" => &mut self.outside,
-            // What somebody claims to have fixed is there until a review has seen it.
+            // A finding that a person claims to have fixed stays open until a review confirms it.
             _ => &mut self.open,
         };
         *status += row.findings;
@@ -98,14 +101,14 @@ impl FindingCounts {
 }
 
 impl FirstComment {
-    /// Of so many milliseconds each, ascending.
+    /// Computes the percentiles of these times in milliseconds, which are in ascending order.
     fn of(times: &[u64]) -> Option<Self> {
         let part = |hundredths: usize| times.get((times.len() * hundredths).div_ceil(100).checked_sub(1)?);
         let (median_ms, p90_ms) = (*part(50)?, *part(90)?);
         Some(Self { heads: times.len() as u64, median_ms, p90_ms })
     }
 
-    /// The time in words.
+    /// Renders the times as a sentence.
     pub fn sentence(&self) -> String {
         format!(
             "First comment after a review began: median {}, 90 of 100 within {} ({})",
@@ -116,18 +119,19 @@ impl FirstComment {
     }
 }
 
-/// One table for people: its title, its rows, and how many rows are left out.
+/// One table for people: its title, its rows, and the number of rows that are left out.
 pub struct GroupTable<'a> {
-    /// The name of its first column.
+    /// Title of its first column.
     pub title: &'static str,
-    /// The groups with most findings.
+    /// The groups with the most findings.
     pub groups: &'a [FindingGroup],
-    /// Groups that are left out.
+    /// Number of groups that are left out.
     pub more: usize,
 }
 
 impl FindingReport {
-    /// Of these rows; `names`: what people call repositories; `times`: those to the first comments, ascending.
+    /// Makes the report from these rows. `names` are the repositories' names for people; `times` are the
+    /// times to the first comments in milliseconds, ascending.
     pub fn of(rows: &[FindingCount], names: &BTreeMap<String, String>, times: &[u64]) -> Self {
         let mut all = FindingCounts::default();
         rows.iter().for_each(|row| all.add(row));
@@ -150,7 +154,7 @@ impl FindingReport {
         }
     }
 
-    /// The tables that have rows.
+    /// Returns the tables that have rows.
     pub fn tables(&self) -> Vec<GroupTable<'_>> {
         let all = [
             ("Rule", &self.by_rule),
@@ -168,7 +172,7 @@ impl FindingReport {
     }
 }
 
-/// Rows by their name, the most findings first; those without one are in no group.
+/// Groups rows by a name, the most findings first; rows without a name are left out.
 fn groups(rows: &[FindingCount], name: impl Fn(&FindingCount) -> Option<String>) -> Vec<FindingGroup> {
     let mut by_name = BTreeMap::<String, FindingCounts>::new();
     for row in rows {

@@ -1,4 +1,4 @@
-//! Loops as reports name them, how much of each is read, and days.
+//! Names and steps of loops for reports, limits on the runs that are read, and UTC days.
 
 use truing_core::converge;
 use truing_core::id::UnixMillis;
@@ -11,13 +11,13 @@ use truing_loops::text::instant;
 /// A day, in milliseconds.
 pub const DAY: i64 = 86_400_000;
 
-/// The most runs of a loop that are read one by one: a report stays within memory.
+/// The most runs of a loop that are read one by one, so that a report stays within memory.
 const MOST: usize = 20_000;
 
-/// The same for runs that converge: each record holds all that was found.
+/// The limit for converge runs, whose records are larger: each holds all findings.
 const MOST_CONVERGES: usize = 2000;
 
-/// The name of a loop for people.
+/// Returns the name of a loop for people.
 pub fn title(of: LoopKind) -> &'static str {
     match of {
         LoopKind::Review => "Reviews",
@@ -26,7 +26,7 @@ pub fn title(of: LoopKind) -> &'static str {
     }
 }
 
-/// The most runs of a loop that a report reads.
+/// Returns the largest number of runs of a loop that a report reads.
 pub fn most(of: LoopKind) -> usize {
     match of {
         LoopKind::Review | LoopKind::Sync => MOST,
@@ -34,7 +34,7 @@ pub fn most(of: LoopKind) -> usize {
     }
 }
 
-/// The names of a loop's steps, in order.
+/// Returns the names of a loop's steps, in order.
 pub fn steps(of: LoopKind) -> Vec<&'static str> {
     match of {
         LoopKind::Review => outcome::ReviewStep::ALL.iter().map(|step| step.as_str()).collect(),
@@ -43,12 +43,12 @@ pub fn steps(of: LoopKind) -> Vec<&'static str> {
     }
 }
 
-/// The UTC day of an instant, in days since 1970.
+/// Returns the UTC day of an instant, in days since 1970.
 pub fn day(at: UnixMillis) -> i64 {
     at.0.div_euclid(DAY)
 }
 
-/// A UTC day, in days since 1970, as people write it.
+/// Formats a UTC day, given in days since 1970, as a date.
 pub fn date(day: i64) -> String {
     instant(UnixMillis(day.saturating_mul(DAY))).chars().take(10).collect()
 }

@@ -1,4 +1,5 @@
-//! The report as Markdown, for an issue, a comment or a job summary. Text of others is code or escaped.
+//! Renders the report as Markdown, for an issue, a comment or a job summary. Foreign text is escaped or shown
+//! as code.
 
 use std::fmt::Write as _;
 
@@ -15,16 +16,16 @@ use super::loops::date;
 use super::run::{ReportedRun, web, word, words_of};
 use super::section::{LoopSection, RunReport};
 
-/// Reasons that are shown, the most frequent ones.
+/// Number of reasons that are shown, the most frequent ones.
 const REASONS: usize = 10;
-/// Runs that are shown, the last ones.
+/// Number of runs that are shown, the last ones.
 const RUNS: usize = 20;
-/// Periods that are shown, the last ones.
+/// Number of periods that are shown, the last ones.
 const PERIODS: usize = 31;
-/// Characters of a reason.
+/// Largest number of characters of a reason.
 const REASON_CHARS: usize = 300;
 
-/// The whole text.
+/// Renders the whole report.
 pub fn report(report: &RunReport) -> String {
     let title = plain(&report.title());
     let mut text = format!("# {title}\n\nFrom {} to {}.\n", instant(report.since), instant(report.now));
@@ -34,7 +35,7 @@ pub fn report(report: &RunReport) -> String {
     text
 }
 
-/// What one run of a job came to, for the summary of a CI job.
+/// Renders the result of one run of a job, for the summary of a CI job.
 pub fn one(record: &SyncRecord) -> String {
     let run = ReportedRun::of_job(record);
     let result = record.detail.result.as_str().replace('_', " ");
@@ -203,12 +204,12 @@ fn jobs(section: &LoopSection) -> String {
     table(&["Job", "State", "Question"], section.jobs.iter().map(row))
 }
 
-/// An address of the web that can be followed; anything else as text.
+/// Renders a web address as a link, and any other text as plain text.
 fn link(address: &str) -> String {
     web(address).map_or_else(|| plain(address), |url| format!("<{}>", url.as_str().replace('|', "%7C")))
 }
 
-/// Why a run ended, in a cell.
+/// Renders the reason for a run's end as a table cell.
 fn cell(run: &ReportedRun) -> String {
     cut(&run.why())
 }
@@ -217,7 +218,7 @@ fn cut(reason: &str) -> String {
     plain(&line::cut(reason.to_owned(), REASON_CHARS))
 }
 
-/// A table, and nothing if it has no rows. Cells are Markdown of one line.
+/// Renders a table, or nothing without rows. Cells are Markdown of one line.
 fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let rows: String = rows.into_iter().map(line).collect();

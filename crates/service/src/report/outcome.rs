@@ -1,4 +1,4 @@
-//! Totals and days of runs that ended, and reviews and runs that converge as outcome records, for programs.
+//! Totals and days of ended runs, and outcome records of reviews and converge runs, for programs.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -15,20 +15,20 @@ use super::alike::alike;
 use super::amount::mean;
 use super::loops::date;
 
-/// How many runs ended how.
+/// The totals of ended runs by their end.
 #[derive(Serialize, Clone, Default)]
 pub struct OutcomeTotals {
-    /// Runs that have ended.
+    /// Number of runs that have ended.
     pub runs: u64,
-    /// The number of them by the word of their end.
+    /// Number of runs by the word of their end.
     pub kinds: Map<String, Value>,
-    /// Micro-dollars; the cost of runs without a record is in it.
+    /// Cost in micro-dollars, including runs without a record.
     pub cost_micro_usd: u64,
-    /// The part of it that runs without a record have cost.
+    /// The part of the cost that is of runs without a record.
     pub unrecorded_micro_usd: u64,
-    /// The time that one took, in milliseconds.
+    /// Mean duration of a run, in milliseconds.
     pub mean_ms: u64,
-    /// The reasons, the most frequent first.
+    /// The reasons for ends, the most frequent first.
     pub reasons: Vec<OutcomeReason>,
 }
 
@@ -39,26 +39,27 @@ pub struct OutcomeReason {
     pub kind: String,
     /// The reason in words.
     pub reason: String,
-    /// The number of runs with it.
+    /// The number of runs with this reason.
     pub runs: u64,
 }
 
-/// The runs that ended on one UTC day.
+/// The totals of runs that ended on one UTC day.
 #[derive(Serialize)]
 pub struct DayTotals {
-    /// The day, as `2026-09-21`.
+    /// The day, formatted as `2026-09-21`.
     pub day: String,
-    /// Runs that have ended.
+    /// Number of runs that have ended.
     pub runs: u64,
-    /// The number of them by the word of their end.
+    /// Number of runs by the word of their end.
     pub kinds: Map<String, Value>,
-    /// Micro-dollars.
+    /// Total cost in micro-dollars.
     pub cost_micro_usd: u64,
-    /// The time that one took, in milliseconds.
+    /// Mean duration of a run, in milliseconds.
     pub mean_ms: u64,
 }
 
-/// The words of ends that are told, also of those that did not happen: a script need not ask whether they are there.
+/// Returns the words of all ends that are reported, including ends that did not occur, so that a script need
+/// not check for their presence.
 fn words(has_others: bool) -> impl Iterator<Item = &'static str> + Clone {
     let others = has_others.then_some(RunOutcome::Done.as_str());
     OutcomeKind::ALL.into_iter().map(OutcomeKind::as_str).chain(others)
@@ -69,7 +70,7 @@ fn kinds(ended: &[RunEndCount], has_others: bool) -> Map<String, Value> {
     words(has_others).map(|kind| (kind.to_owned(), count(kind).into())).collect()
 }
 
-/// Of all of them; `has_others`: with the words of the other loops.
+/// Computes the totals of all rows; `has_others` adds the words of the loops other than review.
 pub fn totals(ended: &[RunEndCount], has_others: bool) -> OutcomeTotals {
     let sum = |of: fn(&RunEndCount) -> u64| ended.iter().map(of).sum::<u64>();
     let runs = sum(|row| row.runs);
@@ -84,7 +85,7 @@ pub fn totals(ended: &[RunEndCount], has_others: bool) -> OutcomeTotals {
 }
 
 impl OutcomeTotals {
-    /// With what runs have cost of which no record tells.
+    /// Adds the cost of runs without a record.
     #[must_use]
     pub fn with(mut self, unrecorded: MicroUsd) -> Self {
         self.cost_micro_usd = self.cost_micro_usd.saturating_add(unrecorded.0);
@@ -93,7 +94,7 @@ impl OutcomeTotals {
     }
 }
 
-/// Reasons, the most frequent first; of those that differ in ids and times alone one, with all its runs.
+/// Returns the reasons, the most frequent first. Reasons that differ in ids and times alone are combined.
 fn reasons(ended: &[RunEndCount]) -> Vec<OutcomeReason> {
     let mut by_words = std::collections::BTreeMap::<(&str, String), (&str, u64)>::new();
     for row in ended.iter().filter(|row| !row.reason.is_empty()) {
@@ -111,7 +112,7 @@ fn reasons(ended: &[RunEndCount]) -> Vec<OutcomeReason> {
     reasons
 }
 
-/// Of each UTC day; they come day by day.
+/// Computes the totals of each UTC day; the rows are in order of days.
 pub fn days(ended: &[RunEndCount], has_others: bool) -> Vec<DayTotals> {
     ended
         .chunk_by(|a, b| a.day == b.day)
@@ -123,7 +124,7 @@ pub fn days(ended: &[RunEndCount], has_others: bool) -> Vec<DayTotals> {
         .collect()
 }
 
-/// An object with the fields of another, which replace its own.
+/// Returns the first object with the fields of the second, which take precedence.
 pub fn merged(mut all: Value, more: Value) -> Value {
     if let (Value::Object(all), Value::Object(more)) = (&mut all, more) {
         all.extend(more);
@@ -131,7 +132,7 @@ pub fn merged(mut all: Value, more: Value) -> Value {
     all
 }
 
-/// A run as `truing.outcome/1`: the common fields; a field in `own` is added, or replaces the common one.
+/// Returns a run as `truing.outcome/1`: the common fields, with the fields in `own` added or in their place.
 pub fn outcome<D: RunDetail>(record: &RunRecord<D>, own: Value) -> Value {
     let step = record.furthest();
     let common = json!({
@@ -156,8 +157,8 @@ pub fn outcome<D: RunDetail>(record: &RunRecord<D>, own: Value) -> Value {
     merged(common, own)
 }
 
-/// A review. One by rules has no prompt and calls no model. What it was of, beside the key: `review_id`, `name`, `url`,
-/// `head`, `base`, `open`.
+/// Returns a review as an outcome record. A review by rules has no prompt and calls no model. The record adds
+/// `review_id`, `name`, `url`, `head`, `base` and `open` to the key.
 pub fn review(record: &ReviewRecord, known: Option<&SlotDescription>) -> Value {
     let detail = &record.detail;
     let modelled = detail.modelled.as_ref();
@@ -180,7 +181,7 @@ pub fn review(record: &ReviewRecord, known: Option<&SlotDescription>) -> Value {
     outcome(record, own)
 }
 
-/// A run that converges. Its evidence is what the audits found, and what was pushed.
+/// Returns a converge run as an outcome record. Its evidence is the audits' findings and the pushed commits.
 pub fn converge(record: &ConvergeRecord, known: Option<&SlotDescription>) -> Value {
     let (detail, state) = (&record.detail, &record.detail.state);
     let is_final = record.end() == Some(RunOutcome::Done) && !state.audits_only;
@@ -203,7 +204,7 @@ pub fn converge(record: &ConvergeRecord, known: Option<&SlotDescription>) -> Val
     outcome(record, own)
 }
 
-/// An audit by its findings.
+/// The findings of an audit by severity.
 #[derive(Serialize)]
 #[allow(non_snake_case)]
 pub struct AuditCounts {
@@ -213,7 +214,7 @@ pub struct AuditCounts {
     P2: u32,
 }
 
-/// What each audit found.
+/// Returns the findings of each audit by severity.
 pub fn audits(record: &ConvergeRecord) -> Vec<AuditCounts> {
     let counts = |line: &ConvergeLogLine| match line {
         ConvergeLogLine::Audit { number, counts: [a, b, c], .. } => {

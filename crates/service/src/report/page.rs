@@ -1,5 +1,5 @@
-//! The report as one page of HTML: nothing is loaded, nothing is run, and no text of others becomes markup. It is light
-//! or dark as its reader's screen, fits a phone, and can be printed.
+//! Renders the report as one page of HTML. It loads nothing, runs nothing, and escapes all foreign text. It
+//! follows the reader's light or dark setting, fits a phone, and can be printed.
 
 mod markup;
 mod plot;
@@ -17,16 +17,16 @@ use super::run::{ReportedRun, word, words_of};
 use super::section::{JobLine, LoopSection, RunReport};
 use markup::{HtmlMarkup, element, link, style, text, void};
 
-/// Runs that are told one by one, the last ones.
+/// Number of runs that are listed one by one, the last ones.
 const RUNS: usize = 100;
-/// Reasons that are told, the most frequent ones.
+/// Number of reasons that are listed, the most frequent ones.
 const REASONS: usize = 12;
-/// Characters of a reason.
+/// Largest number of characters of a reason.
 const REASON_CHARS: usize = 400;
 
-/// The whole page.
+/// Renders the whole page.
 pub fn page(report: &RunReport) -> String {
-    // Nobody may load anything, whatever the page says.
+    // The policy forbids the browser to load anything, regardless of the page's content.
     let policy = "default-src 'none'; style-src 'unsafe-inline'";
     let head = element(
         "head",
@@ -134,7 +134,7 @@ fn tiles(section: &LoopSection) -> HtmlMarkup {
     element("dl", &[("class", &"tiles")], tiles)
 }
 
-/// What the colours mean, with how many there are of each.
+/// Renders the legend of the colours, with the number of runs of each end.
 fn legend(section: &LoopSection) -> HtmlMarkup {
     let tally = &section.figures.tally;
     let items = RunOutcome::ALL.into_iter().filter(|kind| tally.get(*kind) > 0).map(|kind| {
@@ -165,7 +165,7 @@ fn costs(section: &LoopSection) -> HtmlMarkup {
     soft(format!("{} in all{}.", dollars(figures.cost_micro_usd), each.unwrap_or_default()))
 }
 
-/// Turns and time of each step.
+/// Renders turns, time and cost of each step.
 fn steps(figures: &LoopFigures) -> Vec<HtmlMarkup> {
     let tenths = |sum: u64, runs: u64| mean(sum.saturating_mul(10), runs);
     let turns: Vec<_> = figures
@@ -197,7 +197,7 @@ fn steps(figures: &LoopFigures) -> Vec<HtmlMarkup> {
     ]
 }
 
-/// A table; a head that begins with `#` is of a column of numbers, with `~` of one of long text.
+/// Renders a table. A head that begins with `#` is of a column of numbers, with `~` of a column of long text.
 fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<HtmlMarkup>>) -> HtmlMarkup {
     let class = |head: &str| match head.chars().next() {
         Some('#') => "n",
@@ -217,7 +217,7 @@ fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<HtmlMarkup>>) -> Htm
     element("div", &[("class", &"scroll")], [table])
 }
 
-/// The outcome of findings, in all and by what they have in common.
+/// Renders the outcome of findings, overall and by group.
 fn findings(findings: &FindingReport) -> Vec<HtmlMarkup> {
     let row = |name: &str, counts: &FindingCounts| {
         std::iter::once(text(name)).chain(counts.numbers().map(text)).collect::<Vec<HtmlMarkup>>()
@@ -330,7 +330,7 @@ fn reasons(section: &LoopSection) -> HtmlMarkup {
     card("wide", "Why runs ended as they did", parts)
 }
 
-/// The last runs, one by one.
+/// Renders the last runs, one by one.
 fn last(section: &LoopSection) -> HtmlMarkup {
     let rows = section.runs.iter().take(RUNS).map(|run| {
         let result = words_of(run.result.as_deref().unwrap_or(run.word()));
@@ -359,7 +359,7 @@ fn last(section: &LoopSection) -> HtmlMarkup {
     element("details", &[("open", &"open")], [element("summary", &[], [text(told)]), card])
 }
 
-/// From which release to which.
+/// Renders the change from one release to another.
 fn release(run: &ReportedRun) -> String {
     match (&run.from, &run.to) {
         (Some(from), Some(to)) if from != to => format!("{from} → {to}"),

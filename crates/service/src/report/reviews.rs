@@ -1,4 +1,5 @@
-//! Reviews of one origin: of served pull requests, or local ones. Every form of the report takes their numbers from here.
+//! Reviews of one origin: of served pull requests, or local ones. Every format of the report takes its
+//! numbers from here.
 
 use serde::Serialize;
 use truing_core::money::MicroUsd;
@@ -11,12 +12,12 @@ use super::figures::RunEndTally;
 use super::findings::FindingReport;
 use super::run::word;
 
-/// Reviews that ended in that time, and what became of their findings.
+/// Reviews that ended in the reported time, and the outcome of their findings.
 #[derive(Clone, Debug)]
 pub struct ReviewTotals {
-    /// Were they run on somebody's machine, and not by the service?
+    /// True for reviews on a user's machine, false for reviews by the service.
     pub is_local: bool,
-    /// All of them, counted by day, kind and reason.
+    /// All of these reviews, counted by day, kind and reason.
     pub ended: Vec<RunEndCount>,
     /// The cost of reviews of this origin that no record holds.
     pub unrecorded: MicroUsd,
@@ -24,29 +25,29 @@ pub struct ReviewTotals {
     pub findings: FindingReport,
 }
 
-/// The same for programs.
+/// The totals of reviews in the form for programs.
 #[derive(Serialize)]
 pub struct ReviewsAnswer {
-    /// Reviews by their end. `success`: the part of `attempts` that ended `reviewed`.
+    /// Reviews by their end. `success` is the part of `attempts` that ended as `reviewed`.
     #[serde(flatten)]
     tally: RunEndTally,
-    /// The cost of all of them in micro-dollars, runs without a record included.
+    /// The cost of all of them in micro-dollars, including runs without a record.
     cost_micro_usd: u64,
-    /// The part of it that runs without a record have cost.
+    /// The part of the cost that is of runs without a record.
     unrecorded_micro_usd: u64,
-    /// The time that one took, in milliseconds.
+    /// Mean duration of a review, in milliseconds.
     mean_ms: u64,
     /// The outcome of their findings.
     findings: FindingReport,
 }
 
 impl ReviewTotals {
-    /// Is there nothing to report?
+    /// Returns true if there is nothing to report.
     pub fn is_empty(&self) -> bool {
         self.ended.is_empty() && self.unrecorded == MicroUsd(0)
     }
 
-    /// The ends of the reviews.
+    /// Counts the reviews by their end.
     pub fn tally(&self) -> RunEndTally {
         let end = |row: &RunEndCount| {
             RunOutcome::ALL.into_iter().find(|end| word(LoopKind::Review, *end) == row.kind)
@@ -54,17 +55,17 @@ impl ReviewTotals {
         RunEndTally::counted(self.ended.iter().filter_map(|row| Some((end(row)?, row.runs))))
     }
 
-    /// Their cost in micro-dollars, with the part that no record holds.
+    /// Returns their cost in micro-dollars, including the part that no record holds.
     pub fn cost(&self) -> u64 {
         self.ended.iter().map(|row| row.cost).fold(self.unrecorded.0, u64::saturating_add)
     }
 
-    /// The mean time of one, in milliseconds.
+    /// Returns the mean duration of a review, in milliseconds.
     pub fn mean_ms(&self) -> u64 {
         mean(self.ended.iter().map(|row| row.ms).sum(), self.ended.iter().map(|row| row.runs).sum())
     }
 
-    /// The same for programs.
+    /// Returns the totals in the form for programs.
     pub fn answer(&self) -> ReviewsAnswer {
         ReviewsAnswer {
             tally: self.tally(),

@@ -1,4 +1,4 @@
-//! A run as reports tell of it, whichever loop it was of.
+//! A run of any loop, as reports show it.
 
 use truing_core::converge;
 use truing_core::id::{SlotKey, UnixMillis};
@@ -13,23 +13,23 @@ use truing_core::sync::record::{JobPullKind, SyncRecord};
 /// A run that has ended.
 #[derive(Clone, Debug)]
 pub struct ReportedRun {
-    /// Its loop.
+    /// The loop of the run.
     pub of: LoopKind,
-    /// Its id.
+    /// Id of the run.
     pub id: String,
-    /// Its slot.
+    /// Key of its slot.
     pub key: String,
-    /// What people call what it worked on: a job, a pull request, or a branch.
+    /// Name for people of its subject: a job, a pull request, or a branch.
     pub name: String,
-    /// Its end.
+    /// The end of the run.
     pub kind: RunOutcome,
-    /// Its result in a word; reviews have none.
+    /// The result in a word; reviews have none.
     pub result: Option<String>,
-    /// The reason of its end, in words; may be empty, may be many lines, and may hold text of others.
+    /// The reason for its end, in words; it may be empty, may have many lines, and may contain foreign text.
     pub reason: String,
-    /// What the release asked for.
+    /// The update that the release asked for, for a sync run.
     pub update_type: Option<&'static str>,
-    /// The package that it followed.
+    /// The package that a sync run followed.
     pub package: Option<String>,
     /// The release that the project was made for.
     pub from: Option<String>,
@@ -37,43 +37,43 @@ pub struct ReportedRun {
     pub to: Option<String>,
     /// The furthest step that was begun.
     pub highest_step: &'static str,
-    /// What each step took.
+    /// Cost and duration of each step.
     pub steps: Vec<ReportedStep>,
     /// The cost of earlier runs that never reported their end.
     pub carried: MicroUsd,
     /// The model that was asked.
     pub model: Option<String>,
-    /// The digest of what it was told.
+    /// The digest of its prompt.
     pub prompt_hash: Option<String>,
-    /// `wip`, `final`, or nothing.
+    /// Kind of the pull request: `wip`, `final`, or none.
     pub pull_kind: Option<&'static str>,
-    /// The page of the pull request.
+    /// Address of the pull request.
     pub url: Option<String>,
-    /// The page of the question to people.
+    /// Address of the question to people.
     pub question: Option<String>,
-    /// When it began.
+    /// Time at which the run began.
     pub started: UnixMillis,
-    /// When it ended.
+    /// Time at which the run ended.
     pub ended: UnixMillis,
 }
 
-/// What a step took.
+/// Cost and duration of a step.
 pub type ReportedStep = StepCost<&'static str>;
 
-/// An address that a report may link to: one of the web.
+/// Returns an address that a report may link to: only `http` and `https`.
 pub(super) fn web(address: &str) -> Option<url::Url> {
     url::Url::parse(address).ok().filter(|url| ["http", "https"].contains(&url.scheme()))
 }
 
 impl ReportedRun {
-    /// The part that the runs of all loops have alike.
+    /// Makes the part that the runs of all loops have in common.
     fn of<D: RunDetail>(of: LoopKind, record: &RunRecord<D>, name: &str) -> Self {
         Self {
             of,
             id: record.run.as_str().to_owned(),
             key: record.key.as_str().to_owned(),
             name: name.to_owned(),
-            // Only runs that have ended are asked for.
+            // The query returns only runs that have ended.
             kind: record.end().unwrap_or(RunOutcome::Deferred),
             result: record.result(),
             reason: record.reason().unwrap_or_default().to_owned(),
@@ -94,7 +94,7 @@ impl ReportedRun {
         }
     }
 
-    /// A run of a job.
+    /// Makes the entry of a job's run.
     pub fn of_job(record: &SyncRecord) -> Self {
         let detail = &record.detail;
         Self {
@@ -112,51 +112,51 @@ impl ReportedRun {
         }
     }
 
-    /// A review, and what people call its pull request.
+    /// Makes the entry of a review, with the name of its pull request if that is known.
     pub fn of_review(record: &ReviewRecord, known: Option<&SlotDescription>) -> Self {
         let name = known.map_or(record.key.as_str(), |known| &known.name);
         let url = known.map(|known| known.url.clone());
         Self { url, ..Self::of(LoopKind::Review, record, name) }
     }
 
-    /// A run that converges, and what people call its pull request.
+    /// Makes the entry of a converge run, with the address of its pull request if that is known.
     pub fn of_converge(record: &converge::record::ConvergeRecord, known: Option<&SlotDescription>) -> Self {
         let url = known.map(|known| known.url.clone());
         Self { url, ..Self::of(LoopKind::Converge, record, &record.detail.name) }
     }
 
-    /// Of reviews: was it served, or run on somebody's machine?
+    /// Returns the origin of a review: `served`, or `local` on a user's machine; none for other loops.
     pub fn origin(&self) -> Option<&'static str> {
         let origin = if self.key.starts_with(SlotKey::LOCAL) { "local" } else { "served" };
         (self.of == LoopKind::Review).then_some(origin)
     }
 
-    /// How it ended, in its loop's word.
+    /// Returns the end of the run in its loop's word.
     pub fn word(&self) -> &'static str {
         word(self.of, self.kind)
     }
 
-    /// Milliseconds.
+    /// Returns the duration in milliseconds.
     pub fn ms(&self) -> u64 {
         u64::try_from(self.ended.0.saturating_sub(self.started.0)).unwrap_or(0)
     }
 
-    /// Answers of a model.
+    /// Returns the number of answers of models.
     pub fn turns(&self) -> u64 {
         self.steps.iter().map(|part| u64::from(part.turns)).sum()
     }
 
-    /// Its tokens, in and out.
+    /// Returns the tokens in and out.
     pub fn tokens(&self) -> u64 {
         self.steps.iter().map(|part| part.tokens).fold(0, u64::saturating_add)
     }
 
-    /// What it cost, in micro-dollars.
+    /// Returns the cost in micro-dollars.
     pub fn cost(&self) -> u64 {
         self.steps.iter().map(|part| part.cost_micro_usd.0).fold(self.carried.0, u64::saturating_add)
     }
 
-    /// The reason, on one line.
+    /// Returns the reason on one line.
     pub fn why(&self) -> String {
         one_line(&self.reason)
     }
@@ -167,13 +167,14 @@ fn part<S: truing_core::run::LoopStep>(step: &StepCost<S>) -> ReportedStep {
     ReportedStep { id: id.as_str(), turns, tokens, cost_micro_usd, ms, denied }
 }
 
-/// A reason on one line, without what could steer a terminal.
+/// Returns the first line of a reason that is not empty, without control characters, which could steer a
+/// terminal.
 pub fn one_line(reason: &str) -> String {
     let line = reason.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     line.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
-/// An end, in the word of a loop.
+/// Returns the word of a loop for an end.
 pub fn word(of: LoopKind, kind: RunOutcome) -> &'static str {
     match (of, kind) {
         (LoopKind::Review, RunOutcome::Done) => OutcomeKind::Reviewed.as_str(),
@@ -181,7 +182,7 @@ pub fn word(of: LoopKind, kind: RunOutcome) -> &'static str {
     }
 }
 
-/// A result, a step or what was asked for in plain words: `found 3` is `found 3 findings`.
+/// Renders a result, a step or a requested update in plain words: `found 3` becomes `found 3 findings`.
 pub fn words_of(id: &str) -> String {
     match id.strip_prefix("found ").filter(|count| count.bytes().all(|byte| byte.is_ascii_digit())) {
         Some(count) => format!("found {}", counted(count, "finding")),

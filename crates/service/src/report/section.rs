@@ -1,4 +1,4 @@
-//! A report, by loop and by job.
+//! A report in sections by loop, with the jobs of the sync loop.
 
 use serde::{Serialize, Serializer};
 use truing_core::id::{SlotKey, UnixMillis};
@@ -14,13 +14,13 @@ use super::loops::{self, date, day};
 use super::reviews::ReviewTotals;
 use super::run::ReportedRun;
 
-/// The figures of one loop or of all.
+/// The report over one or all loops.
 pub struct RunReport {
-    /// The machine on which the report is made; none where its name is not known.
+    /// Name of the machine on which the report is made; none if it is not known.
     pub host: Option<String>,
-    /// The beginning of the time that is reported.
+    /// Beginning of the reported time.
     pub since: UnixMillis,
-    /// Its end.
+    /// End of the reported time.
     pub now: UnixMillis,
     /// One section for each loop that has something to report.
     pub sections: Vec<LoopSection>,
@@ -28,24 +28,24 @@ pub struct RunReport {
 
 /// The figures of one loop.
 pub struct LoopSection {
-    /// The loop.
+    /// The loop of the section.
     pub of: LoopKind,
-    /// Newest first.
+    /// The runs that were read, newest first.
     pub runs: Vec<ReportedRun>,
-    /// There are more.
+    /// True if there are more runs than were read.
     pub is_cut: bool,
-    /// Its sum of costs includes `unrecorded`.
+    /// The figures; their sum of costs includes `unrecorded`.
     pub figures: LoopFigures,
-    /// Money of this loop's runs that no record tells of.
+    /// Cost of this loop's runs that no record contains.
     pub unrecorded: MicroUsd,
-    /// The jobs, where the loop is sync.
+    /// The jobs, in a section of the sync loop.
     pub jobs: Vec<JobLine>,
-    /// Of reviews: all of this origin, also those that are not read one by one.
+    /// In a section of reviews, all reviews of this origin, including those that are not read one by one.
     pub reviews: Option<ReviewTotals>,
 }
 
 impl RunReport {
-    /// Its subject: the host, and the first and the last day.
+    /// Returns the title: the host, and the first and the last day.
     pub fn title(&self) -> String {
         let at = self.host.as_ref().map_or_else(String::new, |host| format!(" at {host}"));
         format!("Truing{at}, {} to {}", date(day(self.since)), date(day(self.now)))
@@ -53,12 +53,12 @@ impl RunReport {
 }
 
 impl LoopSection {
-    /// Have reviews of its origin ended, be none of them among those that are read one by one?
+    /// Returns true if reviews of its origin have ended, even if none of them was read one by one.
     pub fn has_reviews(&self) -> bool {
         self.reviews.as_ref().is_some_and(|reviews| !reviews.ended.is_empty())
     }
 
-    /// With what its runs have cost that no record tells of.
+    /// Adds the cost of its runs that no record contains.
     #[must_use]
     pub fn with(mut self, unrecorded: MicroUsd) -> Self {
         self.figures.cost_micro_usd = self.figures.cost_micro_usd.saturating_add(unrecorded.0);
@@ -66,7 +66,8 @@ impl LoopSection {
         self
     }
 
-    /// With all reviews of its origin: their ends, costs and times count, be there more than are read one by one.
+    /// Takes the ends, costs and times from all reviews of its origin, including those that are not read one
+    /// by one.
     #[must_use]
     pub fn of_all(mut self, reviews: ReviewTotals) -> Self {
         let figures = &mut self.figures;
@@ -76,24 +77,25 @@ impl LoopSection {
         self
     }
 
-    /// Are they reviews on somebody's machine?
+    /// Returns true for reviews on a user's machine.
     pub fn is_local(&self) -> bool {
         self.reviews.as_ref().is_some_and(|reviews| reviews.is_local)
     }
 
-    /// Its name for people.
+    /// Returns the name of the section for people.
     pub fn title(&self) -> &'static str {
         if self.is_local() { "Local reviews" } else { loops::title(self.of) }
     }
 
-    /// A sentence on the part that is cut; none: nothing is.
+    /// Returns a sentence about the runs that were not read; none if all were.
     pub fn cut(&self) -> Option<String> {
         let last = counted(self.runs.len(), "run");
         let what = if self.reviews.is_some() { "Steps, periods and prompts are of" } else { "Only" };
         self.is_cut.then(|| format!("{what} the last {last}: there are more."))
     }
 
-    /// The part of its sum that is in none of its runs, as a sentence; none if each micro-dollar is.
+    /// Returns a sentence about the part of the sum that is in none of its runs; none if there is no such
+    /// part.
     pub fn unrecorded(&self) -> Option<String> {
         let MicroUsd(cost) = self.unrecorded;
         (cost > 0)
@@ -104,22 +106,21 @@ impl LoopSection {
 /// The present state of a job.
 #[derive(Serialize)]
 pub struct JobLine {
-    /// Its name.
     pub name: String,
     /// The state of its circuit breaker, in a word.
     pub breaker: &'static str,
-    /// When its circuit breaker opened, if it is open.
+    /// Time at which its circuit breaker opened, if it is open.
     #[serde(serialize_with = "as_instant")]
     pub open_since: Option<UnixMillis>,
-    /// Failures of the same release.
+    /// Number of failures with the same release.
     pub failures: u32,
-    /// Failures one after another.
+    /// Number of failures in a row.
     pub streak: u32,
-    /// The page of the question to people, while one is open.
+    /// Address of the question to people, while one is open.
     pub question: Option<String>,
-    /// The cost of runs that told nothing: the record of the next one does.
+    /// Cost of runs that have not reported it; the record of the next run includes it.
     pub untold_micro_usd: MicroUsd,
-    /// How its runs ended.
+    /// The number of its runs by their end.
     #[serde(flatten)]
     pub tally: RunEndTally,
 }
@@ -129,7 +130,7 @@ fn as_instant<S: Serializer>(at: &Option<UnixMillis>, to: S) -> Result<S::Ok, S:
 }
 
 impl JobLine {
-    /// The state of a job, from its row, the cost of its runs without a record, and its runs.
+    /// Makes the state of a job from its row, the cost of its runs without a record, and its runs.
     pub fn new(key: &SlotKey, (job, untold_micro_usd): (&JobState, MicroUsd), runs: &[ReportedRun]) -> Self {
         let (failures, streak) = job.breaker.counts();
         Self {
@@ -144,12 +145,12 @@ impl JobLine {
         }
     }
 
-    /// Is a person needed before it goes on?
+    /// Returns true if a person is needed before the job continues.
     pub fn is_open(&self) -> bool {
         self.open_since.is_some()
     }
 
-    /// Its breaker, in words.
+    /// Describes its circuit breaker in words.
     pub fn told(&self) -> String {
         let mut told = format!("breaker {}", self.breaker);
         if let Some(since) = self.open_since {

@@ -1,5 +1,5 @@
-//! Runs as CSV (RFC 4180): a header, and one row a run, newest first. The column of costs adds up to what the other
-//! formats tell: money that is in no run has a row of its own.
+//! Renders runs as CSV (RFC 4180): a header, and one row for each run, newest first. The costs add up to the
+//! same sum as in the other formats: cost that is in no run has a row of its own.
 
 use std::error::Error;
 
@@ -10,7 +10,7 @@ use truing_loops::text::instant;
 use super::run::ReportedRun;
 use super::section::LoopSection;
 
-/// The columns. New ones come at the end.
+/// The columns. New columns are appended at the end.
 const COLUMNS: [&str; 25] = [
     "loop",
     "run",
@@ -39,11 +39,10 @@ const COLUMNS: [&str; 25] = [
     "origin",
 ];
 
-/// The sections as one table.
+/// Renders the sections as one table.
 ///
 /// # Errors
-///
-/// What the writer says: no text makes it fail, as it writes to memory.
+/// An error of the CSV writer, which does not occur: it writes to memory, and any text is valid.
 pub fn csv(sections: &[LoopSection]) -> Result<String, Box<dyn Error + Send + Sync>> {
     let mut table = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     table.write_record(COLUMNS)?;
@@ -88,7 +87,7 @@ fn row(run: &ReportedRun) -> [String; COLUMNS.len()] {
     ]
 }
 
-/// The money of a loop that is in none of its runs.
+/// Makes the row for the cost of a loop that is in none of its runs.
 fn unrecorded(section: &LoopSection) -> [String; COLUMNS.len()] {
     COLUMNS.map(|column| match column {
         "loop" => section.of.as_str().to_owned(),
@@ -102,7 +101,7 @@ fn unrecorded(section: &LoopSection) -> [String; COLUMNS.len()] {
     })
 }
 
-/// `detect 0 turns 0 120 ms; …` would have to be parsed: `step:turns:cost:ms`, with a space between steps.
+/// Formats the steps as `step:turns:cost:ms`, with a space between steps, which is easy to parse.
 fn steps(run: &ReportedRun) -> String {
     let each = |part: &super::run::ReportedStep| {
         format!("{}:{}:{}:{}", part.id, part.turns, part.cost_micro_usd.0, part.ms)
@@ -110,7 +109,8 @@ fn steps(run: &ReportedRun) -> String {
     run.steps.iter().map(each).collect::<Vec<_>>().join(" ")
 }
 
-/// Text of others that no spreadsheet takes for a formula: an apostrophe stands before what would begin one.
+/// Prevents spreadsheets from reading foreign text as a formula: an apostrophe is put before a leading
+/// character that would begin one.
 fn inert(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }

@@ -1,5 +1,5 @@
-//! A preview of a start: the repositories and open pull requests that a sweep would find, and which of them it would mark. It
-//! reads at the forges and in the records, and writes nothing.
+//! A preview of a start: the repositories and open pull requests that a sweep would find, and those that it
+//! would mark. It reads from the forges and the records, and writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,21 +16,22 @@ use super::turn::{self, PullMark};
 use super::{ForgeHealth, is_the_forges};
 use crate::context::ServiceContext;
 
-/// The most calls of one forge, besides what the sweep's share of its rate limit allows.
+/// The most calls of one forge, in addition to the limit of the sweep's share of its rate limit.
 const MOST_CALLS: u64 = 500;
 
-/// The things that a start would find at a forge.
+/// The preview of one forge.
 #[derive(Clone, PartialEq, Eq, Serialize, Debug)]
 pub struct ForgePreview {
-    /// The `NAME` of `[forge.NAME]`.
+    /// Name of the forge, the `NAME` of `[forge.NAME]`.
     pub name: String,
     /// A word of [`ForgeHealth`].
     pub state: &'static str,
-    /// The words of the forge in place of an answer; of a forge that is up: why the repositories of its token are not listed.
+    /// The forge's error. For a forge that is up, the reason why the repositories of its token are not
+    /// listed.
     pub problem: Option<String>,
-    /// False: not everything was looked at, for the calls that it takes.
+    /// False if not everything was read, because of the limit of calls.
     pub is_complete: bool,
-    /// Repositories that the token sees and `repositories` does not admit.
+    /// Number of repositories that the token sees and `repositories` does not admit.
     pub not_admitted: usize,
     /// The pull requests of all repositories.
     #[serde(flatten)]
@@ -39,10 +40,10 @@ pub struct ForgePreview {
     pub repositories: Vec<RepositoryPreview>,
 }
 
-/// The things that a start would find in a repository.
+/// The preview of one repository.
 #[derive(Clone, PartialEq, Eq, Serialize, Debug)]
 pub struct RepositoryPreview {
-    /// The name, as `owner/name`.
+    /// Name of the repository, `owner/name`.
     pub name: String,
     /// The reason for which its pull requests cannot be listed.
     pub problem: Option<String>,
@@ -51,18 +52,19 @@ pub struct RepositoryPreview {
     pub pulls: PullCounts,
 }
 
-/// Open pull requests, by what a start would do with them. Each is counted once, beside the whole.
+/// Open pull requests, by the action that a start would take. Each counts in the total and in one other
+/// number.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Debug, Default)]
 pub struct PullCounts {
-    /// All that are open.
+    /// Number of all open pull requests.
     pub open_pull_requests: usize,
-    /// Those that are reviewed.
+    /// Number of those that would be reviewed.
     pub will_be_reviewed: usize,
-    /// Those that were open before the first contact, and are left until they change.
+    /// Number of those that were open before the first contact, and are left until they change.
     pub left_until_changed: usize,
-    /// Those that the records know as they are: reviewed, left or held before.
+    /// Number of those whose present state is in the records: reviewed, left or held before.
     pub already_known: usize,
-    /// Drafts, which are reviewed when they are ready.
+    /// Number of drafts, which are reviewed when they are ready.
     pub drafts: usize,
 }
 
@@ -83,7 +85,7 @@ struct ListedRepository {
     onboarded: bool,
 }
 
-/// The calls of one forge.
+/// The calls that are left for one forge.
 struct CallBudget {
     left: u64,
     share: CallShare,
@@ -103,11 +105,11 @@ impl CallBudget {
 }
 
 impl ServiceContext {
-    /// The preview of each forge. `records`: what is known already; none: nothing is. `every`: the pace of the sweep,
-    /// which limits the calls of a forge whose limit is not known.
+    /// Returns the preview of each forge. `records` are the existing records; none: nothing is known. `every`
+    /// is the interval of the sweep, which limits the calls of a forge whose rate limit is not known.
     ///
     /// # Errors
-    /// [`StoreError`]
+    /// [`StoreError`] if the records cannot be read.
     #[truing_core::boxed_future]
     pub async fn preview(
         &self,
@@ -136,7 +138,7 @@ impl ServiceContext {
     }
 }
 
-/// A look at one forge.
+/// A preview of one forge in progress.
 struct PreviewRun<'a> {
     context: &'a ServiceContext,
     records: Option<&'a dyn RecordStore>,
@@ -172,7 +174,8 @@ impl PreviewRun<'_> {
         Ok(())
     }
 
-    /// The repositories that a sweep would look at: those of the token's list, then others that the records know.
+    /// Returns the repositories that a sweep would look at: those of the token's list, then others in the
+    /// records.
     async fn admitted(
         &mut self,
         list: &RepositoryListing,
@@ -210,7 +213,7 @@ impl PreviewRun<'_> {
         admitted
     }
 
-    /// Looks at one repository. False: no other one is to be looked at.
+    /// Looks at one repository. Returns false if no other repository can be looked at.
     async fn repository(&mut self, of: &ListedRepository) -> Result<bool, StoreError> {
         let mut calls = self.calls.allowed(self.context, self.server);
         if calls == 0 {
@@ -240,7 +243,7 @@ impl PreviewRun<'_> {
         Ok(true)
     }
 
-    /// The numbers of the open pull requests of a repository, by what becomes of them.
+    /// Counts the open pull requests of a repository by the action that a start would take.
     async fn counts(&self, of: &ListedRepository, open: &[&OpenPull]) -> Result<PullCounts, StoreError> {
         let keys: Vec<_> =
             open.iter().map(|pull| turn::key_of(&self.found.name, &of.id, pull.number)).collect();
@@ -274,13 +277,13 @@ impl PreviewRun<'_> {
         Ok(counts)
     }
 
-    /// A repository cannot be looked at.
+    /// Records that a repository cannot be looked at.
     fn cannot(&mut self, name: String, error: &ForgeError) {
         let (problem, pulls) = (Some(error.to_string()), PullCounts::default());
         self.found.repositories.push(RepositoryPreview { name, problem, pulls });
     }
 
-    /// The forge as a whole does not answer.
+    /// Records that the forge as a whole does not answer.
     fn fail(&mut self, error: &ForgeError) {
         self.found.is_complete = false;
         self.found.problem = Some(error.to_string());

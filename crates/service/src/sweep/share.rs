@@ -1,21 +1,23 @@
-//! The sweep's share of a forge's rate limit: a tenth, and none of it while reviews are short of calls themselves. Where the
-//! forge does not tell what is left: half, spread over the hour.
+//! The sweep's share of a forge's rate limit: a tenth, and nothing while reviews are short of calls
+//! themselves. If the forge does not report the remaining calls, the share is half of its known limit, spread
+//! over the hour.
 
 use truing_core::id::{TimeSpan, UnixMillis};
 use truing_forge::RateQuota;
 
-/// The sweep may use one call in so many, and leaves reviews at least as many as that.
+/// Divisor for the sweep's share of the limit; the same number of calls is always left for reviews.
 const SHARE: u64 = 10;
-/// Two windows that end within this time are the same: forges round.
+/// Two windows that end within this time count as the same, because forges round.
 const SAME_WINDOW: TimeSpan = TimeSpan::minutes(1);
-/// The same where what is left is not told: one call in so many.
+/// Divisor for the share if the forge does not report the remaining calls.
 const UNTOLD_SHARE: u64 = 2;
-/// No window of ours is shorter.
+/// The shortest window that the sweep assumes.
 const LEAST_WINDOW: TimeSpan = TimeSpan::minutes(1);
-/// The window that a forge's limit is told for.
+/// The window of a forge's known limit.
 const HOUR: TimeSpan = TimeSpan::minutes(60);
 
-/// The calls of the sweep in each window of ours, at a forge that has a limit and does not tell what is left of it.
+/// The calls of the sweep in each assumed window, at a forge with a limit whose remaining calls it does not
+/// report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct AssumedQuota {
     calls: u64,
@@ -23,8 +25,8 @@ pub(super) struct AssumedQuota {
 }
 
 impl AssumedQuota {
-    /// At a forge that takes so many calls an hour, for rounds at this pace: an hour of them takes half at most. None of a
-    /// forge without such a limit (0).
+    /// Computes the quota for a forge that allows this many calls an hour and rounds at this interval: the
+    /// rounds of an hour take at most half. Returns none for a forge without such a limit (0).
     pub(super) fn of(calls_an_hour: u64, every: TimeSpan) -> Option<Self> {
         let window = every.clamp(LEAST_WINDOW, HOUR);
         let windows = HOUR.0.unsigned_abs().div_ceil(window.0.unsigned_abs());
@@ -32,16 +34,17 @@ impl AssumedQuota {
     }
 }
 
-/// What was used in the current window.
+/// The calls that were used in the current window.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CallShare {
-    /// The end of the window; none before the forge told, or ours began.
+    /// End of the window; none before the forge reported one or an assumed one began.
     reset: Option<UnixMillis>,
     used: u64,
 }
 
 impl CallShare {
-    /// The number of calls that may be made now. A forge that tells of no limit has none, but for what is known of it.
+    /// Returns the number of calls that may be made now. Without a reported limit the assumed quota applies;
+    /// without either the number is unlimited.
     pub(super) fn allowed(
         &mut self,
         quota: Option<RateQuota>,
@@ -55,14 +58,14 @@ impl CallShare {
         };
         let share = quota.limit / SHARE;
         if quota.reset <= now {
-            // What was told is of a window that is over. The first answer tells of the new one.
+            // The reported window is over. The first response reports the new one.
             if self.reset.is_some() {
                 *self = Self::default();
             }
             return share.saturating_sub(self.used);
         }
         match self.reset {
-            // What was used before the forge told of its window belongs to that.
+            // Calls before the forge's first report belong to the reported window.
             None => self.reset = Some(quota.reset),
             Some(reset) if quota.reset - reset > SAME_WINDOW => {
                 *self = Self { reset: Some(quota.reset), used: 0 };
@@ -72,9 +75,9 @@ impl CallShare {
         share.saturating_sub(self.used).min(quota.remaining.saturating_sub(share))
     }
 
-    /// The calls that are left in our own window.
+    /// Returns the calls that are left in the assumed window.
     fn left(&mut self, untold: AssumedQuota, now: UnixMillis) -> u64 {
-        // One that ends later than it could has begun before the clock was set back.
+        // A window that ends later than possible began before the clock was set back.
         let lasts = self.reset.is_some_and(|reset| reset > now && reset - now <= untold.window);
         if !lasts {
             *self = Self { reset: Some(now + untold.window), used: 0 };
@@ -82,12 +85,12 @@ impl CallShare {
         untold.calls.saturating_sub(self.used)
     }
 
-    /// Counts calls.
+    /// Counts calls as used.
     pub(super) fn use_up(&mut self, calls: u64) {
         self.used = self.used.saturating_add(calls);
     }
 
-    /// When calls may be made again that are not allowed now.
+    /// Returns the time at which calls are allowed again.
     pub(super) fn renewed(self, now: UnixMillis) -> UnixMillis {
         self.reset.filter(|reset| *reset > now).unwrap_or(now + SAME_WINDOW)
     }
@@ -139,7 +142,7 @@ mod tests {
         assert_eq!(AssumedQuota::of(0, TimeSpan::minutes(5)), None);
         let of = |every: TimeSpan| AssumedQuota::of(1_000, every).unwrap();
         assert_eq!(of(TimeSpan::minutes(5)), AssumedQuota { calls: 41, window: TimeSpan::minutes(5) });
-        // A shorter pace has windows of a minute, a longer one of an hour.
+        // A shorter interval has windows of a minute, a longer one of an hour.
         assert_eq!(of(TimeSpan(10)), AssumedQuota { calls: 8, window: TimeSpan::minutes(1) });
         assert_eq!(
             of(TimeSpan::minutes(24 * 60)),

@@ -1,4 +1,5 @@
-//! One repository's turn: find it, list what is open and what was commented, mark what nobody told of.
+//! The turn of one repository: find it, list its open pull requests and new comments, and mark the changes
+//! that no webhook reported.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,22 +17,22 @@ use super::{RepositorySnapshot, SweepError, SweepTask};
 use crate::commands::UserCommand;
 use crate::context::ServiceContext;
 
-/// Comments are listed again from so long before the newest that was seen: a list made at once may miss some.
+/// Overlap with the comments of the turn before: a list that is requested at once may miss some.
 const OVERLAP: TimeSpan = TimeSpan::minutes(2);
-/// A comment that is older than this was in the list before.
+/// Age at which a comment must have been in an earlier list.
 const LATE: TimeSpan = TimeSpan::minutes(24 * 60);
 /// Marks in one transaction.
 const BATCH: usize = 256;
 
-/// The reason of a head that was there before the repository was met.
+/// The reason recorded for a head that existed before the first contact with its repository.
 const FIRST_CONTACT: &str =
     "open before the first contact with its repository: left until it changes, or somebody asks for a review";
 
 impl RepositorySnapshot {
-    /// Looks at the repository. At most `calls` calls, which are counted down, and those that find it.
+    /// Sweeps the repository with at most `calls` calls, which are counted down, besides those that find it.
     ///
     /// # Errors
-    /// [`SweepError`]; what was marked until then stays so.
+    /// [`SweepError`]; marks that were made before stay.
     pub(super) async fn turn(
         &mut self,
         context: &ServiceContext,
@@ -51,7 +52,7 @@ impl RepositorySnapshot {
         self.hear(context, server, repository, calls).await
     }
 
-    /// Learns what the repository is called now. False: there is nothing to look at.
+    /// Looks up the repository's present name. Returns false if there is nothing to sweep.
     async fn find(
         &mut self,
         context: &ServiceContext,
@@ -95,12 +96,12 @@ impl RepositorySnapshot {
         }
         (repository.name, repository.gone, self.gone_asked) = (seen.name, None, None);
         context.store.remember(std::slice::from_ref(repository)).await?;
-        // In an archived one nobody can comment; one that got another name may be wanted no more.
+        // An archived repository accepts no comments, and the filter may not admit a new name.
         Ok(!seen.archived && context.repositories.has(&repository.forge, &repository.name))
     }
 
-    /// Ends the first contact: unless the operator wants them reviewed, the heads that are there are left as they are, but for those
-    /// that an event has named. False: not all of them are listed yet.
+    /// Ends the first contact. Unless the operator wants them reviewed, the existing heads are left, except
+    /// those that an event has named. Returns false if not all of them are listed yet.
     async fn onboard(
         &self,
         context: &ServiceContext,
@@ -136,7 +137,8 @@ impl RepositorySnapshot {
         Ok(true)
     }
 
-    /// Marks what is open and was not looked at as it is, and what rests but is not open any more.
+    /// Marks open pull requests whose present state was not reviewed, and resting slots whose pull request is
+    /// no longer open.
     async fn mark(
         &mut self,
         context: &ServiceContext,
@@ -152,7 +154,7 @@ impl RepositorySnapshot {
         let keys: Vec<SlotKey> = open.iter().map(|(key, _)| key.clone()).collect();
         let mut marks = Vec::new();
         for ((key, pull), known) in open.into_iter().zip(known(store, &keys).await?) {
-            // Until somebody drops the row that cannot be read.
+            // A slot with an unreadable row is skipped until an operator drops the row.
             let Some((slot, reviews)) = known else { continue };
             let rouse = wants(&slot, pull, &reviews);
             if rouse == PullMark::Once && !rouses(roused, &key, Some(&pull.revision)) {
@@ -178,11 +180,11 @@ impl RepositorySnapshot {
         for batch in marks.chunks(BATCH) {
             let marked = store.mark(batch, &context.limits, HaltPolicy::Refused).await;
             if marked != Ok(MarkOutcome::All) {
-                roused.clear(); // a later sweep rouses them again
+                roused.clear(); // a later sweep marks them again
             }
             let refused = match marked? {
                 MarkOutcome::All => BTreeSet::new(),
-                // Turned on in the middle of it.
+                // The switch was turned on during the sweep.
                 MarkOutcome::SwitchedOff(refused) => refused,
             };
             for mark in batch.iter().filter(|mark| !refused.contains(&mark.key)) {
@@ -192,7 +194,7 @@ impl RepositorySnapshot {
         Ok(())
     }
 
-    /// Remembers the commands in comments since the last turn.
+    /// Records the commands in comments since the last turn.
     async fn hear(
         &mut self,
         context: &ServiceContext,
@@ -206,8 +208,9 @@ impl RepositorySnapshot {
         let mut told = Vec::new();
         let at = context.store.now().await?;
         for comment in self.comments.iter().flat_map(CachedListing::items) {
-            // What was written before and only edited now was looked at when it was new. What was written before
-            // and is as it was may have been missing from the list; not for long, and served ones are forgotten.
+            // A comment that was edited just now was processed when it was new. An older comment without an
+            // edit may have been missing from the list, but only for a short time; served ones are forgotten
+            // later.
             let late = comment.created >= since && comment.updated == comment.created;
             let late = late && at - comment.created < LATE;
             let new = comment.created > repository.cursor || late;
@@ -227,10 +230,11 @@ impl RepositorySnapshot {
     }
 }
 
-/// A pull request as the store knows it: its slot, and the progress of its reviews.
+/// A pull request in the store: its slot, and the progress of its reviews.
 pub(super) type KnownPullRequest = (Slot, LastReviews);
 
-/// What is known of each, in order; none where a row cannot be read, which keeps no other from being looked at.
+/// Reads the state of each pull request, in order; none where a row is unreadable, which does not affect the
+/// others.
 pub(super) async fn known(
     store: &dyn RecordStore,
     keys: &[SlotKey],
@@ -254,38 +258,40 @@ pub(super) async fn known(
     Ok(each)
 }
 
-/// The state of a pull request that nothing is recorded of.
+/// Returns the state of a pull request without any record.
 pub(super) fn unknown(key: SlotKey) -> KnownPullRequest {
     (Slot::new(key), LastReviews::default())
 }
 
 async fn read(store: &dyn RecordStore, keys: &[SlotKey]) -> Result<Vec<KnownPullRequest>, StoreError> {
-    // Slots first: a run settles its revision before its slot is idle.
+    // Slots are read first: a run settles its revision before its slot is idle.
     let (slots, reviews) = (store.load(keys).await?, store.last_reviews(keys).await?);
     Ok(slots.into_iter().zip(reviews).collect())
 }
 
-/// Up to when all comments were read: the newest change, but no farther than where a list was cut.
+/// Returns the time up to which all comments were read: the newest change, but no later than the point where
+/// a list was cut.
 fn read_until(lists: &[CachedListing<PullComment>]) -> Option<UnixMillis> {
     let newest = |list: &CachedListing<PullComment>| list.items().map(|comment| comment.updated).max();
     let reached = |list: &CachedListing<PullComment>| if list.is_in_order() { newest(list) } else { None };
     let cut = lists.iter().filter(|list| !list.is_complete()).map(reached).min();
-    // A list that was cut before its first comment has been read up to nowhere, as one has that is in no order.
+    // A list that was cut before its first comment, or that is in no order, was read up to no time.
     cut.unwrap_or_else(|| lists.iter().filter_map(newest).max())
 }
 
-/// What a slot wants, as seen from the forge's list.
+/// The action for a slot, according to the forge's list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum PullMark {
-    /// To be marked.
+    /// The slot is to be marked.
     Mark,
-    /// To be marked, but not again for the same revision: it rests because it was tried often enough.
+    /// The slot is to be marked once for each revision: it rests because its attempts were used up.
     Once,
-    /// Nothing: it was looked at as it is, somebody will look, or nobody is to look.
+    /// No mark is needed: the state was reviewed, a step is due, or the slot must rest.
     Nothing,
 }
 
-/// Remembers that a resting slot is woken for this revision (none: it is closed). False: it was already.
+/// Records that a resting slot is woken for this revision (none: it is closed). Returns false if it was woken
+/// for it before.
 fn rouses(
     roused: &mut HashMap<SlotKey, Option<PullRevision>>,
     key: &SlotKey,
@@ -295,8 +301,9 @@ fn rouses(
     before != Some(revision.cloned())
 }
 
-/// Is an open pull request settled as it is? A slot without work whose revision no run has settled was lost midway, whatever
-/// began: it is taken up again, also one that was parked before. A slot that is parked stays so for the revision that was attempted.
+/// Decides the mark of an open pull request. A slot without work whose revision no run has settled was lost
+/// midway, and is marked again, even if it was parked before. A parked slot stays parked for the revision
+/// that was attempted.
 pub(super) fn wants(slot: &Slot, pull: &OpenPull, reviews: &LastReviews) -> PullMark {
     let is_unsettled = match &reviews.settled {
         Some(left) if reviews.is_left => left.head != pull.revision.head,
@@ -307,14 +314,14 @@ pub(super) fn wants(slot: &Slot, pull: &OpenPull, reviews: &LastReviews) -> Pull
         SlotState::Waiting { .. } | SlotState::Leased { .. } => PullMark::Nothing,
         SlotState::Idle if is_unsettled => PullMark::Mark,
         SlotState::Held { why: HoldReason::Parked } if is_new => PullMark::Once,
-        // A pause keeps what is pending; one mark is enough to remember that there is something.
+        // A pause keeps pending events; one mark is enough to remember that there is one.
         SlotState::Held { why: HoldReason::Paused }
             if is_unsettled && !pull.draft && slot.pending.review.is_none() =>
         {
             PullMark::Mark
         }
         SlotState::Held { why: HoldReason::Draft } if !pull.draft => PullMark::Mark,
-        // Open again.
+        // The pull request is open again.
         SlotState::Held { why: HoldReason::Cancelled } => PullMark::Mark,
         SlotState::Idle
         | SlotState::Held { why: HoldReason::Parked | HoldReason::Paused | HoldReason::Draft } => {
@@ -323,11 +330,12 @@ pub(super) fn wants(slot: &Slot, pull: &OpenPull, reviews: &LastReviews) -> Pull
     }
 }
 
-/// Does it rest in a state that only an event ends, and that a closed pull request should not be in?
+/// Returns true if the slot rests in a state that only an event ends, and that a closed pull request should
+/// not be in.
 fn rests(slot: &Slot) -> bool {
     match slot.state {
         SlotState::Held { why: HoldReason::Parked | HoldReason::Draft } => true,
-        // A pause is a person's word, and outlasts a closed pull request that may be opened again.
+        // A pause was requested by a person, and outlasts a closed pull request that may be reopened.
         SlotState::Held { why: HoldReason::Paused | HoldReason::Cancelled }
         | SlotState::Idle
         | SlotState::Waiting { .. }
@@ -335,7 +343,7 @@ fn rests(slot: &Slot) -> bool {
     }
 }
 
-/// The key of a pull request of a repository with this id.
+/// Returns the key of a pull request of a repository with this id.
 pub(super) fn key_of(forge: &str, repository: &str, number: u64) -> SlotKey {
     PrId { forge: forge.to_owned(), repository: repository.to_owned(), number }.key()
 }

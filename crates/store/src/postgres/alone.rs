@@ -1,5 +1,5 @@
-//! The right to fill a database: of several processes that copy a store into it one has the right at a time. It is a lock of the
-//! server on a session, so it ends with its holder, however that ends.
+//! The right to fill a database, which one of several copying processes has at a time. It is an advisory lock
+//! on a session, so it ends with its holder in any way.
 
 use std::time::Duration;
 
@@ -8,24 +8,24 @@ use truing_core::port::StoreError;
 
 use super::{PATIENCE, PostgresDatabase, fault};
 
-/// The lock. Any number but that of migrations, as long as it stays.
+/// The key of the lock. Any constant will do that differs from the migrations' lock.
 const LOCK: i64 = 0x5472_7566;
-/// Times that it is tried: the server may take a moment to notice that its last holder is gone.
+/// Number of attempts: the server may take a moment to notice that the last holder is gone.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The right. Dropping it, or dying, gives it up.
+/// The right to fill the database. It ends when this is dropped or the process dies.
 pub(crate) struct AdvisoryLock(Option<Object>);
 
 impl Drop for AdvisoryLock {
     fn drop(&mut self) {
-        // Not back to the pool: the lock would live on with the session.
+        // The session does not return to the pool, because it would keep the lock.
         drop(self.0.take().map(Object::take));
     }
 }
 
 impl PostgresDatabase {
-    /// Takes the right to fill it; none if another process has it.
+    /// Takes the right to fill the database; none if another process has it.
     pub(crate) async fn alone(&self) -> Result<Option<AdvisoryLock>, StoreError> {
         let client = self.pool.get().await.map_err(|error| fault::no_session(&self.name, &error))?;
         let alone = AdvisoryLock(Some(client));

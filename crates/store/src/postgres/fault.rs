@@ -1,4 +1,4 @@
-//! Errors of PostgreSQL in words for people, with the server and what to do next.
+//! Messages for people about errors of PostgreSQL, with the server and the next step.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::valkey::SlotsError;
 /// The reason for which a database cannot be the store.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresConnectError {
-    /// The slots have no place.
+    /// The server for the slots cannot be used.
     #[error(transparent)]
     Slots(#[from] SlotsError),
-    /// The address is none.
+    /// The address is not valid.
     #[error(
         "`store.records` is not a valid PostgreSQL URL: {0}; write postgres://USER@HOST/DATABASE, for TLS with ?sslmode=require (or verify-full, prefer, disable). Trusted certificates are the system's, or those in the file that SSL_CERT_FILE names"
     )]
@@ -26,37 +26,37 @@ pub enum PostgresConnectError {
         "the system's certificates cannot be read, and TLS needs them: {0}; see that they are installed (ca-certificates), or that the file exists that SSL_CERT_FILE names; or set `sslmode=disable` in `store.records` where the way to the server is safe"
     )]
     Certificates(String),
-    /// Its version is too old.
+    /// The server's version is too old.
     #[error(
         "{name} is PostgreSQL {version}, and 14 or newer is needed; upgrade it, or name another server in `store.records`"
     )]
     TooOld {
         /// The server and database.
         name: Arc<str>,
-        /// Its version.
+        /// The version of the server.
         version: String,
     },
-    /// It only follows another server.
+    /// The server is a replica of another one.
     #[error("{name} is a replica, which nobody can write to; name the primary server in `store.records`")]
     Replica {
         /// The server and database.
         name: Arc<str>,
     },
-    /// A later version has changed its form, and this one cannot live with that.
+    /// A later version has changed the schema in a way that this program does not support.
     #[error(
         "{name} has form {found}, which programs of form {oldest} or later can use; this one knows form {own}: upgrade truing"
     )]
     Newer {
         /// The server and database.
         name: Arc<str>,
-        /// Its form.
+        /// The schema version of the database.
         found: i64,
-        /// The form of the oldest program that may use it.
+        /// The schema version of the oldest program that may use it.
         oldest: i64,
-        /// The form that this program knows.
+        /// The schema version of this program.
         own: i64,
     },
-    /// It holds a part of another store.
+    /// The database holds an unfinished copy of another store.
     #[error(
         "{name} holds a part of {source_name}, which is not copied to its end; run `truing store migrate` again with the same addresses, and it goes on. To begin anew, empty both servers: DROP SCHEMA truing CASCADE in PostgreSQL, FLUSHDB in Valkey"
     )]
@@ -66,17 +66,17 @@ pub enum PostgresConnectError {
         /// The store that is copied.
         source_name: String,
     },
-    /// Anything else.
+    /// Any other error while connecting.
     #[error("{name}: {message}")]
     Other {
         /// The server and database.
         name: Arc<str>,
-        /// The answer, and what to do.
+        /// The server's message with a next step.
         message: String,
     },
 }
 
-/// The server's codes, and their meaning for the person at the keyboard.
+/// The server's error codes, each with a message and a next step.
 const HINTS: &[(&SqlState, &str)] = &[
     (&SqlState::INVALID_PASSWORD, "it does not accept the password; correct it in `store.records`"),
     (
@@ -117,7 +117,7 @@ const HINTS: &[(&SqlState, &str)] = &[
     (&SqlState::INDEX_CORRUPTED, "an index is damaged: rebuild it (REINDEX), or restore a backup"),
 ];
 
-/// The innermost cause, which says most.
+/// Returns the innermost cause, which is the most specific.
 pub(super) fn cause(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(said) => said.message().to_owned(),
@@ -133,7 +133,7 @@ fn words(error: &tokio_postgres::Error) -> String {
     let known = error.code().and_then(|code| HINTS.iter().find(|(known, _)| *known == code));
     match known {
         Some((_, hint)) => format!("{hint} ({said})"),
-        // The client has no kind for it.
+        // The client has no error kind for a missing TLS.
         None if said.contains("does not support TLS") => format!(
             "it offers no TLS, and `sslmode` insists on it; switch it on there (ssl = on), or set `sslmode=disable` in `store.records` where the way to the server is safe ({said})"
         ),
@@ -145,22 +145,22 @@ fn words(error: &tokio_postgres::Error) -> String {
     }
 }
 
-/// The answer to somebody who connects.
+/// Makes the error for a caller that connects.
 pub(super) fn refused(name: &Arc<str>, error: &tokio_postgres::Error) -> PostgresConnectError {
     PostgresConnectError::Other { name: Arc::clone(name), message: words(error) }
 }
 
-/// No session to begin with.
+/// Makes the error for a first session that cannot be had.
 pub(super) fn not_connected(name: &Arc<str>, error: &PoolError) -> PostgresConnectError {
     PostgresConnectError::Other { name: Arc::clone(name), message: pooled(error) }
 }
 
-/// No session for a piece of work.
+/// Makes the error for a unit of work without a session.
 pub(super) fn no_session(name: &str, error: &PoolError) -> StoreError {
     StoreError::Unavailable(format!("{name}: {}", pooled(error)))
 }
 
-/// A server that says nothing.
+/// Returns the message for a server that does not answer.
 pub(super) fn silent() -> String {
     let seconds = super::PATIENCE.as_secs();
     format!("it has not answered within {seconds} s; check that it runs, and the network to it")
@@ -179,20 +179,20 @@ fn pooled(error: &PoolError) -> String {
     }
 }
 
-/// Was the session over before anything was begun in it?
+/// Returns true if the session ended before a transaction was begun in it.
 pub(super) fn is_over(fault: &StoreFault) -> bool {
     let StoreFault::NotBegun(error) = fault else { return false };
     let code = error.code();
     error.is_closed() || matches!(code, Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN))
 }
 
-/// Was another transaction in the way?
+/// Returns true if the transaction conflicted with another one.
 pub(super) fn is_conflict(fault: &StoreFault) -> bool {
     let StoreFault::Postgres(error) = fault else { return false };
     matches!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED))
 }
 
-/// The fault for the port's callers.
+/// Converts a fault to an error of the port.
 pub(super) fn told(fault: StoreFault, name: &str) -> StoreError {
     match fault {
         StoreFault::Refused(error) => error,

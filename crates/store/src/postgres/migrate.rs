@@ -1,6 +1,6 @@
-//! The form of the database: which this program reads and writes, and how an older one is brought to it while servers of the
-//! version before still use it. A migration that others cannot live with comes in two versions: the first adds, and is read by
-//! both; the next one removes.
+//! The schema of the database, and the migration of an older one while servers of the previous version still
+//! use it. A migration that the previous version cannot work with is split over two versions: the first adds,
+//! and both versions can read that; the next one removes.
 
 use std::sync::Arc;
 
@@ -9,10 +9,11 @@ use super::fault::{self, PostgresConnectError};
 use crate::look::SchemaVersions;
 use crate::sql::OpenPurpose;
 
-/// The oldest server that will do: `extract` gives exact numbers from 14 on, and 13 is no longer kept.
+/// The oldest supported server: `extract` returns exact numbers from 14 on, and 13 is no longer maintained.
 const OLDEST_SERVER: i64 = 140_000;
 
-/// One text a form, the first of them for an empty database. Each says with which form a program may still use what it makes.
+/// One migration for each schema version; the first is for an empty database. Each names the oldest program
+/// version that can use its result.
 const MIGRATIONS: [SchemaMigration; 5] = [
     SchemaMigration { sql: include_str!("../../migrations/postgres/0001.sql"), oldest: 1 },
     SchemaMigration { sql: include_str!("../../migrations/postgres/0002.sql"), oldest: 1 },
@@ -23,19 +24,21 @@ const MIGRATIONS: [SchemaMigration; 5] = [
 
 struct SchemaMigration {
     sql: &'static str,
-    /// The form of the oldest program that the database serves after it.
+    /// The schema version of the oldest program that can use the database after it.
     oldest: i64,
 }
 
-/// The form that this program reads and writes.
+/// The schema version that this program reads and writes.
 const FORM: i64 = MIGRATIONS.len() as i64;
 
-/// Two servers that migrate at once: the second one waits, and finds nothing to do. Any number, as long as it stays.
+/// The key of the lock for migrations, an arbitrary constant. Of two servers that migrate at once, the second
+/// one waits, and finds nothing to do.
 const LOCK: i64 = 0x5472_7565;
 
 impl PostgresDatabase {
-    /// Brings the database to this version's form, in one transaction. One that holds a part of another store is refused, unless
-    /// it is to be filled. One that is only looked at stays as it is.
+    /// Migrates the database to this version's schema, in one transaction. A database with an unfinished copy
+    /// of another store is refused, unless it is opened to be filled. A database that is only inspected does
+    /// not change.
     pub(super) async fn migrate(&self, purpose: OpenPurpose) -> Result<(), PostgresConnectError> {
         let mut client = self.pool.get().await.map_err(|error| fault::not_connected(&self.name, &error))?;
         let told = |error: tokio_postgres::Error| fault::refused(&self.name, &error);
@@ -96,7 +99,7 @@ impl PostgresDatabase {
         transaction.commit().await.map_err(told)
     }
 
-    /// The form that the database has now; 0: it is empty.
+    /// Returns the present schema version of the database; 0: it is empty.
     pub(crate) async fn form(&self) -> Result<SchemaVersions, PostgresConnectError> {
         let client = self.pool.get().await.map_err(|error| fault::not_connected(&self.name, &error))?;
         let told = |error: tokio_postgres::Error| fault::refused(&self.name, &error);

@@ -1,4 +1,4 @@
-//! A session, and the tables' statements on it.
+//! A database session, which runs the tables' statements.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -17,19 +17,20 @@ use crate::sql::{
     names,
 };
 
-/// The longest time of a statement, as [`PREPARE`] sets it. The server ends one that takes longer; a server that does not answer is given up a little
-/// later.
+/// The longest time of a statement, as [`PREPARE`] sets it. The server ends a statement that takes longer; a
+/// server that does not answer is given up a little later.
 const STATEMENT_SECONDS: u64 = 30;
 
-/// Once, when a session is made: our own schema, so that no other program's tables are met, and bounds held by the server.
+/// Settings of a new session: our own schema, so that no other program's tables are used, and timeouts that
+/// the server enforces.
 pub(super) const PREPARE: &str =
     "SET search_path = truing; SET statement_timeout = '30s'; SET lock_timeout = '10s';
      SET idle_in_transaction_session_timeout = '60s'; SET client_encoding = 'UTF8'";
 
-/// The statement that begins a transaction. One that writes behaves as if it were alone: PostgreSQL notes what it reads, and a
-/// scan of a whole table counts as reading all of it, so that small tables are read by their indexes, too
-/// (<https://www.postgresql.org/docs/current/transaction-iso.html#XACT-SERIALIZABLE>). One that has a turn locks a table first,
-/// which takes no snapshot: what it reads is what the one before has left.
+/// Returns the statement that begins a transaction. A serializable transaction locks what it reads, and a
+/// scan of a whole table counts as reading all of it, so small tables are read through their indexes as well
+/// (<https://www.postgresql.org/docs/current/transaction-iso.html#XACT-SERIALIZABLE>). A transaction by turns
+/// locks a table first, which takes no snapshot: it then reads the result of the turn before.
 pub(super) fn begin(mode: TransactionMode) -> &'static str {
     match mode {
         TransactionMode::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
@@ -41,11 +42,11 @@ pub(super) fn begin(mode: TransactionMode) -> &'static str {
     }
 }
 
-/// A session, used from a thread that may block.
+/// A session that is used from a blocking thread.
 pub(super) struct PostgresSession {
     client: Object,
     runtime: Handle,
-    /// Its state is not known: nobody else gets it.
+    /// True if the session's state is unknown: it is not reused.
     is_lost: Cell<bool>,
 }
 
@@ -54,7 +55,7 @@ impl PostgresSession {
         Self { client, runtime, is_lost: Cell::new(false) }
     }
 
-    /// Gives the session back to the pool; one whose state is not known is dropped.
+    /// Returns the session to the pool, or drops it if its state is unknown.
     pub(super) fn end(self) {
         if self.is_lost.get() {
             drop(Object::take(self.client));
@@ -76,7 +77,7 @@ impl PostgresSession {
             self.wait(self.client.batch_execute("COMMIT"))?;
             Ok(answer)
         });
-        // A server that has not answered does not answer this either.
+        // A server that has not answered will not answer a rollback either.
         let is_silent = matches!(done, Err(StoreFault::NoAnswer(_)));
         if is_silent || done.is_err() && self.wait(self.client.batch_execute("ROLLBACK")).is_err() {
             self.is_lost.set(true);
@@ -84,7 +85,7 @@ impl PostgresSession {
         done
     }
 
-    /// Waits for the server, within the bound.
+    /// Waits for the server's response, with a timeout.
     fn wait<T>(
         &self,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
@@ -101,12 +102,12 @@ impl PostgresSession {
     }
 }
 
-/// The places `?1` as PostgreSQL writes them: `$1`.
+/// Rewrites the placeholders `?1` in the form of PostgreSQL, `$1`.
 fn numbered(sql: &str) -> String {
     sql.replace('?', "$")
 }
 
-/// The values as the client takes them.
+/// Returns the values in the client's form.
 fn given(values: &[SqlValue]) -> Vec<&(dyn ToSql + Sync)> {
     values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
 }
@@ -129,7 +130,7 @@ impl SqlEngine for PostgresSession {
     }
 
     fn insert(&self, table: &str, fields: &[TableColumn], rows: &[SqlRow]) -> Result<(), StoreFault> {
-        // A round trip a row would take some hundred times as long.
+        // A round trip for each row would take about a hundred times as long.
         let sql = format!("COPY {table} ({}) FROM STDIN BINARY", names(fields));
         let kinds: Vec<Type> = fields.iter().map(|field| kind(field.kind)).collect();
         self.wait(async {
@@ -179,7 +180,7 @@ impl ToSql for SqlValue {
             Self::Integer(number) if *kind == Type::INT4 => i32::try_from(*number)?.to_sql(kind, out),
             Self::Integer(number) => number.to_sql(kind, out),
             Self::Real(number) => number.to_sql(kind, out),
-            // No text of PostgreSQL holds a zero.
+            // PostgreSQL's texts cannot hold a zero character.
             Self::Text(text) if text.contains('\0') => text.replace('\0', "\u{fffd}").to_sql(kind, out),
             Self::Text(text) => text.as_str().to_sql(kind, out),
         }

@@ -1,4 +1,4 @@
-//! A copy of the file while it is in use.
+//! Copies the file while it is in use.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,44 +11,44 @@ use super::open;
 use crate::fault::StoreFault;
 use crate::store::Store;
 
-/// Why there is no copy.
+/// The reasons for which no copy was made.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// Something is there already.
+    /// A file with the target's name exists.
     #[error("{} exists already; nothing is overwritten: name another file", path.display())]
     Exists {
-        /// The path.
+        /// Path of the target.
         path: PathBuf,
     },
-    /// Somebody makes the same copy now, or did not finish it.
+    /// Another process makes the same copy now, or did not finish it.
     #[error("{} exists already: a copy is being made, or was interrupted; if nobody makes one, remove it", path.display())]
     Partial {
-        /// The unfinished copy.
+        /// Path of the unfinished copy.
         path: PathBuf,
     },
-    /// The copy cannot be made or kept.
+    /// The copy cannot be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
-        /// The path.
+        /// Path that cannot be written.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
-    /// SQLite could not do it.
+    /// SQLite returned an error.
     #[error("{0}")]
     Sqlite(String),
-    /// There is no file.
+    /// The store is on a server and has no file.
     #[error("a PostgreSQL server keeps the records; `pg_dump --schema=truing` copies them")]
     Served,
 }
 
 impl Store {
-    /// Writes a copy of the whole store, as it is at one instant, to a file that must not exist; durable when this
-    /// returns. Others read and write meanwhile. The copy is made beside the file under another name first: what has
-    /// the name is whole.
+    /// Writes a copy of the whole store at one instant to a file that must not exist; the copy is durable
+    /// when this returns. Others can read and write meanwhile. The copy is made under another name beside the
+    /// file first, so that a file with the final name is always complete.
     ///
     /// # Errors
-    /// [`BackupError`]; then nothing has the name.
+    /// [`BackupError`]; then no file has the name.
     #[truing_core::boxed_future]
     pub async fn backup(&self, to: &Path) -> Result<(), BackupError> {
         let (from, to) = (Arc::clone(self.opened().ok_or(BackupError::Served)?), to.to_owned());
@@ -70,7 +70,7 @@ fn copy(from: &DatabaseFile, to: &Path) -> Result<(), BackupError> {
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists { path: to.to_owned() });
     }
-    // Made here, with its mode: SQLite fills a file that is empty.
+    // The file is created here with its mode; SQLite fills an empty file.
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
     drop(made.map_err(|error| {
         let exists = error.kind() == io::ErrorKind::AlreadyExists;
@@ -78,13 +78,13 @@ fn copy(from: &DatabaseFile, to: &Path) -> Result<(), BackupError> {
     })?);
     let copied = fill(from, &partial).and_then(|()| {
         File::open(&partial).and_then(|file| file.sync_all()).map_err(failed(&partial))?;
-        // Unlike a renaming, a second name is refused where something has it by now.
+        // Unlike a rename, a hard link fails if a file has the name by now.
         std::fs::hard_link(&partial, to).map_err(|error| {
             let exists = error.kind() == io::ErrorKind::AlreadyExists;
             if exists { BackupError::Exists { path: to.to_owned() } } else { failed(to)(error) }
         })
     });
-    // Its content has its name, or is of no use.
+    // The content has its final name by now, or is of no use.
     let _ = std::fs::remove_file(&partial);
     copied?;
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -1,4 +1,4 @@
-//! The file at a store's path, as it was when it was opened.
+//! The identity of the file at a store's path at the time when it was opened.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use truing_core::port::StoreError;
 
-/// A file as it was when it was opened.
+/// A file, identified as it was when it was opened.
 pub(crate) struct DatabaseFile {
     path: Arc<Path>,
-    /// Device and number of the file that was at the path.
+    /// Device and inode of the file at the path.
     file: Option<(u64, u64)>,
 }
 
@@ -23,7 +23,7 @@ impl DatabaseFile {
         &self.path
     }
 
-    /// Is the file that was opened still at its path?
+    /// Returns an error if the file that was opened is no longer at its path.
     pub(crate) fn in_place(&self) -> Result<(), StoreError> {
         if file_at(&self.path) == self.file {
             return Ok(());
@@ -36,7 +36,7 @@ impl DatabaseFile {
     }
 }
 
-/// Device and number of the file at a path.
+/// Returns device and inode of the file at a path.
 pub(super) fn file_at(path: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }

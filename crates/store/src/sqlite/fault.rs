@@ -1,4 +1,4 @@
-//! Errors of SQLite in words for people, with the file and what to do next.
+//! Messages for people about errors of SQLite, with the file and the next step.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::open::BUSY_SECONDS;
 use crate::fault::StoreFault;
 
 impl StoreFault {
-    /// The same for the port's callers.
+    /// Converts a fault to an error of the port.
     pub(super) fn told(self, path: &Path) -> StoreError {
         match self {
             Self::Refused(error) => error,
@@ -27,7 +27,7 @@ impl StoreFault {
     }
 }
 
-/// What SQLite's codes mean for the person at the keyboard.
+/// SQLite's error codes, each with a message and a next step.
 const HINTS: [(ErrorCode, &str); 7] = [
     (ErrorCode::DiskFull, "the disk is full: free some space and try again; what was acknowledged is safe"),
     (ErrorCode::ReadOnly, "it cannot be written: give this user write permission on the file and its folder"),
@@ -47,7 +47,7 @@ const HINTS: [(ErrorCode, &str); 7] = [
     (ErrorCode::SystemIoFailure, "reading or writing it failed: check the disk"),
 ];
 
-/// What happened to the file at `path`, in words.
+/// Renders an error for the file at `path` as a message.
 pub(super) fn sql_message(path: &Path, error: &rusqlite::Error) -> String {
     let code = error.sqlite_error_code();
     if code == Some(ErrorCode::DatabaseBusy) {
@@ -62,7 +62,7 @@ pub(super) fn sql_message(path: &Path, error: &rusqlite::Error) -> String {
     }
 }
 
-/// Is it the content that is wrong, not the circumstances?
+/// Returns true if the content is invalid, as opposed to a problem of access or resources.
 fn is_unreadable(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
         || matches!(

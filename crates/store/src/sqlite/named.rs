@@ -1,6 +1,6 @@
-//! The name that a database is opened by. SQLite keeps its log beside that name, so a file that a server has open by another one
-//! (a mount of the file) would get a second log, and what is in one of them would be lost. A file that took the place of a
-//! server's is not looked at by that.
+//! Checks the name by which a database is opened. SQLite keeps its log beside that name. A file that a server
+//! has open by another name, such as that of a mount, would get a second log, and the content of one of them
+//! would be lost. A file that replaced a server's file would be ignored by that server.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,14 +10,14 @@ use super::database_file::file_at;
 use super::open::SqliteOpenError;
 use crate::lock::{LockState, lock_state};
 
-/// How many stores of this process have a file open, by its device and number.
+/// Number of stores in this process that have a file open, by its device and inode.
 static OPEN: Mutex<BTreeMap<(u64, u64), usize>> = Mutex::new(BTreeMap::new());
 
-/// That a store of this process has a file open.
+/// Marks that a store of this process has a file open.
 pub(super) struct OpenFileGuard(Option<(u64, u64)>);
 
 impl OpenFileGuard {
-    /// To be called before SQLite opens the file.
+    /// Checks and counts the file; must be called before SQLite opens it.
     ///
     /// # Errors
     /// [`SqliteOpenError::Served`], [`SqliteOpenError::Replaced`]
@@ -26,7 +26,7 @@ impl OpenFileGuard {
         let Some(id) = file else { return Ok(Self(None)) };
         let mut open = counts();
         let count = open.entry(id).or_default();
-        // To look is to open and to close it, which ends all locks that SQLite has on it in this process.
+        // The check opens and closes the file, which ends all of SQLite's locks on it in this process.
         let state = if *count == 0 { lock_state(path) } else { LockState::Right };
         match state {
             LockState::Right => *count += 1,

@@ -1,5 +1,6 @@
-//! Version 11 of the file: brings the records of runs, which had a table and a form for each loop, to the one form. A record
-//! that cannot be read stays as it is: it hides no other, and is left out and named as before.
+//! Version 11 of the file: converts the records of runs, which had a table and a form for each loop, to the
+//! common form. An unreadable record stays as it is: it hides no other, and is left out and reported as
+//! before.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
@@ -11,13 +12,13 @@ use truing_core::sync::record::SyncDetail;
 
 use crate::tables::EndColumns;
 
-/// Rows that are read at once: memory stays within that of so many records.
+/// Rows that are read at once, which bounds the memory.
 const BATCH: i64 = 256;
 
-/// A row of a run: its number, loop, key, stage, what was computed, and its record.
+/// A row of a run: its number, loop, key, stage, computed record, and final record.
 type OldRunRow = (i64, String, String, String, Option<String>, Option<String>);
 
-/// Brings every record to its new form, and fills the columns that say how the run ended.
+/// Converts every record to its new form, and fills the columns about the run's end.
 pub(super) fn fill(connection: &Connection) -> rusqlite::Result<()> {
     let sql =
         "SELECT rowid, loop, key, stage, computed, record FROM run WHERE rowid > ?1 ORDER BY rowid LIMIT ?2";
@@ -64,12 +65,12 @@ pub(super) fn fill(connection: &Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// The text of a column; none if it holds none, and then it is no record.
+/// Returns the text of a column; none if the column holds no text, and thus no record.
 fn text(value: ValueRef<'_>) -> Option<String> {
     value.as_str().ok().map(str::to_owned)
 }
 
-/// Writes a record and what it says of the end. The time of the end stays that of the row.
+/// Writes a record and the columns about its end. The time of the end stays that of the row.
 fn put<D: RunDetail>(connection: &Connection, row: i64, record: &RunRecord<D>) -> rusqlite::Result<()> {
     let EndColumns { ended, kind, reason, cost } = EndColumns::of(record);
     let cost = i64::try_from(cost).unwrap_or(i64::MAX);
@@ -79,7 +80,7 @@ fn put<D: RunDetail>(connection: &Connection, row: i64, record: &RunRecord<D>) -
     Ok(())
 }
 
-/// The fields that were beside those of a loop, and the whole of it as its detail.
+/// Makes a record from the common fields, with the whole object as the loop's detail.
 fn record<D: RunDetail>(all: Value, steps: Value) -> Option<RunRecord<D>> {
     let filled = |name: &str| all.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let record = json!({
@@ -101,7 +102,7 @@ fn object(json: &str) -> Option<Map<String, Value>> {
     serde_json::from_str(json).ok()
 }
 
-/// A review: the time that no model took is one step, the model's part another.
+/// Converts a review: the time without a model is one step, the model's part another.
 fn review(json: &str, stage: &str) -> Option<RunRecord<ReviewDetail>> {
     let mut all = object(json)?;
     let time = |name: &str| all.get(name).and_then(Value::as_i64);
@@ -126,7 +127,7 @@ fn review(json: &str, stage: &str) -> Option<RunRecord<ReviewDetail>> {
     record(Value::Object(all), steps)
 }
 
-/// A run that converges: its acts were an object by name.
+/// Converts a converge run, whose acts were an object by name.
 fn converge(json: &str) -> Option<RunRecord<ConvergeDetail>> {
     let all = object(json)?;
     let mut steps = Vec::new();
@@ -140,7 +141,7 @@ fn converge(json: &str) -> Option<RunRecord<ConvergeDetail>> {
     Some(record)
 }
 
-/// A run of a job: it knew its job, and not its key.
+/// Converts a run of a job, which had the job's name but no key.
 fn sync(json: &str, key: &str) -> Option<RunRecord<SyncDetail>> {
     let mut all = object(json)?;
     all.insert("key".to_owned(), json!(key));

@@ -1,4 +1,4 @@
-//! Opening the file: who may use it, whether it is ours, and bringing it to this version's form.
+//! Opens the file: checks access and ownership, and migrates it to this version's schema.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io;
@@ -17,19 +17,20 @@ use crate::fault::StoreFault;
 use crate::lock::{ServeLockHolder, by, server_of, was_locked};
 use crate::sql::OpenPurpose;
 
-/// How long a connection waits for another process's lock.
+/// Seconds that a connection waits for another process's lock.
 pub(super) const BUSY_SECONDS: u64 = 5;
 
-/// Statements that a connection keeps prepared; there are fewer than this in the crate.
+/// Number of statements that a connection keeps prepared; the crate has fewer.
 const STATEMENTS: usize = 128;
 
-/// How often the write-ahead log is turned on while others do the same; once one has, there is nothing left to do.
+/// Attempts at turning on the write-ahead log while other processes do the same; after the first success
+/// nothing is left to do.
 const WAL_TRIES: u32 = 8;
 
 /// Marks a database as Truing's (`PRAGMA application_id`): the bytes `True`.
 const APPLICATION_ID: i64 = 0x5472_7565;
 
-/// The schema, one file a version: `PRAGMA user_version` counts those that were applied.
+/// The schema, one file for each version: `PRAGMA user_version` counts the applied ones.
 const MIGRATIONS: [&str; 17] = [
     include_str!("../../migrations/0001.sql"),
     include_str!("../../migrations/0002.sql"),
@@ -53,140 +54,141 @@ const MIGRATIONS: [&str; 17] = [
 /// The version since which runs of all loops are in one table.
 const ONE_TABLE: i64 = 11;
 
-/// The version that this program reads and writes.
+/// The schema version that this program reads and writes.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// Why a file cannot be the store.
+/// The reasons for which a file cannot be the store.
 #[derive(Debug, thiserror::Error)]
 pub enum SqliteOpenError {
-    /// The folder is missing and cannot be made.
+    /// The folder is missing and cannot be created.
     #[error("cannot make the folder {}: {source}; make it, or name another file in `store.url`", path.display())]
     Folder {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A folder is in its place.
+    /// A folder has the name.
     #[error("{} is a folder; `store.url` must name a file", path.display())]
     IsAFolder {
-        /// The path.
+        /// Path of the folder.
         path: PathBuf,
     },
-    /// It cannot be made or looked at.
+    /// The file cannot be created or inspected.
     #[error("cannot open {}: {source}; check its permissions, or name another file in `store.url`", path.display())]
     File {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Nobody may write to it, or its file system is mounted read-only.
+    /// The file is read only, or its file system is mounted read-only.
     #[error("{} is read only; allow writing to it (chmod u+w), or name another file in `store.url`", path.display())]
     ReadOnly {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// It is an SQLite database, of another program.
+    /// The file is an SQLite database of another program.
     #[error("{} is a database of another program; name another file in `store.url`", path.display())]
     Foreign {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// A later version has changed its form.
+    /// A later version has changed the schema.
     #[error("{} was made by a newer truing (its form is {found}, this one knows {VERSION}); upgrade truing, or name another file in `store.url`", path.display())]
     Newer {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Its form.
+        /// Its schema version.
         found: i64,
     },
-    /// A server of an earlier version has it open.
+    /// A server of an earlier version has the file open.
     #[error("{} has the form {form} of an earlier version, and it is served{}; stop that process, then run this again: it brings the file to form {VERSION}", path.display(), by(server))]
     InUse {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Its form.
+        /// Its schema version.
         form: i64,
-        /// Who serves.
+        /// The process that serves it.
         server: ServeLockHolder,
     },
-    /// It has several names.
+    /// The file has several names.
     #[error("{} has {names} names (hard links), and a database may have one: remove the others, or name another file in `store.url`", path.display())]
     Linked {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// How many.
+        /// Number of its names.
         names: u64,
     },
-    /// A server has it open by another name.
+    /// A server has the file open by another name.
     #[error("{} is served already, by another name of it (a mount), or its lock file ({}.lock) was deleted; use the name that the server uses, or start the server again", path.display(), path.display())]
     Served {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// It is not there, and a server still has it open.
+    /// The file was deleted, and a server still has it open.
     #[error("{} was deleted, and it is served{}; stop that process, put the file back, and start it again", path.display(), by(server))]
     Deleted {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Who serves.
+        /// The process that serves it.
         server: ServeLockHolder,
     },
-    /// It took the place of a file that a server still has open.
+    /// The file replaced one that a server still has open.
     #[error("{} took the place of a database that is served{}, which does not look at it; stop that process, and start it again", path.display(), by(server))]
     Replaced {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Who serves.
+        /// The process that serves the earlier file.
         server: ServeLockHolder,
     },
-    /// It holds nothing, and was used before.
+    /// The file is empty, and was used before.
     #[error("{} is empty, and locks beside it tell that it was used: restore a backup, or delete it to begin anew, which forgets what waits, what is known and the kill switch", path.display())]
     Emptied {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// Its tables are not those of the form that it says it has.
+    /// The tables do not match the recorded schema version.
     #[error("{} says that its form is {said}, and its tables are not of that form; restore a backup, or name another file in `store.url`", path.display())]
     Misfit {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The form that it says it has.
+        /// The recorded schema version.
         said: usize,
     },
-    /// It holds a part of another store.
+    /// The file holds an unfinished copy of another store.
     #[error("{} holds a part of {source_name}, which is not copied to its end; run `truing store migrate` again with the same addresses, and it goes on. To begin anew, delete this file", path.display())]
     HalfCopied {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The store that is copied.
         source_name: String,
     },
-    /// Its file system cannot share memory between processes, as SQLite's write-ahead log needs.
+    /// The file system cannot share memory between processes, as SQLite's write-ahead log requires.
     #[error("{} cannot keep a write-ahead log (SQLite stays in mode `{mode}`); put it on a local disk", path.display())]
     NoLog {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The journal mode that SQLite kept.
         mode: String,
     },
-    /// Anything else that SQLite said: not a database, damaged, disk full, locked.
+    /// Any other error of SQLite: not a database, damaged, disk full, locked.
     #[error("{0}")]
     Sqlite(String),
     /// The writing thread could not be started.
     #[error("cannot start the thread that writes {}: {source}", path.display())]
     Thread {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
-/// The file as an absolute path, made if it was missing. It is not opened.
+/// Returns the absolute path of the file, which is created if it was missing. The database is not opened.
 pub(super) fn prepared(path: &Path) -> Result<Arc<Path>, SqliteOpenError> {
-    // Absolute also because SQLite gives some relative names, such as `:memory:`, another meaning.
+    // The path is absolute also because SQLite gives some relative names, such as `:memory:`, another
+    // meaning.
     let path =
         std::path::absolute(path).map_err(|source| SqliteOpenError::File { path: path.into(), source })?;
     make_folder(&path)?;
@@ -194,20 +196,21 @@ pub(super) fn prepared(path: &Path) -> Result<Arc<Path>, SqliteOpenError> {
     Ok(path.into())
 }
 
-/// One more connection to a file that is open already, for reading. Another file at its path is refused: where that is
-/// empty, SQLite deletes the log beside it, and with the log all that is in no other place.
+/// Opens one more connection to an open file, for reading. Another file at its path is refused: if that file
+/// is empty, SQLite deletes the log beside it, with data that exists nowhere else.
 pub(super) fn read_only(opened: &DatabaseFile) -> Result<Connection, StoreFault> {
     opened.in_place()?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(opened.path(), flags)?;
-    // SQLite looks at the log with the first statement: a file that came meanwhile is closed before that.
+    // SQLite reads the log with the first statement: a file that replaced ours meanwhile is closed before
+    // that.
     opened.in_place()?;
     prepare(&connection)?;
     Ok(connection)
 }
 
-/// Copies the file to one that must not exist, and gives the number of migrations that it has seen. Nothing at it or beside it is
-/// changed or made.
+/// Copies the file to one that must not exist; returns its schema version. The file and its folder are not
+/// changed.
 pub(super) fn copied(path: &Path, to: &Path) -> Result<i64, SqliteOpenError> {
     let told = |error: rusqlite::Error| SqliteOpenError::Sqlite(sql_message(path, &error));
     let connection = looking(path).map_err(told)?;
@@ -218,8 +221,8 @@ pub(super) fn copied(path: &Path, to: &Path) -> Result<i64, SqliteOpenError> {
     Ok(form)
 }
 
-/// A connection that only reads. No process uses a file without a log beside it: it is read as it is, for SQLite would make a log
-/// and an index of it, and leave them.
+/// Opens a connection that only reads. A file without a log beside it is in use by no process. It is opened
+/// as immutable, because otherwise SQLite would create a log and an index, and leave them.
 fn looking(path: &Path) -> rusqlite::Result<Connection> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
@@ -248,14 +251,15 @@ fn make_folder(path: &Path) -> Result<(), SqliteOpenError> {
         .map_err(|source| SqliteOpenError::Folder { path: folder.into(), source })
 }
 
-/// Makes the file with its mode before SQLite would make it with a wider one.
+/// Creates the file with its mode before SQLite would create it with a wider one.
 fn make_file(path: &Path) -> Result<(), SqliteOpenError> {
-    // Closing any descriptor of a file drops all of the process's POSIX locks on it, SQLite's too. Only the
-    // open that makes the file has such a descriptor, and nobody else gets past here before it is closed.
+    // Closing any descriptor of a file drops all of the process's POSIX locks on it, including SQLite's. Only
+    // the open that creates the file has such a descriptor, and the mutex keeps other threads out until it is
+    // closed.
     static MAKING: Mutex<()> = Mutex::new(());
     let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let told = |source: io::Error| SqliteOpenError::File { path: path.into(), source };
-    // A new one would be read by nobody: the server has the old one open.
+    // A new file would not be used: the server has the old one open.
     if let Some(server) = server_of(path).filter(|_| !path.exists()) {
         return Err(SqliteOpenError::Deleted { path: path.into(), server });
     }
@@ -271,22 +275,23 @@ fn make_file(path: &Path) -> Result<(), SqliteOpenError> {
     if metadata.is_dir() {
         return Err(SqliteOpenError::IsAFolder { path: path.into() });
     }
-    // SQLite takes an empty file for a new database. Somebody who makes one at this moment has no lock yet, or serves.
+    // SQLite takes an empty file for a new database. A process that is just creating one has no lock yet, or
+    // serves.
     if metadata.len() == 0 && server_of(path).is_none() && was_locked(path) {
         return Err(SqliteOpenError::Emptied { path: path.into() });
     }
-    // SQLite keeps its log beside one name: what is written by another is lost.
+    // SQLite keeps its log beside one name: writes by another name would be lost.
     if metadata.nlink() > 1 {
         return Err(SqliteOpenError::Linked { path: path.into(), names: metadata.nlink() });
     }
-    // Also where the user may write in spite of it: whoever took the permission away meant it.
+    // The permission counts even if the user could write in spite of it: its removal was intended.
     if metadata.permissions().readonly() {
         return Err(SqliteOpenError::ReadOnly { path: path.into() });
     }
     Ok(())
 }
 
-/// The connection that may write to it, with the schema of this version.
+/// Opens the connection that may write to the file, with the schema of this version.
 pub(super) fn connect(path: &Path, purpose: OpenPurpose) -> Result<Connection, SqliteOpenError> {
     let told = |error: rusqlite::Error| SqliteOpenError::Sqlite(sql_message(path, &error));
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -296,7 +301,7 @@ pub(super) fn connect(path: &Path, purpose: OpenPurpose) -> Result<Connection, S
     if connection.is_readonly(MAIN_DB).map_err(told)? {
         return Err(SqliteOpenError::ReadOnly { path: path.into() });
     }
-    // Before anything is changed, the journal mode too.
+    // The check comes before any change, including that of the journal mode.
     form(path, &connection)?;
     let mode = write_ahead(&connection).map_err(told)?;
     if mode != "wal" {
@@ -306,12 +311,13 @@ pub(super) fn connect(path: &Path, purpose: OpenPurpose) -> Result<Connection, S
     Ok(connection)
 }
 
-/// Turns the write-ahead log on; the journal mode then.
+/// Turns on the write-ahead log; returns the resulting journal mode.
 fn write_ahead(connection: &Connection) -> rusqlite::Result<String> {
     let turn_on = || connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
     for _ in 1..WAL_TRIES {
         match turn_on() {
-            // Of two that turn it on together SQLite refuses one at once, however long it may wait. A transaction waits.
+            // If two connections turn it on together, SQLite refuses one at once, without its timeout. A
+            // transaction does wait.
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
                 connection.execute_batch("BEGIN IMMEDIATE; COMMIT")?;
             }
@@ -324,11 +330,11 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<String> {
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // FULL: a webhook is acknowledged when its mark is on the disk, not when the kernel has it.
+    // FULL: a webhook is acknowledged when its mark is on the disk, and not already when the kernel has it.
     connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
 }
 
-/// How many migrations the file has seen; refuses files that are not ours to change.
+/// Returns the schema version of the file; refuses files that this program must not change.
 fn form(path: &Path, connection: &Connection) -> Result<i64, SqliteOpenError> {
     let (form, application, tables): (i64, i64, i64) = connection
         .query_row(
@@ -349,20 +355,20 @@ fn form(path: &Path, connection: &Connection) -> Result<i64, SqliteOpenError> {
     Ok(form)
 }
 
-/// Applies what is missing, in one transaction: another process may be doing the same.
+/// Applies the missing migrations, in one transaction, because another process may be doing the same.
 fn migrate(path: &Path, purpose: OpenPurpose, connection: &mut Connection) -> Result<(), SqliteOpenError> {
     let told = |error: rusqlite::Error| SqliteOpenError::Sqlite(sql_message(path, &error));
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
     let form = form(path, &transaction)?;
     if form < VERSION {
-        // It would meet tables that it does not know, in the middle of its work.
+        // The running server would find unknown tables in the middle of its work.
         let is_other = |server: &ServeLockHolder| server.pid.is_some_and(|pid| pid != std::process::id());
         if let Some(server) = server_of(path).filter(|server| form > 0 && is_other(server)) {
             return Err(SqliteOpenError::InUse { path: path.into(), form, server });
         }
         let applied = usize::try_from(form).unwrap_or(0);
         for migration in MIGRATIONS.iter().skip(applied) {
-            // What the statement was helps nobody who did not write it.
+            // The text of the failed statement would not help a user.
             transaction.execute_batch(migration).map_err(|error| {
                 if matches!(error, rusqlite::Error::SqlInputError { .. }) {
                     return SqliteOpenError::Misfit { path: path.into(), said: applied };
@@ -408,7 +414,7 @@ mod tests {
 
     #[test]
     fn whoever_turns_the_log_on_waits_for_another_that_is_about_to() {
-        /// Is in the middle of a change until the one below has to wait.
+        /// Holds a change open until the connection below has to wait.
         static OTHER: Mutex<Option<Connection>> = Mutex::new(None);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("truing.db");
@@ -433,7 +439,7 @@ mod tests {
         let writer = connect(&path, OpenPurpose::Use).unwrap();
         writer.execute("UPDATE store SET counter = 7", []).unwrap();
         let other = tempfile::tempdir().unwrap();
-        // While it is used, with a part of it in the log; then at rest.
+        // One copy is made while the file is in use, with a part of it in the log; the other at rest.
         let (used, while_used) = (other.path().join("used.db"), names());
         assert_eq!(copied(&path, &used).unwrap(), VERSION);
         assert_eq!(names(), while_used);

@@ -1,4 +1,5 @@
-//! The connections that read. A read starts its own snapshot, so it sees every write answered before it.
+//! The connections that read. Each read starts its own snapshot, so it sees every write that was acknowledged
+//! before it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,16 +17,17 @@ use crate::fault::StoreFault;
 /// Connections that read at once; more reads wait.
 const READERS: usize = 4;
 
-/// A few connections, opened when they are first needed.
+/// A pool of a few connections, which are opened when they are first needed.
 pub(super) struct ReaderPool {
     opened: Arc<DatabaseFile>,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
-    /// A read that is under way may outlive the store.
+    /// Kept here because a read in progress may outlive the store.
     _named: Arc<OpenFileGuard>,
 }
 
-/// A query. In a box, so that the thread's task is generated once a result, and not once a query.
+/// A query. It is boxed so that the thread's task is generated once for each result type, and not once for
+/// each query.
 type BoxedQuery<T> = Box<dyn FnOnce(&Statements) -> Result<T, StoreFault> + Send>;
 
 impl ReaderPool {

@@ -1,4 +1,4 @@
-//! The tables' statements on a connection to SQLite.
+//! Runs the tables' statements on a connection to SQLite.
 
 use rusqlite::types::{ToSqlOutput, Value as SqliteValue, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};

@@ -1,4 +1,5 @@
-//! Is the file whole? SQLite notices a damaged page when it comes to it, which may be days after the start.
+//! Checks a file for damage. SQLite itself notices a damaged page only when it reads it, perhaps days after
+//! the start.
 
 use rusqlite::ffi;
 use truing_core::port::StoreError;
@@ -7,16 +8,16 @@ use crate::fault::StoreFault;
 use crate::sql::SqlDialect;
 use crate::store::Store;
 
-/// What SQLite says of a file that is whole.
+/// SQLite's result for an intact file.
 const WHOLE: &str = "ok";
 
 impl Store {
-    /// Reads every page and looks at its form (`PRAGMA quick_check`). What it costs grows with the file: some 25 ms for
-    /// each 10 MB that the system has in memory, otherwise as long as the disk takes to read it. PostgreSQL looks after its
-    /// files by itself.
+    /// Reads every page and checks its structure (`PRAGMA quick_check`). The cost grows with the file: some
+    /// 25 ms for each 10 MB in the system's cache, otherwise the time to read it from the disk. PostgreSQL
+    /// checks its files by itself.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] if it is damaged, [`StoreError::Unavailable`] if it cannot be read.
+    /// [`StoreError::Corrupt`] if the file is damaged, [`StoreError::Unavailable`] if it cannot be read.
     #[truing_core::boxed_future]
     pub async fn check(&self) -> Result<(), StoreError> {
         self.read(|connection| {

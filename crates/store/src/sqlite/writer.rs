@@ -1,5 +1,5 @@
-//! The one thread that writes, and group commit: what is waiting goes into one transaction, so that many small
-//! writes cost one flush of the disk.
+//! The only thread that writes, with group commit: waiting jobs are put into one transaction, so that many
+//! small writes cost one flush of the disk.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use crate::watch::StoreMonitor;
 /// Jobs that may wait; more callers wait for a place.
 const QUEUE: usize = 1024;
 
-/// Jobs in one transaction at most, so that the first does not wait for too many others.
+/// Largest number of jobs in one transaction, so that the first does not wait for too many others.
 const BATCH: usize = 256;
 
-/// The way to the writing thread. Dropping it finishes what is waiting and closes the connection.
+/// The queue of the writing thread. Dropping it finishes the waiting jobs and closes the connection.
 pub(super) struct WriterHandle {
     path: Arc<Path>,
-    /// None only while dropping.
+    /// None only while this is dropped.
     jobs: Option<mpsc::Sender<Box<dyn WriteJob>>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -80,18 +80,19 @@ impl Drop for WriterHandle {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has answered nobody; there is nothing left to tell.
+            // A panicked thread has sent no responses; nothing is left to report.
             let _ = thread.join();
         }
     }
 }
 
-/// A piece of work with its answer's type hidden.
+/// A unit of work with the type of its result erased.
 trait WriteJob: Send {
-    /// Does the work and keeps the answer until the transaction is durable. False: undo it.
+    /// Does the work and keeps the result until the transaction is durable. Returns false if the work has to
+    /// be rolled back.
     fn run(&mut self, connection: &Statements, path: &Path) -> bool;
 
-    /// Tells the caller. A caller that no longer waits is no error.
+    /// Sends the result to the caller. A caller that no longer waits is no error.
     fn answer(self: Box<Self>, committed: &Result<(), StoreError>);
 }
 
@@ -101,7 +102,7 @@ struct PendingWrite<T, F> {
     caller: oneshot::Sender<Result<T, StoreError>>,
 }
 
-/// A job and where its answer will be.
+/// Makes a job, and the receiver of its result.
 fn job<T, F>(work: F) -> (Box<dyn WriteJob>, oneshot::Receiver<Result<T, StoreError>>)
 where
     T: Send + 'static,
@@ -149,19 +150,21 @@ fn commit_and_answer(
     }
 }
 
-/// Runs every job in one transaction, several in a savepoint each. An error here is everybody's.
+/// Runs every job in one transaction, several of them in a savepoint each. An error here affects all jobs.
 fn commit(
     connection: &mut Connection,
     path: &Path,
     clock: &StoreClock,
     batch: &mut [Box<dyn WriteJob>],
 ) -> Result<(), StoreFault> {
-    // Immediate: a read transaction that wants to write later is refused at once, whatever the busy timeout.
+    // The transaction is immediate: a read transaction that writes later is refused at once, without the busy
+    // timeout.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     clock.observe(&*transaction)?;
     let before = transaction.total_changes();
     if let [job] = batch {
-        // What undoes the transaction undoes its only job. A savepoint would keep a copy of every page it changes.
+        // A rollback of the transaction rolls back its only job. A savepoint would copy every page that it
+        // changes.
         if !job.run(&*transaction, path) {
             return if transaction.is_autocommit() {
                 Err(StoreFault::Undone)
@@ -173,7 +176,8 @@ fn commit(
         for job in batch {
             transaction.prepare_cached("SAVEPOINT job")?.execute([])?;
             if !job.run(&*transaction, path) {
-                // Some failures of the disk make SQLite undo everything, not just the statement.
+                // After some disk failures SQLite rolls back the whole transaction, and not only the
+                // statement.
                 if transaction.is_autocommit() {
                     return Err(StoreFault::Undone);
                 }
@@ -234,7 +238,7 @@ mod tests {
                 let _ = wait.recv();
                 Ok(())
             });
-            // Polled in order: all are in the queue when the gate opens.
+            // The writes are polled in order: all are queued when the gate opens.
             let (_, answers, ()) = tokio::join!(gate, async { tokio::join!($($write),+) }, async {
                 release.send(()).unwrap();
             });
@@ -310,7 +314,7 @@ mod tests {
         let (release, wait) = channel::<()>();
         let gate = store.write(move |_| Ok(wait.recv().is_ok()));
         let queued = store.write(|connection| insert(connection, "a"));
-        // Polls both once, so that they are queued, and gives up waiting for their answers.
+        // Polls both once, so that they are queued, and stops waiting for their results.
         let polled = async {
             tokio::select! {
                 biased;

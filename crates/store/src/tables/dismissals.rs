@@ -1,4 +1,4 @@
-//! What people dismissed: one row a finding, its last word.
+//! Dismissals of findings by people: one row for each finding, with the latest decision.
 
 use crate::sql::SqlTransaction;
 use truing_core::dismissal::Dismissal;
@@ -6,7 +6,7 @@ use truing_core::id::SlotKey;
 
 use crate::fault::{StoreFault, from_json, to_json};
 
-/// Replaces what was said of the same finding; each word has a greater version than the one before.
+/// Replaces the earlier decision on the same finding; each one has a greater version than the one before.
 pub(super) fn put(connection: &SqlTransaction, key: &SlotKey, said: &Dismissal) -> Result<(), StoreFault> {
     let sql = "INSERT INTO dismissal (key, finding, version, body) VALUES (?1, ?2, 1, ?3)
                ON CONFLICT (key, finding) DO UPDATE SET version = dismissal.version + 1, body = excluded.body";
@@ -15,7 +15,7 @@ pub(super) fn put(connection: &SqlTransaction, key: &SlotKey, said: &Dismissal) 
     Ok(())
 }
 
-/// What was dismissed on a key.
+/// Returns the dismissals on a key.
 pub(super) fn of(connection: &SqlTransaction, key: &SlotKey) -> Result<Vec<Dismissal>, StoreFault> {
     connection
         .sql("SELECT body, finding FROM dismissal WHERE key = ?1 ORDER BY finding")

@@ -1,5 +1,5 @@
-//! Effects: the intent of each, written before its call, and its end. Of all leases on one key only the one with the
-//! greatest token may write.
+//! Effects: the intent of each, written before its call, and its result. Of all leases on one key only the
+//! one with the greatest token may write.
 
 use crate::sql::SqlTransaction;
 use async_trait::async_trait;
@@ -16,10 +16,11 @@ use crate::fault::StoreFault;
 use crate::store::Store;
 
 impl Store {
-    /// Forgets some of the effects that were announced or ended before then. How many; 0: there are no more.
+    /// Deletes some of the effects that were announced or ended before the given time. Returns the number of
+    /// deleted rows; 0: there are no more.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be written.
+    /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
     pub async fn forget_effects(&self, before: UnixMillis) -> Result<usize, StoreError> {
         self.write(move |connection| {
@@ -41,8 +42,8 @@ pub struct PostedFinding {
 }
 
 impl Store {
-    /// Findings whose comments reviews have posted since then, by pull request. Comments that are older than what is kept of
-    /// effects are not known.
+    /// Returns the findings whose comments reviews have posted since the given time, by pull request.
+    /// Comments older than the retention of effects are not known.
     ///
     /// # Errors
     /// [`StoreError`] if the records cannot be read.

@@ -1,4 +1,4 @@
-//! Forgetting what is old, some rows at a time.
+//! Deletes old rows in small batches.
 
 use truing_core::id::{SlotKey, UnixMillis};
 use truing_core::port::StoreError;
@@ -9,10 +9,10 @@ use crate::fault::StoreFault;
 use crate::sql::SqlTransaction;
 use crate::store::{Store, apart};
 
-/// Rows that one write forgets: others wait for no longer than that takes.
+/// Rows that one write deletes, which bounds the wait of other writers.
 pub(super) const BATCH: i64 = 256;
 
-/// Where forgetting goes on: after that run.
+/// The position after which the deletion of runs continues.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct RunMark {
     ended: i64,
@@ -20,11 +20,12 @@ pub struct RunMark {
 }
 
 impl Store {
-    /// Forgets some of the reviews that ended before then: never a key's newest run, nor what is newer than its newest
-    /// published one. How many, and where to go on; none at the end.
+    /// Deletes some of the reviews that ended before the given time, but never a key's newest run, nor
+    /// anything newer than its newest published run. Returns the number of deleted rows, and the position to
+    /// continue from; none at the end.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be written.
+    /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
     pub async fn forget_runs(
         &self,
@@ -34,24 +35,25 @@ impl Store {
         self.write(move |connection| forget_runs(connection, before, after)).await
     }
 
-    /// Forgets some of the runs of `converge` and `sync` that were kept last before then. How many; 0: there are
-    /// no more.
+    /// Deletes some of the runs of `converge` and `sync` that were last written before the given time.
+    /// Returns the number of deleted rows; 0: there are no more.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be written.
+    /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
     pub async fn forget_other_runs(&self, before: UnixMillis) -> Result<usize, StoreError> {
         self.write(move |connection| row::forget_others(connection, before, BATCH)).await
     }
 
-    /// Forgets some of the history from before then. How many lines; 0: there are no more.
+    /// Deletes some of the history from before the given time. Returns the number of deleted lines; 0: there
+    /// are no more.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be written.
+    /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
     pub async fn forget_events(&self, before: UnixMillis) -> Result<usize, StoreError> {
-        // Ids grow with time, but for a clock that was set back: as a rule the first ones are the oldest, and where
-        // they are not, others must not wait while all are looked at.
+        // Ids grow with time, unless the clock was set back. As a rule the first ids are the oldest. If they
+        // are not, the search runs in a read, so that other writers do not wait for it.
         let old: Vec<i64> = self
             .read(move |connection| {
                 let sql = "SELECT id FROM event WHERE at < ?1 ORDER BY id LIMIT ?2";
@@ -69,10 +71,11 @@ impl Store {
         .await
     }
 
-    /// Forgets some of the comments that were told of before then and are served. How many; 0: there are no more.
+    /// Deletes some of the served comments that were recorded before the given time. Returns the number of
+    /// deleted rows; 0: there are no more.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be written.
+    /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
     pub async fn forget_comments(&self, before: UnixMillis) -> Result<usize, StoreError> {
         self.write(move |connection| {
@@ -84,11 +87,11 @@ impl Store {
         .await
     }
 
-    /// Forgets some of the slots that are held because their pull request is closed, and of which history says
-    /// nothing any more. How many; 0: there are no more.
+    /// Deletes some of the slots that are held because their pull request is closed, and that have no history
+    /// any more. Returns the number of deleted slots; 0: there are no more.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be written.
+    /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
     pub async fn forget_closed(&self) -> Result<usize, StoreError> {
         if let Some(valkey) = self.slots() {
@@ -111,7 +114,7 @@ impl Store {
     }
 }
 
-/// Some of these keys: those of which history says nothing any more.
+/// Returns some of these keys: those that have no history any more.
 fn unheard(connection: &SqlTransaction, keys: &[SlotKey]) -> Result<Vec<SlotKey>, StoreFault> {
     let event = connection.sql("SELECT 1 FROM event WHERE key = ?1 LIMIT 1");
     let run =
@@ -142,8 +145,8 @@ fn forget_runs(
             Ok::<_, StoreFault>((RunMark { ended: row.get(0)?, row: row.get(1)? }, row.get(2)?, row.get(3)?))
         })?
         .collect::<Result<_, _>>()?;
-    // What came before the newest published run is no longer needed; where there is none, what came before the
-    // newest run. A run that never ended goes with the next one that did.
+    // Runs before the newest published run are no longer needed or, without one, runs before the newest run.
+    // A run that never ended is deleted with the next one that did.
     let sql = "DELETE FROM run WHERE key = ?1 AND loop = 'review' AND token <= ?2 AND began < ?3
                AND token < coalesce((SELECT max(token) FROM run WHERE key = ?1 AND stage = 'published'),
                                     (SELECT max(token) FROM run WHERE key = ?1 AND loop = 'review'))";

@@ -1,4 +1,4 @@
-//! What people ask for: names, history, past runs. Nothing here decides anything, so nothing here is fenced.
+//! Names, history and past runs, which people ask for. No decision depends on them, so they need no fencing.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,31 +19,31 @@ use crate::store::Store;
 /// Events kept for each key; older ones are deleted.
 const EVENTS_KEPT: u32 = 200;
 
-/// Runs that are looked at for the newest whose record can be read.
+/// Number of runs that are searched for the newest readable record.
 const LAST_ENDED: u32 = 3;
 
 /// A run as `truing why` shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunEntry {
-    /// The run.
+    /// Id of the run.
     pub id: RunId,
     /// Its fencing token.
     pub token: FencingToken,
-    /// How far it came.
+    /// The last stage that it reached.
     pub stage: RunStage,
-    /// What it was about.
+    /// The revision that it worked on.
     pub revision: PullRevision,
-    /// When it began.
+    /// Time at which it began.
     pub began: UnixMillis,
-    /// How it ended; none while it has not.
+    /// Its outcome; none while it has not ended.
     pub outcome: Option<ReviewRecord>,
 }
 
 impl Store {
-    /// The key's last events, newest first. At most 200 are kept.
+    /// Returns the key's last events, newest first. At most 200 are kept.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn events(&self, key: &SlotKey, limit: usize) -> Result<Vec<HistoryEvent>, StoreError> {
         let key = key.clone();
@@ -61,10 +61,10 @@ impl Store {
         .await
     }
 
-    /// How the key's newest run did end of those that have, and whose record can be read.
+    /// Returns the outcome of the key's newest ended run whose record can be read.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn last_outcome(&self, key: &SlotKey) -> Result<Option<ReviewRecord>, StoreError> {
         let key = key.clone();
@@ -81,10 +81,10 @@ impl Store {
         .await
     }
 
-    /// The key's last reviews, newest first.
+    /// Returns the key's last reviews, newest first.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn runs(&self, key: &SlotKey, limit: usize) -> Result<Vec<RunEntry>, StoreError> {
         let key = key.clone();
@@ -98,16 +98,16 @@ impl Store {
         .await
     }
 
-    /// The key that people mean by a page's URL (or a page below it) or by `owner/name#7`; case does not
-    /// matter. The key described last, where two have had the name.
+    /// Finds the key for a page's URL (or a page below it) or a name `owner/name#7`, without regard to case.
+    /// If two keys have had the name, it returns the key described last.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn key_of(&self, text: &str) -> Result<Option<SlotKey>, StoreError> {
         let candidates = candidates(text);
         self.read(move |connection| {
-            // SQLite's columns compare without case by themselves.
+            // SQLite's columns compare without regard to case by their definition.
             let sql = connection.dialect().of(
                 "SELECT key FROM described WHERE url = ?1 OR name = ?1 ORDER BY id DESC LIMIT 1",
                 "SELECT key FROM described WHERE lower(url) = lower(?1) OR lower(name) = lower(?1)
@@ -126,12 +126,12 @@ impl Store {
     }
 }
 
-/// What may stand in a row for what a person typed or pasted, best first: for a URL itself and the pages above
-/// it (`…/pull/7/files` is about `…/pull/7`), for a name itself without spaces.
+/// Returns the row values that a user's text may stand for, best first. For a URL they are the URL itself and
+/// the pages above it (`…/pull/7/files` belongs to `…/pull/7`), for a name the name without spaces.
 fn candidates(text: &str) -> Vec<String> {
     let Some((scheme, rest)) = text.trim().split_once("://") else {
         let name: String = text.split_whitespace().collect();
-        // `owner/name/7` is what people write where `#` begins a comment.
+        // Users write `owner/name/7` in shells where `#` begins a comment.
         let other = match name.split('/').collect::<Vec<_>>().as_slice() {
             [owner, repository, number] if number.parse::<u64>().is_ok() => {
                 Some(format!("{owner}/{repository}#{number}"))
@@ -160,7 +160,7 @@ fn run_entry(row: &SqlRow) -> Result<RunEntry, StoreFault> {
     })
 }
 
-/// Adds history and deletes what is too old.
+/// Adds history, and deletes the oldest events of a key beyond the limit.
 pub(super) fn note(connection: &SqlTransaction, events: &[HistoryEvent]) -> Result<(), StoreFault> {
     if events.is_empty() {
         return Ok(());
@@ -188,12 +188,13 @@ pub(super) fn note(connection: &SqlTransaction, events: &[HistoryEvent]) -> Resu
     Ok(())
 }
 
-/// Remembers what people call keys. What is known already writes nothing: sweeps describe all they see.
+/// Stores the names of keys for people. A name that is known already causes no write, because sweeps describe
+/// everything that they see.
 pub(super) fn describe<'a>(
     connection: &SqlTransaction,
     all: impl Iterator<Item = (&'a SlotKey, &'a SlotDescription)>,
 ) -> Result<(), StoreFault> {
-    // Of several for one key the last counts, but for a head that it lacks.
+    // Of several descriptions of one key the last counts, but a missing head is taken from an earlier one.
     let mut new: BTreeMap<&SlotKey, SlotDescription> = BTreeMap::new();
     for (key, described) in all {
         let SlotDescription { name, url, head } = described;
@@ -228,7 +229,7 @@ pub(super) fn describe<'a>(
         connection.sql(&hear).execute([&rows])?;
     }
     if !named.is_empty() {
-        // New rows, so that they are the latest of their names.
+        // New rows are inserted, so that they are the latest with their names.
         let (rows, given) = given(connection, named);
         let delete = format!("DELETE FROM described WHERE key IN (SELECT value ->> 0 FROM {given})");
         connection.sql(&delete).execute([&rows])?;
@@ -242,8 +243,8 @@ pub(super) fn describe<'a>(
     Ok(())
 }
 
-/// Rows as one text, and the table that a statement selects them from as `value`, with `?1` for the text. So it is one statement
-/// for any number of rows, and one round to a server.
+/// Encodes rows as one text. Returns it with the table from which a statement selects the rows as `value`,
+/// with `?1` for the text. Any number of rows then takes one statement, and one round trip to a server.
 fn given(
     connection: &SqlTransaction,
     rows: impl IntoIterator<Item = serde_json::Value>,
@@ -253,12 +254,12 @@ fn given(
     (rows.to_string(), connection.dialect().of("json_each(?1)", table))
 }
 
-/// A zero character (U+0000) ends a text in JSON of either engine.
+/// Replaces the zero character (U+0000), which ends a text in the JSON of either engine.
 fn without_zeros(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-/// What people call these keys.
+/// Returns the names of these keys for people.
 pub(super) fn described(
     connection: &SqlTransaction,
     keys: &[SlotKey],
@@ -283,7 +284,7 @@ fn row_of(row: &SqlRow) -> Result<SlotDescription, StoreFault> {
     Ok(SlotDescription { name: row.get(0)?, url: row.get(1)?, head: head.map(parse_sha).transpose()? })
 }
 
-/// A limit as SQLite takes it.
+/// Converts a limit to the type of SQL.
 pub(super) fn sql_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

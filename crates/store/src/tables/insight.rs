@@ -1,5 +1,6 @@
-//! What a service shows of itself: how many slots there are of each kind, how old the oldest due one is, how many
-//! notices wait. Every answer comes from an index whose size is that of the work in hand, never from history.
+//! The state of a store for metrics: the number of slots of each kind, the age of the oldest due one, and the
+//! number of waiting notices. Every query uses an index whose size depends on the present work, and never on
+//! history.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -15,34 +16,33 @@ use crate::fault::StoreFault;
 use crate::store::{Store, apart};
 use crate::watch::{StoreMonitor, WriteMetrics};
 
-/// What is in the store now.
+/// The present content of the store in numbers.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct StoreCensus {
-    /// How many slots there are by state and why, as `truing queue list` names them.
+    /// Number of slots by state and reason, in the words of `truing queue list`.
     pub slots: Vec<(String, String, u64)>,
-    /// How long the oldest due slot has been due; none if no slot is.
+    /// Time for which the oldest due slot has been due; none if no slot is.
     pub oldest_due: Option<Duration>,
-    /// Notices that are still to be told.
+    /// Number of notices that are still to be sent.
     pub untold: u64,
-    /// By kind of level, in the periods that are now: how many thousandths of its limit the one has spent that has
-    /// spent the greatest part.
+    /// The greatest spent part of a limit, in thousandths, for each kind of level in the current periods.
     pub budgets: Vec<(BudgetLevelKind, u64)>,
-    /// Slots whose row cannot be read: each is left out of everything until it is dropped.
+    /// Number of slots with an unreadable row; they are left out of everything until they are dropped.
     pub unreadable: u64,
     /// The size of the file and of its write-ahead log, in bytes.
     pub bytes: u64,
 }
 
 impl Store {
-    /// Measures every transaction from now on. The first meter stays.
+    /// Measures every transaction from now on. Only the first call has an effect.
     pub fn measure(&self, meter: WriteMetrics) {
         let _ = self.0.watch.meter.set(meter);
     }
 
-    /// What is in the store at its own instant.
+    /// Counts the content of the store at its present instant.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn census(&self) -> Result<StoreCensus, StoreError> {
         let now = self.0.clock.now();
@@ -87,19 +87,19 @@ impl Store {
         .await
     }
 
-    /// The keys of the slots that cannot be read, each with what is wrong with it; by key.
+    /// Returns the keys of the slots that cannot be read, each with the fault, ordered by key.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn unreadable(&self) -> Result<Vec<(SlotKey, String)>, StoreError> {
         Ok(self.list_all().await?.1)
     }
 
-    /// Forgets a slot that cannot be read. False: it can be read, or there is none.
+    /// Deletes a slot that cannot be read. Returns false if it can be read, or there is none.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be written.
+    /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
     pub async fn forget_unreadable(&self, key: &SlotKey) -> Result<bool, StoreError> {
         if let Some(valkey) = self.slots() {
@@ -118,7 +118,7 @@ impl Store {
     }
 }
 
-/// The number of those that were told of and still cannot be read: another process may have dropped some.
+/// Counts the reported slots that still cannot be read: another process may have dropped some.
 fn still_unreadable(watch: &StoreMonitor, connection: &SqlTransaction) -> u64 {
     let is = |key: &str| {
         matches!(super::slots::find(connection, SlotKey::new(key)), Err(StoreFault::Unreadable { .. }))
@@ -126,7 +126,7 @@ fn still_unreadable(watch: &StoreMonitor, connection: &SqlTransaction) -> u64 {
     watch.still(is) as u64
 }
 
-/// The bytes that it takes, with its log of writes.
+/// Returns the size in bytes of the database, including the log of writes.
 fn bytes(connection: &SqlTransaction, file: Option<&Path>) -> Result<u64, StoreFault> {
     let Some(file) = file else {
         return connection.sql("SELECT pg_database_size(current_database())").only((), |row| row.get(0));
@@ -142,7 +142,8 @@ fn slots(connection: &SqlTransaction) -> Result<Vec<(String, String, u64)>, Stor
     connection.sql(sql).query((), |row| Ok(counted(row.text(0), row.get(1)?)))?.collect()
 }
 
-/// Past what is leased or idle, the first that waits: what is due before it is ended within a look or two.
+/// Returns the age of the first waiting slot among those that are due. Leased and idle slots before it are
+/// skipped, because the next look or two end them.
 fn oldest_due(connection: &SqlTransaction, now: UnixMillis) -> Result<Option<Duration>, StoreFault> {
     let by = connection.dialect().of("INDEXED BY slot_wakes", "");
     let sql = format!(
@@ -158,7 +159,7 @@ fn since(at: UnixMillis, now: UnixMillis) -> Duration {
     Duration::from_millis(u64::try_from(now.0.saturating_sub(at.0)).unwrap_or(0))
 }
 
-/// State, why, and how many.
+/// Splits the words of a state into state and reason, and adds the count.
 fn counted(shown: &str, count: u64) -> (String, String, u64) {
     let (state, why) = shown.split_once('/').unwrap_or((shown, ""));
     (state.to_owned(), why.to_owned(), count)

@@ -1,5 +1,6 @@
-//! The ledger: levels, and what is set aside and spent at them. Every call of the port is one transaction over all
-//! levels of a purse, so that processes that share the file cannot pass a limit together.
+//! The ledger: budget levels with the sums reserved and spent at them. Every call of the port is one
+//! transaction over all levels of a run's budget, so that processes sharing the store cannot exceed a limit
+//! together.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,10 +20,11 @@ use super::operations::notice;
 use crate::fault::StoreFault;
 use crate::store::Store;
 
-/// Rows that one write forgets: others wait for no longer than that takes.
+/// Rows that one write deletes, which bounds the wait of other writers.
 const BATCH: i64 = 256;
 
-/// The time after its last call for which the cost of a pull request is kept: an open one must not begin anew.
+/// Time in milliseconds after its last call for which the cost of a pull request is kept, so that an open one
+/// does not start again with a full budget.
 const PULL_KEPT: i64 = 400 * 24 * 60 * 60 * 1000;
 
 #[async_trait]
@@ -67,10 +69,11 @@ impl Ledger for Store {
 }
 
 impl Store {
-    /// What all reviews of a slot have drawn on, head by head, and these runs. A slot's reviews are known by its key.
+    /// Returns the usage of all reviews of a slot, head by head, and of these runs. A slot's reviews are
+    /// found by its key.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be written.
+    /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
     pub async fn drawn_of(&self, key: &SlotKey, runs: &[RunId]) -> Result<Vec<BudgetUsage>, StoreError> {
         let (key, clock) = (key.as_str().to_owned(), Arc::clone(&self.0.clock));
@@ -93,11 +96,12 @@ impl Store {
         .await
     }
 
-    /// Forgets some settled reservations that expired before then, and levels that were not drawn on since and whose
-    /// period is over; those of pull requests only after [`PULL_KEPT`]. How many rows it were; none: all such are gone.
+    /// Deletes some settled reservations that expired before the given time, and levels of past periods that
+    /// were not used since. Levels of pull requests go only after [`PULL_KEPT`]. Returns the number of
+    /// deleted rows; 0: all such rows are deleted.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be written.
+    /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
     pub async fn forget_money(&self, before: UnixMillis) -> Result<usize, StoreError> {
         let clock = Arc::clone(&self.0.clock);
@@ -124,24 +128,25 @@ impl Store {
 /// The money spent by the runs of one key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KeySpend {
-    /// The pull request, the local repository or the job; of reviews with the head, of a run that is not recorded its id.
+    /// The pull request, the local repository or the job. For a review the head is added; for a run without a
+    /// record it is the run's id.
     pub key: String,
-    /// The loop; none: the run is not recorded.
+    /// The loop; none if the run has no record.
     pub run_loop: Option<LoopKind>,
-    /// The money of calls that are settled.
+    /// The cost of settled calls.
     pub spent: MicroUsd,
 }
 
 impl Store {
-    /// The money that calls which ended since then have cost, by key and loop.
+    /// Returns the cost of calls that ended since the given time, by key and loop.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn spent_since(&self, since: UnixMillis) -> Result<Vec<KeySpend>, StoreError> {
         let now = self.0.clock.now();
         self.read(move |connection| {
-            // A specialist's own level lies within its review's.
+            // A specialist's own level is part of its review's level.
             let sql = "SELECT coalesce(run.key, level.key),
                               CASE level.kind WHEN 'review' THEN 'review' ELSE coalesce(run.loop, '') END,
                               CAST(sum(coalesce(paid.cost, paid.amount)) AS BIGINT)
@@ -164,7 +169,7 @@ impl Store {
     }
 }
 
-/// A level's row, and what was drawn on it.
+/// The id of a level's row, and its usage.
 type LevelRow = (Option<i64>, BudgetUsage);
 
 fn reserve(
@@ -202,11 +207,11 @@ fn reserve(
     }
 }
 
-/// A reservation as it is in the file.
+/// A reservation as it is stored.
 struct StoredReservation {
     id: i64,
     amount: MicroUsd,
-    /// What it came to, if it is settled.
+    /// The cost, if the reservation is settled.
     settled: Option<(MicroUsd, CostBasis)>,
 }
 
@@ -228,7 +233,8 @@ fn settle(
     settle_kept(connection, &kept, cost, known, now)
 }
 
-/// Settles it, unless it is settled as well already. The answer: what it is held to have cost.
+/// Settles a reservation, unless it is already settled with an equal or better basis. Returns the recorded
+/// cost.
 fn settle_kept(
     connection: &SqlTransaction,
     kept: &StoredReservation,
@@ -258,7 +264,7 @@ fn settle_kept(
     Ok(cost)
 }
 
-/// Settles in full what nobody has settled in time: its owner is dead, and the provider may have done all of it.
+/// Settles expired reservations in full: their owner is dead, and the provider may have completed the call.
 fn expire(connection: &SqlTransaction, now: UnixMillis) -> Result<(), StoreFault> {
     let sql = "SELECT id, amount, cost, known FROM reservation WHERE cost IS NULL AND expires <= ?1";
     let dead: Vec<StoredReservation> = connection.sql(sql).query([now.0], kept)?.collect::<Result<_, _>>()?;
@@ -271,7 +277,7 @@ fn expire(connection: &SqlTransaction, now: UnixMillis) -> Result<(), StoreFault
 
 fn kept(row: &SqlRow) -> Result<StoredReservation, StoreFault> {
     let (cost, known): (Option<u64>, Option<String>) = (row.get(2)?, row.get(3)?);
-    // The table holds both or neither, and no other word.
+    // The table holds both columns or neither, and no other word.
     let known = known.map(|word| if word == "metered" { CostBasis::Metered } else { CostBasis::Estimated });
     Ok(StoredReservation {
         id: row.get(0)?,
@@ -287,7 +293,7 @@ fn word(known: CostBasis) -> &'static str {
     }
 }
 
-/// The sums drawn on a level, with the limit that is asked with and what people have allowed besides.
+/// Returns the usage of a level, with the given limit plus the amount that people have allowed.
 fn find(connection: &SqlTransaction, level: &BudgetLevel) -> Result<LevelRow, StoreFault> {
     let sql = "SELECT id, kind, key, period, cap, spent, reserved, allowed FROM level
                WHERE kind = ?1 AND key = ?2 AND period = ?3";
@@ -307,7 +313,7 @@ fn find(connection: &SqlTransaction, level: &BudgetLevel) -> Result<LevelRow, St
     })
 }
 
-/// Allows as much again as a level does at first.
+/// Raises a level by its initial limit.
 pub(super) fn allow(
     connection: &SqlTransaction,
     level: &BudgetLevel,
@@ -337,7 +343,7 @@ fn row_of(row: &SqlRow) -> Result<LevelRow, StoreFault> {
     Ok((row.get(0)?, BudgetUsage { level: BudgetLevel { kind, key, period, limit }, spent, reserved }))
 }
 
-/// Writes a level's row, making it where there is none; its number.
+/// Writes a level's row, inserting it if there is none; returns its id.
 fn write(
     connection: &SqlTransaction,
     row: Option<i64>,
@@ -357,7 +363,7 @@ fn write(
     connection.sql(sql).only((named.0, named.1, named.2, sums.0, sums.1, sums.2, sums.3), |row| row.get(0))
 }
 
-/// The levels of current periods, the widest first.
+/// Returns the levels of current periods, the widest first.
 fn current(connection: &SqlTransaction, now: UnixMillis) -> Result<Vec<BudgetUsage>, StoreFault> {
     let sql = "SELECT id, kind, key, period, cap, spent, reserved, touched FROM level
                WHERE period IN (?1, ?2) OR (period = '' AND (reserved > 0 OR touched >= ?3))";
@@ -381,7 +387,7 @@ fn current(connection: &SqlTransaction, now: UnixMillis) -> Result<Vec<BudgetUsa
     Ok(levels)
 }
 
-/// Of each kind of level with a period that is now, the greatest part of a limit that is spent, in thousandths.
+/// Returns the greatest spent part of a limit, in thousandths, for each kind of level in a current period.
 pub(super) fn greatest_parts(
     connection: &SqlTransaction,
     now: UnixMillis,
@@ -408,7 +414,7 @@ fn less(sum: MicroUsd, part: MicroUsd) -> MicroUsd {
     MicroUsd(sum.0.saturating_sub(part.0))
 }
 
-/// As the file holds it: no sum of money is beyond it.
+/// Converts a sum to the stored type, which is larger than any sum of money here.
 fn stored(money: MicroUsd) -> i64 {
     i64::try_from(money.0).unwrap_or(i64::MAX)
 }

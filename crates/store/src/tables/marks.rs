@@ -1,5 +1,5 @@
-//! Marking slots for events: what a webhook is acknowledged for. Load, decide, write, describe and note, all in the
-//! one transaction of the caller, so that nothing can come in between; what is decided is the core's.
+//! Marks slots for events, after which a webhook is acknowledged. Reading, deciding, writing, describing and
+//! history are in one transaction, so that nothing can come in between; the core makes the decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use truing_core::switch::{KillSwitches, RepositoryRef};
 use super::{history, operations, slots};
 use crate::fault::StoreFault;
 
-/// Marks slots, each row read and written once; while a kill switch is on for them, as `halted` says.
+/// Marks slots, reading and writing each row once. While a kill switch is on for them, `halted` decides.
 pub(super) fn mark(
     connection: &SqlTransaction,
     marks: &[SlotMark],
@@ -30,7 +30,7 @@ pub(super) fn mark(
         let before = slots::find(connection, key.clone())?;
         let (slot, notes) = marked(before.clone(), &marks, limits, now);
         events.extend(notes);
-        // The same event in the same millisecond.
+        // The row is unchanged after a repeated event within one millisecond.
         if slot != before {
             changed.push(slot);
         }
@@ -47,11 +47,11 @@ pub(super) fn mark(
     Ok(fate(refused))
 }
 
-/// Times that marks are decided again because another process was in the way.
+/// Attempts at deciding marks that conflict with another process.
 const TRIES: u32 = 32;
 
-/// The same where slots are apart: each is swapped by its version, and decided again where it has moved on. Names and history are
-/// written beside, before this is acknowledged.
+/// Marks slots that are kept in Valkey. Each slot is swapped by its version, and decided again if it has
+/// changed. Names and history are written separately, before the acknowledgement.
 pub(super) async fn mark_apart(
     store: &Store,
     valkey: &ValkeyServer,
@@ -102,7 +102,7 @@ pub(super) async fn mark_apart(
     )))
 }
 
-/// Lets the switches that refuse these marks know their repositories.
+/// Adds the repositories of refused marks to the switches that refuse them.
 fn learn(
     connection: &SqlTransaction,
     marks: &[SlotMark],
@@ -113,12 +113,13 @@ fn learn(
     operations::switch::learn(connection, heard)
 }
 
-/// `owner/name` of a mark; empty if it is not known.
+/// Returns the `owner/name` of a mark; empty if it is not known.
 fn repository_name(mark: &SlotMark) -> &str {
     mark.described.name.rsplit_once('#').map_or("", |(name, _)| name)
 }
 
-/// The keys that a switch keeps from being marked: that of everything, or of the repository of the key or of the name.
+/// Returns the keys that a switch keeps from being marked: the global switch, or that of the repository by
+/// its key or its name.
 fn refused(switches: &KillSwitches, marks: &[SlotMark], halted: HaltPolicy) -> BTreeSet<SlotKey> {
     match halted {
         HaltPolicy::Marked => BTreeSet::new(),
@@ -140,7 +141,7 @@ fn keys_of(marks: &[SlotMark]) -> BTreeSet<SlotKey> {
     marks.iter().map(|mark| mark.key.clone()).collect()
 }
 
-/// The marks of each key, but for those that are refused.
+/// Groups the marks by key, without those that are refused.
 fn by_key<'a>(
     marks: &'a [SlotMark],
     refused: &BTreeSet<SlotKey>,
@@ -152,7 +153,7 @@ fn by_key<'a>(
     by_key
 }
 
-/// A slot after these events, and the lines of history.
+/// Returns a slot after these events, and the lines of history.
 fn marked(
     mut slot: Slot,
     marks: &[&SlotMark],
@@ -174,7 +175,7 @@ fn marked(
     (slot, events)
 }
 
-/// Writes what people call the marked, and the lines of history.
+/// Writes the names of the marked slots, and the lines of history.
 fn describe(
     connection: &SqlTransaction,
     marks: &[SlotMark],

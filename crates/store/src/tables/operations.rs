@@ -1,5 +1,5 @@
-//! Rows of operators: the switches, the audit log, notices. A change of the switch and its line in the audit log
-//! are one transaction.
+//! Rows of operators: the switches, the audit log, notices. A change of a switch and its entry in the audit
+//! log are one transaction.
 
 pub(super) mod audit;
 pub(super) mod notice;
@@ -23,17 +23,19 @@ use crate::valkey::ValkeyServer;
 impl OperatorStore for Store {
     async fn switch(&self) -> Result<KillSwitches, StoreError> {
         let Some(valkey) = self.slots() else { return self.read(switch::read).await };
-        // The records last: what is read there is at least as new, and a turn in between is not undone.
+        // The records are read last, so they are at least as new as the mirror, and a turn in between is not
+        // undone.
         let mirror = apart(|| valkey.switch()).await?;
         let kept = self.read(switch::read).await?;
         let is_on = kept.all.engaged().is_some();
         match mirror.by_hand() {
-            // It counts at once, and is written down like any other turn.
+            // A switch that was set by hand counts at once, and is recorded like any other turn.
             Some(by_hand) if by_hand != is_on => {
                 let reason = Some("set by hand at Valkey".to_owned());
                 let turn =
                     if by_hand { SwitchRequest::On { reason, mode: None } } else { SwitchRequest::Off };
-                // Only from the position that was read: a command that came in between counts, and is not undone.
+                // The turn applies only to the state that was read: a command in between counts, and is not
+                // undone.
                 let (_, after) = self.turn_kept(&turn, BY_HAND, Some(kept.all)).await?;
                 apart(|| valkey.repair_switch(&mirror, after.engaged().is_some())).await?;
                 return Ok(KillSwitches { all: after, ..kept });
@@ -50,8 +52,8 @@ impl OperatorStore for Store {
         if self.slots().is_some()
             && let Err(error) = self.switch().await
         {
-            // A position that was set by hand before is written down first: another process may be about to, and would undo this.
-            // Where it cannot be read, the command counts all the same.
+            // A switch that was set by hand before is recorded first: another process may be about to record
+            // it, and would undo this command. If it cannot be read, the command counts all the same.
             tracing::warn!(%error, "nobody knows whether the kill switch was set by hand");
         }
         let turned = self.turn_kept(turn, by, None).await?;
@@ -102,7 +104,7 @@ impl OperatorStore for Store {
     }
 }
 
-/// Writes what a turn came to, with its line in the audit log and its notice.
+/// Writes the result of a turn, with its entry in the audit log and its notice.
 fn keep(
     connection: &SqlTransaction,
     before: &KillSwitches,
@@ -115,14 +117,14 @@ fn keep(
     Ok(turned.switch)
 }
 
-/// The actor in the audit log of a switch that was set by hand.
+/// The actor in the audit log for a switch that was set by hand.
 const BY_HAND: &str = "bot:killswitch:enabled";
 
-/// Notices that are looked at for those that are still to be told.
+/// Number of unsent notices that are read to find those that may be sent.
 const LOOKED_AT: usize = 1_024;
 
 impl Store {
-    /// Turns the switch in the records; `from`: only from this position.
+    /// Turns the switch in the records; with `from`, only if it is in this state.
     async fn turn_kept(
         &self,
         turn: &SwitchRequest,
@@ -146,11 +148,11 @@ impl Store {
         .await
     }
 
-    /// Turns the switch of the repository of this name, as [`OperatorStore::turn`] turns that of everything. Every switch before
-    /// and after.
+    /// Turns the switch of the repository of this name, as [`OperatorStore::turn`] turns the global one.
+    /// Returns all switches before and after.
     ///
     /// # Errors
-    /// [`StoreError`] if it cannot be written.
+    /// [`StoreError`] if the switch cannot be written.
     #[truing_core::boxed_future]
     pub async fn turn_at(
         &self,
@@ -174,7 +176,7 @@ impl Store {
         .await
     }
 
-    /// Those of these notices that may be told: that a slot is parked once it is.
+    /// Returns the notices that may be sent: a notice about a parked slot waits until the slot is parked.
     async fn tellable(
         &self,
         valkey: &ValkeyServer,
@@ -186,10 +188,10 @@ impl Store {
         Ok(candidates.into_iter().filter(may).map(|(notice, _)| notice).collect())
     }
 
-    /// The last acts of the audit log, newest first.
+    /// Returns the last entries of the audit log, newest first.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn audited(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
         self.read(move |connection| audit::last(connection, limit)).await

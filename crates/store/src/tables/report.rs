@@ -1,4 +1,4 @@
-//! The outcome records that `truing report` shows: totals by day, kind and reason, and the last ones as they are.
+//! The outcome records that `truing report` shows: totals by day, kind and reason, and the last records.
 
 use truing_core::id::{RunId, UnixMillis};
 use truing_core::money::MicroUsd;
@@ -8,32 +8,31 @@ use truing_core::sync::job::UnreportedCost;
 
 use crate::store::Store;
 
-/// How many runs of one day ended in one way.
+/// The number of runs of one day that ended in one way.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunEndCount {
     /// The UTC day, in days since 1970.
     pub day: i64,
     /// The word of the outcome's kind.
     pub kind: String,
-    /// Its reason; empty if the kind says it all.
+    /// The reason; empty if the kind is sufficient.
     pub reason: String,
-    /// Runs.
+    /// Number of these runs.
     pub runs: u64,
-    /// How long they took, all together, in milliseconds.
+    /// Their total duration, in milliseconds.
     pub ms: u64,
-    /// What they cost, all together, in micro-dollars.
+    /// Their total cost, in micro-dollars.
     pub cost: u64,
-    /// Are they reviews on somebody's machine, not of a served pull request?
+    /// True for reviews on a user's machine, false for those of a served pull request.
     pub is_local: bool,
 }
 
 impl Store {
-    /// The runs of a loop that ended since then, counted by UTC day, kind, reason, and local or served; in that
-    /// order. Without those whose
-    /// record is damaged.
+    /// Returns the runs of a loop that ended since the given time, counted and ordered by UTC day, kind,
+    /// reason, and local or served. Runs with a damaged record are left out.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn ended_by_day(
         &self,
@@ -41,7 +40,8 @@ impl Store {
         since: UnixMillis,
     ) -> Result<Vec<RunEndCount>, StoreError> {
         self.read(move |connection| {
-            // From an index alone, and those that are left out from one of their own: records are not read.
+            // The query uses an index alone, and another one for the runs that are left out: no record is
+            // read.
             let sql = "SELECT ended / 86400000, kind, coalesce(reason, ''), count(*),
                               CAST(sum(CASE WHEN ended > began THEN ended - began ELSE 0 END) AS BIGINT),
                               CAST(sum(coalesce(cost, 0)) AS BIGINT),
@@ -67,10 +67,10 @@ impl Store {
         .await
     }
 
-    /// The runs that ended since then and that [`Self::ended_by_day`] leaves out.
+    /// Returns the runs that ended since the given time and that [`Self::ended_by_day`] leaves out.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn damaged(&self, of: LoopKind, since: UnixMillis) -> Result<Vec<RunId>, StoreError> {
         self.read(move |connection| {
@@ -83,28 +83,29 @@ impl Store {
         .await
     }
 
-    /// The cost since then of reviews that no record holds, served and local ones: not recorded as wished, or not at their end. A call
-    /// counts by when it would have expired, and in full if it has.
+    /// Returns the cost since the given time of reviews, served and local, that no record holds: runs without
+    /// a record by request, or that did not reach their end. A call counts by its expiry time, and in full if
+    /// it has expired.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn unrecorded(&self, since: UnixMillis) -> Result<MicroUsd, StoreError> {
         self.unrecorded_reviews(since, "TRUE").await
     }
 
-    /// The part of it that local reviews have cost.
+    /// Returns the part of [`Self::unrecorded`] that local reviews have cost.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn unrecorded_locally(&self, since: UnixMillis) -> Result<MicroUsd, StoreError> {
         self.unrecorded_reviews(since, "substr(level.key, 1, 6) = 'local/'").await
     }
 
-    /// The same of the levels that a condition names.
+    /// Returns the unrecorded cost of reviews on the levels that a condition selects.
     async fn unrecorded_reviews(&self, since: UnixMillis, levels: &str) -> Result<MicroUsd, StoreError> {
-        // Few calls are left where no record tells: their levels are looked up last.
+        // Only few calls have no record, so their levels are looked up last.
         let sql = format!(
             "WITH paid AS (SELECT id, run, cost AS spent, expires FROM reservation WHERE cost IS NOT NULL
                            UNION ALL SELECT id, run, amount, expires FROM reservation
@@ -118,11 +119,11 @@ impl Store {
         self.money_since(since, sql).await
     }
 
-    /// The same of runs that converge, and of audits: they go on, or were killed, or a call of theirs was settled after
-    /// their end.
+    /// Returns the unrecorded cost of converge runs and audits: they are still running, or were killed, or a
+    /// call of theirs was settled after their end.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn unrecorded_converges(&self, since: UnixMillis) -> Result<MicroUsd, StoreError> {
         self.money_since(
@@ -138,7 +139,8 @@ impl Store {
         .await
     }
 
-    /// The sum that a statement gives of calls that are settled, or that nobody has settled in time. `?1`: since when; `?2`: now.
+    /// Returns the sum that a statement computes over settled and expired calls. `?1` is the earliest time,
+    /// `?2` the present.
     async fn money_since(&self, since: UnixMillis, sql: String) -> Result<MicroUsd, StoreError> {
         let now = self.0.clock.now();
         self.read(move |connection| {
@@ -147,10 +149,11 @@ impl Store {
         .await
     }
 
-    /// What runs of a job have cost of which no record tells yet: they were stopped, or killed, or go on.
+    /// Returns the cost of a job's runs that no record includes yet: they were stopped or killed, or are
+    /// still running.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn cost_untold(&self, runs: &[UnreportedCost]) -> Result<MicroUsd, StoreError> {
         let (runs, now) = (runs.to_vec(), self.0.clock.now());

@@ -1,4 +1,4 @@
-//! Findings of reviews, counted for `truing report`, and how soon their first comments came.
+//! Counts of findings for `truing report`, and the times to the first comments.
 
 use truing_core::id::UnixMillis;
 use truing_core::port::StoreError;
@@ -12,24 +12,24 @@ pub struct FindingCount {
     pub repository: String,
     /// The rule that found them.
     pub rule: String,
-    /// The word of who said it: `rule`, `tool` or `agent`.
+    /// The word of their source: `rule`, `tool` or `agent`.
     pub source: String,
-    /// The word of what became of it.
+    /// The word of their present status.
     pub status: String,
-    /// Of a model's: the model that the key's newest review with a model asked.
+    /// For findings of a model, the model that the key's newest review with a model used.
     pub model: Option<String>,
-    /// All findings that count.
+    /// Number of all findings that count.
     pub findings: u64,
-    /// Those of them on which a comment was made, be it deleted by a person since.
+    /// Number of those with a comment, even if it was deleted by a person since.
     pub posted: u64,
 }
 
 impl Store {
-    /// All findings that are kept of the keys of which a review ended since then, as they are now. Without those whose row is
-    /// damaged.
+    /// Returns all stored findings of the keys with a review that ended since the given time, with their
+    /// present status. Findings with a damaged row are left out.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn found(&self, since: UnixMillis) -> Result<Vec<FindingCount>, StoreError> {
         self.read(move |connection| {
@@ -76,11 +76,11 @@ impl Store {
         .await
     }
 
-    /// Of each head whose first review began since then, and on which a comment was made: the milliseconds from that beginning
-    /// to the call that made the first comment. Ascending.
+    /// Returns the milliseconds from the beginning of a head's first review to the call that made its first
+    /// comment, ascending. Only heads with a comment whose first review began since the given time count.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn first_comments(&self, since: UnixMillis) -> Result<Vec<u64>, StoreError> {
         self.read(move |connection| {

@@ -1,5 +1,5 @@
-//! Runs of every loop, each one row: who may write is decided in [`reviews`], [`converges`] and [`jobs`]; what a review should
-//! show is kept by [`desired`]; which revision is settled, [`last`] finds.
+//! Runs of every loop, with one row for each. [`reviews`], [`converges`] and [`jobs`] decide whether a run
+//! may write; [`desired`] keeps the comments that a review should show; [`last`] finds the settled revision.
 
 mod converges;
 mod desired;
@@ -37,20 +37,21 @@ use crate::fault::{from_json, readable};
 use crate::store::{Store, apart};
 
 impl Store {
-    /// The cost of a run, by the ledger.
+    /// Returns the cost of a run, according to the ledger.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn paid(&self, run: &RunId) -> Result<MicroUsd, StoreError> {
         let run = run.clone();
         self.read(move |connection| reviews::paid(connection, &run)).await
     }
 
-    /// Records a review without a slot that came to no recorded end, if it failed or cost anything; returns the cost.
+    /// Records a review without a slot that has no recorded end, if it failed or cost anything; returns the
+    /// cost.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be written.
+    /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
     pub async fn ended_unfinished(
         &self,
@@ -66,10 +67,11 @@ impl Store {
         .await
     }
 
-    /// Records that the head of the key's newest review is left as it is, for this reason; nothing where a run has settled it.
+    /// Records that the head of the key's newest review is left as it is, for this reason. Does nothing if a
+    /// run has settled it.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be written.
+    /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
     pub async fn skip_head(&self, run: &RunId, key: &SlotKey, reason: &str) -> Result<(), StoreError> {
         let run = RunRef { id: run.clone(), key: key.clone(), token: self.fresh_token().await? };
@@ -77,11 +79,11 @@ impl Store {
         self.write(move |connection| reviews::skip(connection, &run, &reason, now)).await
     }
 
-    /// Records of a loop's runs that were written since then, newest first, of one key or of all; a run that converges may
-    /// still go on. Unreadable ones are left out and logged.
+    /// Returns the records of a loop's runs that were written since the given time, newest first, of one key
+    /// or of all; a converge run may still be running. Unreadable records are left out and logged.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     pub async fn records<D: RunDetail>(
         &self,
         of: Option<&SlotKey>,
@@ -90,7 +92,7 @@ impl Store {
     ) -> Result<Vec<RunRecord<D>>, StoreError> {
         let of = of.map(|key| key.as_str().to_owned());
         self.read(move |connection| {
-            // Of one key by that key's index: a server asks often.
+            // The records of one key use that key's index, because a server asks frequently.
             let key = if of.is_some() { "key = ?2" } else { "?2 = ''" };
             let sql = format!(
                 "SELECT record, id FROM run WHERE loop = ?4 AND record IS NOT NULL AND kept >= ?1 AND {key}

@@ -1,4 +1,4 @@
-//! The slots: compare-and-swap by version, and the index by which the due ones are found.
+//! The slots: compare-and-swap by version, and the index that finds the due ones.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl SlotStore for Store {
         self.read(move |connection| {
             let mut slots = Vec::new();
             let mut after = (i64::MIN, String::new());
-            // A window after another: rows that cannot be read must not take the place of others.
+            // Windows are read one after another, so that unreadable rows do not take the place of others.
             while slots.len() < limit {
                 let window = window(connection, now, &after)?;
                 let is_last = window.len() < WINDOW;
@@ -95,7 +95,7 @@ impl SlotStore for Store {
     }
 
     async fn orphans(&self) -> Result<Vec<Slot>, StoreError> {
-        // Whoever leases beside a server waits until this is over. What it leases then has another token.
+        // A command that leases beside a server waits until this is over. Its leases then have other tokens.
         let Some(path) = self.path() else { return Ok(Vec::new()) };
         let Some(_alone) = lock::alone(path).map_err(|error| StoreError::Unavailable(error.to_string()))?
         else {
@@ -188,14 +188,15 @@ impl SlotStore for Store {
     async fn try_writing(&self) -> Result<(), StoreError> {
         if let Some(valkey) = self.slots() {
             apart(|| valkey.try_writing()).await?;
-            // A server that takes no writes refuses it, though it changes nothing.
+            // A server that accepts no writes refuses this statement, although it changes nothing.
             let nothing = |connection: &SqlTransaction| {
                 connection.sql("DELETE FROM audit WHERE FALSE").execute(()).map(drop)
             };
             return self.append(nothing).await;
         }
         self.write(|connection| {
-            // A row that stays the same is not written. The number of the form is, whatever it was.
+            // SQLite does not write a row that stays the same, but it does write the schema version, even
+            // with the same value.
             let form: i64 = connection.sql("PRAGMA user_version").only((), |row| row.get(0))?;
             connection.sql(&format!("PRAGMA user_version = {form}")).execute(()).map(drop)
         })
@@ -204,7 +205,7 @@ impl SlotStore for Store {
 }
 
 impl Store {
-    /// The records have taken this token: none that is given from now on is as small.
+    /// Ensures that all numbers from now on are greater than this token, which the records have accepted.
     pub(super) async fn accepted(&self, token: FencingToken) -> Result<(), StoreError> {
         match self.slots() {
             Some(valkey) => apart(|| valkey.accepted(token.0)).await,
@@ -212,10 +213,10 @@ impl Store {
         }
     }
 
-    /// Every slot that has a row, by key; without those that [`Store::unreadable`] names.
+    /// Returns every stored slot, ordered by key, without those that [`Store::unreadable`] names.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn list(&self) -> Result<Vec<Slot>, StoreError> {
         if let Some(valkey) = self.slots() {
@@ -229,10 +230,10 @@ impl Store {
         .await
     }
 
-    /// The same, and the keys of those that cannot be read, each with what is wrong with it; by key.
+    /// Returns every stored slot, and the keys of unreadable ones with the fault, ordered by key.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn list_all(&self) -> Result<(Vec<Slot>, Vec<(SlotKey, String)>), StoreError> {
         if let Some(valkey) = self.slots() {
@@ -258,7 +259,8 @@ impl Store {
     }
 }
 
-/// The names of slots that are due, the oldest first, after that one; from the index alone.
+/// Returns the keys and wake times of due slots after the given position, the oldest first, from the index
+/// alone.
 fn window(
     connection: &SqlTransaction,
     now: UnixMillis,
@@ -272,13 +274,13 @@ fn window(
     rows.collect()
 }
 
-/// The slot of a key.
+/// Returns the slot of a key.
 pub(super) fn find(connection: &SqlTransaction, key: SlotKey) -> Result<Slot, StoreFault> {
     let find = connection.sql("SELECT key, version, body FROM slot WHERE key = ?1");
     Ok(find.first([key.as_str()], slot)?.unwrap_or_else(|| Slot::new(key)))
 }
 
-/// Every slot whose key begins with `prefix`, which ends in `/`; by key.
+/// Returns every slot whose key begins with `prefix`, which ends in `/`, ordered by key.
 pub(super) fn below(
     connection: &SqlTransaction,
     prefix: &str,
@@ -288,7 +290,7 @@ pub(super) fn below(
     readable(connection, sql, (prefix, watchlist::after(prefix)), watch)
 }
 
-/// The slots of the rows that can be read: one that cannot must not stop the others.
+/// Returns the slots of the readable rows: an unreadable one must not stop the others.
 fn readable(
     connection: &SqlTransaction,
     sql: &str,
@@ -306,7 +308,7 @@ fn readable(
     rows.filter_map(Result::transpose).collect()
 }
 
-/// Writes one slot if its row still has `expected`.
+/// Writes one slot if its row still has the version `expected`.
 pub(super) fn swap(
     connection: &SqlTransaction,
     expected: SlotVersion,
@@ -321,7 +323,7 @@ pub(super) fn swap(
     write(connection, slot).map(Ok)
 }
 
-/// Writes one slot, whatever its row has; the new version.
+/// Writes one slot unconditionally; returns its new version.
 pub(super) fn write(connection: &SqlTransaction, mut slot: Slot) -> Result<SlotVersion, StoreFault> {
     if slot.remembers_nothing() {
         connection.sql("DELETE FROM slot WHERE key = ?1").execute([slot.key.as_str()])?;
@@ -332,7 +334,7 @@ pub(super) fn write(connection: &SqlTransaction, mut slot: Slot) -> Result<SlotV
     Ok(slot.version)
 }
 
-/// Writes the row of a slot that remembers something, with the version that it has.
+/// Writes the row of a slot that has content, with the version that it has.
 pub(super) fn put(connection: &SqlTransaction, slot: &Slot) -> Result<(), StoreFault> {
     connection
         .sql(
@@ -351,41 +353,41 @@ pub(super) fn put(connection: &SqlTransaction, slot: &Slot) -> Result<(), StoreF
     Ok(())
 }
 
-/// The next version or token: one counter for both, so that a token is greater than all that were given before.
+/// Returns the next version or token. Both share one counter, so a token is greater than all earlier ones.
 fn next_number(connection: &SqlTransaction) -> Result<u64, StoreFault> {
     Ok(*next_numbers(connection, 1)?.end())
 }
 
-/// The next so many of them.
+/// Returns the next `count` numbers of the counter.
 pub(super) fn next_numbers(
     connection: &SqlTransaction,
     count: usize,
 ) -> Result<RangeInclusive<u64>, StoreFault> {
     let count = count as u64;
-    // Not with `RETURNING`, which makes a table of its answer each time.
+    // The statement has no `RETURNING`, which would materialise its result each time.
     connection.sql("UPDATE store SET counter = counter + ?1").execute([count])?;
     let last: u64 = connection.sql("SELECT counter FROM store").only((), |row| row.get(0))?;
     Ok(last + 1 - count..=last)
 }
 
-/// A token for a run without a slot.
+/// Returns a token for a run without a slot.
 pub(super) fn next_token(connection: &SqlTransaction) -> Result<FencingToken, StoreFault> {
     next_number(connection).map(FencingToken)
 }
 
-/// Lets the counter be at least `number`, so that the next one is greater.
+/// Raises the counter to at least `number`, so that the next number is greater.
 pub(super) fn raise_counter(connection: &SqlTransaction, number: u64) -> Result<(), StoreFault> {
-    // Valkey has the counter of the others ([`Store::accepted`]).
+    // The counter of the other engine is in Valkey ([`Store::accepted`]).
     if connection.dialect() == SqlDialect::Postgres {
         return Ok(());
     }
-    // One below the greatest that SQLite can hold: room for the next.
+    // The limit is one below the greatest number of SQLite, which leaves room for the next.
     let number = number.min(i64::MAX as u64 - 1);
     connection.sql("UPDATE store SET counter = ?1 WHERE counter < ?1").execute([number])?;
     Ok(())
 }
 
-/// Up to `limit` slots after that key, by key; of one that cannot be read what is wrong with it.
+/// Returns up to `limit` slots after the given key, ordered by key; an unreadable one with its fault.
 pub(crate) fn page_of_slots(
     connection: &SqlTransaction,
     after: Option<&str>,
@@ -401,7 +403,8 @@ pub(crate) fn page_of_slots(
     rows.collect()
 }
 
-/// Writes slots with the versions that they have in another store; the counter is not below any of them after.
+/// Writes slots with the versions that they have in another store; afterwards the counter is at least as
+/// great as each of them.
 pub(crate) fn place_slots(connection: &SqlTransaction, slots: &[Slot]) -> Result<(), StoreFault> {
     for slot in slots {
         put(connection, slot)?;
@@ -410,7 +413,7 @@ pub(crate) fn place_slots(connection: &SqlTransaction, slots: &[Slot]) -> Result
     raise_counter(connection, greatest.unwrap_or(0))
 }
 
-/// The greatest version or token that was given.
+/// Returns the greatest version or token that was given.
 pub(crate) fn last_number(connection: &SqlTransaction) -> Result<SlotVersion, StoreFault> {
     Ok(SlotVersion(connection.sql("SELECT counter FROM store").only((), |row| row.get(0))?))
 }

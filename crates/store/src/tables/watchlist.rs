@@ -1,4 +1,4 @@
-//! Repositories and the commands of their comments.
+//! Repositories, and the commands in their comments.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -112,7 +112,7 @@ impl Watchlist for Store {
     async fn unserved(&self, forge: &str, limit: usize) -> Result<Vec<UserRequest>, StoreError> {
         let forge = forge.to_owned();
         self.read(move |connection| {
-            // Those of a repository that has to wait must not take all the places.
+            // Commands of a repository that has to wait must not take all places.
             let sql = "SELECT repository, number, id, at, kind, account, login, label FROM
                            (SELECT repository, number, id, at, kind, NULL AS account, NULL AS login, NULL AS label
                             FROM comment_seen WHERE forge = ?1 AND served = 0
@@ -154,7 +154,8 @@ impl Watchlist for Store {
     ) -> Result<Result<(), VersionConflict>, StoreError> {
         let is_apart = self.slots().is_some();
         if let (Some(valkey), Some(UserRequestOutcome { slot, .. })) = (self.slots(), obeyed) {
-            // Slot first, and once: whoever dies in between is followed by one who finds it changed, and writes the rest.
+            // The slot is written first, under a name that makes it happen once. If the process dies in
+            // between, a later one finds the slot changed, and writes the rest.
             let name = once(told);
             match apart(|| valkey.swap(std::slice::from_ref(slot), false, Some(&name))).await? {
                 SwapOutcome::Each(swapped) if swapped.iter().all(Result::is_ok) => {}
@@ -197,7 +198,7 @@ impl Watchlist for Store {
                     connection.sql(sql).execute((forge, repository, number, account.as_str()))?
                 }
                 RequestOrigin::Label { name } => {
-                    // What was set since by somebody else is another matter.
+                    // A label that another user has set since is another request.
                     let sql = "DELETE FROM label_set WHERE forge = ?1 AND repository = ?2 AND number = ?3
                                AND name = ?4 AND at = ?5";
                     let row = (forge, repository, number, name, told.at.0);
@@ -210,7 +211,7 @@ impl Watchlist for Store {
     }
 }
 
-/// True if a comment is not served yet: a process that served it before has allowed the money.
+/// Returns true if a comment is not served yet: a process that served it before has allowed the money.
 fn is_unserved(connection: &SqlTransaction, told: &UserRequest) -> Result<bool, StoreFault> {
     let RequestOrigin::Comment { kind, id } = &told.origin else { return Ok(true) };
     let PrId { forge, repository, .. } = &told.pr;
@@ -220,7 +221,7 @@ fn is_unserved(connection: &SqlTransaction, told: &UserRequest) -> Result<bool, 
     Ok(count > 0)
 }
 
-/// The name of a request: no other one ever has it.
+/// Returns the unique name of a request.
 fn once(UserRequest { pr, origin, at }: &UserRequest) -> String {
     let key = pr.key();
     match origin {
@@ -235,12 +236,12 @@ fn kind_of(word: &str) -> Result<CommentKind, StoreFault> {
     known.ok_or_else(|| StoreError::Corrupt(format!("`{word}` is not a kind of comment")).into())
 }
 
-/// The beginning of the keys of a repository's pull requests.
+/// Returns the prefix of the keys of a repository's pull requests.
 fn prefix(forge: &str, repository: &str) -> String {
     format!("pr/{forge}/{repository}/")
 }
 
-/// The first text after all that begin with `prefix`, which ends in `/`.
+/// Returns the first text after all that begin with `prefix`, which ends in `/`.
 pub(super) fn after(prefix: &str) -> String {
     format!("{}0", prefix.strip_suffix('/').unwrap_or(prefix))
 }
@@ -264,7 +265,8 @@ fn repositories(
             ))
         })?
         .collect::<Result<_, StoreFault>>()?;
-    // From one repository's first pull request to the next one's: as many steps as there are repositories.
+    // The query jumps from one repository's first pull request to the next one's, so it takes one step for
+    // each repository.
     let next = "SELECT key, name FROM described WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT 1";
     let find = connection.sql(next);
     let all = format!("pr/{forge}/");
@@ -292,7 +294,7 @@ fn repositories(
 }
 
 fn remember(connection: &SqlTransaction, repositories: &[KnownRepository]) -> Result<(), StoreFault> {
-    // SQLite's column compares without case by itself.
+    // SQLite's column compares without regard to case by its definition.
     let exactly = connection.dialect().of("COLLATE BINARY", "COLLATE \"C\"");
     let sql = format!(
         "INSERT INTO repository (forge, id, name, cursor, gone, onboarded) VALUES (?1, ?2, ?3, ?4, ?5, ?6)

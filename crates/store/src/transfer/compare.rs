@@ -1,4 +1,5 @@
-//! Two stores compared, part by part: the rows of both in the order of their keys, counted and compared in the same form.
+//! Compares two stores part by part: the rows of both in the order of their keys are counted, and compared in
+//! the same form.
 
 use std::collections::VecDeque;
 
@@ -13,7 +14,7 @@ use super::progress::StorePart;
 use super::row::{self, UnfitValue};
 use super::{page, slots};
 
-/// Compares part by part, as long as they are alike; none if one is not.
+/// Compares part by part while they are equal; none at the first difference.
 pub(super) async fn all_alike(
     one: &Store,
     other: &Store,
@@ -29,7 +30,7 @@ pub(super) async fn all_alike(
     Ok(Some(compared))
 }
 
-/// Compares every part.
+/// Compares every part of both stores.
 pub(super) async fn all(one: &Store, other: &Store) -> Result<Vec<TableComparison>, TransferError> {
     let mut compared = Vec::new();
     for part in StorePart::all() {
@@ -39,7 +40,7 @@ pub(super) async fn all(one: &Store, other: &Store) -> Result<Vec<TableCompariso
 }
 
 async fn compare(part: StorePart, one: &Store, other: &Store) -> Result<TableComparison, TransferError> {
-    // As PostgreSQL holds texts, where one of the two is there.
+    // Texts are compared in the form of PostgreSQL, if one of the stores uses it.
     let replace = is_postgres(one) || is_postgres(other);
     let (mut left, mut right) = (PartRows::new(one, part, replace), PartRows::new(other, part, replace));
     let (mut rows, mut first) = ((0, 0), None);
@@ -57,7 +58,7 @@ async fn compare(part: StorePart, one: &Store, other: &Store) -> Result<TableCom
     Ok(TableComparison { table: part.name(), rows, first })
 }
 
-/// Of two rows that differ the one that comes first, in words.
+/// Describes the row that comes first of two that differ.
 fn lesser(part: StorePart, one: Option<&SqlRow>, other: Option<&SqlRow>) -> String {
     let (fields, count): (&[TableColumn], usize) = match part {
         StorePart::Slots => (&[SLOT_KEY], 1),
@@ -79,10 +80,10 @@ fn lesser(part: StorePart, one: Option<&SqlRow>, other: Option<&SqlRow>) -> Stri
     row::condition(fields, &key)
 }
 
-/// The key of a slot.
+/// The key column of a slot.
 const SLOT_KEY: TableColumn = TableColumn { name: "key", kind: ColumnKind::Text };
 
-/// Keys of one table, in its order.
+/// Compares keys of one table in its order.
 fn is_before(one: &[SqlValue], other: &[SqlValue]) -> bool {
     let differ = one.iter().zip(other).find(|(one, other)| one != other);
     match differ {
@@ -92,7 +93,7 @@ fn is_before(one: &[SqlValue], other: &[SqlValue]) -> bool {
     }
 }
 
-/// The rows of a part of a store, one after the other.
+/// An iterator over the rows of a part of a store.
 struct PartRows<'a> {
     store: &'a Store,
     part: StorePart,
@@ -140,7 +141,7 @@ impl<'a> PartRows<'a> {
         let rows = read.await?;
         self.is_last = table.key == 0 || rows.len() < limit;
         self.limit = page::next(limit, &rows);
-        // As it is there: the engine goes on from it.
+        // The key stays unchanged, because the engine continues from it.
         self.after = rows.last().map(|row| table.key_of(row).to_vec());
         for mut row in rows {
             if let Some(misfit) = row::misfit(table, &row, None) {
@@ -155,7 +156,7 @@ impl<'a> PartRows<'a> {
     }
 }
 
-/// The error that names a row with a value that cannot be carried over.
+/// Makes the error that names a row with a value that cannot be transferred.
 pub(super) fn unfit(
     store: &Store,
     table: &'static TableSchema,

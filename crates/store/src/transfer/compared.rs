@@ -2,19 +2,19 @@
 
 use std::fmt;
 
-/// The comparison of one table of two stores; `slot` is the slots, wherever they are.
+/// The comparison of one table of two stores; `slot` stands for the slots of either engine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TableComparison {
-    /// The table.
+    /// Name of the table.
     pub table: &'static str,
-    /// Its rows in each store.
+    /// Number of its rows in each store.
     pub rows: (u64, u64),
-    /// The first row that differs or stands in one of them only, as a condition of SQL; none: all rows are the same.
+    /// The first row that differs or is in one store only, as a condition of SQL; none if all rows are equal.
     pub first: Option<String>,
 }
 
 impl TableComparison {
-    /// Are all rows the same?
+    /// Returns true if all rows are equal.
     pub fn is_alike(&self) -> bool {
         self.first.is_none()
     }

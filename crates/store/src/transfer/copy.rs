@@ -1,5 +1,6 @@
-//! Everything of one store copied to another, page by page. A page and the mark that it is copied are one transaction, so whoever
-//! is killed goes on where he was. Slots in Valkey are written before the mark, and once more where nobody knows that they were.
+//! Copies everything of one store to another, page by page. A page and the record of its progress are one
+//! transaction, so an interrupted copy continues where it was. Slots in Valkey are written before the
+//! progress, and once more after an interruption in between.
 
 use std::sync::Arc;
 
@@ -23,35 +24,35 @@ use super::slots;
 /// A page that was copied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CopiedPage {
-    /// Its table; `slot` is the slots, wherever they are.
+    /// Name of its table; `slot` stands for the slots of either engine.
     pub table: &'static str,
-    /// Rows of this table that are copied by now, also those of a process that was killed.
+    /// Rows of this table that are copied by now, including those of an interrupted process.
     pub rows: u64,
 }
 
-/// A page that was copied: the mark after it, the rows that are copied by now, and the rows of the next page.
+/// A copied page: the progress after it, the rows that are copied by now, and the size of the next page.
 struct CopyStep {
     next: CopyProgress,
     rows: u64,
     limit: usize,
 }
 
-/// The state in which a target is found.
+/// The state of a target before the copy.
 enum TargetState {
-    /// To go on from there.
+    /// The copy continues from this progress.
     At(CopyProgress),
-    /// It is a copy already: whoever was to learn that was killed first.
+    /// The target is a complete copy: a process was interrupted before it could report that.
     Whole(Vec<TableComparison>),
 }
 
-/// The two stores.
+/// The two stores of a copy.
 struct StoreCopy<'a> {
     from: &'a Store,
     to: &'a Store,
     zeros: NulPolicy,
 }
 
-/// Copies everything, compares it, and takes the mark away.
+/// Copies everything, compares it, and deletes the record of progress.
 pub(super) async fn all(
     from: &Store,
     to: &Store,
@@ -79,7 +80,7 @@ pub(super) async fn all(
             StorePart::End => return copy.finish().await,
         };
         let Some(step) = step else {
-            // A process that was killed has a page on its way that is written after all.
+            // A page of an interrupted process was written after all.
             progress = copy.found().await?;
             continue;
         };
@@ -90,7 +91,8 @@ pub(super) async fn all(
 }
 
 impl StoreCopy<'_> {
-    /// The mark to go on from. The target is changed in nothing unless it is new, or has a part of this source.
+    /// Returns the progress to continue from. The target does not change unless it is new, or has a part of
+    /// this source.
     async fn begin(&self) -> Result<TargetState, TransferError> {
         fits(self.from).await?;
         fits(self.to).await?;
@@ -118,16 +120,17 @@ impl StoreCopy<'_> {
         if found.slots != ours.slots {
             return Err(TransferError::OtherSlots { target, found: found.slots });
         }
-        // A switch that was set by hand at Valkey and not read since is written down, and so comes along.
+        // A switch that was set by hand at Valkey and not read since is recorded, and thus copied.
         apart(|| self.from.switch()).await?;
         Ok(TargetState::At(found))
     }
 
-    /// A target that is not new and has no mark: is it this source's copy? What it holds is told if not.
+    /// Checks whether a target that is neither new nor unfinished is this source's copy. If not, the error
+    /// names its content.
     async fn whole_or(&self, held: String) -> Result<TargetState, TransferError> {
         match compare::all_alike(self.from, self.to).await {
             Ok(Some(compared)) => Ok(TargetState::Whole(compared)),
-            // A row that cannot be read is no row of a copy.
+            // A copy has no unreadable row.
             Ok(None) | Err(TransferError::Slot { .. } | TransferError::Unfit { .. }) => {
                 Err(TransferError::NotNew { target: self.to.name(), held })
             }
@@ -135,13 +138,13 @@ impl StoreCopy<'_> {
         }
     }
 
-    /// The mark as it is by now.
+    /// Reads the present progress.
     async fn found(&self) -> Result<CopyProgress, TransferError> {
         let found = self.to.read(progress::find).await?;
         found.ok_or_else(|| TransferError::TakenOver { target: self.to.name() })
     }
 
-    /// Copies a page of slots; none: somebody else has gone on meanwhile.
+    /// Copies a page of slots; none if another process has continued meanwhile.
     async fn slots(&self, progress: &CopyProgress) -> Result<Option<CopyStep>, TransferError> {
         let after = match told(self.to, progress.key())?.as_deref() {
             Some([SqlValue::Text(name)]) => Some(name.clone()),
@@ -175,8 +178,8 @@ impl StoreCopy<'_> {
         Ok(is_ours.then_some(CopyStep { next, rows, limit: page::FIRST }))
     }
 
-    /// Copies a page of a table; none: somebody else has gone on meanwhile. A page that is not taken is tried in smaller ones, so
-    /// that the row is named.
+    /// Copies a page of a table; none if another process has continued meanwhile. A page that the target
+    /// refuses is retried in smaller ones, so that the error can name the row.
     async fn rows(
         &self,
         table: &'static TableSchema,
@@ -192,7 +195,7 @@ impl StoreCopy<'_> {
                     limit = limit.div_ceil(32);
                 }
                 Err((row, error)) => {
-                    // A target that is away takes no row at all.
+                    // An unreachable target refuses every row.
                     self.found().await?;
                     let (target, table) = (self.to.name(), table.name);
                     return Err(TransferError::Refused { target, table, row, error });
@@ -201,7 +204,7 @@ impl StoreCopy<'_> {
         }
     }
 
-    /// The same once; an error within: the target does not take it, and the first row of it.
+    /// Copies a page once. The inner error is the target's refusal, with the first row of the page.
     async fn page(
         &self,
         table: &'static TableSchema,
@@ -239,7 +242,7 @@ impl StoreCopy<'_> {
         }
     }
 
-    /// Numbers, the kill switch, the comparison, and the end of the mark.
+    /// Transfers the numbers and the kill switch, compares, and deletes the record of progress.
     async fn finish(&self) -> Result<Vec<TableComparison>, TransferError> {
         let numbered = || TABLES.iter().filter(|table| table.is_numbered);
         let numbers: Vec<u64> = self
@@ -258,7 +261,7 @@ impl StoreCopy<'_> {
             Some(valkey) => apart(|| valkey.last_number()).await?,
             None => self.from.read(last_number).await?,
         };
-        // A counter that was lost may be below what the records know.
+        // A counter that was lost may be below the numbers in the records.
         let known = self.to.read(list::greatest_token).await?;
         self.to.raise(given.max(known)).await?;
         let compared = compare::all(self.from, self.to).await?;
@@ -270,7 +273,7 @@ impl StoreCopy<'_> {
         if let Some(valkey) = self.to.slots() {
             let is_on = self.to.read(kill_switch).await?.all.engaged().is_some();
             let mirror = apart(|| valkey.switch()).await?;
-            // A switch that was set by hand there meanwhile stays, and is written down by whoever reads it first.
+            // A switch that was set by hand in the target meanwhile stays, and its first reader records it.
             if is_on || mirror.by_hand() != Some(true) {
                 apart(|| valkey.set_switch(is_on)).await?;
             }
@@ -278,13 +281,13 @@ impl StoreCopy<'_> {
         if self.to.write(progress::end).await? {
             return Ok(compared);
         }
-        // A process that was killed may have come to its end after all.
+        // The interrupted process may have completed after all.
         let whole = compare::all_alike(self.from, self.to).await?;
         whole.ok_or_else(|| TransferError::TakenOver { target: self.to.name() })
     }
 }
 
-/// Are the tables of a store those that are listed?
+/// Checks that the tables of a store are those that are listed.
 pub(super) async fn fits(store: &Store) -> Result<(), TransferError> {
     match store.read(list::misfit).await? {
         Some(column) => Err(TransferError::Form { store: store.name(), column }),
@@ -292,7 +295,7 @@ pub(super) async fn fits(store: &Store) -> Result<(), TransferError> {
     }
 }
 
-/// A fault of the mark, as an error of the store that has it.
+/// Converts a fault in the record of progress to an error that names the store.
 fn told<T>(store: &Store, done: Result<T, StoreFault>) -> Result<T, TransferError> {
     done.map_err(|fault| StoreError::Corrupt(format!("{}: {fault}", store.name())).into())
 }

@@ -1,4 +1,4 @@
-//! The reasons for which a store is not copied or compared, with what to do next.
+//! Errors of a transfer or a comparison, with the next step.
 
 use truing_core::port::StoreError;
 
@@ -10,7 +10,7 @@ pub enum TransferError {
     /// A store cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Both are one store.
+    /// Source and target are the same store.
     #[error("{0} cannot be copied to itself; name another store after --to")]
     Same(String),
     /// The target holds something else.
@@ -18,7 +18,7 @@ pub enum TransferError {
         "{target} is not new: it holds {held}. Nothing was changed; name a store after --to that is empty"
     )]
     NotNew {
-        /// The target.
+        /// Name of the target.
         target: String,
         /// The rows that it holds.
         held: String,
@@ -28,17 +28,17 @@ pub enum TransferError {
         "{target} holds a part of {found}, not of {source_name}. Nothing was changed; name {found} after --from, or an empty store after --to"
     )]
     OtherSource {
-        /// The target.
+        /// Name of the target.
         target: String,
         /// The source that was named.
         source_name: String,
         /// The source that it was filled from.
         found: String,
     },
-    /// The slots of a target that is half filled are on another server.
+    /// The slots of a half-filled target are on another server.
     #[error("{target} was begun with its slots in {found}; name that server after --to")]
     OtherSlots {
-        /// The target.
+        /// Name of the target.
         target: String,
         /// The place of the slots.
         found: String,
@@ -48,17 +48,17 @@ pub enum TransferError {
         "{target} was begun by another version of truing, which copied table {part}; go on with that version, or empty the target and begin anew"
     )]
     OtherVersion {
-        /// The target.
+        /// Name of the target.
         target: String,
         /// The table that was copied.
         part: String,
     },
-    /// The source holds a part of a store.
+    /// The source is itself an unfinished copy.
     #[error(
         "{source_name} holds only a part of {of}, which is not copied to its end; run `truing store migrate` from {of} again first"
     )]
     HalfSource {
-        /// The source.
+        /// Name of the source.
         source_name: String,
         /// The store that is copied to it.
         of: String,
@@ -66,15 +66,15 @@ pub enum TransferError {
     /// Another process serves one of the stores, or copies it.
     #[error("another process serves or copies {store}{by}; wait until it is done, or stop it")]
     Busy {
-        /// The store.
+        /// Name of the store.
         store: String,
-        /// That process.
+        /// Description of that process.
         by: String,
     },
     /// A command is at work on the source.
     #[error("a command is at work on {source_name}; wait until it is done, and run this again")]
     AtWork {
-        /// The source.
+        /// Name of the source.
         source_name: String,
     },
     /// A lock of a file cannot be taken.
@@ -85,9 +85,9 @@ pub enum TransferError {
         "the tables of {store} are not those of this version (column {column}); use the version of truing that made them"
     )]
     Form {
-        /// The store.
+        /// Name of the store.
         store: String,
-        /// The first column that is there and not known, or known and not there.
+        /// The first column that exists and is unknown, or is known and missing.
         column: String,
     },
     /// A value cannot be kept in the target.
@@ -95,17 +95,17 @@ pub enum TransferError {
         "{store}, table {table}: column {column} {why} in the row where {row}; {advice}, and run this again"
     )]
     Unfit {
-        /// The source.
+        /// Name of the source.
         store: String,
-        /// The table.
+        /// Name of the table.
         table: &'static str,
-        /// The column.
+        /// Name of the column.
         column: &'static str,
-        /// The fault.
+        /// The problem with the value.
         why: &'static str,
         /// The row, as a condition of SQL.
         row: String,
-        /// The next step.
+        /// The next step for the operator.
         advice: &'static str,
     },
     /// A slot cannot be read.
@@ -113,25 +113,25 @@ pub enum TransferError {
         "{store}: slot {key} cannot be read ({why}); `truing queue drop {key}` forgets it. Then run this again"
     )]
     Slot {
-        /// The source.
+        /// Name of the source.
         store: String,
-        /// The slot.
+        /// Key of the slot.
         key: String,
-        /// The fault.
+        /// The problem with the slot.
         why: String,
     },
-    /// The target does not take a row.
+    /// The target refuses a row.
     #[error(
         "{target} does not take a row of table {table}, the one where {row}: {error}. Correct it in the source, and run this again"
     )]
     Refused {
-        /// The target.
+        /// Name of the target.
         target: String,
-        /// The table.
+        /// Name of the table.
         table: &'static str,
         /// The row, as a condition of SQL.
         row: String,
-        /// The target's words.
+        /// The error of the target.
         error: StoreError,
     },
     /// Another process has finished or emptied the target meanwhile.
@@ -139,15 +139,15 @@ pub enum TransferError {
         "another process has finished or emptied {target} meanwhile; compare the stores with `truing store check`"
     )]
     TakenOver {
-        /// The target.
+        /// Name of the target.
         target: String,
     },
-    /// The copy is not the same as the source.
+    /// The copy differs from the source.
     #[error("table {} of {target} is not that of {source_name}: {difference}. Somebody has changed one of them; empty the target and begin anew", difference.table)]
     Differ {
-        /// The source.
+        /// Name of the source.
         source_name: String,
-        /// The target.
+        /// Name of the target.
         target: String,
         /// The first table that differs.
         difference: Box<TableComparison>,

@@ -1,5 +1,6 @@
-//! The list of all tables that a store's records are in, with their columns, in an order in which rows can be added; and a look at
-//! the tables that are really there. A table or a column that is not listed here would be left behind, so it stops the copying.
+//! Lists all tables of a store's records with their columns, in an order in which rows can be inserted, and
+//! compares the list with the actual tables. An unlisted table or column would be left behind, so it stops
+//! the copy.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +11,13 @@ use crate::sql::{ColumnKind, SqlDialect, SqlRow, SqlTransaction, SqlValue, Table
 
 use super::row::TOKEN;
 
-/// A table.
+/// The schema of a table.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct TableSchema {
     pub(super) name: &'static str,
-    /// So many of the first columns are the key. None: the table has one row, which is there from the beginning.
+    /// Number of first columns that form the key; 0: the table has one row, which always exists.
     pub(super) key: usize,
-    /// The engine gives numbers for the key by itself.
+    /// True if the engine generates numbers for the key.
     pub(super) is_numbered: bool,
     pub(super) fields: &'static [TableColumn],
 }
@@ -37,7 +38,7 @@ const fn numbered(name: &'static str, fields: &'static [TableColumn]) -> TableSc
     TableSchema { name, key: 1, is_numbered: true, fields }
 }
 
-/// Every table of the records. One that refers to another comes after it.
+/// Every table of the records. A table that refers to another comes after it.
 pub(super) static TABLES: [TableSchema; 19] = [
     numbered(
         "run",
@@ -144,13 +145,15 @@ pub(super) static TABLES: [TableSchema; 19] = [
     table("job", 1, &[text("key"), int("token"), text("run"), text("body")]),
 ];
 
-/// Columns that one engine has for itself. The counter of `store` is carried over by itself; its instant is the clock's.
+/// Columns that one engine has for itself. The counter of `store` is transferred separately; its instant is
+/// the clock's.
 const OF_SQLITE: &str = "switch.only store.only store.counter store.now slot.key slot.version slot.wakes_at slot.body slot.shown \
                          transfer.source transfer.slots transfer.part transfer.reached transfer.copied";
 const OF_POSTGRES: &str = "form.version form.oldest \
                            transfer.source transfer.slots transfer.part transfer.reached transfer.copied";
 
-/// The first column that is there and not listed, or the other way round, as `table.column`; none if all fit.
+/// Returns the first column that exists and is not listed, or the reverse, as `table.column`; none if all
+/// match.
 pub(super) fn misfit(connection: &SqlTransaction) -> Result<Option<String>, StoreFault> {
     let dialect = connection.dialect();
     let sql = dialect.of(
@@ -167,14 +170,14 @@ pub(super) fn misfit(connection: &SqlTransaction) -> Result<Option<String>, Stor
         listed.extend(table.fields.iter().map(|field| format!("{}.{}", table.name, field.name)));
     }
     if dialect == SqlDialect::Sqlite {
-        // It has such a column, which is not declared.
+        // SQLite has this column without a declaration.
         listed.remove("run.rowid");
     }
     Ok(found.symmetric_difference(&listed).next().cloned())
 }
 
 impl TableSchema {
-    /// Up to `limit` rows after that key, in the order of the key.
+    /// Returns up to `limit` rows after the given key, in the order of the key.
     pub(super) fn page(
         &self,
         connection: &SqlTransaction,
@@ -198,7 +201,7 @@ impl TableSchema {
         connection.sql(&sql).query(values, |row| Ok(row.clone()))?.collect()
     }
 
-    /// Adds rows; of a table of one row it becomes that row.
+    /// Inserts rows; in a table of one row it updates that row.
     pub(super) fn write(&self, connection: &SqlTransaction, rows: &[SqlRow]) -> Result<(), StoreFault> {
         if self.key > 0 {
             return connection.insert(self.name, self.fields, rows);
@@ -216,23 +219,23 @@ impl TableSchema {
         Ok(())
     }
 
-    /// Does it hold what a new store does not?
+    /// Returns true if the table holds data that a new store does not have.
     pub(super) fn is_used(&self, connection: &SqlTransaction) -> Result<bool, StoreFault> {
         let rows = if self.key > 0 { "" } else { "WHERE body <> '\"off\"' OR sweep IS NOT NULL" };
         connection.sql(&format!("SELECT 1 FROM {} {rows} LIMIT 1", self.name)).exists(())
     }
 
-    /// The columns of its key.
+    /// Returns the columns of its key.
     pub(super) fn key(&self) -> &'static [TableColumn] {
         self.fields.get(..self.key).unwrap_or_default()
     }
 
-    /// The key of a row.
+    /// Returns the key of a row.
     pub(super) fn key_of<'a>(&self, row: &'a SqlRow) -> &'a [SqlValue] {
         row.0.get(..self.key).unwrap_or_default()
     }
 
-    /// The greatest number that the engine has given for its key; 0 if none.
+    /// Returns the greatest number that the engine has generated for its key; 0 if none.
     pub(super) fn last_number(&self, connection: &SqlTransaction) -> Result<u64, StoreFault> {
         let (table, key) = (self.name, names(self.key()));
         let sql = match connection.dialect() {
@@ -249,8 +252,9 @@ impl TableSchema {
         connection.sql(&sql).only((), |row| row.get(0))
     }
 
-    /// Lets the next number that the engine gives be greater than this. SQLite remembers it for `reservation` alone, whose numbers
-    /// are never given twice; elsewhere it takes the greatest that is there.
+    /// Ensures that the next number that the engine generates is greater than this. SQLite remembers it for
+    /// `reservation` alone, whose numbers are never reused; in other tables it takes the greatest existing
+    /// one.
     pub(super) fn number_after(&self, connection: &SqlTransaction, number: u64) -> Result<(), StoreFault> {
         if number == 0 {
             return Ok(());
@@ -273,13 +277,13 @@ impl TableSchema {
         }
     }
 
-    /// PostgreSQL's sequence of its numbers.
+    /// Returns PostgreSQL's sequence of its numbers.
     fn sequence(&self) -> String {
         format!("CAST(pg_get_serial_sequence('{}', '{}') AS REGCLASS)", self.name, names(self.key()))
     }
 }
 
-/// The greatest token in the records.
+/// Returns the greatest token in the records.
 pub(super) fn greatest_token(connection: &SqlTransaction) -> Result<SlotVersion, StoreFault> {
     let has_token = |table: &&TableSchema| table.fields.iter().any(|field| field.name == TOKEN);
     let mut greatest = 0;

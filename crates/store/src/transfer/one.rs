@@ -1,4 +1,4 @@
-//! The slot and the rows of one key, copied to another store: for a dry run.
+//! Copies the slot and the rows of one key to another store, for a dry run.
 
 use truing_core::id::SlotKey;
 use truing_core::port::SlotStore as _;
@@ -10,9 +10,9 @@ use crate::tables::place_slots;
 use super::fault::TransferError;
 use super::list::{TABLES, TableSchema};
 
-/// The column by which rows belong to a key.
+/// The column that assigns rows to a key.
 const KEY: &str = "key";
-/// These tables have a column of that name for other things.
+/// Tables whose column of that name has another meaning.
 const OTHERS: [&str; 2] = ["notice", "level"];
 
 /// Copies the slot of a key and its rows, as they are at one instant, to a store that has none of them.
@@ -30,7 +30,7 @@ pub(super) async fn copy(from: &Store, to: &Store, key: &SlotKey) -> Result<(), 
         found.iter().try_for_each(|(table, rows)| table.write(connection, rows))
     };
     to.write(write).await?;
-    // Tokens of the copy are greater than those of its rows.
+    // New tokens of the copy have to be greater than those of its rows.
     let known = to.read(super::list::greatest_token).await?;
     Ok(to.raise(known).await?)
 }

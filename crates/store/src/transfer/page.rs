@@ -1,4 +1,4 @@
-//! The size of pages: so many rows at once that a round to a server is worth it, and so few bytes that memory stays within bounds.
+//! The size of pages: enough rows to make a round trip worthwhile, and few enough bytes to bound the memory.
 
 use crate::sql::SqlRow;
 
@@ -6,17 +6,17 @@ use super::row;
 
 /// Rows of a table's first page, whose size is not known.
 pub(super) const FIRST: usize = 64;
-/// Rows of a page at most.
+/// Largest number of rows of a page.
 const MOST: usize = 8_000;
-/// Bytes of a page, about.
+/// Approximate size of a page in bytes.
 const BYTES: usize = 4 << 20;
-/// Slots of a page.
+/// Number of slots of a page.
 pub(super) const SLOTS: usize = 256;
 
-/// Rows of the page after one of so many, which had these.
+/// Computes the number of rows of the next page from the limit and the rows of the last one.
 pub(super) fn next(limit: usize, rows: &[SqlRow]) -> usize {
     let bytes: usize = rows.iter().map(row::size).sum();
     let each = bytes / rows.len().max(1);
-    // Rows that follow may be larger than those before.
+    // The next rows may be larger than these.
     (BYTES / each.max(1)).clamp(1, MOST).min(limit.saturating_mul(8))
 }

@@ -1,4 +1,4 @@
-//! The two stores of a transfer: their names for people, and the right to read one and to fill the other.
+//! The two stores of a transfer: their names for people, and the locks for reading one and filling the other.
 
 use std::fs::File;
 use std::path::Path;
@@ -9,15 +9,15 @@ use crate::store::{Store, StoreEngine, apart};
 
 use super::fault::TransferError;
 
-/// The words of a process that copies from or to a file, in its lock.
+/// The address field of a copying process in a file's lock.
 const LISTEN: &str = "truing store migrate";
 
-/// The place of a store's slots, which a transfer that goes on has to find again.
+/// Returns the place of a store's slots, which has to match when a transfer continues.
 pub(super) fn slots_name(store: &Store) -> String {
     store.slots().map_or("", |valkey| valkey.name()).to_owned()
 }
 
-/// Is any part of one store a part of the other?
+/// Returns true if the two stores have a part in common.
 pub(super) fn share(one: &Store, other: &Store) -> bool {
     let slots = slots_name(one);
     let records = |store: &Store| match &store.0.engine {
@@ -27,7 +27,7 @@ pub(super) fn share(one: &Store, other: &Store) -> bool {
     records(one) == records(other) || (!slots.is_empty() && slots == slots_name(other))
 }
 
-/// Does the store keep texts in PostgreSQL?
+/// Returns true if the store keeps texts in PostgreSQL.
 pub(super) fn is_postgres(store: &Store) -> bool {
     match &store.0.engine {
         StoreEngine::Sqlite(_) => false,
@@ -35,15 +35,15 @@ pub(super) fn is_postgres(store: &Store) -> bool {
     }
 }
 
-/// The right to read a file that does not change: nobody serves it, no command leases its slots, and neither begins before this is
-/// dropped.
+/// The lock on a source file that must not change: no process serves it, no command leases its slots, and
+/// neither can begin before this is dropped.
 pub(super) struct SourceLock {
     _commands: File,
     _serve: ServeLock,
 }
 
 impl SourceLock {
-    /// Takes it; none for servers, whose processes are known to those alone who ask them.
+    /// Takes the lock; none for servers, whose processes cannot be enumerated.
     pub(super) fn take(source: &Store) -> Result<Option<Self>, TransferError> {
         let Some(path) = source.path() else { return Ok(None) };
         match lock::alone(path)? {
@@ -53,7 +53,7 @@ impl SourceLock {
     }
 }
 
-/// The lock of a file, as if this process served it.
+/// Takes the lock of a file, as if this process served it.
 fn serve_lock(store: &Store, path: &Path) -> Result<ServeLock, TransferError> {
     match ServeLock::take(path, LISTEN, store.0.clock.now()) {
         Ok(lock) => Ok(lock),
@@ -64,7 +64,7 @@ fn serve_lock(store: &Store, path: &Path) -> Result<ServeLock, TransferError> {
     }
 }
 
-/// The right to fill a target, which nobody serves.
+/// The lock for filling a target, which no process serves.
 pub(super) enum TargetLock {
     File { _lock: ServeLock },
     Database { _lock: Box<AdvisoryLock> },

@@ -1,43 +1,43 @@
-//! The progress of a copy: a row in the target, which changes in the same transaction as the rows that are added. While it is
-//! there, the target is not opened in the ordinary way.
+//! The progress of a copy: a row in the target, which changes in the same transaction as the rows that are
+//! added. While it exists, the target is not opened in the ordinary way.
 
 use crate::fault::{StoreFault, from_json, to_json};
 use crate::sql::{SqlDialect, SqlTransaction, SqlValue};
 
 use super::list::{TABLES, TableSchema};
 
-/// The mark of a store that is copied in part.
+/// The progress of an unfinished copy.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct CopyProgress {
-    /// The store that is copied.
+    /// Name of the store that is copied.
     pub(super) source: String,
     /// The place of the target's slots.
     pub(super) slots: String,
     /// The name of the part that is copied now.
     pub(super) part: String,
-    /// The key of the last row of it that was copied, as JSON.
+    /// The key of its last copied row, as JSON.
     pub(super) reached: Option<String>,
-    /// The rows of it that were copied.
+    /// Number of its rows that were copied.
     pub(super) copied: u64,
 }
 
-/// A part of a store, in the order in which they are copied. Slots come first: one that cannot be read is found at once.
+/// A part of a store, in the order of copying. Slots come first, so that an unreadable one is found at once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum StorePart {
-    /// The slots.
+    /// The slots of either engine.
     Slots,
-    /// A table.
+    /// One table of the records.
     Table(&'static TableSchema),
-    /// Nothing is left to copy.
+    /// The end: nothing is left to copy.
     End,
 }
 
 const END: &str = "end";
-/// The name of the slots, as that of a table.
+/// The name of the slots, in place of a table's.
 pub(super) const SLOT: &str = "slot";
 
 impl StorePart {
-    /// All parts that have rows, in order.
+    /// Returns all parts that have rows, in order.
     pub(super) fn all() -> impl Iterator<Item = Self> {
         std::iter::once(Self::Slots).chain(TABLES.iter().map(Self::Table))
     }
@@ -50,24 +50,25 @@ impl StorePart {
         }
     }
 
-    /// The part of a name.
+    /// Returns the part with this name.
     pub(super) fn of(name: &str) -> Option<Self> {
         Self::all().chain([Self::End]).find(|part| part.name() == name)
     }
 
-    /// The next part.
+    /// Returns the part after this one.
     fn next(self) -> Self {
         Self::all().skip_while(|part| *part != self).nth(1).unwrap_or(Self::End)
     }
 }
 
 impl CopyProgress {
-    /// The one before anything is copied.
+    /// Makes the progress before anything is copied.
     pub(super) fn begin(source: String, slots: String) -> Self {
         Self { source, slots, part: SLOT.to_owned(), reached: None, copied: 0 }
     }
 
-    /// The mark after `rows` more rows, the last of which has `key`; after the last page, the mark of the next part.
+    /// Returns the progress after `rows` more rows, the last of which has `key`; after the last page, the
+    /// beginning of the next part.
     pub(super) fn after(
         &self,
         part: StorePart,
@@ -83,7 +84,7 @@ impl CopyProgress {
         Ok(Self { source, slots, part: part.name().to_owned(), reached, copied })
     }
 
-    /// The key of the last row that was copied.
+    /// Returns the key of the last copied row.
     pub(super) fn key(&self) -> Result<Option<Vec<SqlValue>>, StoreFault> {
         let Some(reached) = &self.reached else { return Ok(None) };
         let values: Vec<serde_json::Value> =
@@ -100,7 +101,7 @@ impl CopyProgress {
     }
 }
 
-/// A key as JSON.
+/// Serializes a key as JSON.
 fn json(key: &[SqlValue]) -> Result<String, StoreFault> {
     let value = |value: &SqlValue| match value {
         SqlValue::Integer(number) => serde_json::Value::from(*number),
@@ -110,7 +111,7 @@ fn json(key: &[SqlValue]) -> Result<String, StoreFault> {
     to_json(&key.iter().map(value).collect::<Vec<_>>())
 }
 
-/// The mark of a store; none if it is whole.
+/// Reads the progress in a store; none if the store is complete.
 pub(super) fn find(connection: &SqlTransaction) -> Result<Option<CopyProgress>, StoreFault> {
     let sql = "SELECT source, slots, part, reached, copied FROM transfer LIMIT 1";
     connection.sql(sql).first((), |row| {
@@ -124,7 +125,8 @@ pub(super) fn find(connection: &SqlTransaction) -> Result<Option<CopyProgress>, 
     })
 }
 
-/// The mark that is there, or the first one of a new store; an error within: what a store holds that is not new.
+/// Returns the existing progress, or writes the first one into a new store. The inner error names the content
+/// of a store that is not new.
 pub(super) fn begin(
     connection: &SqlTransaction,
     first: &CopyProgress,
@@ -146,7 +148,8 @@ pub(super) fn begin(
     Ok(Ok(first.clone()))
 }
 
-/// Changes the mark from one state to the next. False: it is in another one, since somebody else goes on with it.
+/// Changes the progress from one state to the next. Returns false if it is in another state, because another
+/// process continues the copy.
 pub(super) fn advance(
     connection: &SqlTransaction,
     from: &CopyProgress,
@@ -157,7 +160,7 @@ pub(super) fn advance(
     Ok(connection.sql(sql).execute(values)? == 1)
 }
 
-/// Takes the mark away: the store is whole. False: it was not there.
+/// Deletes the progress, after which the store is complete. Returns false if it was not there.
 pub(super) fn end(connection: &SqlTransaction) -> Result<bool, StoreFault> {
     Ok(connection.sql("DELETE FROM transfer WHERE part = ?1").execute([END])? == 1)
 }

@@ -1,31 +1,31 @@
-//! Rows in one form for both engines: for people, and the values that PostgreSQL cannot hold.
+//! Rows in one form for both engines: their keys for people, and the values that PostgreSQL cannot hold.
 
 use crate::sql::{ColumnKind, SqlRow, SqlValue, TableColumn};
 
 use super::list::TableSchema;
 
-/// The fate of a text with a zero character (U+0000) on its way to PostgreSQL, which holds none.
+/// The handling of a text with a zero character (U+0000), which PostgreSQL cannot hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum NulPolicy {
-    /// The row is named, and the copying stops there.
+    /// The copy stops with an error that names the row.
     #[default]
     Refuse,
-    /// U+FFFD is written in its place, as the store does by itself where it writes to PostgreSQL. In a key it is refused still:
-    /// two rows could become one.
+    /// U+FFFD takes its place, as in all texts that the store writes to PostgreSQL. In a key it is refused
+    /// all the same: two rows could become one.
     Replace,
 }
 
 /// The column of a run's fencing token.
 pub(super) const TOKEN: &str = "token";
 
-/// The fault of a value.
+/// A value that cannot be transferred.
 pub(super) struct UnfitValue {
     pub(super) column: &'static str,
     pub(super) why: &'static str,
     pub(super) advice: &'static str,
 }
 
-/// The first value of a row that cannot be carried over. `zeros`: none where zeros are kept.
+/// Finds the first value of a row that cannot be transferred. `zeros` is none if zero characters are kept.
 pub(super) fn misfit(table: &TableSchema, row: &SqlRow, zeros: Option<NulPolicy>) -> Option<UnfitValue> {
     let correct = "correct that row, or delete it";
     let of = |(at, (field, value)): (usize, (&TableColumn, &SqlValue))| {
@@ -56,7 +56,7 @@ pub(super) fn misfit(table: &TableSchema, row: &SqlRow, zeros: Option<NulPolicy>
     table.fields.iter().zip(&row.0).enumerate().find_map(of)
 }
 
-/// Texts as PostgreSQL holds them.
+/// Replaces zero characters in texts, as in PostgreSQL.
 pub(super) fn replace_zeros(row: &mut SqlRow) {
     for value in &mut row.0 {
         if let SqlValue::Text(text) = value
@@ -67,7 +67,7 @@ pub(super) fn replace_zeros(row: &mut SqlRow) {
     }
 }
 
-/// The key of a row as a condition that can be pasted into a statement.
+/// Renders the key of a row as a condition that can be pasted into a statement.
 pub(super) fn condition(fields: &[TableColumn], key: &[SqlValue]) -> String {
     if fields.is_empty() {
         return "there is one".to_owned();
@@ -85,7 +85,7 @@ pub(super) fn condition(fields: &[TableColumn], key: &[SqlValue]) -> String {
     equals.collect::<Vec<_>>().join(" AND ")
 }
 
-/// The bytes that a row takes in memory, roughly.
+/// Estimates the bytes that a row takes in memory.
 pub(super) fn size(row: &SqlRow) -> usize {
     let of = |value: &SqlValue| match value {
         SqlValue::Text(text) => text.len(),

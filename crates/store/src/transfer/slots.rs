@@ -1,13 +1,15 @@
-//! Slots of a store, wherever they are, in pages by name.
+//! Pages of a store's slots in the order of their names, for either engine.
 //!
-//! A slot keeps its version and its content. So a lease keeps its token, which is the version at which it was granted: it is less
-//! than every number that the target gives from then on, and the records, which have come along, accept it no less than before.
-//! Nobody serves either store while one is copied, so the holder of a lease is dead. A server on a SQLite file hands such a lease
-//! back when it starts; elsewhere it ends at its deadline. What would be due at once instead would be another content than that of
-//! the source, and the two could not be compared.
+//! A slot keeps its version and its content. A lease therefore keeps its token, which is the version at which
+//! it was granted. The token is less than every number that the target gives from then on, and the copied
+//! records accept it as before.
 //!
-//! Names under which a request was obeyed once are left behind: they matter for a request whose slot was written and whose records
-//! were not, because a process died in between within the last day. Such a request is served once more.
+//! No process serves either store during a copy, so the holder of a lease is dead. A server on a SQLite file
+//! hands such a lease back when it starts; with other stores it ends at its deadline. A slot that became due
+//! at once would differ from the source, and the two could not be compared.
+//!
+//! The names that mark a request as obeyed are not copied. They matter only if a process died within the last
+//! day after it wrote a slot and before it wrote the records. Such a request is served once more.
 
 use truing_core::slot::Slot;
 
@@ -18,16 +20,16 @@ use crate::tables::page_of_slots;
 
 use super::fault::TransferError;
 
-/// Some slots.
+/// A page of slots.
 pub(super) struct SlotPage {
     pub(super) slots: Vec<Slot>,
-    /// The last name that was looked at.
+    /// The last name that was read.
     pub(super) reached: Option<String>,
-    /// There are no more.
+    /// True if there are no more.
     pub(super) is_last: bool,
 }
 
-/// The slots of up to `limit` names after that one.
+/// Returns the slots of up to `limit` names after the given one.
 pub(super) async fn page(
     store: &Store,
     after: Option<String>,
@@ -51,7 +53,7 @@ pub(super) async fn page(
         };
         match found {
             Err(fault) => return Err(unreadable(fault.to_string())),
-            // A name in Valkey whose row somebody has deleted.
+            // The name is in Valkey's index, but its row was deleted by hand.
             Ok(slot) if slot == Slot::new(key.clone()) => {}
             Ok(slot) if slot.key != key => {
                 return Err(unreadable(format!("it says that it is {}", slot.key)));
@@ -62,7 +64,7 @@ pub(super) async fn page(
     Ok(SlotPage { slots, reached, is_last })
 }
 
-/// A slot as a row: its key, and its whole content with its version.
+/// Returns a slot as a row: its key, and its whole content with its version.
 pub(super) fn row(store: &Store, slot: &Slot) -> Result<SqlRow, TransferError> {
     let body = to_json(slot).map_err(|fault| TransferError::Slot {
         store: store.name(),

@@ -1,4 +1,5 @@
-//! The clock of Valkey's server: it is asked, and in between it goes on as ours does. So machines whose clocks differ agree.
+//! The clock of Valkey's server, which is read from time to time and otherwise advances with ours, so that
+//! machines whose clocks differ agree.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,11 +8,11 @@ use std::time::SystemTime;
 use truing_core::id::UnixMillis;
 use truing_core::port::Clock;
 
-/// The server's instant.
+/// The server's clock, estimated from this machine's clock.
 pub(super) struct ServerClock {
     /// A test's clock, used in place of the server's.
     given: Option<Arc<dyn Clock>>,
-    /// By how many milliseconds the server's clock was ahead of ours when it was last told.
+    /// Milliseconds by which the server's clock was ahead of ours at its last response.
     ahead: AtomicI64,
 }
 
@@ -20,7 +21,7 @@ impl ServerClock {
         Self { given, ahead: AtomicI64::new(0) }
     }
 
-    /// The server has told its instant.
+    /// Takes over the server's instant.
     pub(super) fn observe(&self, server: UnixMillis) {
         self.ahead.store(server.0.saturating_sub(here()), Ordering::Relaxed);
     }
@@ -35,7 +36,7 @@ impl Clock for ServerClock {
     }
 }
 
-/// This machine's clock.
+/// Returns this machine's clock in milliseconds.
 fn here() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

@@ -1,4 +1,4 @@
-//! Small states that all processes keep in common: texts that are swapped, and end by themselves.
+//! Small states that all processes share: texts that are swapped, and that expire.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use truing_core::port::{SharedStateStore, StateSnapshot, StoreError};
 
 use super::{COMMON, ValkeyServer};
 
-/// The key of a state.
+/// Returns the key of a state.
 fn state(name: &str) -> String {
     format!("{COMMON}:{name}")
 }

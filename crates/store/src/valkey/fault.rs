@@ -1,27 +1,28 @@
-//! Errors of Valkey in words for people, with the server and what to do next; and the servers that would lose slots.
+//! Messages for people about errors of Valkey, with the server and the next step, and the check for servers
+//! that would lose slots.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Client, ConnectionAddr, ErrorKind, RedisError};
 
-/// The longest time that a call may take.
+/// Timeout of a call.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// The same of a Sentinel: others are asked beside it.
+/// Timeout of a call to a Sentinel; others are asked in parallel.
 pub(super) const SENTINEL_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The reason for which a server cannot keep the slots.
 #[derive(Debug, thiserror::Error)]
 pub enum SlotsError {
-    /// The address is none.
+    /// The address is not valid.
     #[error("`store.url` is not a valid Valkey URL: {0}; write valkey://HOST:6379/0")]
     Url(String),
-    /// The address of Sentinels is none.
+    /// The address of Sentinels is not valid.
     #[error(
         "`store.url` is no address of Sentinels: {0}; write valkey+sentinel://HOST:26379,HOST:26379/NAME/0, where NAME is the one under which they watch the primary"
     )]
     SentinelUrl(String),
-    /// It is beyond this machine, and there is no TLS on the way.
+    /// The server is beyond this machine, and the connection would have no TLS.
     #[error(
         "`store.url` would send the password and slots to {place} without TLS; write valkeys://, or add `?tls=off` where the way to it is safe"
     )]
@@ -29,67 +30,67 @@ pub enum SlotsError {
         /// The server's host and port.
         place: String,
     },
-    /// Sentinels name no primary that can be reached.
+    /// The Sentinels name no reachable primary.
     #[error("{name}: no primary can be reached: {said}")]
     NoPrimary {
         /// The Sentinels, and the name of the primary.
         name: Arc<str>,
-        /// The answer of each.
+        /// The response of each Sentinel.
         said: String,
     },
-    /// Its version is too old.
+    /// The server's version is too old.
     #[error(
         "{name} has version {version}, and 7 or newer is needed; upgrade it, or name another server in `store.url`"
     )]
     TooOld {
-        /// The server.
+        /// Name of the server.
         name: Arc<str>,
-        /// Its version.
+        /// The version of the server.
         version: String,
     },
-    /// It is a node of a cluster.
+    /// The server is a node of a cluster.
     #[error(
         "{name} is a node of a cluster, which is not supported: all slots are changed together; name a server by itself, or one behind Sentinel, in `store.url`"
     )]
     Cluster {
-        /// The server.
+        /// Name of the server.
         name: Arc<str>,
     },
-    /// It only follows another server.
+    /// The server is a replica of another one.
     #[error(
         "{name} is a replica, which nobody can write to; name the primary server in `store.url`, or its Sentinels; if they named this one, a failover is under way: try again"
     )]
     Replica {
-        /// The server.
+        /// Name of the server.
         name: Arc<str>,
     },
-    /// It drops what it has no room for.
+    /// The server drops keys when its memory is full.
     #[error(
         "{name} drops keys when its memory is full (maxmemory-policy {policy}), and slots would be lost; set maxmemory-policy noeviction"
     )]
     Evicts {
-        /// The server.
+        /// Name of the server.
         name: Arc<str>,
-        /// Its policy.
+        /// Its eviction policy, `maxmemory-policy`.
         policy: String,
     },
-    /// Anything else.
+    /// Any other error while connecting.
     #[error("{name}: {message}")]
     Other {
-        /// The server.
+        /// Name of the server.
         name: Arc<str>,
-        /// The answer, and what to do.
+        /// The error with a next step.
         message: String,
     },
 }
 
-/// Host and database, for people: no password.
+/// Returns host and database for messages, without a password.
 pub(super) fn named(client: &Client) -> String {
     let info = client.get_connection_info();
     format!("Valkey at {}/{}", info.addr(), info.redis_settings().db())
 }
 
-/// The server's codes, and their meaning for the person at the keyboard.
+/// The server's error codes, each with a message and a next step.
 const HINTS: &[(&str, &str)] = &[
     ("NOAUTH", "it asks for a password; write it into `store.url`: valkey://:PASSWORD@HOST"),
     ("WRONGPASS", "it does not accept the password; correct it in `store.url`"),
@@ -115,13 +116,13 @@ const HINTS: &[(&str, &str)] = &[
     ),
 ];
 
-/// A server that says nothing.
+/// Returns the message for a server that does not answer.
 pub(super) fn silent(patience: Duration) -> String {
     let seconds = patience.as_secs();
     format!("it has not answered within {seconds} s; check that it runs, and the network to it")
 }
 
-/// An error in words.
+/// Renders an error as a message.
 pub(super) fn words(error: &RedisError) -> String {
     let known = error.code().and_then(|code| HINTS.iter().find(|(known, _)| *known == code));
     if let Some(words) = crate::tls::words(error) {
@@ -133,7 +134,7 @@ pub(super) fn words(error: &RedisError) -> String {
             format!("it does not accept the password, or the user; correct them in `store.url` ({error})")
         }
         None if error.is_timeout() => silent(PATIENCE),
-        // The client reads them for each connection, and tells no kind of its own.
+        // The client reads the certificates for each connection, and has no error kind for them.
         None if error.to_string().contains(" PEM ") => {
             format!("trusted certificates cannot be read; correct SSL_CERT_FILE, or what is there ({error})")
         }
@@ -146,13 +147,14 @@ pub(super) fn words(error: &RedisError) -> String {
     }
 }
 
-/// An error of connecting in words; none: the server says nothing.
+/// Renders an error of connecting; none: the server does not answer.
 pub(super) fn not_connected(client: &Client, error: Option<&RedisError>) -> String {
     let said = error.map_or_else(|| silent(PATIENCE), words);
     format!("{said}{}", other_way(client, error))
 }
 
-/// Each kind of port keeps silent, or ends the connection, where the other one is spoken to.
+/// Returns a hint for a wrong kind of port: a port with TLS or without stays silent or closes the connection
+/// if the client uses the other kind.
 fn other_way(client: &Client, error: Option<&RedisError>) -> &'static str {
     let has_tls = matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. });
     let is_ended = error.is_some_and(|error| error.is_connection_dropped() && !error.is_connection_refusal());
@@ -165,7 +167,7 @@ fn other_way(client: &Client, error: Option<&RedisError>) -> &'static str {
     ""
 }
 
-/// An error of a Sentinel in words.
+/// Renders an error of a Sentinel as a message.
 pub(super) fn words_of_sentinel(sentinel: &Client, error: &RedisError) -> String {
     format!("{}{}", of_sentinel(error), other_way(sentinel, Some(error)))
 }
@@ -186,7 +188,7 @@ fn of_sentinel(error: &RedisError) -> String {
     }
 }
 
-/// Would slots be safe there? By what the server tells of itself.
+/// Checks by the server's own information that it would not lose slots.
 pub(super) fn fit(name: &Arc<str>, info: &str) -> Result<(), SlotsError> {
     let of = |field: &str| {
         info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).map(str::trim).unwrap_or("")

@@ -1,4 +1,5 @@
-//! News between processes, beside slots: that a slot waits, who leases, and who does what one does at a time.
+//! Messages between processes beside the slots: reports of waiting slots, the processes that lease, and the
+//! lease on single-process duties.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,19 +17,19 @@ use super::fault::PATIENCE;
 use super::primary::PrimaryServer;
 use super::{CHANGED, SOLE, ValkeyServer, WORKERS};
 
-/// A process that was not heard of for so long leases no more.
+/// Milliseconds of silence after which a process counts as not leasing.
 const SILENT_MILLIS: u32 = 30_000;
-/// A connection that has been silent for so long may be dead, which nobody tells: it is made again.
+/// Silence after which a connection may be dead without any error, and is replaced.
 const QUIET: Duration = Duration::from_secs(30);
-/// After a lost connection until the next one.
+/// Delay before the next connection after a lost one.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// This process among those that share the slots.
 pub(super) struct ProcessPeers {
-    /// Its name: another one each time that it starts.
+    /// Its name, which is a new one for each start.
     own: String,
     told: Arc<Notify>,
-    /// The task that listens, once somebody wants to hear.
+    /// The task that listens, once a caller waits for changes.
     listening: OnceLock<AbortHandle>,
 }
 
@@ -48,7 +49,7 @@ impl Drop for ProcessPeers {
 }
 
 impl ValkeyServer {
-    /// Ends when a slot was told to wait. What is not heard is found by the next look.
+    /// Completes when a slot was reported as waiting. A missed report is found by the next look.
     pub(crate) async fn changed(&self) {
         let ProcessPeers { told, listening, .. } = &self.peers;
         listening.get_or_init(|| {
@@ -58,14 +59,14 @@ impl ValkeyServer {
         told.notified().await;
     }
 
-    /// Lends the right to do what one process does at a time; for no time: gives it back.
+    /// Takes or renews the lease on single-process duties; with no time it gives the lease back.
     pub(crate) async fn lend_sole(&self, time: TimeSpan) -> Result<bool, StoreError> {
         let mut call = self.scripts.lend.prepare_invoke();
         call.key(SOLE).arg(&self.peers.own).arg(time.0.max(0));
         Ok(self.call::<i64>(&call).await? == 1)
     }
 
-    /// Who leases; this process, too, if it says so, and no more if not.
+    /// Returns the processes that lease; `leases` adds or removes this process.
     pub(crate) async fn workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
         let own = self.peers.own.clone();
         let mut call = self.scripts.workers.prepare_invoke();
@@ -74,7 +75,7 @@ impl ValkeyServer {
     }
 }
 
-/// Hears what is told on the channel, for as long as it is polled.
+/// Receives the reports on the channel, for as long as it is polled.
 async fn listen(mut at: watch::Receiver<PrimaryServer>, told: Arc<Notify>) {
     loop {
         if let Err(error) = hear(&mut at, &told).await {
@@ -84,7 +85,7 @@ async fn listen(mut at: watch::Receiver<PrimaryServer>, told: Arc<Notify>) {
     }
 }
 
-/// Hears until the connection ends, or another server becomes the primary.
+/// Receives until the connection ends, or another server becomes the primary.
 async fn hear(at: &mut watch::Receiver<PrimaryServer>, told: &Notify) -> Result<(), RedisError> {
     let primary = at.borrow_and_update().clone();
     let connecting = async {
@@ -92,7 +93,7 @@ async fn hear(at: &mut watch::Receiver<PrimaryServer>, told: &Notify) -> Result<
         listener.subscribe(CHANGED).await?;
         Ok(listener)
     };
-    // One that takes longer is tried again.
+    // A connection that takes longer is tried again.
     let Ok(listener) = tokio::time::timeout(PATIENCE, connecting).await else { return Ok(()) };
     let mut listener = primary.noting(listener)?;
     let mut messages = listener.on_message();
@@ -101,7 +102,7 @@ async fn hear(at: &mut watch::Receiver<PrimaryServer>, told: &Notify) -> Result<
             message = tokio::time::timeout(QUIET, messages.next()) => match message {
                 Ok(Some(_)) => told.notify_one(),
                 Ok(None) => {
-                    // Whoever calls next asks the Sentinels.
+                    // The next caller asks the Sentinels.
                     primary.lose();
                     return Ok(());
                 }

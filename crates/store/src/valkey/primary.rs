@@ -1,5 +1,5 @@
-//! The server that is written to. Where Sentinels know it, it may be another one after a failure: they are asked again once the
-//! former one is lost.
+//! The server that is written to. With Sentinels it may be another one after a failure: they are asked again
+//! once the former one is lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,15 +14,15 @@ use super::fault::{self, PATIENCE, SlotsError};
 use super::sentinel::SentinelGroup;
 use super::transport::TransportPolicy;
 
-/// A server, and the connection to it, which is made again when it is lost.
+/// A server with a connection that is made again after it is lost.
 #[derive(Clone)]
 pub(super) struct PrimaryServer {
     connection: ConnectionManager,
-    /// For connections that only hear.
+    /// The client for connections that only listen.
     pub(super) client: Client,
-    /// The server, as people are told it: no password.
+    /// Name of the server for messages, without a password.
     pub(super) name: Arc<str>,
-    /// Another server may be the primary by now.
+    /// True if another server may be the primary by now.
     is_lost: Arc<AtomicBool>,
 }
 
@@ -45,12 +45,12 @@ impl PrimaryServer {
         Ok(Self { connection, client, name, is_lost: Arc::default() })
     }
 
-    /// Notes that somebody else may be the primary by now.
+    /// Records that another server may be the primary by now.
     pub(super) fn lose(&self) {
         self.is_lost.store(true, Ordering::Relaxed);
     }
 
-    /// Passes an answer on, and notes one that a primary does not give.
+    /// Passes a response on, and records one that a primary does not send.
     pub(super) fn noting<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
         if answer.as_ref().is_err_and(is_of_no_primary) {
             self.lose();
@@ -59,7 +59,7 @@ impl PrimaryServer {
     }
 }
 
-/// Does the error tell that the connection is lost, or that the server follows another one?
+/// Returns true if the connection is lost, or the server follows another one.
 fn is_of_no_primary(error: &RedisError) -> bool {
     error.is_io_error()
         || error.is_unrecoverable_error()
@@ -91,17 +91,18 @@ impl ConnectionLike for PrimaryServer {
     }
 }
 
-/// The way to the primary.
+/// The route to the primary.
 pub(super) struct PrimaryRoute {
-    /// Those who know it; none: it is the one server that is configured.
+    /// The Sentinels; none if one server is configured.
     pub(super) sentinels: Option<SentinelGroup>,
     pub(super) current: watch::Sender<PrimaryServer>,
-    /// Whoever has it asks the Sentinels; the last time that nothing was found.
+    /// The lock of the caller that asks the Sentinels, with the last failed search.
     pub(super) asking: Mutex<Option<(Instant, StoreError)>>,
 }
 
 impl PrimaryRoute {
-    /// Connects to the server of an address, or to the one that Sentinels name; and its name, which stays.
+    /// Connects to the server of an address, or to the one that Sentinels name. Returns the route, and its
+    /// name, which stays the same.
     pub(super) async fn open(url: &str) -> Result<(Self, Arc<str>), SlotsError> {
         let (url, transport) = TransportPolicy::take(url);
         let sentinels = SentinelGroup::parse(&url, transport)?;
@@ -118,17 +119,17 @@ impl PrimaryRoute {
         Ok((Self { sentinels, current, asking: Mutex::new(None) }, name))
     }
 
-    /// The server that is written to now, as people are told it.
+    /// Returns the name for messages of the server that is written to now.
     pub(super) fn name(&self) -> Arc<str> {
         Arc::clone(&self.current.borrow().name)
     }
 
-    /// Tells of every change of the primary.
+    /// Returns a receiver of every change of the primary.
     pub(super) fn follow(&self) -> watch::Receiver<PrimaryServer> {
         self.current.subscribe()
     }
 
-    /// The current primary, if it is not lost, or is the only one.
+    /// Returns the current primary, if it is not lost, or is the only server.
     pub(super) fn usable(&self) -> Option<PrimaryServer> {
         let current = self.current.borrow();
         let is_usable = self.sentinels.is_none() || !current.is_lost.load(Ordering::Relaxed);

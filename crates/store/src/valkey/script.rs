@@ -1,11 +1,11 @@
-//! The scripts, and the forms of what they answer.
+//! The scripts, and the parsing of their results.
 
 use redis::{Script, Value};
 use truing_core::id::SlotVersion;
 use truing_core::port::VersionConflict;
 use truing_core::slot::Slot;
 
-/// Every script, sent once and then known to the server by its digest.
+/// Every script, sent once and afterwards called by its digest.
 pub(super) struct ValkeyScripts {
     pub(super) swap: Script,
     pub(super) load: Script,
@@ -32,17 +32,17 @@ impl ValkeyScripts {
     }
 }
 
-/// The answer to a swap.
+/// The result of a swap.
 pub(crate) enum SwapOutcome {
-    /// For each slot.
+    /// The result for each slot.
     Each(Vec<Result<SlotVersion, VersionConflict>>),
     /// The kill switch is on.
     SwitchedOff,
-    /// It was done before.
+    /// The request was carried out before.
     Before,
 }
 
-/// Reads the answer to a swap of these slots; an error in words for people.
+/// Parses the result of a swap of these slots; the error is a message for people.
 pub(super) fn swapped(answer: &Value, changes: &[(SlotVersion, Slot)]) -> Result<SwapOutcome, String> {
     let unclear = || "the answer of a script is not of its form".to_owned();
     let text = |value: &Value| redis::from_redis_value_ref::<String>(value).map_err(|_| unclear());

@@ -1,5 +1,6 @@
-//! Sentinels: servers that watch a primary and its replicas, and know which one is the primary now. The address names any number
-//! of them, since each may be dead: `valkey+sentinel://[USER:PASSWORD@]HOST[:PORT],…/NAME[/DATABASE][?OPTION=VALUE&…]`.
+//! Sentinels: servers that watch a primary and its replicas, and know the present primary. The address names
+//! any number of them, since each may be dead:
+//! `valkey+sentinel://[USER:PASSWORD@]HOST[:PORT],…/NAME[/DATABASE][?OPTION=VALUE&…]`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,23 +15,23 @@ use super::fault::{self, PATIENCE, SENTINEL_PATIENCE, SlotsError};
 use super::primary::PrimaryServer;
 use super::transport::TransportPolicy;
 
-/// The port of a Sentinel that is named without one.
+/// The default port of a Sentinel.
 const PORT: u16 = 26379;
 
 /// The Sentinels of one primary.
 pub(super) struct SentinelGroup {
-    /// The name under which they watch it.
+    /// The name under which they watch the primary.
     of: String,
     all: Vec<Client>,
-    /// User, password and database at each server that may be the primary. The address is none of theirs.
+    /// User, password and database for each server that may be the primary; the address in it is not used.
     login: ConnectionInfo,
     transport: TransportPolicy,
-    /// All of this, as people are told it: no password.
+    /// The name of this group for messages, without a password.
     name: Arc<str>,
 }
 
 impl SentinelGroup {
-    /// Reads an address; none if it is of one server.
+    /// Parses an address; none if it names a single server.
     pub(super) fn parse(url: &str, transport: TransportPolicy) -> Result<Option<Self>, SlotsError> {
         let wrong = |why: String| SlotsError::SentinelUrl(why);
         let Some((scheme, rest)) = url.split_once("://") else { return Ok(None) };
@@ -75,13 +76,13 @@ impl SentinelGroup {
         Ok(Some(Self { of: of.to_owned(), all, login, transport, name }))
     }
 
-    /// All of them and the primary's name, for people: no password.
+    /// Returns the Sentinels and the primary's name for messages, without a password.
     pub(super) fn name(&self) -> Arc<str> {
         Arc::clone(&self.name)
     }
 
-    /// Connects to the primary. All are asked at once, so that one that is dead keeps nobody waiting; whichever names a server
-    /// that is a primary is believed.
+    /// Connects to the primary. All Sentinels are asked at once, so that a dead one delays nothing; the first
+    /// that names an actual primary is believed.
     pub(super) async fn primary(&self) -> Result<PrimaryServer, SlotsError> {
         let none = |said: String| SlotsError::NoPrimary { name: self.name(), said };
         match tokio::time::timeout(PATIENCE, self.find()).await {
@@ -106,7 +107,7 @@ impl SentinelGroup {
         Err(faults)
     }
 
-    /// Host and port of the primary, as one of them knows it.
+    /// Asks one Sentinel for host and port of the primary.
     async fn ask(&self, sentinel: &Client) -> Result<(String, u16), String> {
         let name = sentinel.get_connection_info().addr();
         let told =
@@ -140,7 +141,7 @@ impl SentinelGroup {
     }
 }
 
-/// A host with its port.
+/// Returns a host with its port.
 fn with_port(host: &str) -> String {
     let after = host.rsplit_once(']').map_or(host, |(_, after)| after);
     if after.contains(':') { host.to_owned() } else { format!("{host}:{PORT}") }

@@ -1,19 +1,20 @@
-//! TLS on the way to Valkey: beyond this machine it is needed, unless the address says by name that it is not.
+//! TLS for connections to Valkey: it is required beyond this machine, unless the address turns it off
+//! explicitly.
 
 use redis::ConnectionAddr;
 
 use super::fault::SlotsError;
 use truing_core::loopback::is_loopback;
 
-/// The option of an address that allows a way without TLS beyond this machine.
+/// The option of an address that allows a connection without TLS beyond this machine.
 const OFF: &str = "tls=off";
 
-/// The demand of an address on the way to its server.
+/// The transport that an address requires.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum TransportPolicy {
-    /// TLS, but to this machine.
+    /// TLS is required, except to this machine.
     Safe,
-    /// Whatever the scheme says.
+    /// Any transport is allowed, as the scheme says.
     Any,
 }
 
@@ -30,10 +31,10 @@ impl TransportPolicy {
         (url, Self::Any)
     }
 
-    /// May a server at this place be connected to?
+    /// Checks that a server at this place may be connected to.
     ///
     /// # Errors
-    /// [`SlotsError::Plain`]
+    /// [`SlotsError::Plain`] if TLS is required and missing.
     pub(super) fn check(self, place: &ConnectionAddr) -> Result<(), SlotsError> {
         match (self, place) {
             (Self::Safe, ConnectionAddr::Tcp(host, _)) if !is_loopback(host) => {

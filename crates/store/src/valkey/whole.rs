@@ -1,4 +1,5 @@
-//! All slots of a store: read in pages by name, and written with the versions that they have in another store.
+//! Reads all slots of a store in pages by name, and writes them with the versions that they have in another
+//! store.
 
 use truing_core::id::{SlotKey, SlotVersion};
 use truing_core::port::StoreError;
@@ -7,16 +8,17 @@ use truing_core::slot::Slot;
 use super::{ALL, COUNTER, DUE, STATES, SWITCH, ValkeyServer, row, shown};
 use crate::fault::StoreFault;
 
-/// A slot, or what is wrong with it.
+/// A slot, or the fault in its row.
 pub(crate) type SlotReading = (SlotKey, Result<Slot, StoreFault>);
 
 impl ValkeyServer {
-    /// The server, for people: no password.
+    /// Returns the name of the server for messages, without a password.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The slots of up to `limit` names after that one, by name; and whether these were the last names.
+    /// Returns the slots of up to `limit` names after the given one, ordered by name, and true if these were
+    /// the last names.
     pub(crate) async fn page(
         &self,
         after: Option<&str>,
@@ -48,7 +50,7 @@ impl ValkeyServer {
         self.call::<i64>(&call).await.map(drop)
     }
 
-    /// Things that the server holds and a new store does not; none if it is new.
+    /// Describes data that the server holds and a new store does not have; none if it is new.
     pub(crate) async fn held(&self) -> Result<Option<String>, StoreError> {
         let (all, due): (u64, u64) = self.ask_all(redis::pipe().zcard(ALL).zcard(DUE)).await?;
         let slots = all.max(due);
@@ -59,7 +61,7 @@ impl ValkeyServer {
         Ok(is_on.then(|| format!("the kill switch that was set by hand in {} ({SWITCH})", self.name)))
     }
 
-    /// The greatest number that was given.
+    /// Returns the greatest number that was given.
     pub(crate) async fn last_number(&self) -> Result<SlotVersion, StoreError> {
         let number: Option<u64> = self.ask(redis::cmd("GET").arg(COUNTER)).await?;
         Ok(SlotVersion(number.unwrap_or(0)))

@@ -1,23 +1,23 @@
-//! HTML and SVG in which text is always escaped: there is no way to make [`HtmlMarkup`] of a string but as text or as the
-//! content of an element. Every element is closed, so that the page is well-formed XML, too.
+//! HTML and SVG in which text is always escaped. [`HtmlMarkup`] can be made from a string only as text or as
+//! the content of an element. Every element is closed, so the page is well-formed XML as well.
 
 use std::fmt::{Display, Write as _};
 
 use crate::report::run::web;
 
-/// A part of a page.
+/// Escaped markup of a part of a page.
 #[derive(Clone, Default, Debug)]
 pub(super) struct HtmlMarkup(String);
 
-/// Attributes of an element: names of ours, and any values.
+/// Attributes of an element: fixed names, and arbitrary values, which are escaped.
 pub(super) type HtmlAttributes<'a> = &'a [(&'static str, &'a dyn Display)];
 
-/// Text.
+/// Escapes a text as markup.
 pub(super) fn text(text: impl Display) -> HtmlMarkup {
     HtmlMarkup(escaped(&text.to_string()))
 }
 
-/// An element with what is in it.
+/// Makes an element with its content.
 pub(super) fn element(
     name: &'static str,
     attributes: HtmlAttributes<'_>,
@@ -32,17 +32,17 @@ pub(super) fn element(
     HtmlMarkup(markup)
 }
 
-/// An element without content.
+/// Makes an element without content.
 pub(super) fn void(name: &'static str, attributes: HtmlAttributes<'_>) -> HtmlMarkup {
     HtmlMarkup(opened(name, attributes) + "/>")
 }
 
-/// The rules of a page, which are part of the program.
+/// Makes the style rules of a page, which are part of the program.
 pub(super) fn style(rules: &'static str) -> HtmlMarkup {
     HtmlMarkup(format!("<style>{rules}</style>"))
 }
 
-/// A link if the address is one of the web, else the text alone.
+/// Makes a link if the address is a web address, else only the text.
 pub(super) fn link(address: &str, shown: HtmlMarkup) -> HtmlMarkup {
     match web(address) {
         Some(url) => element("a", &[("href", &url), ("rel", &"noreferrer")], [shown]),
@@ -51,7 +51,7 @@ pub(super) fn link(address: &str, shown: HtmlMarkup) -> HtmlMarkup {
 }
 
 impl HtmlMarkup {
-    /// As a file of its own.
+    /// Returns the markup as a complete HTML file.
     pub(super) fn page(self) -> String {
         format!("<!DOCTYPE html>\n{}\n", self.0)
     }
@@ -75,7 +75,8 @@ fn escaped(text: &str) -> String {
             '"' => markup.push_str("&quot;"),
             '\'' => markup.push_str("&#39;"),
             '\n' | '\t' => markup.push(letter),
-            // No page may hold these, and those that turn the direction of text could hide what it says.
+            // HTML forbids these characters, and those that change the direction of text could hide its
+            // meaning.
             letter if letter.is_control() || ('\u{202a}'..='\u{202e}').contains(&letter) => {
                 markup.push('\u{fffd}');
             }

@@ -1,5 +1,5 @@
-//! Plots of a report, as SVG of so few units width that their letters can be read in columns on a desk and in one on a
-//! phone. Colours are the page's, by class.
+//! Plots of a report as SVG. They are only a few hundred units wide, so that their labels are legible in
+//! columns on a desktop and in one column on a phone. Colours come from the page, by class.
 
 use truing_core::line::counted;
 use truing_core::run::RunOutcome;
@@ -12,33 +12,33 @@ use crate::report::figures::{LoopFigures, PeriodFigures};
 use crate::report::loops::{DAY, date};
 use crate::report::run::{ReportedRun, word, words_of};
 
-/// The width of most of them.
+/// Width of most plots, in SVG units.
 const WIDTH: f64 = 400.0;
-/// Where the axes leave room for letters: left, right, above, below.
+/// Margins for labels around the axes: left, right, above, below.
 const LEFT: f64 = 34.0;
 const RIGHT: f64 = 34.0;
 const TOP: f64 = 18.0;
 const BOTTOM: f64 = 20.0;
-/// The height of plots over time.
+/// Height of plots over time.
 const HEIGHT: f64 = 190.0;
-/// The width of a bar at most.
+/// Largest width of a bar.
 const WIDEST: f64 = 60.0;
-/// Labels along the time at most.
+/// Largest number of labels along the time axis.
 const LABELS: usize = 6;
-/// Changes of the prompt that have a line, the last ones.
+/// Number of prompt changes that have a line, the last ones.
 const MARKS: usize = 12;
-/// Cells of the strip, the last runs, and how many stand side by side.
+/// Cells of the strip, which shows the last runs, and the number of cells in a row.
 const CELLS: usize = 90;
 const IN_A_ROW: usize = 30;
 
-/// A picture that tells in words what it shows to those who do not see it.
+/// Makes a picture with a title that describes it to readers who cannot see it.
 fn picture((width, height): (f64, f64), told: &str, parts: Vec<HtmlMarkup>) -> HtmlMarkup {
     let view = format!("0 0 {} {}", at(width), at(height));
     let parts = [element("title", &[], [text(told)])].into_iter().chain(parts);
     element("svg", &[("viewBox", &view), ("role", &"img"), ("xmlns", &"http://www.w3.org/2000/svg")], parts)
 }
 
-/// A coordinate, to the tenth.
+/// Formats a coordinate to the tenth.
 fn at(value: f64) -> String {
     format!("{:.1}", if value.is_finite() { value } else { 0.0 })
 }
@@ -52,7 +52,7 @@ fn index(count: usize) -> f64 {
     real(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
-/// A rectangle with words that show when one points at it.
+/// Makes a rectangle with a tooltip.
 fn bar(class: &str, (x, y): (f64, f64), (width, height): (f64, f64), told: &str) -> HtmlMarkup {
     let (x, y, width, height) = (at(x), at(y), at(width.max(0.0)), at(height.max(0.0)));
     element(
@@ -72,7 +72,7 @@ fn line(class: &str, from: (f64, f64), to: (f64, f64)) -> HtmlMarkup {
     void("line", &[("class", &class), ("x1", &x1), ("y1", &y1), ("x2", &x2), ("y2", &y2)])
 }
 
-/// A round number that is not less, of which an axis can show the half.
+/// Returns a round number that is not less than `most` and whose half is a good label.
 fn ceiling(most: u64) -> u64 {
     let mut unit = 1_u64;
     loop {
@@ -86,34 +86,34 @@ fn ceiling(most: u64) -> u64 {
     }
 }
 
-/// The plots over time: periods side by side, between two axes.
+/// A plot over time: periods side by side, between two axes.
 struct TimePlot<'a> {
     figures: &'a LoopFigures,
     most: u64,
 }
 
 impl TimePlot<'_> {
-    /// The width of a period.
+    /// Returns the width of a period.
     fn step(&self) -> f64 {
         (WIDTH - LEFT - RIGHT) / index(self.figures.periods.len().max(1))
     }
 
-    /// The width of its bars: of a few days, they are no walls.
+    /// Returns the width of a period's bars, which is limited so that a few days do not fill the plot.
     fn wide(&self) -> f64 {
         (self.step() * 0.76).min(WIDEST)
     }
 
-    /// Where a period begins.
+    /// Returns the position at which a period begins.
     fn x(&self, period: usize) -> f64 {
         LEFT + index(period) * self.step()
     }
 
-    /// How high so much is.
+    /// Returns the height of a value in SVG units.
     fn high(&self, value: u64) -> f64 {
         (HEIGHT - TOP - BOTTOM) * real(value) / real(self.most.max(1))
     }
 
-    /// Lines across with their values, and the days below.
+    /// Draws horizontal lines with their values, and the days below.
     fn axes(&self, shown: impl Fn(u64) -> String) -> Vec<HtmlMarkup> {
         let mut parts = Vec::new();
         for value in [0, self.most / 2, self.most] {
@@ -131,7 +131,7 @@ impl TimePlot<'_> {
         parts
     }
 
-    /// A line where the prompt became another.
+    /// Draws a line at each change of the prompt.
     fn changes(&self) -> Vec<HtmlMarkup> {
         let figures = self.figures;
         let Some(first) = figures.periods.first() else { return vec![] };
@@ -157,7 +157,7 @@ impl TimePlot<'_> {
     }
 }
 
-/// Runs of each period by their end, and the rate of success.
+/// Draws the runs of each period by their end, and the rate of success.
 pub(super) fn trend(figures: &LoopFigures, of: LoopKind) -> HtmlMarkup {
     let most = figures.periods.iter().map(|period| period.tally.runs()).max().unwrap_or(0);
     let time = TimePlot { figures, most: ceiling(most) };
@@ -204,7 +204,7 @@ pub(super) fn trend(figures: &LoopFigures, of: LoopKind) -> HtmlMarkup {
     )
 }
 
-/// What each period cost.
+/// Draws the cost of each period.
 pub(super) fn cost(figures: &LoopFigures) -> HtmlMarkup {
     let most = figures.periods.iter().map(|period| period.cost_micro_usd).max().unwrap_or(0);
     let time = TimePlot { figures, most: ceiling(most.div_ceil(10_000)).saturating_mul(10_000) };
@@ -226,7 +226,7 @@ pub(super) fn cost(figures: &LoopFigures) -> HtmlMarkup {
     picture((WIDTH, HEIGHT), &format!("cost over time, {} in all", dollars(figures.cost_micro_usd)), parts)
 }
 
-/// One bar a step: what a run with it took.
+/// Draws one bar for each step, with the mean of the runs that had it.
 pub(super) fn by_step(rows: &[(&str, u64, String)], told: &str) -> HtmlMarkup {
     const ROW: f64 = 22.0;
     const WHOLE: f64 = 320.0;
@@ -238,14 +238,14 @@ pub(super) fn by_step(rows: &[(&str, u64, String)], told: &str) -> HtmlMarkup {
         let y = index(place) * ROW + 4.0;
         let width = (WHOLE - NAMES - VALUES) * real(*value) / real(most);
         parts.push(label("strong", "end", (NAMES - 8.0, y + 11.5), name));
-        // A thin line for nothing: the row is there.
+        // A value of zero still gets a thin line, so that its row is visible.
         parts.push(bar("bar", (NAMES, y), (width.max(1.0), ROW - 7.0), &format!("{name}: {shown}")));
         parts.push(label("", "start", (NAMES + width + 6.0, y + 11.5), shown));
     }
     picture((WHOLE, index(rows.len()) * ROW + 6.0), told, parts)
 }
 
-/// The last runs, oldest first, each with a sign of its end; a line where the prompt became another.
+/// Draws the last runs, oldest first, each with a sign of its end, and a line at each change of the prompt.
 pub(super) fn strip(runs: &[ReportedRun]) -> HtmlMarkup {
     const CELL: f64 = WIDTH / 30.0;
     const ROW: f64 = CELL + 6.0;
@@ -271,7 +271,7 @@ pub(super) fn strip(runs: &[ReportedRun]) -> HtmlMarkup {
     picture((WIDTH, index(rows) * ROW + 4.0), &format!("the last {} runs, oldest first", shown.len()), parts)
 }
 
-/// A sign, so that nobody has to tell colours apart.
+/// Draws a sign of an end, so that no reader has to distinguish colours.
 fn glyph(kind: RunOutcome, (x, y): (f64, f64), size: f64) -> HtmlMarkup {
     let place = |across: f64, down: f64| format!("{} {}", at(x + across * size), at(y + down * size));
     let path = match kind {
@@ -290,7 +290,7 @@ fn glyph(kind: RunOutcome, (x, y): (f64, f64), size: f64) -> HtmlMarkup {
     void("path", &[("class", &"glyph"), ("d", &path)])
 }
 
-/// A swatch of an end for legends and tables.
+/// Draws a swatch of an end for legends and tables.
 pub(super) fn swatch(kind: RunOutcome) -> HtmlMarkup {
     let square = [
         ("class", &kind.as_str() as &dyn std::fmt::Display),
@@ -305,7 +305,7 @@ pub(super) fn swatch(kind: RunOutcome) -> HtmlMarkup {
     )
 }
 
-/// A bar in a table.
+/// Draws a bar inside a table.
 pub(super) fn share(of: u64, most: u64) -> HtmlMarkup {
     let width = at(100.0 * real(of) / real(most.max(1)));
     let bar = void("rect", &[("class", &"bar"), ("width", &width), ("height", &"8"), ("rx", &"1")]);
@@ -317,7 +317,7 @@ pub(super) fn share(of: u64, most: u64) -> HtmlMarkup {
     element("svg", &view, [bar])
 }
 
-/// A prompt as the plots name it.
+/// Renders a prompt with the short digest that the plots use.
 pub(super) fn prompt(hash: &str) -> HtmlMarkup {
     element("code", &[("title", &hash)], [text(short(hash))])
 }

@@ -1,4 +1,4 @@
-//! The audit log: appended to, forgotten when it is old, never edited.
+//! The audit log: entries are appended, deleted when they are old, and never edited.
 
 use crate::sql::SqlTransaction;
 use truing_core::id::UnixMillis;
@@ -7,7 +7,7 @@ use truing_core::port::{AuditEntry, OperatorAction};
 use super::super::history::sql_limit;
 use crate::fault::StoreFault;
 
-/// Adds acts.
+/// Appends entries to the log.
 pub(in super::super) fn append(
     connection: &SqlTransaction,
     acts: &[OperatorAction],
@@ -21,7 +21,7 @@ pub(in super::super) fn append(
     Ok(())
 }
 
-/// The last acts, newest first.
+/// Returns the last entries, newest first.
 pub(super) fn last(connection: &SqlTransaction, limit: usize) -> Result<Vec<AuditEntry>, StoreFault> {
     let sql = "SELECT at, actor, action, target, detail FROM audit ORDER BY id DESC LIMIT ?1";
     connection
@@ -38,7 +38,7 @@ pub(super) fn last(connection: &SqlTransaction, limit: usize) -> Result<Vec<Audi
         .collect()
 }
 
-/// Deletes some of what is older, at most `limit` rows. How many it were.
+/// Deletes at most `limit` of the entries before the given time. Returns the number of deleted rows.
 pub(super) fn forget(
     connection: &SqlTransaction,
     before: UnixMillis,

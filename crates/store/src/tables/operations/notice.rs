@@ -1,4 +1,4 @@
-//! Notices: each wanted once, told once, and forgotten when it is old.
+//! Notices: each is added once, sent once, and deleted when it is old.
 
 use crate::sql::SqlTransaction;
 use truing_core::id::{SlotKey, UnixMillis};
@@ -7,7 +7,7 @@ use truing_core::port::{NewNotice, PendingNotice};
 use super::super::history::sql_limit;
 use crate::fault::StoreFault;
 
-/// Adds those that were not wanted before.
+/// Adds those notices that were not added before.
 pub(in super::super) fn add(
     connection: &SqlTransaction,
     notices: &[NewNotice],
@@ -22,18 +22,18 @@ pub(in super::super) fn add(
     Ok(())
 }
 
-/// Those that are still to be told. That a slot is parked is wanted before it is, so that a crash in between cannot
-/// lose it, and told when it is.
+/// Condition for notices that may be sent. A notice about a parked slot is added before the slot is parked,
+/// so that a crash in between cannot lose it, and is sent once it is parked.
 const UNTOLD: &str = "sent IS NULL AND (kind <> 'parked' OR EXISTS
     (SELECT 1 FROM slot WHERE slot.key = notice.key AND shown = 'held/parked'))";
 
-/// How many are still to be told.
+/// Counts the notices that may be sent.
 pub(in super::super) fn count_untold(connection: &SqlTransaction) -> Result<u64, StoreFault> {
     let sql = format!("SELECT count(*) FROM notice WHERE {UNTOLD}");
     connection.sql(&sql).only((), |row| row.get(0))
 }
 
-/// The oldest that are still to be told.
+/// Returns the oldest notices that may be sent.
 pub(super) fn untold(connection: &SqlTransaction, limit: usize) -> Result<Vec<PendingNotice>, StoreFault> {
     let sql = format!("SELECT id, kind, created, text FROM notice WHERE {UNTOLD} ORDER BY id LIMIT ?1");
     connection
@@ -49,7 +49,7 @@ pub(super) fn untold(connection: &SqlTransaction, limit: usize) -> Result<Vec<Pe
         .collect()
 }
 
-/// The oldest that were not sent, each with the slot whose being parked it tells.
+/// Returns the oldest unsent notices, each with the slot that must be parked first.
 pub(super) fn unsent(
     connection: &SqlTransaction,
     limit: usize,
@@ -66,14 +66,15 @@ pub(super) fn unsent(
     rows.collect()
 }
 
-/// It is told. The first time counts.
+/// Marks a notice as sent. The first time counts.
 pub(super) fn told(connection: &SqlTransaction, id: i64, now: UnixMillis) -> Result<(), StoreFault> {
     let sql = "UPDATE notice SET sent = ?2 WHERE id = ?1 AND sent IS NULL";
     connection.sql(sql).execute((id, now.0))?;
     Ok(())
 }
 
-/// Deletes some of what was told, or was never to be, and is older; at most `limit` rows. How many it were.
+/// Deletes at most `limit` old notices that were sent or that report a parked slot. Returns the number of
+/// deleted rows.
 pub(super) fn forget(
     connection: &SqlTransaction,
     before: UnixMillis,

@@ -8,8 +8,8 @@ use truing_core::switch::{KillSwitch, KillSwitches, RepositoryRef, RepositorySwi
 
 use crate::fault::{StoreFault, from_json, to_json};
 
-/// Every switch. Those of repositories are for what is known by their names now, too: one may be turned on before its repository
-/// is heard of.
+/// Reads all switches. A repository's switch also covers the repositories that have its name now, because it
+/// may be turned on before its repository is known.
 pub(crate) fn read(connection: &SqlTransaction) -> Result<KillSwitches, StoreFault> {
     let (all, repositories): (String, String) = connection
         .sql("SELECT body, repositories FROM switch")
@@ -23,7 +23,8 @@ pub(crate) fn read(connection: &SqlTransaction) -> Result<KillSwitches, StoreFau
     Ok(switches)
 }
 
-/// The repository of this name: each forge may have one, and the pull request heard of last says which.
+/// Finds the repository with this name. Each forge may have one; the pull request that was described last
+/// decides.
 pub(super) fn find(connection: &SqlTransaction, name: &str) -> Result<RepositoryRef, StoreFault> {
     let named = RepositoryRef::named(name);
     let mut keys = known(connection, &named.name)?;
@@ -45,7 +46,8 @@ pub(super) fn find(connection: &SqlTransaction, name: &str) -> Result<Repository
     Ok(RepositoryRef { keys, ..named })
 }
 
-/// Notes what is heard of repositories at the switches that are on for their names: each stays held when it is renamed.
+/// Adds newly seen repositories to the switches that are on for their names, so that each stays held when it
+/// is renamed.
 pub(crate) fn learn<'a>(
     connection: &SqlTransaction,
     heard: impl Iterator<Item = (&'a str, RepositoryRef)>,
@@ -66,7 +68,7 @@ pub(crate) fn learn<'a>(
         }
     }
     if is_new {
-        // A switch that was turned meanwhile stays as it was turned; whoever hears of the repository next notes it.
+        // A switch that was turned meanwhile stays as it is; the next event of the repository adds it.
         connection
             .sql("UPDATE switch SET repositories = ?1 WHERE repositories = ?2")
             .execute((to_json(&switches)?, before))?;
@@ -74,10 +76,10 @@ pub(crate) fn learn<'a>(
     Ok(())
 }
 
-/// The beginnings of keys of repositories that have this name: those that the sweep knows, and that of the pull request of such a
-/// name that was heard of last.
+/// Returns the key prefixes of repositories that have this name: those that the sweep knows, and that of the
+/// last described pull request with such a name.
 fn known(connection: &SqlTransaction, name: &str) -> Result<BTreeSet<String>, StoreFault> {
-    // SQLite's columns compare without case by themselves.
+    // SQLite's columns compare without regard to case by their definition.
     let dialect = connection.dialect();
     let swept = dialect.of(
         "SELECT forge, id FROM repository WHERE name = ?1",
@@ -87,7 +89,7 @@ fn known(connection: &SqlTransaction, name: &str) -> Result<BTreeSet<String>, St
     let swept = swept.query([name], |row| Ok(RepositoryRef::of_id(row.text(0), row.text(1)).keys))?;
     let mut keys: BTreeSet<String> =
         swept.collect::<Result<Vec<_>, StoreFault>>()?.into_iter().flatten().collect();
-    // `$` is what comes after `#`.
+    // In ASCII `$` follows `#`.
     let heard = dialect.of(
         "SELECT key FROM described WHERE name > ?1 AND name < ?2 ORDER BY id DESC LIMIT 1",
         "SELECT key FROM described WHERE lower(name) > lower(?1) AND lower(name) < lower(?2) ORDER BY id DESC LIMIT 1",
@@ -98,7 +100,7 @@ fn known(connection: &SqlTransaction, name: &str) -> Result<BTreeSet<String>, St
     Ok(keys)
 }
 
-/// Sets the switches. Where one went off a sweep is wanted: meanwhile webhooks were refused.
+/// Writes the switches. If one went off, a sweep is requested, because webhooks were refused meanwhile.
 pub(super) fn write(
     connection: &SqlTransaction,
     before: &KillSwitches,
@@ -114,13 +116,13 @@ pub(super) fn write(
     Ok(())
 }
 
-/// Since when a sweep is wanted.
+/// Returns the time at which a sweep was requested.
 pub(super) fn sweep_wanted(connection: &SqlTransaction) -> Result<Option<UnixMillis>, StoreFault> {
     let wanted: Option<i64> = connection.sql("SELECT sweep FROM switch").only((), |row| row.get(0))?;
     Ok(wanted.map(UnixMillis))
 }
 
-/// The sweep that was wanted since then is done.
+/// Clears the request for a sweep of this time or earlier.
 pub(super) fn swept(connection: &SqlTransaction, wanted: UnixMillis) -> Result<(), StoreFault> {
     connection.sql("UPDATE switch SET sweep = NULL WHERE sweep <= ?1").execute([wanted.0])?;
     Ok(())

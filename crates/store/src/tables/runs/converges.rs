@@ -1,4 +1,4 @@
-//! Runs of the converge loop. Of all of them on one key only the one with the greatest token may write.
+//! Runs of the converge loop. Of all runs on one key only the one with the greatest token may write.
 
 use crate::sql::SqlTransaction;
 use truing_core::converge::record::ConvergeRecord;
@@ -9,19 +9,20 @@ use super::super::slots::raise_counter;
 use super::row::{fenced, put};
 use crate::fault::{StoreFault, from_json, readable};
 
-/// The newest run on this whose commits are known: there is nothing to go on from in one that never knew them.
+/// Returns the newest run of the key whose commits are known; a run without known commits cannot be
+/// continued.
 pub(super) fn last(connection: &SqlTransaction, key: &SlotKey) -> Result<Option<ConvergeRecord>, StoreFault> {
     let sql = "SELECT record, id FROM run WHERE key = ?1 AND loop = 'converge' AND base <> ?2
                ORDER BY token DESC, began DESC, id DESC LIMIT 1";
     let row = connection.sql(sql).first((key.as_str(), Sha::none().as_str()), |row| {
         Ok((row.get::<String>(0)?, row.get::<String>(1)?))
     })?;
-    // One that cannot be read is as if it were not there: another run begins, and finds what it did.
+    // An unreadable record counts as absent: a new run begins, and finds the earlier changes.
     let read = row.map(|(json, run)| from_json(&json, || format!("the record of run {run}")));
     Ok(readable(read.into_iter())?.into_iter().next())
 }
 
-/// Writes a run as it is.
+/// Writes the present state of a run.
 pub(super) fn keep(
     connection: &SqlTransaction,
     token: FencingToken,
@@ -38,7 +39,7 @@ pub(super) fn keep(
     raise_counter(connection, token.0)
 }
 
-/// One run.
+/// Returns the run with this id.
 pub(super) fn of_id(connection: &SqlTransaction, run: &RunId) -> Result<Option<ConvergeRecord>, StoreFault> {
     let sql = "SELECT record FROM run WHERE id = ?1 AND loop <> 'review' AND loop = 'converge'";
     let json: Option<String> = connection.sql(sql).first([run.as_str()], |row| row.get(0))?;

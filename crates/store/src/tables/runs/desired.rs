@@ -1,5 +1,5 @@
-//! Findings, the rows of desired state and the status: what publishing works from. Every function
-//! that writes expects the caller to have passed the fence.
+//! Findings, the rows of desired comments, and the status, which publishing works from. Every function that
+//! writes expects that the caller has passed the fence.
 
 use crate::sql::SqlTransaction;
 use truing_core::finding::{AnchorKind, Finding};
@@ -9,7 +9,7 @@ use truing_core::publish::{CommentSubject, DesiredComment, DesiredStatus, Produc
 
 use crate::fault::{StoreFault, from_json, to_json};
 
-/// Replaces the key's findings, the producer's desired rows and the status by what was computed.
+/// Replaces the key's findings, the producer's desired rows and the status by the computed ones.
 pub(super) fn replace(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -37,7 +37,7 @@ fn replace_findings(
     Ok(())
 }
 
-/// The key's findings, in the order in which they were given.
+/// Returns the key's findings, in the order in which they were given.
 pub(super) fn findings(connection: &SqlTransaction, key: &SlotKey) -> Result<Vec<Finding>, StoreFault> {
     let sql = "SELECT body, id FROM finding WHERE key = ?1 ORDER BY position";
     connection
@@ -79,7 +79,7 @@ fn upsert_rows(
 ) -> Result<(), StoreFault> {
     let find = "SELECT body, lowered FROM desired WHERE key = ?1 AND producer = ?2 AND item = ?3";
     let find = connection.sql(find);
-    // A known comment is the truth; the given one counts where none is known.
+    // A stored comment id has priority; the given one counts if none is stored.
     let upsert = "INSERT INTO desired (key, producer, item, position, body, lowered, comment)
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                   ON CONFLICT (key, producer, item) DO UPDATE
@@ -106,8 +106,8 @@ fn upsert_rows(
     Ok(())
 }
 
-/// Deletes the producer's rows that are not given any more, except those that the forge shows or may show
-/// already: forgetting these would leave a comment that nobody answers for.
+/// Deletes the producer's rows that are no longer given, except those that the forge shows or may show
+/// already: without its row such a comment would never be updated.
 fn forget_rows(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -119,7 +119,7 @@ fn forget_rows(
     let known = find.query((key.as_str(), producer.as_str()), |row| row.get::<String>(0))?;
     let known: Vec<CommentSubject> =
         known.map(|word| word.map(|word| CommentSubject::from_word(&word))).collect::<Result<_, _>>()?;
-    // A comment on it was announced, and may be there.
+    // A comment on the item was announced, and may exist.
     let begun = "SELECT 1 FROM effect WHERE key = ?1 AND producer = ?2 AND topic = ?3";
     let begun = connection.sql(begun);
     let delete = "DELETE FROM desired WHERE key = ?1 AND producer = ?2 AND item = ?3";
@@ -132,7 +132,7 @@ fn forget_rows(
     Ok(())
 }
 
-/// The producer's rows, in the order in which they were given.
+/// Returns the producer's rows, in the order in which they were given.
 pub(super) fn rows(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -159,7 +159,7 @@ fn row_name(key: &SlotKey, item: &str) -> String {
     format!("desired row {item} of {key}")
 }
 
-/// These comments show these items: remembers them, and ends the effects on the items that are open.
+/// Stores the comments that show these items, and ends the open effects on the items.
 pub(super) fn shown(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -179,7 +179,7 @@ pub(super) fn shown(
     Ok(())
 }
 
-/// The comments on these items are gone, and so is the record that they were made.
+/// Removes the comments on these items, and the record that they were made.
 pub(super) fn deleted(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -196,7 +196,7 @@ pub(super) fn deleted(
     Ok(())
 }
 
-/// These rows go elsewhere: the forge refuses their places.
+/// Moves these rows to another kind of place, because the forge refuses their places.
 pub(super) fn lower(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -211,7 +211,7 @@ pub(super) fn lower(
     Ok(())
 }
 
-/// The head should have this status. One that the forge has already need not be set again.
+/// Sets the wanted status of the head. A status that the forge has already need not be set again.
 fn want_status(connection: &SqlTransaction, key: &SlotKey, status: &DesiredStatus) -> Result<(), StoreFault> {
     connection
         .sql(
@@ -222,13 +222,13 @@ fn want_status(connection: &SqlTransaction, key: &SlotKey, status: &DesiredStatu
     Ok(())
 }
 
-/// What the forge has counts no more: somebody asked for it again.
+/// Marks the status as not set, because a user requested it again.
 pub(in super::super) fn status_again(connection: &SqlTransaction, key: &SlotKey) -> Result<(), StoreFault> {
     connection.sql("UPDATE status SET done = 0 WHERE key = ?1").execute([key.as_str()])?;
     Ok(())
 }
 
-/// The status that is still to be set.
+/// Returns the status that is still to be set.
 pub(super) fn status_due(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -239,7 +239,7 @@ pub(super) fn status_due(
     body.map(|body| from_json(&body, || format!("the status of {key}"))).transpose()
 }
 
-/// The forge has this status.
+/// Records that the forge has this status.
 pub(super) fn status_set(
     connection: &SqlTransaction,
     key: &SlotKey,

@@ -2,7 +2,7 @@
 
 use truing_core::run::{RunDetail, RunRecord};
 
-/// The columns that say how a run ended, so that runs are counted without reading their records.
+/// The columns about a run's end, so that runs can be counted without reading their records.
 pub(crate) struct EndColumns<'a> {
     pub(crate) ended: Option<i64>,
     pub(crate) kind: Option<&'static str>,

@@ -1,4 +1,4 @@
-//! Jobs: what is remembered of each. Of all runs of a job only the one with the greatest token may write.
+//! The state of each job. Of all runs of a job only the one with the greatest token may write.
 
 use crate::sql::SqlTransaction;
 use truing_core::id::{FencingToken, SlotKey};
@@ -9,7 +9,7 @@ use super::super::slots::raise_counter;
 use super::row::fenced;
 use crate::fault::{StoreFault, from_json, readable, to_json};
 
-/// Every job that ever ran, as far as it can be read.
+/// Returns every job that ever ran and whose row can be read.
 pub(super) fn all(connection: &SqlTransaction) -> Result<Vec<(SlotKey, JobState)>, StoreFault> {
     let select = connection.sql("SELECT key, body FROM job ORDER BY key");
     let rows = select.query((), |row| {
@@ -20,7 +20,7 @@ pub(super) fn all(connection: &SqlTransaction) -> Result<Vec<(SlotKey, JobState)
     readable(rows)
 }
 
-/// The newest run of a job, and what is remembered.
+/// Returns the newest run of a job, and the job's state.
 fn newest(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -29,7 +29,7 @@ fn newest(
     connection.sql(sql).first([key.as_str()], |row| Ok((FencingToken(row.get(0)?), row.get(1)?, row.get(2)?)))
 }
 
-/// Begins a run, and gives what is remembered of its job.
+/// Begins a run, and returns the state of its job.
 pub(super) fn begin(connection: &SqlTransaction, run: &RunRef) -> Result<JobState, StoreFault> {
     let newest = newest(connection, &run.key)?;
     let is_newer = |(token, id, _): &(FencingToken, String, String)| {
@@ -50,7 +50,7 @@ pub(super) fn begin(connection: &SqlTransaction, run: &RunRef) -> Result<JobStat
     Ok(job)
 }
 
-/// Remembers this of the run's job.
+/// Stores the state of the run's job.
 pub(super) fn keep(connection: &SqlTransaction, run: &RunRef, job: &JobState) -> Result<(), StoreFault> {
     let sql = "UPDATE job SET body = ?4 WHERE key = ?1 AND token = ?2 AND run = ?3";
     let row = (run.key.as_str(), run.token.0, run.id.as_str(), to_json(job)?);

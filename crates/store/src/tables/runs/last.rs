@@ -1,4 +1,4 @@
-//! The newest reviews of a key, as the sweep asks for them.
+//! The newest reviews of a key, for the sweep.
 
 use crate::sql::SqlTransaction;
 use truing_core::id::SlotKey;
@@ -10,7 +10,7 @@ use truing_core::settled::settles;
 use super::row::{parse_sha, parse_stage};
 use crate::fault::StoreFault;
 
-/// The revision of the newest run at these stages.
+/// Returns the revision of the newest run at these stages.
 pub(super) fn newest_at(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -24,7 +24,7 @@ pub(super) fn newest_at(
     found.map(|(head, base)| Ok(PullRevision { head: parse_sha(head)?, base: parse_sha(base)? })).transpose()
 }
 
-/// The progress of the reviews of the key.
+/// Returns the progress of the reviews of the key.
 pub(in crate::tables) fn last_reviews(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -36,7 +36,7 @@ pub(in crate::tables) fn last_reviews(
         let end: Option<String> = row.get(3)?;
         let end = OutcomeKind::ALL.into_iter().find(|kind| end.as_deref() == Some(kind.as_str()));
         let stage = parse_stage(row.text(2))?;
-        // What cannot be read waits for nothing.
+        // An unreadable record does not wait for anything.
         let record =
             row.get::<Option<String>>(4)?.and_then(|json| serde_json::from_str::<ReviewRecord>(&json).ok());
         let waits = record.is_some_and(|record| record.detail.outcome.until.is_some());

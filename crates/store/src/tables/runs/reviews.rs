@@ -1,4 +1,5 @@
-//! Reviews, their stages, and the fence: of all reviews of a key only the one with the greatest token may write.
+//! Reviews, their stages, and the fence: of all reviews of a key only the one with the greatest token may
+//! write.
 
 use crate::sql::{self, SqlTransaction};
 use truing_core::id::{FencingToken, RunId, Sha, SlotKey, UnixMillis};
@@ -16,16 +17,16 @@ use super::last::{last_reviews, newest_at};
 use super::row::{fenced, parse_sha, parse_stage};
 use crate::fault::{StoreFault, from_json, to_json};
 
-/// A run as its row has it.
+/// The row of a review.
 struct ReviewRunRow {
     token: FencingToken,
     id: RunId,
     stage: RunStage,
     revision: PullRevision,
     began: UnixMillis,
-    /// The record of what was computed, as JSON.
+    /// The record of the computed review, as JSON.
     computed: Option<String>,
-    /// Has it told how it ended?
+    /// True if the run has recorded its end.
     is_told: bool,
 }
 
@@ -45,8 +46,8 @@ pub(super) fn begin(
     {
         return Err(fenced(&run.key, newest.token));
     }
-    // What the newest run computed for this very revision is this run's: rows of findings and desired state
-    // belong to the key, so the record is all there is to carry over.
+    // The result that the newest run computed for the same revision passes to this run. The rows of findings
+    // and desired state belong to the key, so only the record has to be carried over.
     let is_left = |newest: &&ReviewRunRow| newest.revision == *revision && newest.stage == RunStage::Computed;
     if let Some(newest) = newest.as_ref().filter(|newest| !again && !is_left(newest)) {
         cut_off(connection, &run.key, newest, "cut off: another run goes on", now)?;
@@ -57,7 +58,7 @@ pub(super) fn begin(
     if !untouched {
         let stage = if computed.is_some() { RunStage::Computed } else { RunStage::Prepared };
         write(connection, run, revision, now, stage, computed.as_deref())?;
-        // What it told under another token it tells anew.
+        // A run that recorded an end under a smaller token records it again.
         let sql = "UPDATE run SET record = NULL, ended = NULL, kind = NULL, reason = NULL, cost = NULL
                    WHERE loop = 'review' AND key = ?1 AND id = ?2 AND token < ?3";
         connection.sql(sql).execute((run.key.as_str(), run.id.as_str(), run.token.0))?;
@@ -67,14 +68,14 @@ pub(super) fn begin(
     let (reviewed, json) = reviewed(connection, &run.key)?.unzip();
     let last = json.flatten().map(|json| from_json(&json, || format!("the last review of {}", run.key)));
     let is_same = reviewed.as_ref() == Some(revision);
-    // A record of another revision that cannot be read stands in no way.
+    // An unreadable record of another revision is ignored.
     let last: Option<ReviewRecord> = if is_same { last.transpose()? } else { last.and_then(Result::ok) };
     let is_back = is_same && has_left(connection, &run.key, revision)?;
     let dismissals = dismissals::of(connection, &run.key)?;
     Ok(RunStart { reviewed, known, last, is_back, computed, dismissals })
 }
 
-/// Gives the newest review that has computed something a greater token than all others of its key.
+/// Gives the newest computed or published review a greater token than all others of its key.
 pub(super) fn reopen(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -128,17 +129,18 @@ fn write(
     Ok(())
 }
 
-/// Lets only the key's newest run pass.
+/// Returns an error unless the run is the key's newest.
 pub(super) fn fence(connection: &SqlTransaction, run: &RunRef) -> Result<(), StoreFault> {
     held(connection, run).map(drop)
 }
 
-/// The run's row if it is the key's newest.
+/// Returns the run's row if it is the key's newest.
 fn held(connection: &SqlTransaction, run: &RunRef) -> Result<ReviewRunRow, StoreFault> {
     match newest(connection, &run.key)? {
         Some(newest) if is(&newest, run) => Ok(newest),
         Some(newest) => Err(fenced(&run.key, newest.token)),
-        // It has never begun here (an older file was put back): it must begin again with a new token.
+        // The run has never begun here, because an older file was restored: it must begin again with a new
+        // token.
         None => Err(fenced(&run.key, run.token)),
     }
 }
@@ -147,7 +149,8 @@ fn is(row: &ReviewRunRow, run: &RunRef) -> bool {
     row.token == run.token && row.id == run.id
 }
 
-/// The run has computed this. False: it is published already, and nothing may be written any more.
+/// Stores the run's computed review. Returns false if the run is published already, and nothing may be
+/// written any more.
 pub(super) fn computed(
     connection: &SqlTransaction,
     run: &RunRef,
@@ -164,7 +167,7 @@ pub(super) fn computed(
     Ok(true)
 }
 
-/// What the run computed is stated anew; how it ended, and what it has cost, stays.
+/// Replaces the run's computed review; its end and cost stay.
 pub(super) fn restated(
     connection: &SqlTransaction,
     run: &RunRef,
@@ -180,7 +183,7 @@ pub(super) fn restated(
     Ok(())
 }
 
-/// The forge shows what the run computed.
+/// Records that the forge shows the run's computed review.
 pub(super) fn published(
     connection: &SqlTransaction,
     run: &RunRef,
@@ -192,7 +195,7 @@ pub(super) fn published(
     end(connection, (&run.key, run.token), RunStage::Published, record.clone())
 }
 
-/// Writes how a run ended, and at which stage.
+/// Writes the end and the stage of a run.
 fn end(
     connection: &SqlTransaction,
     (key, token): (&SlotKey, FencingToken),
@@ -210,7 +213,7 @@ fn end(
     Ok(())
 }
 
-/// The run ended without publishing. What it has computed stays to be published by the next run.
+/// Ends the run without publishing. Its computed review stays, and the next run publishes it.
 pub(super) fn ended(
     connection: &SqlTransaction,
     run: &RunRef,
@@ -221,7 +224,7 @@ pub(super) fn ended(
     tell(connection, &run.key, row, outcome, now)
 }
 
-/// An attempt has failed, whether or not it came as far as to begin.
+/// Records a failed attempt, even if the run never began.
 pub(super) fn failed(
     connection: &SqlTransaction,
     run: &RunRef,
@@ -239,7 +242,7 @@ pub(super) fn failed(
     ended(connection, run, outcome, now)
 }
 
-/// The run was told to stop: if it has cost anything, it tells so.
+/// Records the end of an interrupted run if it has cost anything.
 pub(super) fn interrupted(
     connection: &SqlTransaction,
     run: &RunRef,
@@ -251,7 +254,8 @@ pub(super) fn interrupted(
     }
 }
 
-/// Records a run that was to be recorded at its end and came to none, if it failed or cost anything; returns the cost.
+/// Records a run that was to be recorded at its end and did not reach one, if it failed or cost anything;
+/// returns the cost.
 pub(super) fn ended_unfinished(
     connection: &SqlTransaction,
     (id, key): (&RunId, &SlotKey),
@@ -268,7 +272,7 @@ pub(super) fn ended_unfinished(
     Ok(cost)
 }
 
-/// A run that told nothing of its end has told nothing of what it has cost, either.
+/// Records the end of a run that has recorded neither an end nor its cost, if it has cost anything.
 fn cut_off(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -291,7 +295,7 @@ fn cut_off(
     tell(connection, key, row, outcome, now)
 }
 
-/// Writes how a run ended that has published nothing.
+/// Writes the end of a run that has published nothing.
 fn tell(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -310,7 +314,7 @@ fn tell(
     let record = match computed {
         Some(computed) => {
             let computed = taken_over(connection, key, &row.id, computed)?;
-            // Whoever takes it over next takes it from this run.
+            // A later run that takes the computed review over takes it from this run.
             let sql = "UPDATE run SET computed = ?3 WHERE loop = 'review' AND key = ?1 AND token = ?2";
             connection.sql(sql).execute((key.as_str(), token.0, to_json(&computed)?))?;
             let mut record = computed.ended_at(now);
@@ -329,15 +333,15 @@ fn tell(
     end(connection, (key, token), stage, record)
 }
 
-/// What the ledger holds a run to have cost. What nobody will settle any more counts in full.
+/// Returns the cost of a run in the ledger. Reservations that are not settled count in full.
 pub(super) fn paid(connection: &SqlTransaction, run: &RunId) -> Result<MicroUsd, StoreFault> {
     let sql =
         "SELECT CAST(coalesce(sum(coalesce(cost, amount)), 0) AS BIGINT) FROM reservation WHERE run = ?1";
     Ok(MicroUsd(connection.sql(sql).only([run.as_str()], |row| row.get(0))?))
 }
 
-/// A record of what another run may have computed, as this run's. What that cost is told once, by the run that tells it
-/// last.
+/// Assigns a computed review, which may be of another run, to this run. Its cost is recorded once, by the run
+/// that records it last.
 fn taken_over(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -349,14 +353,14 @@ fn taken_over(
             "SELECT record FROM run WHERE loop = 'review' AND key = ?1 AND id = ?2 AND record IS NOT NULL";
         let told: Option<String> =
             connection.sql(sql).first((key.as_str(), record.run.as_str()), |row| row.get(0))?;
-        // A run that has told nothing yet has no record to take its cost out of: its calls are this run's from now on.
+        // An earlier run without a record has no cost to subtract: its calls are assigned to this run.
         let sql = "UPDATE reservation SET run = ?1 WHERE run = ?2";
         connection.sql(sql).execute((run.as_str(), record.run.as_str()))?;
         let of = (key.as_str(), record.run.as_str());
         let sql = "UPDATE run SET cost = 0
                    WHERE loop = 'review' AND key = ?1 AND id = ?2 AND record IS NOT NULL";
         connection.sql(sql).execute(of)?;
-        // What cannot be read tells nothing of its cost.
+        // An unreadable record contains no cost.
         if let Some(told) = told.and_then(|json| serde_json::from_str::<ReviewRecord>(&json).ok()) {
             let told = told.without_cost();
             let sql = "UPDATE run SET record = ?3 WHERE loop = 'review' AND key = ?1 AND id = ?2";
@@ -395,7 +399,7 @@ fn row(row: &sql::SqlRow) -> Result<ReviewRunRow, StoreFault> {
     })
 }
 
-/// The revision that was published last, and the record of that run as JSON.
+/// Returns the revision that was published last, and the record of that run as JSON.
 fn reviewed(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -410,7 +414,7 @@ fn reviewed(
     found.map(read).transpose()
 }
 
-/// Was a run after the newest published one about another revision?
+/// Returns true if a run after the newest published one was about another revision.
 fn has_left(connection: &SqlTransaction, key: &SlotKey, revision: &PullRevision) -> Result<bool, StoreFault> {
     let sql = "SELECT count(*) FROM run WHERE loop = 'review' AND key = ?1 AND (head <> ?2 OR base <> ?3)
                AND token > (SELECT max(token) FROM run
@@ -420,7 +424,7 @@ fn has_left(connection: &SqlTransaction, key: &SlotKey, revision: &PullRevision)
     Ok(count > 0)
 }
 
-/// The revision that was computed last.
+/// Returns the revision that was computed last.
 pub(super) fn known(connection: &SqlTransaction, key: &SlotKey) -> Result<Option<PullRevision>, StoreFault> {
     newest_at(connection, key, "stage IN ('computed', 'published')")
 }

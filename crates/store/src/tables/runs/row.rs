@@ -1,4 +1,4 @@
-//! A row of the table of runs: its columns, and what is written and forgotten alike for every loop.
+//! A row of the table of runs: its columns, and the writes and deletions that all loops share.
 
 use crate::sql::{SqlTransaction, values};
 use truing_core::id::{FencingToken, Sha, SlotKey, UnixMillis};
@@ -8,23 +8,23 @@ use truing_core::run::{RunDetail, RunRecord, RunStage};
 use super::ends::EndColumns;
 use crate::fault::{StoreFault, to_json};
 
-/// A run that is refused, because one with this token has begun on the key.
+/// Makes the error for a run that is refused because one with this token has begun on the key.
 pub(in crate::tables) fn fenced(key: &SlotKey, last: FencingToken) -> StoreFault {
     StoreError::Fenced { key: key.clone(), last }.into()
 }
 
-/// A stored commit id.
+/// Parses a stored commit id.
 pub(in crate::tables) fn parse_sha(text: String) -> Result<Sha, StoreFault> {
     Sha::try_from(text).map_err(|error| StoreError::Corrupt(error.to_string()).into())
 }
 
-/// A stored stage.
+/// Parses a stored stage.
 pub(in crate::tables) fn parse_stage(word: &str) -> Result<RunStage, StoreFault> {
     let known = RunStage::ALL.into_iter().find(|stage| stage.as_str() == word);
     known.ok_or_else(|| StoreError::Corrupt(format!("`{word}` is not a stage of a run")).into())
 }
 
-/// Writes the row of a run of `converge` or `sync`, in place of what it was before.
+/// Replaces the row of a run of `converge` or `sync`.
 pub(super) fn put<D: RunDetail>(
     connection: &SqlTransaction,
     token: FencingToken,
@@ -58,7 +58,8 @@ pub(super) fn put<D: RunDetail>(
     Ok(())
 }
 
-/// Deletes some of the runs of `converge` and `sync` that were kept last before then; at most `limit`. Returns how many.
+/// Deletes at most `limit` of the runs of `converge` and `sync` that were last written before the given time.
+/// Returns the number of deleted rows.
 pub(in crate::tables) fn forget_others(
     connection: &SqlTransaction,
     before: UnixMillis,
