@@ -53,7 +53,7 @@ enum XtaskCommand {
     /// Write what the program is built from, as a CycloneDX bill of materials
     Sbom(sbom::Options),
     /// Print the texts of the program with file and line, to be read as a list
-    Texts(texts::Options),
+    Texts(texts::TextFilter),
     /// Build the release binary from clean and print build time, size and start-up time
     Size,
 }

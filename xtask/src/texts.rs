@@ -16,7 +16,7 @@ const MIN_WORDS: usize = 3;
 const SQL: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "WITH"];
 
 #[derive(clap::Args)]
-pub(crate) struct Options {
+pub(crate) struct TextFilter {
     /// Print the texts of files below these paths alone, such as `crates/truing/src/cli`
     paths: Vec<String>,
 }
@@ -28,12 +28,12 @@ struct ProgramText {
 }
 
 /// Prints each string of three words or more in the program's own code, and each help text.
-pub(crate) fn run(options: &Options) -> Result<bool> {
+pub(crate) fn run(filter: &TextFilter) -> Result<bool> {
     let mut count = 0_usize;
     for file in workspace::tracked(&workspace::root()?)? {
         let path = file.path.as_str();
         let is_wanted =
-            options.paths.is_empty() || options.paths.iter().any(|prefix| path.starts_with(prefix.as_str()));
+            filter.paths.is_empty() || filter.paths.iter().any(|prefix| path.starts_with(prefix.as_str()));
         if !is_wanted || !is_of_program(path) {
             continue;
         }
