@@ -9,8 +9,7 @@ use truing_store::{NulPolicy, Store};
 use super::postgres::Server;
 use super::valkey::SlotServer;
 
-/// The two deployments.
-///
+/// The deployments of a store that tests use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Deployment {
     /// One file of SQLite.
