@@ -3,7 +3,7 @@
 //! differ.
 //!
 //! * TOML: a list of Python requirements (`pyproject.toml`), a table of requirements (`Cargo.toml`), a
-//! version alone;
+//!   version alone;
 //! * JSON: an object of requirements (`package.json`), a version alone;
 //! * a Python module: a version that is assigned to a name;
 //! * a list of Python requirements, one on each line (`requirements.txt`);

@@ -1,9 +1,12 @@
 //! Decides whether a changed requirement of a Python package's release affects the project that follows the
 //! package. A change that cannot be compared counts as affecting it.
 //!
-//! A change does not affect the project in three cases: it belongs to an extra that the project does not use;
-//! it is for Python versions that the project does not support; or it admits all versions that were admitted
-//! before, and the project neither requires nor imports the required package itself.
+//! A change does not affect the project in three cases:
+//!
+//! * it belongs to an extra that the project does not use;
+//! * it is for Python versions that the project does not support;
+//! * it admits all versions that were admitted before, and the project neither requires nor imports the
+//!   required package itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

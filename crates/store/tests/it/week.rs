@@ -1,6 +1,6 @@
 //! Days of a busy company on the slot machine and the store, with a clock that is moved. Pull requests are
-//! opened, pushed to in storms and closed; workers lease, compute, publish, fail, die and return too late;
-//! the forge is down for an hour; the server is restarted every night; the wall clock is set back.
+//! opened, pushed to in storms and closed. Workers lease, compute, publish, fail, die and return too late.
+//! The forge is down for an hour, the server is restarted every night, and the wall clock is set back.
 //!
 //! These properties are checked. A pull request's tokens only grow, and no two workers hold it. A run that a
 //! newer one has replaced does not write. At most two reviews are computed in a storm. In the end every pull
