@@ -46,7 +46,7 @@ pub(super) async fn releases(
     let mut releases = BTreeMap::new();
     for line in page.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let line: SparseIndexLine = serde_json::from_slice(line).map_err(|error| page.rubbish(error))?;
-        // Crates.io has no two names that differ in case alone.
+        // No index has two names that differ in case alone.
         if !line.name.eq_ignore_ascii_case(package) {
             return Err(page.rubbish(format!("it tells of `{}`", line.name)));
         }
