@@ -1,5 +1,5 @@
-//! The store's clock, which follows the wall clock. If that is set back by at most a minute, the store's clock
-//! stands still until the wall clock has caught up, and never runs back.
+//! The store's clock, which follows the wall clock. If that is set back by at most a minute, the store's
+//! clock stands still until the wall clock has caught up, and never runs back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
