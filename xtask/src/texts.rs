@@ -8,8 +8,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use crate::{say, workspace};
 
 /// Folders whose texts no user reads.
-const OTHER_FOLDERS: [&str; 5] =
-    ["crates/bench/", "crates/contract/", "crates/fakes/", "bench/", "xtask/"];
+const OTHER_FOLDERS: [&str; 5] = ["crates/bench/", "crates/contract/", "crates/fakes/", "bench/", "xtask/"];
 /// Words of the shortest text; what is shorter is a name or a label.
 const MIN_WORDS: usize = 3;
 /// First words of statements for a database.
@@ -38,7 +37,9 @@ pub(crate) fn run(filter: &TextFilter) -> Result<bool> {
             continue;
         }
         let tokens = TokenStream::from_str(&file.text);
-        let tokens = tokens.map_err(|error| anyhow::anyhow!("{error}")).with_context(|| format!("cannot read {path}"))?;
+        let tokens = tokens
+            .map_err(|error| anyhow::anyhow!("{error}"))
+            .with_context(|| format!("cannot read {path}"))?;
         let mut texts = Vec::new();
         collect(tokens, file.text.contains("clap::"), &mut texts);
         for ProgramText { line, text } in texts {

@@ -220,7 +220,9 @@ impl RunTools for FixerTools {
 }
 
 async fn tree_secrets(folder: PathBuf) -> Result<TreeSecrets, FixerCallError> {
-    tokio::task::spawn_blocking(move || TreeSecrets::in_folder(&folder)).await.map_err(FixerCallError::Secrets)
+    tokio::task::spawn_blocking(move || TreeSecrets::in_folder(&folder))
+        .await
+        .map_err(FixerCallError::Secrets)
 }
 
 fn parse<T: DeserializeOwned>(tool: &'static str, input: &Value) -> Result<T, FixerCallError> {

@@ -68,16 +68,10 @@ impl fmt::Display for ValueOrigin {
 pub enum ConfigProblem {
     /// A file cannot be read.
     #[error("configuration file {file} cannot be read: {why}")]
-    Unreadable {
-        file: String,
-        why: String,
-    },
+    Unreadable { file: String, why: String },
     /// The repository's own file cannot be read.
     #[error("configuration file {file} cannot be read: {why}")]
-    RepositoryFile {
-        file: String,
-        why: String,
-    },
+    RepositoryFile { file: String, why: String },
     /// A file is not valid TOML.
     #[error("{at}: {why}")]
     Syntax {
@@ -122,10 +116,7 @@ pub enum ConfigProblem {
     },
     /// A key reserved to the operator in a repository's own file.
     #[error("{at}: `{key}` cannot be set by a repository")]
-    NotForRepository {
-        at: ValueOrigin,
-        key: String,
-    },
+    NotForRepository { at: ValueOrigin, key: String },
     /// A value that is invalid for its key.
     #[error("{at}: `{key}` {wrong}")]
     BadValue {
@@ -145,10 +136,7 @@ pub enum ConfigProblem {
     },
     /// A secret written out in the file.
     #[error("{at}: `{key}` holds the secret itself (not shown)")]
-    LiteralSecret {
-        at: ValueOrigin,
-        key: String,
-    },
+    LiteralSecret { at: ValueOrigin, key: String },
     /// A forge without a `kind`, whose name is no kind either.
     #[error("`forge.{name}` needs a `kind`: \"{name}\" is none")]
     KindMissing {
@@ -186,9 +174,7 @@ pub enum ConfigProblem {
     },
     /// A `[[tool]]` without the name of its tool.
     #[error("{at}: a `[[tool]]` has no `name`")]
-    ToolUnnamed {
-        at: ValueOrigin,
-    },
+    ToolUnnamed { at: ValueOrigin },
     /// Two `[[tool]]` with one name.
     #[error("{at}: the tool `{name}` is there already ({first})")]
     ToolTwice {
@@ -221,9 +207,7 @@ pub enum ConfigProblem {
     NoStore,
     /// The table of keys and the code that reads it disagree, which is a bug.
     #[error("`{key}` is not as the table of keys says; this is a bug in truing")]
-    Table {
-        key: String,
-    },
+    Table { key: String },
 }
 
 impl ConfigProblem {

@@ -133,9 +133,7 @@ pub enum ConvergeLogLine {
         declined: u32,
     },
     /// A fix of the gate's failures.
-    Mend {
-        commit: Sha,
-    },
+    Mend { commit: Sha },
     /// Another account has pushed, or the forge has merged the base into the branch.
     Moved {
         /// New head of the branch.

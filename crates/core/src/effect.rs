@@ -53,9 +53,7 @@ pub enum Effect {
         body: String,
     },
     /// Resolves a review thread.
-    Resolve {
-        thread: ThreadId,
-    },
+    Resolve { thread: ThreadId },
     /// Posts a comment of exactly this text without a marker, because the addressed bot accepts no other. The
     /// effect counts as done if our account posted the text at or after `since`, by the forge's clock.
     Trigger {
@@ -65,13 +63,9 @@ pub enum Effect {
         since: UnixMillis,
     },
     /// Requests a review from an account.
-    RequestReview {
-        login: String,
-    },
+    RequestReview { login: String },
     /// Merges the base branch into the branch, if that is still at this commit.
-    UpdateBranch {
-        head: Sha,
-    },
+    UpdateBranch { head: Sha },
     /// Marks the pull request as ready for review.
     MarkReady,
     /// Replaces the description of the pull request, if it is unchanged since it was read.
@@ -100,9 +94,7 @@ pub enum Effect {
         draft: bool,
     },
     /// Closes one of our pull requests without merging it.
-    ClosePull {
-        number: u64,
-    },
+    ClosePull { number: u64 },
     /// Adds these labels to a pull request and keeps the others.
     Label {
         number: u64,
@@ -129,9 +121,7 @@ pub enum Effect {
         body: String,
     },
     /// Closes one of our issues as completed.
-    CloseIssue {
-        number: u64,
-    },
+    CloseIssue { number: u64 },
     /// Posts a new comment on this topic to a pull request or an issue, unless our newest comment there
     /// already has it.
     NewComment {
@@ -180,9 +170,7 @@ pub enum Effect {
         comment: CommentId,
     },
     /// Reopens a thread that we had resolved.
-    Reopen {
-        thread: ThreadId,
-    },
+    Reopen { thread: ThreadId },
     /// Sets this status on a commit.
     Status(DesiredStatus),
 }

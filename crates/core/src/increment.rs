@@ -13,9 +13,7 @@ use crate::id::{FindingId, Sha};
 #[serde(rename_all = "snake_case", tag = "history")]
 pub enum BranchHistory {
     /// Commits were added on top, newest first; merges do not count.
-    Grown {
-        new: Vec<Sha>,
-    },
+    Grown { new: Vec<Sha> },
     /// The reviewed commit is no longer part of the branch (rebase, amend, reset).
     Rewritten {
         /// Commits without an earlier counterpart, oldest first.

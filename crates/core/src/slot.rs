@@ -88,9 +88,7 @@ pub enum SlotState {
         pausing: bool,
     },
     /// No work is done until an event or a command releases it.
-    Held {
-        why: HoldReason,
-    },
+    Held { why: HoldReason },
 }
 
 /// Kinds of loops that a slot serves.

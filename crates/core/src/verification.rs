@@ -13,9 +13,7 @@ use crate::sandbox::SandboxLimit;
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum CommandEnd {
     /// It exited with this code; after a signal, with 128 plus its number, as shells report it.
-    Exit {
-        code: u8,
-    },
+    Exit { code: u8 },
     /// An outside party killed it, such as the kernel on low memory.
     Killed,
     /// It exceeded its time limit.

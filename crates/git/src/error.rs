@@ -26,9 +26,7 @@ pub enum GitError {
     },
     /// The program is too old to merge two commits.
     #[error("git {}.{} cannot merge two commits: {}.{} is needed for that", found.0, found.1, MIN_VERSION_TO_MERGE.0, MIN_VERSION_TO_MERGE.1)]
-    TooOldToMerge {
-        found: (u32, u32),
-    },
+    TooOldToMerge { found: (u32, u32) },
     /// A file or folder of our own could not be read or written.
     #[error("{doing} {}: {source}", path.display())]
     Io {
@@ -40,10 +38,7 @@ pub enum GitError {
     },
     /// A call exceeded its time limit and was killed with all its children.
     #[error("git {call} did not end within {} s and was stopped", after.as_secs_f32())]
-    TimedOut {
-        call: &'static str,
-        after: Duration,
-    },
+    TimedOut { call: &'static str, after: Duration },
     /// The output exceeds the limit.
     #[error("git {call} answers with more than {limit} bytes")]
     TooLarge {
@@ -179,9 +174,7 @@ pub enum GitError {
     },
     /// The remote uses SHA-256 ids, which mirrors do not support.
     #[error("{remote} has commits with SHA-256 ids, and only a review of a working tree can read them")]
-    Sha256 {
-        remote: String,
-    },
+    Sha256 { remote: String },
     /// The remote refuses the credentials, or requires some.
     #[error("{remote} does not let us read it: {message}")]
     Unauthorized {
@@ -191,9 +184,7 @@ pub enum GitError {
     },
     /// The repository does not exist, or is hidden from these credentials.
     #[error("{remote} is not there, or is hidden from this token")]
-    RemoteMissing {
-        remote: String,
-    },
+    RemoteMissing { remote: String },
     /// A fork that alone has the commits of a pull request is gone, or hidden from these credentials.
     #[error("the commits of the pull request are in the fork {fork} alone, which cannot be read: {why}")]
     ForkUnreadable {

@@ -302,7 +302,9 @@ mod tests {
 
     #[test]
     fn a_secret_behind_an_escape_or_a_name_is_masked() {
-        for before in ["\\n", "\\\\t", "\\u0022", "\\x27", "&quot;", "&#x22;", "%3D", "\u{1b}[32m", "prod_", "key="] {
+        for before in
+            ["\\n", "\\\\t", "\\u0022", "\\x27", "&quot;", "&#x22;", "%3D", "\u{1b}[32m", "prod_", "key="]
+        {
             let text = format!("a {before}{} b", key());
             assert_eq!(mask(&text), format!("a {before}[secret cut] b"), "{before:?}");
         }

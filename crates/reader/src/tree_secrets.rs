@@ -94,7 +94,8 @@ mod tests {
     fn known() -> (TreeSecrets, String) {
         let key = ["AKIA", "73U55XTPLPFT7V4S"].concat();
         let line = ["MIIEpAIBAAKCAQEA7Q8zvT4mKx9Lw2", "PqRs6YhUjN3dFgB5cXeZ1aO0iV8kQyTtWn\n"].concat();
-        let pem = ["-----BEGIN RSA PRIVATE", " KEY-----\n", &line.repeat(6), "-----END RSA PRIVATE KEY-----\n"];
+        let pem =
+            ["-----BEGIN RSA PRIVATE", " KEY-----\n", &line.repeat(6), "-----END RSA PRIVATE KEY-----\n"];
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("deep/.git")).unwrap();
         fs::write(folder.path().join("deep/conf.py"), format!("é = 1\nKEY = \"{key}\"\n")).unwrap();
@@ -110,7 +111,10 @@ mod tests {
         for (text, shown) in [
             (format!("conf.py:1:{}", &key[..12]), "conf.py:1:[secret cut]"),
             (format!("é{}é and {}", &key[5..], &key[3..14]), "é[secret cut]é and [secret cut]"),
-            ("^1f2 (a 2026-01-01 3) 7Q8zvT4mKx9Lw2PqRs6Y\n".to_owned(), "^1f2 (a 2026-01-01 3) [secret cut]\n"),
+            (
+                "^1f2 (a 2026-01-01 3) 7Q8zvT4mKx9Lw2PqRs6Y\n".to_owned(),
+                "^1f2 (a 2026-01-01 3) [secret cut]\n",
+            ),
             (format!("old_{key}_x"), "old_[secret cut]_x"),
         ] {
             assert_eq!(secrets.mask_parts(&text), shown);
@@ -122,7 +126,9 @@ mod tests {
 
     #[test]
     fn words_of_any_text_are_no_part_of_a_secret() {
-        for (part, is) in [("https://ho", false), ("AKIAAAAAAA", false), ("sk_live_51", true), ("abCdefghij", true)] {
+        for (part, is) in
+            [("https://ho", false), ("AKIAAAAAAA", false), ("sk_live_51", true), ("abCdefghij", true)]
+        {
             assert_eq!(is_random(part.as_bytes()), is, "{part}");
         }
     }

@@ -69,7 +69,7 @@ const MAX_TRIES: u32 = 16;
 const SETTLED: TimeSpan = TimeSpan::minutes(2);
 /// Age at which a comment that could not be decided is given up.
 const GIVEN_UP: TimeSpan = TimeSpan::minutes(24 * 60);
-/// Age at which a comment no longer acts as a command: a report of it repeats old news.
+/// Age at which a comment no longer acts as a command: a webhook about it must be a repetition.
 const TOO_OLD: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
 /// Time for which served comments are remembered. By then they are too old to act again, by any forge's
 /// clock.

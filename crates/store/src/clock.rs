@@ -1,5 +1,5 @@
-//! The store's clock: follows a wall clock that may be set back, and itself never runs back by up to a
-//! minute.
+//! The store's clock, which follows the wall clock. If that is set back by at most a minute, the store's
+//! clock stands still until the wall clock has caught up, and never runs back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

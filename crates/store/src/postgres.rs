@@ -36,7 +36,7 @@ const TRIES: u32 = 20;
 /// Largest number of doublings of the pause between attempts, which starts at 1 ms.
 const MOST_DOUBLINGS: u32 = 6;
 
-/// An open database.
+/// A database with a pool of sessions.
 pub(crate) struct PostgresDatabase {
     pool: Pool,
     /// Host and name for messages, without a password.

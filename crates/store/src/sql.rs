@@ -97,9 +97,9 @@ impl SqlDialect {
 pub(crate) enum SqlValue {
     /// The absence of a value.
     Null,
-    /// A whole number.
+    /// A whole number of 64 bits.
     Integer(i64),
-    /// A floating-point number.
+    /// A floating-point number of 64 bits.
     Real(f64),
     /// A text in UTF-8.
     Text(String),

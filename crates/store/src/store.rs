@@ -33,7 +33,7 @@ pub(crate) enum StoreEngine {
     Servers {
         /// Keeps everything but slots.
         records: PostgresDatabase,
-        /// Keeps the slots.
+        /// Keeps the slots of all processes.
         slots: Arc<ValkeyServer>,
     },
 }

@@ -30,9 +30,9 @@ impl Store {
     /// Copies everything to `to`, which was opened by [`Store::open_for_transfer`] or
     /// [`Store::connect_for_transfer`]. It has to be new, or to hold a part of this store, from which the
     /// copy continues; if it holds all of it, nothing is copied. No process may serve either store or lease
-    /// from it; locks enforce this for files. This store does not change, except that a kill switch that was
-    /// set by hand at Valkey is recorded. The callback is called after each page. Returns the comparison at the
-    /// end, table by table, without a difference.
+    /// from it; locks enforce this for files. This store does not change, except that a kill switch that
+    /// was set by hand at Valkey is recorded. The callback runs after each page. Returns the comparison at
+    /// the end, table by table, without a difference.
     ///
     /// # Errors
     /// [`TransferError`]. The target is then not opened in the ordinary way, unless it was not changed at

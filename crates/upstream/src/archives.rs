@@ -1,5 +1,5 @@
-//! Archives of releases, downloaded once: a folder of files under the digest that the index gives and the
-//! bytes must have. Several processes may use it at once.
+//! Downloads archives of releases once, into a folder where each file is named by the digest that the index
+//! gives and that its bytes must have. Several processes may use the folder at once.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,57 +8,56 @@ use tempfile::NamedTempFile;
 
 use crate::index::{IndexError, PackageIndex, ReleaseArchive, told};
 
-/// The longest archive, in bytes.
+/// The largest archive, in bytes.
 pub(crate) const MAX_ARCHIVE: u64 = 512 << 20;
 
-/// The folder.
+/// A folder of verified archives.
 #[derive(Clone, Debug)]
 pub struct ArchiveFolder {
     folder: PathBuf,
 }
 
-/// Why there is no archive.
+/// The reasons for which an archive is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveFetchError {
-    /// The index.
+    /// The index did not deliver it.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// Nobody can tell whether it is what was published.
+    /// The index gives no digest, so the archive cannot be verified.
     #[error("the index gives no SHA-256 or SHA-512 digest for {0}, so it cannot be verified and is not read")]
     NoDigest(String),
-    /// It is not what was published.
+    /// The bytes differ from the published ones.
     #[error("{name} is not what the index says it is: its digest is {is}, not {should}")]
     Digest {
-        /// Its name.
+        /// Name of the archive.
         name: String,
-        /// The bytes' digest.
+        /// Digest of the downloaded bytes.
         is: String,
-        /// The index's.
+        /// Digest according to the index.
         should: String,
     },
-    /// Too long.
+    /// The archive is larger than the limit.
     #[error("{0} is longer than {mib} MiB", mib = MAX_ARCHIVE >> 20)]
     TooLong(String),
-    /// The folder.
+    /// The folder cannot be used.
     #[error("{folder} cannot be used to keep archives: {source}")]
     Folder {
-        /// The folder.
         folder: PathBuf,
-        /// The system's words.
+        /// The error of the system.
         source: std::io::Error,
     },
 }
 
 impl ArchiveFolder {
-    /// Kept in this folder, which is made when the first comes.
+    /// Uses this folder, which is created with the first archive.
     pub fn new(folder: PathBuf) -> Self {
         Self { folder }
     }
 
-    /// An archive's file, downloaded if it is not there.
+    /// Returns the path of an archive's file, which is downloaded if it is missing.
     ///
     /// # Errors
-    /// [`ArchiveFetchError`]; nothing is kept that is not verified.
+    /// [`ArchiveFetchError`]; an archive that is not verified is not kept.
     #[truing_core::boxed_future]
     pub async fn get(
         &self,
@@ -68,7 +67,7 @@ impl ArchiveFolder {
         self.get_up_to(MAX_ARCHIVE, index, archive).await
     }
 
-    /// The same of an archive of at most so many bytes.
+    /// Downloads an archive of at most `most` bytes, as [`Self::get`] does.
     pub(crate) async fn get_up_to(
         &self,
         most: u64,
@@ -110,7 +109,6 @@ impl ArchiveFolder {
         Ok(path)
     }
 
-    /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }

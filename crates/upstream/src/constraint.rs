@@ -1,11 +1,12 @@
-//! Which releases of a package a project admits: the one requirement in its own file, and the same file with another
-//! range in its place. Where the range stands is found by the file's parser; an edit changes the bytes of the range
-//! that differ, and no others.
+//! Reads the one requirement of a package in a project's own file, and rewrites the file with another range.
+//! The file's parser finds the position of the range; an edit changes only the bytes of the range that
+//! differ.
 //!
-//! * TOML: a list of Python requirements (`pyproject.toml`), a table of requirements (`Cargo.toml`), a version alone;
+//! * TOML: a list of Python requirements (`pyproject.toml`), a table of requirements (`Cargo.toml`), a
+//!   version alone;
 //! * JSON: an object of requirements (`package.json`), a version alone;
-//! * a Python module: a version that a name is given;
-//! * a list of Python requirements, one a line (`requirements.txt`);
+//! * a Python module: a version that is assigned to a name;
+//! * a list of Python requirements, one on each line (`requirements.txt`);
 //! * any other file: a version, and nothing else.
 
 mod found;
@@ -25,75 +26,70 @@ use crate::range::VersionRange;
 use truing_core::registry::PackageRegistry;
 use truing_core::version::{PackageVersion, RangeStyle, VersionError};
 
-/// The longest file, in bytes.
+/// The largest file, in bytes.
 const MAX_FILE: u64 = 512 << 10;
 
-/// Why a project's requirement cannot be told.
+/// The reasons for which a project's requirement is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum ConstraintError {
-    /// The file.
+    /// The file cannot be read.
     #[error("{path} cannot be read: {why}")]
     Unread {
-        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system.
         why: String,
     },
-    /// Its form.
+    /// The file cannot be parsed.
     #[error("{path} is no {what}: {why}")]
     Form {
-        /// The file.
         path: PathBuf,
-        /// What it should be.
+        /// The format that was expected.
         what: &'static str,
-        /// The parser's words.
+        /// The message of the parser.
         why: String,
     },
-    /// No requirement, or several.
+    /// There is no requirement of the package, or there are several.
     #[error("{path}: {}requires `{package}` {count} times; it must be once", shown(.at))]
     Count {
-        /// The file.
         path: PathBuf,
-        /// Where in it.
+        /// Keys in the file, with dots between them.
         at: String,
-        /// The package.
         package: String,
-        /// How often.
+        /// Number of requirements that were found.
         count: usize,
     },
-    /// A requirement of another kind.
+    /// The requirement has no range of versions.
     #[error("{path}: `{text}` says no range of versions: {why}")]
     Range {
-        /// The file.
         path: PathBuf,
-        /// As it is written.
+        /// The requirement as it is written.
         text: String,
-        /// Why not.
+        /// The problem with the requirement.
         why: String,
     },
 }
 
-/// The keys in a file, if there are any.
+/// Renders the keys in a file with a space after them, if there are any.
 fn shown(at: &str) -> String {
     if at.is_empty() { String::new() } else { format!("{at} ") }
 }
 
-/// The requirement of a package in a project's file.
+/// Reads the requirement of a package in a project's file.
 ///
 /// # Errors
-/// [`ConstraintError`]
+/// [`ConstraintError`] if there is not exactly one readable requirement.
 pub fn read(place: &RequirementPlace<'_>) -> Result<VersionRange, ConstraintError> {
     let text = content(place.file)?;
     of_text(place, &text).map(|(_, range)| range)
 }
 
-/// The requirement of a package as a Python project writes it; none if it cannot be told.
+/// Returns the requirement of a package as a Python project writes it; none if it is not known.
 pub(crate) fn requirement(place: &RequirementPlace<'_>) -> Option<String> {
     let found = content(place.file).ok().and_then(|text| of_text(place, &text).ok());
     found.filter(|_| is_requirement(place)).map(|(found, _)| found.text)
 }
 
-/// Where else in a TOML or JSON file the package is required, as keys with dots between them; empty: nowhere.
+/// Returns the other places in a TOML or JSON file that require the package, as keys with dots between them.
 pub fn elsewhere(place: &RequirementPlace<'_>) -> Vec<String> {
     let Ok(text) = content(place.file) else { return Vec::new() };
     let is_json = place.file.extension().is_some_and(|extension| extension == "json");
@@ -105,7 +101,7 @@ pub fn elsewhere(place: &RequirementPlace<'_>) -> Vec<String> {
     paths.into_iter().filter(holds).collect()
 }
 
-/// The names of the packages that a project's file requires; none of a file that cannot be read.
+/// Returns the names of the packages that a project's file requires; none for a file that cannot be read.
 pub fn packages(file: &Path, registry: PackageRegistry) -> Vec<String> {
     let text = content(file).unwrap_or_default();
     match file.extension().and_then(|extension| extension.to_str()) {
@@ -120,32 +116,35 @@ pub fn packages(file: &Path, registry: PackageRegistry) -> Vec<String> {
 pub struct WorkspaceMembers {
     /// Folders, and patterns of folders.
     pub members: Vec<String>,
-    /// Folders that are none.
+    /// Folders that are excluded.
     pub exclude: Vec<String>,
 }
 
-/// The members of the workspace of a `Cargo.toml`; none of a file that says none, or cannot be read.
+/// Reads the members of the workspace of a `Cargo.toml`; none if the file has no list of them, or cannot be
+/// read.
 pub fn members(file: &Path) -> WorkspaceMembers {
     let text = content(file).unwrap_or_default();
     let list = |name: &str| toml::strings(&text, &["workspace", name]);
     WorkspaceMembers { members: list("members"), exclude: list("exclude") }
 }
 
-/// Is it a table of crates that leaves the version of this one to the workspace (`name.workspace = true`)?
+/// Returns true if a table of crates leaves the version of this one to the workspace (`name.workspace =
+/// true`).
 pub fn is_of_workspace(place: &RequirementPlace<'_>) -> bool {
     let text = content(place.file).unwrap_or_default();
     place.registry == PackageRegistry::Crates && toml::is_of_workspace(&text, place)
 }
 
-/// The whole text of a project's file with another range in place of the one that it has; every other byte stays.
+/// Returns the whole text of a project's file with another range in place of its present one; every other
+/// byte stays.
 ///
 /// # Errors
-/// [`ConstraintError`], also for a requirement that is written in a way that cannot be edited.
+/// [`ConstraintError`], also for a requirement whose notation cannot be edited.
 pub fn rewritten(place: &RequirementPlace<'_>, range: &VersionRange) -> Result<String, ConstraintError> {
     edited(place, &content(place.file)?, range)
 }
 
-/// The same of a text.
+/// Replaces the range in a text, as [`rewritten`] does.
 fn edited(place: &RequirementPlace<'_>, text: &str, range: &VersionRange) -> Result<String, ConstraintError> {
     let (found, _) = of_text(place, text)?;
     let written = if is_requirement(place) {
@@ -195,14 +194,14 @@ fn of_text(
     Ok((found, range))
 }
 
-/// The requirements of a package in a list of them, one a line, as in `requirements.txt`.
+/// Finds the requirements of a package in a list with one on each line, as in `requirements.txt`.
 fn lines(text: &str, package: &str) -> Vec<RequirementText> {
     let mut found = Vec::new();
     let mut at = 0;
     for line in text.split_inclusive('\n') {
         let (start, of) = (at + line.len() - line.trim_start().len(), line.trim_start());
         at += line.len();
-        // A comment, an option of this line (`--hash=…`), and a line that goes on.
+        // The requirement ends before a comment, an option of this line (`--hash=…`), or a line continuation.
         let end = [" #", "\t#", " --", "\\"].into_iter().filter_map(|mark| of.find(mark)).min();
         let of = of.get(..end.unwrap_or(of.len())).unwrap_or_default().trim_end();
         let is_option = of.starts_with(['#', '-']);
@@ -224,7 +223,7 @@ fn wrong_range(place: &RequirementPlace<'_>, text: &str, why: String) -> Constra
 pub(crate) fn content(path: &Path) -> Result<String, ConstraintError> {
     let unread = |why: String| ConstraintError::Unread { path: path.to_owned(), why };
     let found = std::fs::metadata(path).map_err(|error| unread(error.to_string()))?;
-    // A pipe may never end.
+    // Reading a pipe may never end.
     if !found.is_file() {
         return Err(unread("it is no plain file".to_owned()));
     }

@@ -1,26 +1,26 @@
-//! A Python hash test with a digest more: beside the one that a row accepts already, in the manner in which it stands
-//! there. What a row is, is told by the reader; here nothing but the literals of digests is looked at, and where they do
-//! not say it beyond doubt, nothing is changed.
+//! Edits a Python hash test: adds a digest beside the one that a row accepts already, in the same notation,
+//! or replaces that one. The reader finds the rows; this module looks at the literals of digests only. If
+//! their meaning is not beyond doubt, nothing is changed.
 
 use std::collections::BTreeMap;
 
 use truing_core::sync::RAW_DIGITS;
 
-/// A digest to accept besides another.
+/// A digest to accept in addition to, or in place of, another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AddedDigest<'a> {
-    /// Of which definition.
+    /// The definition that the digest is of.
     pub symbol: &'a str,
-    /// What its row accepts.
+    /// The digest that its row accepts.
     pub old: &'a str,
-    /// What it should, too.
+    /// The digest that its row should accept.
     pub new: &'a str,
 }
 
-/// The test's text with these digests; every other byte stays. An error names the definition, and says why.
+/// Returns the test's text with these digests added; every other byte stays.
 ///
 /// # Errors
-/// A row that cannot be told, or that holds no set of digests.
+/// The definition and the reason, for an ambiguous row or one without a set of digests.
 pub(crate) fn with_digests(text: &str, added: &[AddedDigest<'_>]) -> Result<String, (String, String)> {
     let mut inserts: BTreeMap<usize, String> = BTreeMap::new();
     for (first, places) in places(text, added)? {
@@ -42,10 +42,10 @@ pub(crate) fn with_digests(text: &str, added: &[AddedDigest<'_>]) -> Result<Stri
     Ok(changed)
 }
 
-/// The test's text with these digests in the place of those before; every other byte stays.
+/// Returns the test's text with these digests in place of the old ones; every other byte stays.
 ///
 /// # Errors
-/// A row that cannot be told, or whose literal is more than a digest.
+/// The definition and the reason, for an ambiguous row or one whose literal is more than a digest.
 pub(crate) fn with_replaced(text: &str, replaced: &[AddedDigest<'_>]) -> Result<String, (String, String)> {
     let mut all: BTreeMap<usize, &AddedDigest<'_>> = BTreeMap::new();
     for (first, places) in places(text, replaced)? {
@@ -67,10 +67,10 @@ pub(crate) fn with_replaced(text: &str, replaced: &[AddedDigest<'_>]) -> Result<
     Ok(changed)
 }
 
-/// For each digest that rows accept one of these rows, and where it stands in the text.
+/// For each digest that rows accept, one of these rows and the digest's positions in the text.
 type DigestPlaces<'a> = Vec<(&'a AddedDigest<'a>, Vec<usize>)>;
 
-/// Where the digests stand that rows accept.
+/// Finds the positions of the digests that rows accept.
 fn places<'a>(text: &str, added: &'a [AddedDigest<'a>]) -> Result<DigestPlaces<'a>, (String, String)> {
     let mut by_old: BTreeMap<&str, Vec<&AddedDigest<'_>>> = BTreeMap::new();
     for one in added {
@@ -80,7 +80,7 @@ fn places<'a>(text: &str, added: &'a [AddedDigest<'a>]) -> Result<DigestPlaces<'
     for (old, rows) in by_old {
         let Some(first) = rows.first() else { continue };
         let places: Vec<usize> = text.match_indices(old).map(|(at, _)| at).collect();
-        // Rows that share a digest are told apart by nobody here: all of them must have the same to come.
+        // Rows that share a digest are not distinguished here, so all of them must get the same new one.
         if places.len() != rows.len() || rows.iter().any(|row| row.new != first.new) {
             let why = "the digest that it accepts is not there as often as rows changed";
             return Err((first.symbol.to_owned(), why.to_owned()));
@@ -90,7 +90,7 @@ fn places<'a>(text: &str, added: &'a [AddedDigest<'a>]) -> Result<DigestPlaces<'
     Ok(found)
 }
 
-/// Where to insert the new digest beside the one at a place, and what.
+/// Returns the position for the new digest beside the old one, and the text to insert.
 fn beside(text: &str, at: usize, old: &str, new: &str) -> Option<(usize, String)> {
     let before = text.get(..at)?;
     let quote = before.chars().next_back().filter(|quote| matches!(quote, '\'' | '"'))?;
@@ -104,13 +104,14 @@ fn beside(text: &str, at: usize, old: &str, new: &str) -> Option<(usize, String)
     if !line.trim().is_empty() {
         return Some((end, format!(", {quote}{new}{quote}")));
     }
-    // One item a line: so is the new one.
+    // With one item on each line, the new one gets a line as well.
     let comma = after.starts_with(',');
     let insert = format!("\n{line}{quote}{new}{quote}");
     Some(if comma { (end + 1, format!("{insert},")) } else { (end, format!(",{insert}")) })
 }
 
-/// Is what follows an item of a set or a list? Before it stand other digests, comments and the bracket.
+/// Returns true if an item of a set or a list follows. Only other digests, comments and the bracket may come
+/// before it.
 fn is_in_set(before: &str) -> bool {
     for line in before.rsplit('\n') {
         let mut code = line.split('#').next().unwrap_or(line);
@@ -128,7 +129,7 @@ fn is_in_set(before: &str) -> bool {
     false
 }
 
-/// What is before a literal of a digest that the text ends with.
+/// Returns the text before a literal of a digest that the text ends with.
 fn without_digest(code: &str) -> Option<&str> {
     let quote = code.chars().next_back().filter(|quote| matches!(quote, '\'' | '"'))?;
     let inner = code.strip_suffix(quote)?;

@@ -1,4 +1,4 @@
-//! A package index: the releases of a package, as the index lists them. Each registry has its form: Python's simple
+//! A package index with the releases of a package. Each registry has its own format: Python's simple
 //! repository API, in JSON or in HTML (`pypi`), npm's documents (`npm`), and Cargo's sparse index (`sparse`).
 
 mod client;
@@ -20,11 +20,11 @@ pub use release::{IndexError, PackageRelease, ReleaseArchive};
 use truing_core::registry::PackageRegistry;
 
 impl PackageIndex {
-    /// A package's releases, oldest first. What is no version of the registry's form, and releases without an archive
-    /// that can be read, are left out.
+    /// Returns a package's releases, oldest first. Entries that are no version in the registry's form, and
+    /// releases without a readable archive, are left out.
     ///
     /// # Errors
-    /// [`IndexError`]
+    /// [`IndexError`] if the index does not list the package.
     #[truing_core::boxed_future]
     pub async fn releases(&self, package: &str) -> Result<Vec<PackageRelease>, IndexError> {
         let releases = match self.registry() {

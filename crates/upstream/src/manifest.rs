@@ -1,4 +1,5 @@
-//! The file that tells what a project pins of a package: JSON or TOML, an object of definitions with their digests.
+//! The file with the definitions of a package that a project pins: JSON or TOML, an object of definitions
+//! with their digests.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,54 +14,50 @@ use toml_edit::DocumentMut;
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
 use truing_core::sync::{ManifestEntry, ManifestError, PinManifest};
 
-/// The longest manifest in JSON or Python, in bytes.
+/// The largest manifest in JSON or Python, in bytes.
 pub(crate) const MAX_MANIFEST: u64 = 2 << 20;
-/// The longest manifest in TOML, in bytes: its parser takes up to 216 bytes of memory for each.
+/// The largest manifest in TOML, in bytes: its parser takes up to 216 bytes of memory for each.
 pub(crate) const MAX_TOML_MANIFEST: u64 = 512 << 10;
 
-/// Why a file is no manifest.
+/// The reasons for which a manifest cannot be read or edited.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestFileError {
-    /// The file.
+    /// The file cannot be read.
     #[error("{path} cannot be read: {why}")]
     Unread {
-        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system.
         why: String,
     },
-    /// Its form.
+    /// The file cannot be parsed.
     #[error("{path} is no manifest: {why}")]
     Form {
-        /// The file.
         path: PathBuf,
-        /// The parser's words.
+        /// The message of the parser.
         why: String,
     },
-    /// It cannot be edited.
+    /// The list of a definition cannot be edited.
     #[error("{path}: no digest can be added to `{symbol}`: {why}")]
     Edit {
-        /// The file.
         path: PathBuf,
-        /// Whose.
+        /// The definition with that list.
         symbol: String,
-        /// Why not.
+        /// The problem with the list.
         why: String,
     },
-    /// What it says.
+    /// The content is no valid manifest.
     #[error("{path} is no manifest: {source}")]
     Content {
-        /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The error in the content.
         source: ManifestError,
     },
 }
 
-/// Reads a manifest: TOML if its name ends so, or else JSON.
+/// Reads a manifest: TOML if its extension is `toml`, or else JSON.
 ///
 /// # Errors
-/// [`ManifestFileError`]
+/// [`ManifestFileError`] if it cannot be read.
 pub fn read(path: &Path) -> Result<PinManifest, ManifestFileError> {
     let text = file(path)?;
     let written = of_text(&text, is_toml(path));
@@ -68,24 +65,25 @@ pub fn read(path: &Path) -> Result<PinManifest, ManifestFileError> {
     PinManifest::new(written).map_err(|source| ManifestFileError::Content { path: path.to_owned(), source })
 }
 
-/// The whole text of a manifest with a digest more for each of these definitions, which it must have; every other byte
-/// stays.
+/// Returns the whole text of a manifest with one more digest for each of these definitions, which it must
+/// contain; every other byte stays.
 ///
 /// # Errors
-/// [`ManifestFileError`]
+/// [`ManifestFileError`] if it cannot be read or edited.
 pub fn with_digests(path: &Path, digests: &[(&str, &str)]) -> Result<String, ManifestFileError> {
     edited(path, digests, DigestEdit::Add)
 }
 
-/// The same with this digest alone for each of these definitions: the forms before it are no longer served.
+/// Returns the text of a manifest with this digest alone for each of these definitions, because the earlier
+/// forms are no longer served.
 ///
 /// # Errors
-/// [`ManifestFileError`]
+/// [`ManifestFileError`] if it cannot be read or edited.
 pub fn with_only(path: &Path, digests: &[(&str, &str)]) -> Result<String, ManifestFileError> {
     edited(path, digests, DigestEdit::Replace)
 }
 
-/// What is done to a definition's list of digests.
+/// The edit of a definition's list of digests.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum DigestEdit {
     Add,
@@ -103,7 +101,7 @@ fn edited(path: &Path, digests: &[(&str, &str)], edit: DigestEdit) -> Result<Str
         let one = (*symbol, *digest, edit);
         text = if is_toml(path) { in_toml(&text, one) } else { in_json(&text, one) }.map_err(refused)?;
     }
-    // What was written is read again: an edit that went wrong is never kept.
+    // The result is parsed again, so that a faulty edit is never kept.
     let written = of_text(&text, is_toml(path));
     let written = written.map_err(|why| ManifestFileError::Form { path: path.to_owned(), why })?;
     PinManifest::new(written)
@@ -111,11 +109,11 @@ fn edited(path: &Path, digests: &[(&str, &str)], edit: DigestEdit) -> Result<Str
     Ok(text)
 }
 
-/// The same of a project's own Python hash test, whose rows the reader tells; here each digest is added beside the one
-/// that its row accepts.
+/// Returns the text of a project's own Python hash test with the digests added. The reader provides the rows;
+/// each digest is added beside the one that its row accepts.
 ///
 /// # Errors
-/// [`ManifestFileError`]
+/// [`ManifestFileError`] if it cannot be read or edited.
 pub fn with_digests_in_test(path: &Path, added: &[AddedDigest<'_>]) -> Result<String, ManifestFileError> {
     hash_test::with_digests(&file(path)?, added).map_err(|(symbol, why)| ManifestFileError::Edit {
         path: path.to_owned(),
@@ -124,10 +122,11 @@ pub fn with_digests_in_test(path: &Path, added: &[AddedDigest<'_>]) -> Result<St
     })
 }
 
-/// The same, with each digest in the place of the one that its row accepted; what else a row accepts stays.
+/// Returns the text of a project's own Python hash test, with each digest in place of the one that its row
+/// accepted; other accepted digests stay.
 ///
 /// # Errors
-/// [`ManifestFileError`]
+/// [`ManifestFileError`] if it cannot be read or edited.
 pub fn with_only_in_test(path: &Path, digests: &[AddedDigest<'_>]) -> Result<String, ManifestFileError> {
     hash_test::with_replaced(&file(path)?, digests).map_err(|(symbol, why)| ManifestFileError::Edit {
         path: path.to_owned(),
@@ -136,7 +135,7 @@ pub fn with_only_in_test(path: &Path, digests: &[AddedDigest<'_>]) -> Result<Str
     })
 }
 
-/// Adds a digest at the end of a definition's list in JSON, or puts it in the place of the list's items.
+/// Adds a digest at the end of a definition's list in JSON, or replaces the list's items by it.
 fn in_json(text: &str, (symbol, digest, edit): (&str, &str, DigestEdit)) -> Result<String, String> {
     let rows: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let row = rows.get(symbol).copied().ok_or("it is not there")?.get();
@@ -149,7 +148,7 @@ fn in_json(text: &str, (symbol, digest, edit): (&str, &str, DigestEdit)) -> Resu
     if is_there && (edit == DigestEdit::Add || items.len() == 1) {
         return Ok(text.to_owned());
     }
-    // The list is a part of the text itself: where it begins is told by where it lies.
+    // The list is a slice of the text itself, so its address gives its position.
     let start =
         (list.as_ptr() as usize).checked_sub(text.as_ptr() as usize).ok_or("it is not in the file")?;
     let inner = list.strip_suffix(']').ok_or("it has no list")?;
@@ -163,7 +162,7 @@ fn in_json(text: &str, (symbol, digest, edit): (&str, &str, DigestEdit)) -> Resu
     let content = inner.trim_end();
     let end = start + content.len();
     let gap = match content.rfind('"').and_then(|_| content.rfind(['[', ','])) {
-        // As the last item stands to what is before it.
+        // The new item gets the same white space before it as the last one.
         Some(at) => content.get(at + 1..).unwrap_or_default(),
         None => "",
     };
@@ -174,7 +173,7 @@ fn in_json(text: &str, (symbol, digest, edit): (&str, &str, DigestEdit)) -> Resu
     Ok(format!("{before}{comma}{gap}\"{digest}\"{after}"))
 }
 
-/// The same in TOML.
+/// Edits a definition's list in TOML, as [`in_json`] does in JSON.
 fn in_toml(text: &str, (symbol, digest, edit): (&str, &str, DigestEdit)) -> Result<String, String> {
     if is_too_deep(text) {
         return Err(TOO_DEEP.to_owned());
@@ -206,7 +205,7 @@ fn is_toml(path: &Path) -> bool {
 fn file(path: &Path) -> Result<String, ManifestFileError> {
     let unread = |why: String| ManifestFileError::Unread { path: path.to_owned(), why };
     let found = std::fs::metadata(path).map_err(|error| unread(error.to_string()))?;
-    // A pipe may never end.
+    // Reading a pipe may never end.
     if !found.is_file() {
         return Err(unread("it is no plain file".to_owned()));
     }
@@ -240,7 +239,7 @@ fn of_text(text: &str, is_toml: bool) -> Result<BTreeMap<String, ManifestEntry>,
     Ok(written)
 }
 
-/// What a file says of each definition, also of one that it names twice.
+/// The entries of a file in order, including duplicates.
 struct DefinitionRows(Vec<(String, serde_json::Value)>);
 
 impl<'de> Deserialize<'de> for DefinitionRows {

@@ -1,6 +1,7 @@
-//! The index that the package managers of this user take: where machines reach a mirror only, they are told of it
-//! already, and nobody has to say it twice. Read are the variables and the user's own files, by their documented names;
-//! files of a project are not, because whoever may change a project could then choose where it is fetched from.
+//! Finds the index that this user's package managers use. If machines can reach a mirror only, these settings
+//! name it already, and it need not be configured twice. The documented variables and the user's own files
+//! are read. Files of a project are not, because an author of a change could then choose the source of its
+//! packages.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,51 +12,50 @@ use truing_core::secret::SecretString;
 
 use truing_core::registry::PackageRegistry;
 
-/// The longest file of settings, in bytes.
+/// The largest settings file, in bytes.
 const MAX_FILE: u64 = 256 << 10;
 /// Variables that name an index of Python packages; the first that is set counts.
 const PYTHON: [&str; 3] = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"];
 const NPM: [&str; 2] = ["npm_config_registry", "NPM_CONFIG_REGISTRY"];
-/// How often a source of crates may be replaced by another.
+/// Largest number of times that a source of crates may be replaced by another.
 const MAX_REPLACED: usize = 10;
 
-/// An index, as it is configured.
+/// An index from the user's configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfiguredIndex {
     /// Its address, which may hold a login.
     pub address: String,
-    /// What it wants to be shown.
+    /// The token for requests to it.
     pub token: Option<SecretString>,
-    /// Which variable or file names it; none: it is everybody's.
+    /// The variable or file that names it; none: it is the public default.
     pub named_by: Option<String>,
 }
 
-/// Why the settings cannot be followed.
+/// The reasons for which the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexConfigError {
-    /// A file.
+    /// A settings file cannot be read.
     #[error("{path} cannot be read: {why}")]
     File {
-        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The problem with the file.
         why: String,
     },
-    /// A source of crates.
+    /// The replacement of crates.io is not a sparse index.
     #[error("{path} replaces crates.io by `{source_name}`, which is no sparse index of its own")]
     Source {
-        /// The file, or variable.
+        /// The file, or the variable.
         path: String,
-        /// The source.
+        /// Name of the replacement.
         source_name: String,
     },
 }
 
-/// The user's settings: variables, and a home for files.
+/// The user's settings: variables, and a home folder for files.
 pub struct UserEnvironment<'a> {
-    /// A variable's value.
+    /// Returns the value of a variable.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
-    /// The user's own folder.
+    /// The user's home folder.
     pub home: Option<&'a Path>,
 }
 
@@ -68,10 +68,10 @@ impl UserEnvironment<'_> {
         self.home.map(|home| home.join(path))
     }
 
-    /// The index that serves a package.
+    /// Finds the index that serves a package.
     ///
     /// # Errors
-    /// [`IndexConfigError`]
+    /// [`IndexConfigError`] if the settings cannot be used.
     pub fn index(
         &self,
         registry: PackageRegistry,
@@ -138,7 +138,7 @@ impl UserEnvironment<'_> {
             .or(variable)
             .or_else(|| entries.get("registry").map(|address| (address.clone(), file())));
         let Some((address, named_by)) = named else { return Ok(None) };
-        // `//HOST/PATH/:_authToken`: the longest that the address begins with.
+        // Of the keys `//HOST/PATH/:_authToken` the longest that the address begins with counts.
         let place = address.split_once(':').map_or("", |(_, place)| place);
         let tokens =
             entries.iter().filter_map(|(key, token)| Some((key.strip_suffix(":_authToken")?, token)));
@@ -147,7 +147,7 @@ impl UserEnvironment<'_> {
         Ok(Some(ConfiguredIndex { address, token, named_by: Some(named_by) }))
     }
 
-    /// `${NAME}` in npm's settings.
+    /// Replaces `${NAME}` in npm's settings by the variable's value.
     fn with_variables(&self, value: &str) -> String {
         let mut text = String::new();
         let mut rest = value;
@@ -202,7 +202,7 @@ impl UserEnvironment<'_> {
     }
 }
 
-/// What is read of Cargo's settings.
+/// The part of Cargo's settings that is read.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct CargoConfig {
@@ -223,22 +223,22 @@ struct CargoRegistryConfig {
     index: Option<String>,
 }
 
-/// A name as Cargo's variables spell it.
+/// Returns a name in the form of Cargo's variables.
 fn as_variable(name: &str) -> String {
     name.to_ascii_uppercase().replace(['-', '.'], "_")
 }
 
-/// Does an address begin with this key, at a border?
+/// Returns true if an address begins with this key and a path segment ends there.
 fn begins_at(place: &str, key: &str) -> bool {
     let key = key.trim_end_matches('/');
     place.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// A file's text; none if it is not there.
+/// Reads a file's text; none if the file does not exist.
 fn content(path: &Path) -> Result<Option<String>, IndexConfigError> {
     let wrong = |why: String| IndexConfigError::File { path: path.to_owned(), why };
     match std::fs::metadata(path) {
-        // A pipe may never end.
+        // Reading a pipe may never end.
         Ok(found) if !found.is_file() => Err(wrong("it is no plain file".to_owned())),
         Ok(found) if found.len() > MAX_FILE => {
             Err(wrong(format!("it is longer than {} KiB", MAX_FILE >> 10)))
@@ -249,7 +249,7 @@ fn content(path: &Path) -> Result<Option<String>, IndexConfigError> {
     }
 }
 
-/// `key = value`, as pip and npm write their settings; within a section as `section.key`.
+/// Parses lines `key = value` of pip's and npm's settings; a key within a section becomes `section.key`.
 fn entries(text: &str) -> BTreeMap<String, String> {
     let (mut section, mut entries) = (String::new(), BTreeMap::new());
     for line in text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';'])) {
@@ -267,7 +267,7 @@ fn entries(text: &str) -> BTreeMap<String, String> {
 mod tests {
     use super::*;
 
-    /// What is found with these variables and files in a home.
+    /// Finds the index with these variables and files in a home folder.
     fn own(
         registry: PackageRegistry,
         package: &str,

@@ -1,4 +1,4 @@
-//! Ranges of versions, as each registry writes them. Nothing is compared across registries.
+//! Version ranges in the notation of each registry. Versions of different registries are never compared.
 
 mod keep;
 
@@ -10,7 +10,7 @@ use pep440_rs::{Operator, VersionSpecifier, VersionSpecifiers};
 use truing_core::registry::PackageRegistry;
 use truing_core::version::{PackageVersion, RangeStyle, VersionError, promised};
 
-/// A range of versions, and how it is written.
+/// A range of versions, with its notation.
 #[derive(Clone, Debug)]
 pub struct VersionRange {
     text: String,
@@ -22,15 +22,15 @@ enum VersionMatcher {
     Pypi(VersionSpecifiers),
     Npm(nodejs_semver::Range),
     Crates(semver::VersionReq),
-    /// This version alone.
+    /// Admits this version alone.
     Copy(PackageVersion),
 }
 
 impl VersionRange {
-    /// A range as a project writes it for a registry.
+    /// Parses a range in a project's notation for a registry.
     ///
     /// # Errors
-    /// [`VersionError`]
+    /// [`VersionError`] if the text is not valid.
     pub fn parse(registry: PackageRegistry, text: &str) -> Result<Self, VersionError> {
         let wrong = |why: &dyn fmt::Display| VersionError::new(registry, "range", text, why);
         let admits = match registry {
@@ -48,18 +48,18 @@ impl VersionRange {
         Ok(Self { text: text.to_owned(), admits: admits? })
     }
 
-    /// A range of a Python project.
+    /// Makes a range of a Python project.
     pub(crate) fn of_specifiers(range: VersionSpecifiers) -> Self {
         let text = range.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         Self { text, admits: VersionMatcher::Pypi(range) }
     }
 
-    /// The version that a project holds a copy of.
+    /// Makes a range of the one version that a project holds a copy of.
     pub fn of_copy(version: PackageVersion) -> Self {
         Self { text: version.to_string(), admits: VersionMatcher::Copy(version) }
     }
 
-    /// Is a version in it?
+    /// Returns true if the range contains the version.
     pub fn contains(&self, version: &PackageVersion) -> bool {
         match (&self.admits, version) {
             (VersionMatcher::Pypi(range), PackageVersion::Pypi(version)) => range.contains(version),
@@ -70,7 +70,8 @@ impl VersionRange {
         }
     }
 
-    /// Does it leave a version out by its name (`!=`)? Such a version is not wanted, however new it is.
+    /// Returns true if the range excludes a version by name (`!=`). Such a version is not wanted, even if it
+    /// is the newest.
     pub fn excludes(&self, version: &PackageVersion) -> bool {
         let (VersionMatcher::Pypi(range), PackageVersion::Pypi(version)) = (&self.admits, version) else {
             return false;
@@ -78,13 +79,13 @@ impl VersionRange {
         range.iter().any(|one| is_exclusion(one) && !one.contains(version))
     }
 
-    /// Does it hold what comes after this release, too?
+    /// Returns true if the range also contains the next patch after this release.
     pub fn is_open_after(&self, release: &PackageVersion) -> bool {
         release.next_patch().is_some_and(|next| self.contains(&next))
     }
 
-    /// What it becomes, so that it holds a release; `floor` or else its lower bound stays, where the style and it have
-    /// one. None if its lower bound cannot be told.
+    /// Returns the range that contains a release in the given style. `floor`, or else the present lower
+    /// bound, is its lower bound if the style has one. None if its lower bound is not known.
     pub fn following(
         &self,
         style: RangeStyle,
@@ -114,7 +115,7 @@ impl VersionRange {
                     parse(format!(">={release},<{}", next.join(".")))
                 }
                 PackageVersion::Npm(_) => parse(format!("^{release}")),
-                // A requirement without a sign is one with a caret, and the usual form.
+                // A requirement without a sign means a caret, and is the usual form.
                 PackageVersion::Crates(_) => parse(release.to_string()),
             },
             RangeStyle::ExclusiveUpperNextPatch => {
@@ -150,7 +151,7 @@ impl VersionRange {
         }
     }
 
-    /// The new range in the form of the old one. None: it has no form that can be kept.
+    /// Returns the new range in the form of the old one; none if the old one has no form that can be kept.
     fn kept(&self, release: &PackageVersion, floor: Option<&PackageVersion>) -> Option<Self> {
         match (&self.admits, release, floor) {
             (VersionMatcher::Pypi(range), PackageVersion::Pypi(release), None) => {
@@ -184,7 +185,7 @@ impl fmt::Display for VersionRange {
     }
 }
 
-/// Two ranges are the same if they are written so.
+/// Two ranges are equal if their notation is the same.
 impl PartialEq for VersionRange {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
@@ -197,12 +198,13 @@ pub(crate) fn is_lower(one: &VersionSpecifier) -> bool {
     matches!(*one.operator(), Operator::GreaterThanEqual | Operator::GreaterThan)
 }
 
-/// The greatest lower bound. A version that is pinned, or named with those that are compatible, is one.
+/// Returns the greatest lower bound. A pinned version counts as one, and so does the version of a compatible
+/// release.
 fn lower_of(range: &VersionSpecifiers) -> Option<VersionSpecifier> {
     let bound = |one: &VersionSpecifier| match *one.operator() {
         Operator::GreaterThanEqual | Operator::GreaterThan => Some(one.clone()),
         Operator::Equal | Operator::ExactEqual | Operator::EqualStar | Operator::TildeEqual => {
-            // A local version is ordered by nobody.
+            // Local versions have no defined order for bounds.
             let version = one.version().clone().without_local();
             VersionSpecifier::from_version(Operator::GreaterThanEqual, version).ok()
         }
@@ -219,12 +221,12 @@ pub(crate) fn is_upper(one: &VersionSpecifier) -> bool {
     matches!(*one.operator(), Operator::LessThan | Operator::LessThanEqual)
 }
 
-/// Does a requirement of Cargo bound versions from below?
+/// Returns true if a requirement of Cargo has a lower bound.
 fn has_lower(range: &semver::VersionReq) -> bool {
     range.comparators.iter().any(|one| !matches!(one.op, semver::Op::Less | semver::Op::LessEq))
 }
 
-/// The least version that a requirement of Cargo names as its lower bound; none if it has none, or two.
+/// Returns the lower bound of a requirement of Cargo; none if it has no or several lower bounds.
 fn least(range: &semver::VersionReq) -> Option<PackageVersion> {
     let lower = range.comparators.iter().filter(|one| {
         matches!(

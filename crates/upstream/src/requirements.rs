@@ -1,9 +1,12 @@
-//! A changed requirement of a Python package's release, as seen from the project that follows the package: whether the
-//! change reaches it. What cannot be compared counts as reaching it.
+//! Decides whether a changed requirement of a Python package's release affects the project that follows the
+//! package. A change that cannot be compared counts as affecting it.
 //!
-//! A change does not reach the project if it is of an extra that the project does not ask for, if it is for Python
-//! versions that the project does not support, or if all versions that were admitted still are and the project does not
-//! use the package that is required: it neither requires nor imports that itself.
+//! A change does not affect the project in three cases:
+//!
+//! * it belongs to an extra that the project does not use;
+//! * it is for Python versions that the project does not support;
+//! * it admits all versions that were admitted before, and the project neither requires nor imports the
+//!   required package itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -21,32 +24,32 @@ use crate::constraint::{self, RequirementPlace, document, pep508};
 const PYTHON: &str = "Python";
 /// The longest requirement that is compared, in bytes: a marker's tree can have exponentially many branches.
 const MAX_TEXT: usize = 240;
-/// The most requirements of one name, and of all names whose requirements changed, that are compared.
+/// The most requirements that are compared: of one name, and of all names with changed requirements.
 const MAX_TEXTS: usize = 16;
 const MAX_CHANGED: usize = 200;
-/// The most digits of a number: numbers are added to, and must not overflow.
+/// The most digits of a number: numbers are incremented, and must not overflow.
 const MAX_DIGITS: usize = 18;
-/// The parts that the name of a package can have more than that of its module.
+/// Prefixes of a package's name that its module may lack.
 const PREFIXES: [&str; 4] = ["python-", "python", "py-", "py"];
-/// And after it.
+/// Suffixes of a package's name that its module may lack.
 const SUFFIXES: [&str; 3] = ["-python", "-py", "py"];
 
 /// The project that follows a package, as far as requirements of the package are concerned.
 #[derive(Debug, Default)]
 pub struct DependentProject {
-    /// The extras of the package that it asks for; none: not known.
+    /// The extras of the package that it uses; none: not known.
     extras: Option<Vec<ExtraName>>,
     /// The Python versions that it supports; none: not known.
     python: Option<VersionSpecifiers>,
-    /// The packages that it requires, as indexes spell them.
+    /// The packages that it requires, in the normalised form of indexes.
     requires: BTreeSet<String>,
-    /// The modules that it imports, in small letters and with `-` for `_`.
+    /// The modules that it imports, in lower case and with `-` for `_`.
     imports: BTreeSet<String>,
 }
 
 impl DependentProject {
-    /// Reads the project's files. `place`: its requirement of the package; `imports`: the first names of the modules
-    /// that its source imports.
+    /// Reads the project's files. `place` is its requirement of the package; `imports` are the first names of
+    /// the modules that its source imports.
     pub fn read(project: &Path, place: &RequirementPlace<'_>, imports: &BTreeSet<String>) -> Self {
         let mut follower = Self::default();
         if let Some(text) = constraint::requirement(place) {
@@ -65,7 +68,7 @@ impl DependentProject {
         follower
     }
 
-    /// What a `pyproject.toml` says.
+    /// Adds the content of a `pyproject.toml`.
     fn add(&mut self, document: &Item) {
         let at = |keys: &[&str]| keys.iter().fold(document, |item, key| item.get(key).unwrap_or(&Item::None));
         let names = |item: &Item| -> Vec<String> {
@@ -86,7 +89,7 @@ impl DependentProject {
         self.requires.extend(poetry.filter_map(|(name, _)| pep508::name(name)));
     }
 
-    /// The requirements that changed and whose change does not reach the project, by name, and why.
+    /// Returns the changed requirements that do not affect the project, by name, each with the reason.
     pub fn harmless(&self, from: &ReleaseSources, to: &ReleaseSources) -> BTreeMap<String, UnguardedReason> {
         let nothing = BTreeMap::new();
         let of = |sources: &ReleaseSources| sources.requirements.get(METADATA).cloned();
@@ -106,7 +109,7 @@ impl DependentProject {
         pairs.into_iter().filter_map(why).collect()
     }
 
-    /// Why a change does not reach the project; none: it does.
+    /// Returns the reason for which a change does not affect the project; none if it does.
     fn why(&self, name: &str, old: &BTreeSet<String>, new: &BTreeSet<String>) -> Option<UnguardedReason> {
         if old.len().max(new.len()) > MAX_TEXTS || !old.iter().chain(new).all(|text| is_safe(text)) {
             return None;
@@ -131,7 +134,7 @@ impl DependentProject {
         (scope.holds(&new, &old) && !self.uses(name)).then_some(why)
     }
 
-    /// The same of Python's own versions.
+    /// Returns that reason for a change of Python's own versions.
     fn python(&self, old: &BTreeSet<String>, new: &BTreeSet<String>) -> Option<UnguardedReason> {
         let range = |texts: &BTreeSet<String>| {
             let texts = texts.iter().map(|text| VersionSpecifiers::from_str(text).ok());
@@ -148,7 +151,7 @@ impl DependentProject {
         own.intersection(&old).subset_of(&new).then_some(UnguardedReason::OfOtherPython)
     }
 
-    /// Does the project require the package, or import a module that is called like it?
+    /// Returns true if the project requires the package, or imports a module of a matching name.
     fn uses(&self, package: &str) -> bool {
         let stripped = PREFIXES.iter().filter_map(|prefix| package.strip_prefix(prefix));
         let stripped = stripped.chain(SUFFIXES.iter().filter_map(|suffix| package.strip_suffix(suffix)));
@@ -157,13 +160,13 @@ impl DependentProject {
     }
 }
 
-/// Can the text be compared in bounded time, and without numbers that overflow?
+/// Returns true if the text can be compared in bounded time, and without numbers that overflow.
 fn is_safe(text: &str) -> bool {
     let mut numbers = text.split(|letter: char| !letter.is_ascii_digit());
     text.len() <= MAX_TEXT && numbers.all(|number| number.len() <= MAX_DIGITS)
 }
 
-/// A range of Python versions as a marker.
+/// Converts a range of Python versions to a marker.
 fn marker(python: &VersionSpecifiers) -> Option<MarkerTree> {
     let terms =
         python.iter().map(|one| format!("python_full_version {} '{}'", one.operator(), one.version()));
@@ -172,7 +175,7 @@ fn marker(python: &VersionSpecifiers) -> Option<MarkerTree> {
     parsed.ok()
 }
 
-/// One requirement.
+/// A requirement with its marker, extras and range.
 struct MarkedRequirement {
     marker: MarkerTree,
     extras: BTreeSet<ExtraName>,
@@ -180,7 +183,7 @@ struct MarkedRequirement {
 }
 
 impl MarkedRequirement {
-    /// None: it names no range of versions, or cannot be read.
+    /// Parses a requirement; none if it has no range of versions, or is not valid.
     fn of(text: &str) -> Option<Self> {
         if text.contains('@') {
             return None;
@@ -196,16 +199,16 @@ impl MarkedRequirement {
     }
 }
 
-/// The installations that count.
+/// The installations that are considered.
 struct InstallScope<'a> {
-    /// With these extras; none: with any.
+    /// The extras that are installed; none: any.
     extras: Option<&'a [ExtraName]>,
-    /// On these Python versions.
+    /// The Python versions of the installations.
     python: MarkerTree,
 }
 
 impl InstallScope<'_> {
-    /// Is there an installation for which both hold?
+    /// Returns true if both markers hold in some installation.
     fn meets(&self, one: &MarkerTree, other: &MarkerTree) -> bool {
         let mut both = one.clone();
         both.and(other.clone());
@@ -216,8 +219,9 @@ impl InstallScope<'_> {
         }
     }
 
-    /// Does each of the needs hold wherever what is given does? So it is if what is given wherever the need counts
-    /// names a narrower range, and at least its extras.
+    /// Returns true if every installation that fulfils `given` also fulfils `needs`. That is the case if the
+    /// given requirements that apply wherever a need applies have a narrower range together, and at least its
+    /// extras.
     fn holds(&self, needs: &[MarkedRequirement], given: &[MarkedRequirement]) -> bool {
         needs.iter().filter(|need| self.meets(&need.marker, &MarkerTree::TRUE)).all(|need| {
             let there = |one: &&MarkedRequirement| !self.meets(&need.marker, &one.marker.negate());
@@ -261,9 +265,9 @@ mod tests {
         assert_eq!(told(&[]), Some(UnguardedReason::OfExtra));
         assert_eq!(told(&["other"]), Some(UnguardedReason::OfExtra));
         assert_eq!(told(&["crt"]), None);
-        // Nobody knows what is asked for.
+        // The extras in use are not known.
         assert_eq!(why(&DependentProject::default(), "awscrt", &old, &new), None);
-        // Not the extra alone.
+        // The change is not of the extra alone.
         let also = ["awscrt==0.20.9;extra=='crt'", "awscrt>=0.20"];
         assert_eq!(why(&follower(&[], "", &[], &[]), "awscrt", &old, &also), None);
         assert_eq!(why(&follower(&[], "", &[], &[]), "awscrt", &[], &new), Some(UnguardedReason::OfExtra));
@@ -286,7 +290,7 @@ mod tests {
         assert_eq!(python("", ">=3.9", ">=3.10"), None);
         assert_eq!(python("", ">=3.10", ">=3.9"), Some(UnguardedReason::Wider));
         assert_eq!(python(">=3.9", ">=3.9", ">=3.9,<4"), None);
-        // What was not admitted before is not taken away.
+        // Versions that were not admitted before do not count as removed.
         assert_eq!(python(">=3.10", ">=3.9,<4", ">=3.10,<4"), Some(UnguardedReason::OfOtherPython));
     }
 
@@ -314,7 +318,8 @@ mod tests {
                 "{package}"
             );
         }
-        // Split by a marker, and wider in each part; the same range, and one more extra.
+        // The range is split by a marker, and wider in each part; the last case has the same range and one
+        // more extra.
         let split = ["urllib3<1.27;python_version<'3.10'", "urllib3<2.1;python_version>='3.10'"];
         assert_eq!(why(&nobody, "urllib3", &["urllib3<1.27"], &split), Some(UnguardedReason::Wider));
         assert_eq!(why(&nobody, "urllib3", &["urllib3<1.28"], &split), None);

@@ -314,7 +314,8 @@ fn extra(record: &ConvergeRecord) -> String {
     text += &evidence(record);
     if let denied @ 1.. = record.denied() {
         let calls = counted(denied as usize, "call");
-        let _ = writeln!(text, "\nDenied: {calls} of tools, by the policy of the agents (`truing policy show`)");
+        let _ =
+            writeln!(text, "\nDenied: {calls} of tools, by the policy of the agents (`truing policy show`)");
     }
     for warning in &record.detail.warnings {
         let _ = writeln!(text, "warning: {}", line::clean(warning, 3 * MAX_TITLE));

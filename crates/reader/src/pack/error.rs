@@ -7,9 +7,7 @@ use truing_core::port::ReaderError;
 pub enum PackError {
     /// The path is not `{pack}/rules/{rule}.toml` or `.yml`.
     #[error("{file}: a rule file is called PACK/rules/RULE.toml or PACK/rules/RULE.yml")]
-    Name {
-        file: String,
-    },
+    Name { file: String },
     /// Two files contain a rule of the same name.
     #[error("{file}: there is a rule `{rule}` already")]
     Twice {

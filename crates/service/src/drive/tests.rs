@@ -1,4 +1,4 @@
-//! The end of a lease, by each way in which its step ends: as the slot is told it, and on a store.
+//! The end of a lease for each end of its step: the command that the slot gets, and the effect on a store.
 
 use std::sync::{Arc, Mutex};
 
@@ -63,7 +63,7 @@ fn each_reason_to_stop_tells_the_slot_one_thing() {
 struct Scripted<E> {
     ends: E,
     recorded: Mutex<Vec<String>>,
-    /// The store that it records in.
+    /// Records the stop in a store.
     record: fn() -> Result<(), StoreError>,
 }
 
@@ -112,7 +112,7 @@ impl Scene {
         self.store.load(std::slice::from_ref(&self.key)).await.unwrap().remove(0)
     }
 
-    /// Drives a lease for a step that ends like this; how that ended, and what was recorded.
+    /// Drives a lease for a step that ends like this. Returns the end of the lease, and what was recorded.
     async fn driven(
         &self,
         lease: &Lease,
@@ -183,7 +183,7 @@ async fn a_heartbeat_that_comes_after_the_end_of_its_lease_takes_nothing_for_los
     let (ending, at_work) = (beats(true), beats(false));
     tokio::select! {
         () = ending.lost(often) => panic!("it has ended as it should"),
-        // Before its end it is lost, which takes as many heartbeats.
+        // The lease is lost before its end, which takes as many heartbeats.
         () = async { for _ in 0..9 { at_work.lost(often).await; } } => {}
     }
 }
@@ -200,7 +200,7 @@ async fn a_step_that_holds_up_its_thread_holds_up_no_heartbeat() {
     let here = tokio::runtime::Handle::current();
     let load = || std::thread::scope(|scope| scope.spawn(|| here.block_on(scene.slot())).join().unwrap());
     let began = std::time::Instant::now();
-    // It never waits as a task does: it ends when a heartbeat has come.
+    // The step never yields to the runtime: it ends when a heartbeat has come.
     let ends = || loop {
         if leased_until(&load()) > first {
             return Some(Ok(NextSlotState::Then(StepOutcome::Idle)));

@@ -1,4 +1,4 @@
-//! The table, what is told, and the page.
+//! Tests of the table, the rendered metrics, and the page.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,7 +16,7 @@ use truing_store::StoreCensus;
 use super::*;
 use crate::sweep::{ForgeHealth, RepositorySweep};
 
-/// Every metric has a value.
+/// Makes metrics in which each one has a value.
 fn told() -> (ServiceMetrics, String) {
     let metrics = ServiceMetrics::new().unwrap();
     metrics.count(StoreCensus {
@@ -141,7 +141,7 @@ fn figures_are_told_as_they_are() {
     ] {
         assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
     }
-    // The clock was set back since.
+    // The clock was set back since that sweep.
     let swept = RepositorySweep {
         forge: "hub".into(),
         name: "a/b".into(),
@@ -215,7 +215,7 @@ fn alerts_ask_for_metrics_that_exist_and_name_a_page_that_begins_with_the_switch
     }
 }
 
-/// Each alert fires when it should and is quiet when not. Without Prometheus's own program this cannot be told.
+/// Each alert fires when it should, and is quiet otherwise. The test needs Prometheus's own program.
 #[test]
 fn alerts_fire() {
     let ran = std::process::Command::new("promtool")

@@ -11,7 +11,7 @@ use truing_store::RunEndCount;
 use super::loops::DAY;
 use super::outcome::{days, review, totals};
 
-/// 2026-09-21T14:13:20Z.
+/// The instant 2026-09-21T14:13:20Z, in milliseconds.
 const NOW: i64 = 1_790_000_000_000;
 
 fn row(days_ago: i64, kind: &str, reason: &str, runs: u64, ms: u64) -> RunEndCount {

@@ -1,7 +1,7 @@
-//! The conformance suite: the same scenarios and the same invariants for every forge (the fakes of them), and a
-//! table of what each took, which is part of the documentation. Each scenario is a test of its own.
+//! The conformance suite: the same scenarios and invariants for the fake of every forge, and a table of each
+//! one's cost, which is part of the documentation. Each scenario is a separate test.
 //!
-//! `UPDATE_DOCS=1` writes the table anew, as far as it is played.
+//! `UPDATE_DOCS=1` rewrites the table for the scenarios that are run.
 
 mod invariants;
 mod page;
@@ -22,12 +22,12 @@ use play::play;
 use scenarios::scenarios;
 use site::secrets_of_tests;
 
-/// Lines of the log that hold a secret.
+/// Log lines that contain a secret.
 static LEAKED: Mutex<Vec<String>> = Mutex::new(Vec::new());
-/// Was a review logged?
+/// True once a review was logged.
 static LOGGED: AtomicBool = AtomicBool::new(false);
 
-/// Reads every line that is logged, and keeps none that is right.
+/// Checks every log line, and keeps only the wrong ones.
 struct Log;
 
 impl io::Write for Log {
@@ -47,7 +47,7 @@ impl io::Write for Log {
     }
 }
 
-/// Has everything logged that this program logs from now on.
+/// Enables all log levels of this program from now on.
 fn log() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -56,21 +56,21 @@ fn log() {
     });
 }
 
-/// A forge that is played: the fake, and the row of the capability table that it follows.
+/// A forge under test: the fake, and its row of the capability table.
 #[derive(Clone, Copy)]
 pub(crate) struct Forge {
     pub(crate) flavour: ForgeFlavour,
     pub(crate) row: &'static ForgeCapability,
 }
 
-/// All that are played.
+/// All forges under test.
 pub(crate) const PLAYED: [Forge; 3] = [
     Forge { flavour: ForgeFlavour::GitHub, row: &GITHUB },
     Forge { flavour: ForgeFlavour::Cloud, row: &BITBUCKET_CLOUD },
     Forge { flavour: ForgeFlavour::DataCenter, row: &BITBUCKET_DC },
 ];
 
-/// Plays one scenario on one forge, where there is such a thing.
+/// Plays one scenario on one forge, if the scenario exists there.
 async fn keeps_every_invariant(name: &str, flavour: ForgeFlavour) {
     log();
     let scenario = scenarios().find(|scenario| scenario.name == name).unwrap();
@@ -87,10 +87,10 @@ async fn keeps_every_invariant(name: &str, flavour: ForgeFlavour) {
     assert_eq!(*LEAKED.lock().unwrap(), Vec::<String>::new(), "a secret is logged");
 }
 
-/// A test for each scenario on each forge.
+/// Defines a test for each scenario on each forge.
 macro_rules! tests {
     ($($test:ident: $name:literal;)*) => {
-        /// Those that have one.
+        /// The scenarios that have a test.
         const TESTED: &[&str] = &[$($name),*];
 
         $(

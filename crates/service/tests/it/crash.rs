@@ -1,13 +1,14 @@
-//! Crashes, enumerated: a review is interrupted at each of its calls to the store, the forge and the reader, in
-//! each of three ways; then the service starts again, and the pull request must end as if nothing had happened.
+//! Enumerated crashes: a review is interrupted at each of its calls to the store, the forge and the reader,
+//! in each of three ways. Then the service starts again, and the pull request must end as if nothing had
+//! happened.
 //!
-//! What comes before the interrupted review is played once: every point begins with a copy of the records and of what
-//! the forge held then. Each way is a test of its own, so that they run side by side.
+//! The part before the interrupted review is played once: every point begins with a copy of the records and
+//! of the forge's state. Each way is a separate test, so they run in parallel.
 //!
-//! The store is the real one, and so is the client, which speaks HTTP to the fake forge; git is git. Only the
-//! clock is by hand: it goes straight to the next instant at which something is due. Every story is played on a file; one of
-//! them is also played on Valkey and PostgreSQL, in one way. `points` selects the calls; `cargo xtask test --full` plays all
-//! stories at all calls, on a file and on the servers.
+//! The store, the client, which speaks HTTP to the fake forge, and git are real. Only the clock is
+//! controlled: it moves directly to the next instant at which something is due. Every story is played on a
+//! file; one of them is also played on Valkey and PostgreSQL, in one way. `points` selects the calls; `cargo
+//! xtask test --full` plays all stories at all calls, on a file and on the servers.
 
 use crate::support::home::{self, Deployment, Home};
 use crate::support::reader::ThreadedReader;
@@ -54,9 +55,9 @@ const FORGE: &str = "fake";
 const SECRET: &str = "webhook secret";
 const TOKEN: &str = "ghs_reviewer";
 const SETTLE: TimeSpan = TimeSpan::seconds(30);
-/// Findings that get a comment of their own.
+/// Number of findings that get a comment of their own.
 const MAX_INLINE: usize = 30;
-/// Longer than a pull request can need to come to rest.
+/// Limit of steps, more than a pull request needs to come to rest.
 const MAX_STEPS: usize = 60;
 
 /// A forge with one repository, a clock, and the files of one service.
@@ -77,16 +78,16 @@ struct Lane {
     folder: TempDir,
 }
 
-/// Where every point of a story begins: what comes before the interrupted review has happened.
+/// The beginning of every point of a story, right before the interrupted review.
 struct Scene {
     story: Story,
     number: u64,
     key: SlotKey,
-    /// Tells of what is to be reviewed.
+    /// The delivery that requests the review.
     delivery: FakeDelivery,
-    /// The newest status until then.
+    /// The id of the newest status until then.
     status: u64,
-    /// What the forge held.
+    /// The state of the forge.
     held: FakeRepoSnapshot,
     /// A copy of the records.
     records: PathBuf,
@@ -97,25 +98,25 @@ struct Scene {
 struct Process {
     context: Arc<ServiceContext>,
     store: Store,
-    /// Is its reader out of order?
+    /// True while its reader fails.
     is_broken: Arc<AtomicBool>,
     script: Arc<Script>,
-    /// Does it serve the commands of comments?
+    /// True if it serves the commands of comments.
     obeys: bool,
 }
 
-/// What is interrupted.
+/// The review that is interrupted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Review {
-    /// The first of a pull request.
+    /// The first review of a pull request.
     First,
-    /// The one after a push.
+    /// The review after a push.
     Second,
-    /// The first of a pull request with forty findings; interrupted where it writes to the forge.
+    /// The first review of a pull request with forty findings; interrupted where it writes to the forge.
     Forty,
-    /// One that cannot be done, and whose last attempt that was: the pull request is told. Later it can.
+    /// A review that fails at its last attempt, which is reported on the pull request. It succeeds later.
     GivenUp,
-    /// A person dismisses a finding of a reviewed pull request.
+    /// The review after a person dismisses a finding of a reviewed pull request.
     Dismissed,
     /// The push after a pull request's one review: its head is left without a review.
     Once,
@@ -126,7 +127,7 @@ enum Review {
 }
 
 impl Review {
-    /// True if the head is left without a review in the end.
+    /// Returns true if the head is left without a review in the end.
     fn leaves(self) -> bool {
         matches!(self, Self::Once | Self::Off)
     }
@@ -138,14 +139,14 @@ struct Story {
     review: Review,
 }
 
-/// How one story went.
+/// The result of one story.
 #[derive(Debug)]
 struct Played {
-    /// What is shown in the end.
+    /// The final picture of the pull request.
     picture: Picture,
     /// The calls of the process with the fault.
     calls: Vec<&'static str>,
-    /// How often the reader has read, in all processes.
+    /// Number of reads by the reader, in all processes.
     reads: u32,
 }
 
@@ -181,7 +182,7 @@ impl Lane {
         }
     }
 
-    /// Starts a process, which knows nothing but the store.
+    /// Starts a process whose only state is the store.
     async fn start(&self, story: Story, fault: Option<Fault>, home: &Home) -> Process {
         let script = Script::new(fault);
         let inner = home.open(Arc::new(self.clock.clone())).await;
@@ -229,12 +230,12 @@ impl Lane {
         }
     }
 
-    /// The delivery of the change that was just made.
+    /// Returns the delivery of the change that was just made.
     fn delivery(&self) -> FakeDelivery {
         self.forge.pending().pop().unwrap()
     }
 
-    /// Plays what comes before the interrupted review.
+    /// Plays the part before the interrupted review.
     async fn set(&self, story: Story) -> Scene {
         let (branch, records) = ("change", self.folder.path().join("begin.db"));
         let head = if story.review == Review::Forty { &self.forty } else { &self.first };
@@ -292,10 +293,10 @@ impl Lane {
         }
     }
 
-    /// Plays a story from its scene on, with a fault or without.
+    /// Plays a story from its scene on, with or without a fault.
     async fn play(&self, scene: &Scene, fault: Option<Fault>) -> Result<Played, String> {
         let Scene { story, number, key, status: before, .. } = scene;
-        // A file of its own: the process of the last point may not have closed the former.
+        // Each point has its own file, because the process of the last point may still have its file open.
         let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
         let file = folder.path().join("truing.db");
         let home = Home::of_copy(self.deployment, file, &scene.records).await;
@@ -321,8 +322,8 @@ impl Lane {
         Ok(Played { picture: self.picture(&view, *before), calls, reads })
     }
 
-    /// Plays the part with the fault, until the service is at rest: the process that lived to see it, the calls
-    /// of the one with the fault, and how often the reader had read before it died.
+    /// Plays the part with the fault until the service is at rest. Returns the process that reached that
+    /// state, the calls of the process with the fault, and the number of reads before it died.
     async fn interrupted(
         &self,
         scene: &Scene,
@@ -344,7 +345,7 @@ impl Lane {
             process = self.start(*story, None, home).await;
             process.context.end_old_leases().await.unwrap();
             if !accepted {
-                // Nobody answered 202: the forge, a person or the sweep sends it again.
+                // No response was 202, so the forge, a person or the sweep sends the delivery again.
                 process.deliver(delivery).await;
             }
             process.run(&self.clock).await?;
@@ -363,7 +364,8 @@ impl Lane {
         Picture::of(view, &names, before)
     }
 
-    /// A pull request whose review was given up: told once if it surely was, never twice.
+    /// Checks a pull request whose review was given up: the failure is reported at most once, and exactly
+    /// once if the report was certain.
     async fn check_told(&self, number: u64, before: u64, surely: bool) -> Result<(), String> {
         let picture = self.picture(&self.repo.pull(number).await.unwrap(), before);
         let told = picture.summaries.len() == 1
@@ -374,7 +376,7 @@ impl Lane {
         if right { Ok(()) } else { Err(format!("given up, and shown is {picture:#?}")) }
     }
 
-    /// What the records must say in the end, whatever happened.
+    /// Checks the final records, which are the same for all faults.
     async fn check_records(
         &self,
         story: Story,
@@ -415,17 +417,17 @@ impl Lane {
 }
 
 impl Process {
-    /// Hands a delivery to the service's own routes.
+    /// Passes a delivery to the service's own routes.
     async fn deliver(&self, delivery: &FakeDelivery) -> StatusCode {
         hand_over(&self.context, (FORGE, SECRET), delivery).await
     }
 
-    /// Does whatever is due, and moves the clock to what is due next, until nothing is (slots may be parked), or
-    /// the process is dead.
+    /// Does all due work and moves the clock to the next due time, until nothing is due (slots may be parked)
+    /// or the process is dead.
     async fn run(&self, clock: &Hand) -> Result<(), String> {
         for _ in 0..MAX_STEPS {
             if self.obeys {
-                // What could not be served is served in the next turn.
+                // A command that could not be served is retried in the next turn.
                 let _ = CommandProcessor::default().look(&self.context).await;
             }
             let unheard = self.obeys && !self.store.unserved(FORGE, 1).await.unwrap().is_empty();
@@ -433,7 +435,7 @@ impl Process {
             let idle = leases.is_empty();
             for lease in leases {
                 let run = RunRef { id: new_run_id(), key: lease.key.clone(), token: lease.token };
-                // What could not be recorded is the next lease's to mend.
+                // An end that could not be recorded is left to the next lease.
                 let _ = take(&self.context, &lease, &run).await;
             }
             if self.script.is_dead() {
@@ -457,7 +459,7 @@ impl Process {
     }
 }
 
-/// Interrupts a story at each of its calls in one way; those must be as many as this at least.
+/// Interrupts a story at each of its calls in one way; it must have at least `least` calls.
 async fn interrupt_everywhere(deployment: Deployment, story: Story, mode: Mode, least: usize) {
     let lane = Lane::new(deployment).await;
     let scene = lane.set(story).await;
@@ -467,7 +469,7 @@ async fn interrupt_everywhere(deployment: Deployment, story: Story, mode: Mode, 
     assert_eq!(again.calls, clean.calls, "the same story makes the same calls");
     assert_eq!(again.picture, clean.picture, "and ends the same");
 
-    // What was read is read again only if that was not recorded yet.
+    // A read is repeated only if its result was not recorded yet.
     let call = |name: &str| clean.calls.iter().position(|call| *call == name);
     let unrecorded = call("read").zip(call("computed"));
     let mut wrong = Vec::new();
@@ -494,7 +496,7 @@ async fn interrupt_everywhere(deployment: Deployment, story: Story, mode: Mode, 
     assert!(wrong.is_empty(), "{} of {} points end wrong:\n{}", wrong.len(), played.len(), wrong.join("\n"));
 }
 
-/// The story without a fault is what the others are compared with, so it is looked at closely.
+/// Checks the story without a fault closely, because the others are compared with it.
 fn check_clean(story: Story, picture: &Picture) {
     let [summary] = picture.summaries.as_slice() else { panic!("{:?}", picture.summaries) };
     let (head, open, fixed) = match story.review {
@@ -536,7 +538,7 @@ fn check_clean(story: Story, picture: &Picture) {
     assert_eq!(picture.status, Some((status.0.to_owned(), status.1)));
 }
 
-/// The tests of stories: whose forge, which review, and at how many calls it is interrupted at least.
+/// Defines the tests of stories: the forge's manner, the review, and the least number of calls.
 macro_rules! stories {
     ($($name:ident: $manner:ident, $review:ident, $least:literal;)*) => {
         $(
@@ -563,7 +565,7 @@ macro_rules! stories {
             }
         )*
 
-        /// Plays one story on the servers, or all of them in each way if everything is to be played.
+        /// Plays one story on the servers, or all of them in each way for a full run.
         #[tokio::test]
         async fn stories_survive_crashes_on_servers() {
             let all = [$(($name::STORY, $name::LEAST)),*];

@@ -1,5 +1,5 @@
-//! The ingress as clients of every kind meet it: slow, half closed, pipelining, old, hostile. Raw sockets against a
-//! service with short limits; whatever it answers is defined.
+//! The ingress under clients of every kind: slow, half closed, pipelining, old, hostile. The tests use raw
+//! sockets against a service with short limits; each response is defined.
 
 use crate::support::site;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use truing_service::ingress::{IngressSettings, MAX_BODY, MAX_HEADER_BYTES, MAX_H
 
 use site::{FORGE, Running, SECRET, Site, limits, settings};
 
-/// Short enough for a test, long enough for a busy machine to do the rest in.
+/// A timeout that is short enough for a test, and long enough for the rest of it on a busy machine.
 const SHORT: Duration = Duration::from_millis(300);
-/// A condition that should hold by then.
+/// Time within which a condition should hold.
 const PATIENCE: Duration = crate::support::HANGS;
 
-/// A service with settings of its own.
+/// Starts a service with settings of its own.
 async fn serve(site: &Site, of: impl FnOnce(&mut IngressSettings)) -> Running {
     let mut settings = settings();
     of(&mut settings);
@@ -29,20 +29,20 @@ async fn connect(service: &Running) -> TcpStream {
     TcpStream::connect(service.url.strip_prefix("http://").unwrap()).await.unwrap()
 }
 
-/// Everything that the service says until it closes.
+/// Reads everything that the service sends until it closes.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut said = Vec::new();
-    // A reset after the answer is a way of closing, too.
+    // A reset after the response also counts as a close.
     let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("it closes");
     String::from_utf8_lossy(&said).into_owned()
 }
 
-/// One whole answer, the connection left open: the status line, and the body.
+/// Reads one whole response, with the connection left open: the status line, and the body.
 async fn answer(stream: &mut TcpStream) -> (String, String) {
     whole_answer(stream).await.unwrap()
 }
 
-/// The same; what came before the connection was closed is the error.
+/// Reads one whole response; the error is the data before the connection was closed.
 async fn whole_answer(stream: &mut TcpStream) -> Result<(String, String), String> {
     let mut said = Vec::new();
     loop {
@@ -60,7 +60,7 @@ async fn whole_answer(stream: &mut TcpStream) -> Result<(String, String), String
     }
 }
 
-/// The header of a signed delivery of a body that comes later.
+/// Returns the header of a signed delivery whose body comes later.
 fn head(event: &str, body: &[u8], more: &str) -> String {
     let signature = sign_sha256(SECRET, body);
     format!(
@@ -69,13 +69,13 @@ fn head(event: &str, body: &[u8], more: &str) -> String {
     )
 }
 
-/// A whole delivery that nothing follows from.
+/// Returns a whole delivery without any effect.
 fn delivery(event: &str, body: &[u8], more: &str) -> Vec<u8> {
     let length = format!("content-length: {}\r\n{more}", body.len());
     [head(event, body, &length).as_bytes(), body].concat()
 }
 
-/// What one request on a connection of its own is answered.
+/// Returns the response to one request on a connection of its own.
 async fn ask(service: &Running, request: &[u8]) -> (String, String) {
     let mut stream = connect(service).await;
     stream.write_all(request).await.unwrap();
@@ -92,7 +92,7 @@ async fn clients_that_do_not_finish_are_let_go() {
     let service = serve(&site, |settings| settings.bounds.header = SHORT).await;
     let mut idle = connect(&service).await;
     let mut slow_header = connect(&service).await;
-    // It may be let go before it has said that much.
+    // The server may close the connection before all of this is sent.
     let _ = slow_header.write_all(b"POST /webhooks/fake HTTP/1.1\r\nhost: x\r\nx-a: ").await;
     assert_eq!(rest(&mut idle).await, "");
     assert_eq!(rest(&mut slow_header).await, "");
@@ -109,7 +109,7 @@ async fn clients_that_do_not_finish_are_let_go() {
     let said = rest(&mut slow_body).await;
     assert!(said.starts_with("HTTP/1.1 408 ") && said.ends_with(r#"{"error":"too_slow"}"#), "{said}");
 
-    // A byte now and then is not enough: the whole body has a limit, too.
+    // A byte now and then is not enough, because the whole body has a limit as well.
     let mut dripping = connect(&service).await;
     dripping.write_all(head("ping", b"", "content-length: 100000\r\n").as_bytes()).await.unwrap();
     let (mut from, mut to) = dripping.into_split();
@@ -126,8 +126,9 @@ async fn clients_that_do_not_finish_are_let_go() {
     service.stop().await;
 }
 
-/// A service with a bound of some seconds, and a connection to it over which so many questions were answered. On a busy
-/// machine the bound may be over before that: then the next service has a longer one.
+/// Starts a service with a bound of a few seconds, and makes a connection to it over which a number of
+/// requests were answered. If the bound is over before that on a busy machine, the next service has a longer
+/// one.
 async fn used(site: &Site, times: usize, bound: fn(&mut IngressSettings, Duration)) -> (Running, TcpStream) {
     let ping = delivery("ping", b"{}", "");
     let mut a_while = Duration::from_secs(3);
@@ -164,7 +165,7 @@ async fn requests_come_in_many_forms() {
     let service = site.serve().await;
     let ping = delivery("ping", b"{}", "");
 
-    // Several at once are answered in turn.
+    // Several requests at once are answered in turn.
     let mut piped = connect(&service).await;
     let unknown = delivery("gollum", b"[]", "");
     piped.write_all(&[ping.clone(), unknown, ping.clone()].concat()).await.unwrap();
@@ -176,34 +177,34 @@ async fn requests_come_in_many_forms() {
     assert_eq!(bodies[1], r#"{"status":"ignored","what":"gollum"}"#);
     assert_eq!(bodies[2], bodies[0]);
 
-    // Whoever has said all it has to say hears the answer.
+    // A client that closes its sending half gets the response.
     let mut half = connect(&service).await;
     half.write_all(&ping).await.unwrap();
     half.shutdown().await.unwrap();
     assert!(rest(&mut half).await.ends_with(r#"{"status":"pong"}"#));
 
-    // Whoever ends in the middle has said nothing.
+    // A request that ends in the middle has no effect.
     let mut cut = connect(&service).await;
     cut.write_all(&ping[..ping.len() - 1]).await.unwrap();
     cut.shutdown().await.unwrap();
     let said = rest(&mut cut).await;
     assert!(said.starts_with("HTTP/1.1 400 ") && said.contains(r#""cut_off""#), "{said}");
 
-    // HTTP/1.0, with no host.
+    // A request of HTTP/1.0, without a host.
     let old = String::from_utf8(ping.clone()).unwrap().replace("HTTP/1.1\r\nhost: x\r\n", "HTTP/1.0\r\n");
     let mut stream = connect(&service).await;
     stream.write_all(old.as_bytes()).await.unwrap();
     let said = rest(&mut stream).await;
     assert!(said.starts_with("HTTP/1.0 202 ") && said.ends_with(r#"{"status":"pong"}"#), "{said}");
 
-    // In chunks.
+    // A request in chunks.
     let chunks = "transfer-encoding: chunked\r\n";
     let chunked = head("ping", b"{ }", chunks) + "2\r\n{ \r\n1\r\n}\r\n0\r\n\r\n";
     assert_eq!(status(&service, chunked.as_bytes()).await, "202 Accepted");
     let malformed = head("ping", b"{}", chunks) + "zz\r\n";
     assert_eq!(status(&service, malformed.as_bytes()).await, "400 Bad Request");
 
-    // As a form.
+    // A request as a form.
     let form = b"payload=%7B%22zen%22%3A1%7D";
     let kind = "content-type: application/x-www-form-urlencoded; charset=utf-8\r\n";
     assert_eq!(status(&service, &delivery("ping", form, kind)).await, "202 Accepted");
@@ -221,7 +222,7 @@ async fn what_can_be_refused_is_refused_before_the_body() {
     let route = format!("/webhooks/{FORGE}");
     let large = format!("content-length: {}\r\n", MAX_BODY + 1);
     let digits = |count: usize| "0".repeat(count);
-    // The body that is announced never comes.
+    // The announced body never comes.
     for (what, path, more, expected, word) in [
         ("unknown", "/webhooks/other", "", "404 Not Found", "unknown_forge"),
         ("no text", "/webhooks/%ff", "", "404 Not Found", "unknown_forge"),
@@ -263,7 +264,7 @@ async fn what_can_be_refused_is_refused_before_the_body() {
         ),
     ] {
         let length = if more.contains("content-length") { "" } else { "content-length: 10\r\n" };
-        // A client that asks first is told at once, and sends nothing.
+        // A client that asks first gets the refusal at once, and sends nothing.
         for ask_first in ["", "expect: 100-continue\r\n"] {
             let request = format!("POST {path} HTTP/1.1\r\nhost: x\r\n{ask_first}{more}{length}\r\n");
             let (line, body) = ask(&service, request.as_bytes()).await;
@@ -398,7 +399,7 @@ async fn a_source_that_holds_half_of_the_connections_gets_no_more_and_others_do(
     other.write_all(&ping).await.unwrap();
     assert_eq!(answer(&mut other).await.0, "HTTP/1.1 202 Accepted");
 
-    // One that ends makes room for the next.
+    // A connection that ends makes room for the next.
     held.pop();
     let served = async {
         loop {
@@ -427,7 +428,7 @@ async fn a_source_that_floods_is_limited_and_others_are_not() {
     }
     assert_eq!(statuses[..2], ["202 Accepted", "202 Accepted"], "a burst");
     let mut stream = connect(&service).await;
-    // So many that some are refused although a second or two pass between them.
+    // The number is high enough that some are refused even if a second or two pass between them.
     stream.write_all(&from("192.0.2.1").repeat(20)).await.unwrap();
     let said = rest(&mut stream).await;
     assert!(said.contains("HTTP/1.1 429 Too Many Requests\r\n"), "{said}");
@@ -463,9 +464,9 @@ async fn a_delivery_is_taken_while_the_workers_are_busy() {
     let service = site.serve().await;
     site.open("change").await;
     let event = site.forge.pending().remove(0);
-    // It serves by now.
+    // The service is up by now.
     assert_eq!(status(&service, &delivery("ping", b"{}", "")).await, "202 Accepted");
-    // From here on the one thread that reviews are worked on waits.
+    // From here on the single thread of the reviews is blocked.
     let mut stream = std::net::TcpStream::connect(service.url.strip_prefix("http://").unwrap()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(&delivery("pull_request", &event.body, "")).unwrap();

@@ -1,4 +1,4 @@
-//! The tests of the service, one module a subject: one program, so that it is linked once.
+//! The tests of the service, one module for each subject, in one program that is linked once.
 
 #![allow(
     clippy::unwrap_used,

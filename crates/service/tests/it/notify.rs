@@ -1,5 +1,5 @@
-//! Who is told, and how often: a real HTTP server takes webhooks, and a listener that speaks SMTP takes mail.
-//! TLS is not tried here.
+//! Recipients and repetitions of notices: a real HTTP server takes webhooks, and a listener that speaks SMTP
+//! takes mail. TLS is not tested here.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -37,7 +37,7 @@ fn notice(period: &str) -> NewNotice {
 
 // ---------------------------------------------------------------------------------------------- doubles
 
-/// Takes webhooks; answers the next of its statuses, then 200.
+/// Takes webhooks; responds with the next of its statuses, then with 200.
 #[derive(Clone, Default)]
 struct Hooks(Arc<Mutex<(Vec<Value>, VecDeque<u16>)>>);
 
@@ -60,7 +60,7 @@ impl Hooks {
         StatusCode::from_u16(state.1.pop_front().unwrap_or(200)).unwrap()
     }
 
-    /// The texts that came, each before its instant.
+    /// Returns the received texts without their instants.
     fn texts(&self) -> Vec<String> {
         let text = |body: &Value| body["text"].as_str().unwrap().rsplit_once(" (").unwrap().0.to_owned();
         self.0.lock().unwrap().0.iter().map(text).collect()
@@ -76,7 +76,8 @@ struct Letter {
     data: String,
 }
 
-/// A mail server that speaks SMTP to whoever connects, without TLS. It answers `refuse` to a sender, if given.
+/// A mail server that speaks SMTP with any client, without TLS. It responds with `refuse` to a sender, if
+/// given.
 async fn mail_server(refuse: Option<&'static str>) -> (String, mpsc::Receiver<Letter>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -216,7 +217,7 @@ async fn a_mail_server_that_refuses_is_not_asked_again_and_one_that_is_busy_is()
 
 #[tokio::test]
 async fn away_from_this_machine_mail_goes_by_tls_or_not_at_all() {
-    // A name that is no loopback address, of a server without TLS.
+    // The name is no loopback address, and the server has no TLS.
     let (address, mut letters) = mail_server(None).await;
     let port = address.rsplit_once(':').unwrap().1;
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! The service as forges and people meet it: webhooks in, comments out, while the forge misbehaves and the
-//! service stops and starts. Everything is real but the forge; limits are short.
+//! The service from the side of forges and people: webhooks in, comments out, while the forge misbehaves and
+//! the service stops and starts. Everything but the forge is real; limits are short.
 
 mod app;
 mod checks;
@@ -33,12 +33,12 @@ use change::{FIXED, FOUND, NEW, Picture, STAY};
 use ports::{FaultyStore, Script};
 use site::{FORGE, SECRET, Site, limits};
 
-/// The largest delivery (GitHub's own bound).
+/// The largest delivery, which is GitHub's own bound.
 const MAX_BODY: usize = 25 * 1024 * 1024;
 
 const REVIEWS: &str = "/repos/{owner}/{repo}/pulls/{number}/reviews$";
 
-/// Is it the first review, whole, once?
+/// Checks for the first review, complete and exactly once.
 fn first_of(picture: &Picture) -> Result<(), String> {
     let told = |summary: &str| {
         summary.contains("Reviewed commit `FIRST` against `BASE`.")
@@ -58,13 +58,13 @@ fn assert_first(picture: &Picture) {
     }
 }
 
-/// The second review, whole, once.
+/// Checks for the second review, complete and exactly once.
 #[track_caller]
 fn assert_second(picture: &Picture) {
     assert_second_with(picture, FIXED);
 }
 
-/// The same with so many resolved threads.
+/// Checks for the second review with this number of resolved threads.
 #[track_caller]
 fn assert_second_with(picture: &Picture, resolved: usize) {
     let [summary] = picture.summaries.as_slice() else { panic!("{:#?}", picture.summaries) };
@@ -81,7 +81,7 @@ fn no_violations(site: &Site) {
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 
-/// Posts by hand; the status.
+/// Posts a request by hand; returns the status.
 async fn post(url: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> u16 {
     let address = url.strip_prefix("http://").unwrap();
     let (mut from, mut to) = TcpStream::connect(address).await.unwrap().into_split();
@@ -90,7 +90,7 @@ async fn post(url: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> u
     headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
     head.push_str("\r\n");
     let sent = [head.as_bytes(), body].concat();
-    // A server that has heard enough need not listen to the end.
+    // A server that refuses early need not read to the end.
     let sending = tokio::spawn(async move {
         let _ = to.write_all(&sent).await;
         to
@@ -110,7 +110,7 @@ async fn a_webhook_becomes_comments_once() {
     service.rest(&site.clock).await;
     assert_first(&site.picture(&opened).await);
 
-    // Somebody talks about it; and the forge sends it again.
+    // A person replies to it, and the forge sends the delivery again.
     let talked = site.view(&opened).await.inline().next().unwrap().id;
     let reply = site.repo.reply(opened.number, "author", talked, "Why?").await.unwrap();
     let calls = site.forge.calls();
@@ -200,7 +200,7 @@ async fn a_delivery_is_not_taken_while_the_store_is_down() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_lost_repeated_and_late_events_is_reviewed_twice_at_most() {
     let site = Site::new().await;
-    // So long that even on a very slow machine it is one storm; the clock skips what is left of it.
+    // The time is so long that it is one storm even on a very slow machine; the clock skips the rest of it.
     let (quiet, storm_max) = (TimeSpan::seconds(30 * 60), TimeSpan::seconds(2 * 60 * 60));
     let service = site.serve_with(SlotLimits { quiet, storm_max, ..limits() }).await;
     let mut opened = [site.open("one").await, site.open("two").await, site.open("three").await];
@@ -217,7 +217,7 @@ async fn a_storm_of_lost_repeated_and_late_events_is_reviewed_twice_at_most() {
         }
         site.deliver_through(DeliveryChaos { seed: round, lost: 30, twice: 30, late: 4 }).await;
     }
-    // The last event of each may be lost: something that arrives later is all that is needed.
+    // The last event of each may be lost, so a later event is sent.
     for pull in &opened {
         site.repo.retarget(pull.number, "main").await.unwrap();
     }
@@ -233,7 +233,7 @@ async fn a_storm_of_lost_repeated_and_late_events_is_reviewed_twice_at_most() {
     service.stop().await;
 }
 
-/// The second head's review, whether or not the first one's findings were ever shown.
+/// Checks for the second head's review, even if the first one's findings were never shown.
 #[track_caller]
 fn assert_second_alone(picture: &Picture) {
     let [summary] = picture.summaries.as_slice() else { panic!("{:#?}", picture.summaries) };

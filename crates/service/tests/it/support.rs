@@ -16,5 +16,5 @@ pub(crate) mod site;
 pub(crate) mod valkey;
 pub(crate) mod watch;
 
-/// How long a test waits for what happens at once, unless it hangs: so long that no machine is too slow for it.
+/// Timeout for an event that is immediate unless something hangs; long enough for any machine.
 pub(crate) const HANGS: std::time::Duration = std::time::Duration::from_secs(300);

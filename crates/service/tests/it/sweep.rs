@@ -1,5 +1,5 @@
-//! What webhooks do not tell: the sweep finds it, and comments command. Everything is real but the forge; the
-//! forge's clock and the service's are the same, and moved by hand.
+//! The sweep finds changes that no webhook reported, and comments give commands. Everything but the forge is
+//! real; the forge's clock and the service's are the same, and moved by hand.
 
 mod chosen;
 mod commands;
@@ -27,7 +27,7 @@ use site::{Opened, Running, Site, limits};
 /// The period of the sweeps here.
 const EVERY: Duration = Duration::from_mins(5);
 
-/// A sweep and the context that it looks after, without a service.
+/// A sweep with its context, without a service.
 struct Swept {
     sweep: ForgeSweeps,
     commands: CommandProcessor,
@@ -45,18 +45,18 @@ impl Swept {
         Self { sweep: ForgeSweeps::new(EVERY), commands: CommandProcessor::default(), context, store }
     }
 
-    /// Looks until there is nothing more to look at now.
+    /// Sweeps until there is nothing more to sweep now.
     async fn look(&mut self) {
         while self.sweep.look(&self.context).await {}
     }
 
-    /// The next round, a period later.
+    /// Sweeps the next round, a period later.
     async fn round(&mut self, site: &Site) {
         site.clock.skip(truing_core::id::TimeSpan::minutes(5));
         self.look().await;
     }
 
-    /// A round, and whatever comments ask for.
+    /// Sweeps a round, and serves the commands of comments.
     async fn obey(&mut self, site: &Site) {
         self.round(site).await;
         self.commands.look(&self.context).await.unwrap();
@@ -71,7 +71,7 @@ impl Swept {
     }
 }
 
-/// A pull request that was reviewed, and the service that did it.
+/// Makes a pull request that was reviewed, and the service that did it.
 async fn reviewed(site: &Site) -> (Running, Opened) {
     let service = site.serve().await;
     let opened = site.open("change").await;
@@ -81,7 +81,7 @@ async fn reviewed(site: &Site) -> (Running, Opened) {
     (service, opened)
 }
 
-/// Which head the summary is about, and how many open comments there are.
+/// Returns the head of the summary, and the number of open comments.
 async fn shown(site: &Site, opened: &Opened) -> (String, usize) {
     let picture = site.picture(opened).await;
     let summary = picture.summaries.first().cloned().unwrap_or_default();
@@ -89,7 +89,7 @@ async fn shown(site: &Site, opened: &Opened) -> (String, usize) {
     (head.unwrap_or("nothing").to_owned(), picture.open())
 }
 
-/// The second head was reviewed.
+/// The expected values after a review of the second head.
 fn second() -> (String, usize) {
     ("SECOND".to_owned(), STAY + NEW)
 }

@@ -99,7 +99,6 @@ pub enum SqliteOpenError {
     Newer {
         /// Path of the file.
         path: PathBuf,
-        /// Its schema version.
         found: i64,
     },
     /// A server of an earlier version has the file open.
@@ -107,7 +106,6 @@ pub enum SqliteOpenError {
     InUse {
         /// Path of the file.
         path: PathBuf,
-        /// Its schema version.
         form: i64,
         /// The process that serves it.
         server: ServeLockHolder,

@@ -27,7 +27,6 @@ const LAST_ENDED: u32 = 3;
 pub struct RunEntry {
     /// Id of the run.
     pub id: RunId,
-    /// Its fencing token.
     pub token: FencingToken,
     /// The last stage that it reached.
     pub stage: RunStage,

@@ -1,4 +1,5 @@
-//! Slots that are apart from the records: lost, changed by hand, and changed by somebody who dies before the records follow.
+//! Slots that are separate from the records: lost, changed by hand, and changed by a process that dies before
+//! the records follow.
 
 use truing_core::id::{PrId, SlotVersion, TimeSpan};
 use truing_core::port::{
@@ -49,7 +50,7 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
         ("bot:killswitch:enabled", "kill on")
     );
 
-    // The command turns what was set by hand, and the other way round.
+    // The command replaces a value that was set by hand, in both directions.
     store.turn(&truing_core::switch::SwitchRequest::Off, "ada").await.unwrap();
     assert_eq!(server.by_hand(slots, &["GET", "bot:killswitch:enabled"]), "false");
     store.turn(&truing_core::switch::SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
@@ -57,7 +58,8 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     server.by_hand(slots, &["SET", "bot:killswitch:enabled", "false"]);
     assert!(store.switch().await.unwrap().all.engaged().is_none());
 
-    // A command counts over a position that was set before it, which is written down first: nobody who has read that undoes it.
+    // A command has priority over a value that was set before it. That value is recorded first, so that no
+    // other reader of it undoes the command.
     let on = truing_core::switch::SwitchRequest::On { reason: None, mode: None };
     store.turn(&on, "ada").await.unwrap();
     server.by_hand(slots, &["SET", "bot:killswitch:enabled", "false"]);
@@ -68,7 +70,7 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     let both = [("ada", "kill on"), ("bot:killswitch:enabled", "kill off")];
     assert_eq!(acts, [both, both].concat());
 
-    // A lost switch comes back from the records.
+    // A lost switch is restored from the records.
     store.turn(&truing_core::switch::SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
     server.by_hand(slots, &["FLUSHDB"]);
     assert!(store.switch().await.unwrap().all.engaged().is_some());
@@ -154,7 +156,7 @@ async fn a_request_acts_once_whoever_dies_between_the_slot_and_the_records() {
         let sql = format!("ALTER DATABASE {records} SET default_transaction_read_only = {may}");
         assert!(Server::shared().psql(&records, &["SET default_transaction_read_only = off", &sql, cut]).1);
     };
-    // A row that is no slot is no request that was obeyed.
+    // A row that is no slot does not mark a request as obeyed.
     let first = obeyed(&store).await;
     SlotServer::shared().by_hand(slots, &["SET", "review:slot:{truing}:github:1:7", "x"]);
     assert!(matches!(store.served(&told, Some(&first)).await, Err(StoreError::Corrupt(_))));
@@ -165,7 +167,8 @@ async fn a_request_acts_once_whoever_dies_between_the_slot_and_the_records() {
     let changed = store.load(&[pr.key()]).await.unwrap().remove(0);
     assert!(changed.pending.review.is_some());
     closed("off");
-    // Somebody serves it again, from the slot as it is by now: it is written down, and the slot stays as it is.
+    // Another process serves the request again, from the present slot: the records are written, and the slot
+    // stays as it is.
     assert_eq!(store.unserved("github", 9).await.unwrap(), std::slice::from_ref(&told));
     let second = obeyed(&store).await;
     assert_eq!(store.served(&told, Some(&second)).await.unwrap(), Ok(()));
@@ -193,7 +196,7 @@ async fn each_server_that_cannot_keep_slots_is_named_with_what_to_do() {
     }
 }
 
-/// A second process on the same two servers.
+/// Opens a second process on the same two servers.
 async fn beside(slots: u32, records: &str) -> Store {
     let urls = (SlotServer::shared().url(slots), Server::shared().url(records));
     Store::connect(&urls.0, &urls.1, None).await.unwrap()
@@ -205,10 +208,10 @@ async fn one_process_at_a_time_has_the_right_to_sweep_and_it_is_lent_for_a_while
     let other = beside(slots, &records).await;
     let minute = TimeSpan::minutes(1);
     assert_eq!((one.lend_sole(minute).await, other.lend_sole(minute).await), (Ok(true), Ok(false)));
-    // Whoever has it renews it; another one cannot give it back.
+    // The holder renews the lease; another process cannot give it back.
     assert_eq!((other.lend_sole(TimeSpan(0)).await, one.lend_sole(minute).await), (Ok(false), Ok(true)));
     assert_eq!((one.lend_sole(TimeSpan(0)).await, other.lend_sole(TimeSpan(1)).await), (Ok(false), Ok(true)));
-    // It ends by itself: the other one may be dead.
+    // The lease expires by itself, because the other process may be dead.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
     while one.lend_sole(minute).await != Ok(true) {
         assert!(std::time::Instant::now() < deadline, "the right never ends");
@@ -223,7 +226,7 @@ async fn processes_that_lease_know_of_each_other_until_they_say_that_they_end() 
     let (of_other, of_one) = (other.workers(true).await.unwrap(), one.workers(true).await.unwrap());
     assert_eq!((of_one.all.len(), &of_one.all), (2, &of_other.all));
     assert_ne!(of_one.own, of_other.own);
-    // Each slot is for one of them.
+    // Each slot is assigned to one of them.
     for number in 0..50 {
         assert_ne!(of_one.has(&mark(number).key), of_other.has(&mark(number).key));
     }
@@ -235,7 +238,7 @@ async fn a_slot_that_waits_is_told_to_those_that_listen() {
     let (one, slots, records) = apart().await;
     let other = beside(slots, &records).await;
     let told = tokio::spawn(async move { other.changed().await });
-    // It may not listen yet.
+    // The task may not listen yet.
     let mut number = 0;
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
     while !told.is_finished() {

@@ -1,4 +1,4 @@
-//! Copies of a store in use, and what is forgotten.
+//! Copies of a store in use, and deleted rows.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,7 +18,7 @@ async fn a_copy_made_while_others_write_is_a_whole_store_at_one_instant() {
     let to = folder.path().join("copy.db");
     store.begin(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let before = dump(store.path().unwrap());
-    // Another process is in the middle of writing.
+    // Another process is in the middle of a write.
     let writer = rusqlite::Connection::open(store.path().unwrap()).unwrap();
     writer.execute_batch("BEGIN IMMEDIATE; UPDATE store SET counter = 77").unwrap();
     store.backup(&to).await.unwrap();
@@ -65,7 +65,7 @@ async fn publish(store: &Store, token: u64, at: i64) {
     store.published(&run, &ended).await.unwrap();
 }
 
-/// Forgets runs to the end; how many.
+/// Deletes all old runs; returns their number.
 async fn forget_all(store: &Store, before: i64) -> usize {
     let (mut gone, mut mark) = (0, None);
     loop {
@@ -133,7 +133,7 @@ async fn closed_pull_requests_are_forgotten_with_the_last_of_their_history() {
     assert_eq!(store.forget_events(UnixMillis(10)).await.unwrap(), 2);
     assert_eq!(store.forget_events(UnixMillis(10)).await.unwrap(), 0);
     assert_eq!(store.forget_closed().await.unwrap(), 1);
-    // What was written while the clock was ahead keeps nothing that came after it.
+    // Events that were written while the clock was ahead do not keep later ones.
     let ahead: Vec<HistoryEvent> = (0..300).map(|number| event(&format!("pull {number}"), 9_000)).collect();
     store.note(&[ahead, vec![event("late", 6)]].concat()).await.unwrap();
     assert_eq!(store.forget_events(UnixMillis(10)).await.unwrap(), 1);

@@ -1,5 +1,5 @@
-//! States that processes keep in common, on a real server: nothing that one of them has changed is lost to another, it ends by itself,
-//! and whoever cannot reach it is told so.
+//! States that processes share, on a real server: no change by one of them is lost to another, a state
+//! expires by itself, and a process that cannot reach it gets an error.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::*;
 
 const MINUTE: TimeSpan = TimeSpan::minutes(1);
 
-/// Two processes on the same servers, and the number of the database in which they keep something.
+/// Opens two processes on the same servers; returns the number of the database with their states as well.
 async fn two() -> (Arc<dyn SharedStateStore>, Arc<dyn SharedStateStore>, u32) {
     let (slots, records) = (SlotServer::new_database(), Server::shared().new_database());
     let urls = (SlotServer::shared().url(slots), Server::shared().url(&records));
@@ -19,7 +19,7 @@ async fn two() -> (Arc<dyn SharedStateStore>, Arc<dyn SharedStateStore>, u32) {
     (connect().await, connect().await, slots)
 }
 
-/// Counts one more, if there are fewer than 80.
+/// Adds one to the count if there are fewer than 80.
 fn count(made: &mut Vec<UnixMillis>, now: UnixMillis) -> bool {
     let counts = made.len() < 80;
     if counts {
@@ -42,7 +42,7 @@ async fn processes_that_count_at_once_count_no_more_together_than_one_may() {
     }
     let counted = counting.join_all().await.into_iter().filter(|counted| *counted).count();
     assert_eq!((counted, kept(&one).await.len()), (80, 80));
-    // By the server's clock, whatever the machines of the processes say.
+    // The times are of the server's clock, even if the processes' machines have others.
     let seconds: i64 =
         SlotServer::shared().by_hand(slots, &["EVAL", "return redis.call('TIME')[1]", "0"]).parse().unwrap();
     let made = kept(&other).await;
@@ -65,7 +65,7 @@ async fn a_circuit_that_fails_in_one_process_is_open_in_the_other_and_one_trial_
     assert!(admit(&one, MINUTE).await.is_err(), "one tries for all");
     change(&*other, "circuit", MINUTE, |circuit: &mut CircuitBreaker, _| circuit.succeeded()).await.unwrap();
     assert_eq!(admit(&one, TimeSpan(0)).await, Ok(CallAdmission::Free));
-    // Nothing is kept of a circuit that is closed.
+    // A closed circuit has no stored state.
     assert_eq!(SlotServer::shared().by_hand(slots, &["EXISTS", "truing:{truing}:common:circuit"]), "0");
 }
 
@@ -84,7 +84,7 @@ async fn a_state_ends_by_itself_and_one_that_nobody_can_read_counts_as_none() {
     assert_eq!((came, state.len(), kept(&other).await.len()), (true, 1, 1));
     let left: i64 = server.by_hand(slots, &["PTTL", key]).parse().unwrap();
     assert!((1..=MINUTE.0).contains(&left), "{left}");
-    // Another kind of value is nothing that can be changed.
+    // A key with another kind of value cannot be changed.
     server.by_hand(slots, &["DEL", key]);
     server.by_hand(slots, &["SADD", key, "x"]);
     assert!(matches!(change(&*one, "made", MINUTE, count).await, Err(StoreError::Unavailable(_))));

@@ -1,4 +1,4 @@
-//! What is remembered of runs that converge, and who may write it.
+//! Records of converge runs, and the fence for writing them.
 
 use truing_core::converge::record::{ConvergeDetail, ConvergeRecord};
 use truing_core::converge::{ConvergeExit, ConvergeExitCode, ConvergeLimits, ConvergeRun};

@@ -1,5 +1,5 @@
-//! Death: what was acknowledged is there, and the serving lock is free again. The victim is this test binary,
-//! run again with a variable that names the database.
+//! Death of a process: acknowledged writes are there, and the serving lock is free again. The victim is this
+//! test binary, run again with a variable that names the database.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
@@ -13,7 +13,7 @@ use truing_store::{CommandLock, ServeLock, ServeLockError};
 
 use super::{NOW, new_file, open};
 
-/// Names the database to a child; without it the children's tests do nothing.
+/// The variable that names the database to a child; without it the children's tests do nothing.
 const DATABASE: &str = "TRUING_TEST_CHILD_DATABASE";
 
 fn child(test: &str, database: &Path) -> Child {
@@ -62,7 +62,7 @@ async fn a_killed_writer_loses_nothing_that_it_acknowledged() {
     for line in lines {
         if let Some(acknowledgement) = line.strip_prefix("ack ") {
             acknowledged.insert(acknowledgement.to_owned());
-            // Kill -9 in the middle of it; what it had written to the pipe is read to the end.
+            // The process is killed with SIGKILL in the middle of a write; its output is read to the end.
             if acknowledged.len() == 100 {
                 writer.kill().unwrap();
             }
@@ -93,7 +93,7 @@ fn serving_child() {
     let Some(database) = std::env::var_os(DATABASE) else { return };
     let _lock = ServeLock::take(Path::new(&database), "127.0.0.1:1234", UnixMillis(NOW)).unwrap();
     say("serving");
-    // Until it is killed, or until its parent's end closes its input.
+    // The child waits until it is killed, or until its parent's end closes its input.
     let _ = std::io::stdin().lock().read_line(&mut String::new());
 }
 
@@ -124,7 +124,7 @@ fn a_second_server_learns_who_is_the_first_and_death_frees_the_lock() {
     assert_eq!(holder.pid, Some(std::process::id()), "not what the dead one had left");
     let text = std::fs::read_to_string(folder.path().join("truing.db.lock")).unwrap();
     assert_eq!(text, format!("pid {}\nlisten 127.0.0.1:5\nsince {}\n", std::process::id(), NOW + 2));
-    // It asked for any port, and has one now.
+    // The server requested any free port, and has one now.
     lock.listens("127.0.0.1:4567", UnixMillis(NOW + 3)).unwrap();
     let told = ServeLock::take(&link, "x", UnixMillis(NOW)).unwrap_err().to_string();
     assert!(told.contains("listening on 127.0.0.1:4567"), "{told}");

@@ -1,4 +1,5 @@
-//! Desired rows and pending comments across runs: comments are never forgotten, refused places never tried again.
+//! Desired rows and pending comments across runs: comments are never forgotten, refused places never tried
+//! again.
 
 use truing_core::finding::AnchorKind;
 use truing_core::id::{CommentId, FencingToken, UnixMillis};
@@ -12,7 +13,7 @@ use super::{NOW, computed, item, key, new_store, revision, row, run, status, sum
 
 const REVIEW: Producer = Producer::Review;
 
-/// A new run computes these rows.
+/// Computes these rows in a new run.
 async fn compute(store: &Store, token: u64, rows: Vec<DesiredComment>) {
     store.begin(&run(token), &revision('a'), UnixMillis(NOW)).await.unwrap();
     store.computed(&run(token), &computed(&run(token), 'a', rows)).await.unwrap();
@@ -26,7 +27,7 @@ fn writer() -> EffectOwner {
     EffectOwner { key: key(), producer: REVIEW, token: Some(FencingToken(1)) }
 }
 
-/// A run announces a comment on each of these items.
+/// Announces a comment on each of these items in a run.
 async fn announce(store: &Store, items: &[&str]) {
     let new =
         EffectEntry { content: "1".into(), at: UnixMillis(NOW), state: EffectEntryState::Open { lost: 0 } };
@@ -54,16 +55,17 @@ async fn a_known_comment_stays_with_its_item() {
     let (_home, store) = new_store().await;
     compute(&store, 1, vec![summary("one"), row("f1", 1), row("f2", 2), row("f3", 3)]).await;
     store.shown(&run(1), REVIEW, &[comment("f1", "c1"), comment("summary", "c0")]).await.unwrap();
-    // f1 has moved, f2 is new to the forge under a comment that was adopted, f3 is gone and was never shown.
+    // Row f1 has moved, f2 is new to the forge under a comment that was adopted, f3 is gone and was never
+    // shown.
     let given = vec![row("f1", 9), summary("two"), shown_as(row("f2", 2), "c2")];
     compute(&store, 2, given).await;
     let expected =
         [shown_as(row("f1", 9), "c1"), shown_as(summary("two"), "c0"), shown_as(row("f2", 2), "c2")];
     assert_eq!(rows(&store).await, expected);
-    // The record knows better than the caller.
+    // The record has priority over the caller.
     compute(&store, 3, vec![shown_as(row("f1", 9), "stale")]).await;
     assert!(rows(&store).await.contains(&shown_as(row("f1", 9), "c1")));
-    // Adopting another comment is an explicit word.
+    // Adopting another comment is an explicit write.
     store.shown(&run(3), REVIEW, &[comment("f1", "c9")]).await.unwrap();
     assert!(rows(&store).await.contains(&shown_as(row("f1", 9), "c9")));
 }
@@ -112,7 +114,7 @@ async fn a_comment_that_was_announced_is_pending_until_it_is_shown() {
     assert_eq!(pending(&store).await, [item("f2")]);
     let known = store.effects(&writer(), &[item("f1").topic()]).await.unwrap().remove(0).unwrap();
     assert_eq!(known.state, EffectEntryState::Done { comment: Some(CommentId::new("c1")) });
-    // The next run still waits for what this one has begun.
+    // The next run still waits for the calls that this one has begun.
     store.begin(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(pending(&store).await, [item("f2")]);
 }
@@ -135,7 +137,7 @@ async fn only_another_status_is_set_again() {
     let (_home, store) = new_store().await;
     compute(&store, 1, vec![]).await;
     let due = async || store.desired(&key(), REVIEW).await.unwrap().1;
-    // Another status than the one that is wanted was set: that one is still due.
+    // The status that was set is not the wanted one, which is still due.
     store.status_set(&run(1), &status('c')).await.unwrap();
     assert_eq!(due().await, Some(status('a')));
     store.status_set(&run(1), &status('a')).await.unwrap();

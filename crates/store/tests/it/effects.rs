@@ -1,4 +1,4 @@
-//! The record of effects, and who may write it.
+//! The record of effects, and the fence for writing it.
 
 use truing_core::id::{CommentId, Topic};
 use truing_core::port::{
@@ -43,7 +43,7 @@ async fn one_of_two_announces_an_effect_and_the_other_is_told_so() {
     assert!(first.unwrap() != second.unwrap(), "exactly one of them");
     let there = entry(&store, &ours, &topic).await;
     assert!(there == Some(one.clone()) || there == Some(two.clone()));
-    // Another loop's effect on the same topic is another one.
+    // Another loop's effect on the same topic is a separate one.
     let converge = writer(Producer::Converge, Some(3));
     assert_eq!(entry(&store, &converge, &topic).await, None);
     assert!(replace(&store, &converge, &topic, None, Some(&one)).await.unwrap());
@@ -95,7 +95,7 @@ async fn a_lease_that_was_taken_over_announces_nothing_more() {
     }
     assert_eq!(home.dump(), before);
     assert!(store.fresh_token().await.unwrap() > FencingToken(5));
-    // Whoever holds no lease is fenced by none.
+    // A writer without a lease is not fenced.
     let caller = writer(Producer::Mcp, None);
     assert!(replace(&store, &caller, &topic("c"), None, Some(&intent)).await.unwrap());
 }

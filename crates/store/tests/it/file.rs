@@ -1,4 +1,4 @@
-//! Facts of files alone: forms of earlier versions, the clock that it holds, and that nothing is written for nothing.
+//! Properties of files alone: schemas of earlier versions, the stored clock, and no needless writes.
 
 mod effects {
     use truing_core::id::Topic;
@@ -125,7 +125,7 @@ mod watchlist {
     use super::super::on_sqlite::watchlist::{comment, pr, repository};
     use super::super::*;
 
-    /// The version of a file, which each write raises, as another connection sees it.
+    /// Returns the version of a file, which each write raises, as another connection sees it.
     fn version(watcher: &rusqlite::Connection) -> i64 {
         watcher.query_row("PRAGMA data_version", [], |row| row.get(0)).unwrap()
     }
@@ -151,7 +151,7 @@ mod watchlist {
         let path = folder.path().join("truing.db");
         drop(open(&path));
         let old = rusqlite::Connection::open(&path).unwrap();
-        // As version 3 had it.
+        // The tables are as in version 3.
         old.execute_batch(&format!(
         "{} DROP TABLE effect; DROP TABLE label_set; DROP TABLE job; DROP TABLE check_pressed; DROP TABLE draw; DROP TABLE reservation; DROP TABLE level; DROP TABLE dismissal;
          DROP TABLE comment_seen;
@@ -167,7 +167,7 @@ mod watchlist {
         let store = open(&path);
         let told = comment(7, CommentKind::Conversation, 5, 3);
         assert_eq!(store.unserved("github", 9).await.unwrap(), std::slice::from_ref(&told));
-        // One of the other kind may have the same number.
+        // A comment of the other kind may have the same number.
         let diff = comment(7, CommentKind::Diff, 6, 3);
         store.tell(std::slice::from_ref(&diff), &repository("1", "octo/one", 1), None).await.unwrap();
         assert_eq!(store.unserved("github", 9).await.unwrap(), [told, diff]);
@@ -222,12 +222,12 @@ mod slots {
         hand.set(NOW + 600_000 - 30_000);
         let store = Store::open(&path, hand.clone()).unwrap();
         assert_eq!(store.now().await.unwrap(), before);
-        // Set back by more than a minute: it follows, a minute ahead.
+        // The wall clock is set back by more than a minute: the store's clock follows, a minute ahead.
         hand.set(NOW);
         assert_eq!(store.now().await.unwrap(), UnixMillis(NOW + 60_000));
         store.raise(SlotVersion(200)).await.unwrap();
         drop(store);
-        // The file has followed too.
+        // The stored instant has followed as well.
         hand.set(NOW + 30_000);
         let store = Store::open(&path, hand).unwrap();
         assert_eq!(store.now().await.unwrap(), UnixMillis(NOW + 60_000));

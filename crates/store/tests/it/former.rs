@@ -1,4 +1,4 @@
-//! Runs that a file of version 10 holds, in a table for each loop, are those of the one table.
+//! The runs in a file of version 10, which has a table for each loop, become those of the common table.
 
 use serde_json::{Value, json};
 use truing_core::converge::{
@@ -14,7 +14,7 @@ use truing_core::sync::{self, job};
 
 use super::*;
 
-/// A record as version 10 had it: all fields side by side.
+/// Returns a record in the form of version 10: all fields side by side.
 fn flat<D: truing_core::run::RunDetail>(record: &RunRecord<D>, own: Value) -> Value {
     let mut all = json!(record.detail);
     let RunRecord { run, key, model, prompt_hash, versions, started, ended, .. } = record;
@@ -136,7 +136,7 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     let sql = "INSERT INTO job_run VALUES (?1, ?2, ?3, ?4)";
     let values = (of_job.run.as_str(), of_job.key.as_str(), NOW, flat(&of_job, own).to_string());
     old.execute(sql, values).unwrap();
-    // What one row holds keeps no other from being read.
+    // A damaged row does not affect the others.
     let mut damaged: Vec<String> = ["versions", "cost_micro_usd", "modelled", "started", "outcome"]
         .map(|name| {
             let mut all: Value = serde_json::from_str(&flat_review(&review(9))).unwrap();
@@ -183,7 +183,7 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     assert_eq!(counted(LoopKind::Converge).await, row("done", "audit 1 found nothing", 4));
     assert_eq!(counted(LoopKind::Sync).await, row("done", "wider", 5));
 
-    // Each goes on where it was.
+    // Each run continues where it was.
     let begun = store.begin(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun.computed.map(|record| record.cost()), Some(MicroUsd(7)));
     assert_eq!(store.last_converge(&key()).await.unwrap(), Some(goes_on));
@@ -202,7 +202,7 @@ async fn a_file_that_another_process_serves_is_not_brought_to_a_new_form() {
     old.execute_batch(&format!("{} PRAGMA user_version = 10;", former_tables(10))).unwrap();
     drop(old);
     let _lock = truing_store::ServeLock::take(&path, "127.0.0.1:1", UnixMillis(NOW)).unwrap();
-    // Another process: this one's number and one more.
+    // The lock gets the id of another process: this one's id and one more.
     let file = folder.path().join("t.db.lock");
     let told = std::fs::read_to_string(&file).unwrap();
     let own = std::process::id();

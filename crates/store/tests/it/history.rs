@@ -1,4 +1,4 @@
-//! Names, events and past runs: what `why` and `slots` ask for.
+//! Names, events and past runs, which `truing why` and `truing queue` show.
 
 use truing_core::id::{FencingToken, RunId, SlotKey, UnixMillis};
 use truing_core::outcome::OutcomeKind;
@@ -58,10 +58,10 @@ async fn the_key_described_last_has_the_name_and_renames_lose_nothing() {
     let (_home, store) = new_store().await;
     let (old, new) = (SlotKey::new("pr/github/1/7"), SlotKey::new("pr/github/2/7"));
     store.describe(&[(old.clone(), described("o/n#7", Some('a')))]).await.unwrap();
-    // Another repository has taken the name over; the old one is not heard of.
+    // Another repository has taken the name over; the old one is not described again.
     store.describe(&[(new.clone(), described("o/n#7", None))]).await.unwrap();
     assert_eq!(store.key_of("o/n#7").await.unwrap(), Some(new.clone()));
-    // The old one under its new name, without a head: the one heard before stays.
+    // The old one has its new name, without a head: the earlier head stays.
     store.describe(&[(old.clone(), described("o/renamed#7", None))]).await.unwrap();
     assert_eq!(store.key_of("o/renamed#7").await.unwrap(), Some(old.clone()));
     assert_eq!(store.key_of("o/n#7").await.unwrap(), Some(new.clone()));
@@ -88,7 +88,7 @@ async fn the_last_two_hundred_events_of_each_key_are_kept() {
     store.note(std::slice::from_ref(&other)).await.unwrap();
     let all: Vec<HistoryEvent> = (0..205).map(|at| event(at, "same words")).collect();
     store.note(&all).await.unwrap();
-    // The same events again are the same events.
+    // Repeated events are not added again.
     store.note(&all[100..]).await.unwrap();
     let kept = store.events(&key(), 1000).await.unwrap();
     assert_eq!(kept.len(), 200);
@@ -138,7 +138,7 @@ async fn of_many_keys_each_has_its_own_name_and_those_without_have_none() {
     let known: Vec<_> =
         (0..600).filter(|number| number % 3 > 0).map(|number| (key(number), name(number))).collect();
     store.describe(&known).await.unwrap();
-    // Twice the same key, too, and the other way round than they were described.
+    // The keys are asked in reverse order, and one key more than once.
     let asked: Vec<usize> = (0..600).rev().chain([1, 1]).collect();
     let keys: Vec<SlotKey> = asked.iter().map(|number| key(*number)).collect();
     let expected: Vec<_> = asked.iter().map(|number| (number % 3 > 0).then(|| name(*number))).collect();

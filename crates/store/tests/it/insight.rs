@@ -1,4 +1,4 @@
-//! What a service shows of itself: counts, ages, and rows that cannot be read.
+//! The state of a store for metrics: counts, ages, and unreadable rows.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn waiting(key: &str, at: i64) -> (SlotVersion, Slot) {
     slot(key, SlotState::Waiting { at: UnixMillis(at), why: WaitReason::Backoff })
 }
 
-/// Puts a row there that no version writes.
+/// Writes a row that no version writes.
 fn damage(store: &Store, key: &str, body: &str) {
     let connection = rusqlite::Connection::open(store.path().unwrap()).unwrap();
     connection
@@ -117,7 +117,7 @@ async fn slots_of_an_older_form_are_counted_by_what_their_rows_say() {
     damage(&store, "d", "no json");
     let counted = store.census().await.unwrap().slots;
     drop(store);
-    // As version 2 had it.
+    // The tables are as in version 2.
     rusqlite::Connection::open(&path)
         .unwrap()
         .execute_batch(&format!(

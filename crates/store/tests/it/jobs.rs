@@ -1,4 +1,4 @@
-//! What is remembered of jobs, and who may write it.
+//! The state of jobs, and the fence for writing it.
 
 use truing_core::port::{RunStore as _, StoreError};
 use truing_core::sync::job::{self, JobQuestion, JobState};

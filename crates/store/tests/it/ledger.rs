@@ -1,4 +1,4 @@
-//! The ledger: what is set aside and spent, by several processes, dead owners, bad rows and odd clocks.
+//! The ledger: reservations and spending by several processes, with dead owners, bad rows and odd clocks.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub(crate) fn purse(levels: &[BudgetLevel]) -> RunBudget {
     RunBudget { run: RunId::new("run"), levels: levels.to_vec() }
 }
 
-/// A call whose owner counts as dead a minute later.
+/// Requests a call whose owner counts as dead a minute later.
 pub(crate) fn ask(least: u64, most: u64) -> ReservationRequest {
     ReservationRequest { least: MicroUsd(least), most: MicroUsd(most), expires: UnixMillis(NOW + 60_000) }
 }
@@ -124,7 +124,7 @@ async fn what_a_dead_owner_had_set_aside_counts_in_full_whatever_is_asked_next()
     assert_eq!(refused(&store, &all, ask(31, 70)).await, (BudgetLevelKind::Review, 30));
     assert_eq!(sums(&store, &all).await, [(70, 0)]);
     assert_eq!(home.rows("SELECT known FROM reservation"), ["estimated"]);
-    // It was not dead, only slow.
+    // The owner was not dead, only slow.
     store.settle(id, MicroUsd(20), CostBasis::Metered).await.unwrap();
     assert_eq!(sums(&store, &all).await, [(20, 0)]);
 }
@@ -157,7 +157,8 @@ async fn processes_that_share_the_store_do_not_pass_a_limit_together() {
     assert_eq!(sums(&stores[0], &[repo(100)]).await, [(0, 99)]);
 }
 
-/// All heads of a pull request, which also converges, draw on one level, whatever each of them may.
+/// Returns the budgets of all heads of a pull request and its converge run, which share one level, each with
+/// its own limits.
 fn lives(head: u32, now: i64) -> [RunBudget; 2] {
     let scope =
         BudgetScope { key: "pr/github/1/7".into(), head: format!("{head}"), repository: "github/1".into() };
@@ -183,7 +184,7 @@ async fn a_hundred_heads_in_seven_days_cost_no_more_than_their_pull_request_may(
             let ask = ReservationRequest { expires: UnixMillis(now + 60_000), ..ask(3, 40) };
             match store.reserve(&purse, &ask).await.unwrap() {
                 ReservationOutcome::Granted { id, amount } => {
-                    // Every fourth owner dies, which counts in full.
+                    // Every fourth owner dies, and its call counts in full.
                     let cost = if head % 4 == 0 { amount.0 } else { amount.0.min(17) };
                     spent += cost;
                     if head % 4 > 0 {
@@ -196,7 +197,7 @@ async fn a_hundred_heads_in_seven_days_cost_no_more_than_their_pull_request_may(
                 }
             }
         }
-        // The levels of others that are gone make no room.
+        // Deleting other levels makes no room.
         store.forget_money(UnixMillis(now - DAY)).await.unwrap();
     }
     hand.set(NOW + 8 * DAY);
@@ -255,7 +256,7 @@ async fn the_limit_that_is_asked_with_counts_be_it_below_what_is_spent_or_nothin
     }
     assert_eq!(granted(&store, &[repo(55)], ask(1, 10)).await.1, 5);
     assert_eq!(store.drawn().await.unwrap()[0].level, repo(55));
-    // What costs nothing needs no money.
+    // A call without cost needs no money.
     assert_eq!(granted(&store, &[repo(0)], ask(0, 0)).await.1, 0);
 }
 
@@ -313,7 +314,7 @@ async fn people_are_told_once_a_period_at_each_threshold() {
         texts(&store).await,
         told.map(|part| format!("{whose} {part} of $0.0001 are spent. `truing budget show` shows all."))
     );
-    // Another period begins anew.
+    // Another period begins with its full limit.
     let next = level(BudgetLevelKind::TeamMonth, "web", "2031-01", 100);
     let (id, _) = granted(&store, &[next], ask(1, 60)).await;
     store.settle(id, MicroUsd(60), CostBasis::Metered).await.unwrap();
@@ -365,7 +366,7 @@ async fn money_is_forgotten_when_it_is_old_and_its_period_is_over() {
     assert_eq!(forget(NOW + 60_000).await, 0, "it has just been drawn on");
     hand.set(NOW + 2 * DAY);
     assert_eq!(forget(NOW).await, 0, "it is not old enough");
-    // The call, its review and its day; its months go on.
+    // The call, its review and its day are deleted; its months remain.
     assert_eq!(forget(NOW + DAY).await, 3);
     assert_eq!(sums(&store, &all).await, [(0, 0), (0, 0), (5, 0), (5, 0)]);
     hand.set(NOW + 40 * DAY);

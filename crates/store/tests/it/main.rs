@@ -66,14 +66,14 @@ impl Clock for Hand {
     }
 }
 
-/// 1 000 000 s after 1970, as good as any.
+/// An arbitrary instant: 1 000 000 s after 1970.
 const NOW: i64 = 1_000_000_000;
 
 fn open(path: &Path) -> Store {
     Store::open(path, Hand::at(NOW)).unwrap()
 }
 
-/// A new file in a folder of its own.
+/// Makes a store in a new file in a folder of its own.
 fn new_file() -> (TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder.path().join("truing.db"));
@@ -83,7 +83,7 @@ fn new_file() -> (TempDir, Store) {
 /// The place of a store.
 enum Home {
     File(TempDir),
-    /// A file that is somebody else's.
+    /// A file that the caller owns.
     Path(PathBuf),
     /// A database of each server.
     Servers {
@@ -93,7 +93,7 @@ enum Home {
 }
 
 impl Home {
-    /// A place for a new store, of the engine whose suite asks.
+    /// Makes a place for a new store, of the engine whose suite asks.
     fn of(suite: &str) -> Self {
         if suite.contains("on_servers") {
             let (slots, records) = (SlotServer::new_database(), Server::shared().new_database());
@@ -102,7 +102,7 @@ impl Home {
         Self::File(tempfile::tempdir().unwrap())
     }
 
-    /// The file, where it is one.
+    /// Returns the file, if the store is one.
     fn file(&self) -> Option<PathBuf> {
         match self {
             Self::File(folder) => Some(folder.path().join("truing.db")),
@@ -126,8 +126,8 @@ impl Home {
         }
     }
 
-    /// Carries statements out behind the store's back; the rows of the last, their columns beside each other, or what was
-    /// said against it.
+    /// Executes statements behind the store's back. Returns the rows of the last one, with their columns
+    /// joined, or the error.
     fn sql(&self, sql: &str) -> Result<Vec<String>, String> {
         if let Self::Servers { records, .. } = self {
             let (said, done) = Server::shared().psql(records, &[sql]);
@@ -152,7 +152,7 @@ impl Home {
         self.sql(sql).unwrap()
     }
 
-    /// Every row of every table, except the clock.
+    /// Returns every row of every table, except the clock.
     fn dump(&self) -> Vec<String> {
         let tables = match self.file() {
             Some(_) => {
@@ -172,7 +172,7 @@ impl Home {
     }
 }
 
-/// Every row of every table of a file, except the clock.
+/// Returns every row of every table of a file, except the clock.
 fn dump(path: &Path) -> Vec<String> {
     Home::Path(path.to_owned()).dump()
 }
@@ -196,7 +196,8 @@ fn lines(connection: &rusqlite::Connection, sql: &str) -> Vec<String> {
     rows
 }
 
-/// Gives a file of this version the tables that an earlier one had for runs and, before 10, for intents.
+/// Returns SQL that gives a file of this version the tables that an earlier one had for runs and, before 10,
+/// for intents.
 fn former_tables(version: u32) -> String {
     let part = |text: &str, from: &str, to: &str| {
         let (_, text) = text.split_once(from).unwrap();
@@ -260,7 +261,7 @@ fn record(run: &RunRef, head: char) -> ReviewRecord {
     record
 }
 
-/// The same as a run that has published it leaves it.
+/// Makes a record as a run that has published it leaves it.
 fn published(run: &RunRef, head: char) -> ReviewRecord {
     let mut record = record(run, head);
     record.detail.stage = RunStage::Published;
@@ -302,7 +303,7 @@ fn item(id: &str) -> CommentSubject {
     CommentSubject::from_word(id)
 }
 
-/// A row on a line of `a.rs`.
+/// Makes a row on a line of `a.rs`.
 fn row(id: &str, line: u32) -> DesiredComment {
     DesiredComment {
         item: item(id),

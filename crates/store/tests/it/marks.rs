@@ -1,4 +1,4 @@
-//! Marking slots: a batch of events is what its events are one by one, in one transaction.
+//! Marking slots: a batch of events has the effect of its single events, in one transaction.
 
 use truing_core::id::{SlotKey, TimeSpan, UnixMillis};
 use truing_core::port::{
@@ -114,7 +114,7 @@ async fn while_the_kill_switch_is_on_only_what_must_be_marked_is_and_no_lease_is
         Ok(MarkOutcome::SwitchedOff([key(1)].into()))
     );
     assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
-    // A forge that would leave the hook out gets its mark, and the slot waits for the switch.
+    // A forge that would disable the hook gets its mark, and the slot waits for the switch.
     assert_eq!(store.mark(&[mark(2, 'a')], &limits, HaltPolicy::Marked).await, Ok(MarkOutcome::All));
     let marked = slot(&store, 2).await;
     assert!(marked.pending.review.is_some());
@@ -127,7 +127,7 @@ async fn while_the_kill_switch_is_on_only_what_must_be_marked_is_and_no_lease_is
     assert!(slot(&store, 1).await.pending.review.is_some());
 }
 
-/// A mark of a pull request of another repository.
+/// Makes a mark of a pull request of another repository.
 fn other(number: u8) -> SlotMark {
     let SlotMark { described, of, .. } = mark(number, 'a');
     let described = SlotDescription { name: format!("acme/other#{number}"), ..described };
@@ -138,14 +138,14 @@ fn other(number: u8) -> SlotMark {
 async fn the_switch_of_a_repository_keeps_its_slots_alone_from_being_marked_and_leased() {
     let (_home, store) = new_store().await;
     let limits = SlotLimits::default();
-    // Turned on before anything was heard of it: its name decides.
+    // The switch is turned on before the repository is known: its name decides.
     store.turn_at("Acme/Shop", &SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
     let marks = [mark(1, 'a'), other(1)];
     let refused = store.mark(&marks, &limits, HaltPolicy::Refused).await;
     assert_eq!(refused, Ok(MarkOutcome::SwitchedOff([key(1)].into())));
     assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
     assert_eq!(store.described(&[key(1)]).await.unwrap(), [None], "it is not remembered at all");
-    // Marked all the same, both are due, and one is leased.
+    // Both are marked and due, and one is leased.
     assert_eq!(store.mark(&marks, &limits, HaltPolicy::Marked).await, Ok(MarkOutcome::All));
     let due: Vec<Slot> = store.load(&[key(1), other(1).key]).await.unwrap();
     let leases: Vec<_> = due
@@ -174,7 +174,7 @@ async fn the_switch_of_a_repository_that_was_heard_of_stays_on_when_it_is_rename
     let renamed = SlotMark { described: renamed, ..mark(1, 'b') };
     let marked = store.mark(std::slice::from_ref(&renamed), &limits, HaltPolicy::Refused).await;
     assert_eq!(marked, Ok(MarkOutcome::SwitchedOff([key(1)].into())));
-    // By its new name, too, once that is known.
+    // The new name works as well, once it is known.
     store.describe(&[(key(1), renamed.described.clone())]).await.unwrap();
     let (before, after) = store.turn_at("acme/store", &SwitchRequest::Off, "ada").await.unwrap();
     assert_eq!((before.repositories.len(), after.repositories.len()), (1, 0));

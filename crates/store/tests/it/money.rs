@@ -1,10 +1,10 @@
-//! Runs that spend at random: parallel calls from several processes, owners that die, answers that are lost or come too
-//! late, settles that are repeated, limits that change, midnights, a clock that is set back.
+//! Runs that spend at random: parallel calls from several processes, owners that die, responses that are lost
+//! or late, repeated settlements, limits that change, midnights, and a clock that is set back.
 //!
-//! Checked: after every grant, no level has more than the greatest limit that it was asked with; and in the end its sum
-//! is to the micro-dollar what the provider counted for calls that were metered, and the whole reservation for the
-//! others. A few hundred runs are simulated with the other tests; `cargo xtask soak` simulates as many [`RUNS`] as it
-//! says.
+//! Two properties are checked. After every grant, no level exceeds the greatest limit that it was requested
+//! with. In the end its sum is exactly the provider's count for metered calls, plus the whole reservation for
+//! the others. A few hundred runs are simulated with the other tests; `cargo xtask soak` simulates the number
+//! in [`RUNS`].
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -24,25 +24,25 @@ use truing_store::Store;
 
 use super::{Hand, new_home};
 
-/// The variable that says how many runs; 10000 is the full size.
+/// The variable with the number of runs; 10000 is the full size.
 const RUNS: &str = "TRUING_RUNS";
 const SMALL: u64 = 250;
-/// Changes what is simulated.
+/// The seed of the simulation.
 const SEED: u64 = 20_261_120;
 
 /// Runs at once, and processes that they are spread over.
 const AT_ONCE: u64 = 24;
 const PROCESSES: usize = 3;
-/// 2026-11-30, an hour before the month ends in UTC.
+/// The instant of 2026-11-30, an hour before the month ends in UTC.
 const BEGIN: i64 = 1_796_079_600_000;
 const MINUTE: i64 = 60_000;
-/// A reservation's owner counts as dead after this.
+/// Time after which a reservation's owner counts as dead.
 const EXPIRES: i64 = 10 * MINUTE;
-/// The shortest answer that is worth asking for, in tokens.
+/// The shortest useful response, in tokens.
 const FLOOR: u64 = 1024;
 const MODELS: [&str; 3] = ["claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5"];
 
-/// SplitMix64.
+/// The random generator SplitMix64.
 struct Random(u64);
 
 impl Random {
@@ -55,25 +55,25 @@ impl Random {
     }
 }
 
-/// What names a level.
+/// The name of a level.
 type Name = (String, String, String);
 
 fn name(level: &BudgetLevel) -> Name {
     (level.kind.as_str().to_owned(), level.key.clone(), level.period.clone())
 }
 
-/// A level by what really happened.
+/// The actual state of a level.
 #[derive(Clone, Default, Debug)]
 struct Truth {
-    /// What the provider billed.
+    /// The amount that the provider billed.
     billed: u64,
-    /// Of calls that were metered, the provider's count; of others, the reservation.
+    /// The provider's count for metered calls, plus the reservation for others.
     expected: u64,
-    /// The greatest limit that it was asked with.
+    /// The greatest limit that it was requested with.
     greatest: u64,
 }
 
-/// What happened in all.
+/// The totals of the simulation.
 #[derive(Default, Debug)]
 struct Tally {
     levels: BTreeMap<Name, Truth>,
@@ -83,19 +83,19 @@ struct Tally {
     lost: u64,
     late: u64,
     repeated: u64,
-    /// The greatest part of its bound that a prompt had, and the least, in thousandths of tokens.
+    /// The greatest and the least part of its bound that a prompt had, in thousandths of tokens.
     estimate: Option<(u64, u64)>,
     metered_micro_usd: u64,
 }
 
-/// What becomes of a call that was begun.
+/// The fate of a call that was begun.
 enum Fate {
     Answered,
-    /// Its answer is lost on the way: the provider bills it all the same.
+    /// Its response is lost: the provider bills it all the same.
     Lost,
     /// Its owner dies before it settles.
     Died,
-    /// Its owner comes back when it was taken for dead.
+    /// Its owner returns after it counted as dead.
     Late,
 }
 
@@ -132,7 +132,7 @@ async fn no_level_is_ever_exceeded_and_sums_are_what_the_provider_counted() {
         ended.unwrap();
     }
     world.hand.0.fetch_add(2 * EXPIRES + 10 * MINUTE, Ordering::Relaxed);
-    // The dead are settled by whoever asks next.
+    // The next request settles the calls of dead owners.
     world.stores[0].drawn().await.unwrap();
     let tally = world.tally.lock().unwrap();
     let mut seen = 0;
@@ -181,11 +181,11 @@ fn report(runs: u64, tally: &Tally) {
     );
 }
 
-/// One review: a few turns, each with a few calls at once.
+/// Simulates one review: a few turns, each with a few calls at once.
 async fn run(world: &Arc<World>, number: u64) {
     let mut random = Random(SEED.wrapping_mul(1_000_003).wrapping_add(number));
     if random.below(8) == 0 {
-        // Midnights come between a reserve and its settle, and owners that live are taken for dead.
+        // Midnights come between a reservation and its settlement, and living owners count as dead.
         let ahead = i64::try_from(random.below(80)).unwrap() * MINUTE;
         world.hand.0.fetch_add(ahead, Ordering::Relaxed);
     }
@@ -205,7 +205,8 @@ async fn run(world: &Arc<World>, number: u64) {
     }
 }
 
-/// Of a few pull requests in a few repositories, some without a team, with limits that people change.
+/// Makes a budget of one of a few pull requests in a few repositories, some without a team, with limits that
+/// people change.
 fn purse(random: &mut Random, number: u64, now: UnixMillis) -> RunBudget {
     let repository = random.below(5);
     let scope = BudgetScope {
@@ -271,7 +272,8 @@ async fn call(world: &World, purse: &RunBudget, mut random: Random) {
             again(|| store.settle(id, amount, CostBasis::Estimated)).await;
         }
         Fate::Late => {
-            // Taken for dead by somebody else: the clock goes on, so that others' calls are, too.
+            // Another process counts the owner as dead: the clock advances, so calls of others expire as
+            // well.
             again(|| store.settle(id, amount, CostBasis::Estimated)).await;
             again(|| store.settle(id, billed, CostBasis::Metered)).await;
         }
@@ -291,10 +293,10 @@ async fn call(world: &World, purse: &RunBudget, mut random: Random) {
     }
 }
 
-/// How often a locked file is tried.
+/// Number of attempts at a locked file.
 const TRIES: u32 = 50;
 
-/// Does it, again and again while other processes keep the file locked for too long: then nothing was done.
+/// Repeats work while other processes keep the file locked for too long, in which case nothing was done.
 async fn again<T, F: Future<Output = Result<T, StoreError>>>(work: impl Fn() -> F) -> T {
     for _ in 0..TRIES {
         match work().await {
@@ -306,7 +308,8 @@ async fn again<T, F: Future<Output = Result<T, StoreError>>>(work: impl Fn() -> 
     panic!("the file stays locked");
 }
 
-/// The provider reads the prompt, of which it makes a token of one to six bytes, partly from a cache, and answers.
+/// Simulates the provider: it reads the prompt, in tokens of one to six bytes, partly from a cache, and
+/// responds.
 fn provider(
     random: &mut Random,
     price: &ModelPrice,
@@ -336,7 +339,7 @@ fn provider(
     }
 }
 
-/// Writes down what really happens.
+/// Records the actual cost of a call.
 fn book(world: &World, purse: &RunBudget, fate: &Fate, billed: MicroUsd, amount: MicroUsd) {
     let mut tally = world.tally.lock().unwrap();
     tally.calls += 1;

@@ -1,4 +1,4 @@
-//! Files that can be opened and files that cannot, each told with its path and left as it was.
+//! Files that can be opened and files that cannot; each error names the path and leaves the file as it was.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +14,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// Opens what cannot be opened; the message must name the path.
+/// Opens a file that must be refused; the message must name the path.
 fn refused(path: &Path) -> SqliteOpenError {
     let Err(error) = Store::open(path, Hand::at(NOW)) else { panic!("{} was opened", path.display()) };
     let told = error.to_string();
@@ -47,7 +47,8 @@ async fn what_is_deleted_or_replaced_is_written_and_opened_no_more() {
     assert!(error.contains("truing.db was deleted or replaced"), "{error}");
     fs::write(&path, "").unwrap();
     store.raise(SlotVersion(2)).await.unwrap_err();
-    // No connection reads yet. To open one to the empty file would delete the log, which the other file needs.
+    // No connection reads yet. Opening one to the empty file would delete the log, which the other file
+    // needs.
     let error = store.switch().await.unwrap_err().to_string();
     assert!(error.contains("truing.db was deleted or replaced"), "{error}");
     fs::rename(&aside, &path).unwrap();
@@ -86,7 +87,7 @@ fn a_file_with_several_names_is_refused_before_anything_is_written_beside_it() {
 fn a_file_that_lost_its_content_is_not_taken_for_a_new_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("truing.db");
-    // Whoever makes it empty before its first use begins with it.
+    // A file that is emptied before its first use is accepted.
     fs::write(&path, "").unwrap();
     drop(open(&path));
     drop(ServeLock::take(&path, "127.0.0.1:1", UnixMillis(NOW)).unwrap());
@@ -102,7 +103,7 @@ fn a_file_that_lost_its_content_is_not_taken_for_a_new_one() {
     drop(open(&path));
 }
 
-/// A mount of one file at another's place, until it is dropped; none where this process may not mount.
+/// A mount of one file at another's place, until it is dropped; none if this process may not mount.
 struct Mount(std::path::PathBuf);
 
 impl Mount {
@@ -133,16 +134,16 @@ async fn a_served_file_is_not_opened_by_the_name_of_a_mount_of_it() {
     assert!(matches!(refused(&other), SqliteOpenError::Served { .. }));
     assert!(!folder.path().join("other.db-wal").exists(), "it was not opened");
     assert!(matches!(ServeLock::take(&other, "x", UnixMillis(NOW)), Err(ServeLockError::Linked { .. })));
-    // By its own name it is open to all, the server and commands.
+    // By its own name the file is open to all, the server and commands.
     open(&path).raise(SlotVersion(1)).await.unwrap();
-    // Of a folder that is mounted, logs and locks are mounted as well.
+    // In a mounted folder, logs and locks are mounted as well.
     let (data, same) = (folder.path().join("data"), folder.path().join("same"));
     drop(open(&data.join("truing.db")));
     fs::create_dir(&same).unwrap();
     let _folder = Mount::of(&data, &same).unwrap();
     let _served = ServeLock::take(&data.join("truing.db"), "127.0.0.1:2", UnixMillis(NOW)).unwrap();
     open(&same.join("truing.db")).raise(SlotVersion(1)).await.unwrap();
-    // Nobody serves it any more.
+    // No process serves it any more.
     drop(lock);
     open(&other);
 }
@@ -276,7 +277,7 @@ async fn names_that_mean_something_to_sqlite_are_just_files() {
     }
 }
 
-/// SQLite comes to most pages late: a look at all of them finds the damage.
+/// SQLite reads most pages late, so a check of all pages finds the damage.
 #[tokio::test]
 async fn a_damaged_page_anywhere_is_found_by_a_look_at_all() {
     let folder = tempfile::tempdir().unwrap();

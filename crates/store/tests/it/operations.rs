@@ -29,7 +29,7 @@ async fn every_change_of_the_switch_is_in_the_audit_log_and_told() {
     assert_eq!(before, KillSwitch::Off);
     assert_eq!(store.switch().await.unwrap().all, after);
     assert_eq!(after.engaged().unwrap().since, UnixMillis(NOW));
-    // What changes nothing is not written down.
+    // A turn without a change is not recorded.
     assert_eq!(
         store.turn(&on("storm", HaltMode::Stop), "bob").await.unwrap(),
         (after.clone(), after.clone())
@@ -94,7 +94,7 @@ async fn switches_of_repositories_are_apart_from_that_of_everything() {
     let left = store.switch().await.unwrap();
     assert_eq!((left.all, left.repositories), (KillSwitch::Off, switches.repositories));
     store.swept(UnixMillis(NOW)).await.unwrap();
-    // At its end a sweep is wanted, too; what is off already is no act.
+    // Its end also requests a sweep; a switch that is off already gives no audit entry.
     store.turn_at("ACME/shop", &SwitchRequest::Off, "bob").await.unwrap();
     assert_eq!(store.sweep_wanted().await.unwrap(), Some(UnixMillis(NOW)));
     let (before, after) = store.turn_at("acme/shop", &SwitchRequest::Off, "bob").await.unwrap();
@@ -140,7 +140,7 @@ async fn the_audit_log_is_never_edited_and_old_lines_are_forgotten() {
     assert_eq!(store.forget(UnixMillis(NOW)).await.unwrap(), 0);
     assert_eq!(store.forget(UnixMillis(NOW + 10)).await.unwrap(), 2);
     assert_eq!(actions(&store).await, ["slots retry"]);
-    // A little at a time: others have something to write, too.
+    // Deletion works in batches, because other writers need their turn.
     store.audit(&vec![OperatorAction::new("ada", "slots retry", "d", ""); 300]).await.unwrap();
     let mut batches = Vec::new();
     while batches.last() != Some(&0) {
@@ -160,7 +160,7 @@ async fn a_notice_is_told_once_for_its_kind_key_and_period_in_order() {
     store.told(untold[0].id).await.unwrap();
     store.notify(&[notice("a", "1")]).await.unwrap();
     assert_eq!(store.untold(10).await.unwrap(), untold[1..], "what was told is not wanted again");
-    // Only what was told can be forgotten.
+    // Only notices that were sent can be deleted.
     assert_eq!(store.forget(UnixMillis(NOW + 1)).await.unwrap(), 1);
     assert_eq!(store.untold(1).await.unwrap(), untold[1..2]);
 }

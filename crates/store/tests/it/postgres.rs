@@ -1,5 +1,5 @@
-//! A real PostgreSQL, from the system's packages: one server for this program, which ends with it however it ends, and one
-//! database a test.
+//! A real PostgreSQL, from the system's packages: one server for this program, which ends with it in any way,
+//! and one database for each test.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 pub(crate) struct Server {
     folder: PathBuf,
     bin: PathBuf,
-    /// Where it listens on loopback, too.
+    /// Its port on loopback.
     pub(crate) port: u16,
 }
 
-/// Makes the server's folder, runs it until the pipe at its input ends, and leaves nothing behind.
+/// Creates the server's folder, runs the server until the pipe at its input ends, and deletes everything.
 const LIFE: &str = r#"
 folder=$(mktemp -d /tmp/truing-server.XXXXXX) && cd "$folder" || exit 1
 "$1/initdb" -D data -U truing -A trust -E UTF8 --locale=C --no-sync >initdb.log 2>&1 || { cat initdb.log >&2; exit 1; }
@@ -29,17 +29,17 @@ rm -rf "$folder"
 "#;
 
 impl Server {
-    /// The server of this program.
+    /// Returns the server of this program.
     pub(crate) fn shared() -> &'static Self {
         static SERVER: OnceLock<Server> = OnceLock::new();
         SERVER.get_or_init(Self::start)
     }
 
-    /// A server of its own.
+    /// Starts a separate server.
     pub(crate) fn start() -> Self {
         let bin = programs();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        // It refuses to run as root.
+        // PostgreSQL refuses to run as root.
         let is_root = Command::new("id").arg("-u").output().is_ok_and(|said| said.stdout == b"0\n");
         let mut command = if is_root { Command::new("runuser") } else { Command::new("sh") };
         if is_root {
@@ -63,7 +63,7 @@ impl Server {
         server
     }
 
-    /// The address of a new database.
+    /// Creates a database and returns its name.
     pub(crate) fn new_database(&self) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -72,13 +72,13 @@ impl Server {
         name
     }
 
-    /// The address of a database, as it is configured.
+    /// Returns the address of a database, as it is configured.
     pub(crate) fn url(&self, database: &str) -> String {
         let host = self.folder.to_str().unwrap().replace('/', "%2F");
         format!("postgres://truing@{host}:{}/{database}?sslmode=disable", self.port)
     }
 
-    /// Carries statements out, each by itself; what they said, and whether all were done.
+    /// Executes statements one by one. Returns their output, and true if all succeeded.
     pub(crate) fn psql(&self, database: &str, statements: &[&str]) -> (String, bool) {
         let mut command = Command::new(self.bin.join("psql"));
         command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "truing", "-d", database, "-h"]);
@@ -95,7 +95,7 @@ impl Server {
     }
 }
 
-/// The folder of the newest version's programs.
+/// Returns the folder of the newest version's programs.
 fn programs() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions.filter(|entry| entry.path().join("bin/initdb").is_file()).max_by_key(|entry| {

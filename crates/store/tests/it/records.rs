@@ -1,4 +1,4 @@
-//! Runs: the fence in front of every write, repeated writes, and what a new run takes over.
+//! Runs: the fence in front of every write, repeated writes, and the state that a new run takes over.
 
 use truing_core::RepoPath;
 use truing_core::finding::AnchorKind;
@@ -93,7 +93,8 @@ async fn the_fence_is_each_keys_own_and_what_it_tells_leads_to_a_token_that_pass
     Write::Begin.by(&run(70), &store).await.unwrap();
     let other = RunRef { key: SlotKey::new("pr/github/1/8"), ..run(2) };
     Write::Begin.by(&other, &store).await.unwrap();
-    // A store that forgot its tokens heals: raise to the one that was told, and lease again.
+    // A store that lost its tokens recovers: it is raised to the reported token, and the slot is leased
+    // again.
     let Err(StoreError::Fenced { last, .. }) = Write::Begin.by(&run(3), &store).await else { panic!() };
     store.raise(SlotVersion(last.0)).await.unwrap();
     let token = store.fresh_token().await.unwrap();
@@ -125,7 +126,7 @@ async fn every_write_repeated_changes_nothing() {
         let before = home.dump();
         write.by(&run(5), &store).await.unwrap();
         assert_eq!(home.dump(), before, "{write:?} at once");
-        // Nor do earlier ones that are repeated late.
+        // Earlier writes that are repeated late have no effect either.
         for earlier in &Write::ALL[..index] {
             earlier.by(&run(5), &store).await.unwrap();
             assert_eq!(home.dump(), before, "{earlier:?} after {write:?}");
@@ -167,7 +168,7 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     let (_home, store) = new_store().await;
     Write::Begin.by(&run(1), &store).await.unwrap();
     Write::Computed.by(&run(1), &store).await.unwrap();
-    // The forge was down, and the run said so.
+    // The forge was down, and the run recorded that.
     Write::Ended.by(&run(1), &store).await.unwrap();
     let told = store.last_outcome(&key()).await.unwrap().unwrap();
     assert_eq!((told.detail.outcome.kind, told.turns()), (OutcomeKind::Deferred, 3));
@@ -191,7 +192,7 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     assert_eq!(begun, of_a);
     let begun = store.begin(&run(5), &revision('b'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun, of_a);
-    // Back at the reviewed revision, however often a run there is cut off.
+    // The revision is the reviewed one again, even if runs on it are cut off.
     for token in [6, 7] {
         let begun = store.begin(&run(token), &revision('a'), UnixMillis(NOW)).await.unwrap();
         assert_eq!(begun, RunStart { is_back: true, ..of_a.clone() });
@@ -201,7 +202,7 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     let of_a = RunStart { last: Some(published(&run(7), 'a')), ..of_a };
     assert_eq!(begun, of_a);
     store.begin(&run(9), &revision('b'), UnixMillis(NOW)).await.unwrap();
-    // What is computed and not shown is known, but nobody has read it.
+    // A computed review that is not shown is known, but was not read by people.
     Write::Computed.by(&run(9), &store).await.unwrap();
     let begun = store.begin(&run(10), &revision('c'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun, RunStart { known: Some(revision('b')), ..of_a });
@@ -218,7 +219,8 @@ async fn what_was_computed_for_another_revision_is_not_taken_over() {
         let begun = store.begin(&run(2), &other, UnixMillis(NOW)).await.unwrap();
         let known = || RunStart { known: Some(revision('a')), ..RunStart::default() };
         assert_eq!(begun, known(), "{other:?}");
-        // Back at the first revision: the rows may have changed since, so the newest run alone counts.
+        // The revision is the first one again: the rows may have changed since, so the newest run alone
+        // counts.
         let begun = store.begin(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
         assert_eq!(begun, known());
     }

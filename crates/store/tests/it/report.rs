@@ -1,4 +1,4 @@
-//! What `truing report` is told.
+//! The queries of `truing report`.
 
 use truing_core::finding::{Finding, FindingSource, FindingStatus};
 use truing_core::id::{CommentId, FencingToken, SlotKey, UnixMillis};
@@ -118,19 +118,19 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
         rows.iter().map(|(kind, runs, cost)| ((*kind).to_owned(), *runs, *cost)).collect::<Vec<_>>()
     };
 
-    // The forge was not there: nobody knows of which commit it would have been.
+    // The forge was unreachable, so the commit is unknown.
     store.failed(&run(1), &why, UnixMillis(NOW)).await.unwrap();
     store.failed(&run(1), &why, UnixMillis(NOW)).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 1, 0)]));
     assert_eq!(store.records::<ReviewDetail>(None, UnixMillis(0), 1).await.unwrap()[0].detail.head, None);
 
-    // A model was asked, and then something failed.
+    // A model was asked before the failure.
     store.begin(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();
     pay(2, 30).await;
     store.failed(&run(2), &why, UnixMillis(NOW)).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 2, 30)]));
 
-    // Somebody else takes over what was computed, with what it cost, fails before it begins, and is followed.
+    // Another run takes over the computed review with its cost, fails before it begins, and is followed.
     store.begin(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let computed = computed(&run(3), 'a', vec![]);
     store.computed(&run(3), &computed).await.unwrap();
@@ -144,7 +144,7 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
     store.published(&run(5), &published).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 4, 30), ("reviewed", 1, 7)]));
 
-    // Nobody tells of a run that was cut off, but the next.
+    // A run that was cut off is recorded only by the next one.
     store.begin(&run(6), &revision('b'), UnixMillis(NOW)).await.unwrap();
     pay(6, 500).await;
     store.begin(&run(7), &revision('c'), UnixMillis(NOW)).await.unwrap();
@@ -173,7 +173,7 @@ async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_take
     assert_eq!(store.spent_since(UnixMillis(0)).await.unwrap(), [spend]);
     assert_eq!(store.spent_since(UnixMillis(NOW * 3)).await.unwrap(), []);
 
-    // The forge refused a write and named a time: another lease goes on, with another run.
+    // The forge refused a write and named a time: another lease continues, with another run.
     let begun = store.begin(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let record = begun.computed.expect("what was computed is not lost");
     store.computed(&run(2), &ComputedReview { outcome: record.clone(), ..computed }).await.unwrap();
@@ -185,7 +185,7 @@ async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_take
     assert_eq!(counted.iter().map(|row| (row.runs, row.cost)).collect::<Vec<_>>(), [(1, 7)]);
 }
 
-/// Not more than a scan of what is asked for. Who looks at all for each takes hours.
+/// The query takes one scan of the requested rows. A scan for each row would take hours.
 #[tokio::test]
 async fn a_hundred_thousand_runs_are_counted_at_once() {
     let (home, store) = new_store().await;
@@ -203,7 +203,7 @@ async fn a_hundred_thousand_runs_are_counted_at_once() {
     assert_eq!((counted, last), (100_000, 100));
 }
 
-/// A review of a key, with these findings, the first of which has a comment.
+/// Makes a review of a key with these findings, the first of which has a comment.
 async fn reviewed(store: &Store, run: &RunRef, began: i64, findings: Vec<Finding>, model: Option<&str>) {
     store.begin(run, &revision('a'), UnixMillis(began)).await.unwrap();
     let rows: Vec<DesiredComment> = findings.iter().map(|finding| row(finding.id.as_str(), 3)).collect();
@@ -272,7 +272,7 @@ async fn findings_of_what_was_reviewed_are_counted_by_rule_status_repository_and
 async fn the_time_to_a_first_comment_is_from_the_first_review_of_a_head() {
     let (_home, store) = new_store().await;
     reviewed(&store, &run(1), NOW, vec![finding("f1")], None).await;
-    // The same head again: only its first review and its first comment count.
+    // The head is the same again: only its first review and its first comment count.
     reviewed(&store, &run(2), NOW + 5_000, vec![finding("f2")], None).await;
     assert_eq!(store.first_comments(UnixMillis(0)).await.unwrap(), [900]);
     assert_eq!(store.first_comments(UnixMillis(NOW + 1)).await.unwrap(), [] as [u64; 0]);
@@ -294,7 +294,7 @@ async fn a_review_that_is_restated_is_no_other_run_and_keeps_its_record() {
         )
     };
     let before = told().await;
-    // A run that is under way loses its right to write.
+    // A run in progress loses its right to write.
     store.begin(&run(2), &revision('b'), UnixMillis(NOW)).await.unwrap();
 
     assert_eq!(store.reopen(&key(), FencingToken(3), UnixMillis(NOW)).await.unwrap(), Some(run(1).id));

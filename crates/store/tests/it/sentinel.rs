@@ -1,5 +1,5 @@
-//! A primary, its replica and Sentinels, all real: the primary dies or becomes a replica, and the same store goes on with the
-//! next one.
+//! A primary, its replica and Sentinels, all real: the primary dies or becomes a replica, and the same store
+//! continues with the next one.
 
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,7 @@ impl Watched {
         );
         let sentinels: Vec<SlotServer> = (0..sentinels).map(|_| SlotServer::start_sentinel(&watch)).collect();
         for sentinel in &sentinels {
-            // A Sentinel fails over once it knows the replica, and the others that have to agree.
+            // A Sentinel fails over once it knows the replica, and the other Sentinels that have to agree.
             wait_for("watched replica", || {
                 let known = sentinel.by_hand(0, &["SENTINEL", "MASTER", "reviews"]);
                 let has = |field: &str, value: usize| {
@@ -64,7 +64,7 @@ impl Watched {
         Self { primary, replica, sentinels }
     }
 
-    /// The address of the Sentinels, one of them dead.
+    /// Returns the address of the Sentinels, one of them dead.
     fn url(&self) -> String {
         let live = self.sentinels.iter().map(|sentinel| format!(",127.0.0.1:{}", sentinel.port));
         let (dead, live) = (free_port(), live.collect::<String>());
@@ -82,7 +82,7 @@ async fn connect(url: &str, records: &str) -> Store {
     Store::connect(url, &Server::shared().url(records), Some(Hand::at(NOW))).await.unwrap()
 }
 
-/// The refusal of somebody who connects.
+/// Returns the error of a refused connection.
 async fn refused(url: &str) -> String {
     let records = Server::shared().url(&Server::shared().new_database());
     match Store::connect(url, &records, None).await {
@@ -101,7 +101,7 @@ async fn mark(store: &Store, number: u64) -> Result<MarkOutcome, StoreError> {
     store.mark(&[marked(number)], &SlotLimits::default(), HaltPolicy::Refused).await
 }
 
-/// Marks until a mark is accepted; the errors before that.
+/// Marks until a mark is accepted; returns the errors before that.
 async fn marks_again(store: &Store, number: u64) -> Vec<String> {
     let (deadline, mut errors) = (Instant::now() + Duration::from_secs(120), Vec::new());
     while let Err(error) = mark(store, number).await {
@@ -135,7 +135,7 @@ async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_seco
 
     watched.primary.kill();
     let killed = Instant::now();
-    // Somebody who was given no number of the lost ones comes first.
+    // The first process was given none of the lost numbers.
     let errors = marks_again(&other, 3).await;
     println!("{} errors in {:.1} s until a mark was accepted", errors.len(), killed.elapsed().as_secs_f64());
     assert!(errors.iter().all(|error| error.contains("reviews")), "{errors:?}");
@@ -145,7 +145,7 @@ async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_seco
     let fenced = other.begin(&run(token.0), &revision('a'), UnixMillis(NOW)).await.unwrap_err();
     assert_eq!(fenced, StoreError::Fenced { key: key(), last: FencingToken(last) });
 
-    // Whoever knows greater numbers lets none of them be given again.
+    // A process that knows greater numbers prevents their reuse.
     assert!(marks_again(&store, 2).await.iter().all(|error| error.contains("reviews")));
     let token = other.fresh_token().await.unwrap();
     assert!(token.0 > last, "{} was given before", token.0);
@@ -153,7 +153,7 @@ async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_seco
     let keys: Vec<SlotKey> = store.list().await.unwrap().into_iter().map(|slot| slot.key).collect();
     assert_eq!(keys, [1, 2, 3].map(|number| marked(number).key), "each once");
 
-    // The news come from the new primary.
+    // The reports come from the new primary.
     let deadline = Instant::now() + Duration::from_secs(120);
     let mut number = 3;
     while !told.is_finished() {
@@ -162,7 +162,7 @@ async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_seco
         assert!(Instant::now() < deadline, "nobody is told of {number} marks");
     }
 
-    // The former primary comes back, and nobody goes back to it.
+    // The former primary returns, and no client uses it.
     let former = SlotServer::start(watched.primary.port, "");
     mark(&store, 99).await.unwrap();
     assert_eq!(former.by_hand(0, &["EXISTS", "review:slot:{truing}:github:1:99"]), "0");
@@ -181,7 +181,7 @@ async fn a_primary_that_became_a_replica_is_left_for_the_one_that_sentinels_name
     wait_for("replicated mark", || {
         watched.replica.by_hand(0, &["EXISTS", "review:slot:{truing}:github:1:1"]) == "1"
     });
-    // They change places by hand, and nobody ends our connection.
+    // They change places by hand, and the connection stays open.
     let (sentinel, next) = (&watched.sentinels[0], watched.replica.port.to_string());
     sentinel.by_hand(0, &["SENTINEL", "REMOVE", "reviews"]);
     watched.replica.by_hand(0, &["REPLICAOF", "NO", "ONE"]);

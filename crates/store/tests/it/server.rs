@@ -1,5 +1,5 @@
-//! Servers that cannot be the store, and what is said of each; and a server that goes on while somebody changes or ends what we
-//! have there.
+//! Servers that cannot be the store, and the errors about each; and a server that works on while its data or
+//! its connections are changed.
 
 use std::net::TcpListener;
 
@@ -9,7 +9,7 @@ use truing_core::switch::SwitchRequest;
 use super::*;
 
 impl SlotServer {
-    /// Carries out a command by hand; its answer as text.
+    /// Sends a command by hand; returns its response as text.
     pub(crate) fn by_hand(&self, database: u32, arguments: &[&str]) -> String {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}/{database}", self.port)).unwrap();
         let (command, rest) = arguments.split_first().unwrap();
@@ -26,7 +26,7 @@ async fn connect(records: &str) -> Result<Store, truing_store::PostgresConnectEr
     Store::connect(&SlotServer::shared().url(SlotServer::new_database()), records, None).await
 }
 
-/// The refusal of somebody who connects.
+/// Returns the error of a refused connection.
 async fn refused(url: &str) -> String {
     match connect(url).await {
         Ok(_) => panic!("{url} was opened"),
@@ -81,7 +81,7 @@ async fn a_form_that_this_version_cannot_use_is_refused_and_one_that_it_can_is_n
         said.contains("has form 9, which programs of form 6 or later can use; this one knows form 5"),
         "{said}"
     );
-    // The next version has added something, and this one goes on beside it.
+    // The next version has added a table, and this one works beside it.
     form(6, 1);
     let store = connect(&server.url(&database)).await.unwrap();
     store.turn(&SwitchRequest::Off, "ada").await.unwrap();
@@ -110,7 +110,7 @@ async fn connections_that_are_cut_are_made_anew_and_a_server_that_may_not_be_wri
     for _ in 0..3 {
         store.swept(UnixMillis(0)).await.unwrap();
         assert!(server.psql(&database, &[cut]).1);
-        // The first one may find out; no later one does.
+        // The first call may notice the lost connection; no later one does.
         match store.swept(UnixMillis(0)).await {
             Ok(_) => {}
             Err(StoreError::Unavailable(said)) => assert!(said.contains("try again"), "{said}"),

@@ -33,7 +33,7 @@ fn leased(number: u8, deadline: i64) -> Slot {
 
 #[derive(Clone, Debug)]
 enum Op {
-    /// Each with whether the caller's version is the row's own, and the slot.
+    /// Each slot, with true if the caller's version is that of the row.
     Commit(Vec<(bool, Slot)>),
     Due(i64, usize),
     Load(Vec<u8>),
@@ -64,7 +64,7 @@ fn ops() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What the port's words say, on a map.
+/// A model of the port's contract, on a map.
 #[derive(Default)]
 struct Model {
     rows: BTreeMap<SlotKey, Slot>,
@@ -89,7 +89,7 @@ impl Model {
         due
     }
 
-    /// Checks one answer of a commit and takes it over.
+    /// Checks one result of a commit, and applies it.
     fn swapped(&mut self, expected: SlotVersion, slot: &Slot, answer: &Result<SlotVersion, VersionConflict>) {
         if self.version(&slot.key) != expected {
             assert_eq!(*answer, Err(VersionConflict));
@@ -154,7 +154,7 @@ async fn check(ops: Vec<Op>) {
         let all: Vec<Slot> = model.rows.values().cloned().collect();
         assert_eq!(store.list().await.unwrap(), all);
         let leased: Vec<Slot> = all.into_iter().filter(|slot| slot.token().is_some()).collect();
-        // A file has one server; of many nobody knows who is dead before the lease ends.
+        // A file has one server; with many servers a dead holder is not known before its lease ends.
         let orphans = if matches!(home, Home::File(_)) { leased } else { Vec::new() };
         assert_eq!(store.orphans().await.unwrap(), orphans);
     }
@@ -212,7 +212,7 @@ async fn of_two_processes_exactly_one_wins_each_swap() {
         assert_eq!(won.len(), 1, "round {round}");
         assert!(won[0].0 > expected);
         expected = won[0].0;
-        // Whoever asks sees it, through either store.
+        // The change is visible through either store.
         for store in [&one, &other] {
             assert_eq!(store.load(&[key(1)]).await.unwrap(), [won[0].1.clone()]);
         }

@@ -24,12 +24,12 @@ use truing_core::slot::Slot;
 
 use super::*;
 
-/// A place for a new store.
+/// Makes a place for a new store.
 fn new_home() -> Home {
     Home::of(module_path!())
 }
 
-/// A new store, and its place.
+/// Makes a new store, and its place.
 async fn new_store() -> (Home, Store) {
     let home = new_home();
     let store = home.open().await;
@@ -51,7 +51,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    /// So many schedules take a few seconds.
+    /// This number of schedules takes a few seconds.
     const SCHEDULES: u32 = 50;
 
     fn new() -> Self {
@@ -63,7 +63,7 @@ impl Keeper {
         PrId { forge: "github".into(), repository: "1".into(), number: self.number }.key()
     }
 
-    /// Commits a slot, which had this version before; the slot as it is kept.
+    /// Commits a slot whose earlier version is given; returns the stored slot.
     fn commit(&mut self, before: SlotVersion, slot: Slot) -> Slot {
         OF_SCHEDULES.with(|(runtime, _, store)| {
             runtime.block_on(async {

@@ -1,5 +1,5 @@
-//! TLS to both servers, with certificates of a CA of our own. Each connection is made by this test binary, run again: the variable
-//! that names the trusted certificates is read by a whole process.
+//! TLS to both servers, with certificates of a CA of our own. Each connection is made by this test binary,
+//! run again, because the variable with the trusted certificates applies to a whole process.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ use truing_core::slot::{LoopKind, SlotLimits};
 
 use super::*;
 
-/// A port that nobody listens at.
+/// Returns a port without a listener.
 pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Waits until it holds.
+/// Waits until a condition holds.
 pub(crate) fn wait_for(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(120);
     while !holds() {
@@ -26,10 +26,10 @@ pub(crate) fn wait_for(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// The two addresses, for a child; without them its test does nothing.
+/// The variable with the two addresses for a child; without it the child's test does nothing.
 const URLS: &str = "TRUING_TEST_TLS_URLS";
 
-/// Connects, keeps a slot, and says how that went.
+/// Connects, stores a slot, and prints the result.
 #[tokio::test]
 async fn connecting_child() {
     let Ok(urls) = std::env::var(URLS) else { return };
@@ -48,7 +48,7 @@ async fn connecting_child() {
     println!("\nsaid: {said}");
 }
 
-/// The words of a process that trusts the CAs in this file alone.
+/// Returns the output of a process that trusts the CAs in this file alone.
 fn connects(trusted: &Path, slots: &str, records: &str) -> String {
     let said = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "tls::connecting_child", "--nocapture", "--test-threads=1"])
@@ -109,7 +109,7 @@ impl Certificates {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// The settings of a server of slots that speaks nothing but TLS.
+    /// Returns the settings of a server of slots that speaks TLS only.
     fn settings(&self, port: u16, name: &str) -> String {
         let of = |file: String| self.path(&file).display().to_string();
         let (certificate, key, ca) =
@@ -159,7 +159,7 @@ fn valkey_is_connected_to_with_tls_if_its_certificate_is_trusted_and_for_its_hos
     }
 }
 
-/// A PostgreSQL of its own that speaks TLS, with this certificate.
+/// Starts a separate PostgreSQL that speaks TLS, with this certificate.
 fn postgres(name: &str) -> (Server, String) {
     let (certificates, server) = (Certificates::shared(), Server::start());
     let mut write = String::new();

@@ -1,5 +1,5 @@
-//! Everything of one store moved to another: from each engine to each, killed in between, into targets that are refused, and with
-//! rows that cannot be carried over.
+//! Copies of everything in one store to another: from each engine to each, interrupted in between, into
+//! targets that are refused, and with rows that cannot be transferred.
 
 mod fill;
 mod refused;
@@ -24,7 +24,7 @@ fn new_servers() -> Home {
 }
 
 impl Home {
-    /// Opens the store as one that is to be filled.
+    /// Opens the store as a target of a transfer.
     async fn open_target(&self) -> Store {
         let clock = Hand::at(NOW);
         match self {
@@ -36,7 +36,7 @@ impl Home {
         }
     }
 
-    /// The answer to somebody who opens it in the ordinary way.
+    /// Returns the error of opening it in the ordinary way.
     async fn not_opened(&self) -> String {
         match self {
             Self::Servers { slots, records } => {
@@ -50,14 +50,14 @@ impl Home {
     }
 }
 
-/// A new store of the engine with everything in it.
+/// Makes a new store of the engine with data in every table.
 async fn filled(home: Home) -> (Home, Store) {
     let store = home.open().await;
     fill(&store).await;
     (home, store)
 }
 
-/// Copies a store as a process does that lives long enough.
+/// Copies a store in a process that is not interrupted.
 async fn copied(from: &Store, to: &Home) -> Vec<TableComparison> {
     let target = to.open_target().await;
     from.copy_to(&target, NulPolicy::Refuse, |_| ()).await.unwrap()
@@ -75,7 +75,7 @@ fn assert_alike(compared: &[TableComparison]) {
 #[tokio::test]
 async fn a_store_that_was_moved_to_servers_and_back_is_what_it_was() {
     let (first, source) = filled(new_file_home()).await;
-    // A number that was given is not given again, wherever the store is.
+    // A number that was given is not given again in either store.
     let (last, _) = granted(&source, &[repo(1_000)], ask(1, 1)).await;
     first.change(&format!(
         "DELETE FROM draw WHERE reservation = {0}; DELETE FROM reservation WHERE id = {0}",
@@ -93,7 +93,7 @@ async fn a_store_that_was_moved_to_servers_and_back_is_what_it_was() {
     assert_eq!(SlotServer::shared().by_hand(*slots, &["GET", "bot:killswitch:enabled"]), "true");
     assert_eq!(there.audited(9).await.unwrap(), source.audited(9).await.unwrap(), "nothing is added");
 
-    // Somebody who has not learned that it is done runs it again.
+    // The copy is repeated after it was completed.
     let whole = servers.dump();
     assert_alike(&copied(&source, &servers).await);
     assert_eq!(servers.dump(), whole);
@@ -136,7 +136,7 @@ async fn slots_are_due_counted_and_swapped_where_they_are_now_as_they_were() {
     assert_eq!(there.due(late, 99).await.unwrap(), source.due(late, 99).await.unwrap());
     let counts = (there.census().await.unwrap().slots, source.census().await.unwrap().slots);
     assert_eq!(counts.0, counts.1);
-    // Whoever has read a slot before writes it, since its version is the same.
+    // A slot that was read before the copy can be written after it, because its version is the same.
     let slots = source.list().await.unwrap();
     let leased = slots.iter().find(|slot| slot.token().is_some()).unwrap();
     let again = there.commit(&[(leased.version, leased.clone())]).await.unwrap();
@@ -144,7 +144,8 @@ async fn slots_are_due_counted_and_swapped_where_they_are_now_as_they_were() {
     assert_eq!(there.load(std::slice::from_ref(&leased.key)).await.unwrap()[0].token(), leased.token());
 }
 
-/// Runs a copy until it has told of so many pages, or was polled so often, and drops it there; its outcome if it came to its end.
+/// Runs a copy until it has reported a number of pages, or was polled a number of times, and drops it there.
+/// Returns its outcome if it was completed.
 async fn until(
     from: &Store,
     to: &Store,
@@ -166,7 +167,8 @@ async fn until(
     until.await
 }
 
-/// Copies a store in as many lives as it takes; so many they were. `end`: the pages and polls of each life.
+/// Copies a store in as many interrupted lives as it takes; returns their number. `end` gives the pages and
+/// polls of each life.
 async fn lives(source: &Store, to: &Home, end: impl Fn(usize) -> (usize, usize)) -> usize {
     for life in 1..300 {
         let target = to.open_target().await;
@@ -187,7 +189,7 @@ async fn a_copy_that_is_killed_after_each_page_or_in_the_middle_of_one_goes_on_a
     for source in [&of_file, &of_servers] {
         for (to, in_pages) in [(new_servers(), true), (new_file_home(), true), (new_servers(), false)] {
             let end = |life| if in_pages { (1, usize::MAX) } else { (usize::MAX, life) };
-            // A page that is on its way when its process is killed may be written after all.
+            // A page that is being written when its process is killed may be written after all.
             assert!(lives(source, &to, end).await > 10);
             let there = to.open().await;
             assert_alike(&source.compare(&there).await.unwrap());

@@ -1,19 +1,19 @@
-//! Real servers of Redis or Valkey, and Sentinels, from the system's packages: one server for this program and one database a test,
-//! or servers of a test's own. Each ends with this program, however it ends.
+//! Real servers of Redis or Valkey, and Sentinels, from the system's packages: one server for this program
+//! and one database for each test, or separate servers of a test. Each ends with this program in any way.
 
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// A server, on loopback.
+/// The server, on loopback.
 pub(crate) struct SlotServer {
     pub(crate) port: u16,
-    /// The server lives for as long as this one's input is open.
+    /// The process whose input keeps the server running while it is open.
     life: Child,
 }
 
-/// Runs the server until the pipe at its input ends, and leaves nothing behind.
+/// Runs the server until the pipe at its input ends, and deletes everything.
 const LIFE: &str = r#"
 folder=$(mktemp -d /tmp/truing-server.XXXXXX) && cd "$folder" || exit 1
 program=$(command -v valkey-server || command -v redis-server) || exit 1
@@ -25,19 +25,19 @@ rm -rf "$folder"
 "#;
 
 impl SlotServer {
-    /// The server of this program.
+    /// Returns the server of this program.
     pub(crate) fn shared() -> &'static Self {
         static SERVER: OnceLock<SlotServer> = OnceLock::new();
         SERVER.get_or_init(Self::own)
     }
 
-    /// A server of one's own.
+    /// Starts a separate server.
     pub(crate) fn own() -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         Self::run(port, &format!("port {port}\nsave \"\"\nappendonly no\ndatabases 4096"), "")
     }
 
-    /// A server with these settings; `kind`: `--sentinel` for one that watches others.
+    /// Starts a server with these settings; `kind` is `--sentinel` for a Sentinel.
     pub(crate) fn run(port: u16, settings: &str, kind: &str) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", LIFE, "sh", &format!("bind 127.0.0.1\n{settings}"), kind]);
@@ -53,13 +53,13 @@ impl SlotServer {
         server
     }
 
-    /// A database that nothing is in.
+    /// Returns an empty database's number.
     pub(crate) fn new_database() -> u32 {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The address of a database, as it is configured.
+    /// Returns the address of a database, as it is configured.
     pub(crate) fn url(&self, database: u32) -> String {
         format!("valkey://127.0.0.1:{}/{database}", self.port)
     }

@@ -1,14 +1,14 @@
-//! Repositories and commands of comments: what is remembered once, and what is never written twice.
+//! Repositories and commands of comments: each is remembered once, and never carried out twice.
 
 use truing_core::dismissal::Dismissal;
+use truing_core::id::{AccountId, FindingId, PrId, RunId, SlotKey, UnixMillis};
 use truing_core::ledger::{BudgetLevel, BudgetLevelKind};
 use truing_core::money::MicroUsd;
-use truing_core::id::{AccountId, FindingId, PrId, RunId, SlotKey, UnixMillis};
 use truing_core::outcome::{OutcomeKind, ReviewOutcome, ReviewRuntime};
 use truing_core::port::{
-    CommentKind, HistoryEvent, KnownRepository, LastReviews, Ledger as _, OperatorAction, PullRevision, RequestOrigin,
-    RunRef, RunStore, SkippedHead, SlotDescription, SlotStore, StoreError, UserRequest, UserRequestOutcome,
-    VersionConflict, Watchlist,
+    CommentKind, HistoryEvent, KnownRepository, LastReviews, Ledger as _, OperatorAction, PullRevision,
+    RequestOrigin, RunRef, RunStore, SkippedHead, SlotDescription, SlotStore, StoreError, UserRequest,
+    UserRequestOutcome, VersionConflict, Watchlist,
 };
 use truing_core::slot::{LoopKind, Slot, SlotCommand, SlotLimits};
 use truing_store::Store;
@@ -29,7 +29,7 @@ async fn describe(store: &Store, pr: &PrId, name: &str) {
     store.describe(&[(pr.key(), described)]).await.unwrap();
 }
 
-/// A comment on a pull request of the first repository.
+/// Makes a comment on a pull request of the first repository.
 pub(crate) fn comment(number: u64, kind: CommentKind, id: u64, at: i64) -> UserRequest {
     UserRequest { pr: pr("1", number), origin: RequestOrigin::Comment { kind, id }, at: UnixMillis(at) }
 }
@@ -98,7 +98,7 @@ fn outcome(kind: OutcomeKind) -> ReviewOutcome {
     ReviewOutcome { kind, reason: None, until: None, runtime: ReviewRuntime::Rules }
 }
 
-/// The heads that a run was about last, and that a run has settled last; `-` for none.
+/// Returns the heads that were last attempted and last settled; `-` for none.
 async fn last_heads(store: &Store) -> String {
     let keys = [pr("9", 9).key(), run(1).key];
     let last = store.last_reviews(&keys).await.unwrap();
@@ -201,7 +201,8 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
     let other = RunRef { key: pr("1", 8).key(), ..run(9) };
     assert_eq!(store.begin(&other, &revision('a'), UnixMillis(NOW)).await.unwrap().dismissals, []);
 
-    // Decided on a row that has moved on: nothing of it is done, and it is still to be served.
+    // The decision was made on a slot that has changed: none of it is carried out, and the command is still
+    // to be served.
     let stale =
         UserRequestOutcome { act: OperatorAction::new("eve@github", "/review", key.as_str(), ""), ..obeyed };
     assert_eq!(store.served(&later, Some(&stale)).await.unwrap(), Err(VersionConflict));
@@ -209,7 +210,7 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
     assert_eq!(store.served(&later, None).await.unwrap(), Ok(()));
     assert_eq!(store.unserved("github", 10).await.unwrap(), []);
     assert_eq!(limit().await, MicroUsd(600_000), "a refused command allows nothing");
-    // Heard of again, after all.
+    // The command is reported once more.
     store.tell(&[told], &of, None).await.unwrap();
     assert_eq!(store.unserved("github", 10).await.unwrap(), []);
 }

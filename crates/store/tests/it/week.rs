@@ -1,11 +1,11 @@
-//! Days of a busy company on the slot machine and the store, with a clock that is moved: pull requests are
-//! opened, pushed to in storms and closed; workers lease, compute, publish, fail, die and come back too late; the
-//! forge is down for an hour; the server is restarted every night; the wall clock is set back.
+//! Days of a busy company on the slot machine and the store, with a clock that is moved. Pull requests are
+//! opened, pushed to in storms and closed. Workers lease, compute, publish, fail, die and return too late.
+//! The forge is down for an hour, the server is restarted every night, and the wall clock is set back.
 //!
-//! Checked all the while: a pull request's tokens only grow and no two workers hold a pull request; nobody writes for a run that a
-//! newer one has replaced; at most two reviews are computed in a storm; and in the end every pull request was
-//! reviewed at its last head, and no slot is left. A small company is simulated with the other tests; `cargo
-//! xtask soak` simulates as many [`DAYS`] as it says.
+//! These properties are checked. A pull request's tokens only grow, and no two workers hold it. A run that a
+//! newer one has replaced does not write. At most two reviews are computed in a storm. In the end every pull
+//! request was reviewed at its last head, and no slot is left. A small company is simulated with the other
+//! tests; `cargo xtask soak` simulates the size in [`DAYS`].
 
 mod worker;
 
@@ -22,29 +22,30 @@ use truing_store::Store;
 use self::worker::{Came, compute, finish, look, publish, take};
 use super::{Hand, NOW};
 
-/// The variable that says how much: days, and pull requests opened on each; `7,10000` is the full size.
+/// The variable with the size: days, and pull requests opened on each; `7,10000` is the full size.
 const DAYS: &str = "TRUING_DAYS";
 const SMALL: (i64, u64) = (2, 30);
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
-/// How often the scheduler looks.
+/// Interval of the scheduler in milliseconds.
 const TICK: i64 = 2_000;
 const HEARTBEAT: i64 = 10_000;
-/// Leases at once, at least; more where more is opened in a day: a pull request takes some 430 s of leases, most of it in
-/// ten hours, so that 10,000 of them keep 110 workers busy, and their storms more.
+/// Least number of leases at once. There are more if more is opened in a day. A pull request takes some 430 s
+/// of leases, most of it in ten hours, so 10,000 of them keep 110 workers busy, and more in storms.
 const WORKERS: u64 = 64;
 const PULLS_OF_A_WORKER: u64 = 50;
-/// Slots looked at a time.
+/// Slots that are read at a time.
 const BATCH: usize = 256;
 /// The forge is down for this hour of the second day.
 const DOWN: std::ops::Range<i64> = DAY + 14 * HOUR..DAY + 15 * HOUR;
 /// The wall clock is set back by this much every day at three.
 const SET_BACK: i64 = 45_000;
-/// After its last push a pull request is reviewed within this time, unless the forge is down or it was parked.
+/// Time after its last push within which a pull request is reviewed, unless the forge is down or it was
+/// parked.
 const LATEST: i64 = 30 * 60_000;
 
-/// SplitMix64.
+/// The random generator SplitMix64.
 struct Random(u64);
 
 impl Random {
@@ -61,16 +62,16 @@ impl Random {
     }
 }
 
-/// What happens to a pull request, and when.
+/// The planned events of a pull request.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Happens {
     Push,
-    /// The webhook of a push that came already, once more.
+    /// A repeated webhook of an earlier push.
     Again,
     Close,
 }
 
-/// A pull request as its forge has it, and what is checked about it.
+/// A pull request as its forge has it, with the state for checks.
 #[derive(Clone, Debug, Default)]
 struct Pull {
     head: u64,
@@ -78,10 +79,11 @@ struct Pull {
     last_push: i64,
     /// The head reviewed last.
     reviewed: u64,
-    /// Start, last event and computed reviews of the storm, by the rule of design.md section 2.
+    /// Start, last event and number of computed reviews of the storm, by the rule that at most two reviews
+    /// are computed in one.
     storm: Option<(i64, i64, u32)>,
     newest_token: u64,
-    /// The newest run that has begun in the records: from then on nobody else may write.
+    /// The newest run that has begun in the records: from then on no other run may write.
     begun: u64,
 }
 
@@ -97,7 +99,7 @@ impl Pull {
     }
 }
 
-/// A lease that somebody works on.
+/// A lease with a worker.
 struct Work {
     run: RunRef,
     at: usize,
@@ -116,7 +118,7 @@ enum Step {
     Finish,
 }
 
-/// What is counted.
+/// The totals of the simulation.
 #[derive(Default, Debug)]
 struct Counted {
     events: u64,
@@ -145,7 +147,7 @@ fn key_of(at: usize) -> SlotKey {
     SlotKey::new(format!("pr/github/{}/{at}", 1 + at % 200))
 }
 
-/// The number at the end of a key.
+/// Returns the number at the end of a key.
 fn at_of(key: &SlotKey) -> usize {
     key.as_str().rsplit('/').next().unwrap().parse().unwrap()
 }
@@ -182,8 +184,8 @@ impl Company {
         if by_day { self.random.span(8 * HOUR, 18 * HOUR) } else { self.random.span(0, DAY) }
     }
 
-    /// Plans one pull request: one to four storms of one to eight pushes within two days, some webhooks twice,
-    /// then it is closed.
+    /// Plans one pull request: one to four storms of one to eight pushes within two days, some webhooks
+    /// twice, then it is closed.
     fn opens(&mut self, opened: i64) {
         let at = self.pulls.len();
         self.pulls.push(Pull::default());
@@ -217,7 +219,7 @@ impl Company {
         self.wall.set(NOW + at - if hour == 3 { SET_BACK } else { 0 });
     }
 
-    /// Everything until nothing is left to happen.
+    /// Runs the simulation until nothing is left to happen.
     async fn lives(&mut self) -> Store {
         let mut store = self.open();
         let mut at = 0;
@@ -237,7 +239,7 @@ impl Company {
             if at % HOUR == 0 && !DOWN.contains(&at) {
                 self.retry_parked(&store).await;
             }
-            // The night is long: on to the next thing that happens.
+            // At night the clock moves on to the next event.
             let wakes = store.next_due(UnixMillis(i64::MIN)).await.unwrap().map(|wakes| wakes.0 - NOW);
             let planned = self.plan.keys().next().copied();
             let working = self.work.iter().map(|work| work.due.min(work.beat)).min();
@@ -258,7 +260,7 @@ impl Company {
         }
     }
 
-    /// People and their webhooks; everything of one tick is one batch.
+    /// Simulates people and their webhooks; all events of one tick are one batch.
     async fn events(&mut self, store: &Store, at: i64) {
         let mut marks = Vec::new();
         while let Some(entry) = self.plan.first_entry().filter(|entry| *entry.key() <= at) {
@@ -290,7 +292,7 @@ impl Company {
         }
     }
 
-    /// Leases what is due, ends what is lost, forgets what is over.
+    /// Leases due slots, ends expired leases, and removes finished slots.
     async fn schedule(&mut self, store: &Store, at: i64) {
         loop {
             let now = store.now().await.unwrap();
@@ -335,7 +337,8 @@ impl Company {
         is.newest_token = token.0;
         let run = RunRef { id: RunId::new(format!("run-{}", token.0)), key: slot.key.clone(), token };
         let (head, due) = (is.head, at + self.random.span(TICK, 90_000));
-        // Some die at once, and some are frozen: no heartbeat, but they go on writing after their lease.
+        // Some workers die at once, and some are frozen: they send no heartbeat, but continue to write after
+        // their lease.
         let fate = self.random.below(50);
         if fate == 0 {
             self.counted.died += 1;
@@ -345,7 +348,7 @@ impl Company {
         self.work.push(Work { run, at: pull, head, next: Step::Look, due, beats, beat: at + HEARTBEAT });
     }
 
-    /// Heartbeats, all of a tick in one batch.
+    /// Sends heartbeats, all of a tick in one batch.
     async fn beat(&mut self, store: &Store, at: i64) {
         let beating: Vec<&mut Work> =
             self.work.iter_mut().filter(|work| work.beats && work.beat <= at).collect();
@@ -365,7 +368,7 @@ impl Company {
         }
     }
 
-    /// The steps of work that are due, side by side.
+    /// Does the steps of work that are due, in parallel.
     async fn steps(&mut self, store: &Store, at: i64) {
         let (due, rest): (Vec<Work>, Vec<Work>) =
             std::mem::take(&mut self.work).into_iter().partition(|work| work.due <= at);
@@ -390,7 +393,7 @@ impl Company {
         }
     }
 
-    /// Takes over what a step came to; before it, the run with the token `begun` was the newest in the records.
+    /// Applies the result of a step; before it, the run with the token `begun` was the newest in the records.
     fn came(&mut self, mut work: Work, came: Came, begun: u64, at: i64) {
         let is = &mut self.pulls[work.at];
         let newest = is.newest_token == work.run.token.0;
@@ -435,7 +438,7 @@ impl Company {
         }
     }
 
-    /// The server is started anew: whoever was at work is dead.
+    /// Restarts the server: all workers are dead.
     async fn restarted(&mut self, store: &Store) {
         self.work.clear();
         for slot in store.orphans().await.unwrap() {
@@ -443,7 +446,7 @@ impl Company {
         }
     }
 
-    /// The engineer on call makes what was given up due again.
+    /// Simulates the engineer on call, who retries parked slots.
     async fn retry_parked(&mut self, store: &Store) {
         for slot in store.list().await.unwrap() {
             if slot.state == (SlotState::Held { why: HoldReason::Parked }) {

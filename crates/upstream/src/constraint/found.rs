@@ -6,16 +6,14 @@ use std::path::Path;
 use truing_core::registry::PackageRegistry;
 use truing_core::version::RangeStyle;
 
-/// Where a project's requirement is.
+/// The place of a project's requirement.
 #[derive(Clone, Copy, Debug)]
 pub struct RequirementPlace<'a> {
-    /// The file.
     pub file: &'a Path,
-    /// Keys in it, with dots between them; empty: the whole file.
+    /// Keys in the file, with dots between them; empty: the whole file.
     pub at: &'a str,
-    /// The package.
     pub package: &'a str,
-    /// Where that is published.
+    /// The registry that publishes the package.
     pub registry: PackageRegistry,
     /// The form of the requirement.
     pub style: RangeStyle,
@@ -23,21 +21,21 @@ pub struct RequirementPlace<'a> {
 
 /// A requirement in a file's text.
 pub(super) struct RequirementText {
-    /// Its bytes: of the range or, in Python, of the whole requirement.
+    /// The bytes of the range or, in Python, of the whole requirement.
     pub(super) span: Span<usize>,
-    /// Their text.
+    /// The text of those bytes.
     pub(super) text: String,
 }
 
-/// The most tables around one in which requirements are looked for.
+/// The greatest depth of nested tables in which requirements are searched.
 pub(super) const MAX_TABLES: usize = 4;
 
-/// Only lists in TOML hold whole requirements, with the package's name.
+/// Returns true if the place holds whole requirements with the package's name, as Python projects have them.
 pub(super) fn is_requirement(place: &RequirementPlace<'_>) -> bool {
     place.registry == PackageRegistry::Pypi && place.style != RangeStyle::VendoredVersion
 }
 
-/// The bytes of a string's content within its quotes, if it is written without escapes.
+/// Returns the bytes of a string's content within its quotes, if it is written without escapes.
 pub(super) fn within_quotes(text: &str, span: Span<usize>, content: &str) -> Option<Span<usize>> {
     let raw = text.get(span.clone())?;
     let at = raw.find(content).filter(|_| !content.is_empty())?;

@@ -1,4 +1,4 @@
-//! Requirements in JSON: an object of names and ranges, as in `package.json`. Keys that are there twice are found twice.
+//! Requirements in JSON: an object of names and ranges, as in `package.json`. A duplicate key is found twice.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{RequirementText, within_quotes};
 
-/// An object's entries, in order, each with its text.
+/// The entries of an object, in order, each with its raw text.
 struct ObjectEntries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for ObjectEntries<'de> {
@@ -37,7 +37,7 @@ impl<'de> Deserialize<'de> for ObjectEntries<'de> {
 #[derive(Deserialize)]
 struct EntryKey<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The objects of a file, by their keys.
+/// Returns the keys of the file's top-level objects.
 pub(super) fn paths(text: &str) -> Vec<String> {
     let Ok(serde_json::Value::Object(root)) = serde_json::from_str(text) else { return Vec::new() };
     root.iter()
@@ -46,7 +46,7 @@ pub(super) fn paths(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The names in the objects that require packages.
+/// Returns the names in the objects that require packages.
 pub(super) fn packages(text: &str) -> Vec<String> {
     let Ok(serde_json::Value::Object(root)) = serde_json::from_str(text) else { return Vec::new() };
     let lists = root.iter().filter(|(key, _)| key.to_lowercase().ends_with("dependencies"));
@@ -54,7 +54,7 @@ pub(super) fn packages(text: &str) -> Vec<String> {
     names.cloned().collect()
 }
 
-/// The entries of `package` in the object at `at`; `is_copy`: what is at `at` itself.
+/// Finds the entries of `package` in the object at `at`; with `is_copy`, the value at `at` itself.
 pub(super) fn find(
     text: &str,
     at: &str,
@@ -67,7 +67,7 @@ pub(super) fn find(
     for key in keys {
         let mut below = Vec::new();
         for value in values {
-            // What is no object holds no requirement.
+            // Other values than objects hold no requirement.
             let Ok(ObjectEntries(entries)) = serde_json::from_str::<ObjectEntries<'_>>(value.get()) else {
                 continue;
             };

@@ -1,4 +1,5 @@
-//! A Python requirement, `name[extras] >= 1.0, < 2.0; marker`: its range, and itself with another range.
+//! A Python requirement, `name[extras] >= 1.0, < 2.0; marker`: reads its range, and rewrites it with another
+//! one.
 
 use std::str::FromStr as _;
 
@@ -7,8 +8,8 @@ use pep508_rs::{Requirement, VerbatimUrl, VersionOrUrl};
 
 use crate::range::{VersionRange, is_lower, is_upper};
 
-/// A text as a requirement. The parser panics at a name or an extra that ends in a sign (pep508_rs 0.9.2), so it is not
-/// shown one.
+/// Parses a requirement. The parser panics at a name or an extra that ends in a sign (pep508_rs 0.9.2), so
+/// those are rejected before.
 pub(crate) fn requirement(text: &str) -> Result<Requirement<VerbatimUrl>, String> {
     let text = text.trim();
     let end = text.find(|letter: char| !is_name(letter)).unwrap_or(text.len());
@@ -34,7 +35,7 @@ fn is_name(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.')
 }
 
-/// Its range.
+/// Returns the version range of a requirement.
 pub(super) fn range(text: &str) -> Result<VersionRange, String> {
     let requirement = requirement(text)?;
     match requirement.version_or_url {
@@ -43,7 +44,8 @@ pub(super) fn range(text: &str) -> Result<VersionRange, String> {
     }
 }
 
-/// Itself with another range: a bound of the same side takes the place of the one that is there, and blanks stay.
+/// Returns the requirement with another range: a new bound replaces the present one of the same side, and
+/// white space stays.
 pub(super) fn with(text: &str, range: &VersionRange) -> Result<String, String> {
     let (start, end) = bounds(text).ok_or("its bounds cannot be told apart")?;
     let written = text.get(start..end).unwrap_or_default();
@@ -67,13 +69,13 @@ pub(super) fn with(text: &str, range: &VersionRange) -> Result<String, String> {
     }
     let (before, after) = (text.get(..start).unwrap_or_default(), text.get(end..).unwrap_or_default());
     let changed = [before, &pieces.join(","), after].concat();
-    // What is written is read again: an edit that says something else is none.
+    // The result is parsed again: an edit that means something else is rejected.
     let is = self::range(&changed)?;
     let same = specifiers(&is.to_string())? == specifiers(&range.to_string())?;
     if same { Ok(changed) } else { Err(format!("it cannot be made to say {range}")) }
 }
 
-/// A bound in the blanks of another.
+/// Renders a bound with the white space of another one.
 fn respelled(piece: &str, new: &VersionSpecifier) -> String {
     let lead = piece.get(..piece.len() - piece.trim_start().len()).unwrap_or_default();
     let trail = piece.get(piece.trim_end().len()..).unwrap_or_default();
@@ -105,7 +107,8 @@ fn side(one: &VersionSpecifier) -> BoundSide {
     }
 }
 
-/// Where its bounds begin and end: after name and extras, before a marker, without brackets around them.
+/// Returns the positions at which the bounds begin and end: after name and extras, before a marker, without
+/// parentheses around them.
 fn bounds(text: &str) -> Option<(usize, usize)> {
     let end = text.find(';').unwrap_or(text.len());
     let head = text.get(..end)?;
@@ -116,11 +119,11 @@ fn bounds(text: &str) -> Option<(usize, usize)> {
     Some((start, start + bounds.len()))
 }
 
-/// The name of the package that a requirement names, as indexes spell it.
+/// Returns the name of the required package in the normalised form of indexes.
 pub(crate) fn name(text: &str) -> Option<String> {
     match requirement(text) {
         Ok(requirement) => Some(requirement.name.to_string()),
-        // What is wrong with its range is told by who reads that.
+        // The caller that reads the range reports its error.
         Err(_) => {
             let name = text.trim().split(|letter: char| !is_name(letter)).next()?;
             let words = name.split(['-', '_', '.']).filter(|word| !word.is_empty());

@@ -1,9 +1,9 @@
-//! A version in a Python module: a line that gives a name one string, such as `__version__ = "1.2.3"`. The module is read
-//! and never run.
+//! A version in a Python module: a line that assigns one string to a name, such as `__version__ = "1.2.3"`.
+//! The module is read and never run.
 
 use super::RequirementText;
 
-/// What this name is given at the beginning of a line, each time.
+/// Finds each string that is assigned to the name at the beginning of a line.
 pub(super) fn find(text: &str, name: &str) -> Vec<RequirementText> {
     let mut start = 0;
     let mut found = Vec::new();
@@ -17,7 +17,7 @@ pub(super) fn find(text: &str, name: &str) -> Vec<RequirementText> {
     found
 }
 
-/// `NAME = "…"` or `NAME: str = "…"`: what is between the quotes, and where.
+/// Returns the text between the quotes of `NAME = "…"` or `NAME: str = "…"`, and its position.
 fn given<'a>(line: &'a str, name: &str) -> Option<(usize, &'a str)> {
     let rest = line.strip_prefix(name)?;
     let (kind, value) = rest.split_once('=')?;

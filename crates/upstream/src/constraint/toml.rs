@@ -1,5 +1,5 @@
-//! Requirements in TOML: a list of Python requirements, as in `pyproject.toml`, or a table of names and ranges, as in
-//! `Cargo.toml`.
+//! Requirements in TOML: a list of Python requirements, as in `pyproject.toml`, or a table of names and
+//! ranges, as in `Cargo.toml`.
 
 use toml_edit::{Document, Item, TableLike, Value};
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
@@ -9,7 +9,7 @@ use truing_core::version::RangeStyle;
 use super::found::MAX_TABLES;
 use super::{RequirementPlace, RequirementText, is_requirement, pep508, within_quotes};
 
-/// The requirements of the package at the place.
+/// Finds the requirements of the package at the place.
 pub(super) fn find(text: &str, place: &RequirementPlace<'_>) -> Result<Vec<RequirementText>, String> {
     let document = document(text)?;
     let mut item = document.as_item();
@@ -38,10 +38,10 @@ pub(super) fn find(text: &str, place: &RequirementPlace<'_>) -> Result<Vec<Requi
     found.collect()
 }
 
-/// A file as its tables.
+/// Parses a file as TOML.
 ///
 /// # Errors
-/// The reason why it is none.
+/// The message of the parser, or a message that brackets are nested too deeply.
 pub(crate) fn document(text: &str) -> Result<Document<&str>, String> {
     if is_too_deep(text) {
         return Err(TOO_DEEP.to_owned());
@@ -49,7 +49,7 @@ pub(crate) fn document(text: &str) -> Result<Document<&str>, String> {
     Document::parse(text).map_err(|error| error.to_string())
 }
 
-/// The strings of a list in a file; none where there is no such list.
+/// Returns the strings of a list in a file; none if there is no such list.
 pub(super) fn strings(text: &str, at: &[&str]) -> Vec<String> {
     let Ok(document) = document(text) else { return Vec::new() };
     let list = at.iter().try_fold(document.as_item(), |item, key| item.get(key));
@@ -57,7 +57,7 @@ pub(super) fn strings(text: &str, at: &[&str]) -> Vec<String> {
     values.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// All tables and lists of a file, by their keys; those with a dot in a key have no such name.
+/// Returns all tables and lists of a file by their keys; those with a dot in a key are left out.
 pub(super) fn paths(text: &str) -> Vec<String> {
     let Ok(document) = document(text) else { return Vec::new() };
     let mut found = Vec::new();
@@ -77,7 +77,7 @@ pub(super) fn paths(text: &str) -> Vec<String> {
     found
 }
 
-/// The names in the lists and tables that require packages.
+/// Returns the names in the lists and tables that require packages.
 pub(super) fn packages(text: &str, registry: PackageRegistry) -> Vec<String> {
     let Ok(document) = document(text) else { return Vec::new() };
     let mut found = Vec::new();
@@ -98,7 +98,7 @@ pub(super) fn packages(text: &str, registry: PackageRegistry) -> Vec<String> {
     found
 }
 
-/// A Python package's name as requirements are compared by (PEP 503).
+/// Normalises a Python package's name, as requirements are compared (PEP 503).
 pub(super) fn spelled(package: &str) -> String {
     package
         .split(['-', '_', '.'])
@@ -108,7 +108,7 @@ pub(super) fn spelled(package: &str) -> String {
         .to_ascii_lowercase()
 }
 
-/// Does a table of crates leave the version of a crate to the workspace?
+/// Returns true if a table of crates leaves the version of a crate to the workspace.
 pub(super) fn is_of_workspace(text: &str, place: &RequirementPlace<'_>) -> bool {
     let Ok(document) = document(text) else { return false };
     let table = place.at.split('.').try_fold(document.as_item(), |item, key| item.get(key));
@@ -116,7 +116,7 @@ pub(super) fn is_of_workspace(text: &str, place: &RequirementPlace<'_>) -> bool 
     workspace.and_then(Item::as_bool) == Some(true)
 }
 
-/// The ranges of a crate, under its name or another (`name = { package = "crate" }`).
+/// Finds the ranges of a crate, under its name or another (`name = { package = "crate" }`).
 fn crates<'a>(table: &'a Item, package: &str) -> Result<Vec<&'a Value>, String> {
     let mut found = Vec::new();
     for (name, item) in table.as_table_like().into_iter().flat_map(TableLike::iter) {

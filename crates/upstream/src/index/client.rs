@@ -1,4 +1,4 @@
-//! An index, its login, and the pages that it answers with.
+//! An index with its login, and the pages in its responses.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use super::release::{IndexError, IndexResponse, ReleaseArchive};
 use truing_core::loopback::is_loopback;
 use truing_core::registry::PackageRegistry;
 
-/// The longest page of a package, in bytes: ten times that of one with a release a day for ten years.
+/// The largest page of a package, in bytes: ten times that of a package with a release a day for ten years.
 pub(super) const MAX_PAGE: usize = 64 << 20;
 
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 
-/// The longest wait between two pieces of an answer.
+/// Timeout between two parts of a response.
 const READ_TIME: Duration = Duration::from_secs(30);
 
-/// A package index.
+/// A package index over HTTP.
 #[derive(Clone, Debug)]
 pub struct PackageIndex {
     registry: PackageRegistry,
@@ -28,7 +28,7 @@ pub struct PackageIndex {
     login: Option<IndexLogin>,
 }
 
-/// The login that an index wants.
+/// The login for an index.
 #[derive(Clone, Debug)]
 enum IndexLogin {
     Password(String, SecretString),
@@ -36,12 +36,12 @@ enum IndexLogin {
 }
 
 impl PackageIndex {
-    /// The index at this address, which may hold a login: `https://USER:PASSWORD@HOST/simple/`.
+    /// Makes an index at this address, which may hold a login: `https://USER:PASSWORD@HOST/simple/`.
     ///
     /// # Errors
     /// [`IndexError::Address`]
     pub fn new(registry: PackageRegistry, address: &str) -> Result<Self, IndexError> {
-        // What follows an `@` is shown; a password never.
+        // Errors show only the part after an `@`, and thus never a password.
         let shown = address.rsplit('@').next().unwrap_or_default();
         let wrong = || IndexError::Address(shown.to_owned());
         let mut base = Url::parse(address).map_err(|_| wrong())?;
@@ -65,19 +65,18 @@ impl PackageIndex {
         Ok(Self { registry, client, base, login })
     }
 
-    /// With a token, if there is one and the address holds no login.
+    /// Adds a token, if there is one and the address holds no login.
     #[must_use]
     pub fn with_token(mut self, token: Option<SecretString>) -> Self {
         self.login = self.login.or(token.map(IndexLogin::Token));
         self
     }
 
-    /// Whose index it is.
     pub fn registry(&self) -> PackageRegistry {
         self.registry
     }
 
-    /// The page below the index's address that tells of a package.
+    /// Requests the page about a package, below the index's address.
     pub(super) async fn page(
         &self,
         path: &str,
@@ -92,7 +91,8 @@ impl PackageIndex {
         let mut answer = request.send().await.map_err(broken)?;
         match answer.status() {
             StatusCode::OK => {}
-            // What was removed for legal reasons is not there either; a sparse index says so.
+            // A release that was removed for legal reasons also counts as missing; a sparse index uses that
+            // status.
             StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => {
                 let (index, package) = (self.base.to_string(), package.to_owned());
                 return Err(IndexError::Missing { index, package });
@@ -118,7 +118,7 @@ impl PackageIndex {
     /// Begins to download an archive.
     ///
     /// # Errors
-    /// [`IndexError`]
+    /// [`IndexError`] if the index does not send it.
     pub(crate) async fn open(&self, archive: &ReleaseArchive) -> Result<Response, IndexError> {
         let request = self.with_login(self.client.get(archive.url.clone()), &archive.url);
         let index = archive.url.to_string();
@@ -131,7 +131,7 @@ impl PackageIndex {
         }
     }
 
-    /// The login is for the index's own host.
+    /// Adds the login to a request for the index's own origin only.
     fn with_login(&self, request: reqwest::RequestBuilder, url: &Url) -> reqwest::RequestBuilder {
         match &self.login {
             Some(_) if url.origin() != self.base.origin() => request,
@@ -142,7 +142,7 @@ impl PackageIndex {
     }
 }
 
-/// The error with its causes, without the address.
+/// Returns the error's innermost cause, which does not include the address.
 pub(crate) fn told(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(next) = cause.source() {

@@ -1,4 +1,5 @@
-//! What an archive must be: a digest by a function that nobody can forge for. Weaker ones count as none.
+//! The digest that an archive must have, by a function that is safe against forgeries. Weaker functions count
+//! as no digest.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,19 +11,19 @@ const SHA512_BYTES: usize = 64;
 /// A digest of an archive.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Integrity {
-    /// SHA-256: PyPI and crates.io.
+    /// SHA-256, as PyPI and crates.io use it.
     Sha256([u8; SHA256_BYTES]),
-    /// SHA-512: npm.
+    /// SHA-512, as npm uses it.
     Sha512([u8; SHA512_BYTES]),
 }
 
 impl Integrity {
-    /// SHA-256, in hexadecimal digits.
+    /// Parses a SHA-256 digest in hexadecimal digits.
     pub fn of_sha256(digits: &str) -> Option<Self> {
         hex::decode(digits).ok()?.try_into().ok().map(Self::Sha256)
     }
 
-    /// Subresource Integrity, as npm writes it: `sha512-…`, several with blanks between them.
+    /// Parses Subresource Integrity in npm's form: `sha512-…`, with blanks between several.
     pub fn of_sri(text: &str) -> Option<Self> {
         let decoded = |prefix: &str| {
             let digest = text.split_whitespace().find_map(|one| one.strip_prefix(prefix))?;
@@ -32,7 +33,7 @@ impl Integrity {
         sha512.or_else(|| decoded("sha256-").and_then(|bytes| bytes.try_into().ok()).map(Self::Sha256))
     }
 
-    /// Its name in a folder of archives.
+    /// Returns the name of its file in a folder of archives.
     pub(crate) fn file_name(&self) -> String {
         match self {
             Self::Sha256(digest) => hex::encode(digest),
@@ -40,7 +41,7 @@ impl Integrity {
         }
     }
 
-    /// Begins to make the same digest of what is downloaded.
+    /// Makes a hasher of the same function for downloaded bytes.
     pub(crate) fn hasher(&self) -> IntegrityHasher {
         match self {
             Self::Sha256(_) => IntegrityHasher::Sha256(Sha256::new()),
@@ -49,7 +50,7 @@ impl Integrity {
     }
 }
 
-/// A digest in the making.
+/// A digest that is being computed.
 pub(crate) enum IntegrityHasher {
     Sha256(Sha256),
     Sha512(Box<Sha512>),

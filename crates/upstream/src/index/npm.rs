@@ -1,5 +1,5 @@
-//! npm's registry: one document a package, whose versions name their archive and its digest. The short form of the
-//! document leaves out when versions were published, so the whole one is asked for.
+//! npm's registry: one document for each package, whose versions name their archive and its digest. The short
+//! form of the document lacks the times of publication, so the whole one is requested.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ struct NpmPackument {
 #[derive(Deserialize)]
 struct NpmVersion {
     dist: NpmDist,
-    /// A text, or `false`.
+    /// A message, or `false`.
     #[serde(default)]
     deprecated: Value,
 }
@@ -58,7 +58,7 @@ pub(super) async fn releases(
     if releases.is_empty() { Err(page.rubbish("it lists no version")) } else { Ok(releases) }
 }
 
-/// `name`, or `@scope/name` with its slash written out.
+/// Returns the path of `name`, or of `@scope/name` with an escaped slash.
 fn path_of(package: &str) -> Option<String> {
     let is_word = |word: &str| {
         !word.is_empty()

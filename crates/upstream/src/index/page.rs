@@ -1,4 +1,4 @@
-//! What an index lists of a package: JSON (PEP 691), or anchors in HTML (PEP 503).
+//! The files that a Python index lists for a package: JSON (PEP 691), or anchors in HTML (PEP 503).
 
 use html5gum::{Token, Tokenizer};
 use jiff::Timestamp;
@@ -28,10 +28,10 @@ struct SimpleApiFile {
     url: String,
     #[serde(default)]
     hashes: FileHashes,
-    /// `false`, `true`, or why.
+    /// `false`, `true`, or a reason.
     #[serde(default)]
     yanked: Value,
-    /// Of PEP 700, and later than the rest: one that cannot be read is none.
+    /// Time of the upload, from the later PEP 700; an invalid time counts as missing.
     #[serde(default, rename = "upload-time")]
     published: Option<String>,
 }
@@ -63,7 +63,7 @@ pub(super) fn of_html(body: &[u8]) -> Vec<IndexFile> {
         };
         let Some(href) = attribute(b"href").filter(|_| tag.name.as_slice() == b"a") else { continue };
         let (url, fragment) = href.split_once('#').unwrap_or((&href, ""));
-        // The name is the end of the address (PEP 503); what is shown may be shortened.
+        // The name is the end of the address (PEP 503); the displayed text may be shortened.
         let name = url.rsplit('/').next().unwrap_or(url).to_owned();
         files.push(IndexFile {
             name,

@@ -26,7 +26,7 @@ pub(super) async fn releases(
     Ok(best(&normal, &page, listed))
 }
 
-/// A package's name as an index spells it (PEP 503).
+/// Normalises a package's name, as an index spells it (PEP 503).
 fn normalised(package: &str) -> Option<String> {
     let is_name = !package.is_empty()
         && package.len() <= 200
@@ -36,8 +36,8 @@ fn normalised(package: &str) -> Option<String> {
     is_name.then(|| words.join("-").to_ascii_lowercase())
 }
 
-/// One release a version, with the archive that says most with least: a wheel for every machine, another wheel, a source
-/// archive.
+/// Returns one release for each version, with its most suitable archive: a wheel for every machine, then
+/// another wheel, then a source archive.
 fn best(
     package: &str,
     page: &IndexResponse,
@@ -59,7 +59,7 @@ fn best(
     best.into_iter().map(|(version, (_, release))| (version, release)).collect()
 }
 
-/// Of a file's name: which version it is, how it is packed, and how well it serves.
+/// Parses a file's name into version, archive format, and rank of suitability.
 fn version_in(package: &str, name: &str) -> Option<(PackageVersion, ArchiveFormat, u8)> {
     let is_ours = |written: &str| normalised(written).is_some_and(|written| written == package);
     if let Some(stem) = name.strip_suffix(".whl") {

@@ -1,4 +1,4 @@
-//! Releases, the page of an index that lists them, and why there is none.
+//! Releases, the response of an index that lists them, and the errors of an index.
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
@@ -11,11 +11,10 @@ use truing_core::version::PackageVersion;
 /// A release of a package.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PackageRelease {
-    /// Its version.
     pub version: PackageVersion,
-    /// The archive that is read of it: a wheel where there is one.
+    /// The archive that is read for it: a wheel if there is one.
     pub archive: ReleaseArchive,
-    /// It was taken back, or its publishers advise against it.
+    /// True if it was withdrawn, or its publishers advise against it.
     pub is_yanked: bool,
     /// The time at which it was published, if the index says so.
     pub published: Option<Timestamp>,
@@ -24,55 +23,54 @@ pub struct PackageRelease {
 /// A file of a release.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReleaseArchive {
-    /// Its name.
     pub name: String,
-    /// Where it is.
+    /// Address of the file.
     pub url: Url,
     /// Its digest, as the index gives it.
     pub integrity: Option<Integrity>,
-    /// The form in which it is packed.
+    /// The archive format of the file.
     pub format: ArchiveFormat,
 }
 
-/// The reason why an index does not serve.
+/// The reasons for which an index cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
-    /// Its address.
+    /// The index's address is not valid.
     #[error("`{0}` is no address of a package index: write https://HOST/PATH/")]
     Address(String),
-    /// A package's name.
+    /// The package's name is not valid.
     #[error("`{0}` is no name of a package")]
     Name(String),
-    /// The package is not there.
+    /// The index does not have the package.
     #[error("{index} has no package `{package}`")]
     Missing {
-        /// The index.
+        /// Address of the index.
         index: String,
-        /// The package.
+        /// Name of the package.
         package: String,
     },
-    /// It refuses.
+    /// The index returned an error status.
     #[error("{index} answers {status}{}", advice(*status))]
     Status {
-        /// The index that was asked.
+        /// The address that was requested.
         index: String,
-        /// The answer.
+        /// The status of the response.
         status: StatusCode,
     },
-    /// It cannot be reached, or broke off.
+    /// The index is unreachable, or its response broke off.
     #[error("{index} cannot be read: {why}")]
     Unreachable {
-        /// The index that was asked.
+        /// The address that was requested.
         index: String,
-        /// The error.
+        /// The error of the connection.
         why: String,
     },
-    /// It says something else.
+    /// The response is no list of releases.
     #[error("{index} gives no list of releases: {why}")]
     Rubbish {
-        /// The index that was asked.
+        /// The address that was requested.
         index: String,
-        /// The fault in it.
+        /// The problem with the response.
         why: String,
     },
 }
@@ -86,9 +84,9 @@ fn advice(status: StatusCode) -> &'static str {
     }
 }
 
-/// The answer of an index about a package.
+/// The response of an index about a package.
 pub(super) struct IndexResponse {
-    /// Where it was found: addresses in it begin there.
+    /// Its address, which relative addresses in it refer to.
     pub(super) base: Url,
     pub(super) is_json: bool,
     pub(super) body: Vec<u8>,

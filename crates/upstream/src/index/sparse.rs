@@ -1,4 +1,5 @@
-//! Cargo's sparse index: one file a crate with a line a version, and a `config.json` that tells where archives are.
+//! Cargo's sparse index: one file for each crate with a line for each version, and a `config.json` with the
+//! address of archives.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +15,11 @@ use truing_core::version::PackageVersion;
 /// The index's own settings.
 #[derive(Deserialize)]
 struct SparseIndexConfig {
-    /// Where archives are: with the names of [`MARKERS`] in braces, or a folder.
+    /// Address of archives: with some of [`MARKERS`], or of a folder.
     dl: String,
 }
 
-/// What may stand in braces in an address; without any of them it is a folder.
+/// Placeholders in the address of archives; an address without any of them is a folder.
 const MARKERS: [&str; 5] = ["{crate}", "{version}", "{prefix}", "{lowerprefix}", "{sha256-checksum}"];
 
 #[derive(Deserialize)]
@@ -45,7 +46,7 @@ pub(super) async fn releases(
     let mut releases = BTreeMap::new();
     for line in page.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let line: SparseIndexLine = serde_json::from_slice(line).map_err(|error| page.rubbish(error))?;
-        // Names are told apart by more than their case alone nowhere.
+        // No index has two names that differ in case alone.
         if !line.name.eq_ignore_ascii_case(package) {
             return Err(page.rubbish(format!("it tells of `{}`", line.name)));
         }
@@ -70,7 +71,7 @@ pub(super) async fn releases(
     if releases.is_empty() { Err(page.rubbish("it lists no version")) } else { Ok(releases) }
 }
 
-/// The folder of a crate's file: `1`, `2`, `3/a`, or `ab/cd`.
+/// Returns the folder of a crate's file: `1`, `2`, `3/a`, or `ab/cd`.
 fn prefix(package: &str) -> Option<String> {
     let is_name = package.len() <= MAX_NAME
         && package.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
@@ -87,7 +88,7 @@ fn prefix(package: &str) -> Option<String> {
 /// crates.io's own limit for a name, in bytes.
 const MAX_NAME: usize = 64;
 
-/// Where an archive is.
+/// Returns the address of an archive.
 fn address(dl: &str, folder: &str, line: &SparseIndexLine) -> Option<Url> {
     let address = if MARKERS.iter().any(|marker| dl.contains(marker)) {
         dl.replace("{crate}", &line.name)

@@ -151,7 +151,7 @@ async fn an_archive_is_kept_only_if_it_is_what_the_index_says() {
     let right = archive(&url, Some(digest.to_uppercase()));
     let kept = archives.get(&index, &right).await.unwrap();
     assert_eq!(std::fs::read(&kept).unwrap(), b"content");
-    // The second time nobody is asked.
+    // The second request is served from the folder, without the index.
     let gone = ReleaseArchive { url: "http://127.0.0.1:1/gone".parse().unwrap(), ..right };
     assert_eq!(archives.get(&index, &gone).await.unwrap(), kept);
 }
@@ -167,7 +167,7 @@ async fn a_page_is_read_up_to_its_bound() {
     assert!(told.contains("longer than 64 MiB"), "{told}");
 }
 
-/// A server whose every answer begins with these lines and ends with its connection.
+/// Starts a server whose every response begins with these lines and ends with its connection.
 async fn answering(head: &'static str) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -191,7 +191,7 @@ async fn an_archive_is_downloaded_up_to_its_bound_whether_it_is_announced_or_not
         let digest = hex::encode(Sha256::digest(b"content"));
         archives.get_up_to(most, &index, &archive(&format!("http://{address}/file"), Some(digest))).await
     };
-    // One byte more than is admitted: announced, though it never comes; and then not announced.
+    // One byte more than is allowed: first announced without being sent, then sent without an announcement.
     for (head, most) in [("content-length: 536870913\r\n", MAX_ARCHIVE), ("", 6)] {
         let told = get(head, most).await.unwrap_err();
         assert!(matches!(told, ArchiveFetchError::TooLong(_)), "{told}");

@@ -1,5 +1,5 @@
-//! A new range in the form of the old one: an upper bound has as many numbers as the one before, so it admits releases
-//! that nobody has decided on only as far as the old one did. A lower bound loses no number that is not 0.
+//! Makes a new range in the form of the old one. The upper bound has as many numbers as before, so it admits
+//! later releases only as far as the old one did. A lower bound loses no number other than 0.
 
 use std::iter;
 
@@ -10,7 +10,8 @@ use truing_core::version::PackageVersion;
 
 use super::{VersionRange, is_exclusion, least, lower_of};
 
-/// The new range of a Python project. None: it has no upper bound whose form could be kept.
+/// Returns the new range of a Python project; none if the old one has no upper bound whose form could be
+/// kept.
 pub(super) fn python(
     range: &VersionSpecifiers,
     release: &pep440_rs::Version,
@@ -31,7 +32,7 @@ pub(super) fn python(
     let upper = if bounds.iter().any(|one| matches!(*one.operator(), Operator::LessThanEqual)) {
         VersionSpecifier::from_version(Operator::LessThanEqual, release.clone().without_local())
     } else {
-        // Of several, the one that admits the least.
+        // Of several upper bounds the most precise counts, which admits the least.
         let count = bounds.iter().filter_map(|one| precision(one)).max()?;
         let numbers = next(release.release().iter().copied(), count)?;
         let upper = pep440_rs::Version::new(numbers).with_epoch(release.epoch());
@@ -50,12 +51,12 @@ pub(super) fn python(
     Some(lower.into_iter().chain([upper.ok()?]).chain(rest).collect())
 }
 
-/// The numbers of the upper bound that this is, or comes to.
+/// Returns the number of components of the upper bound that a specifier is or implies.
 fn precision(one: &VersionSpecifier) -> Option<usize> {
     let count = one.version().release().len();
     match *one.operator() {
         Operator::LessThan | Operator::EqualStar => Some(count),
-        // `~=1.2.0` ends before 1.3.
+        // The specifier `~=1.2.0` ends before 1.3.
         Operator::TildeEqual => count.checked_sub(1),
         Operator::LessThanEqual
         | Operator::GreaterThan
@@ -67,7 +68,7 @@ fn precision(one: &VersionSpecifier) -> Option<usize> {
     }
 }
 
-/// The first numbers of a release, the last of them counted up.
+/// Returns the first numbers of a release, with the last of them incremented.
 fn next(numbers: impl Iterator<Item = u64>, count: usize) -> Option<Vec<u64>> {
     let mut numbers: Vec<u64> = numbers.chain(iter::repeat(0)).take(count).collect();
     let last = numbers.last_mut()?;
@@ -75,7 +76,7 @@ fn next(numbers: impl Iterator<Item = u64>, count: usize) -> Option<Vec<u64>> {
     Some(numbers)
 }
 
-/// The same release in so many numbers, as far as only zeros go or come.
+/// Returns the release with `count` numbers, as far as only zeros are removed or added.
 fn shortened(release: &pep440_rs::Version, count: usize) -> pep440_rs::Version {
     let numbers = resized(release.release().to_vec(), count);
     let plain = pep440_rs::Version::new(numbers).with_epoch(release.epoch());
@@ -91,7 +92,7 @@ fn resized(mut numbers: Vec<u64>, count: usize) -> Vec<u64> {
     numbers
 }
 
-/// The new range of a crate whose only upper bound is written with `<`.
+/// Returns the new range of a crate whose only upper bound is written with `<`.
 pub(super) fn crates(
     range: &semver::VersionReq,
     release: &semver::Version,
@@ -116,7 +117,7 @@ pub(super) fn crates(
     VersionRange::parse(PackageRegistry::Crates, &text).ok()
 }
 
-/// The new range of an npm package whose range is `>=A <B`.
+/// Returns the new range of an npm package whose range is `>=A <B`.
 pub(super) fn npm(
     text: &str,
     release: &nodejs_semver::Version,
@@ -136,7 +137,7 @@ pub(super) fn npm(
     VersionRange::parse(PackageRegistry::Npm, &format!(">={lower} <{end}")).ok()
 }
 
-/// A semantic version in so many numbers, as far as only zeros go.
+/// Renders a semantic version with `count` numbers, as far as only zeros are removed.
 fn semantic(version: &PackageVersion, count: usize) -> String {
     let numbers = match version {
         PackageVersion::Npm(version) => vec![version.major(), version.minor(), version.patch()],
@@ -165,7 +166,7 @@ mod tests {
         for (registry, range, to, floor, expected) in [
             (Pypi, ">=0.27,<0.28", "0.28.1", Some("0.28.0"), ">=0.28,<0.29"),
             (Pypi, ">=0.27,<0.28", "0.28.1", None, ">=0.27,<0.29"),
-            // 0.28.0 is not admitted where it does not serve.
+            // The lower bound is 0.28.1 here, because 0.28.0 is not suitable.
             (Pypi, ">=0.27,<0.28", "0.28.1", Some("0.28.1"), ">=0.28.1,<0.29"),
             (Pypi, ">=1.2.0,<1.2.9,!=1.2.5", "1.3.4", Some("1.3"), "!=1.2.5,>=1.3.0,<1.3.5"),
             (Pypi, ">=1,<2", "2.4.1", Some("2.0.0"), ">=2,<3"),
@@ -178,7 +179,7 @@ mod tests {
             (Pypi, "==1.2.*", "1.3.4", Some("1.3.0"), ">=1.3,<1.4"),
             (Pypi, ">=1.2,<1.3", "1!2.0", None, ">=1.2,<1!2.1"),
             (Pypi, ">=1.2,<1.3", "1.3.post1", Some("1.3.post1"), ">=1.3.post1,<1.4"),
-            // No form of an upper bound is there to be kept.
+            // The range has no form of an upper bound to keep.
             (Pypi, ">=1.2", "1.3.4", None, ">=1.2,<1.3.5"),
             (Pypi, "==1.2.0,>=1", "1.3.4", None, ">=1.2.0,<1.3.5"),
             (Crates, ">=0.3, <0.4", "0.4.2", None, ">=0.3, <0.5"),

@@ -1,4 +1,4 @@
-//! What must hold whenever the service has come to rest, whatever happened before: one function for all scenarios.
+//! The invariants that must hold whenever the service has come to rest: one function for all scenarios.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::conformance::play::Stage;
 use crate::conformance::site::secrets_of_tests;
 use crate::conformance::tree::At;
 
-/// What a pull request shows of our review.
+/// The parts of our review that a pull request shows.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Shown {
     /// Open findings with a comment on lines, with one on the file, and in the summary alone.
@@ -23,7 +23,7 @@ pub(crate) struct Shown {
     pub(crate) resolved: usize,
 }
 
-/// Checks every invariant; what is shown, or what does not hold.
+/// Checks every invariant. Returns what is shown, or the violations.
 pub(crate) async fn check(stage: &Stage) -> Result<Shown, String> {
     let view = stage.view().await;
     let mut wrong = Vec::new();
@@ -46,7 +46,7 @@ pub(crate) async fn check(stage: &Stage) -> Result<Shown, String> {
     if wrong.is_empty() { Ok(shown) } else { Err(wrong.join("\n")) }
 }
 
-/// The findings on record that are open are those that the head has: none lost, none made up.
+/// The open findings on record are exactly those of the head.
 fn found(stage: &Stage, findings: &[Finding], wrong: &mut Vec<String>) {
     let expected = stage.head.found_beyond(&stage.base);
     let open: BTreeSet<At> = findings.iter().filter(|finding| finding.is_open()).map(at).collect();
@@ -62,8 +62,8 @@ fn at(finding: &Finding) -> At {
     (place.path.as_str().unwrap_or_default().to_owned(), place.start_line)
 }
 
-/// One summary; each open finding exactly once: on its lines, on its file, or, beyond what may have comments of
-/// their own, in the summary; what is fixed is resolved.
+/// Each open finding is shown exactly once: on its lines, on its file or, beyond the limit of comments, in
+/// the one summary. Fixed findings are resolved.
 fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<String>) -> Shown {
     let ours: Vec<&CommentView> = view.comments.iter().filter(|comment| comment.author == BOT).collect();
     let summaries: Vec<_> =
@@ -72,7 +72,7 @@ fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<S
         wrong.push(format!("{} summaries", summaries.len()));
     }
     let summary = summaries.first().map_or("", |comment| comment.body.as_str());
-    // Where a comment is placed on whatever the head is, one that was made amid a push is taken back.
+    // If a forge places comments on the current head, one that was made during a push is retracted.
     let is_taken_back = stage.is_amid && stage.forge.row.anchored == AnchorCommit::Head;
     let deleted = |comment: &CommentView| comment.deleted && !stage.deleted.contains(&comment.id);
     for comment in ours.iter().filter(|comment| deleted(comment) && !is_taken_back) {
@@ -131,11 +131,11 @@ fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<S
     shown
 }
 
-/// The newest status of the head says what was found.
+/// The newest status of the head matches the open findings.
 fn status(view: &PullView, findings: &[Finding], wrong: &mut Vec<String>) {
     let expected = if findings.iter().any(Finding::is_open) { "failure" } else { "success" };
     let mut ours = view.statuses.get(&view.head).into_iter().flatten();
-    // Where a status has a key and a name, people see the name.
+    // If a status has a key and a name, people see the name.
     let is_ours = |status: &&CommitStatus| status.name.as_deref().unwrap_or(&status.context) == CONTEXT;
     let newest = ours.rfind(is_ours).map(|status| status.state.as_str());
     if newest != Some(expected) {
@@ -143,7 +143,7 @@ fn status(view: &PullView, findings: &[Finding], wrong: &mut Vec<String>) {
     }
 }
 
-/// No secret is in a comment or in what is kept for people.
+/// No secret is in a comment or in a record for people.
 async fn secrets(stage: &Stage, view: &PullView, wrong: &mut Vec<String>) {
     let shown = format!("{view:?} {:?}", stage.history().await);
     for secret in secrets_of_tests().filter(|secret| shown.contains(secret)) {
@@ -151,9 +151,9 @@ async fn secrets(stage: &Stage, view: &PullView, wrong: &mut Vec<String>) {
     }
 }
 
-/// Nothing of anybody else was touched.
+/// No comment of another account was changed.
 fn foreign(stage: &Stage, view: &PullView, wrong: &mut Vec<String>) {
-    // An answer is in the thread of the comment that it answers: resolving that is ours to do.
+    // A reply is in the thread of the comment that it replies to, which Truing may resolve.
     let plain = |comment: &CommentView| {
         (comment.body.clone(), comment.deleted, comment.resolved && comment.in_reply_to.is_none())
     };
@@ -165,9 +165,9 @@ fn foreign(stage: &Stage, view: &PullView, wrong: &mut Vec<String>) {
     }
 }
 
-/// No more calls than these: a run looks twice, reads the lists of comments, summaries and threads page by page, and
-/// sets the status; every batch of new comments is one call and read back by one; every comment that changed is
-/// rewritten and its thread resolved. Only where nothing went wrong on purpose.
+/// The number of calls is limited. A run looks twice, reads the lists of comments, summaries and threads page
+/// by page, and sets the status. Every batch of new comments takes one call and one to read it back. Every
+/// changed comment is rewritten and its thread resolved. The limit applies only without injected faults.
 fn calls(stage: &Stage, view: &PullView, runs: usize, wrong: &mut Vec<String>) {
     if stage.faulty {
         return;
@@ -181,7 +181,7 @@ fn calls(stage: &Stage, view: &PullView, runs: usize, wrong: &mut Vec<String>) {
     let changed = ours().filter(|comment| before.get(&comment.id).is_some_and(|old| old != comment)).count();
     let runs = runs - stage.runs_before;
     let lists = 3 * view.comments.len().div_ceil(stage.forge.row.page).max(1);
-    // One look more: of a lease that finds nothing to do.
+    // One more look is for a lease that finds nothing to do.
     let allowed = (runs + 1) * (3 + lists + 2)
         + 2 * lines.len().div_ceil(stage.forge.row.batch)
         + files.len()

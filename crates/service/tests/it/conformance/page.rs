@@ -1,4 +1,4 @@
-//! The page of the documentation that tells what was played, and what it took.
+//! The documentation page with the scenarios and their cost.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,14 +33,14 @@ repairs everything. Its cell gives no numbers: reads run side by side, and load 
 
 ";
 
-/// What is to be done about a page that is not current.
+/// The hint for a page that is not current.
 const HINT: &str = "write it anew: UPDATE_DOCS=1 cargo test -p truing-service --test it conformance::";
-/// The cell of a scenario that was played and whose numbers differ from run to run.
+/// The cell of a scenario that was played and whose numbers vary between runs.
 pub(crate) const HOLDS: &str = "holds";
-/// Only one test writes the page at a time.
+/// Lock for writing the page in one test at a time.
 static PAGE: Mutex<()> = Mutex::new(());
 
-/// The page must have this cell for a scenario on a forge.
+/// Checks that the page has this cell for a scenario on a forge.
 pub(crate) fn tells(forge: Forge, name: &str, cell: &str) {
     let _one = PAGE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut cells = cells(&read());
@@ -52,7 +52,8 @@ pub(crate) fn tells(forge: Forge, name: &str, cell: &str) {
     assert_eq!(written.map(String::as_str), Some(cell), "{name} on {}: {HINT}", forge.row.name);
 }
 
-/// The page must have a row for every scenario and a cell for every forge, in their order, and nothing else.
+/// Checks that the page has a row for every scenario and a cell for every forge, in their order, and nothing
+/// else.
 pub(crate) fn is_whole() {
     let _one = PAGE.lock().unwrap_or_else(PoisonError::into_inner);
     let whole = whole(&cells(&read()));
@@ -65,7 +66,7 @@ pub(crate) fn is_whole() {
     assert_eq!(told, scenarios().count() * PLAYED.len(), "{HINT}");
 }
 
-/// The cell of a scenario that was played.
+/// Renders the cell of a scenario that was played.
 pub(crate) fn held(played: &Played) -> String {
     let Played { calls, shown, .. } = played;
     let parts = [

@@ -24,29 +24,29 @@ use crate::conformance::tree::Tree;
 
 /// The branch of the pull request.
 const BRANCH: &str = "change";
-/// The same in a fork, and whose that is.
+/// The branch in a fork, and the owner of the fork.
 const FORK: &str = "guest:change";
 const FORKER: &str = "guest";
-/// Who copies our comments.
+/// The account that copies our comments.
 const FORGER: &str = "mallory";
-/// A person.
+/// A person with an account.
 const PERSON: &str = "ada";
-/// Another app.
+/// Another GitHub App's account.
 const OTHER: &str = "other[bot]";
-/// Deliveries of a storm: some lost, some twice, out of order.
+/// Deliveries of a storm: some lost, some duplicated, out of order.
 const STORM: DeliveryChaos = DeliveryChaos { seed: 7, lost: 20, twice: 20, late: 3 };
-/// A scenario has fewer calls that write between two rests than this.
+/// Limit of writing calls between two rests, which no scenario reaches.
 const MAX_WRITES: u32 = 60;
-/// Fewer calls, git's too.
+/// Limit of all calls including git's, which no scenario reaches.
 const MAX_CALLS: u32 = 60;
-/// More events than are kept.
+/// Number of events to read, more than are kept.
 const MAX_EVENTS: usize = 200;
-/// And fewer runs.
+/// Number of runs to read, more than there are.
 const MAX_RUNS: usize = 100;
 
-/// What a scenario took, for the table.
+/// The figures of a scenario, for the table.
 pub(crate) struct Played {
-    /// Calls of the API, git's aside.
+    /// Number of API calls, without git's.
     pub(crate) calls: u64,
     pub(crate) shown: Shown,
 }
@@ -66,20 +66,21 @@ pub(crate) struct Stage {
     pub(crate) deleted: BTreeSet<u64>,
     /// Comments whose thread a person resolved.
     pub(crate) resolved: BTreeSet<u64>,
-    /// Deliveries that still arrive.
+    /// Deliveries that are still to arrive.
     queue: Vec<FakeDelivery>,
-    /// The comments, calls and runs before the service was let to work the last time, and whether it was disturbed.
+    /// The comments, calls and runs before the service's last turn.
     pub(crate) before: Vec<CommentView>,
     pub(crate) calls_before: u64,
     pub(crate) runs_before: usize,
     pub(crate) faulty: bool,
-    /// Was something pushed while we wrote?
+    /// True if a push came while the service wrote.
     pub(crate) is_amid: bool,
     pub(crate) open: bool,
 }
 
-/// Plays; the figures, or what does not hold. A scenario with interruptions is played again and again: with the
-/// first call that writes going wrong, with the second, until there is none left. The figures are of the last time.
+/// Plays a scenario. Returns the figures, or the violations. A scenario with interruptions is repeated with a
+/// fault at the first writing call, then at the second, until none is left. The figures are of the last
+/// repetition.
 pub(crate) async fn play(forge: Forge, scenario: &'static Scenario) -> Result<Played, String> {
     for nth in 1..MAX_WRITES {
         let (played, came) =
@@ -91,7 +92,7 @@ pub(crate) async fn play(forge: Forge, scenario: &'static Scenario) -> Result<Pl
     Err(format!("a review has {MAX_WRITES} calls that write"))
 }
 
-/// Plays once. Also: did an interruption come?
+/// Plays a scenario once. Also returns true if an interruption came.
 async fn once(forge: Forge, scenario: &Scenario, nth: u32) -> Result<(Played, bool), String> {
     let mut stage = Stage::new(forge, scenario).await;
     let (mut shown, mut came) = (Shown::default(), false);
@@ -122,7 +123,7 @@ impl Stage {
         let mut site = Site::of(forge.flavour, forge.row.settle).await;
         let is_interrupted = scenario.acts.iter().any(|act| matches!(act, Act::Interrupted(_)));
         if is_interrupted && forge.row.batch == 1 {
-            // Each comment is a call, and one more of the same kind to be interrupted at.
+            // Each comment is a call, and thus one more call of the same kind to interrupt.
             site.max_inline = 5;
         }
         let base = Tree::of(scenario.files);
@@ -168,7 +169,7 @@ impl Stage {
         self.store().runs(&self.key().await, MAX_RUNS).await.unwrap().len()
     }
 
-    /// Calls of the API so far, git's aside.
+    /// Returns the number of API calls so far, without git's.
     pub(crate) fn calls(&self) -> u64 {
         let calls = self.site.forge.calls();
         calls
@@ -178,8 +179,8 @@ impl Stage {
             .sum()
     }
 
-    /// Services that start anew do whatever is to be done. With a fault one dies of it, and the next goes on. The
-    /// answer: did the fault come?
+    /// Starts services that do all due work. With a fault, one service dies of it, and the next continues.
+    /// Returns true if the fault came.
     async fn rest(&mut self, fault: Option<ForgeFault>) -> Result<bool, String> {
         self.before = self.view().await.comments;
         (self.calls_before, self.runs_before) = (self.calls(), self.runs().await);
@@ -218,8 +219,8 @@ impl Stage {
         Ok(came)
     }
 
-    /// Pushes while a review waits for the n-th of its calls that write; then the push is reviewed, too. The answer: did
-    /// it make so many?
+    /// Pushes while a review waits in its n-th writing call, and lets the push be reviewed as well. Returns
+    /// true if the review has that many calls.
     async fn pushed_amid(&mut self, nth: u32, change: fn(&mut Tree)) -> Result<bool, String> {
         let mut head = self.head.clone();
         change(&mut head);
@@ -242,7 +243,8 @@ impl Stage {
         Ok(came)
     }
 
-    /// Pushes and lets one call be answered wrongly, the first, then later ones; every invariant holds each time.
+    /// Pushes and injects a wrong response to one call, the first, then later ones; every invariant holds
+    /// each time.
     async fn answered(
         &mut self,
         by: fn(&str) -> ForgeFaultKind,
@@ -268,13 +270,13 @@ impl Stage {
         Err(format!("a review has {MAX_CALLS} calls"))
     }
 
-    /// What history says of the pull request.
+    /// Returns the history of the pull request.
     pub(crate) async fn history(&self) -> Vec<String> {
         let events = self.store().events(&self.key().await, MAX_EVENTS).await.unwrap();
         events.into_iter().map(|event| event.what).collect()
     }
 
-    /// Our comments on code that are there, oldest first.
+    /// Returns our existing comments on code, oldest first.
     async fn ours(&self) -> Vec<CommentView> {
         self.view().await.inline().filter(|comment| comment.author == BOT).cloned().collect()
     }
@@ -286,14 +288,14 @@ impl Stage {
         self.repo.push(self.branch, self.head.commit_after(&before, "Change")).await.unwrap();
     }
 
-    /// Makes the branch anew on the commit that it begins at.
+    /// Recreates the branch on the commit that it begins at.
     async fn make_anew(&mut self) {
         let (onto, tree) = &self.began;
         let commit = self.head.commit_after(tree, "Change, made anew");
         self.repo.force_push(self.branch, onto, commit).await.unwrap();
     }
 
-    /// What people do.
+    /// Performs one act of people.
     async fn happen(&mut self, act: &Act) {
         match *act {
             Act::Rest | Act::Answered { .. } | Act::Interrupted(_) | Act::PushedAmid(_) => {}

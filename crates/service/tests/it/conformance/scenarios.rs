@@ -1,5 +1,5 @@
-//! The scenarios, as data: what happens to one pull request. [`Act::Rest`] lets the service come to rest, after which
-//! every invariant must hold.
+//! The scenarios, as data: the events of one pull request. [`Act::Rest`] lets the service come to rest, after
+//! which every invariant must hold.
 
 use truing_fakes::forge::ForgeFaultKind::{
     self, Circle, Html, Invalid, PrimaryLimit, Redirect, SecondaryLimit, SingleSignOn, Status, Truncated,
@@ -8,16 +8,16 @@ use truing_fakes::forge::{ForgeFlavour, ReasonForm};
 
 use crate::conformance::tree::Tree;
 
-/// One story of one pull request.
+/// One scenario of one pull request.
 pub(crate) struct Scenario {
-    /// Its name, in a word or a few with hyphens.
+    /// Its name, of one or several words with hyphens.
     pub(crate) name: &'static str,
-    /// Files of the base.
+    /// Number of files of the base.
     pub(crate) files: u32,
     pub(crate) acts: &'static [Act],
 }
 
-/// Answers that one forge alone gives, by the scenarios' names, and why the others have none.
+/// Responses that only one forge gives, by the scenarios' names, each with the reason why the others do not.
 const OF_GITHUB: &[(&str, &str)] = &[
     ("403-single-sign-on", "it has no single sign-on for tokens"),
     ("403-secondary-limit", "it answers every rate limit with 429"),
@@ -29,13 +29,13 @@ const OF_GITHUB: &[(&str, &str)] = &[
 ];
 
 impl Scenario {
-    /// Does it inject an answer? Reads run side by side, so load decides which call gets the answer, and how many
-    /// calls and pushes follow.
+    /// Returns true if the scenario injects a response. Reads run in parallel, so load decides which call
+    /// gets it, and how many calls and pushes follow.
     pub(crate) fn injects_an_answer(&self) -> bool {
         self.acts.iter().any(|act| matches!(act, Act::Answered { .. }))
     }
 
-    /// The reason why this forge never gives this answer; none: it does.
+    /// Returns the reason why this forge never gives the response; none if it does.
     pub(crate) fn absent_at(&self, flavour: ForgeFlavour) -> Option<&'static str> {
         match flavour {
             ForgeFlavour::GitHub => None,
@@ -46,43 +46,44 @@ impl Scenario {
     }
 }
 
-/// What happens.
+/// One event of a scenario.
 pub(crate) enum Act {
     /// A pull request is opened with this change.
     Open(fn(&mut Tree)),
-    /// The same, from a fork.
+    /// A pull request is opened from a fork with this change.
     OpenFromFork(fn(&mut Tree)),
     /// This change is pushed on top.
     Push(fn(&mut Tree)),
-    /// The branch is made anew: this change on the commit that it began at.
+    /// The branch is recreated with this change on the commit that it began at.
     ForcePush(fn(&mut Tree)),
     /// The base gets this change.
     PushToBase(fn(&mut Tree)),
-    /// The branch is made anew, with all its changes, on the base's newest commit.
+    /// The branch is recreated, with all its changes, on the base's newest commit.
     Rebase,
-    /// The pull request goes to another branch, which has this change.
+    /// The pull request gets another target branch, which has this change.
     Retarget(fn(&mut Tree)),
-    /// So many pushes, each with one more finding; webhooks are lost, repeated and out of order.
+    /// A number of pushes, each with one more finding; webhooks are lost, duplicated and out of order.
     Storm(u32),
-    /// The service does whatever is to be done; then every invariant holds.
+    /// The service does all due work; then every invariant holds.
     Rest,
-    /// Again and again one more finding is pushed and one call of its review is answered like this, git's too: the
-    /// first, then every `step`-th after it, until a review has no such call. Each time the service comes to rest.
+    /// One more finding is pushed repeatedly, and one call of its review, possibly git's, gets this response:
+    /// the first, then every `step`-th after it, until a review has no such call. Each time the service comes
+    /// to rest.
     Answered {
-        /// The answer; the address is one of another server, which must never be called.
+        /// The response; the address is one of another server, which must never be called.
         by: fn(&str) -> ForgeFaultKind,
-        /// What the pull request's history says of it; empty if nothing goes wrong for people.
+        /// The entry in the pull request's history; empty if nothing goes wrong for people.
         told: &'static str,
         step: usize,
     },
-    /// The same in a service that starts anew, with this for its n-th call that writes, then the next, until a
-    /// review has no n-th.
+    /// A finding is pushed to a new service that gets this fault at its n-th writing call, then at the next,
+    /// until a review has no n-th.
     Interrupted(ForgeFaultKind),
-    /// The same, and while that call waits to be done, this change is pushed.
+    /// A finding is pushed and, while the n-th writing call waits, this change as well.
     PushedAmid(fn(&mut Tree)),
-    /// Another account copies our comments, markers and all.
+    /// Another account copies our comments, including their markers.
     Forge,
-    /// Another bot and a person comment and answer.
+    /// Another bot and a person comment and reply.
     Foreign,
     /// A person deletes our comment on the n-th finding.
     Delete(usize),
@@ -92,15 +93,15 @@ pub(crate) enum Act {
     Resolve(usize),
     /// A person closes the pull request.
     Close,
-    /// The branch that the pull request goes to is deleted, which closes it.
+    /// The target branch of the pull request is deleted, which closes it.
     DeleteBase,
-    /// The fork is deleted.
+    /// The fork is deleted by its owner.
     DeleteFork,
     /// The service signs with a new key, and still knows the old one.
     RotateKey,
-    /// The records are lost.
+    /// The records of the service are lost.
     Forget,
-    /// The forge takes no more new comments and reviews than this in a minute.
+    /// The forge accepts no more new comments and reviews than this in a minute.
     Limit(usize),
 }
 
@@ -110,71 +111,71 @@ use Act::{
     Storm,
 };
 
-/// Three findings in two files.
+/// Adds three findings in two files.
 fn three(tree: &mut Tree) {
     tree.add(0, "a");
     tree.add(0, "b");
     tree.add(1, "c");
 }
 
-/// One more.
+/// Adds one more finding.
 fn one_more(tree: &mut Tree) {
     tree.add(1, "d");
 }
 
-/// One is fixed, another moves.
+/// Fixes one finding and moves another.
 fn fix_one(tree: &mut Tree) {
     tree.fix("a");
     tree.file(1).insert(0, "import os".into());
 }
 
-/// The fixed one is back.
+/// Restores the fixed finding.
 fn regress(tree: &mut Tree) {
     tree.file(0).insert(2, "    breakpoint()  # a".into());
 }
 
-/// The file with two findings gets another name.
+/// Renames the file with two findings.
 fn rename(tree: &mut Tree) {
     tree.rename(0, "src/renamed.py");
 }
 
-/// Something else in a file of its own.
+/// Adds a file without a finding.
 fn elsewhere(tree: &mut Tree) {
     tree.file(900).extend(["def elsewhere():".into(), "    pass".into()]);
 }
 
-/// Forty findings in ten files.
+/// Adds forty findings in ten files.
 fn forty(tree: &mut Tree) {
     for n in 0..40 {
         tree.add(n % 10, &format!("n{n}"));
     }
 }
 
-/// Thirty findings in five files.
+/// Adds thirty findings in five files.
 fn thirty(tree: &mut Tree) {
     for n in 0..30 {
         tree.add(n % 5, &format!("n{n}"));
     }
 }
 
-/// Those of one file move.
+/// Moves the findings of one file.
 fn move_six(tree: &mut Tree) {
     tree.file(0).insert(0, "import os".into());
 }
 
-/// Ten of them are fixed.
+/// Fixes ten of the findings.
 fn fix_ten(tree: &mut Tree) {
     for n in 0..10 {
         tree.fix(&format!("n{n}"));
     }
 }
 
-/// One finding in every fiftieth of 300 files, and a line in each.
+/// Adds one finding in every fiftieth of 300 files, and a line in each.
 fn three_hundred(tree: &mut Tree) {
     many(tree, 300);
 }
 
-/// The same in 3,000 files.
+/// Adds one finding in every fiftieth of 3,000 files, and a line in each.
 fn three_thousand(tree: &mut Tree) {
     many(tree, 3_000);
 }
@@ -188,7 +189,7 @@ fn many(tree: &mut Tree, files: u32) {
     }
 }
 
-/// What the fake answers wrongly, and what people read of it.
+/// Scenarios with wrong responses of the fake, and the resulting messages for people.
 const WRONG: &[Scenario] = &[
     Scenario {
         name: "400",
@@ -369,12 +370,12 @@ const WRONG: &[Scenario] = &[
     },
 ];
 
-/// All of them.
+/// Returns all scenarios of both lists.
 pub(crate) fn scenarios() -> impl Iterator<Item = &'static Scenario> {
     SCENARIOS.iter().chain(WRONG)
 }
 
-/// What people do, and a forge that limits and breaks off.
+/// Scenarios with acts of people, and with a forge that limits and breaks off.
 const SCENARIOS: &[Scenario] = &[
     Scenario { name: "storm", files: 3, acts: &[Open(three), Storm(12), Rest] },
     Scenario {

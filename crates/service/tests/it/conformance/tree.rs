@@ -1,21 +1,21 @@
-//! The files of the scenarios: what they hold, what is found in them, and the commits between them.
+//! The files of the scenarios: their content, their findings, and the commits between them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use truing_fakes::repo::CommitBuilder;
 
-/// What a rule finds wherever it is added.
+/// A line that a rule finds wherever it is added.
 const FOUND: &str = "breakpoint()";
 
-/// Files and their lines.
+/// Files with their lines.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Tree(pub(crate) BTreeMap<String, Vec<String>>);
 
-/// A finding: its file and line.
+/// A finding by its file and line.
 pub(crate) type At = (String, u32);
 
 impl Tree {
-    /// So many files of four lines.
+    /// Makes a number of files of four lines.
     pub(crate) fn of(files: u32) -> Self {
         let text = |file| {
             [format!("def f{file}():"), "    begin()".into(), "    work()".into(), "    end()".into()]
@@ -24,32 +24,31 @@ impl Tree {
         Self((0..files).map(|file| (format!("src/f{file:04}.py"), text(file))).collect())
     }
 
-    /// The file of this number.
+    /// Returns the file of this number.
     pub(crate) fn file(&mut self, file: u32) -> &mut Vec<String> {
         self.0.entry(format!("src/f{file:04}.py")).or_default()
     }
 
-    /// Adds something that is found, with a tag of its own, before the file's last line.
+    /// Adds a finding with a tag of its own, before the file's last line.
     pub(crate) fn add(&mut self, file: u32, tag: &str) {
         let lines = self.file(file);
         let at = lines.len().saturating_sub(1);
         lines.insert(at, format!("    {FOUND}  # {tag}"));
     }
 
-    /// Removes what has this tag.
+    /// Removes the finding with this tag.
     pub(crate) fn fix(&mut self, tag: &str) {
         let end = format!("# {tag}");
         self.0.values_mut().for_each(|lines| lines.retain(|line| !line.ends_with(&end)));
     }
 
-    /// Renames a file.
     pub(crate) fn rename(&mut self, file: u32, to: &str) {
         if let Some(lines) = self.0.remove(&format!("src/f{file:04}.py")) {
             self.0.insert(to.to_owned(), lines);
         }
     }
 
-    /// Where something is found that the base has not.
+    /// Returns the findings that the base does not have.
     pub(crate) fn found_beyond(&self, base: &Self) -> BTreeSet<At> {
         let known: BTreeSet<&String> = base.0.values().flatten().collect();
         let mut found = BTreeSet::new();
@@ -63,7 +62,7 @@ impl Tree {
         found
     }
 
-    /// The commit that makes this of another tree.
+    /// Makes the commit from another tree to this one.
     pub(crate) fn commit_after(&self, before: &Self, message: &str) -> CommitBuilder {
         let mut commit = CommitBuilder::new(message);
         for path in before.0.keys().filter(|path| !self.0.contains_key(*path)) {

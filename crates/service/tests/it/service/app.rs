@@ -1,4 +1,4 @@
-//! The service as a GitHub App: tokens for one repository and one hour, which the forge holds it to.
+//! The service as a GitHub App: the forge enforces tokens for one repository and one hour.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 use crate::service::site::{Site, limits};
 use crate::service::{REVIEWS, assert_first, assert_second_with, no_violations};
 
-/// One failure would park the pull request.
+/// Limits with which one failure parks the pull request.
 fn once() -> SlotLimits {
     SlotLimits { attempts: 1, ..limits() }
 }
@@ -35,7 +35,7 @@ async fn an_app_reviews_with_tokens_for_the_one_repository() {
     assert!(log.iter().all(|call| call.login.as_deref() == Some(bot.as_str())), "{log:#?}");
     no_violations(&site);
 
-    // What was kept holds neither the key nor a token.
+    // The stored files contain neither the key nor a token.
     service.stop().await;
     let mut kept = std::fs::read(site.database()).unwrap();
     kept.extend(std::fs::read(site.database().with_extension("db-wal")).unwrap_or_default());
@@ -70,7 +70,7 @@ async fn a_token_that_ends_in_mid_run_is_replaced_and_nothing_fails() {
         site.forge.clear_faults();
         pulls.push(opened);
     }
-    // All that are out; and an hour, which ends the next ones too.
+    // All tokens end now, and an hour later the next ones as well.
     site.forge.end_tokens();
     for pull in &mut pulls {
         site.push_second(pull).await;
@@ -94,7 +94,7 @@ async fn an_app_sweeps_what_it_is_installed_for_and_finds_what_was_renamed() {
     site.log_in_as_app("truing");
     let first = site.open("first").await;
     let service = site.serve_sweeping(Duration::from_millis(50)).await;
-    // Nobody told of it.
+    // The delivery is lost.
     let key = site.key(first.number).await;
     crate::service::site::until("the sweep finds it", async || service.published(&key).await == 1).await;
     assert_first(&site.picture(&first).await);
@@ -141,7 +141,7 @@ async fn what_a_former_account_wrote_is_ours_and_is_not_said_again() {
     service.stop().await;
 
     site.log_in_as_app("truing-acme");
-    // The records are lost, too: only the markers tell.
+    // The records are lost as well: only the markers remain.
     site.forget();
     let service = site.serve_with(once()).await;
     site.push_second(&mut opened).await;
@@ -159,7 +159,7 @@ async fn what_a_former_account_wrote_is_ours_and_is_not_said_again() {
     service.stop().await;
 }
 
-/// What the forge answers, what people read of it, and whether the review comes by itself afterwards.
+/// The forge's responses, the messages for people, and whether the review recovers without help.
 fn answers() -> Vec<(ForgeFaultKind, &'static str, bool)> {
     let elsewhere = "https://elsewhere.example/repos".to_owned();
     vec![

@@ -1,4 +1,5 @@
-//! What a GitHub App shows beside the commit: one check run, with every finding on its lines, whatever gets lost.
+//! The check run that a GitHub App shows beside the commit, with every finding on its lines, even after lost
+//! calls.
 
 use truing_core::port::Watchlist as _;
 use truing_fakes::forge::{FakeCheckRun, ForgeFault, ForgeFaultKind, NewPull, PullView, RerunButton};
@@ -8,10 +9,10 @@ use crate::service::site::{FORGE, Opened, Running, Site, limits};
 
 const CREATE: (&str, &str) = ("POST", "/repos/{owner}/{repo}/check-runs$");
 const APPEND: (&str, &str) = ("PATCH", "/repos/{owner}/{repo}/check-runs/{id}");
-/// In each of two files: together more than two calls hold.
+/// Findings in each of two files: together more than two calls can hold.
 const MANY: usize = 60;
 
-/// Two files with so many findings each; `first` makes them others.
+/// Makes two files with this number of findings each; `first` distinguishes them.
 fn file(first: &str, count: usize) -> CommitBuilder {
     let text = format!("{first} = 1\n{}", "breakpoint()\n".repeat(count));
     CommitBuilder::new(first).write("many.py", text.as_str()).write("more.py", text)
@@ -29,7 +30,7 @@ async fn reviewed(site: &Site, service: &Running, opened: &Opened) -> PullView {
     site.view(opened).await
 }
 
-/// The only check run of the head.
+/// Returns the only check run of the head.
 fn only(view: &PullView) -> &FakeCheckRun {
     let runs: Vec<&FakeCheckRun> = view.checks.iter().filter(|run| run.sha == view.head).collect();
     let told = |run: &&FakeCheckRun| (run.external_id.clone(), run.title.clone(), run.annotations.len());
@@ -112,7 +113,7 @@ async fn our_own_failure_is_never_red_and_becomes_what_was_found() {
     service.stop().await;
 }
 
-/// Presses a button of the head's check, and tells the service; the forge's answer must be as told.
+/// Presses a button of the head's check, and delivers the event to the service.
 async fn press(site: &Site, opened: &Opened, by: &str, again: RerunButton) {
     let view = site.view(opened).await;
     site.repo.rerun(only(&view).id, by, again).await.unwrap();
@@ -150,7 +151,7 @@ async fn the_buttons_of_our_check_review_again_for_those_who_may_write() {
     let history = service.history(&key).await;
     assert!(history.iter().any(|told| told.starts_with("`re-run` by ada@fake")), "{history:#?}");
 
-    // Somebody who may not write; a check of another App; and one on a pull request that is closed.
+    // A user without write permission, a check of another App, and a check of a closed pull request.
     press(&site, &opened, "rea", RerunButton::Run).await;
     served().await;
     site.repo.rerun(only(&site.view(&opened).await).id, "ada", RerunButton::Suite).await.unwrap();

@@ -1,4 +1,5 @@
-//! The machine's clock is set back and forward while something waits or runs: everything is reviewed in the end, once.
+//! The machine's clock is set back and forward while slots wait or run: everything is reviewed in the end,
+//! once.
 
 use std::time::Duration;
 
@@ -17,12 +18,12 @@ async fn what_waits_while_the_clock_is_set_back_is_late_until_something_happens(
     let opened = site.open("change").await;
     let service = site.serve().await;
     site.clock.skip(HOUR);
-    // Due by the clock that is about to be wrong.
+    // The slot is due by the clock that is about to be wrong.
     service.slot(&site.key(opened.number).await).await;
     let delivery = site.deliver().await;
     site.clock.skip(TimeSpan(-HOUR.0));
     let key = site.key(opened.number).await;
-    // Sent again, as by the sweep: due by the clock that is right.
+    // The delivery is sent again, as by the sweep: the slot is due by the corrected clock.
     assert_eq!(site.forge.deliver(&delivery).await.unwrap(), 202);
     until("it is due soon, or done", async || {
         let wakes = service.slot(&key).await.wakes_at();
@@ -49,7 +50,8 @@ async fn an_unseen_head_is_waited_for_once_though_the_clock_is_set_back() {
     site.push_second(&mut opened).await;
     site.forge.pending();
     site.clock.skip(TimeSpan(-HOUR.0));
-    // By then its clock leads by a minute, and stands still; the next write sees that hour and leads by a minute again.
+    // By then its clock leads by a minute, and stands still; the next write sees that hour and leads by a
+    // minute again.
     service.store.now().await.unwrap();
     site.clock.skip(TimeSpan::seconds(10));
     assert_eq!(site.forge.deliver(&late).await.unwrap(), 202);

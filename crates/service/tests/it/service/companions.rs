@@ -1,4 +1,4 @@
-//! Rules about files that change together, in the service: the files that did not change are exported too.
+//! Rules about files that change together, in the service: unchanged files are exported as well.
 
 use truing_fakes::forge::NewPull;
 use truing_fakes::repo::CommitBuilder;

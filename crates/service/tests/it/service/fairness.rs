@@ -1,4 +1,5 @@
-//! Who gets the places: no repository and no owner keeps others waiting, and what was just marked is not waited for.
+//! The distribution of places: no repository and no owner delays the others, and a new mark wakes the
+//! scheduler.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use truing_service::scheduler::Scheduler;
 use crate::service::assert_first;
 use crate::service::site::{Site, limits, pace, settings};
 
-/// Marks so many pull requests of a repository.
+/// Marks a number of pull requests of a repository.
 async fn mark(store: &dyn RecordStore, owner: &str, repository: usize, pulls: usize) {
     let mark = |number: usize| SlotMark {
         key: SlotKey::new(format!("pr/fake/{repository}/{number}")),
@@ -29,7 +30,7 @@ async fn mark(store: &dyn RecordStore, owner: &str, repository: usize, pulls: us
     store.mark(&marks, &limits(), HaltPolicy::Refused).await.unwrap();
 }
 
-/// How many leases each repository got.
+/// Counts the leases of each repository.
 fn by_repository(leases: &[Lease]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
     for lease in leases {
@@ -81,14 +82,14 @@ async fn an_owner_with_hundreds_of_repositories_leaves_places_to_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_due_between_two_looks_is_looked_at_then() {
     let site = Site::new().await;
-    // The scheduler would look by itself when this test is long over.
+    // The scheduler's own interval is longer than this test.
     let pace = ServicePace { poll: Duration::from_secs(3600), ..pace() };
     let store = site.store();
     let limits = SlotLimits { quiet: TimeSpan(100), ..limits() };
     let service = site.serve_paced(store.clone(), store, limits, pace, settings()).await;
     let opened = site.open("change").await;
     site.deliver().await;
-    // Also forgotten in time: the end of the storm is due, too.
+    // The slots are also removed in time, because the end of the storm is due as well.
     service.rest(&site.clock).await;
     assert_first(&site.picture(&opened).await);
     service.stop().await;

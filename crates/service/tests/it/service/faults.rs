@@ -1,4 +1,4 @@
-//! The forge misbehaves: in the end everything is shown, once.
+//! The forge misbehaves; in the end everything is shown, once.
 
 use truing_core::id::{TimeSpan, UnixMillis};
 use truing_core::slot::{LoopKind, SlotLimits};
@@ -15,7 +15,7 @@ const SUMMARY: &str = "/repos/{owner}/{repo}/issues/{number}/comments$";
 const STATUS: &str = "/repos/{owner}/{repo}/statuses/{sha}$";
 const GIT: &str = "/{owner}/{repo}/info/refs";
 
-/// What a forge may answer instead of doing a call, or instead of saying that it did; no rate limits.
+/// Responses of a forge in place of a call or of its result, without rate limits.
 fn misbehaviour() -> Vec<ForgeFaultKind> {
     vec![
         ForgeFaultKind::Status(401, None),
@@ -37,7 +37,7 @@ fn misbehaviour() -> Vec<ForgeFaultKind> {
 async fn a_first_review_ends_well_whatever_the_forge_does_at_one_call() {
     let site = Site::new().await;
     let service = site.serve().await;
-    // Three times: a call that is harmless to repeat is repeated twice at once.
+    // Three faults, because a call that is harmless to repeat is repeated twice at once.
     let routes = [
         ("GET", "pulls/{}$", 3),
         ("GET", "issues/{}/comments$", 3),
@@ -86,7 +86,7 @@ async fn a_second_review_ends_well_whatever_the_forge_does_at_one_call() {
         ("POST", REVIEWS, 1),
     ];
     for (method, path, times) in routes {
-        // 404 and 410 say that a person deleted the comment, which is respected.
+        // The statuses 404 and 410 mean that a person deleted the comment, which is respected.
         let kinds = misbehaviour()
             .into_iter()
             .filter(|kind| *kind != ForgeFaultKind::Status(404, None) || method == "POST");
@@ -109,7 +109,7 @@ async fn a_second_review_ends_well_whatever_the_forge_does_at_one_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rate_limit_is_waited_for_and_counts_as_no_failure() {
     let site = Site::new().await;
-    // One failure would park it.
+    // One failure would park the pull request.
     let service = site.serve_with(SlotLimits { attempts: 1, ..limits() }).await;
     for (index, (method, path, kind)) in [
         ("GET", PULL, ForgeFaultKind::Status(429, None)),
@@ -186,7 +186,7 @@ async fn comments_that_show_later_than_promised_are_made_twice_and_deleted_once(
     let service = site.serve().await;
     site.forge.stale_lists(1);
     let opened = site.open("change").await;
-    // Without an answer, and in no list when the settle delay has passed.
+    // The call gets no response, and its comment is in no list when the settle delay has passed.
     site.forge.fault(ForgeFault::once("POST", SUMMARY, ForgeFaultKind::LostAnswer));
     site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::LostAnswer));
     site.deliver().await;
@@ -243,7 +243,7 @@ async fn an_event_of_a_head_that_is_gone_costs_one_more_look_and_no_more() {
 async fn what_fails_too_often_is_parked_told_and_retried() {
     let site = Site::new().await;
     let service = site.serve_with(SlotLimits { attempts: 3, ..limits() }).await;
-    // Two attempts see nothing of the forge; for the third its API is back, its git is not.
+    // Two attempts cannot reach the forge; for the third its API is back, but its git is not.
     site.forge.fault(ForgeFault::once("GET", PULL, ForgeFaultKind::Status(503, None)).times(6));
     site.forge.fault(ForgeFault::once("GET", GIT, ForgeFaultKind::Status(503, None)).times(1000));
     let opened = site.open("change").await;
@@ -258,7 +258,7 @@ async fn what_fails_too_often_is_parked_told_and_retried() {
     assert_eq!(state, "pending");
     assert!(description.starts_with("review temporarily unavailable"), "{description}");
 
-    // Parked again: told once.
+    // The pull request is parked again, which is reported once.
     service.retry(&key).await;
     until("parked again", async || {
         let history = service.history(&key).await;
@@ -303,7 +303,7 @@ async fn a_forge_that_is_wholly_down_parks_and_the_next_push_brings_back() {
     site.forge.fault(ForgeFault::once("", "/", ForgeFaultKind::Drop).times(100_000));
     site.deliver().await;
     service.state(&key, "held (parked)").await;
-    // Nobody has to read the log to know that it failed, and how often.
+    // The failures and their number are visible without the log.
     let ended = service.store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
     let told: Vec<_> = ended.iter().map(|row| (row.kind.as_str(), row.reason.as_str(), row.runs)).collect();
     assert_eq!(told, [("failed", "the forge does not answer as it should", 2)]);

@@ -1,5 +1,5 @@
-//! Something hangs that a run waits for: git, the reader, the store. The run ends, with everything that it started, and
-//! the next one does the work.
+//! A dependency of a run hangs: git, the reader, or the store. The run ends with every process that it
+//! started, and the next one does the work.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -17,12 +17,12 @@ use truing_service::worker::work;
 use crate::service::ports::{FaultyStore, Script};
 use crate::service::site::{Site, limits, until};
 
-/// How long a step may take at first. On a busy machine it may end before the program hangs: then the next one may take
-/// twice as long.
+/// The longest time of a step at first. On a busy machine a step may end before the program hangs: then the
+/// next one gets twice the time.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// A program that starts another one, tells its id in `pid`, and hangs, unless it is asked something that `but` lets
-/// the real one answer.
+/// Makes a program that starts another one, writes its id to `pid`, and hangs, except for calls that `but`
+/// passes on to the real one.
 fn hanging(folder: &Path, name: &str, but: &str) -> PathBuf {
     let (path, here) = (folder.join(name), folder.display());
     let script = format!(
@@ -33,7 +33,7 @@ fn hanging(folder: &Path, name: &str, but: &str) -> PathBuf {
     path
 }
 
-/// Is the process running? One that ended but that nobody has waited for is not.
+/// Returns true if the process is running. A zombie process does not count.
 fn runs(pid: &str) -> bool {
     let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     state.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
@@ -51,7 +51,7 @@ async fn held_up(site: &Site, folder: &Path, context: impl Fn(Duration) -> Servi
     }
 }
 
-/// Lets a worker take a pull request, to the end of its step; its slot.
+/// Lets a worker take a pull request to the end of its step; returns its slot.
 async fn worked(site: &Site, branch: &str, context: ServiceContext) -> Slot {
     let opened = site.open(branch).await;
     let key = site.key(opened.number).await;
@@ -123,7 +123,7 @@ async fn a_worker_stops_by_itself_when_the_store_hangs_and_the_service_can_be_st
     assert_eq!(script.calls().len(), calls, "nothing was done meanwhile");
     drop(passage);
 
-    // The next one goes on.
+    // The next run continues the work.
     let service = site.serve().await;
     service.rest(&site.clock).await;
     crate::service::assert_first(&site.picture(&opened).await);

@@ -1,4 +1,4 @@
-//! What was posted stays the one comment of its finding: through fixes and regressions, what people do to it, lost
+//! A posted comment stays the only one of its finding: through fixes and regressions, acts of people, lost
 //! and restored records, and other keys.
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use crate::service::change::{self, FIXED, FORTY, FOUND, NEW, STAY};
 use crate::service::site::{KEY, Site, limits};
 use crate::service::{assert_first, assert_second, no_violations};
 
-/// The calls that change something, statuses aside.
+/// Returns the calls that change something, except statuses.
 fn writes(site: &Site) -> BTreeMap<String, u64> {
     let mut calls = site.forge.calls();
     calls.retain(|route, _| {
@@ -86,7 +86,7 @@ async fn a_regression_reopens_the_thread_that_we_resolved_and_no_other() {
     let mut opened = site.open("change").await;
     site.deliver().await;
     service.rest(&site.clock).await;
-    // A person settles one finding that is going to be mended, and one that is not.
+    // A person resolves one finding that will be fixed, and one that will not.
     let view = site.view(&opened).await;
     let on = |line: u32| {
         let at = |comment: &&truing_fakes::forge::CommentView| {
@@ -118,7 +118,7 @@ async fn a_regression_reopens_the_thread_that_we_resolved_and_no_other() {
     let picture = site.picture(&opened).await;
     assert_eq!((picture.comments.len(), picture.open(), picture.deleted), (FOUND + NEW, FOUND + NEW - 2, 0));
 
-    // Nothing more is to be done about any of it.
+    // Nothing is left to do about any of these.
     let before = site.forge.calls();
     service.retry(&site.key(opened.number).await).await;
     service.rest(&site.clock).await;
@@ -240,7 +240,7 @@ async fn a_rotated_key_recognises_what_the_former_one_signed() {
     site.push_second(&mut opened).await;
     site.deliver().await;
     service.rest(&site.clock).await;
-    // The records do not know what the first review had found; the comments on what is found still are adopted.
+    // The records lack the first review's findings; the comments on findings that still exist are adopted.
     let picture = site.picture(&opened).await;
     assert_eq!((picture.summaries.len(), picture.comments.len(), picture.deleted), (1, FOUND + NEW, 0));
     assert!(picture.summaries[0].contains("Reviewed commit `SECOND`"), "{picture:#?}");
@@ -274,7 +274,7 @@ async fn what_an_unknown_key_signed_is_left_as_it_is_and_not_posted_again() {
         after.comments.iter().filter(|now| before.comments.iter().all(|was| was.id != now.id)).collect();
     assert_eq!(made.len(), NEW, "what was never said is said: {made:#?}");
 
-    // Found by the new key, and mended: its own comments are kept up, and the former ones' threads too.
+    // A finding of the new key is fixed: the new comments are updated, and the earlier threads as well.
     let third =
         change::second().write("src/fresh.py", "def fresh():\n    pass\n").write("src/lib.rs", "fn a() {}\n");
     site.repo.push(&opened.branch, third).await.unwrap();

@@ -1,4 +1,5 @@
-//! What a review does where its login lacks a permission: degraded and said, never parked for it, never asked for ever.
+//! Reviews with a login that lacks a permission: they are degraded and report that, are never parked for it,
+//! and do not repeat refused calls for ever.
 
 use truing_core::id::TimeSpan;
 use truing_core::slot::SlotLimits;
@@ -9,12 +10,12 @@ use crate::service::change::{BOT, FIXED, FOUND, NEW, STAY};
 use crate::service::site::{Site, TOKEN, limits};
 use crate::service::{assert_first, assert_second, assert_second_with, no_violations};
 
-/// One failure would park the pull request.
+/// Limits with which one failure parks the pull request.
 fn once() -> SlotLimits {
     SlotLimits { attempts: 1, ..limits() }
 }
 
-/// How often a summary says which permission resolves threads.
+/// Counts the notes in a summary that name the permission for resolving threads.
 fn says_why_open(summary: &str) -> usize {
     summary.matches("GitHub asks for the permission `contents: write`").count()
 }
@@ -37,7 +38,7 @@ async fn where_threads_may_not_be_resolved_comments_say_fixed_and_the_summary_sa
     let mints = "POST /app/installations/{id}/access_tokens";
     assert_eq!(site.forge.calls().get(mints), Some(&1), "no token is asked for that cannot be had");
 
-    // The permission changes: what is fixed from then on is resolved.
+    // The permission changes: findings that are fixed from then on are resolved.
     site.forge.grant(installation, "contents", "write");
     site.clock.skip(TimeSpan::minutes(61));
     site.repo
@@ -76,7 +77,7 @@ async fn an_app_that_may_write_contents_resolves_what_is_fixed() {
     service.stop().await;
 }
 
-/// What docs/github.md asks for, in the names of the API.
+/// The permissions of docs/github.md, in the API's names.
 const ASKED: &[(&str, &str)] = &[
     ("contents", "read"),
     ("issues", "write"),
@@ -85,24 +86,24 @@ const ASKED: &[(&str, &str)] = &[
     ("statuses", "write"),
 ];
 
-/// The login of a token with these permissions alone.
+/// Limits the login to a token without one permission.
 fn limit(site: &Site, kind: TokenKind, without: &str) {
     let held: Vec<(&str, &str)> = ASKED.iter().copied().filter(|(name, _)| *name != without).collect();
     site.forge.limit_token(TOKEN, kind, BOT, "acme", &held);
 }
 
-/// What a review shows without one permission.
+/// The result of a review without one permission.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Without {
-    /// As much as with it.
+    /// The same as with the permission.
     Whole,
-    /// All but a status of the commit; the summary says so.
+    /// Everything but a status of the commit; the summary reports that.
     NoStatus,
-    /// Nothing: it is parked, and the permission is named.
+    /// No review: it is parked, and the permission is named.
     Stopped(&'static str),
 }
 
-/// Reviews two heads, and looks at what was shown and asked.
+/// Reviews two heads, and checks the pull request and the calls.
 async fn assert_without(site: Site, what: &str, expected: Without) {
     let service = site.serve_with(once()).await;
     let mut opened = site.open("change").await;
@@ -137,7 +138,7 @@ async fn assert_without(site: Site, what: &str, expected: Without) {
     }
     let log = site.forge.log();
     let refused = log.iter().filter(|call| call.status == Some(403)).count();
-    // What stops a review is tried again when its end is said on the pull request.
+    // A refused call is repeated when the end is reported on the pull request.
     let most = if matches!(expected, Without::Stopped(_)) { 4 } else { 1 };
     assert!(refused <= most, "{what}: {refused} refused calls: {log:#?}");
     service.stop().await;

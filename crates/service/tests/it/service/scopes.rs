@@ -1,5 +1,5 @@
-//! What a review does where its token at a Bitbucket lacks a scope or a permission: it is whole, or it stops and names it. It is never
-//! parked without a name, and asks no more for what was refused.
+//! Reviews with a Bitbucket token that lacks a scope or a permission: a review is complete, or stops with the
+//! name of the missing scope. It is never parked without a name, and does not repeat refused calls.
 
 use truing_core::id::TimeSpan;
 use truing_core::slot::SlotLimits;
@@ -18,7 +18,8 @@ const SCOPES: &[&str] = &[
     "write:pullrequest:bitbucket",
 ];
 
-/// Reviews a pull request with a token that holds these alone. With words: it stops, and its history has them.
+/// Reviews a pull request with a token that has only these scopes. With `stopped`, the review stops, and its
+/// history has these words.
 async fn assert_review(flavour: ForgeFlavour, kind: TokenKind, held: &[&str], stopped: Option<&str>) {
     let site = Site::of(flavour, TimeSpan(300)).await;
     site.forge.revoke(TOKEN);
@@ -38,7 +39,7 @@ async fn assert_review(flavour: ForgeFlavour, kind: TokenKind, held: &[&str], st
     }
     let log = site.forge.log();
     let refused = log.iter().filter(|call| matches!(call.status, Some(401 | 403))).count();
-    // What stops a review is tried again when its end is said on the pull request.
+    // A refused call is repeated when the end is reported on the pull request.
     let most = if stopped.is_some() { 4 } else { 1 };
     assert!(refused <= most, "{held:?}: {refused} refused calls: {log:#?}");
     service.stop().await;

@@ -1,4 +1,4 @@
-//! The service stops, is killed, and starts again: nothing is lost, nothing is doubled, nothing counts as failed.
+//! The service stops, is killed, and starts again: no work is lost, duplicated, or counted as failed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::service::ports::{FaultyForges, FaultyStore, Hand, Manner, Script};
 use crate::service::site::{Opened, Running, Site, limits, until};
 use crate::service::{REVIEWS, assert_first, no_violations};
 
-/// Lets a service work until the review is being posted, which takes the forge a while to say.
+/// Lets a service work until the review is being posted, which the fake forge delays.
 async fn in_the_middle(site: &Site) -> (Running, Opened) {
     let service = site.serve().await;
     site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::Delay(Duration::from_secs(1))));
@@ -34,7 +34,7 @@ async fn in_the_middle(site: &Site) -> (Running, Opened) {
     (service, opened)
 }
 
-/// No attempt was counted, and the review is there.
+/// Checks that no attempt was counted, and the review is there.
 async fn ended_well(site: &Site, service: &Running, opened: &Opened) {
     service.rest(&site.clock).await;
     assert_first(&site.picture(opened).await);
@@ -88,8 +88,8 @@ async fn a_client_that_never_finishes_its_request_does_not_keep_the_service_from
     tokio::time::timeout(crate::support::HANGS, service.stop()).await.expect("it waits for the client");
 }
 
-/// Lets a worker work on a lease while the forge says nothing, until it gives up: because it is told to, or because
-/// the store is dead, so that no heartbeat is acknowledged. The slot that it leaves.
+/// Lets a worker work on a lease while the forge does not respond, until it gives up: because of a stop, or
+/// because the store is dead and acknowledges no heartbeat. Returns the slot that it leaves.
 async fn worked_in_vain(because: &str) -> Slot {
     let site = Site::new().await;
     let inner = Store::open(&site.database(), Arc::new(site.clock.clone())).unwrap();
@@ -101,7 +101,7 @@ async fn worked_in_vain(because: &str) -> Slot {
         clock: Hand::at(site.clock.now()),
     };
     let store = FaultyStore { inner: inner.clone(), script: script.clone() };
-    // The lease runs out only where the store is dead.
+    // The lease runs out only if the store is dead.
     let lease = if because == "dead" { TimeSpan::seconds(6) } else { limits().lease };
     let context = site.context(store, forges, SlotLimits { debounce: TimeSpan(0), lease, ..limits() });
     let key = site.key(1).await;

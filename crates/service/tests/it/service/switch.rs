@@ -1,5 +1,5 @@
-//! The kill switch, turned by another process while the service works: nothing begins, runs in flight finish or
-//! stop, and at off everything goes on.
+//! The kill switch, turned by another process while the service works: nothing begins, active runs finish or
+//! stop, and after it is turned off everything continues.
 
 use std::sync::Arc;
 
@@ -22,19 +22,19 @@ fn on(mode: HaltMode) -> SwitchRequest {
     SwitchRequest::On { reason: Some("a storm".into()), mode: Some(mode) }
 }
 
-/// Another process's handle on the same file.
+/// Opens another process's handle on the same file.
 fn operator(site: &Site) -> Store {
     Store::open(&site.database(), Arc::new(site.clock.clone())).unwrap()
 }
 
-/// What history says of the switch.
+/// Returns the history entries about the switch.
 async fn told(service: &Running, key: &SlotKey) -> Vec<String> {
     let mut history = service.history(key).await;
     history.retain(|line| line.starts_with("KillSwitchEngaged"));
     history
 }
 
-/// A slot that is due, as a webhook leaves it.
+/// Makes a slot that is due, as a webhook leaves it.
 async fn marked(site: &Site, store: &Store, number: u64) -> SlotKey {
     let key = site.key(number).await;
     let name = format!("acme/shop#{number}");
@@ -60,7 +60,7 @@ async fn nothing_begins_while_it_is_on_and_everything_due_goes_on_at_off() {
     }
     let said = told(&service, &keys[0]).await;
     assert_eq!(said, ["KillSwitchEngaged: held back (mode finish, by ada: a storm)"]);
-    // Restarted meanwhile, as after a crash: it is still on.
+    // The service is restarted meanwhile, as after a crash: the switch is still on.
     service.kill().await;
     let service = site.serve().await;
     until("it is told again", async || told(&service, &keys[0]).await.len() == 2).await;
@@ -98,7 +98,7 @@ async fn a_run_in_flight_completes_in_mode_finish() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_in_flight_stops_before_its_next_write_in_mode_stop() {
     let site = Site::new().await;
-    // One failure would park it.
+    // One failure would park the pull request.
     let service = site.serve_with(SlotLimits { attempts: 1, ..limits() }).await;
     site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::HeldAnswer));
     let opened = site.open("change").await;
@@ -142,7 +142,7 @@ async fn a_run_in_flight_stops_where_the_switch_of_its_repository_says_so() {
                 stop, by ada: a storm)";
     assert_eq!(told(&service, &key).await, [said]);
 
-    // Another one's is on all the time.
+    // Another repository's switch is on all the time.
     operator.turn_at("acme/shop", &SwitchRequest::Off, "ada").await.unwrap();
     service.rest(&site.clock).await;
     assert_first(&site.picture(&opened).await);
@@ -150,8 +150,9 @@ async fn a_run_in_flight_stops_where_the_switch_of_its_repository_says_so() {
     service.stop().await;
 }
 
-/// A process whose switch is turned to stop before each of its calls in turn: after the next read of the switch
-/// nothing is written to the forge, the lease is given back without an attempt, and off mends everything.
+/// Turns the switch to stop before each call of a process in turn. After the next read of the switch nothing
+/// is written to the forge, the lease is given back without an attempt, and the review completes after the
+/// switch is off.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_stop_was_read_nothing_is_written_wherever_it_comes() {
     let site = Site::new().await;
@@ -165,7 +166,8 @@ async fn after_a_stop_was_read_nothing_is_written_wherever_it_comes() {
         let calls = turned_at(&site, opened.number, Some(call)).await;
         let read = (call..calls.len()).find(|at| calls[*at] == "switch");
         let Some(read) = read else {
-            // It had read the switch for the last time, or the lease itself was refused. Out of the way of the next.
+            // The process had read the switch for the last time, or the lease itself was refused. The slot is
+            // dropped so that it does not affect the next round.
             let key = site.key(opened.number).await;
             step(&operator, &key, SlotCommand::Drop, &limits()).await.unwrap();
             continue;
@@ -175,7 +177,7 @@ async fn after_a_stop_was_read_nothing_is_written_wherever_it_comes() {
         let key = site.key(opened.number).await;
         let slot = operator.load(std::slice::from_ref(&key)).await.unwrap().remove(0);
         assert_eq!((slot.state.to_string().as_str(), slot.attempts), ("waiting (debounce)", 0), "{calls:?}");
-        // Out of the way of the next one.
+        // The slot is dropped so that it does not affect the next round.
         step(&operator, &key, SlotCommand::Drop, &limits()).await.unwrap();
         stopped.push(opened);
     }
@@ -221,7 +223,8 @@ async fn a_switch_that_is_turned_while_the_scheduler_looks_lets_nothing_begin() 
     assert_eq!(look(None).await.0, 1);
 }
 
-/// Reviews a pull request in a process whose switch is turned to stop before its call of that number; its calls.
+/// Reviews a pull request in a process whose switch is turned to stop before the call of that number; returns
+/// its calls.
 async fn turned_at(site: &Site, number: u64, call: Option<usize>) -> Vec<&'static str> {
     let inner = operator(site);
     inner.turn(&SwitchRequest::Off, "ada").await.unwrap();

@@ -1,5 +1,5 @@
-//! The tier of a pull request, by rules of the default branch's own file: a head without a review says so, is never green, and keeps
-//! the comments on the head that was reviewed.
+//! The tier of a pull request, by rules of the default branch's own file. A head without a review is marked
+//! as such, is never green, and keeps the comments on the head that was reviewed.
 
 use truing_core::outcome::OutcomeKind;
 use truing_core::tier::Tier;
@@ -48,7 +48,7 @@ impl TierStage {
         self.site.view(&self.opened).await
     }
 
-    /// The state and the words beside a commit.
+    /// Returns the state and the text beside a commit.
     async fn status(&self, sha: &str) -> Option<(String, String)> {
         let view = self.view().await;
         let status = view.statuses.get(sha)?.last()?;
@@ -60,7 +60,7 @@ impl TierStage {
         view.comments.into_iter().filter(|comment| comment.author == BOT).collect()
     }
 
-    /// The kind and the reason of the newest run.
+    /// Returns the kind and the reason of the newest run.
     async fn outcome(&self) -> (OutcomeKind, String) {
         let key = self.site.key(self.opened.number).await;
         let record = self.service.store.last_outcome(&key).await.unwrap().unwrap();

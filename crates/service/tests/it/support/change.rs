@@ -1,4 +1,4 @@
-//! The change that the tests let review, and what a pull request shows of it.
+//! The change under review in the tests, and a picture of the pull request's review.
 
 use std::path::PathBuf;
 
@@ -14,18 +14,18 @@ use truing_loops::checkout::OperatorRules;
 pub(crate) const BOT: &str = "truing[bot]";
 /// The context of its statuses.
 pub(crate) const CONTEXT: &str = "truing/review";
-/// What the first review finds.
+/// Number of findings of the first review.
 pub(crate) const FOUND: usize = 12;
-/// What the push after it leaves, mends and adds.
+/// Number of findings that the push after it keeps, fixes and adds.
 pub(crate) const STAY: usize = 8;
 pub(crate) const FIXED: usize = 4;
 pub(crate) const NEW: usize = 2;
 
-/// The label of a pull request that gets one review, and of one that gets none.
+/// The labels of a pull request that gets one review, and of one that gets none.
 pub(crate) const ONCE: &str = "once";
 pub(crate) const OFF: &str = "no-review";
 
-/// The rules of these packs, and tiers by label.
+/// Makes the rules of these packs, and tiers by label.
 pub(crate) fn rules(packs: &[&str]) -> OperatorRules {
     let values = packs.iter().map(|pack| (*pack).to_owned()).collect();
     let packs = KeyFlag { name: "--pack", key: "rules.packs", values };
@@ -36,13 +36,13 @@ pub(crate) fn rules(packs: &[&str]) -> OperatorRules {
     OperatorRules::new(config, LinesKey::default()).unwrap()
 }
 
-/// The base that changes are made on.
+/// Makes the base that changes are made on.
 pub(crate) fn base() -> CommitBuilder {
     CommitBuilder::new("Begin").write("README.md", "# Shop\n").write("src/app.py", "def main():\n    pass\n")
 }
 
-/// A head with twelve findings in three files, all of them calls of a debugger: whatever other rules there may
-/// be one day find nothing.
+/// Makes a head with twelve findings in three files, all of them calls of a debugger, which other rules would
+/// not find.
 pub(crate) fn first() -> CommitBuilder {
     CommitBuilder::new("Change")
         .write(
@@ -57,11 +57,11 @@ pub(crate) fn first() -> CommitBuilder {
         .write("src/lib.rs", LIB)
 }
 
-/// One of the files, as it stays.
+/// The content of one file, which both heads share.
 pub(crate) const LIB: &str =
     "fn a() {\n    let x = 1;\n    dbg!(x);\n    let y = 2;\n    dbg!(y);\n    dbg!(x + y);\n}\n";
 
-/// Moves the lines of one file, mends four findings, one of two equal ones among them, and adds two.
+/// Moves the lines of one file, fixes four findings, one of two equal ones among them, and adds two.
 pub(crate) fn second() -> CommitBuilder {
     CommitBuilder::new("Mend some")
         .write(
@@ -73,11 +73,11 @@ pub(crate) fn second() -> CommitBuilder {
         .write("src/fresh.py", "def fresh():\n    breakpoint()\n    ipdb.set_trace()\n")
 }
 
-/// What a review of [`forty`] finds: more than get a comment of their own.
+/// Number of findings in [`forty`], more than get a comment of their own.
 #[allow(dead_code, reason = "not every test with these changes is about so many")]
 pub(crate) const FORTY: usize = 40;
 
-/// A head with forty findings in three files; `above` lines are before those of two.
+/// Makes a head with forty findings in three files; `above` lines are before those of two.
 #[allow(dead_code, reason = "not every test with these changes is about so many")]
 pub(crate) fn forty(above: usize) -> CommitBuilder {
     let calls = |count: usize, call: &str| -> String {
@@ -94,25 +94,26 @@ pub(crate) fn forty(above: usize) -> CommitBuilder {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Shown {
     pub(crate) path: String,
-    /// Its line when it was made; none on the file.
+    /// Its line when it was made; none for a comment on the file.
     pub(crate) line: Option<u32>,
     pub(crate) body: String,
     pub(crate) resolved: bool,
 }
 
-/// What a pull request shows of our review, without what differs from one pull request to the next.
+/// A pull request's picture of our review, without details that differ between pull requests.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Picture {
     pub(crate) summaries: Vec<String>,
     pub(crate) comments: Vec<Shown>,
-    /// Comments that were made and deleted again.
+    /// Number of comments that were made and deleted again.
     pub(crate) deleted: usize,
     /// State and text of the head's newest status, if it was set since.
     pub(crate) status: Option<(String, String)>,
 }
 
 impl Picture {
-    /// `names` are commits and what to call them; statuses up to the id `before` are another pull request's.
+    /// Makes the picture. `names` are commits with their names in it; statuses up to the id `before` belong
+    /// to another pull request.
     pub(crate) fn of(view: &PullView, names: &[(&String, &str)], before: u64) -> Self {
         let ours = || view.comments.iter().filter(|comment| comment.author == BOT);
         let mut comments: Vec<Shown> = ours()
@@ -128,7 +129,7 @@ impl Picture {
             })
             .collect();
         comments.sort();
-        // Bitbucket's have the number of the pull request.
+        // At Bitbucket the context has the number of the pull request.
         let is_ours = |context: &str| context == CONTEXT || context.starts_with("truing-review-");
         let mut statuses = view.statuses.get(&view.head).into_iter().flatten();
         Self {
@@ -146,20 +147,20 @@ impl Picture {
         }
     }
 
-    /// Comments on code whose thread is not resolved.
+    /// Counts comments on code whose thread is not resolved.
     pub(crate) fn open(&self) -> usize {
         self.comments.iter().filter(|comment| !comment.resolved).count()
     }
 }
 
-/// The same of an App's check run.
+/// Returns state and text of an App's check run.
 fn checked(view: &PullView, before: u64) -> Option<(String, String)> {
     let ours = |run: &&FakeCheckRun| run.sha == view.head && run.name == CONTEXT && run.id > before;
     let run = view.checks.iter().rfind(ours)?;
     Some((run.conclusion.clone()?, run.title.clone().unwrap_or_default()))
 }
 
-/// A comment without its marker, commits by their names.
+/// Returns a comment without its marker, with names in place of commits.
 fn plain(body: &str, names: &[(&String, &str)]) -> String {
     let lines: Vec<&str> = body.lines().filter(|line| !line.starts_with("<!-- truing")).collect();
     let text = lines.join("\n").trim_end().to_owned();

@@ -1,4 +1,4 @@
-//! The place of a store, on either deployment, and a copy of it that many tests begin with.
+//! The place of a store in either deployment, and a copy of it that many tests begin with.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,23 +9,23 @@ use truing_store::{NulPolicy, Store};
 use super::postgres::Server;
 use super::valkey::SlotServer;
 
-/// The two deployments.
+/// The deployments of a store that tests use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Deployment {
-    /// A file of SQLite.
+    /// One file of SQLite.
     File,
     /// Valkey (or Redis) with PostgreSQL.
     Servers,
 }
 
-/// Where a store is.
+/// The place of a store.
 pub(crate) enum Home {
     File(PathBuf),
     Servers { slots: String, records: String },
 }
 
 impl Home {
-    /// A place for a new store; of a file it is this one.
+    /// Makes a place for a new store; a store in a file is in this one.
     pub(crate) fn new(deployment: Deployment, file: PathBuf) -> Self {
         match deployment {
             Deployment::File => Self::File(file),
@@ -37,7 +37,7 @@ impl Home {
         }
     }
 
-    /// A place with everything that is in a copy.
+    /// Makes a place with the content of a copy.
     pub(crate) async fn of_copy(deployment: Deployment, file: PathBuf, copy: &Path) -> Self {
         let home = Self::new(deployment, file);
         match &home {

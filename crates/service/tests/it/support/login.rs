@@ -1,4 +1,4 @@
-//! Clients of the fake forge, whatever its kind.
+//! Clients of the fake forge, for every kind of forge.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use truing_forge::{AnyForgeServer, HttpTimeouts, SecretString};
 
 use crate::support::watch::{EMAIL, Watched};
 
-/// Who a client is, whatever the forge.
+/// The identity of a client at any forge.
 #[derive(Clone)]
 pub(crate) struct Login {
     /// The `NAME` of `[forge.NAME]`.
@@ -25,7 +25,7 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    /// The same for a GitHub at this address.
+    /// Makes the options for a GitHub at this address.
     pub(crate) fn github(&self, url: &str) -> GitHubOptions {
         GitHubOptions {
             name: self.name.into(),
@@ -38,7 +38,7 @@ impl Login {
         }
     }
 
-    /// For a Bitbucket with its calls and its repositories at these addresses.
+    /// Makes the options for a Bitbucket with its API and its repositories at these addresses.
     fn bitbucket(&self, (api, git): (&str, &str), is_cloud: bool) -> BitbucketOptions {
         BitbucketOptions {
             name: self.name.into(),
@@ -55,7 +55,7 @@ impl Login {
     }
 }
 
-/// Patience enough for a busy machine, and no pause before a call is tried again.
+/// Timeouts for a busy machine, without a pause before a retry.
 pub(crate) fn patience() -> HttpTimeouts {
     HttpTimeouts {
         connect: Duration::from_secs(30),
@@ -66,7 +66,7 @@ pub(crate) fn patience() -> HttpTimeouts {
 }
 
 impl Watched {
-    /// A client of this forge.
+    /// Makes a client of this forge.
     pub(crate) fn client(&self, login: &Login, clock: Arc<dyn Clock>) -> AnyForgeServer {
         let url = self.base_url();
         match self.flavour() {

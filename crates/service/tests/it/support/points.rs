@@ -1,31 +1,31 @@
-//! Which points of an enumeration are played: a selection that follows from the names of the calls alone, or all of them
+//! The points of an enumeration that are played: a selection by the names of the calls alone, or all of them
 //! (`cargo xtask test --full`).
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
 
-/// The variable that asks for every point.
+/// The variable that requests every point.
 const FULL: &str = "TRUING_TEST_FULL";
 /// The variable that names the file to which every enumeration appends `PLAYED ALL`.
 const COUNTS: &str = "TRUING_TEST_POINTS";
-/// Of the points whose call was there before, one of so many is played.
+/// Stride of the selection among points whose call has occurred before.
 const STRIDE: usize = 6;
 
-/// Are all points to be played?
+/// Returns true if all points are to be played.
 pub(crate) fn is_full() -> bool {
     std::env::var_os(FULL).is_some()
 }
 
-/// The indices of `calls` at which to interrupt: the first call of each name, and every [`STRIDE`]-th call, beginning at
-/// `offset`, which differs between the ways of interrupting.
+/// Returns the indices of `calls` at which to interrupt: the first call of each name, and every [`STRIDE`]-th
+/// call, beginning at `offset`, which differs between the ways of interrupting.
 pub(crate) fn select(calls: &[&str], offset: usize) -> Vec<usize> {
     let mut names = BTreeSet::new();
     let mut is_selected = |index, name| names.insert(name) || index % STRIDE == offset % STRIDE;
     (0..).zip(calls).filter(|(index, name)| is_selected(*index, **name)).map(|(index, _)| index).collect()
 }
 
-/// The indices to play: [`select`]ed ones, or all. Both counts are handed to `cargo xtask test`, and printed with the
-/// indices.
+/// Returns the indices to play: [`select`]ed ones, or all. Both counts are passed to `cargo xtask test`, and
+/// printed with the indices.
 pub(crate) fn to_play(test: &str, calls: &[&str], offset: usize) -> Vec<usize> {
     let chosen = if is_full() { (0..calls.len()).collect() } else { select(calls, offset) };
     println!("{test}: {} of {} points: {chosen:?}", chosen.len(), calls.len());

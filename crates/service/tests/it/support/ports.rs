@@ -1,7 +1,6 @@
-//! The ports with a fault at one call: every call of a process is counted, and one of them crashes the process
-//! before or after it is done, or loses its answer.
-//!
-//! A crashed process does nothing more: all of its later calls fail without effect, whatever it still tries.
+//! The ports with a fault at one call. Every call of a process is counted, and one of them crashes the
+//! process before or after it is done, or loses its response. A crashed process has no further effect: all of
+//! its later calls fail.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -56,12 +55,12 @@ impl Hand {
         Self(Arc::new(AtomicI64::new(now.0)))
     }
 
-    /// Goes to this instant, back as well: a test begins again where it was.
+    /// Sets the clock to this instant, also back: a test restarts from an earlier state.
     pub(crate) fn set(&self, instant: UnixMillis) {
         self.0.store(instant.0, Ordering::SeqCst);
     }
 
-    /// Moves on to this instant; never back.
+    /// Moves the clock forward to this instant; never back.
     pub(crate) fn reach(&self, instant: UnixMillis) {
         self.0.fetch_max(instant.0, Ordering::SeqCst);
     }
@@ -75,25 +74,25 @@ impl Clock for Hand {
 
 // ---------------------------------------------------------------------------------------------- faults
 
-/// How a call goes wrong.
+/// The ways in which a call goes wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Mode {
     /// The process dies before the call is done.
     CrashBefore,
-    /// The call is done, and the process dies before it knows.
+    /// The call is done, and the process dies before it gets the result.
     CrashAfter,
-    /// The call is done, and the process, which lives on, is told that it failed.
+    /// The call is done, and the surviving process gets an error.
     AnswerLost,
 }
 
-/// Which call goes wrong, from 1, and how.
+/// The call that goes wrong, counted from 1, and the way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Fault {
     pub(crate) call: usize,
     pub(crate) mode: Mode,
 }
 
-/// What becomes of one call.
+/// The fate of one call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Done,
@@ -109,9 +108,9 @@ pub(crate) struct Script {
     /// While a test holds it for writing, calls hang.
     pub(crate) passage: RwLock<()>,
     calls: Mutex<Vec<&'static str>>,
-    /// How often the reader has read: the part of a review that costs.
+    /// Number of reads by the reader, the expensive part of a review.
     reads: AtomicU32,
-    /// An operator turns the kill switch before the call of that number, from 0.
+    /// The call, counted from 0, before which an operator turns the kill switch.
     turn: Mutex<Option<(usize, Store, SwitchRequest)>>,
 }
 
@@ -120,7 +119,7 @@ impl Script {
         Arc::new(Self { fault, ..Self::default() })
     }
 
-    /// Lets an operator turn the kill switch before a call, from 0.
+    /// Lets an operator turn the kill switch before a call, counted from 0.
     #[allow(dead_code, reason = "not every test with these ports is about the switch")]
     pub(crate) fn turn_before(&self, call: usize, operator: Store, turn: SwitchRequest) {
         *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some((call, operator, turn));
@@ -136,7 +135,7 @@ impl Script {
         }
     }
 
-    /// The names of the calls so far.
+    /// Returns the names of the calls so far.
     pub(crate) fn calls(&self) -> Vec<&'static str> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -170,7 +169,7 @@ impl Script {
         }
     }
 
-    /// Carries out one call; `lost` is the error of a call that goes wrong.
+    /// Makes one call; `lost` is the error of a call that goes wrong.
     async fn call<T, E>(
         &self,
         name: &'static str,
@@ -193,7 +192,7 @@ impl Script {
     }
 }
 
-/// A port whose methods hand their call to `inner` through the script.
+/// Implements a port by passing each call to `inner` through the script.
 macro_rules! through {
     ($port:ident for $double:ty, $lost:expr, $error:ty;
      $($name:ident($($arg:ident: $type:ty),*) -> $ok:ty;)* $({ $($rest:tt)* })?) => {
@@ -306,22 +305,22 @@ through! { Watchlist for FaultyStore, no_store, StoreError;
 
 // ---------------------------------------------------------------------------------------------- forge
 
-/// How a forge behaves when nothing goes wrong.
+/// The behaviour of a forge without a fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Manner {
-    /// It shows at once what was posted.
+    /// It shows new comments at once.
     Prompt,
     /// A new comment is in no list for [`LAG`]: less than the settle delay, as promised.
     Lagging,
-    /// It never says what the pull request is.
+    /// It never describes the pull request.
     Silent,
-    /// It refuses inline comments on [`REFUSED`], and on the second of these lines comments on the file, too.
+    /// It refuses inline comments on [`REFUSED`], and on the second of these lines also comments on the file.
     Fussy,
 }
 
-/// How long a lagging forge hides new comments.
+/// Time for which a lagging forge hides new comments.
 pub(crate) const LAG: TimeSpan = TimeSpan::seconds(20);
-/// Where a fussy forge takes no comment.
+/// The file and lines that a fussy forge refuses.
 pub(crate) const REFUSED: (&str, [u32; 2]) = ("src/lib.rs", [3, 5]);
 
 /// The real client, behind the script.
@@ -344,7 +343,7 @@ impl ForgeClients for FaultyForges {
     }
 }
 
-/// One pull request of it.
+/// One pull request of that client.
 pub(crate) struct FaultyPull {
     inner: MannerPull,
     script: Arc<Script>,
@@ -399,7 +398,7 @@ impl ForgeWrite for FaultyPull {
     }
 }
 
-/// The real client of a forge with its manner; what has none here is as it is.
+/// The real client of a forge with its manner; calls without a manner here are unchanged.
 struct MannerPull {
     inner: Box<dyn ForgePull>,
     manner: Manner,
@@ -473,7 +472,7 @@ pub(crate) struct FaultyReader {
     pub(crate) script: Arc<Script>,
 }
 
-/// The real reader, which can be out of order for a while.
+/// The real reader, which can fail for a while.
 pub(crate) struct BreakableReader {
     pub(crate) inner: ThreadedReader,
     pub(crate) broken: Arc<AtomicBool>,

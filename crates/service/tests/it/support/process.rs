@@ -1,5 +1,5 @@
-//! A service without its own loops: what is due is done until nothing is, on a clock that goes straight to the next
-//! instant.
+//! A service without its own loops: due work is done until nothing is due, on a clock that moves directly to
+//! the next instant.
 
 use truing_core::fair::LeaseLimits;
 use truing_core::id::UnixMillis;
@@ -11,11 +11,11 @@ use truing_service::scheduler::Scheduler;
 use truing_service::worker::take;
 use truing_store::Store;
 
-/// More than pull requests need to come to rest.
+/// Limit of steps, more than pull requests need to come to rest.
 const MAX_STEPS: usize = 60;
 
-/// Does whatever is due, and moves the clock to what is due next, until nothing is (slots may be parked or
-/// cancelled), or the process is dead.
+/// Does all due work and moves the clock to the next due time, until nothing is due (slots may be parked or
+/// cancelled) or the process is dead.
 pub(crate) async fn settle(
     context: &ServiceContext,
     store: &Store,
@@ -27,7 +27,7 @@ pub(crate) async fn settle(
         let idle = leases.is_empty();
         for lease in leases {
             let run = RunRef { id: new_run_id(), key: lease.key.clone(), token: lease.token };
-            // What could not be recorded is the next lease's to mend.
+            // An end that could not be recorded is left to the next lease.
             let _ = take(context, &lease, &run).await;
         }
         if is_dead() {
@@ -44,7 +44,7 @@ pub(crate) async fn settle(
     Err(format!("not at rest after {MAX_STEPS} steps, at {:?}", context.clock.now()))
 }
 
-/// Is there nothing more to wait for?
+/// Returns true if the state waits for nothing.
 fn rests(state: &SlotState) -> bool {
     matches!(state, SlotState::Held { why: HoldReason::Parked | HoldReason::Cancelled })
 }

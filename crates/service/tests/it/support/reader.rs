@@ -1,4 +1,4 @@
-//! A reader without children, for tests of what stands around it.
+//! A reader without child processes, for tests of its surroundings.
 
 use async_trait::async_trait;
 use truing_core::port::{
@@ -13,7 +13,7 @@ use truing_reader::InProcessReader;
 pub(crate) struct ThreadedReader(InProcessReader);
 
 impl ThreadedReader {
-    /// A reader with the embedded packs.
+    /// Makes a reader with the embedded packs.
     pub(crate) fn new() -> Result<Self, ReaderError> {
         Ok(Self(InProcessReader::new()?))
     }

@@ -1,4 +1,5 @@
-//! A forge with one repository, and the service that reviews it: real HTTP, real git, real time, short limits.
+//! A forge with one repository, and the service that reviews it: real HTTP, real git, real time, short
+//! limits.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -41,17 +42,17 @@ use crate::support::watch::Watched;
 
 /// The `NAME` of `[forge.NAME]`.
 pub(crate) const FORGE: &str = "fake";
-/// The webhook's secret.
+/// The webhook's secret in tests.
 pub(crate) const SECRET: &str = "webhook secret";
 pub(crate) const TOKEN: &str = "ghs_reviewer";
-/// What signs markers.
+/// The key that signs markers.
 pub(crate) const KEY: &[u8] = b"a key of the tests";
-/// How long a condition may take to come true on a busy machine.
+/// Time that a condition may take to come true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// What is due later than this is not waited for: the clock is moved.
+/// Later due times are not waited for: the clock is moved.
 const WORTH_A_SKIP: TimeSpan = TimeSpan::seconds(2);
 
-/// The machine's clock, and how far it was moved on.
+/// The machine's clock, with the time by which it was moved.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Warp(Arc<AtomicI64>);
 
@@ -91,7 +92,7 @@ pub(crate) fn limits() -> SlotLimits {
     }
 }
 
-/// The pace of a service unless a test says otherwise.
+/// The default pace of a service in tests.
 pub(crate) fn pace() -> ServicePace {
     ServicePace {
         role: ProcessRole::All,
@@ -102,8 +103,8 @@ pub(crate) fn pace() -> ServicePace {
     }
 }
 
-/// Texts that must be in no log, error or comment: the token, as it is and as git sends it to GitHub and to Bitbucket Cloud, and
-/// both keys.
+/// Texts that must be in no log, error or comment: the token, as it is and as git sends it to GitHub and to
+/// Bitbucket Cloud, and both keys.
 pub(crate) fn secrets_of_tests() -> impl Iterator<Item = &'static str> {
     let key = std::str::from_utf8(KEY).unwrap();
     let sent = [
@@ -114,17 +115,17 @@ pub(crate) fn secrets_of_tests() -> impl Iterator<Item = &'static str> {
     [TOKEN, SECRET, key].into_iter().chain(sent)
 }
 
-/// How webhooks are taken unless a test says otherwise.
+/// The default settings of webhooks in tests.
 pub(crate) fn settings() -> IngressSettings {
     IngressSettings::new(BTreeMap::from([(FORGE.to_owned(), HookSecret::new(SECRET.as_bytes()))]))
 }
 
-/// A forge and what a service of it keeps.
+/// A forge, and the files of a service for it.
 pub(crate) struct Site {
     pub(crate) forge: Arc<Watched>,
     pub(crate) repo: FakeRepo,
     pub(crate) clock: Warp,
-    /// Comments of their own that findings get at most.
+    /// Limit of findings with a comment of their own.
     pub(crate) max_inline: usize,
     base: String,
     login: Login,
@@ -134,7 +135,7 @@ pub(crate) struct Site {
     folder: TempDir,
 }
 
-/// A pull request and what to call its commits.
+/// A pull request with names for its commits.
 pub(crate) struct Opened {
     pub(crate) number: u64,
     pub(crate) branch: String,
@@ -142,9 +143,9 @@ pub(crate) struct Opened {
     pub(crate) second: Option<String>,
 }
 
-/// A running service.
+/// A service that is running.
 pub(crate) struct Running {
-    /// Where webhooks go: `{url}/webhooks/{forge}`.
+    /// Base address of webhooks: `{url}/webhooks/{forge}`.
     pub(crate) url: String,
     pub(crate) store: Store,
     stop: oneshot::Sender<()>,
@@ -156,12 +157,12 @@ impl Site {
         Self::settling(TimeSpan(300)).await
     }
 
-    /// A forge that may take so long to show what was done.
+    /// Makes a GitHub that may take this long to show a write.
     pub(crate) async fn settling(settle: TimeSpan) -> Self {
         Self::of(ForgeFlavour::GitHub, settle).await
     }
 
-    /// The same of another kind.
+    /// Makes a site with a forge of this kind.
     pub(crate) async fn of(flavour: ForgeFlavour, settle: TimeSpan) -> Self {
         let clock = Warp::default();
         let options = FakeForgeOptions { clock: Arc::new(clock.clone()), ..FakeForgeOptions::default() };
@@ -189,8 +190,8 @@ impl Site {
         self.server = self.forge.client(&self.login, Arc::new(self.clock.clone()));
     }
 
-    /// Lets services that start from now on log in as a GitHub App that is installed for all repositories of `acme`,
-    /// and with the token no more, whose account was theirs: the App, and the installation.
+    /// Lets services that start from now on log in as a GitHub App that is installed for all repositories of
+    /// `acme`, and no longer with the token, whose account was theirs. Returns the App and the installation.
     pub(crate) fn log_in_as_app(&mut self, slug: &str) -> (FakeApp, u64) {
         self.forge.revoke(TOKEN);
         let app = self.forge.app(slug).unwrap();
@@ -206,14 +207,14 @@ impl Site {
         (app, installation)
     }
 
-    /// Loses the records. No service may be running.
+    /// Deletes the records. No service may be running.
     pub(crate) fn forget(&self) {
         for file in self.records() {
             std::fs::remove_file(file).unwrap();
         }
     }
 
-    /// A copy of the records. No service may be running.
+    /// Copies the records. No service may be running.
     pub(crate) fn back_up(&self) -> TempDir {
         let copy = tempfile::tempdir().unwrap();
         for file in self.records() {
@@ -222,7 +223,7 @@ impl Site {
         copy
     }
 
-    /// Puts the records back. No service may be running.
+    /// Restores the records. No service may be running.
     pub(crate) fn restore(&self, copy: &TempDir) {
         self.forget();
         for file in std::fs::read_dir(copy.path()).unwrap().map(Result::unwrap) {
@@ -230,19 +231,19 @@ impl Site {
         }
     }
 
-    /// The store's files.
+    /// Returns the store's files.
     fn records(&self) -> Vec<PathBuf> {
         let database = self.database().into_os_string().into_string().unwrap();
         let names = ["", "-wal", "-shm"].map(|end| PathBuf::from(format!("{database}{end}")));
         names.into_iter().filter(|file| file.exists()).collect()
     }
 
-    /// The file of the store.
+    /// Returns the database file of the store.
     pub(crate) fn database(&self) -> PathBuf {
         self.folder.path().join("truing.db")
     }
 
-    /// Starts a service with the limits above, and lets the forge's webhooks go to it.
+    /// Starts a service with the limits above, and sends the forge's webhooks to it.
     pub(crate) async fn serve(&self) -> Running {
         self.serve_with(limits()).await
     }
@@ -252,7 +253,7 @@ impl Site {
         self.serve_from(store.clone(), store, limits).await
     }
 
-    /// Starts a service that sweeps this often.
+    /// Starts a service that sweeps at this interval.
     pub(crate) async fn serve_sweeping(&self, every: Duration) -> Running {
         let store = self.store();
         self.serve_paced(
@@ -265,18 +266,17 @@ impl Site {
         .await
     }
 
-    /// Starts a service that takes webhooks like this.
+    /// Starts a service with these webhook settings.
     pub(crate) async fn serve_as(&self, settings: IngressSettings, limits: SlotLimits) -> Running {
         let store = self.store();
         self.serve_paced(store.clone(), store, limits, pace(), settings).await
     }
 
-    /// Opens the store.
     pub(crate) fn store(&self) -> Store {
         Store::open(&self.database(), Arc::new(self.clock.clone())).unwrap()
     }
 
-    /// Starts a service on `store`, behind which is `inner`.
+    /// Starts a service on `store`, which wraps `inner`.
     pub(crate) async fn serve_from(
         &self,
         store: impl RecordStore + 'static,
@@ -298,7 +298,7 @@ impl Site {
         self.serve_context(self.context(store, self.forges(), limits), inner, pace, ingress).await
     }
 
-    /// Starts a service with this context, behind which is `inner`.
+    /// Starts a service with this context, whose store wraps `inner`.
     pub(crate) async fn serve_context(
         &self,
         context: ServiceContext,
@@ -317,12 +317,12 @@ impl Site {
         Running { url, store: inner, stop, task }
     }
 
-    /// The clients of the forge.
+    /// Returns the clients of the forge.
     pub(crate) fn forges(&self) -> ConfiguredForges {
         ConfiguredForges(BTreeMap::from([(FORGE.to_owned(), self.server.clone())]))
     }
 
-    /// What a worker needs.
+    /// Makes a worker's context.
     pub(crate) fn context(
         &self,
         store: impl RecordStore + 'static,
@@ -370,13 +370,13 @@ impl Site {
         Opened { number, branch, first, second: None }
     }
 
-    /// Mends some findings of a pull request, and adds some.
+    /// Fixes some findings of a pull request, and adds some.
     pub(crate) async fn push_second(&self, opened: &mut Opened) {
         let commit = own(change::second(), &opened.branch);
         opened.second = Some(self.repo.push(&opened.branch, commit).await.unwrap());
     }
 
-    /// Sends what waits to the service; all of it must be accepted. The last of it.
+    /// Sends the pending deliveries to the service; all of them must be accepted. Returns the last one.
     pub(crate) async fn deliver(&self) -> FakeDelivery {
         let deliveries = self.forge.pending();
         for delivery in &deliveries {
@@ -385,7 +385,7 @@ impl Site {
         deliveries.last().unwrap().clone()
     }
 
-    /// Sends what waits through a bad network; whatever arrives must be accepted.
+    /// Sends the pending deliveries through a bad network; those that arrive must be accepted.
     pub(crate) async fn deliver_through(&self, chaos: DeliveryChaos) {
         for status in self.forge.deliver_all(chaos).await.unwrap() {
             assert_eq!(status, 202);
@@ -396,7 +396,7 @@ impl Site {
         self.repo.pull(opened.number).await.unwrap()
     }
 
-    /// What a pull request shows of our review.
+    /// Returns the pull request's picture of our review.
     pub(crate) async fn picture(&self, opened: &Opened) -> Picture {
         let mut names = vec![(&self.base, "BASE"), (&opened.first, "FIRST")];
         names.extend(opened.second.as_ref().map(|second| (second, "SECOND")));
@@ -409,7 +409,7 @@ impl Site {
     }
 }
 
-/// The commit with a file of this pull request's own, so that its id is, too.
+/// Adds a file that is specific to this pull request, so that the commit's id is as well.
 fn own(commit: CommitBuilder, branch: &str) -> CommitBuilder {
     commit.write("note.txt", branch)
 }
@@ -419,12 +419,12 @@ impl Running {
         self.store.load(std::slice::from_ref(key)).await.unwrap().remove(0)
     }
 
-    /// Waits until nothing is left to do, and all slots are forgotten. Whatever is due late is due now.
+    /// Waits until nothing is left to do, and all slots are removed. Later due times are skipped.
     pub(crate) async fn rest(&self, clock: &Warp) {
         self.come_to("all slots are forgotten", clock, |slots| slots.is_empty()).await;
     }
 
-    /// Waits until nobody is at work and nothing is due, whatever rests.
+    /// Waits until no worker is active and nothing is due; slots may rest.
     pub(crate) async fn rest_as_it_is(&self) {
         until("nothing is due", async || {
             self.store.list().await.unwrap().iter().all(|slot| slot.wakes_at().is_none())
@@ -461,25 +461,25 @@ impl Running {
         until(state, async || self.slot(key).await.state.to_string() == state).await;
     }
 
-    /// An operator's retry.
+    /// Retries a slot as an operator.
     pub(crate) async fn retry(&self, key: &SlotKey) {
         step(&self.store, key, SlotCommand::Retry, &limits()).await.unwrap();
     }
 
-    /// How many runs of a pull request came to the end, and how many did not.
+    /// Counts the runs of a pull request that were published.
     pub(crate) async fn published(&self, key: &SlotKey) -> usize {
         let runs = self.store.runs(key, 1000).await.unwrap();
         runs.iter().filter(|run| run.stage == RunStage::Published).count()
     }
 
-    /// Everything that history says about a pull request, oldest first.
+    /// Returns the whole history of a pull request, oldest first.
     pub(crate) async fn history(&self, key: &SlotKey) -> Vec<String> {
         let mut events = self.store.events(key, 200).await.unwrap();
         events.reverse();
         events.into_iter().map(|event| event.what).collect()
     }
 
-    /// Is a worker on it?
+    /// Returns true if a worker has a lease on it.
     pub(crate) async fn is_leased(&self, key: &SlotKey) -> bool {
         matches!(self.slot(key).await.state, SlotState::Leased { .. })
     }

@@ -1,5 +1,5 @@
-//! Every exchange with the fake forge is compared with what its maker publishes; a difference fails the test, and so does a
-//! write that names no run.
+//! Compares every exchange with the fake forge with the published contract of the real one. A difference
+//! fails the test, and so does a write that names no run.
 
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
@@ -7,21 +7,21 @@ use std::sync::{Arc, LazyLock};
 use truing_contract::{ExchangePart, ForgeContract};
 use truing_fakes::forge::{ApiExchange, ExchangeObserver, FakeForge, FakeForgeOptions, ForgeFlavour};
 
-/// How the violations begin that are differences.
+/// Prefix of violations that are differences.
 const UNLIKE: &str = "unlike what is published: ";
-/// The end of the violations that are writes outside a run.
+/// Suffix of violations that are writes outside a run.
 const UNNAMED: &str = " without X-Review-Id";
 
-/// What GitHub publishes.
+/// The contract that GitHub publishes.
 static GITHUB: LazyLock<ForgeContract> = LazyLock::new(|| ForgeContract::github().unwrap());
-/// What Atlassian publishes of each Bitbucket; none where its documents are not there.
+/// The contracts that Atlassian publishes for each Bitbucket; none if its documents are missing.
 static CLOUD: LazyLock<Option<ForgeContract>> = LazyLock::new(|| ForgeContract::bitbucket_cloud().unwrap());
 static DATA_CENTER: LazyLock<Option<ForgeContract>> =
     LazyLock::new(|| ForgeContract::bitbucket_data_center().unwrap());
 
 struct Published {
     flavour: ForgeFlavour,
-    /// Somebody else who looks.
+    /// Another observer of the exchanges.
     also: Option<Arc<dyn ExchangeObserver>>,
 }
 
@@ -35,7 +35,7 @@ impl Published {
         };
         let Some(contract) = contract else { return Vec::new() };
         let found = contract.check(&truing_contract::WireExchange { method, target, request, answer });
-        // Atlassian describes few of its refusals: of those only an answer's JSON counts.
+        // Atlassian describes few of its refusals: for those only a JSON response is checked.
         let is_refused =
             self.flavour != ForgeFlavour::GitHub && answer.is_some_and(|(status, _)| status >= 300);
         let is_json = answer.and_then(|(_, json)| json).is_some();
@@ -66,7 +66,7 @@ impl Watched {
         Self::start_as(ForgeFlavour::GitHub, options).await
     }
 
-    /// The same of another kind.
+    /// Starts a forge of this kind.
     pub(crate) async fn start_as(flavour: ForgeFlavour, options: FakeForgeOptions) -> Self {
         let published = Published { flavour, also: options.witness };
         let options = FakeForgeOptions { witness: Some(Arc::new(published)), ..options };

@@ -1,4 +1,4 @@
-//! What the operator wants reviewed, of all that a token can see.
+//! The operator's choice of repositories, of all that a token can see.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ async fn only_the_operators_repositories_are_swept() {
     };
     assert_eq!(keys(&swept).await, [site.key(wanted.number).await]);
 
-    // One that is wanted no more by its new name is left alone, at once and later.
+    // A repository whose new name is not admitted is left alone, at once and later.
     site.repo = site.repo.rename("ada", "store").await.unwrap();
     site.repo.push("more", CommitBuilder::new("More").write("b.py", "breakpoint()\n")).await.unwrap();
     site.repo.open(NewPull::of("more")).await.unwrap();
@@ -51,7 +51,7 @@ async fn webhooks_of_others_are_ignored_and_what_was_marked_before_is_not_review
     let (service, opened) = reviewed(&site).await;
     let key = site.key(opened.number).await;
     service.stop().await;
-    // Marked, and then the operator chooses.
+    // The slot is marked before the operator's choice.
     let mut swept = Swept::of(&site);
     site.repo
         .push(&opened.branch, CommitBuilder::new("More").write("more.py", "breakpoint()\n"))

@@ -1,4 +1,4 @@
-//! Who may command, and how often.
+//! Permission and repetition of commands.
 
 use truing_core::id::TimeSpan;
 use truing_core::port::Watchlist as _;
@@ -10,7 +10,7 @@ use crate::sweep::{Swept, reviewed};
 
 const PERMISSION: &str = "/repos/{owner}/{repo}/collaborators";
 
-/// The acts that comments led to, oldest first.
+/// Returns the acts that comments led to, oldest first.
 pub(crate) async fn acts(service: &Running) -> Vec<String> {
     let mut acts = service.store.audited(100).await.unwrap();
     acts.reverse();
@@ -24,7 +24,7 @@ pub(crate) async fn all_served(service: &Running) {
     .await;
 }
 
-/// Somebody comments, and the forge tells.
+/// Posts a comment by an account, and delivers the event.
 async fn comment(site: &Site, opened: &Opened, who: &str, body: &str) -> u64 {
     let id = site.repo.comment(opened.number, who, body).await.unwrap();
     site.deliver().await;
@@ -109,7 +109,7 @@ async fn a_comment_acts_once_however_often_it_is_told_and_edited() {
     swept.obey(&site).await;
     assert_eq!(swept.state(&key).await, "idle", "an edit makes no new command");
     assert_eq!(swept.store.audited(9).await.unwrap().len(), 1);
-    // A new one is one, by the sweep alone.
+    // A new comment is a command, found by the sweep alone.
     site.repo.comment(opened.number, "ada", "/review").await.unwrap();
     swept.obey(&site).await;
     assert_eq!(swept.state(&key).await, "waiting (debounce)");
@@ -173,11 +173,11 @@ async fn a_permission_that_cannot_be_asked_is_asked_again() {
     })
     .await;
     assert_eq!(service.published(&key).await, 1, "no answer is no permission");
-    // Stopped in between: it is remembered.
+    // The service is stopped in between: the command is remembered.
     service.stop().await;
     let service = site.serve().await;
     crate::sweep::site::until("it is reviewed again", async || {
-        // Whoever is at work must not be late.
+        // The clock must not expire an active lease.
         if !service.is_leased(&key).await {
             site.clock.skip(TimeSpan::seconds(1));
         }
@@ -188,7 +188,7 @@ async fn a_permission_that_cannot_be_asked_is_asked_again() {
     service.stop().await;
 }
 
-/// A command on each pull request, in their order, that a sweep has heard of.
+/// Posts a command on each pull request, in their order, and lets a sweep find them.
 async fn heard(site: &Site, pulls: &[&Opened]) -> Swept {
     let mut swept = Swept::of(site);
     swept.look().await;

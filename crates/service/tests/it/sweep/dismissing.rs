@@ -1,4 +1,4 @@
-//! `/dismiss`: in answer to a finding's comment or by its id, until the code under it changes.
+//! `/dismiss` as a reply to a finding's comment or by its id, until the code of the finding changes.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::sweep::commands::{acts, all_served};
 use crate::sweep::site::{FORGE, Opened, Running, Site};
 use crate::sweep::{Swept, reviewed, shown};
 
-/// A finding that stays through the second push.
+/// The file with a finding that stays through the second push.
 const PATH: &str = "src/lib.rs";
 
 async fn reviewed_for_ada(site: &Site) -> (Running, Opened) {
@@ -22,7 +22,7 @@ async fn reviewed_for_ada(site: &Site) -> (Running, Opened) {
     reviewed(site).await
 }
 
-/// Our comment on a line.
+/// Returns our comment on a line.
 async fn on(site: &Site, opened: &Opened, path: &str, line: u32) -> CommentView {
     let view = site.view(opened).await;
     let is_there = |comment: &&CommentView| {
@@ -33,7 +33,7 @@ async fn on(site: &Site, opened: &Opened, path: &str, line: u32) -> CommentView 
     view.inline().find(is_there).unwrap().clone()
 }
 
-/// The finding on a line, by the records.
+/// Returns the finding on a line, by the records.
 async fn finding_at(site: &Site, service: &Running, opened: &Opened, line: u32) -> FindingId {
     let findings = service.store.findings(&site.key(opened.number).await).await.unwrap();
     let at = |path: &str| path == PATH;
@@ -43,7 +43,7 @@ async fn finding_at(site: &Site, service: &Running, opened: &Opened, line: u32) 
     found.unwrap().id.clone()
 }
 
-/// Somebody answers a comment of ours, the forge tells, and everything that follows has happened.
+/// Replies to a comment of ours, delivers the event, and waits until all effects are done.
 async fn answer(site: &Site, service: &Running, opened: &Opened, who: &str, line: u32, body: &str) -> u64 {
     let first = on(site, opened, PATH, line).await.id;
     let id = site.repo.reply(opened.number, who, first, body).await.unwrap();
@@ -80,7 +80,7 @@ async fn an_answer_to_a_findings_comment_dismisses_it_for_as_long_as_its_code_is
     let history = service.history(&key).await;
     assert!(history.contains(&told), "{history:#?}");
 
-    // Later pushes leave it as it is, and do not say it again.
+    // Later pushes leave it as it is, and do not post it again.
     site.push_second(&mut opened).await;
     site.deliver().await;
     service.rest(&site.clock).await;
@@ -109,7 +109,7 @@ async fn a_finding_is_dismissed_by_its_id_and_by_the_sweep_alone() {
     let first = on(&site, &opened, PATH, 5).await.id;
     let mut sweep = Swept::of(&site);
     sweep.look().await;
-    // Nobody tells of these: the hooks are lost.
+    // The deliveries of these comments are lost.
     let by_id = format!("/dismiss {} by its id", &id.as_str()[..12]);
     site.repo.comment(opened.number, "ada", &by_id).await.unwrap();
     site.repo.reply(opened.number, "ada", first, "/dismiss in its thread").await.unwrap();
@@ -142,7 +142,7 @@ async fn who_may_not_and_what_names_nothing_dismisses_nothing_and_history_says_w
     let deleted = site.repo.comment(opened.number, "ada", "/dismiss gone").await.unwrap();
     site.repo.delete_comment(opened.number, deleted).await.unwrap();
     site.deliver().await;
-    // One that is not there may be late, and is waited for.
+    // A comment that is missing may appear late, so it is waited for.
     crate::sweep::site::until("all comments are served", async || {
         site.clock.skip(TimeSpan::seconds(1));
         service.store.unserved(FORGE, 9).await.unwrap().is_empty()
@@ -181,7 +181,7 @@ async fn a_dismissal_while_a_review_is_running_is_not_lost_and_an_edit_changes_n
     settle(&site, &service).await;
     site.repo.delete_comment(opened.number, id).await.unwrap();
     assert!(is_dismissed(&on(&site, &opened, PATH, 3).await, "in between (ada)"));
-    // Said again, the last word counts.
+    // After a second dismissal the last one counts.
     answer(&site, &service, &opened, "ada", 3, "/dismiss for another reason").await;
     assert!(is_dismissed(&on(&site, &opened, PATH, 3).await, "for another reason (ada)"));
     service.stop().await;
@@ -217,7 +217,7 @@ async fn a_dismissal_is_taken_back_in_its_thread_or_by_its_id_by_whoever_may_wri
         1
     );
     assert_eq!(told(&format!("`/undismiss {}` by ada@{FORGE}", short(&id))), 2, "{history:#?}");
-    // It stays open.
+    // The finding stays open.
     site.push_second(&mut opened).await;
     site.deliver().await;
     service.rest(&site.clock).await;

@@ -1,4 +1,5 @@
-//! The first contact: what was open before it is left until it changes, or somebody asks.
+//! The first contact: pull requests that were open before are left until they change, or a review is
+//! requested.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ fn leaving() -> RepositoryFilter {
     RepositoryFilter::new(BTreeMap::new()).leaving_existing()
 }
 
-/// The slots that have work.
+/// Counts the slots that have work.
 async fn at_work(swept: &Swept) -> usize {
     swept.store.list().await.unwrap().iter().filter(|slot| slot.state != SlotState::Idle).count()
 }
@@ -34,7 +35,7 @@ async fn pull_requests_of_before_are_left_until_they_change() {
     swept.round(&site).await;
     assert_eq!(at_work(&swept).await, 0);
 
-    // Nor are they new when all slots are lost, or when the base moves on.
+    // They do not count as new when all slots are lost, or when the base moves on.
     drop(swept);
     let file = rusqlite::Connection::open(site.database()).unwrap();
     file.execute("DELETE FROM slot", []).unwrap();
@@ -46,7 +47,7 @@ async fn pull_requests_of_before_are_left_until_they_change() {
     swept.round(&site).await;
     assert_eq!(at_work(&swept).await, 0);
 
-    // What changes is reviewed, and what is opened since.
+    // Changed pull requests are reviewed, and those that are opened since.
     site.repo.push("two", CommitBuilder::new("More").write("more.py", "breakpoint()\n")).await.unwrap();
     let third = site.open("five").await;
     swept.round(&site).await;

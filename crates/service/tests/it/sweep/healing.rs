@@ -1,4 +1,4 @@
-//! What happened while nobody listened is made up for; and without the sweep it would not be.
+//! The sweep makes up for events while no service was running, which without it would be missed.
 
 use truing_core::port::OperatorStore as _;
 use truing_core::switch::SwitchRequest;
@@ -8,13 +8,13 @@ use crate::sweep::change;
 use crate::sweep::site::{Opened, Running, Site};
 use crate::sweep::{EVERY, FOUND, Swept, reviewed, second, shown};
 
-/// Forgets what the forge would tell.
+/// Drops the forge's pending deliveries.
 fn lose(site: &Site) {
     assert!(!site.forge.pending().is_empty(), "something happened");
 }
 
-/// A service comes back after the time in which nobody listened: first one that does not sweep, which misses it,
-/// then one that does.
+/// Starts a service after the time without one: first one that does not sweep, which misses the events, then
+/// one that does.
 async fn come_back(site: &Site, missed: impl AsyncFn(&Running)) -> Running {
     lose(site);
     let deaf = site.serve().await;
@@ -73,7 +73,7 @@ async fn a_draft_that_became_ready_and_one_that_was_closed() {
     service.state(&site.key(closed.number).await, "held (cancelled)").await;
     service.state(&site.key(still.number).await, "held (draft)").await;
 
-    // Open again, and nobody hears.
+    // The pull request is reopened, and the delivery is lost.
     site.repo.reopen(closed.number).await.unwrap();
     site.repo.set_draft(closed.number, false).await.unwrap();
     lose(&site);
@@ -102,7 +102,7 @@ async fn a_command_while_the_server_was_down() {
     site.repo.permit("ada", "write").await.unwrap();
     let (service, opened) = reviewed(&site).await;
     service.stop().await;
-    // A sweep was here before, so that the repository is known.
+    // A sweep was here before, so the repository is known.
     Swept::of(&site).look().await;
     site.clock.skip(truing_core::id::TimeSpan::minutes(24 * 60));
     site.repo.comment(opened.number, "ada", "/review\nI have restarted the server.").await.unwrap();

@@ -1,5 +1,5 @@
-//! Slots that are lost in the middle of their work: whatever a slot was doing, and whichever copy of it comes back, two sweeps later
-//! its head is settled or its slot has work, and in the end it is reviewed. With both kinds of stores.
+//! Slots that are lost in the middle of their work. For each state and each restored copy, two sweeps later
+//! the head is settled or its slot has work, and in the end it is reviewed. Both kinds of stores are tested.
 
 use std::path::PathBuf;
 use std::process::Command as Program;
@@ -25,11 +25,11 @@ use crate::sweep::{EVERY, FOUND, Swept, shown};
 
 const DAY: TimeSpan = TimeSpan::minutes(24 * 60);
 
-/// What a slot is in the middle of.
+/// The state in which a slot is lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Midway {
     Debouncing,
-    /// For the forge's rate limit.
+    /// Waiting for the forge's rate limit.
     Waiting,
     Leased,
     /// Under a lease, and another head was pushed meanwhile.
@@ -37,12 +37,12 @@ enum Midway {
     BackingOff,
     /// Backing off, and only publishing is left.
     Computed,
-    /// For its budget.
+    /// Waiting for its budget.
     Deferred,
     Parked,
-    /// Of nothing: its head was published.
+    /// Done: its head was published.
     Published,
-    /// Of nothing: an operator has dropped it.
+    /// Dropped by an operator, without work.
     Dropped,
 }
 
@@ -65,12 +65,12 @@ impl Midway {
     }
 }
 
-/// How slots are lost.
+/// The ways in which slots are lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Loss {
     /// All slots, and the counter of the tokens.
     Flush,
-    /// None: the service begins again.
+    /// No slot: the service is restarted.
     Restart,
     /// The slots are as they were when the heads were marked.
     OldCopy,
@@ -78,7 +78,7 @@ enum Loss {
     CopyOfLeases,
 }
 
-/// A forge, and where its store is.
+/// A forge with the place of its store.
 struct Lossy {
     site: Site,
     deployment: Deployment,
@@ -102,14 +102,14 @@ impl Lossy {
         Swept::on(&self.site, self.home.open(Arc::new(self.site.clock.clone())).await)
     }
 
-    /// A service that sweeps.
+    /// Starts a service that sweeps.
     async fn serve(&self) -> Running {
         let store = self.home.open(Arc::new(self.site.clock.clone())).await;
         let pace = ServicePace { sweep: Some(EVERY), ..pace() };
         self.site.serve_paced(store.clone(), store, limits(), pace, settings()).await
     }
 
-    /// Keeps a copy of the slots.
+    /// Makes a copy of the slots.
     async fn keep(&self, swept: &Swept) {
         match self.deployment {
             Deployment::File => {
@@ -126,7 +126,7 @@ impl Lossy {
         }
     }
 
-    /// Loses slots. Nothing has the store open.
+    /// Loses slots while no process has the store open.
     fn lose(&self, loss: Loss) {
         let (slots, kept) = self.databases;
         match (loss, self.deployment) {
@@ -153,13 +153,13 @@ impl Lossy {
         self.site.database().with_file_name("kept.db")
     }
 
-    /// The revision that the forge shows.
+    /// Returns the revision that the forge shows.
     async fn revision(&self, opened: &Opened) -> PullRevision {
         let view = self.site.view(opened).await;
         PullRevision { head: Sha::try_from(view.head).unwrap(), base: Sha::try_from(view.base).unwrap() }
     }
 
-    /// Does `truing why` say that the next sweep takes it up?
+    /// Returns true if `truing why` reports that the next sweep takes it up.
     async fn awaits_sweep(&self, swept: &Swept, key: &SlotKey) -> bool {
         let (store, keys) = (&swept.store, std::slice::from_ref(key));
         let last = store.last_reviews(keys).await.unwrap().remove(0);
@@ -174,7 +174,7 @@ impl Lossy {
     }
 }
 
-/// A command to the server of the slots.
+/// Sends a command to the server of the slots.
 fn by_hand(database: u32, arguments: &[&str]) {
     let port = SlotServer::shared().port.to_string();
     let mut client = Program::new("redis-cli");
@@ -237,7 +237,7 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Goes on from a lease to what the slot is to be in the middle of.
+/// Continues from a lease to the state in which the slot is lost.
 async fn arrange(lossy: &Lossy, work: &Work<'_>, midway: Midway, opened: &mut Opened) {
     let (store, now) = (&work.swept.store, work.now().await);
     match midway {
@@ -331,7 +331,7 @@ async fn nothing_is_lost(deployment: Deployment, loss: Loss) {
     }
     drop(swept);
 
-    // Work on what is left is done, and nothing is done twice.
+    // The remaining work is done, and nothing is done twice.
     let service = lossy.serve().await;
     let is_parked = |state: &SlotState| state.to_string() == "held (parked)";
     let what = "all that is not parked is done";

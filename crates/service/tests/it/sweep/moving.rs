@@ -1,4 +1,4 @@
-//! Repositories that are renamed, transferred, recreated and gone: the id decides, names are for people.
+//! Repositories that are renamed, transferred, recreated and deleted: the id decides, names are for people.
 
 use truing_core::id::{PrId, TimeSpan};
 use truing_core::port::{RunRef, RunStore as _, SlotDescription, Watchlist as _};
@@ -42,7 +42,7 @@ async fn a_worker_finds_a_repository_by_its_id_when_the_name_leads_elsewhere() {
     let told_before = site.forge.pending().remove(0);
     let old = site.repo.clone();
     site.repo = site.repo.rename("mega", "store").await.unwrap();
-    // Somebody else takes the old name, and opens a pull request with the same number.
+    // Another owner takes the old name, and opens a pull request with the same number.
     let other = site.forge.create_repository("acme", "shop", change::base()).await.unwrap();
     other.push("feature", CommitBuilder::new("Other").write("other.py", "breakpoint()\n")).await.unwrap();
     other.open(NewPull::of("feature")).await.unwrap();
@@ -130,7 +130,7 @@ async fn a_repository_that_is_not_listed_any_more_is_swept_until_it_is_gone() {
     site.repo.push(&opened.branch, CommitBuilder::new("More").write("more.txt", "more")).await.unwrap();
     swept.round(&site).await;
     assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
-    // Renamed, and in no list: found by its id.
+    // The repository is renamed, and in no list: it is found by its id.
     let store = site.repo.rename("mega", "store").await.unwrap();
     swept.round(&site).await;
     let known = swept.store.repositories(FORGE).await.unwrap();

@@ -1,4 +1,4 @@
-//! Rounds: what they cost, what they write, and what stops them.
+//! Rounds of the sweep: their cost, their writes, and the reasons that stop them.
 
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -12,12 +12,12 @@ use truing_fakes::repo::CommitBuilder;
 use crate::sweep::site::{FORGE, Site};
 use crate::sweep::{Swept, reviewed};
 
-/// The calls that a forge answered with something new.
+/// Counts the calls whose response had new content.
 fn paid(site: &Site) -> usize {
     site.forge.log().iter().filter(|call| call.status != Some(304)).count()
 }
 
-/// What is told while this lives.
+/// Captures the log while this exists.
 #[derive(Clone, Default)]
 struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
@@ -34,7 +34,8 @@ impl io::Write for CapturedLog {
 
 impl CapturedLog {
     fn listen(&self) -> tracing::subscriber::DefaultGuard {
-        // With one listener alone, a line that another thread comes to first, without any, is never heard by anybody.
+        // With a single subscriber, a line that another thread without one reaches first would be disabled
+        // for all.
         static ANOTHER: OnceLock<tracing::Dispatch> = OnceLock::new();
         ANOTHER.get_or_init(|| tracing::Dispatch::new(tracing_subscriber::registry()));
         let (told, max) = (self.clone(), tracing::Level::INFO);
@@ -42,7 +43,7 @@ impl CapturedLog {
         tracing::subscriber::set_default(subscriber.with_writer(move || told.clone()).finish())
     }
 
-    /// The lines since the last time.
+    /// Returns the lines since the last time.
     fn take(&self) -> Vec<String> {
         let bytes = std::mem::take(&mut *self.0.lock().unwrap());
         String::from_utf8(bytes).unwrap().lines().map(|line| line.trim().to_owned()).collect()
@@ -68,14 +69,14 @@ async fn a_sweep_that_finds_nothing_new_writes_nothing_and_costs_nothing() {
     assert_eq!(paid(&site), cost, "every answer was that nothing has changed");
     let period = swept.context.swept.all()[0].period.unwrap();
     assert!((300_000..310_000).contains(&period.0), "{period:?}");
-    // And a change is seen, by all of this.
+    // A change is noticed by all of these checks.
     site.repo.push(&opened.branch, CommitBuilder::new("More").write("more.txt", "more")).await.unwrap();
     swept.round(&site).await;
     assert_ne!(watcher(), before);
     assert!(paid(&site) > cost);
 }
 
-/// How often the store's file was written to, as another connection sees it.
+/// Returns a function that reads the version of the store's file as another connection sees it.
 fn rusqlite_version(site: &Site) -> impl Fn() -> i64 {
     let watcher = rusqlite::Connection::open(site.database()).unwrap();
     move || watcher.query_row("PRAGMA data_version", [], |row| row.get(0)).unwrap()
@@ -88,7 +89,7 @@ async fn a_clock_that_is_set_back_stops_no_sweep() {
     let day = TimeSpan::minutes(24 * 60);
     site.clock.skip(day);
     swept.look().await;
-    // The wait for a forge that is down, too.
+    // The wait for a forge that is down counts as well.
     site.forge.fault(ForgeFault::once("GET", "/user/repos", ForgeFaultKind::Status(500, None)).times(9));
     swept.round(&site).await;
     site.forge.clear_faults();
@@ -111,7 +112,7 @@ async fn a_round_that_is_too_dear_takes_longer_and_reaches_everybody() {
     let mut rounds = 0;
     while swept.context.swept.all().len() < 13 {
         let before = paid(&site);
-        // An hour of sweeps.
+        // The loop covers an hour of sweeps.
         for _ in 0..12 {
             swept.round(&site).await;
         }
@@ -131,7 +132,7 @@ async fn reviews_that_are_short_of_calls_are_left_all_of_them() {
     let mut swept = Swept::of(&site);
     site.forge.rate_limit(100);
     swept.look().await;
-    // Somebody else uses the token, too.
+    // Another client uses the token as well.
     for _ in 0..88 {
         truing_forge::ForgeServer::repository(&site.forges().0[FORGE], "acme/shop").await.unwrap();
     }

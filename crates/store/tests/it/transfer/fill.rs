@@ -20,7 +20,7 @@ pub(super) fn pr(number: u64) -> PrId {
     PrId { forge: "github".into(), repository: "1".into(), number }
 }
 
-/// Something in every table, in every state of a slot, and the kill switch on.
+/// Fills every table, with every state of a slot, and the kill switch on.
 pub(super) async fn fill(store: &Store) {
     let limits = SlotLimits::default();
     let mark = |number| {
@@ -32,7 +32,7 @@ pub(super) async fn fill(store: &Store) {
         }
     };
     store.mark(&[mark(7), mark(8), mark(9)], &limits, HaltPolicy::Refused).await.unwrap();
-    // One is leased, and one is parked.
+    // One slot is leased, and one is parked.
     let before = store.load(&[pr(7).key()]).await.unwrap().remove(0);
     let leased = before.step(SlotCommand::Lease, &limits, before.wakes_at().unwrap()).unwrap().slot;
     store.grant(&[(before.version, leased)]).await.unwrap()[0].unwrap();
@@ -91,7 +91,7 @@ pub(super) async fn fill(store: &Store) {
     store.turn_at("acme/other", &on, "ada").await.unwrap();
 }
 
-/// So many rows that several parts have more than one page.
+/// Adds enough rows that several parts have more than one page.
 pub(super) async fn fill_many(store: &Store) {
     let event = |number: i64| {
         let key = SlotKey::new(format!("pr/github/2/{}", number / 100));

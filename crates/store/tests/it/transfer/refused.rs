@@ -1,4 +1,4 @@
-//! Targets, sources and rows that a store is not moved to or from, each named with what to do.
+//! Targets, sources and rows that are refused in a transfer, each with an error that names the next step.
 
 use truing_core::id::SlotVersion;
 use truing_core::switch::SwitchRequest;
@@ -6,7 +6,7 @@ use truing_store::{CommandLock, ServeLock};
 
 use super::*;
 
-/// The refusal of a copy.
+/// Returns the error of a refused copy.
 async fn refused(from: &Store, to: &Home, zeros: NulPolicy) -> TransferError {
     let target = to.open_target().await;
     from.copy_to(&target, zeros, |_| ()).await.unwrap_err()
@@ -40,7 +40,7 @@ async fn a_target_that_holds_something_else_is_refused_and_changed_in_nothing() 
     SlotServer::shared().by_hand(*slots, &["SET", "bot:killswitch:enabled", "true"]);
     let said = refused(&source, &to, NulPolicy::Refuse).await.to_string();
     assert!(said.contains("the kill switch that was set by hand"), "{said}");
-    // Programs that only look leave nothing that is in the way, nor does a switch that is off.
+    // Programs that only read leave nothing that prevents a copy, nor does a switch that is off.
     for (to, turn) in [(new_servers(), false), (new_file_home(), false), (new_file_home(), true)] {
         let store = to.open().await;
         store.switch().await.unwrap();
@@ -76,7 +76,7 @@ async fn a_half_filled_target_takes_no_other_source_and_is_no_source() {
         drop(target);
         let said = to.not_opened().await;
         assert!(said.contains(&name) && said.contains("To begin anew"), "{said}");
-        // Slots that are in another place are not begun anew there.
+        // Slots in another place are not copied again there.
         if let Home::Servers { records, .. } = &to {
             let other = Home::Servers { slots: SlotServer::new_database(), records: records.clone() };
             let error = refused(&first, &other, NulPolicy::Refuse).await;
@@ -133,13 +133,13 @@ async fn a_text_that_postgresql_cannot_hold_is_named_or_replaced_if_that_is_aske
     let said = error.to_string();
     assert!(matches!(error, TransferError::Unfit { table: "event", column: "what", .. }), "{said}");
     assert!(said.contains("where id = 900") && said.contains("--replace-zeros"), "{said}");
-    // It is asked for, and the copying goes on.
+    // The replacement is requested, and the copy continues.
     let target = to.open_target().await;
     assert_alike(&source.copy_to(&target, NulPolicy::Replace, |_| ()).await.unwrap());
     drop(target);
     assert_eq!(to.rows("SELECT what FROM event WHERE id = 900"), ["a\u{fffd}b"]);
     assert_alike(&source.compare(&to.open().await).await.unwrap());
-    // Between files it stays.
+    // Between files the zero character stays.
     let file = new_file_home();
     assert_alike(&copied(&source, &file).await);
     assert_eq!(file.dump(), home.dump());
@@ -182,7 +182,7 @@ async fn keys_with_zeros_broken_texts_and_slots_that_cannot_be_read_are_named() 
 async fn a_row_that_the_target_does_not_take_is_named_among_all_of_its_page() {
     let ((home, source), to) = (filled(new_file_home()).await, new_servers());
     fill_many(&source).await;
-    // No entry of PostgreSQL's index is as long, and this one cannot be made shorter.
+    // An entry of PostgreSQL's index cannot be as long, and this one cannot be compressed.
     let mut state = 1_u64;
     let long: String = std::iter::repeat_with(|| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

@@ -1,4 +1,4 @@
-//! What one worker does with one lease, step by step, as `loops/review.rs` does it.
+//! The steps of one worker with one lease, as `loops/review.rs` does them.
 
 use truing_core::finding::Finding;
 use truing_core::id::{CommentId, SlotKey};
@@ -13,19 +13,19 @@ use truing_store::Store;
 use super::super::{finding, item, outcome, record, row, sha, summary};
 use super::{Pull, Work, commit_id};
 
-/// What a worker's step came to.
+/// The result of a worker's step.
 pub(super) enum Came {
-    /// It looked, and computes the review of this head.
+    /// The worker has looked, and computes the review of this head.
     Looked(u64),
     Computed,
     Published,
     Ended,
-    /// Another one has it by now.
+    /// Another worker holds the slot by now.
     Lost,
     Failed,
 }
 
-/// One step of one slot.
+/// Applies one command to one slot.
 pub(super) async fn take(
     store: &Store,
     key: &SlotKey,
@@ -50,7 +50,7 @@ async fn end(store: &Store, work: &Work, then: StepOutcome, limits: &SlotLimits)
     }
 }
 
-/// A refusal of records is what a worker that came too late has to hear.
+/// Returns the result of a write, or none if the records refuse a worker that came too late.
 fn accepted<T>(answer: Result<T, StoreError>) -> Option<T> {
     match answer {
         Ok(answer) => Some(answer),
@@ -59,7 +59,7 @@ fn accepted<T>(answer: Result<T, StoreError>) -> Option<T> {
     }
 }
 
-/// Looks at the head: is a review of it wanted, and does the storm allow one?
+/// Looks at the head, and decides if a review of it is wanted and the storm allows one.
 pub(super) async fn look(store: &Store, work: &Work, is: &Pull, limits: &SlotLimits) -> Came {
     if is.closed {
         return end(store, work, StepOutcome::Held(HoldReason::Cancelled), limits).await;

@@ -22,9 +22,7 @@ const KNOWN: [(&str, &str); 2] = [("github", "github.com"), ("bitbucket", "bitbu
 pub(in crate::cli) struct PullTarget {
     /// Name of the forge in `[forge.NAME]`.
     pub(in crate::cli) forge: String,
-    /// Name of the repository as `owner/name`.
     pub(in crate::cli) repo: String,
-    /// Number of the pull request at the forge.
     pub(in crate::cli) number: u64,
     /// Configuration that contains the forge.
     pub(in crate::cli) config: Config,
@@ -119,7 +117,6 @@ impl PullTarget {
 pub(in crate::cli) struct OwnerTarget {
     /// Name of the forge in `[forge.NAME]`.
     pub(in crate::cli) forge: String,
-    /// Name of the owner at the forge.
     pub(in crate::cli) name: String,
     /// Configuration that contains the forge.
     pub(in crate::cli) config: Config,
@@ -247,7 +244,6 @@ fn locally(kind: &str) -> String {
 enum ForgeRoot {
     /// Base address of the web pages.
     Pages,
-    /// Base address of git remotes.
     Git,
 }
 
@@ -363,7 +359,6 @@ pub(in crate::cli) fn is_name(text: &str) -> bool {
     matches!(text.split('/').collect::<Vec<_>>().as_slice(), [_, _, number] if number.parse::<u64>().is_ok())
 }
 
-/// Returns the only configured forge.
 fn only(text: &str, config: &Config, environment: &Environment) -> Result<(Config, String), CliError> {
     let names: Vec<&str> = config.forges.keys().map(String::as_str).collect();
     match names.as_slice() {

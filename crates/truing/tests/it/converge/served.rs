@@ -221,7 +221,10 @@ async fn of_those_who_may_write_only_the_configured_askers_start_a_run() {
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     assert!(report(&pull).unwrap().starts_with("## /converge: converged\n"), "{pull:#?}");
     let why = site.why().await;
-    assert!(why.contains("`/converge` by bob@github") && !why.contains("`/converge` by ann@github:"), "{why}");
+    assert!(
+        why.contains("`/converge` by bob@github") && !why.contains("`/converge` by ann@github:"),
+        "{why}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,9 +7,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tempfile::TempDir;
 use truing_agent::fixer::{FixerError, FixerTools, FixerWorkspace};
-use truing_agent::native::{
-    AgentRun, AgentRunEnd, CallOutput, ReportForm, RunBrief, RunLimits, RunTools,
-};
+use truing_agent::native::{AgentRun, AgentRunEnd, CallOutput, ReportForm, RunBrief, RunLimits, RunTools};
 use truing_agent::prompt::PromptLibrary;
 use truing_agent::prompt::case::{PromptCase, ScriptedCall};
 use truing_agent::prompt::route::{FilledPrompts, ReportKind};
@@ -165,7 +163,8 @@ impl CaseRunner {
         let brief =
             RunBrief { model: self.model.clone(), system: filled.system.clone(), task: filled.task.clone() };
         let limits = RunLimits { money: Some(CASE_MONEY), ..RunLimits::default() };
-        let ran: AgentRun<F> = AgentRuntime::Native.run_judged(&model, &tools, &brief, &limits, |_| None).await;
+        let ran: AgentRun<F> =
+            AgentRuntime::Native.run_judged(&model, &tools, &brief, &limits, |_| None).await;
         if let (AgentRunEnd::Refused(why), None) = (&ran.end, &self.script) {
             return Err(refused(why));
         }
