@@ -144,7 +144,7 @@ fn harmless(order: &str) -> String {
     order.replace("TOOL ", "T00L ").replace("FETCH ", "F3TCH ").replace("SAY ", "S4Y ")
 }
 
-/// Every pull request there is to open, each field's twin first.
+/// Returns all pull requests to open; the twin of each field comes first.
 fn scenes(planted: &Planted, secrets: &str, listener: &str) -> Vec<Scene> {
     let mut next = FIRST;
     let mut payloads = |orders: &[&Order], disguises: &[String], is_twin: bool| -> Vec<Payload> {
