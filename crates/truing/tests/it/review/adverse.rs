@@ -21,7 +21,8 @@ use crate::review::model::{Scene, finding, read, report};
 use crate::review::otlp::{Receiver, named, said};
 use crate::review::place::{Ran, each};
 
-/// A prompt of whose size nobody has told costs less, in millionths of a dollar: a third of its bytes, at the highest rate.
+/// Maximum cost in micro-dollars of a prompt of unknown size: a third of its bytes as tokens, at the highest
+/// rate.
 pub(crate) const PROMPT: u64 = 24_000;
 /// Tokens that are charged for a cut answer in addition to the reported ones, since they may have been in
 /// transit.

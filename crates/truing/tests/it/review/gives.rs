@@ -9,7 +9,7 @@ use crate::review::place::{Ran, key};
 /// Text that should replace the lines of [`finding`].
 const BETTER: &str = "    except ChargeError:\n        raise";
 
-/// The finding with a replacement of its lines.
+/// Returns the finding with a replacement of its lines.
 fn proposing(replacement: &str) -> Value {
     let mut finding = finding();
     finding["excerpt"] = json!("    except Exception:\n        return None");
