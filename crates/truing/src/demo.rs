@@ -435,7 +435,7 @@ impl ReviewDemo {
     /// Returns the requests to the model so far.
     ///
     /// # Errors
-    /// Returns [`DemoError::SetUp`] if the ledger cannot be read.
+    /// Returns [`DemoError::SetUp`] if the built-in prices are invalid.
     pub fn asked(&self) -> Result<DemoModelUsage, DemoError> {
         self.model.asked()
     }

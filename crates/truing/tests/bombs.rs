@@ -1,9 +1,10 @@
-//! Small texts of which a reader of foreign text makes much: configuration, front matter, rules, diffs, webhooks,
-//! comments, command lines, manifests, requirements, a model's stream, recordings, prompts, tests for the guard.
-//! Each costs a bounded amount of memory and time.
+//! Bombs: small texts that could cost a parser of foreign text much memory or time. They cover configuration,
+//! front matter, rules, diffs, webhooks, comments, command lines, manifests, requirements, a model's stream,
+//! recordings, prompts, and tests for the guard. Each must cost a bounded amount of both.
 //!
-//! A few are read with the other tests; `cargo xtask fuzz bombs` goes on until its time is over, and tells the worst.
-//! Syntax trees and hash tests, which a child process reads, have bombs of their own: `tests/it/reader/bombs.rs`.
+//! A few are parsed with the other tests; `cargo xtask fuzz bombs` continues until its time is over, and
+//! prints the most expensive ones. Syntax trees and hash tests, which a child process parses, have their own
+//! bombs in `tests/it/reader/bombs.rs`.
 
 #![allow(
     clippy::unwrap_used,
@@ -39,20 +40,20 @@ use truing_upstream::requirements::DependentProject;
 
 use bomb::{Asked, Random, Worst};
 
-/// The most memory that reading any text may take, however long it is: each reader's own limit of size sees to that.
+/// Maximum memory in bytes for parsing any text of any length; the size limit of each reader ensures it.
 const MEMORY: u64 = 256 << 20;
-/// Reading a text that takes more work than this does not end.
+/// CPU time after which a parser is considered to hang.
 const HANGS: Duration = Duration::from_secs(120);
 
-/// The largest has about two to this power of bytes.
+/// Exponent of 2 of the approximate size of the largest text in bytes.
 const LARGEST: usize = 21;
 
-/// A reader: what its texts may begin with, words that mean something in it, and how it is called.
+/// A reader: possible beginnings of its texts, words with a meaning, and the function that calls it.
 struct Reader {
     name: &'static str,
     begins: &'static [&'static str],
     words: &'static [&'static str],
-    /// Reads a text; the folder is empty and its own.
+    /// Function that reads a text; the folder is empty and belongs to the call.
     read: fn(&str, &Path),
 }
 
@@ -470,7 +471,7 @@ fn command(text: &str, _: &Path) {
     }
 }
 
-/// A file with this text.
+/// Writes a file with this text and returns its path.
 fn written(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);
     std::fs::write(&path, text).unwrap();
@@ -523,7 +524,7 @@ fn guard(text: &str, _: &Path) {
 
 fn stream(text: &str, _: &Path) {
     let mut fold = AnswerAccumulator::default();
-    // In pieces, as a connection brings them.
+    // The text arrives in pieces, as from a connection.
     if text.as_bytes().chunks(1400).all(|piece| fold.push(piece).is_ok()) {
         let _ = fold.finish();
     }
@@ -533,7 +534,7 @@ fn cassette(text: &str, _: &Path) {
     let _ = Cassette::parse(text, "a.jsonl", SecretRedactor::default());
 }
 
-/// The most memory that this process has held since [`begin`].
+/// Returns the peak memory of this process since [`begin`], in bytes.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let of = |field: &str| {
@@ -543,13 +544,13 @@ fn peak() -> u64 {
     of("VmHWM:")
 }
 
-/// Forgets the peak; what is held now.
+/// Resets the peak and returns the memory that is held now.
 fn begin() -> u64 {
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     peak()
 }
 
-/// The work of this process so far.
+/// Returns the CPU time of this process so far.
 fn work() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap(), u32::try_from(time.tv_nsec).unwrap())

@@ -366,7 +366,7 @@ mod tests {
                $0.00       $5.00   0 %   $0.012345  repo_day 2026-11-20
                                                     local/home/me/tool
         ");
-        // Money is compared as a number, and what does not fit on a screen is counted.
+        // Money is sorted by number, and rows that do not fit on a screen are counted.
         let many: Vec<BudgetUsage> = (0..30)
             .map(|number| {
                 drawn(

@@ -130,7 +130,7 @@ mod tests {
     use super::*;
     use crate::cli::program;
 
-    /// The whole names of a command and of those below it that people see, and of `help`.
+    /// Returns the full names of a command and its visible subcommands, and of `help`.
     fn names(command: &clap::Command, name: &str) -> Vec<String> {
         let is_shown = |below: &&clap::Command| !below.is_hide_set() || below.get_name() == "help";
         let below = command.get_subcommands().filter(is_shown);
@@ -138,7 +138,7 @@ mod tests {
         [name.to_owned()].into_iter().chain(below).collect()
     }
 
-    /// The page of a command.
+    /// Returns the help page of a command.
     fn page(name: &str) -> String {
         let mut all = program();
         all.build();
@@ -146,7 +146,7 @@ mod tests {
         found(&all, &words).unwrap().clone().render_long_help().to_string()
     }
 
-    /// The words of each call of the program in a command line, as a shell splits them.
+    /// Returns the words of each call of the program in a command line, as a shell splits them.
     fn calls(line: &str) -> Vec<Vec<String>> {
         let (mut calls, mut words, mut word, mut quote) = (Vec::new(), Vec::new(), None, None);
         for char in line.chars() {

@@ -95,7 +95,7 @@ fn too_large(max_bytes: u64) -> CliError {
 mod tests {
     use super::*;
 
-    /// The numbers that are read, and the code of what is wrong.
+    /// Returns the numbers that are read, and the code of the error.
     fn read(input: &str, max_bytes: u64) -> (Vec<u32>, Option<&'static str>) {
         let mut wrong = None;
         let check = |number: &u32| if *number < 100 { Ok(()) } else { Err("too many") };

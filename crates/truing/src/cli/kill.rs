@@ -409,7 +409,7 @@ mod tests {
         OutputPrinter::new(crate::cli::CliFormat::Text, false, 0, crate::cli::ColorWhen::Never)
     }
 
-    /// With the operator's file.
+    /// Returns a printer with the operator's file.
     fn named() -> OutputPrinter {
         plain().with_config(Some(std::path::Path::new("ops.toml")))
     }

@@ -325,7 +325,7 @@ mod tests {
     #[test]
     fn what_a_command_prints_at_a_terminal_does_not_steer_it() {
         let mut visible = EscapingWriter { to: Vec::new(), begun: Vec::new() };
-        // In parts that end within a character, and bytes that are no text.
+        // The parts end within a character, and some bytes are invalid UTF-8.
         for part in [&b"a\tb\x1b]52;c;eA==\x07\r\n\xc3"[..], b"\xa9\xe2\x80", b"\xae\xff", b"z\xc2\x9b"] {
             visible.write_all(part).unwrap();
         }

@@ -49,7 +49,7 @@ pub fn looks(config: &Config, environment: &Environment) -> Result<InspectionToo
     })
 }
 
-/// Returns a name that changes with every gate, check or rule.
+/// Returns a digest of the configured gate, checks and rules, which names this combination.
 fn named(config: &Config) -> String {
     let Config { converge, verify, rules, review, tools, .. } = config;
     let linters = (review.tools, tools);

@@ -1,5 +1,6 @@
-//! Reviews at both Bitbuckets, by the real program with a configuration file: a storm of two pushes, the kill switch, and a
-//! review from the command line. What all kinds have in common is tested at GitHub, in `operate`, `service` and `storm`.
+//! Tests of reviews at both kinds of Bitbucket with the real program and a configuration file: a storm of two
+//! pushes, the kill switch, and a review from the command line. Behaviour that all forges share is tested at
+//! GitHub, in `operate`, `service` and `storm`.
 
 mod gives;
 mod refused;
@@ -26,16 +27,16 @@ use crate::support::watch::Watched;
 
 const TOKEN: &str = "bitbucket-token-canary";
 const SECRET: &str = "bitbucket-secret-canary";
-/// The file of each pull request, as it is opened, and as it is pushed again: one finding stays, one is new.
+/// File of each pull request as it is opened, and (below) after the next push: one finding stays, one is new.
 const FIRST: &str = "a = 1\nbreakpoint()\n";
 const SECOND: &str = "a = 1\nbreakpoint()\nb = 2\nimport pdb; pdb.set_trace()\n";
 
-/// A home folder with a configuration for a fake forge of a kind.
+/// A home folder with the configuration for a fake forge of one kind.
 struct Site {
     home: Home,
     forge: Watched,
     repo: FakeRepo,
-    /// The word of the kind, and the forge's name.
+    /// Kind of the forge in the configuration, which is also its name.
     kind: &'static str,
 }
 
@@ -44,7 +45,7 @@ impl Site {
         Self::of(flavour, "").await
     }
 
-    /// The same with another key of the forge.
+    /// Creates a site with another key of the forge.
     async fn of(flavour: ForgeFlavour, key: &str) -> Self {
         let forge = Watched::start_as(flavour, FakeForgeOptions::default()).await;
         forge.token(TOKEN, "truing[bot]");
@@ -71,7 +72,7 @@ impl Site {
         (exit, out, err)
     }
 
-    /// Starts the service, and lets the forge's webhooks go to it. Its log is in `serve.log`.
+    /// Starts the service and points the forge's webhooks at it. The log is written to `serve.log`.
     async fn serve(&self) -> Process {
         let log = self.log();
         let stderr = File::create(&log).unwrap();
@@ -142,7 +143,7 @@ impl Site {
         Store::open(&self.database(), Arc::new(SystemClock)).unwrap()
     }
 
-    /// The page of a pull request.
+    /// Returns the page of a pull request.
     fn page(&self, number: u64) -> String {
         let path = match self.forge.flavour() {
             ForgeFlavour::DataCenter => "projects/o/repos/r",
@@ -153,7 +154,7 @@ impl Site {
     }
 }
 
-/// Everything that we said is said once, and nothing had to be taken back.
+/// Checks that every comment by Truing is unique, and that none was deleted.
 fn once(view: &PullView) {
     let said: Vec<&str> = view.comments.iter().filter_map(|comment| comment.body.lines().last()).collect();
     assert!(said.iter().all(|line| line.starts_with("[//]: # (truing:1 ")), "{said:#?}");
@@ -194,7 +195,7 @@ async fn a_storm_of_two_pushes_to_a_data_center_is_reviewed_at_its_settled_head(
     a_storm(ForgeFlavour::DataCenter).await;
 }
 
-/// A hook that is refused five times is left out by a Data Center, so it is answered as ever; the slot waits.
+/// Data Center disables a hook after five refusals, so it gets its usual answer; the slot stays due.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_kill_switch_is_on_a_data_center_is_answered_and_its_slot_stays_due() {
     let site = Site::new(ForgeFlavour::DataCenter).await;
@@ -226,8 +227,9 @@ async fn while_the_kill_switch_is_on_a_data_center_is_answered_and_its_slot_stay
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 
-/// Cloud sends what is answered by 503 twice more, and leaves no hook out: it is refused, as GitHub is. At the end of the switch
-/// the sweep, which lists the repositories that our account may write to, finds what was refused.
+/// Cloud repeats a webhook that was answered by 503 twice, and never disables it, so it is refused, as at
+/// GitHub. When the switch is turned off, the sweep over the repositories with write permission finds the
+/// refused change.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_kill_switch_is_on_cloud_is_refused_and_the_sweep_at_its_end_finds_the_pull_request() {
     let site = Site::new(ForgeFlavour::Cloud).await;
@@ -240,8 +242,8 @@ async fn while_the_kill_switch_is_on_cloud_is_refused_and_the_sweep_at_its_end_f
     once(&site.reviewed(number, 1).await);
 }
 
-/// Data Center would call a refused webhook less and less, up to hours later; the next sweep finds what it told of. Cloud sends it
-/// again, or it is lost, and the sweep finds it, too.
+/// Data Center delays calls of a refused webhook by up to hours, so it is accepted and the next sweep finds
+/// the change. Cloud repeats the webhook; if it is lost, the sweep finds the change, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_store_is_away_data_center_is_not_refused_and_the_sweep_finds_the_pull_request() {
     for (flavour, status) in [(ForgeFlavour::DataCenter, 202), (ForgeFlavour::Cloud, 503)] {
@@ -253,7 +255,7 @@ async fn while_the_store_is_away_data_center_is_not_refused_and_the_sweep_finds_
         let number = site.open().await;
         assert_eq!(site.deliver().await, [status], "{}", site.told());
         std::fs::rename(&aside, &database).unwrap();
-        // There is a sweep after the switch.
+        // A sweep runs after the switch.
         assert_eq!((site.run(&["kill", "on"]).0, site.run(&["kill", "off"]).0), (0, 0));
         once(&site.reviewed(number, 1).await);
     }
@@ -279,7 +281,7 @@ async fn while_the_kill_switch_is_on_a_forge_is_answered_as_its_operator_says() 
     }
 }
 
-/// Cloud's repository does not have the commits of its forks.
+/// Cloud's repository does not contain the commits of its forks.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_from_a_fork_at_cloud_is_reviewed_by_the_commits_of_the_fork() {
     let site = Site::new(ForgeFlavour::Cloud).await;

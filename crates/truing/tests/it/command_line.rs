@@ -1,4 +1,4 @@
-//! The command line as scripts see it: the real program, in an empty environment and a home folder of its own.
+//! Tests of the command line with the real program, in an empty environment with its own home folder.
 
 use std::fs::File;
 use std::path::Path;
@@ -82,7 +82,8 @@ fn help_lists_the_formats_that_the_command_prints_and_no_others() {
     assert_eq!(listed(&["report"]), ["text", "json", "markdown", "csv", "html"]);
     assert_eq!(listed(&["why"]), ["text", "json"]);
     assert_eq!(listed(&["sandbox", "run"]), [""; 0]);
-    // What is listed is taken, before and after the command, and the error for a word that is none lists the same.
+    // Every listed format is accepted before and after the command, and the error for an unknown one lists
+    // the same formats.
     for arguments in [["--format", "json", "config", "schema"], ["config", "schema", "--format", "json"]] {
         assert_eq!(Home::bare().run(&arguments).exit, 0);
     }
@@ -262,11 +263,11 @@ fn init_names_the_repository_of_the_clone_or_says_that_all_are_served() {
     assert_eq!(line(&written), "forge.github.repositories = [\"ada/shop\"]");
     assert_eq!(home.run(&["config", "check", "truing.toml"]).out, "truing.toml: fine\n");
 
-    // Elsewhere than at the forge that the file configures.
+    // The remote is now at another host than the configured forge.
     git(&["remote", "set-url", "origin", "https://git.example.org/ada/shop.git"]);
     assert_eq!(line(&home.run(&["init", "--output", "-"]).out), "# forge.github.repositories = []");
 
-    // A file for what is not supported would serve nothing.
+    // A file for an unsupported forge would serve nothing.
     git(&["remote", "set-url", "origin", "git@gitlab.com:ada/shop.git"]);
     let refused = home.run(&["init", "--output", "lab.toml"]);
     assert!(refused.exit == 2 && refused.err.contains("hint: GitLab is not supported"), "{refused:?}");
@@ -311,10 +312,10 @@ fn the_schema_accepts_the_commented_file_and_refuses_what_check_refuses() {
         .map(|line| line.strip_prefix("# ").filter(code).unwrap_or(line))
         .flat_map(|line| [line, "\n"])
         .collect();
-    // A server is an address or a forge's tools, and a store a file or two servers.
+    // A server has an address or a forge's tools; a store is a file or two servers.
     let everything = everything.replace("mcp.docs.forge = \"hub\"\n", "");
     let everything = everything.replace("store.records = { env = \"TRUING_DATABASE\" }\n", "");
-    // A forge has one login: a token, or an App's two keys.
+    // A forge has one login: a token, or the two keys of an App.
     let without = |keys: &[&str]| -> String {
         let kept = everything.lines().filter(|line| !keys.iter().any(|key| line.starts_with(key)));
         kept.flat_map(|line| [line, "\n"]).collect()

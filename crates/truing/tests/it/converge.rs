@@ -1,4 +1,4 @@
-//! `truing converge` as people and scripts see it: the real program, real git, the real sandbox, and a scripted model on
+//! Tests of `truing converge` with the real program, real git, the real sandbox, and a scripted model on
 //! loopback.
 
 mod adverse;

@@ -1,5 +1,5 @@
-//! The demonstrations: what a scripted model finds stands beside what the rules find, without a key; and the story of a
-//! job that follows a package.
+//! Tests of the demonstrations: the findings of a scripted model besides those of the rules, without a key,
+//! and a job that follows a package.
 
 #![cfg(feature = "demo")]
 
@@ -37,12 +37,12 @@ async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
     assert_eq!(found.unwrap().line, Some(10), "{lines:?}");
     assert_eq!(lines.len(), 4, "three of rules, one of the model: {lines:?}");
     let asked = demo.asked().unwrap();
-    // It read a file before it reported.
+    // The model read a file before it reported.
     assert_eq!(asked.model_calls, 2);
     assert!(asked.model_tokens_in > 1000 && asked.model_tokens_out > 10, "{asked:?}");
-    // No price in the table is below a dollar for a million tokens in.
+    // No price in the table is below one dollar per million input tokens.
     assert!(asked.model_cost_micro_usd.0 >= asked.model_tokens_in, "{asked:?}");
-    // Its file leads the commands of another terminal to it.
+    // With its configuration file, commands in another terminal find the demonstration.
     let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).arg("--config").arg(demo.config());
     let status = command.args(["status", "--format", "json"]).output().unwrap();
@@ -69,7 +69,7 @@ async fn what_the_model_forgets_after_a_second_push_stays_open() {
     demo.stop().await.unwrap();
 }
 
-/// The text that a browser shows at an address.
+/// Returns the text of a page.
 async fn text_of(url: &str) -> String {
     let patience = std::time::Duration::from_secs(60);
     let client = reqwest::Client::builder().no_proxy().timeout(patience).build().unwrap();
@@ -106,7 +106,7 @@ fn the_demonstration_of_the_review_is_shown_in_lines_that_fit_and_as_a_page_show
     assert_eq!(long, Vec::<&str>::new());
 }
 
-/// What the review does at GitHub it does at both Bitbuckets: the same comments through the same pushes.
+/// The review does the same at both kinds of Bitbucket as at GitHub: the same comments after the same pushes.
 #[tokio::test(flavor = "multi_thread")]
 async fn at_both_bitbuckets_the_review_tells_the_same_story() {
     let environment = Environment::of_process();
@@ -178,7 +178,7 @@ fn a_job_follows_its_package_through_ports_questions_and_the_breaker() {
             "Admit rim up to 1.2.1",
         ]
     );
-    // What a scheduler begins while the breaker is open costs next to nothing, and fails no job of a CI.
+    // A scheduled run during an open breaker costs almost nothing, and does not fail a CI job.
     let skipped = &runs[8];
     assert_eq!((&skipped["scheduled"], &skipped["exit"]), (&json!(true), &json!(0)));
     assert!(skipped["forge_calls"].as_u64() < Some(12) && skipped["turns"] == 0, "{skipped}");
@@ -222,7 +222,7 @@ fn a_pull_request_and_a_branch_converge_in_two_loops_and_nothing_is_said_twice()
 
     let (exit, text) = run(&["--quiet"]);
     assert_eq!(exit, Some(0), "{text}");
-    // An id is copied: such a line stays whole.
+    // A line with an id stays whole, since users copy it.
     let long = text.lines().filter(|line| line.chars().count() > 80 && !line.contains("truing/run/"));
     assert_eq!(long.collect::<Vec<_>>(), Vec::<&str>::new());
 }
@@ -262,7 +262,7 @@ async fn where_no_model_can_port_the_rest_is_told() {
     assert_eq!(report.model.model_calls, 0);
 }
 
-/// The demonstrations with the real `claude` program in between come to what they come to without it.
+/// With the real `claude` program, the demonstrations reach the same results.
 #[test]
 fn with_the_claude_program_in_between_they_come_to_the_same() {
     let Some(program) = claude() else { return };
@@ -287,7 +287,7 @@ fn with_the_claude_program_in_between_they_come_to_the_same() {
         });
         assert_eq!(cli, native, "{of}: {fields:?}");
     }
-    // One that is not there is told before anything is shown.
+    // A missing program is reported before anything is shown.
     let output = run("converge", Some(std::path::Path::new("/no/such/claude")));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();

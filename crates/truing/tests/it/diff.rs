@@ -1,4 +1,4 @@
-//! `truing diff` as scripts see it: the real program on real repositories.
+//! Tests of `truing diff` with the real program on real repositories.
 
 use std::fs;
 use std::io::Write;
@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A repository, which is also home and the current folder.
+/// A repository, which is also the home folder and the current folder.
 struct Repo(TempDir);
 
-/// What a run gave.
+/// The result of a run.
 #[derive(Debug)]
 struct Ran {
     exit: i32,
@@ -20,7 +20,7 @@ struct Ran {
 }
 
 impl Ran {
-    /// The JSON objects, one a line.
+    /// Returns the JSON objects, one per line.
     fn lines(&self) -> Vec<Value> {
         self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -63,13 +63,13 @@ impl Repo {
         String::from_utf8(self.git(&["rev-parse", "HEAD"])).unwrap().trim().to_owned()
     }
 
-    /// `truing diff` with arguments and input.
+    /// Runs `truing diff` with arguments and input.
     fn diff(&self, args: &[&str], input: impl AsRef<[u8]>) -> Ran {
         let mut command = self.command(env!("CARGO_BIN_EXE_truing"));
         command.arg("diff").args(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // Who complains about the arguments does not read.
+        // A program that rejects its arguments does not read its input.
         let _ = child.stdin.take().unwrap().write_all(input.as_ref());
         let output = child.wait_with_output().unwrap();
         Ran {
@@ -80,7 +80,7 @@ impl Repo {
     }
 }
 
-/// Two commits: a function moved to another file that was renamed, and more.
+/// Creates two commits: a function moves to another, renamed file, among other changes.
 fn two_commits() -> (Repo, String, String) {
     let repo = Repo::new();
     let part = "def moved(self):\n    first_of_it()\n    return self\n";
@@ -337,8 +337,8 @@ fn a_range_without_lines_is_a_bad_line_in_the_same_words() {
     }
 }
 
-/// As `diff parse` writes it, and with a lone surrogate for each byte, as Python writes what it read with
-/// `surrogateescape`.
+/// The name is given as `diff parse` writes it, and with a lone surrogate for each byte, as Python writes
+/// text that it read with `surrogateescape`.
 #[test]
 fn a_name_that_is_not_utf8_goes_from_parse_to_anchor_and_track() {
     use std::os::unix::ffi::OsStrExt as _;
@@ -387,7 +387,7 @@ fn a_merge_is_told_with_its_hunks() {
     assert!(ran.err.contains("at line 9 (byte 80): x: the input ends inside a hunk"), "{}", ran.err);
 }
 
-/// How much memory a process has held at most, in bytes.
+/// Returns the peak memory of a process in bytes.
 #[cfg(target_os = "linux")]
 fn peak(process: u32) -> usize {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
@@ -395,7 +395,8 @@ fn peak(process: u32) -> usize {
     line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() << 10
 }
 
-/// One file of many hunks and a line of 16 MiB, then many files: more than the program may hold.
+/// The input is one file with many hunks and a line of 16 MiB, and then many files; it exceeds the memory
+/// that the program may hold.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_diff_is_read_as_it_comes() {

@@ -1,5 +1,5 @@
-//! The examples, run as their READMEs say, on small archives that are made for this: releases of the same names in which
-//! as much changed as in the real ones. `online` (`examples`) runs the same on the real ones.
+//! Tests of the examples as their READMEs show them, on small archives: releases with the names of the real
+//! ones and equivalent changes. `online` (`examples`) runs the same on the real releases.
 
 use crate::support::readme;
 use std::collections::BTreeMap;
@@ -11,17 +11,17 @@ use truing_fakes::registry::{FakeRegistry, FakeRegistryKind};
 
 use readme::{Shown, top};
 
-/// Paths, and what is there.
+/// Paths with their contents.
 type Files<'a> = &'a [(&'a str, &'a str)];
 
-/// Runs a command of a README, with the package managers led to these registries.
+/// Runs a command of a README with these package registries.
 fn run(registry: &FakeRegistry, home: &TempDir, arguments: &[String]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
     command.env_clear().env("HOME", home.path()).envs(registry.variables()).current_dir(top());
     command.args(arguments).output().unwrap()
 }
 
-/// Every decision that the README of an example shows is what comes out for these releases.
+/// Checks that every decision in the README of an example is the result for these releases.
 async fn holds(example: &str, (kind, package): (FakeRegistryKind, &str), releases: &[(&str, Files<'_>)]) {
     let (registry, home) = (FakeRegistry::start().await.unwrap(), tempfile::tempdir().unwrap());
     registry.list(kind, package, releases).unwrap();
@@ -42,14 +42,15 @@ async fn holds(example: &str, (kind, package): (FakeRegistryKind, &str), release
     assert_eq!(seen, ["bump", "relax"], "{readme} shows one of each");
 }
 
-/// A package with everything that the example of aiobotocore pins, each as short as can be. What became another one in
-/// the real package returns `other`.
+/// Returns a package with minimal versions of everything that the example of aiobotocore pins. Symbols that
+/// changed in the real package return `other`.
 fn stubs(other: &str) -> Vec<(String, String)> {
     let manifest = std::fs::read(top().join("examples/aiobotocore/upstream.json")).unwrap();
     let manifest: BTreeMap<String, Value> = serde_json::from_slice(&manifest).unwrap();
     let mut modules: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
     for symbol in manifest.keys() {
-        // `package:module.Class.method` is a definition of `package.module`; classes begin with a capital letter.
+        // `package:module.Class.method` is a definition in `package.module`; class names begin with a capital
+        // letter.
         let whole = symbol.trim_end_matches(".__wrapped__");
         let (mut module, mut name) = whole.split_once(':').unwrap();
         let dotted = whole.replace(':', ".");
@@ -109,7 +110,7 @@ async fn a_package_of_npm_is_followed_as_shown() {
     holds("npm-ms", (FakeRegistryKind::Npm, "ms"), &releases).await;
 }
 
-/// Nothing is mirrored: one function is pinned.
+/// Nothing is mirrored, and one function is pinned.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pin_alone_is_followed_as_shown() {
     let module = |body: &str| format!("def _multicall(hook_name):\n    return {body}\n");
@@ -129,7 +130,8 @@ async fn a_crate_is_followed_as_shown() {
     holds("crates-percent-encoding", (FakeRegistryKind::Crates, "percent-encoding"), &releases).await;
 }
 
-/// The reviewer of aiobotocore is told of the six mistakes of that project, between what every reviewer is told.
+/// The reviewer of aiobotocore receives the six typical mistakes of that project within the instructions of
+/// every reviewer.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reviewer_of_aiobotocore_is_told_what_goes_wrong_there() {
     let (registry, home) = (FakeRegistry::start().await.unwrap(), tempfile::tempdir().unwrap());
@@ -147,7 +149,7 @@ async fn a_reviewer_of_aiobotocore_is_told_what_goes_wrong_there() {
     ] {
         assert!(told.contains(about), "{about}: {told}");
     }
-    // It adds to what is built in, and leaves nothing out.
+    // The addition contains all of the built-in text.
     let built_in =
         ["prompts", "render", "review/system", "--set", "max_turns=25", "--set", "max_findings=50"];
     let built_in = run(&registry, &home, &built_in.map(str::to_owned)).stdout;
@@ -155,7 +157,8 @@ async fn a_reviewer_of_aiobotocore_is_told_what_goes_wrong_there() {
     assert!(built_in.lines().all(|line| told.lines().any(|has| has == line)));
 }
 
-/// The step of Bitbucket Pipelines, in a clone as Pipelines makes it: the pull request's branch alone, with the base merged into it.
+/// The step of Bitbucket Pipelines runs in a clone as Pipelines creates it: only the pull request's branch,
+/// with the base merged into it.
 #[test]
 fn the_pipeline_of_bitbucket_reviews_the_commit_of_the_pull_request() {
     let text = std::fs::read_to_string(top().join("examples/ci/bitbucket-pipelines.yml")).unwrap();

@@ -1,11 +1,11 @@
-//! `truing findings match` as scripts see it.
+//! Tests of `truing findings match` with the real program.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-/// Exit code, answers, and what was said on standard error.
+/// Runs the command. Returns the exit code, the answers and the text on standard error.
 fn matched(input: &str) -> (i32, Vec<Value>, String) {
     let home = tempfile::tempdir().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_truing"))

@@ -1,4 +1,4 @@
-//! The tests of the program, one module a subject: one program, so that it is linked once.
+//! The integration tests of the program, one module per subject. They form one binary, which is linked once.
 
 #![allow(
     clippy::unwrap_used,

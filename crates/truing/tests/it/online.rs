@@ -1,4 +1,4 @@
-//! What needs the network, and is left out of the usual run: `cargo xtask test --online`.
+//! Tests that need the network and are not part of the usual run: `cargo xtask test --online`.
 
 mod examples;
 mod history;

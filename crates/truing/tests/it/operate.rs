@@ -1,5 +1,5 @@
-//! The service as an operator runs it: the real program with a configuration file, real signals, a real second
-//! process, and the commands that look at it.
+//! Tests of the service as an operator runs it: the real program with a configuration file, real signals, a
+//! real second process, and the commands that inspect it.
 
 mod again;
 mod app;
@@ -44,10 +44,10 @@ use watch::Watched;
 
 const TOKEN: &str = "operate-token-canary";
 const SECRET: &str = "operate-secret-canary";
-/// How long a condition may take to come true on a busy machine.
+/// Maximum time for a condition to become true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A home folder with a configuration for a fake forge.
+/// A home folder with the configuration for a fake forge.
 struct Site {
     home: Home,
     forge: Watched,
@@ -59,7 +59,7 @@ impl Site {
         Self::on(truing_fakes::forge::FakeForgeOptions::default()).await
     }
 
-    /// With a forge that begins like this.
+    /// Creates the site at a forge with these options.
     async fn on(options: truing_fakes::forge::FakeForgeOptions) -> Self {
         let forge = Watched::start(options).await;
         forge.token(TOKEN, "truing[bot]");
@@ -78,7 +78,7 @@ impl Site {
         Self { home, forge, repo }
     }
 
-    /// The same, which leaves what was open before the first contact, as it does unless the operator says otherwise.
+    /// Lets the service ignore pull requests that were open before the first contact, which is the default.
     fn leaving_existing(self) -> Self {
         self.home.reconfigure("existing = \"review\"\n", "");
         self
@@ -88,7 +88,7 @@ impl Site {
         self.home.command(arguments)
     }
 
-    /// The same, with a limit of open files that it cannot raise.
+    /// Returns the command with a limit of open files that it cannot raise.
     fn command_with_files(&self, files: u32, arguments: &[&str]) -> Command {
         let command = self.command(arguments);
         let mut limited = Command::new("sh");
@@ -103,7 +103,7 @@ impl Site {
         self.home.run(arguments)
     }
 
-    /// Starts the service; it says where it listens.
+    /// Starts the service and reads the address that it prints.
     fn serve(&self) -> Server {
         self.serve_with(&["serve"])
     }
@@ -112,7 +112,7 @@ impl Site {
         self.serve_by(&mut self.command(arguments))
     }
 
-    /// Starts the service by a command of its own.
+    /// Starts the service by the given command.
     fn serve_by(&self, command: &mut Command) -> Server {
         self.home.serve_by(command, &self.forge, SECRET)
     }
@@ -142,7 +142,7 @@ impl Site {
         }
     }
 
-    /// Waits until `slots list` shows what is wanted.
+    /// Waits until `slots list` fulfils a condition.
     async fn until_slots(&self, what: &str, holds: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(Duration::from_millis(50));
@@ -158,7 +158,7 @@ impl Site {
     }
 }
 
-/// Folded lines as they were, whatever their indentation.
+/// Removes the wrapping and indentation of lines.
 fn unfolded(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -190,7 +190,7 @@ async fn a_webhook_leads_to_a_review_and_the_commands_tell_of_it() {
         let why = site.run(&["why", target]);
         assert_eq!(why.exit, 0, "{why:?}");
         assert!(why.out.contains("reviewed at") && why.out.contains("leased"), "{}", why.out);
-        // Wherever a pull request is named, it is named by each of these.
+        // Each of these names is accepted wherever a pull request is named.
         let review = site.run(&["review", "--pr", target]);
         assert!(review.exit == 1 && review.out.contains("(o/r#1)"), "{target}: {review:?}");
         let converge = site.run(&["converge", "--dry-run", target]);
@@ -219,7 +219,7 @@ async fn a_second_server_is_refused_and_named_and_a_killed_one_leaves_no_lock() 
     assert_eq!(second.exit, 4, "{second:?}");
     assert!(second.err.contains(&first.child.id().to_string()), "{}", second.err);
 
-    // Killed in the middle of a storm; the next one on the same file does the rest.
+    // The server is killed in the middle of a storm; the next one on the same file completes the work.
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     first.signal("-KILL");
@@ -239,7 +239,7 @@ async fn whoever_holds_idle_connections_takes_no_runs_files() {
     let host = server.url.strip_prefix("http://").unwrap();
     let idle: Vec<_> = (0..2 * FILES).map(|_| std::net::TcpStream::connect(host).unwrap()).collect();
     let number = site.open("one").await;
-    // Nobody comes through to tell of it; a switch that goes off makes the service look itself.
+    // No webhook arrives; turning a switch off triggers a sweep.
     for turn in ["on", "off"] {
         assert_eq!(site.run(&["kill", turn]).exit, 0);
     }

@@ -1,4 +1,4 @@
-//! `truing policy`: an operator's files, what is shown of them, and the answers to calls of Claude Code's tools.
+//! Tests of `truing policy`: an operator's files, their output, and the answers to tool calls of Claude Code.
 
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
@@ -11,7 +11,7 @@ use crate::support::home::{Home, Ran};
 const PROFILE: &str = "run = [\"scons\", \"git log\"]\nread = [\"**\"]\nedit = [\"src/**\"]\nwrite = [\"src/**\"]\nmcp = [\"docs/search\"]\n";
 const SCONS: &str = "programs = [\"scons\"]\nshort = \"bundled\"\nclass = \"runs_code\"\n\n[[command]]\noperands = \"word\"\n";
 
-/// A home with a policy of its own.
+/// Creates a home folder with its own policy.
 fn home() -> Home {
     let home = Home::bare();
     home.write("policy/profiles/fixer.toml", PROFILE);
@@ -70,7 +70,7 @@ fn the_files_in_effect_are_shown() {
     assert!(unknown.exit == 2 && unknown.err.contains("did you mean `fixer`?"), "{unknown:?}");
 }
 
-/// The answer to a call of a tool in a repository.
+/// Returns the answer to a tool call in a repository.
 fn ask(home: &Home, options: &[&str], call: &str) -> Ran {
     let mut command = home.command(&[&["policy", "hook", "--config", "truing.toml"], options].concat());
     let mut child =
@@ -92,7 +92,7 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
     let repo = home.path().join("repo");
     symlink(home.path().join("outside.txt"), repo.join("src/link")).unwrap();
     symlink("nothing", repo.join("src/dangling")).unwrap();
-    // A link to a folder above it: the name that it leads to ends as the named one does.
+    // The link leads to a parent folder; its target's name ends like the named path.
     symlink("..", repo.join("src/up")).unwrap();
     let file = |name: &str| json!({"file_path": repo.join(name)});
     let bash = |command: &str| json!({"command": command});
@@ -182,7 +182,7 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
     assert_eq!(ask(&home, &[], &call(&home, "TodoWrite", &json!({}))).out, "{}\n");
 }
 
-/// The settings of the example and those of the page are the same, and their command answers.
+/// The settings of the example equal those of the page, and their command answers.
 #[test]
 fn the_example_for_claude_codes_action_is_a_hook_that_answers() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -204,7 +204,7 @@ fn the_example_for_claude_codes_action_is_a_hook_that_answers() {
     assert_eq!(answer["hookSpecificOutput"]["permissionDecision"], "allow");
 }
 
-/// Claude Code goes on after every other failure.
+/// Claude Code continues after every other failure.
 #[test]
 fn a_call_that_cannot_be_judged_is_blocked() {
     let home = home();
@@ -226,7 +226,7 @@ fn a_call_that_cannot_be_judged_is_blocked() {
         nowhere.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(good.as_bytes()).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(2), "a closed standard output");
-    // A reader that is gone gets no answer, and no answer is an allowance.
+    // A closed reader gets no answer, and no answer would allow the call.
     let mut command = home.command(&["policy", "hook", "--config", "truing.toml"]);
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();

@@ -1,4 +1,4 @@
-//! `truing prompts`, as people and scripts call it.
+//! Tests of `truing prompts` with the real program.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
 
 const TRUING: &str = env!("CARGO_BIN_EXE_truing");
 
-/// Exit code, stdout and stderr of a call in a folder, without anybody's configuration.
+/// Runs a command in a folder without any configuration. Returns the exit code, stdout and stderr.
 fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let ran = Command::new(TRUING)
         .arg("prompts")
@@ -85,14 +85,14 @@ fn a_strangers_folder_is_checked_with_file_and_line() {
 
     let (exit, _, err) = run(here.path(), &["check", "nowhere"]);
     assert!(exit == 2 && err.contains("nowhere cannot be read"), "{err}");
-    // A folder that is named must be there and be sound, whatever is asked.
+    // A configured folder must exist and be valid for every subcommand.
     let config = here.path().join("truing.toml");
     std::fs::write(&config, format!("[prompts]\ndir = \"{}\"\n", house.display())).unwrap();
     let (exit, _, err) = run(here.path(), &["list", "--config", config.to_str().unwrap()]);
     assert!(exit == 2 && err.contains("one.md:6: variable `version` is not declared"), "{err}");
 }
 
-/// A workflow in which `step` fills in the prompt.
+/// Returns a workflow in which `step` fills in the prompt.
 fn workflow(step: &str) -> String {
     format!(
         "on: workflow_dispatch\nenv:\n  LATEST: 1.43.1\njobs:\n  sync:\n    runs-on: ubuntu-latest\n    steps:\n      - id: detect\n        \
@@ -133,7 +133,7 @@ fn a_strangers_envsubst_prompt_is_checked_with_its_workflow() {
     let all = "'$LATEST ${LOWER} $DRY_RUN'";
     assert_eq!(check(&render(all, dry)), [""; 0], "this one is right");
 
-    // Without a list, `$VERSION` of a git example is erased; that it is set on the agent's step is of no use.
+    // Without a list, `$VERSION` in a git example is erased; setting it on the agent's step has no effect.
     let told = check(&render("", ""));
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[0].starts_with("prompt.md:5: `$VERSION` is erased: `envsubst` has no list"), "{told:?}");
@@ -195,7 +195,7 @@ fn prompts_are_wrapped_and_all_that_are_shipped_are() {
 
 // ---------------------------------------------------------------------------------------------- test
 
-/// What `test` says, as JSON, of a folder.
+/// Runs `test` on a folder and returns the exit code and the JSON.
 fn tested(folder: &Path, arguments: &[&str]) -> (i32, Value) {
     let (exit, out, err) = run(folder, &[&["test", "--format", "json"], arguments].concat());
     (exit, serde_json::from_str(&out).unwrap_or_else(|_| unreachable!("{out}{err}")))
@@ -212,14 +212,14 @@ fn write(folder: &Path, path: &str, text: &str) {
     std::fs::write(path, text).unwrap();
 }
 
-/// A module of the house, with a place for `what`.
+/// Returns a module of the house with a variable `what`.
 fn house(name: &str, words: &str) -> String {
     format!(
         "+++\nname = \"house/{name}\"\ndescription = \"d\"\n[variables.what]\ntype = \"word\"\ndescription = \"d\"\n+++\n{words}\n"
     )
 }
 
-/// A case of it: what is needed, and more.
+/// Returns a case of that module with its needs, and further lines.
 fn house_case(needs: &str, more: &str) -> String {
     format!(
         "description = \"d\"\nroute = \"sync/bump\"\n[system]\nprompt = \"house/who\"\nvalues = {{ what = \"cat\" }}\n\
@@ -237,7 +237,7 @@ fn every_case_that_is_shipped_passes_and_every_mistake_is_noticed() {
     assert_eq!(exit, 0, "{all}");
     let cases = all["cases"].as_array().unwrap();
     assert!(cases.iter().all(|case| case["passed"] == true && case["turns"].as_u64() > Some(0)), "{all}");
-    // Whatever a loop sends is in some case.
+    // Every prompt of a loop is covered by some case.
     assert_eq!(all["not_covered"], json!([]));
     let count = |what: &str| all["mistakes"][what].as_u64().unwrap();
     let by = [count("noticed_by_check"), count("noticed_by_values"), count("noticed_by_cases")];
@@ -261,13 +261,13 @@ fn a_prompt_that_no_longer_says_what_is_needed_fails_its_case() {
     let (exit, all) = tested(here.path(), &["p"]);
     let told = problems(&all, "sync/bump");
     assert!(exit == 1 && told.contains("the request lacks: Carry over"), "{told}");
-    // The run took the other way, and that is why it failed.
+    // The run took the wrong branch and therefore failed.
     assert!(told.contains("not called: edit"), "{told}");
     assert_eq!(problems(&all, "sync/go-on"), "[]");
-    // Where lines end does not matter.
+    // The position of line breaks does not matter.
     write(here.path(), "p/sync/step-4b-bump.md", &step.replace("Do not replace", "Do not\n   replace"));
     assert_eq!(tested(here.path(), &["p"]).0, 0);
-    // A variable that a run gives and the prompt no longer takes.
+    // A run provides a variable that the prompt no longer has.
     let task = include_str!("../../../agent/prompts/sync/task.md");
     write(here.path(), "p/sync/task.md", &task.replace("from", "since"));
     let (exit, all) = tested(here.path(), &["p"]);
@@ -284,27 +284,27 @@ fn somebody_s_own_prompts_are_tested_by_their_own_cases() {
     write(here.path(), "p/cases/house/pet.toml", &other);
     let (exit, all) = tested(here.path(), &["p", "--mutate"]);
     assert_eq!((exit, &all["mistakes"]["unnoticed"]), (0, &json!([])), "{all}");
-    // A case that does not look at a value lets a mistake through, and is told so.
+    // A case that ignores a value does not detect a mutation, which is reported.
     write(here.path(), "p/cases/house/pet.toml", &house_case("[\"Look for\"]", ""));
     let (exit, all) = tested(here.path(), &["p", "--mutate", "--case", "house/pet"]);
     let unnoticed = all["mistakes"]["unnoticed"].as_array().unwrap();
     assert_eq!((exit, unnoticed.len()), (1, 2), "{all}");
     assert_eq!(unnoticed[0], "house/about: `what` stands at the end, and `0.0.0` in its place");
-    // A case of the same name as ours takes its place.
+    // A case with the same name replaces a built-in one.
     write(here.path(), "p/cases/sync/bump.toml", &house_case("[\"Look for\"]", ""));
     assert_eq!(tested(here.path(), &["p"]).1["cases"].as_array().unwrap().len(), 17);
-    // A script that does not work is a wrong case, not a passed one.
+    // A script that fails makes the case wrong, not passed.
     let broken = "[[right]]\ntool = \"read\"\ninput = { path = \"none.py\" }\n[[right]]";
     let broken = house_case("[\"Look for\"]", "").replacen("[[right]]", broken, 1);
     write(here.path(), "p/cases/sync/bump.toml", &broken);
     let (exit, all) = tested(here.path(), &["p"]);
     assert!(exit == 1 && problems(&all, "sync/bump").contains("a call came to nothing: read"), "{all}");
-    // So is a report that nobody could read.
+    // A report that cannot be parsed does so, too.
     let unread = house_case("[\"Look for\"]", "").replacen("completed = [\"dog\"],", "", 1);
     write(here.path(), "p/cases/sync/bump.toml", &unread);
     let (exit, all) = tested(here.path(), &["p"]);
     assert!(exit == 1 && problems(&all, "sync/bump").contains("a call came to nothing: report"), "{all}");
-    // Prompts and values that do not fit, each by name.
+    // Prompts and values that do not fit are reported by name.
     for (from, to, told) in [
         ("house/about", "house/none", "there is no prompt `house/none`"),
         ("what = \"dog\"", "", "about.md:4: variable `what` is not given"),
@@ -406,7 +406,7 @@ async fn the_configured_model_is_asked_only_with_a_key_and_is_judged_by_what_it_
         let said = json!({ "summary": "s", "completed": [completed], "remaining": [] });
         ScriptedAnswer::tool("report", said)
     };
-    // A model may try and fail on its way.
+    // A model may try a call and fail.
     let right = [
         ScriptedAnswer::tool("read", lost),
         ScriptedAnswer::tool("edit", edit),
@@ -457,7 +457,7 @@ async fn the_configured_model_is_asked_only_with_a_key_and_is_judged_by_what_it_
 
 // ---------------------------------------------------------------------------------------------- in CI
 
-/// An example of a workflow, and what its one job runs.
+/// Returns an example of a workflow, and the commands of its only job.
 fn workflow_example(text: &str) -> (Value, Vec<String>) {
     let workflow: Value = serde_saphyr::from_str(text).unwrap();
     let jobs = workflow["jobs"].as_object().unwrap();
@@ -467,7 +467,7 @@ fn workflow_example(text: &str) -> (Value, Vec<String>) {
     (workflow, scripts)
 }
 
-/// The exit codes of these scripts in a folder, by a shell as a runner starts it.
+/// Runs these scripts in a folder by a shell, as a runner does, and returns the exit codes.
 fn run_scripts(folder: &Path, scripts: &[String]) -> Vec<i32> {
     let programs = Path::new(TRUING).parent().unwrap();
     let run = |script: &String| {
@@ -494,7 +494,7 @@ fn the_workflows_that_are_shipped_may_read_only_are_pinned_and_run_when_their_fi
         );
         let paths = workflow["on"]["pull_request"]["paths"].as_array().unwrap();
         assert!(paths.contains(&json!(format!(".github/workflows/{name}"))), "{name}");
-        // Whatever a script names is in the filter.
+        // Every file that a script names is in the filter.
         let words = scripts.iter().flat_map(|script| script.split_whitespace());
         for file in words.filter(|word| word.starts_with(".github/")) {
             assert!(paths.contains(&json!(file)), "{name}: {file}");
@@ -525,7 +525,7 @@ fn what_the_workflow_for_prompts_runs_fails_where_a_prompt_is_wrong() {
     write(here.path(), "prompts/cases/house/pet.toml", &house_case("[\"Look for the dog.\"]", ""));
     assert_eq!(run_scripts(here.path(), &scripts), [0, 0, 0]);
     for (wrong, exits) in [
-        // A place without a declaration: neither can it be read for a test.
+        // A variable without a declaration is an error; the file cannot be read for a test either.
         (about.replace("the {{", "the {{ colour }} {{"), [1, 2, 0]),
         (about.replace("Look for", "Do not look for"), [0, 1, 0]),
         (about.replace("}}.", &format!("}}}}. {}", "word ".repeat(40).trim())), [0, 0, 1]),

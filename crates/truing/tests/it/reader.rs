@@ -1,4 +1,5 @@
-//! The reader's process against children that answer, lie, crash, hang and flood: real processes all of them.
+//! Tests of the reader's parent process with children that answer, lie, crash, hang and flood; all of them
+//! are real processes.
 
 mod bombs;
 mod files;
@@ -26,10 +27,10 @@ use files::READY;
 use crate::support::threaded::ThreadedReader;
 
 const TRUING: &str = env!("CARGO_BIN_EXE_truing");
-/// Longer than anything here may take on a busy machine.
+/// Maximum time of any test here on a busy machine.
 const PATIENCE: Duration = crate::support::HANGS;
 
-/// A tree with something to find, and programs that pretend to be a reader.
+/// A tree with a finding, and programs that pretend to be a reader.
 struct Stage(TempDir);
 
 impl Stage {
@@ -59,9 +60,9 @@ impl Stage {
         }
     }
 
-    /// A shell script in the place of the reader's program. In it `$0` is its path, `say` prints a line, and
-    /// `hello` says what a reader of this build says. Another process writes it: if this one held it open for
-    /// writing while another test starts a child, that child would keep it from being run.
+    /// Writes a shell script that replaces the reader's program. In it, `$0` is its path, `say` prints a
+    /// line, and `hello` prints the greeting of this build's reader. Another process writes the file: if this
+    /// one held it open for writing while another test starts a child, the script could not be executed.
     fn impostor(&self, body: &str) -> PathBuf {
         let path = self.path("impostor");
         let mut writer = Command::new("/bin/sh")
@@ -79,12 +80,12 @@ impl Stage {
         path
     }
 
-    /// A reader whose child runs this script.
+    /// Returns a reader whose child process runs this script.
     fn reader(&self, body: &str) -> ChildReader {
         ChildReader::new(self.impostor(body)).within(PATIENCE)
     }
 
-    /// What the impostor wrote to `$0.NAME`: a process's id.
+    /// Returns the process id that the impostor wrote to `$0.NAME`.
     async fn pid(&self, name: &str) -> Pid {
         let path = self.path(&format!("impostor.{name}"));
         let mut found = None;
@@ -117,7 +118,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// The state of a process: `T` stopped, `Z` dead but not buried; none if there is no such process.
+/// Returns the state of a process: `T` stopped, `Z` zombie, or none if there is no such process.
 fn state(pid: Pid) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
@@ -194,7 +195,7 @@ async fn a_child_that_does_not_answer_well_fails_its_run_and_is_told_by_what_it_
         (r#"hello; say '{"Ok":{"findings":[],"reviewed":[]}}'"#, "its answer cannot be understood"),
         ("hello; hello; hello", "its answer cannot be understood"),
         (r#"hello; say '{"Err":{"Failed":"no \u001b[2J\nroom"}}'"#, "no [2J; room"),
-        // It is ready, and then no file can be read.
+        // The child is ready, and then no file can be read.
         ("READY; exit 7", "ended before it had answered (exit status: 7)"),
         ("READY; say nonsense; exec cat", "what it says of a file cannot be understood"),
         ("READY; exec cat /dev/zero", "what it says of a file is too long"),
@@ -225,7 +226,7 @@ async fn a_child_that_floods_its_error_stream_is_heard_and_its_last_words_are_ke
 #[tokio::test]
 async fn a_child_that_does_not_listen_cannot_hold_up_the_server() {
     let stage = Stage::new();
-    // More than a pipe holds.
+    // The request exceeds the buffer of a pipe.
     let many: Vec<String> = (0..20_000).map(|n| format!("file-{n}.py")).collect();
     let request = stage.request(&many.iter().map(String::as_str).collect::<Vec<_>>());
     let what = failure(&stage.reader("hello; exec <&-; echo rubbish"), &request).await;
@@ -255,7 +256,7 @@ async fn a_child_that_hangs_is_killed_in_time_with_everything_it_has_started() {
     let stage = Stage::new();
     let body = "hello; echo 'about to hang' >&2; sleep 99 & echo $! > $0.other; echo $$ > $0.pid
                 kill -STOP $$";
-    // On a busy machine it may be killed before it gets that far: then it is given more time.
+    // On a busy machine the child may be killed too early; the test then repeats with more time.
     let mut time = Duration::from_millis(500);
     let what = loop {
         let what = failure(&stage.reader(body).within(time), &stage.request(&["a.py"])).await;
@@ -319,12 +320,12 @@ async fn a_child_that_is_confined_too_little_is_told_nothing() {
     assert!(!stage.path("impostor.asked").exists());
     assert_eq!(failure(&weak.accepting(SandboxLevel::None), &request).await, "no");
     assert!(stage.path("impostor.asked").exists());
-    // Namespaces would keep nothing more from a reader: they are not asked for.
+    // Namespaces would not restrict a reader further, so they are not required.
     let strict = ChildReader::new(TRUING).accepting(SandboxLevel::Full);
     assert_eq!(strict.read(&request).await.unwrap().findings.len(), 1);
 }
 
-/// The kernel says so, whatever is asked of it: here by a server that asks for more than it started the reader for.
+/// The kernel enforces this for every request, such as one beyond the original tree.
 #[test]
 fn a_child_opens_its_tree_and_nothing_else() {
     let stage = Stage::new();
@@ -370,11 +371,11 @@ fn a_child_opens_its_tree_and_nothing_else() {
     let refused = answered("tree", "other", "a.py");
     assert!(refused.contains("cannot be opened") && refused.contains("Permission denied"), "{refused}");
     assert!(!found(answered("other", "other", ".git/config")));
-    // As a control: where no fence keeps git's folder out, because it is the tree, it is read.
+    // As a control: if the tree is git's folder itself, it is not excluded and can be read.
     assert!(found(answered("other/.git", "other/.git", "config")));
 }
 
-/// A child whose server is gone: killed, so that it cannot tidy up. The test holds the child's input open, and
+/// Tests a child whose server was killed and could not clean up. The test holds the child's input open, and
 /// the child is stopped.
 #[cfg(target_os = "linux")]
 #[tokio::test]
@@ -413,7 +414,7 @@ fn a_child_ends_in_the_middle_of_its_work_when_nobody_waits_for_it() {
         .unwrap();
     let mut input = child.stdin.take().unwrap();
     serde_json::to_writer(&mut input, &request).unwrap();
-    // Work for much longer than it takes to close a pipe.
+    // The work takes much longer than closing a pipe.
     writeln!(input, "\n{{\"files\":[{}0]}}", "0,".repeat(400)).unwrap();
     drop(input);
     let mut said = String::new();
@@ -441,9 +442,9 @@ fn to_people_the_command_says_what_it_is_for_and_help_does_not_name_it() {
     assert!(err.ends_with(hint), "{err}");
 }
 
-/// A terminal that nobody sits at.
+/// Returns a terminal without a user.
 fn terminal() -> Stdio {
     let Terminal { screen, line } = Terminal::open(80);
-    std::mem::forget(screen); // or the terminal would hang up
+    std::mem::forget(screen); // the terminal must not hang up
     line.into()
 }

@@ -1,5 +1,5 @@
-//! `truing report` on three months of a job that follows a package, and on runs that converge: every format tells of
-//! all runs, and none lets text of others act.
+//! Tests of `truing report` on three months of a job that follows a package, and on converge runs: every
+//! format contains all runs, and foreign text cannot have an effect.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "the report's rows are about some ends alone")]
 
@@ -26,12 +26,12 @@ use truing_store::Store;
 
 const TRUING: &str = env!("CARGO_BIN_EXE_truing");
 const DAY: i64 = 86_400_000;
-/// What a forge, an index or a model could make somebody read.
+/// Hostile text from a forge, an index or a model.
 const EVIL: &str = "=HYPERLINK(\"https://evil.example\") <script>alert(1)</script> | @all\u{1b}[31m ![x](https://evil.example/x.png)";
-/// How many runs there are.
+/// Number of runs in the records.
 const RUNS: i64 = 61;
 
-/// A run: by its number one of a life that people would recognise.
+/// Returns a run in the life of a realistic job, by its number.
 fn record(number: i64, now: UnixMillis) -> SyncRecord {
     let ended = UnixMillis(now.0 - (RUNS - number) * DAY * 3 / 2 + 3_600_000);
     let (is_new, dice) = (number >= 34, (number * 7919 + 13) % 100);
@@ -111,7 +111,7 @@ fn record(number: i64, now: UnixMillis) -> SyncRecord {
     }
 }
 
-/// Three months of one job, at the end of which its breaker is open.
+/// Records three months of one job whose breaker is open at the end.
 async fn remember(file: &Path) -> Vec<SyncRecord> {
     let store = Store::open(file, Arc::new(SystemClock)).unwrap();
     let now = store.now().await.unwrap();
@@ -143,7 +143,7 @@ async fn remember(file: &Path) -> Vec<SyncRecord> {
     records
 }
 
-/// Exit code, stdout and stderr of a report in a folder.
+/// Runs a report in a folder. Returns the exit code, stdout and stderr.
 fn report(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let ran = Command::new(TRUING)
         .arg("report")
@@ -158,7 +158,7 @@ fn report(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     (ran.status.code().unwrap(), text(ran.stdout), text(ran.stderr))
 }
 
-/// The same, of all that is remembered of jobs.
+/// Returns the report on all jobs in this format.
 fn told(folder: &Path, format: &str) -> String {
     let (exit, out, err) = report(folder, &["--since", "120d", "--loop", "sync", "--format", format]);
     assert_eq!((exit, err.as_str()), (0, ""));
@@ -212,7 +212,7 @@ async fn programs_read_totals_trends_and_every_record() {
         (&"botocore".into(), &"open".into(), &RUNS.into())
     );
 
-    // Without a loop: those of all.
+    // Without `--loop`, the records of all loops are returned.
     let (_, both, _) = report(folder.path(), &["--since", "120d", "--format", "json", "--limit", "3"]);
     let both: Value = serde_json::from_str(&both).unwrap();
     assert_eq!((&both["totals"]["runs"], &both["truncated"]), (&RUNS.into(), &true.into()));
@@ -235,7 +235,8 @@ async fn people_read_it_in_eighty_columns() {
         assert!(text.contains(part), "{part} is missing:\n{text}");
     }
     assert!(!text.contains('\u{1b}'), "{text:?}");
-    // Without a loop named: of reviews, of which there was none, nothing. And with nothing at all.
+    // Without `--loop`, the text does not mention reviews, since there were none. A report without any
+    // records follows.
     let (_, all, _) = report(folder.path(), &["--since", "120d"]);
     assert!(all.starts_with("61 runs of jobs ended from ") && !all.contains("\n0 runs "), "{all}");
     let empty = tempfile::tempdir().unwrap();
@@ -257,7 +258,7 @@ async fn a_spreadsheet_gets_one_row_a_run_and_no_formula() {
     let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
     assert_eq!(rows.len(), records.len());
     let evil = rows.iter().find(|row| row[6].contains("<script>")).unwrap();
-    // Escape sequences of terminals go on the way out, as from everything that is printed.
+    // Escape sequences of terminals are removed, as in all output.
     assert!(evil[6].starts_with("'=HYPERLINK(\"https://evil.example\")"), "{evil:?}");
     assert!(rows.iter().flatten().all(|cell| !cell.starts_with(['=', '+', '-', '@'])));
     let cost: u64 = rows.iter().map(|row| row[14].parse::<u64>().unwrap()).sum();
@@ -290,7 +291,7 @@ async fn a_page_is_well_formed_counts_every_run_and_lets_no_text_act() {
     let records = remember(&folder.path().join("t.db")).await;
     let page = told(folder.path(), "html");
     assert!(page.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"));
-    // Nothing acts and nothing is loaded.
+    // Foreign text has no effect, and nothing is loaded.
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "the reason is shown");
     for acting in ["<script", "src=", "url(", "@import", "<link", "<img", "\u{1b}"] {
         assert!(!page.contains(acting), "{acting}");
@@ -326,7 +327,7 @@ async fn a_page_is_well_formed_counts_every_run_and_lets_no_text_act() {
     assert!(page.contains("<dt>Open breakers</dt><dd>1</dd>"));
 }
 
-/// A run that converges, as it is kept: on a pull request of this number, in these acts, and to this end.
+/// Returns the record of a converge run on a pull request of this number, with these acts and this end.
 fn converging(
     number: u32,
     acts: &[converge::ConvergeStep],
@@ -366,7 +367,7 @@ fn converging(
     serde_json::from_value(record).unwrap()
 }
 
-/// One run that has converged, one that is stuck and says why in words of others, and one that goes on.
+/// Records one run that has converged, one that is stuck with a foreign reason, and one that continues.
 async fn remember_converges(file: &Path) -> [converge::record::ConvergeRecord; 3] {
     use converge::ConvergeStep::{Audit, Check, Fix, Gate, Post, Publish, Reply};
     let store = Store::open(file, Arc::new(SystemClock)).unwrap();
@@ -392,7 +393,7 @@ async fn remember_converges(file: &Path) -> [converge::record::ConvergeRecord; 3
     records
 }
 
-/// What differs between runs of a test is taken out.
+/// Replaces values that differ between runs of a test.
 fn steady(text: &str) -> String {
     let at = regex::Regex::new(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z").unwrap();
     at.replace_all(text, "AT").into_owned()

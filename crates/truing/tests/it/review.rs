@@ -1,5 +1,5 @@
-//! `truing review` as people and scripts see it: the real program on real repositories, in an empty environment
-//! and a home folder of its own.
+//! Tests of `truing review` with the real program on real repositories, in an empty environment with its own
+//! home folder.
 
 mod adverse;
 mod again;

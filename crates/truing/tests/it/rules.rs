@@ -1,4 +1,4 @@
-//! `truing rules` as scripts see it: what is listed, what is found in whole files, what a wrong rule costs.
+//! Tests of `truing rules`: lists, findings in whole files, and the errors of invalid rules.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::support::place::{Place, Ran};
 
-/// The program in a folder, with nothing of this machine's configuration.
+/// Runs the program in a folder without any configuration of this machine.
 fn truing(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_truing"))
         .args(arguments)
@@ -59,7 +59,7 @@ fn said(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// What was found, as `path:line rule`.
+/// Returns the findings as `path:line rule`.
 fn found(output: &Output) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let one =
@@ -167,7 +167,7 @@ fn only_findings_of_p0_and_p1_and_unread_files_fail_a_check() {
     assert!(said(&output).contains("large.txt: not checked: too large"), "{}", said(&output));
 }
 
-/// A private key in PEM, with a body that is random enough.
+/// Returns a private key in PEM format with a sufficiently random body.
 fn key() -> String {
     let line =
         |number: u32| format!("{number:02}ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789\n");
@@ -287,7 +287,7 @@ fn an_operator_s_folder_adds_packs() {
     let told: Value = serde_json::from_slice(&told.stdout).unwrap();
     assert_eq!(told["untested"], serde_json::json!([]));
 
-    // A rule that nobody has tried is no rule that does what it says.
+    // A rule without examples is not accepted as tested.
     let untried = HOUSE_RULE
         .replace("no-eval", "untried")
         .replace("    valid: ['f(1)']\n    invalid: ['eval(x)']\n", "");
@@ -343,7 +343,7 @@ fn what_is_no_plain_file_is_named_and_the_rest_is_checked() {
     assert_eq!(found(&ran), ["a.py:3 core/python-bare-except-pass"]);
     let plain = "not checked: it is not a plain file";
     assert_eq!(said(&ran), format!("warning: fifo: {plain}\nwarning: /dev/zero: {plain}\n"));
-    // In a folder they are passed over, as git does.
+    // In folders they are skipped, as git does.
     let ran = truing(folder.path(), &["rules", "check", ".", "--format", "json"]);
     assert_eq!((found(&ran).len(), said(&ran).as_str()), (1, ""));
     let gone = truing(folder.path(), &["rules", "check", "a.py", "gone"]);
@@ -410,7 +410,7 @@ fn a_new_rule_goes_to_the_configured_folder_and_the_next_steps_are_told() {
     let tested = with(&["rules", "test", "house"]);
     assert_eq!(String::from_utf8(tested.stdout).unwrap(), "1 rule, 4 examples: all as they say\n");
 
-    // Elsewhere the folder has to be named, too, by what stands for it everywhere.
+    // In other folders the path must be given, too, quoted for a shell.
     let made = truing(here.path(), &["rules", "new", "a/b", "--dir", "my packs"]);
     assert_eq!(String::from_utf8(made.stdout.clone()).unwrap(), "my packs/a/rules/b.yml\n");
     let told = said(&made);
@@ -523,7 +523,7 @@ fn every_rule_is_explained_within_80_columns_and_its_fix_is_named() {
     let here = folder(&[]);
     let rules = lines(&truing(here.path(), &["rules", "list", "--format", "json"]));
     let names = rules.iter().map(|rule| rule["rule"].as_str().unwrap());
-    // Secrets are of one kind.
+    // All rules on secrets are alike.
     let names = names.filter(|name| !name.ends_with("-token") && !name.ends_with("-key"));
     let mut fixed = 0;
     for name in names {

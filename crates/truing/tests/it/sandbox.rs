@@ -1,5 +1,5 @@
-//! `truing sandbox` as scripts see it: each escape for real, with a control that gets out; a command inside; and what
-//! is left of it.
+//! Tests of `truing sandbox`: each escape is tried for real, with a control outside of a sandbox; a command
+//! inside; and its remains.
 
 #![cfg(target_os = "linux")]
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -13,9 +13,9 @@ use tempfile::TempDir;
 use crate::support::workspace::has_namespaces;
 
 const TRUING: &str = env!("CARGO_BIN_EXE_truing");
-/// How long something may take that has to happen at once.
+/// Maximum time of an event that is expected at once.
 const SOON: Duration = crate::support::HANGS;
-/// What is about use, and not about reach: without namespaces not all of it is counted.
+/// Checks of resource use rather than access: without namespaces, not all of it is measured.
 const USES: [&str; 24] = [
     "fork_bomb",
     "memory",
@@ -62,7 +62,7 @@ fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// A check's exit code, and what was stopped by name, without what was not tried.
+/// Returns the exit code and the results of a check by name, without those that were not tried.
 fn checked(output: &Output) -> (Option<i32>, String, Vec<(String, bool)>) {
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     let tried = answer["checks"].as_array().unwrap().iter().filter(|check| !check["stopped"].is_null());
@@ -94,7 +94,7 @@ fn without_namespaces_whatever_is_outside_is_still_out_of_reach() {
     assert!(reached.is_empty(), "{reached:?}");
 }
 
-/// The controls: outside of a sandbox the same tries get out.
+/// The controls: outside of a sandbox, the same attempts succeed.
 #[test]
 fn without_a_sandbox_every_escape_works() {
     let here = folder();
@@ -128,13 +128,13 @@ fn the_text_of_a_check_fits_a_terminal_and_says_who_counts_memory() {
 #[test]
 fn a_command_that_uses_too_much_is_3_and_the_bound_is_named() {
     let here = folder();
-    // What the sandbox says then; the sandbox itself is tried by `check`.
+    // The script prints the sandbox's message; `check` tests the sandbox itself.
     let says = "truing sandbox: memory limit exceeded by all processes together: 2 MiB of 1 MiB";
     let script = format!("echo said; echo '{says}' >&2; exit 137");
     let output = ran(here.path(), &["sandbox", "run", "--", "sh", "-c", &script]);
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(3), "said\n"), "{output:?}");
     assert!(text(&output.stderr).contains("exceeded the memory limit of the sandbox (2 MiB of 1 MiB)"));
-    // A program that was killed by something else is told by its code.
+    // A program that another cause killed is reported by its exit code.
     let output = ran(here.path(), &["sandbox", "run", "--", "sh", "-c", "kill -9 $$"]);
     assert_eq!(output.status.code(), Some(137), "{output:?}");
 }
@@ -152,7 +152,7 @@ fn what_cannot_be_a_tree_cannot_be_read_either() {
     assert_eq!(inside.status.code(), Some(0), "{inside:?}");
 }
 
-/// At a terminal that `script` makes, if it is there.
+/// Runs at a terminal that `script` creates, if it is installed.
 #[test]
 fn a_command_has_no_terminal_and_still_reads_what_is_typed() {
     let here = folder();
@@ -181,7 +181,7 @@ fn what_the_caller_has_left_open_does_not_come_inside() {
     command.args(["-c", &look]).env_clear().env("HOME", here.path()).env("PATH", "/usr/bin:/bin");
     let output = command.current_dir(here.path()).stdin(Stdio::null()).output().unwrap();
     let told = text(&output.stdout);
-    // The last is the folder that `ls` reads.
+    // The last descriptor is the folder that `ls` reads.
     assert_eq!(told, "0\n1\n2\n3\n", "{output:?}");
     assert_eq!(std::fs::read(here.path().join("written")).unwrap(), b"");
 }
@@ -209,7 +209,8 @@ fn a_program_that_is_not_there_is_127_and_the_system_is_no_tree() {
     }
 }
 
-/// Inside a sandbox nobody can make another as strong: there, a weaker one is refused, unless it is asked for by name.
+/// No equally strong sandbox can be created inside a sandbox: a weaker one is refused, unless it is requested
+/// by name.
 #[test]
 fn a_weaker_sandbox_is_refused_unless_it_is_accepted_by_name() {
     if !has_namespaces() {
@@ -228,7 +229,7 @@ fn a_weaker_sandbox_is_refused_unless_it_is_accepted_by_name() {
     assert_eq!(accepted.status.code(), Some(0), "{accepted:?}");
 }
 
-/// Processes of the machine that were started with this word.
+/// Returns the number of processes with this word in their command line.
 fn with_word(word: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
@@ -243,14 +244,14 @@ fn until(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// Also one that has left its session and its parent.
+/// Command with a child process that has left its session and its parent.
 const LINGERS: &str = "setsid sleep \"$0\" & echo started; sleep \"$0\"";
 
 #[test]
 fn what_takes_too_long_ends_with_everything_it_started() {
     let here = folder();
     let word = format!("8{:08}", std::process::id());
-    // On a busy machine it may be ended before it has begun: then it is given more time.
+    // On a busy machine the command may be ended too early; the test then repeats with more time.
     for seconds in [1, 2, 4, 8, 16] {
         let time = format!("{seconds}s");
         let output =

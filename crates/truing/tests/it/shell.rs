@@ -1,4 +1,4 @@
-//! Completions and the manual, as shells and `man` take them.
+//! Tests of completions and the manual in shells and `man`.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -15,7 +15,7 @@ fn text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Is this program on the machine? What is not is told, and cannot be tested.
+/// Returns true if the program is installed; otherwise the skipped test is reported.
 fn there_is(program: &str) -> bool {
     let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap();
     if !found.status.success() {
@@ -24,12 +24,12 @@ fn there_is(program: &str) -> bool {
     found.status.success()
 }
 
-/// What bash offers for the last of these words.
+/// Returns bash's completions of the last word.
 fn offered(words: &[&str]) -> Vec<String> {
     offered_in(Path::new("."), words)
 }
 
-/// The same in a folder, with this program in the path.
+/// Returns the completions in a folder, with this program in the path.
 fn offered_in(folder: &Path, words: &[&str]) -> Vec<String> {
     let script = text(&truing(&["completions", "bash"]));
     let asked = format!(
@@ -39,7 +39,7 @@ fn offered_in(folder: &Path, words: &[&str]) -> Vec<String> {
         words.last().unwrap(),
         words.get(words.len().wrapping_sub(2)).unwrap_or(&""),
     );
-    // By a file: it is longer than an argument may be.
+    // The script is passed in a file, since it is longer than an argument may be.
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(asked.as_bytes()).unwrap();
     let programs = Path::new(env!("CARGO_BIN_EXE_truing")).parent().unwrap().to_owned();
@@ -85,7 +85,7 @@ fn bash_completes_refs_packs_rules_and_jobs() {
     git(&["commit", "--quiet", "--allow-empty", "--message=first"]);
     git(&["branch", "fix/login"]);
     git(&["tag", "v1.0"]);
-    // What a shell would run, if it took the name as it is.
+    // A shell would execute this name if it were inserted without quotes.
     git(&["branch", "fix/$(touch${IFS}ran)"]);
     std::fs::write(
         folder.path().join("jobs.toml"),
@@ -99,7 +99,7 @@ fn bash_completes_refs_packs_rules_and_jobs() {
     assert_eq!(offered(&["review", "--pack", "aio"]), ["aiobotocore"]);
     assert_eq!(offered(&["rules", "show", "core/python-d"]), ["core/python-debugger"]);
     assert_eq!(offered(&["sync", "run", "r"]), ["rim", "rust"]);
-    // Of the file that is named.
+    // The jobs are those of the named file.
     std::fs::write(folder.path().join("more.toml"), "[sync.rope]\nmanifest = \"none\"\n").unwrap();
     for named in [&["--config", "more.toml"][..], &["--config", "=", "more.toml"]] {
         assert_eq!(offered(&[named, &["sync", "run", "r"]].concat()), ["rope"]);

@@ -1,8 +1,8 @@
-//! The storm: many pull requests are pushed to again and again, webhooks are lost, repeated and out of order, and
-//! the serving process is killed with SIGKILL again and again meanwhile. Afterwards every settled head is reviewed,
-//! at most two reviews were computed in a storm, and nothing was ever posted twice, not even for a moment.
+//! The storm test: many pull requests are pushed to repeatedly, webhooks are lost, repeated and out of order,
+//! and the server is killed with SIGKILL repeatedly. Afterwards every settled head is reviewed, at most two
+//! reviews were computed per storm, and nothing was ever posted twice, not even temporarily.
 //!
-//! A small one runs with the other tests; `cargo xtask soak` runs it as large as [`SIZE`] says.
+//! A small storm runs with the other tests; `cargo xtask soak` runs the size in [`SIZE`].
 
 mod away;
 mod fleet;
@@ -31,26 +31,27 @@ use truing_store::{RunEntry, Store};
 
 use watch::Watched;
 
-/// The variable that says how large: pull requests, pushes to each, kills; `500,200,50` is the full size.
+/// Environment variable with the number of pull requests, pushes to each, and kills; the full size is
+/// `500,200,50`.
 const SIZE: &str = "TRUING_STORM";
 const SMALL: Size = Size { pulls: 12, pushes: 15, kills: 6, quiet: Duration::from_secs(10) };
-/// Pull requests of one repository.
+/// Number of pull requests per repository.
 const PULLS_EACH: usize = 50;
 
 const TOKEN: &str = "storm-token";
 const SECRET: &str = "storm-secret";
 const LOGIN: &str = "truing[bot]";
-/// What the network does to a hundred webhooks.
+/// Faults of the network for each hundred webhooks.
 const CHAOS: DeliveryChaos = DeliveryChaos { seed: 11, lost: 5, twice: 20, late: 8 };
-/// Without an event for so long a storm is over, where another size is asked for: the product's default. A round of
-/// pushes to all pull requests must take less.
+/// Time without an event after which a storm is over, for sizes from the variable; it is the product's
+/// default. A round of pushes to all pull requests must be shorter.
 const QUIET: Duration = Duration::from_secs(60);
-/// A storm is over after so long, whatever comes: the product's default.
+/// Maximum length of a storm; it is the product's default.
 const LONGEST: Duration = Duration::from_secs(30 * 60);
-/// How long something may take on a busy machine before it counts as stuck.
+/// Time after which a step on a busy machine counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(600);
 const LOOK: Duration = Duration::from_millis(20);
-/// Webhooks that are on their way at once.
+/// Number of webhooks that are sent at the same time.
 const TOGETHER: usize = 16;
 
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +59,7 @@ struct Size {
     pulls: usize,
     pushes: usize,
     kills: usize,
-    /// Without an event for so long a storm is over.
+    /// Time without an event after which a storm is over.
     quiet: Duration,
 }
 
@@ -71,7 +72,7 @@ impl Size {
     }
 }
 
-/// A pull request, and when its webhooks were accepted.
+/// A pull request, and the times at which its webhooks were accepted.
 struct Pull {
     repo: FakeRepo,
     branch: String,
@@ -81,7 +82,7 @@ struct Pull {
 }
 
 impl Pull {
-    /// The one of this number, from 0, which is not opened yet.
+    /// Returns the pull request of this index before it is opened.
     fn new(repo: &FakeRepo, at: usize) -> Self {
         Self { repo: repo.clone(), branch: format!("p{at}"), number: 0, key: String::new(), accepted: vec![] }
     }
@@ -104,11 +105,12 @@ struct Site {
     forge: Watched,
     home: Home,
     port: u16,
-    /// Webhooks that were accepted.
+    /// Number of accepted webhooks.
     delivered: AtomicUsize,
 }
 
-/// So many free ports outside of the range from which the system gives ports, so that they stay free while a service is down.
+/// Returns free ports outside of the system's range of ephemeral ports, which stay free while a service is
+/// down.
 fn lasting_ports(count: usize) -> Vec<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(u16::MAX);
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
@@ -126,7 +128,7 @@ impl Site {
         let forge = Watched::start(FakeForgeOptions::default()).await;
         forge.token(TOKEN, LOGIN);
         let url = forge.base_url();
-        // A lease is short, and an attempt that a kill costs is not what this is about.
+        // The lease is short, and attempts that a kill costs are not limited.
         let config = format!(
             "[store]\nurl = \"sqlite:truing.db\"\n[server]\npoll = \"50ms\"\nlease = \"5s\"\n\
              heartbeat = \"500ms\"\n[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\n\
@@ -146,7 +148,7 @@ impl Site {
         self.home.path().join("truing.db")
     }
 
-    /// Starts the service; what it says is in `serve.log`.
+    /// Starts the service, whose output goes to `serve.log`.
     fn serve(&self) -> Process {
         let log = File::options().create(true).append(true).open(self.home.file("serve.log")).unwrap();
         let listen = format!("127.0.0.1:{}", self.port);
@@ -154,15 +156,15 @@ impl Site {
         Process(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
     }
 
-    /// Sends a webhook until it is accepted, as a person who presses "redeliver" would: a dead service hears
-    /// nothing, and GitHub itself sends once.
+    /// Sends a webhook until it is accepted, as a person who presses "redeliver" would: a dead service
+    /// receives nothing, and GitHub itself sends once.
     async fn deliver(&self, delivery: &FakeDelivery) {
         let deadline = Instant::now() + PATIENCE;
         let mut again = tokio::time::interval(LOOK);
         loop {
             match self.forge.deliver(delivery).await {
                 Ok(202) => break,
-                // Nobody listens, or it dies before it answers.
+                // The service is down, or dies before it responds.
                 Err(_) => {}
                 Ok(status) => panic!("delivery {} got {status}", delivery.id),
             }
@@ -172,12 +174,12 @@ impl Site {
         self.delivered.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// All calls that the forge has seen.
+    /// Returns the number of calls that the forge has received.
     fn calls(&self) -> u64 {
         self.forge.calls().values().sum()
     }
 
-    /// The end of the service's log.
+    /// Returns the end of the service's log.
     fn log(&self) -> String {
         let text = std::fs::read_to_string(self.home.path().join("serve.log")).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
@@ -185,8 +187,8 @@ impl Site {
     }
 }
 
-/// Kills the service `kills` times, the first two thirds spread over `expected` webhooks, the others while the
-/// settled heads are reviewed; each at a random one of the calls that the forge sees.
+/// Kills the service `kills` times at random calls of the forge: the first two thirds during `expected`
+/// webhooks, the others while the settled heads are reviewed.
 async fn kill_again_and_again(site: &Site, kills: usize, expected: usize, settled: &AtomicBool) -> Process {
     let mut server = site.serve();
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
@@ -210,7 +212,7 @@ async fn kill_again_and_again(site: &Site, kills: usize, expected: usize, settle
     server
 }
 
-/// Pushes to every pull request, round after round, and sends the webhooks.
+/// Pushes to every pull request in each round, and sends the webhooks.
 async fn storm(site: &Arc<Site>, pulls: &mut [Pull], pushes: usize) {
     for round in 0..pushes {
         let commits = pulls.iter().enumerate().map(|(at, pull)| (pull.branch.clone(), pushed(at, round)));
@@ -228,7 +230,7 @@ async fn storm(site: &Arc<Site>, pulls: &mut [Pull], pushes: usize) {
                 pull.key = id.key().as_str().to_owned();
             }
         }
-        // The last word must arrive: lost webhooks are the sweep's to make up for.
+        // The last webhooks must arrive; the sweep compensates for lost ones only later.
         let lost = if round + 1 == pushes { 0 } else { CHAOS.lost };
         let deliveries =
             (DeliveryChaos { seed: CHAOS.seed + round as u64, lost, ..CHAOS }).apply(site.forge.pending());
@@ -251,10 +253,10 @@ async fn storm(site: &Arc<Site>, pulls: &mut [Pull], pushes: usize) {
     }
 }
 
-/// How many storms a pull request has seen at most: those that the gaps between its webhooks tell apart, and their
-/// greatest length.
+/// Returns the maximum number of storms of a pull request, from the gaps between its webhooks and the maximum
+/// length of a storm.
 fn storms(accepted: &[Instant], quiet: Duration) -> usize {
-    // A gap that is nearly long enough may have been long enough for the service.
+    // A gap of almost the quiet time may have been long enough for the service.
     let long = quiet.mul_f32(0.8);
     let mut storms = 1;
     let mut began = accepted[0];
@@ -291,7 +293,7 @@ async fn a_storm_under_kill_9_loses_nothing_and_says_nothing_twice() {
     storm(&site, &mut pulls, size.pushes).await;
     let pushed = began.elapsed();
 
-    // Every settled head is reviewed, and every storm is forgotten.
+    // Every settled head is reviewed, and no slot remains.
     let deadline = Instant::now() + PATIENCE;
     until_reviewed(&pulls, || site.log()).await;
     settled.store(true, Ordering::Relaxed);
@@ -330,7 +332,7 @@ struct Sums {
     storms: usize,
 }
 
-/// Every head is reviewed, nothing was told twice, and no storm had more than two reviews.
+/// Checks that every head is reviewed, nothing was posted twice, and no storm had more than two reviews.
 async fn judge(pulls: &[Pull], store: &Store, quiet: Duration) -> Sums {
     let mut sums = Sums::default();
     for pull in pulls {
@@ -352,8 +354,8 @@ async fn judge(pulls: &[Pull], store: &Store, quiet: Duration) -> Sums {
     sums
 }
 
-/// The reviews that were computed by these runs, newest first. A run that finds what the one before has computed for the same
-/// commits, and not published, publishes that.
+/// Returns the number of reviews that these runs computed, newest first. A run that finds an unpublished
+/// result of the previous one for the same commits publishes it and computes nothing.
 fn computed(runs: &[RunEntry]) -> usize {
     let is_computed = |run: &RunEntry| matches!(run.stage, RunStage::Computed | RunStage::Published);
     let before = runs.iter().skip(1).map(Some).chain([None]);
@@ -364,18 +366,18 @@ fn computed(runs: &[RunEntry]) -> usize {
     runs.iter().zip(before).filter(|(run, before)| is_computed(run) && !is_taken_over(run, *before)).count()
 }
 
-/// Is the last commit marked as reviewed?
+/// Returns true if the last commit has a status and the summary names it.
 fn is_reviewed(view: &PullView) -> bool {
     view.statuses.get(&view.head).is_some_and(|statuses| !statuses.is_empty())
         && view.summaries().any(|comment| comment.body.contains(&view.head[..10]))
 }
 
-/// The texts of all our comments.
+/// Returns the texts of all comments by Truing.
 fn ours(view: &PullView) -> impl Iterator<Item = &str> {
     view.comments.iter().filter(|comment| comment.author == LOGIN).map(|comment| comment.body.as_str())
 }
 
-/// One of many pushes in a row: each moves the lines of the ones before, some bring a problem along.
+/// Returns one of many consecutive pushes: each moves the lines of the previous ones, and some add a problem.
 fn pushed(pull: usize, round: usize) -> CommitBuilder {
     let mut text = String::new();
     for line in 0..=round {

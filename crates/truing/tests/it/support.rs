@@ -1,4 +1,4 @@
-//! What several subjects of the tests share.
+//! Helpers that several test modules share.
 
 pub(crate) mod bomb;
 #[path = "../../../guard/tests/it/cases.rs"]
@@ -23,5 +23,5 @@ pub(crate) mod threaded;
 pub(crate) mod watch;
 pub(crate) mod workspace;
 
-/// How long a test waits for what happens at once, unless it hangs: so long that no machine is too slow for it.
+/// Maximum time for an immediate event, which is long enough for the slowest machine.
 pub(crate) const HANGS: std::time::Duration = std::time::Duration::from_secs(300);

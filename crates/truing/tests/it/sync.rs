@@ -1,5 +1,5 @@
-//! `truing sync decide` against an index on this machine: what a release asks, in both forms of the answer, and what is
-//! told where there is none.
+//! Tests of `truing sync decide` with an index on this machine: the decision on a release, in both formats,
+//! and the errors.
 
 mod adverse;
 mod first;
@@ -21,10 +21,10 @@ use truing_fakes::registry::FakeRegistry;
 use crate::support::home::Home;
 use package::{PINNED, RELEASES, list};
 
-/// One more than those that both kinds of tests have.
+/// A further release with another change.
 const LAST: (&str, &str) = ("1.0.5", "def pinned(a):\n    return a + 1\n\ndef other():\n    return 3\n");
 
-/// And one whose archive is another one than its index says.
+/// A release whose archive does not match its digest in the index.
 const OTHER: (&str, &str) = ("1.0.6", "");
 
 struct Site {
@@ -96,7 +96,7 @@ fn the_answer_has_its_evidence_and_the_new_range() {
         json!({
             "decision": "bump", "needs_classification": false, "from": "1.0.0", "to": "1.0.5",
             "spec_before": ">=0.9,<1.0.1",
-            // The oldest release that has what the port is made for.
+            // The lower limit is the oldest release with the code that the port is made for.
             "spec_after": ">=1.0.4,<1.0.6",
             "relax_up_to": "1.0.2",
             "changed": [{
@@ -125,7 +125,7 @@ fn it_is_told_up_to_where_a_range_can_be_widened() {
     {
         assert_eq!(site.answer(&["--to", to]).0["relax_up_to"], up_to, "{to}");
     }
-    // There is none where the next release asks for more already, or leaves it out.
+    // There is no such limit if the next release already requires a change, or the project excludes it.
     assert_eq!(site.answer(&["--from", "1.0.2", "--to", "1.0.3"]).0["relax_up_to"], json!(null));
     site.requires("demo >= 0.9, < 1.0.1, != 1.0.2");
     assert_eq!(site.answer(&["--to", "1.0.4"]).0["relax_up_to"], "1.0.1");
@@ -178,13 +178,13 @@ fn a_release_is_called_as_it_is_published_and_no_step_goes_back() {
     let refused = site.decide(&["--to", "1.0.0"]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.status.code() == Some(2) && said.contains("older than 1.0.2"), "{said}");
-    // What the project leaves out is passed over, and refused if somebody asks for it.
+    // A release that the project excludes is skipped, and refused if it is requested.
     site.requires("demo >= 0.9, < 1.0.1, != 1.0.5, != 1.0.6");
     assert_eq!(site.answer(&[]).0["to"], "1.0.4");
     let refused = site.decide(&["--to", "1.0.5"]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.status.code() == Some(2) && said.contains("leaves out demo 1.0.5"), "{said}");
-    // A range that cannot be read is not one that is missing.
+    // A range that cannot be parsed is not treated as missing.
     site.requires("demo >= banana");
     let refused = site.decide(&[]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
@@ -201,7 +201,7 @@ fn a_job_may_follow_a_few_releases_at_a_time() {
         );
         assert_eq!(site.answer(&[]).0["to"], to, "{target}");
     }
-    // From where the project is, whatever that is by then.
+    // The target is relative to the project's present release.
     site.requires("demo >= 1.0.2, < 1.0.3");
     site.write("truing.toml", "[sync.demo]\nmirror = [\"demo/=ours/\"]\ntarget = \"+2\"\n");
     assert_eq!(site.answer(&[]).0["to"], "1.0.4");

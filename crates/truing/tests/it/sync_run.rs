@@ -1,5 +1,5 @@
-//! `truing sync run` against a forge and an index: what a release leads to, what stands in the way, and that one pull
-//! request and one question are all there ever is.
+//! Tests of `truing sync run` with a forge and an index: the result of a release, obstacles, and the promise
+//! of at most one pull request and one question.
 
 mod bitbucket;
 mod bump;
@@ -31,7 +31,7 @@ use truing_fakes::repo::CommitBuilder;
 use package::PINNED;
 use site::{BOT, BRANCH, Site};
 
-/// Sites side by side.
+/// Sites that are tested at the same time.
 const AT_ONCE: usize = 3;
 
 fn result(name: &str, exit: i32) -> (String, i32) {
@@ -125,7 +125,7 @@ async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
     let site = Site::new().await;
     site.release("1.0.1");
     assert_eq!(site.sync().await, result("relaxed", 0));
-    // The main branch moves on, and the text of what is pinned changes.
+    // The main branch has a new commit, and the text of the pinned definition changes.
     site.repo.push("main", CommitBuilder::new("Else").write("b.txt", "b\n")).await.unwrap();
     site.release("1.0.2");
     assert_eq!(site.sync().await, result("relaxed", 0));
@@ -136,14 +136,14 @@ async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
     let pinned = site.file(BRANCH, "upstream.json").await;
     assert_eq!(pinned.matches('"').count(), 6, "a digest more: {pinned}");
 
-    // Somebody commits to it: what is new is added, and nothing is lost.
+    // A user commits to the branch: new changes are added, and nothing is lost.
     site.repo.push(BRANCH, CommitBuilder::new("Mine").write("mine.txt", "mine\n").by("ann")).await.unwrap();
     site.repo.push("main", CommitBuilder::new("More").write("c.txt", "c\n")).await.unwrap();
     site.release("1.0.2");
     assert_eq!(site.sync().await, result("relaxed", 0));
     assert_eq!(site.file(BRANCH, "mine.txt").await, "mine\n");
 
-    // What needs code waits for them, and says so once.
+    // A release that needs code waits for the users, and is reported once.
     site.release("1.0.4");
     for _ in 0..2 {
         assert_eq!(site.sync().await, result("blocked", 1));
@@ -154,7 +154,7 @@ async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
     assert!(said[0].body.contains("1.0.4") && said[0].body.contains("somebody committed"), "{said:?}");
     assert_eq!(site.file(BRANCH, "mine.txt").await, "mine\n");
 
-    // Merged, it is done with.
+    // The pull request is merged, and its work is done.
     let number = site.pulls().await[0].0;
     site.release("1.0.2");
     site.repo.merge(number, "ann").await.unwrap();
@@ -206,7 +206,7 @@ async fn what_it_cannot_tell_is_asked_once_and_only_people_who_may_write_answer(
     assert!(pulls[0].1.body.contains("ann ruled"), "{}", pulls[0].1.body);
     assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.4"));
 
-    // Another release asks again, and another one in its place asks in the same issue.
+    // Another release causes a question, and its successor is asked about in the same issue.
     site.release("2.0.0");
     assert_eq!(site.sync().await, result("asked", 1));
     assert_eq!(site.questions().await.iter().filter(|issue| issue.open).count(), 1);
@@ -224,7 +224,7 @@ async fn a_question_that_people_close_without_a_word_is_not_asked_again_until_so
         assert_eq!((&ran.json["result"], &ran.json["question"]), (&json!("asked"), &json!(null)), "{ran:?}");
         assert_eq!(site.questions().await.len(), 1, "not now");
     }
-    // Opened again, it is the question; another manifest is another one.
+    // The reopened issue is the question again; another manifest has its own question.
     site.repo.set_issue_open(first, true, "ann").await.unwrap();
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert!(ran.json["question"].is_string() && site.questions().await.len() == 1, "{ran:?}");
@@ -238,7 +238,7 @@ async fn a_question_that_people_close_without_a_word_is_not_asked_again_until_so
     assert_eq!(site.sync().await, result("asked", 1));
     let open: Vec<_> = site.questions().await.into_iter().filter(|issue| issue.open).collect();
     assert_eq!(open.len(), 1);
-    // What is said in one that was closed is heard.
+    // A comment in a closed issue is read.
     site.repo.set_issue_open(open[0].number, false, "ann").await.unwrap();
     assert_eq!(site.sync().await, result("asked", 1));
     site.repo.comment(open[0].number, "ann", "relax").await.unwrap();
@@ -256,7 +256,7 @@ async fn a_release_that_needs_code_is_asked_about() {
     site.repo.delete_issue(question.number).await.unwrap();
     assert_eq!(site.sync().await, result("asked", 1));
     assert_eq!(site.questions().await.iter().filter(|issue| issue.open).count(), 1, "asked again");
-    // That the code serves it as it is, nobody is believed; that it is left out, they are.
+    // The answer that the code works unchanged is not accepted; the answer to skip the release is.
     let again = site.questions().await.into_iter().find(|issue| issue.open).unwrap().number;
     site.repo.comment(again, "ann", "relax").await.unwrap();
     assert_eq!(site.sync().await, result("asked", 1));
@@ -320,7 +320,7 @@ async fn a_job_that_cannot_even_begin_is_not_tried_for_ever() {
     assert_eq!(site.sync().await, result("breaker", 4));
     let questions = site.questions().await;
     assert_eq!((questions.len(), questions[0].body.matches("not known").count()), (1, 5), "{questions:?}");
-    // Mended, it still waits for somebody to say so.
+    // After the fix, the job still waits for a user's confirmation.
     site.repo.push("main", CommitBuilder::new("Mended").write("upstream.json", manifest)).await.unwrap();
     assert_eq!(site.sync().await, result("breaker", 4));
     site.repo.comment(questions[0].number, "ann", "mended").await.unwrap();
@@ -328,8 +328,8 @@ async fn a_job_that_cannot_even_begin_is_not_tried_for_ever() {
     assert!(site.questions().await.iter().all(|issue| !issue.open));
 }
 
-/// A run whose nth write fails so, or that dies at it, and the next one: it ends with one pull request, or one question,
-/// and the same.
+/// Runs with a failure or a death at the nth write, and then once more: there is one pull request or one
+/// question, with the same content.
 async fn ends_the_same(release: &str, asks: bool, nth: u64, kind: ForgeFaultKind) {
     let site = Site::new().await;
     site.release(release);
@@ -353,7 +353,7 @@ async fn ends_the_same(release: &str, asks: bool, nth: u64, kind: ForgeFaultKind
     }
 }
 
-/// Whatever write fails, whether it was done or not, and whoever dies at it.
+/// Tests each write with a failure before and after its effect, and with a death.
 async fn whatever_write_fails(release: &str, asks: bool, least: u64) {
     let writes = {
         let site = Site::new().await;
@@ -475,7 +475,7 @@ async fn what_is_missing_is_named() {
     assert!(record["exit_reason"].as_str().unwrap().contains("kill switch"), "{record}");
     assert_eq!((held.exit, held.err.contains("kill switch")), (4, true), "{held:?}");
     assert_eq!(site.run(&["kill", "off"]).await.exit, 0);
-    // Somebody else uses the branch's name: nothing of theirs is touched.
+    // Another user uses the branch's name: the branch is not touched.
     site.repo.push(BRANCH, CommitBuilder::new("Mine").write("mine.txt", "mine\n").by("ann")).await.unwrap();
     let tip = site.repo.tip(BRANCH).await.unwrap();
     site.repo.open(truing_fakes::forge::NewPull::of(BRANCH)).await.unwrap();
@@ -489,7 +489,7 @@ async fn what_is_missing_is_named() {
 async fn a_server_runs_jobs_at_their_times_and_takes_over_what_nobody_finished() {
     let site = Site::new().await;
     site.release("1.0.1");
-    // Every second: the seconds are optional, and first.
+    // The pattern fires every second: the optional field of seconds comes first.
     site.set("[sync.demo]", "[sync.demo]\ncron = \"* * * * * *\"");
     let status = site.run(&["sync", "status"]).await;
     assert!(status.json[0]["next"].is_string(), "{status:?}");
@@ -500,17 +500,17 @@ async fn a_server_runs_jobs_at_their_times_and_takes_over_what_nobody_finished()
         told.json[0]["outcomes"].as_array().is_some_and(|all| all.len() >= 2)
     })
     .await;
-    // While the switch is on nothing begins.
+    // Nothing begins while the switch is on.
     assert_eq!(site.run(&["kill", "on"]).await.exit, 0);
     stop(&mut server);
     assert_eq!(site.pulls().await.len(), 1);
-    // A time that came just before the switch has left the slot due; no run holds it.
+    // A scheduled time just before the switch left the slot due, but no run holds it.
     let slots = site.run(&["slots", "list"]).await.json;
     let is_leased = |slot: &Value| slot["state"] == "leased";
     assert!(!slots.as_array().unwrap().iter().any(is_leased), "its lease is given back: {slots}");
     assert_eq!(site.run(&["kill", "off"]).await.exit, 0);
 
-    // A run that was killed is made up for by the next server, whatever the pattern says.
+    // The next server repeats a killed run, regardless of the schedule.
     site.set("* * * * * *", "0 0 1 1 *");
     site.release("1.0.2");
     site.forge.fault(ForgeFault::write(1, ForgeFaultKind::Delay(Duration::from_secs(300))));
@@ -541,7 +541,7 @@ async fn a_server_runs_jobs_at_their_times_and_takes_over_what_nobody_finished()
     }
 }
 
-/// Ends a server in order.
+/// Stops a server gracefully.
 fn stop(server: &mut std::process::Child) {
     let pid = server.id().to_string();
     assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
@@ -568,7 +568,7 @@ async fn one_issue_tells_of_the_last_runs_if_it_is_wanted() {
     site.repo.lock_issue(issue.number).await.unwrap();
     assert_eq!(site.sync().await, result("covered", 0));
     assert_eq!(site.questions().await[0].body.matches("| covered |").count(), 3);
-    // Deleted, it stays so, and that fails nothing.
+    // A deleted issue is not created again, which is not a failure.
     site.repo.delete_issue(issue.number).await.unwrap();
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert_eq!((ran.exit, &ran.json["result"]), (0, &json!("covered")), "{ran:?}");

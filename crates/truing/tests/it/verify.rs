@@ -1,4 +1,4 @@
-//! `truing verify` as its users and their scripts see it: real git, the sandbox, and an index on this machine.
+//! Tests of `truing verify`: real git, the sandbox, and an index on this machine.
 
 #![cfg(target_os = "linux")]
 use std::io::{Read as _, Write as _};
@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 
 use crate::support::workspace::{CheckedRepository, has_namespaces};
 
-/// How long something may take that has to happen at once.
+/// Maximum time of an event that is expected at once.
 const SOON: Duration = crate::support::HANGS;
-/// Asks the proxy for the index that a variable names: what a program does that installs packages.
+/// Requests the index that a variable names from the proxy, as a package installer does.
 const FETCH: &str = r#"
 proxy=${http_proxy#http://}
 exec 3<>/dev/tcp/${proxy%:*}/${proxy#*:}
@@ -26,7 +26,7 @@ cat <&3 | tee answer
 head -1 answer | grep -q ' 200 '
 "#;
 
-/// An index that counts.
+/// Starts an index that counts its requests.
 fn index() -> (SocketAddr, Arc<AtomicUsize>) {
     let (listener, asked) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::new(AtomicUsize::new(0)));
     let (address, counter) = (listener.local_addr().unwrap(), asked.clone());
@@ -80,7 +80,7 @@ impl Site {
         answer(self.command(arguments).args(["--format", "json"]).output().unwrap())
     }
 
-    /// Every file of the repository, git's too, and what it holds.
+    /// Returns all files of the repository, including those of git, with their contents.
     fn all(&self) -> Vec<(String, Vec<u8>)> {
         let (mut all, mut folders) = (Vec::new(), vec![self.path("repository")]);
         while let Some(folder) = folders.pop() {
@@ -105,7 +105,7 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-/// A field of each check.
+/// Returns a field of each check.
 fn of_checks(answer: &Value, field: &str) -> Vec<Value> {
     answer["checks"].as_array().unwrap().iter().map(|check| check[field].clone()).collect()
 }
@@ -124,7 +124,7 @@ check = [["sh", "-c", "grep -q package answer && grep -qx new src extra && test 
     );
     site.write("repository/gone", "");
     site.commit();
-    // The working tree, not the last commit.
+    // The working tree is verified, not the last commit.
     std::fs::remove_file(site.path("repository/gone")).unwrap();
     site.write("repository/src", "new\n");
     site.write("repository/extra", "new\n");
@@ -147,7 +147,7 @@ check = [["sh", "-c", "grep -q package answer && grep -qx new src extra && test 
     }
     assert_eq!(site.all(), before, "nothing of the repository is changed");
     assert_eq!(std::fs::read_dir(site.path(".cache/truing/verify")).unwrap().count(), 1);
-    // What another index would have given is another set-up.
+    // Another index requires another setup.
     let output = site.run(&[]);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let said = text(&output.stdout);
@@ -190,7 +190,7 @@ fn what_failed_before_does_not_count_and_what_newly_fails_does() {
         "check fails, as before, exit code 7",
     ];
     assert_eq!(said, expected);
-    // The commit, and not the working tree.
+    // The commit is verified, not the working tree.
     assert_eq!(site.run(&["--head", "HEAD", "--base", "HEAD"]).status.code(), Some(0));
 }
 
@@ -236,7 +236,7 @@ fn what_is_configured_wrongly_is_told_before_anything_is_run() {
         said
     };
     refused(&site, 2, "no check is configured");
-    // A repository may say what is run if the operator lets it, and is told if not.
+    // A repository's own commands are run only if the operator allows it; otherwise this is reported.
     site.write("repository/.truing.toml", check);
     let said = refused(&site, 2, "`verify.check` of the repository's own file is not used");
     assert!(said.contains("from_repository = true"), "{said}");
@@ -252,7 +252,7 @@ fn what_is_configured_wrongly_is_told_before_anything_is_run() {
         said.contains("PIP_INDEX_URL names an index with a user or a password") && !said.contains("hush"),
         "{said}"
     );
-    // One that wants to be shown a token, too.
+    // The file also asks for a token.
     let npmrc = "registry=https://npm.example.org/\n//npm.example.org/:_authToken=hush\n";
     site.write(".npmrc", npmrc);
     let output = site.command(&[]).env("TRUING_VERIFY__FROM_REPOSITORY", "true").output().unwrap();
@@ -261,7 +261,7 @@ fn what_is_configured_wrongly_is_told_before_anything_is_run() {
         said.contains(".npmrc names an index with a user or a password") && !said.contains("hush"),
         "{said}"
     );
-    // Without a set-up nobody is shown anything.
+    // Without a setup, no secret is passed on.
     site.write("repository/.truing.toml", check);
     if has_namespaces() {
         let mut command = site.command(&[]);
@@ -285,7 +285,7 @@ fn what_is_configured_wrongly_is_told_before_anything_is_run() {
     }
 }
 
-/// Processes of the machine that were started with this word.
+/// Returns the number of processes with this word in their command line.
 fn with_word(word: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());

@@ -91,9 +91,9 @@ impl<'a> TargetRun<'a> {
 /// A signal stops all of them, each in a state that can be resumed. If `is_named` is set, the text names each
 /// target.
 ///
+/// # Errors
 /// Returns an error if signals cannot be handled or nothing can be printed. Runs that were begun are stopped
 /// first.
-/// Signals cannot be heard, or nothing can be printed; what was begun is ended before.
 pub(super) async fn run_all(
     args: &ConvergeArgs,
     asked: &[RequestedTarget],

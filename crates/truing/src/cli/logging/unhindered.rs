@@ -105,7 +105,7 @@ mod tests {
 
     use super::*;
 
-    /// Somebody who reads nothing while the gate is held.
+    /// A reader that reads nothing while the gate is held.
     #[derive(Clone, Default)]
     struct Reader {
         gate: Arc<Mutex<()>>,

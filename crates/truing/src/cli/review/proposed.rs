@@ -148,7 +148,7 @@ mod tests {
         ProposedFix { finding: finding(&format!("1:a-{line}"), "a.py", line), plan }
     }
 
-    /// The lines of the findings whose fixes are made, and how often was asked.
+    /// Returns the lines of the findings whose fixes are applied, and the number of questions.
     fn made(consent: FixConsent, answers: &[&str]) -> (Vec<u32>, usize, String) {
         let (mut answers, mut asked, mut text) = (answers.iter(), 0, String::new());
         let agreed = decided(

@@ -447,7 +447,7 @@ mod tests {
     use super::*;
     use crate::cli::review::sample::finding;
 
-    /// What GitHub takes of a file, compressed.
+    /// Maximum bytes of a compressed file that GitHub accepts.
     const MAX_UPLOAD_BYTES: usize = 10_000_000;
 
     fn listed<'a>(category: DefectCategory, severity: Severity, body: &'a str) -> ListedRule<'a> {
@@ -481,7 +481,7 @@ mod tests {
         gzip.finish().unwrap().len()
     }
 
-    /// Text that cannot be compressed much, of this many bytes.
+    /// Returns a text of this many bytes with a low compression ratio.
     fn noise(seed: u64, bytes: usize) -> String {
         let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
         let mut letter = || {

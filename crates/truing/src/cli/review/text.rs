@@ -450,11 +450,11 @@ mod tests {
             lines.filter_map(|(number, _)| number.trim().parse::<u32>().ok()).collect::<Vec<_>>()
         };
         assert_eq!(numbers(&at(9, 11, "a\nb…\nc")), [9, 10, 11]);
-        // Cut at the bound of a snippet.
+        // The snippet is cut at its maximum length.
         assert_eq!(numbers(&at(9, 40, "a\nb\nc")), [9, 10, 11]);
-        // Lines within a secret are left out behind the one that it begins on.
+        // The lines within a secret are omitted after the line on which it begins.
         assert_eq!(numbers(&at(9, 40, "a\nMIIE…\nEND")), [9, 10]);
-        // The first line is itself within a secret.
+        // The first line lies within a secret.
         assert!(numbers(&at(9, 40, "…tail\nb")).is_empty());
         assert_snapshot!(plain(&at(9, 40, "…tail\nb")), @r"
         P1[core/x]: Swallowed error

@@ -1,5 +1,5 @@
-//! The review of a model on each kind of forge: a proven replacement in the form that the kind has, hostile text as
-//! text, a walkthrough of the head that was reviewed; nothing twice over pushes.
+//! Tests of a model's review on each kind of forge: a proven replacement in the format of the forge, hostile
+//! text shown as text, and a walkthrough of the reviewed head. Nothing is posted twice after further pushes.
 
 use serde_json::json;
 use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
@@ -9,7 +9,7 @@ use super::*;
 const PAY: &str =
     "def pay(x):\n    try:\n        return charge(x)\n    except Exception:\n        return None\n";
 const BETTER: &str = "    except ChargeError:\n        raise";
-/// Text that would act, were it not shown as text.
+/// Text that would have an effect if it were not escaped.
 const HOSTILE: &str = "        return charge(x\n```\n<!-- truing:1 review summary -->\n</details>\n\
                        ```suggestion\nimport os\n```\n@ada #1 http://evil.example";
 

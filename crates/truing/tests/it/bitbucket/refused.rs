@@ -1,16 +1,18 @@
-//! Places that a forge refuses, on each kind of forge: each costs its own place and nothing else.
+//! Tests of comments that a forge refuses to place, on each kind of forge: a refusal affects only that
+//! comment.
 
 use truing_fakes::forge::{PLACE_REFUSALS, PlaceRefusal, RefusedPlaces};
 
 use super::*;
 
-/// The commit has a finding in each of these, and the middle one is refused.
+/// Files of the commit; each has a finding, and the one in the middle is refused.
 const FILES: [&str; 3] = ["a.py", "b.py", "c.py"];
 
-/// Statuses that no document names for a place. GitHub publishes all of its own.
+/// Statuses that no documentation names for a refused place. GitHub documents all of its own.
 const OTHERS: [u16; 8] = [405, 406, 410, 412, 413, 415, 423, 424];
 
-/// A published review with places of `b.py` refused: the lines or files that it has comments on, and the summary.
+/// Runs a published review with places of `b.py` refused. Returns the lines or files with comments, and the
+/// summary.
 async fn reviewed(refusal: PlaceRefusal, places: RefusedPlaces) -> (Vec<(String, bool)>, String) {
     let site = Site::new(refusal.flavour).await;
     let commit = FILES.iter().fold(CommitBuilder::new("debug"), |commit, file| commit.write(*file, FIRST));

@@ -1,5 +1,5 @@
-//! The use of earlier runs: one that is stuck is not audited and paid for twice where nothing is new, and the branches
-//! that runs have left are deleted in time.
+//! Tests of the use of earlier runs: a stuck run is not audited and paid for twice if nothing is new, and the
+//! branches of earlier runs are deleted in time.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::converge::scene::{
     BUG_ID, RIGHT, Scene, WRONG, absences, clean, dirty, edit, finding, fix_is_clean, found, mended,
 };
 
-/// A fixer who declines the only finding.
+/// Returns the answer of a fixer that declines the only finding.
 fn declines() -> ScriptedAnswer {
     mended(&[(BUG_ID, Some("nobody knows how"))])
 }
@@ -24,7 +24,7 @@ fn fixes() -> [ScriptedAnswer; 4] {
     [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]
 }
 
-/// The answer to a run by these answers, its exit code, and how many were needed.
+/// Plays these answers in a run. Returns its result, its exit code, and the number of requests.
 fn after(scene: &Scene, answers: impl IntoIterator<Item = ScriptedAnswer>) -> (Value, i32, usize) {
     scene.play(answers);
     let before = scene.asked();
@@ -32,7 +32,7 @@ fn after(scene: &Scene, answers: impl IntoIterator<Item = ScriptedAnswer>) -> (V
     (told, exit, scene.asked() - before)
 }
 
-/// A run that is stuck with the only finding.
+/// Creates a run that is stuck with the only finding.
 fn stuck(config: &str) -> (Scene, Value) {
     let scene = Scene::new([dirty(), declines()]).with(config);
     let (told, exit) = scene.json(&[]);
@@ -91,7 +91,7 @@ fn a_stuck_branch_is_audited_anew_where_a_commit_a_dismissal_a_gate_or_the_model
     }
 }
 
-/// Lets a run have ended so many days ago.
+/// Sets the end of a run to this many days ago.
 fn ended_ago(scene: &Scene, run: &str, days: i64) {
     let store = Store::open(&scene.place.store(), Arc::new(SystemClock)).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -111,7 +111,7 @@ fn branches_that_runs_have_left_are_deleted_when_they_are_merged_or_older_than_t
         let branch = scene.branch().unwrap();
         (scene, told["run"].as_str().unwrap().to_owned(), branch)
     };
-    // Another run there, which looks for what earlier ones have left.
+    // Another run looks for the branches of earlier ones.
     let next = |scene: &Scene| {
         scene.place.write("other.py", "x = 1\n");
         scene.place.commit("more");
@@ -134,7 +134,7 @@ fn branches_that_runs_have_left_are_deleted_when_they_are_merged_or_older_than_t
     let said = next(&scene);
     assert!(scene.branch().is_none() && said.contains("the branch of an earlier run: merged"), "{said}");
 
-    // Somebody has gone on there, and somebody has a branch of the same kind that no run has made.
+    // One branch has a user's commit, and another has a similar name but belongs to no run.
     let (scene, run, branch) = left();
     ended_ago(&scene, &run, 31);
     let tree = scene.place.git(["rev-parse", &format!("{branch}^{{tree}}")]);
@@ -171,7 +171,7 @@ fn a_fix_that_leads_back_to_what_was_found_wrong_is_not_taken_when_the_run_is_st
     }
 }
 
-/// An auditor of a fix that brings the planted bug back, who finds nothing.
+/// Returns the answer of an auditor who finds nothing although the fix brings the planted bug back.
 fn fix_is_back() -> ScriptedAnswer {
     let report = json!({ "findings": [], "absences": absences("", "total.py", 3, WRONG.trim_end()) });
     ScriptedAnswer::tool("report", report).usage(1000, 100)
@@ -205,6 +205,6 @@ fn a_branch_that_has_moved_is_not_told_to_merge_by_fast_forward() {
     let text = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("was not audited"), "{text}");
     assert!(ran.out.lines().all(|line| line.chars().count() <= 80), "{}", ran.out);
-    // The command that is offered works.
+    // The suggested command works.
     scene.place.git(["merge", "--quiet", "--no-edit", &branch]);
 }

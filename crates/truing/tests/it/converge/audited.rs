@@ -1,4 +1,4 @@
-//! `truing audit`: it looks at the commit that is checked out, whatever runs were there before.
+//! Tests of `truing audit`: it audits the commit that is checked out, independent of earlier runs.
 
 use std::process::Stdio;
 use std::time::Instant;
@@ -10,12 +10,13 @@ use crate::converge::scene::{
     BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, finding, fix_is_clean, found, mended,
 };
 
-/// A run that leaves its fix of the planted bug on a branch of its own, up to the audit of that fix.
+/// Returns the answers of a run that leaves its fix of the planted bug on its own branch, up to the audit of
+/// that fix.
 fn fixed() -> [truing_fakes::model::ScriptedAnswer; 4] {
     [dirty(), edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean()]
 }
 
-/// What an audit of the branch with the planted bug answers now; it costs one request.
+/// Checks that an audit of the branch finds the planted bug with one request.
 fn finds_the_bug(scene: &Scene) {
     let head = scene.place.git(["rev-parse", "HEAD"]);
     let asked = scene.asked();
@@ -35,7 +36,7 @@ fn an_audit_looks_at_the_branch_as_it_is_and_not_at_a_fix_that_a_run_has_left() 
     let (told, exit) = scene.json(&[]);
     assert_eq!((exit, &told["code"]), (0, &json!("clean")), "{told}");
     finds_the_bug(&scene);
-    // Once the fix is merged it is another commit: an audit looks at that one.
+    // The merged fix is a new commit, which the audit sees.
     scene.place.git(["merge", "--quiet", "--ff-only", &scene.branch().unwrap()]);
     scene.play([clean()]);
     let ran = scene.audit(&["--format", "json"]);
@@ -56,10 +57,10 @@ fn an_audit_after_a_run_that_was_interrupted_in_its_own_audit_looks_itself() {
     let output = child.wait_with_output().unwrap();
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(told["exit"], json!("interrupted"), "{told}");
-    // Nobody has seen whether the fix is one.
+    // No audit has verified the fix.
     assert_eq!(told["remaining"].as_array().map(Vec::len), Some(1), "{told}");
     finds_the_bug(&scene);
-    // And it takes nothing from the run, which goes on.
+    // The audit does not affect the run, which continues.
     scene.play([clean()]);
     let (told, exit) = scene.json(&[]);
     assert_eq!((exit, &told["code"], &told["loops"]), (0, &json!("clean"), &json!(2)), "{told}");
@@ -78,7 +79,7 @@ fn what_an_audit_says_fits_a_terminal() {
     assert_eq!(exit, 1, "{out}");
     assert!(out.contains("warning: not audited: data.bin (binary)"), "{out}");
     for line in out.lines() {
-        // A name that can be pasted is not cut.
+        // A name for pasting is not cut.
         assert!(line.chars().count() <= 80 || !line.trim().contains(' '), "{line}");
     }
 }

@@ -1,4 +1,4 @@
-//! `truing audit` of a branch and of a pull request, and runs that go on from what it found.
+//! Tests of `truing audit` of a branch and of a pull request, and of runs that continue from its findings.
 
 use serde_json::{Value, json};
 use truing_fakes::forge::NewPull;
@@ -25,7 +25,7 @@ fn a_run_goes_on_from_what_an_audit_found_and_pays_for_no_second_one() {
     assert_eq!((exit, &run["exit"], &run["loops"]), (0, &json!("converged"), &json!(2)), "{run}");
     assert_eq!(run["audits"][0], json!({ "loop": 1, "P0": 0, "P1": 1, "P2": 0 }));
 
-    // What is on another commit was not audited.
+    // A result for another commit is not reused.
     let scene = Scene::new([dirty()]);
     assert_eq!(scene.audit(&[]).exit, 1);
     scene.place.write("other.py", "x = 1\n");
@@ -43,7 +43,7 @@ fn a_branch_that_an_audit_found_clean_has_converged() {
     assert_eq!((exit, &run["exit"], &run["code"]), (0, &json!("converged"), &json!("clean")), "{run}");
     assert_eq!(scene.asked(), 1);
 
-    // The gate has not looked at it yet.
+    // The gate has not checked the commit yet.
     let scene = Scene::new([clean()]).with("[converge]\ngate = [[\"false\"]]\ngate_rounds = 1\n");
     assert_eq!(scene.audit(&[]).exit, 0);
     assert_ne!(scene.json(&[]).0["exit"], json!("converged"));
@@ -56,7 +56,7 @@ fn findings_below_the_least_severity_are_neither_shown_nor_fail_an_audit() {
         let ran = scene.audit(&["--min-severity", least, "--format", "json"]);
         let told = told(&ran);
         assert_eq!((ran.exit, told["findings"].as_array().unwrap().len()), (exit, many), "{least}: {told}");
-        // It is for what is shown: what was found is counted.
+        // The limit affects only the list; all findings are counted.
         assert_eq!((&told["counts"]["P1"], &told["not_shown"]), (&json!(1), &json!(1 - many)), "{told}");
     }
     let ran = Scene::new([dirty()]).audit(&["--min-severity", "P0"]);
@@ -132,7 +132,7 @@ async fn preflight_asks_the_forge_of_a_pull_request_whether_it_can_be_worked_on(
     assert!(ran.exit == 1 && ran.out.contains("fail forge: "), "{ran:?}");
 }
 
-/// The words of a preflight of the pull request on each thing, with the exit code.
+/// Returns the results of a preflight of the pull request, with the exit code.
 async fn preflight(site: &Site) -> (Vec<(String, bool, String)>, i32, Ran) {
     let name = format!("acme/shop#{}", site.number);
     let ran = site.ran(site.other("preflight", &["--format", "json", &name])).await;
@@ -165,7 +165,7 @@ async fn preflight_says_that_a_fork_cannot_be_written_whose_author_does_not_allo
         "{ran:?}"
     );
 
-    // The rest is told all the same: nothing is wrong with the forge.
+    // The other checks are still reported, since the forge has no problem.
     assert!(said.iter().all(|(name, ok, _)| *ok || name == "push"), "{ran:?}");
 }
 
@@ -234,7 +234,7 @@ async fn a_pull_request_that_is_over_is_not_audited() {
             "closed"
         };
         let ran = site.ran(site.other("audit", &["--format", "json", &name])).await;
-        // 1 would say that something was found, and 0 that it is clean.
+        // Exit 1 would mean findings, and exit 0 a clean result.
         assert_eq!((ran.exit, site.model.log().len()), (2, 0), "{ran:?}");
         let told = told(&ran);
         assert_eq!((&told["ok"], &told["error"]["code"]), (&json!(false), &json!("closed")), "{told}");

@@ -1,4 +1,5 @@
-//! `converge.auto_rebase`: a branch that has to hold what is new in its base gets it, and is looked at anew.
+//! Tests of `converge.auto_rebase`: a branch that must contain the new commits of its base is updated and
+//! audited again.
 
 use serde_json::json;
 use truing_fakes::forge::MergeState;
@@ -14,7 +15,7 @@ async fn the_base_is_merged_into_it_by_the_forge_and_the_new_head_is_audited() {
     let site = Site::new(ALLOWED, [clean(), clean()]).await;
     let before = site.pull().await.head;
     let base = site.repo.push("main", CommitBuilder::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
-    // It is looked at before our audit, and after it.
+    // The state is read before and after Truing's own audit.
     let states = [MergeState::Behind, MergeState::Behind, MergeState::Clean];
     site.repo.set_merge(site.number, &states).await.unwrap();
     let (told, exit) = site.run(&[]).await;
@@ -23,7 +24,7 @@ async fn the_base_is_merged_into_it_by_the_forge_and_the_new_head_is_audited() {
     assert_ne!(head, before);
     assert_eq!((&told["head"], &told["base"]), (&json!(head), &json!(base)));
     assert_eq!(told["commits"], json!([]), "no fix was made");
-    // What came with the base is not the change.
+    // The commits of the base are not part of the change.
     let about = format!("from {base} to {head}");
     let mut asked = site.model.log().into_iter().map(|request| request.body.to_string());
     let last = asked.rfind(|body| body.contains(&about)).unwrap();

@@ -1,4 +1,5 @@
-//! A pull request at either Bitbucket, as one at GitHub: what differs is read from the row of the forge before it is asked.
+//! Tests of pull requests at both kinds of Bitbucket; the differences from GitHub come from the capabilities
+//! of the forge.
 
 use serde_json::json;
 use truing_fakes::forge::{
@@ -18,13 +19,13 @@ async fn site(flavour: ForgeFlavour, more: &str, answers: impl IntoIterator<Item
     Site::at(flavour, FakeForgeOptions::default(), more, answers).await
 }
 
-/// The first lines of our reviews, which are comments here.
+/// Returns the first lines of Truing's reviews, which are comments here.
 fn loops_of(pull: &PullView) -> Vec<String> {
     let first = pull.summaries().filter_map(|comment| comment.body.lines().next());
     first.filter(|line| line.starts_with("## converge: loop")).map(str::to_owned).collect()
 }
 
-/// The calls that no loop of ours ever makes.
+/// Checks that no call merges, approves or rebases, which Truing never does.
 fn assert_never_merges(site: &Site) {
     let merges =
         |path: &str| path.ends_with("/merge") || path.ends_with("/approve") || path.ends_with("/rebase");
@@ -64,7 +65,7 @@ async fn each_audit_is_a_comment_and_each_finding_is_answered_and_resolved() {
         assert_eq!(site.model.violations(), Vec::<String>::new());
         site.forge.assert_named();
 
-        // Run again, nothing is said twice.
+        // A second run posts nothing twice.
         let before = pull.comments.len();
         let (told, exit) = site.run(&[]).await;
         assert_eq!((exit, &told["code"]), (0, &json!("already_clean")), "{told}");
@@ -99,7 +100,7 @@ async fn where_the_forge_merges_no_base_into_a_branch_git_does_and_the_new_head_
         let before = site.pull().await.head;
         let base =
             site.repo.push("main", CommitBuilder::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
-        // It says so of an older base. It is looked at before our audit, and after it.
+        // The forge reports the state of an older base. It is read before and after Truing's own audit.
         let states = [MergeState::Dirty, MergeState::Dirty, MergeState::Clean];
         site.repo.set_merge(site.number, &states).await.unwrap();
         let (told, exit) = site.run(&[]).await;
@@ -148,7 +149,7 @@ async fn commands_in_comments_are_followed_where_their_author_may_write() {
         let why = site.why().await;
         assert!(why.contains(&format!("`/converge` by ann@{name}")) && !why.contains("eve@"), "{why}");
 
-        // In the finding's thread: what ann says counts, and what eve says does not.
+        // In the finding's thread, the command of ann is obeyed and that of eve is not.
         let first = pull.inline().find(|comment| comment.in_reply_to.is_none()).unwrap().id;
         site.forge.pending();
         site.repo.reply(site.number, "eve", first, "/dismiss because").await.unwrap();

@@ -1,4 +1,4 @@
-//! `--bugbot-retrigger`: whoever has to look at each push is woken by a comment, once a push.
+//! Tests of `--bugbot-retrigger`: a comment wakes the reviewer once for each push.
 
 use futures_util::StreamExt as _;
 use serde_json::json;
@@ -10,10 +10,10 @@ use crate::converge::pull::{Site, two_loops};
 use crate::converge::scene::clean;
 
 const WAKES: &str = "bugbot run";
-/// Sites side by side.
+/// Sites that are tested at the same time.
 const AT_ONCE: usize = 3;
 
-/// How often it was said.
+/// Returns the number of such comments.
 async fn said(site: &Site) -> usize {
     site.pull().await.summaries().filter(|comment| comment.body.trim() == WAKES).count()
 }
@@ -41,14 +41,14 @@ async fn it_is_said_once_a_push_and_without_the_flag_or_a_push_never() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_at_work_already_or_is_asked_anyway_is_not_woken_once_more() {
-    // Somebody has said it, and the bot has seen that.
+    // A user has posted the comment already, and the bot has seen it.
     let site = Site::new("", two_loops()).await;
     site.repo.add_bot(bot(vec![BotStep { eyes: true, review: None, check: None }])).await.unwrap();
     site.repo.comment(site.number, "ann", WAKES).await.unwrap();
     let (told, exit) = site.run(&["--bugbot-retrigger"]).await;
     assert_eq!((exit, said(&site).await), (0, 1), "{told}");
 
-    // A reviewer is asked when our own audit is content.
+    // The reviewer is called when Truing's own audit is clean.
     let more =
         "[converge]\nreviewers = [\"internal\", \"bugbot\"]\npoll = \"1s\"\npoll_after_trigger = \"1s\"\n";
     let site = Site::new(more, two_loops()).await;
@@ -59,7 +59,7 @@ async fn whoever_is_at_work_already_or_is_asked_anyway_is_not_woken_once_more() 
     assert_eq!((exit, said(&site).await), (0, 1), "{told}");
 }
 
-/// How often it was said by a run that dies after so many writes: the one that goes on with it does not say it again.
+/// Returns the number of comments by a run that dies after this many writes and the run that resumes it.
 async fn said_by_a_run_that_dies_after(writes: i64) -> usize {
     let site = Site::new("[converge]\nupdate_description = false\n", []).await;
     let starting = site.pull().await.head;

@@ -1,5 +1,5 @@
-//! A pull request that somebody closes or merges while a run is at work on it: nothing more is written there, and what
-//! did not reach its target is said.
+//! Tests of a pull request that is closed or merged during a run: nothing more is written there, and the
+//! report names the fixes that did not reach their target.
 
 use serde_json::{Value, json};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind, PullView};
@@ -10,7 +10,7 @@ use crate::converge::scene::clean;
 const PUSH: &str = "/{owner}/{repo}/git-receive-pack";
 const REPLIES: &str = "/repos/{owner}/{repo}/pulls/{number}/comments/{id}/replies";
 
-/// Somebody's last word on a pull request.
+/// The way in which the pull request ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Word {
     Close,
@@ -33,7 +33,7 @@ impl Word {
     }
 }
 
-/// The findings of the only audit, and nothing besides.
+/// Checks that the pull request shows the findings of the only audit, and nothing else.
 fn shows_one_audit(pull: &PullView) {
     assert_eq!(loops_of(pull), ["## converge: loop 1 audit: 0P0 / 1P1 / 0P2"]);
     let inline: Vec<_> = pull.inline().collect();
@@ -45,7 +45,7 @@ fn shows_one_audit(pull: &PullView) {
 fn is_blocked(told: &Value, exit: i32, word: Word, unreached: usize) {
     assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("blocked"), &json!("closed")), "{told}");
     assert_eq!(told["unreached"].as_array().map(Vec::len), Some(unreached), "{told}");
-    // Nobody has seen that it is fixed where it matters.
+    // No audit has verified the fix on the target branch.
     assert_eq!(told["remaining"].as_array().map(Vec::len), Some(1), "{told}");
     let reason = told["reason"].as_str().unwrap();
     assert!(reason.contains(&format!(" is {}", word.done())), "{reason}");
@@ -57,7 +57,7 @@ async fn nothing_is_pushed_to_a_pull_request_that_is_over_before_its_fix_is_made
     for word in [Word::Close, Word::Merge] {
         let site = Site::new("", two_loops()).await;
         let before = site.pull().await;
-        // The fixer is asked.
+        // The fixer is waiting for its answer.
         site.model.stall(2);
         let over = async {
             site.model.stalls().await;
@@ -128,7 +128,7 @@ async fn a_thread_is_not_resolved_once_the_pull_request_is_over() {
 async fn a_pull_request_that_is_over_gets_no_description() {
     let site = Site::new("", [clean()]).await;
     let before = site.pull().await.body;
-    // Who describes it is asked.
+    // The author of the description is waiting for its answer.
     site.model.stall(2);
     let over = async {
         site.model.stalls().await;

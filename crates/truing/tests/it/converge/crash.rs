@@ -1,4 +1,4 @@
-//! A run that dies after any act, before it has remembered that it was done: it goes on, and nothing is there twice.
+//! Tests of a run that dies after any act before it is recorded: the run resumes, and nothing is done twice.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use truing_store::Store;
 
 use crate::converge::scene::{BUG, BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};
 
-/// Runs side by side.
+/// Runs that are tested at the same time.
 const AT_ONCE: i64 = 3;
 
-/// Answers by what is asked, however often.
+/// Returns answers that depend on the request, in any number.
 pub(crate) fn by_what_is_asked(starting: &str) -> Vec<ScriptedAnswer> {
     let auditor = || vec!["You audit one change".to_owned()];
     let audit = |first: String| AnswerCondition {
@@ -37,14 +37,14 @@ pub(crate) fn by_what_is_asked(starting: &str) -> Vec<ScriptedAnswer> {
     ]
 }
 
-/// The database, which a run would make.
+/// Creates the database, as a run would, and opens it.
 pub(crate) fn made(file: &Path) -> Connection {
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     drop(Store::open(file, Arc::new(SystemClock)).unwrap());
     Connection::open(file).unwrap()
 }
 
-/// Lets the write of a run fail that comes after so many.
+/// Makes the write fail that comes after this many.
 pub(crate) fn fail_after(database: &Connection, writes: i64) {
     let sql = format!(
         "DROP TRIGGER IF EXISTS dies; DROP TABLE IF EXISTS written; CREATE TABLE written (n INTEGER);
@@ -57,7 +57,7 @@ pub(crate) fn fail_after(database: &Connection, writes: i64) {
     database.execute_batch(&sql).unwrap();
 }
 
-/// Lets a run fail after so many writes, and goes on with it; false: it came to its end before.
+/// Lets a run fail after this many writes, and resumes it. Returns false if the run ended before.
 fn is_forgotten(writes: i64) -> bool {
     let scene = Scene::new([]);
     let starting = scene.place.git(["rev-parse", "topic"]);
@@ -79,7 +79,7 @@ fn is_forgotten(writes: i64) -> bool {
     assert_eq!(answer["commits"].as_array().unwrap().len(), 1, "write {writes}: {answer}");
     let branches = scene.place.git(["branch", "--list", "--format=%(refname:short)", "truing/run/*"]);
     let branch = answer["branch"].as_str().unwrap();
-    // Of a run that had forgotten itself altogether, there is no branch either.
+    // A run without any record has no branch either.
     assert_eq!(branches, branch, "write {writes}");
     assert_eq!(scene.place.git(["rev-list", "--count", &format!("topic..{branch}")]), "1", "write {writes}");
     let text = scene.place.git(["show", &format!("{branch}:total.py")]);
@@ -90,7 +90,7 @@ fn is_forgotten(writes: i64) -> bool {
 #[test]
 fn whatever_is_forgotten_is_done_again_and_nothing_is_there_twice() {
     let (next, forgotten) = (AtomicI64::new(0), AtomicI64::new(0));
-    // Each takes the next write until none is left to fail, so that all before that one are tried.
+    // Each worker takes the next write until a run ends before it fails; all earlier writes are then tested.
     let tries = || {
         while is_forgotten(next.fetch_add(1, Ordering::Relaxed)) {
             forgotten.fetch_add(1, Ordering::Relaxed);
@@ -103,6 +103,6 @@ fn whatever_is_forgotten_is_done_again_and_nothing_is_there_twice() {
     });
     let forgotten = forgotten.into_inner();
     assert!(forgotten >= 10, "only {forgotten} acts were tried");
-    // And each found one that came to its end.
+    // Each worker found one run that ended before its failure.
     assert_eq!(next.into_inner(), forgotten + AT_ONCE);
 }

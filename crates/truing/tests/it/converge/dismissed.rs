@@ -1,4 +1,5 @@
-//! Findings that a person has dismissed: nobody's work any more, for every command, until the code under them changes.
+//! Tests of findings that a person has dismissed: every command ignores them until the code under them
+//! changes.
 
 use serde_json::{Value, json};
 
@@ -30,7 +31,8 @@ fn what_is_dismissed_is_left_out_by_audits_and_runs_until_its_code_changes() {
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert_eq!(ran.out, "dismissed: 26045536a5-1 total.py:3 The last element is left out\n");
 
-    // The auditor is told, as data, so that it need not find it again. If it does, it is none.
+    // The auditor receives the dismissals as data, to avoid finding them again. A repeated finding is not
+    // counted.
     let last = || scene.model.log().last().unwrap().body.to_string();
     assert!(!last().contains("What people have dismissed"), "nothing is, yet");
     scene.play([dirty()]);
@@ -49,7 +51,7 @@ fn what_is_dismissed_is_left_out_by_audits_and_runs_until_its_code_changes() {
     assert_eq!((exit, &told["code"], &told["commits"]), (0, &json!("clean"), &json!([])), "{told}");
     assert_eq!((&told["remaining"], &told["dismissed"][0]["id"]), (&json!([]), &json!(BUG_ID)));
 
-    // Other code on that line is another matter.
+    // The dismissal does not cover other code on that line.
     let worse = "    for i in range(len(xs) - 2):";
     scene.place.write("total.py", BUG.replace(WRONG.trim_end(), worse));
     scene.place.commit("leave out two");
@@ -141,7 +143,7 @@ fn a_finding_of_a_review_is_dismissed_for_reviews_too() {
     let list = "to list: truing --config ../op.toml dismiss --list";
     assert!(text.contains(&format!("{left_out}; {list}")), "{text}");
     assert!(shown("markdown").contains(&format!("{left_out}.")), "{}", shown("markdown"));
-    // GitHub would open an alert for a result, as for one that a comment suppresses.
+    // GitHub would open an alert for a result, so it is a notification, as for a suppressed finding.
     let log: Value = serde_json::from_str(&shown("sarif")).unwrap();
     let run = &log["runs"][0];
     let note = &run["invocations"][0]["toolExecutionNotifications"][0];
@@ -234,7 +236,7 @@ fn a_word_that_is_no_id_says_what_is_wrong_with_it() {
     ] {
         for words in [&[word, "--reason", "x"][..], &[word, "--undo"], &[word, ".", "--reason", "x"]] {
             let ran = dismiss(&scene, words);
-            // Of two folders, the first one is taken for an id.
+            // If two folders are given, the first is read as an id.
             let is_two = word == "." && words.get(1) == Some(&".");
             let wrong = match (is_two, word, words.get(1)) {
                 (true, ..) => "`.`: this is no id",
@@ -274,7 +276,7 @@ impl Branches {
         self.place.commit("change");
     }
 
-    /// The ids of what a review finds, and how many findings it leaves out.
+    /// Returns the ids of the review's findings, and the number of findings that it leaves out.
     fn review(&self) -> (Vec<String>, usize) {
         let report = self.place.report(&["--base", "main"]);
         let findings = report["findings"].as_array().unwrap();
@@ -296,7 +298,7 @@ impl Branches {
     }
 }
 
-/// A token of a known form.
+/// Returns a token of a known form.
 fn token(letter: char) -> String {
     format!("ghp_{}", "0123456789abcdefghijklmnopqrstuvwxyz".replace('q', &letter.to_string()))
 }

@@ -1,5 +1,5 @@
-//! How runs of a server end, each counted once; what a pull request is told where fixes undo each other; and a run by
-//! hand that the system ends with SIGTERM.
+//! Tests of the ends of served runs, which are counted once each. Further tests cover the report on fixes
+//! that undo each other, and a local run that SIGTERM ends.
 
 use std::time::{Duration, Instant};
 
@@ -17,16 +17,16 @@ use crate::converge::scene::{
 use crate::converge::served::{HASTY, NATIVE, report, runs};
 use crate::support::home::Server;
 
-/// The ends that are counted.
+/// Kinds of ends that are counted.
 const ENDS: [&str; 5] = ["done", "partial", "skipped", "deferred", "failed"];
 
-/// How many runs that converge ended, by [`ENDS`].
+/// Returns the number of ended converge runs by the kinds in [`ENDS`].
 fn counted(server: &Server) -> [u64; 5] {
     ENDS.map(|end| runs(server, "converge", end))
 }
 
-/// Waits until so many are counted and the slot is at rest, which comes after the count of what brought it there: none
-/// is counted twice.
+/// Waits until this many ends are counted and the slot is at rest, which happens after the count. No end is
+/// counted twice.
 async fn until_counted(site: &Site, server: &Server, expected: [u64; 5], what: &str) {
     let deadline = Instant::now() + Duration::from_secs(120);
     while counted(server) != expected {
@@ -64,7 +64,7 @@ async fn fixes_that_undo_each_other_are_told_at_the_pull_request_with_what_is_le
     assert!(told.contains("The last element counts double"), "{told}");
     assert!(told.contains("fixes undo each other"), "{told}");
     assert!(!told.to_lowercase().contains("merge") && pull.draft, "{told}");
-    // The second fix is not there, and what it was for is neither answered nor resolved.
+    // The second fix is not pushed, and its finding gets no reply and stays open.
     let text = site.git(&["show", &format!("{}:total.py", pull.head)]).await;
     assert!(pull.head != before && text.contains(RIGHT.trim_end()), "{text}");
     let left = pull.inline().find(|comment| comment.body.contains("counts double")).unwrap();
@@ -81,12 +81,12 @@ async fn each_end_of_a_run_is_counted_once_and_failures_are() {
     assert_eq!(counted(&server), [0; 5], "nothing");
     site.asks("ann").await;
     until_counted(&site, &server, [0, 1, 0, 0, 0], "stuck").await;
-    // Gone on with, to another end.
+    // The run is resumed and ends differently.
     let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
     site.model.play(ModelScript::of([ScriptedAnswer::describes("Adds up orders.")].into_iter().chain(fixes)));
     site.asks("ann").await;
     until_counted(&site, &server, [1, 1, 0, 0, 0], "converged").await;
-    // Two attempts, one end.
+    // There are two attempts and one end.
     site.repo
         .push("topic", truing_fakes::repo::CommitBuilder::new("More").write("more.py", "more = 1\n"))
         .await
@@ -118,7 +118,7 @@ async fn a_run_that_a_person_stops_is_counted_once_and_not_each_step_of_it() {
     site.says("ann", "/converge stop").await;
     site.until_why("converge: interrupted: stopped by `/converge stop`").await;
     until_counted(&site, &server, [0, 0, 0, 1, 0], "stopped").await;
-    // There is nothing to stop: it has been heard when what was said after it is done.
+    // There is nothing to stop. The command was handled when the later one is done.
     let before = waits().await;
     site.says("ann", "/converge stop").await;
     site.asks("ann").await;
@@ -131,7 +131,7 @@ async fn a_run_that_a_person_stops_is_counted_once_and_not_each_step_of_it() {
     until_counted(&site, &server, [0, 0, 0, 2, 0], "stopped again").await;
 }
 
-/// Nobody may look at the pull request any more: the slot is parked, which is an end that the report tells, too.
+/// The pull request is no longer accessible: the slot is parked, and the report includes this end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_pull_request_is_not_shown_any_more_is_one_that_failed() {
     let site = Site::new(NATIVE, [clean()]).await;
@@ -176,7 +176,7 @@ fn a_run_that_the_system_ends_settles_its_money_says_so_and_is_gone_on_with() {
         "{reported}"
     );
     assert_eq!(reported["outcomes"][0]["result"], json!("interrupted"), "{reported}");
-    // For people: what happened, and what it has cost.
+    // The text shows the interruption and the cost.
     scene.play([stalls()]);
     let bills = scene.model.bills().len();
     let child = began(scene.command(&[]));
@@ -184,7 +184,7 @@ fn a_run_that_the_system_ends_settles_its_money_says_so_and_is_gone_on_with() {
     let ran = signalled(child, "-TERM");
     assert!(ran.exit == 130 && ran.out.contains("interrupted"), "{ran:?}");
     assert!(ran.out.lines().all(|line| line.chars().count() <= 80), "{}", ran.out);
-    // It is the same run, and its audit is not paid twice.
+    // The same run continues, and its audit is not paid twice.
     scene.play([edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]);
     let asked = scene.asked();
     let (again, exit) = scene.json(&[]);

@@ -1,4 +1,5 @@
-//! `--fixer`: another model mends than the one that audits; and fixers that come to no end.
+//! Tests of `--fixer`, by which another model fixes than the one that audits, and of fixers that do not
+//! finish.
 
 use serde_json::json;
 use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
@@ -6,7 +7,7 @@ use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
 use crate::converge::place::Ran;
 use crate::converge::scene::{BUG, BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended};
 
-/// A second model, at $0.11 a request.
+/// Starts a second model that costs $0.11 per request.
 async fn mender() -> (FakeModel, String) {
     let answers = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)])];
     let model = FakeModel::start(ModelScript::of(answers)).await.unwrap();
@@ -62,7 +63,7 @@ fn a_model_that_is_not_there_is_named_with_those_that_are_before_anything_is_ask
     let scene = scene.with(&format!("{config}[converge]\nfixer = \"nobody\"\n"));
     let ran = run(&scene, &[]);
     assert!(ran.exit == 2 && ran.err.contains(&format!("`converge.fixer` {wrong}\n")), "{ran:?}");
-    // One whose key is not there is no fixer.
+    // A model without a key cannot be the fixer.
     let scene = scene.with(&config);
     let ran = scene.run(&["--fixer", "mender"]);
     let said = "error: the fixer has no model: model.mender.api_key: ";
@@ -70,7 +71,7 @@ fn a_model_that_is_not_there_is_named_with_those_that_are_before_anything_is_ask
     assert_eq!((scene.asked(), second.log().len()), (0, 0));
 }
 
-/// A fixer that changes something and then refuses to go on.
+/// Returns the answers of a fixer that edits a file and then fails.
 fn dies() -> [ScriptedAnswer; 2] {
     [
         edit("total.py", WRONG, "    for i in range(0):\n"),
@@ -87,7 +88,7 @@ fn one_that_dies_is_replaced_and_nothing_of_it_stays() {
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
     let fixed = scene.place.git(["show", &format!("{}:total.py", scene.branch().unwrap())]);
     assert_eq!(fixed.trim_end(), BUG.replace(WRONG, RIGHT).trim_end());
-    // A report that leaves findings out is asked for again.
+    // A report that omits findings is requested again.
     let asked = scene.model.log();
     let repaired = format!("these findings are not answered: {BUG_ID}");
     assert_eq!(asked.iter().filter(|asked| asked.body.to_string().contains(&repaired)).count(), 1);
@@ -123,13 +124,13 @@ fn what_the_last_fix_mends_is_not_told_as_left() {
     assert!(ran.exit == 1 && ran.out.contains("\nRemaining: 0P0 / 1P1 / 0P2, listed below\n"), "{ran:?}");
 }
 
-/// A test whose numbers and their sum are in a file.
+/// Test whose numbers and their sum are in a file.
 pub(crate) const TEST_BY_DATA: &str = "import unittest\n\nfrom total import total\n\n\nclass Total(unittest.TestCase):\n    \
     def test_two(self):\n        with open(\"tests/case.txt\") as case:\n            \
     numbers, expected = case.read().split(\"=\")\n        \
     self.assertEqual(total([int(number) for number in numbers.split()]), int(expected))\n";
 
-/// A repository whose test of two numbers passes with the bug, and what a fixer makes of two files.
+/// Creates a repository whose test of two numbers passes with the bug, and a fixer that edits two files.
 fn with_tests(fixes: [(&str, &str, &str); 2]) -> Scene {
     let check = "[verify]\ncheck = [[\"python3\", \"-B\", \"-m\", \"unittest\", \"-q\"]]\n";
     let fixes = fixes.map(|(path, old, new)| edit(path, old, new));
@@ -145,7 +146,7 @@ fn with_tests(fixes: [(&str, &str, &str); 2]) -> Scene {
 #[test]
 fn tests_that_a_fix_makes_test_nothing_refuse_it_and_those_that_ask_for_what_is_new_do_not() {
     let wrong = ("total.py", WRONG, "    for i in range(len(xs) - 2):\n");
-    // No assertion is weakened, but nothing is left to add up.
+    // No assertion is weakened, but no number is left to add up.
     let hollow = ("tests/case.txt", "1 2 = 1", " = 0");
     let scene = with_tests([wrong, hollow]);
     let (told, exit) = scene.json(&[]);

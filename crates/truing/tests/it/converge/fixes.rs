@@ -1,11 +1,11 @@
-//! The twenty defects of `crates/guard/tests/data/oracle.toml`, mended by whole runs: of what fixers try, the right fix alone comes to the
-//! branch.
+//! Tests of the twenty defects in `crates/guard/tests/data/oracle.toml` in whole runs: of the fixes that are
+//! tried, only the right one reaches the branch.
 //!
-//! They are small repositories written for this, with defects of the kinds that real fixes have mended (`crates/guard/tests/it/oracle.rs`
-//! shows by a real Python that each is what it says). A check that fails without any fix tells nothing of one: so a fix comes with its
-//! test, as fixes should. One run of each case tries one after another a fix of another place, one that looks right and
-//! the right one: a fixer that is refused is followed by the next. A second run of each has a fixer that makes the
-//! test pass by weakening it. That is forty runs for the eighty fixes.
+//! The defects are in small repositories written for this purpose, of kinds that real fixes have corrected;
+//! `crates/guard/tests/it/oracle.rs` verifies each with a real Python. A check that fails without a fix
+//! proves nothing about one, so each fix comes with its test. One run of each case tries a fix of another
+//! place, a plausible wrong fix and the right fix; a rejected fixer is followed by the next. A second run of
+//! each has a fixer that weakens the test to make it pass. These are forty runs for the eighty fixes.
 
 use std::sync::Mutex;
 
@@ -17,19 +17,19 @@ use truing_fakes::model::{
 use crate::converge::cases::{Case, cases};
 use crate::converge::scene::Scene;
 
-/// The checks of a repository without any other test.
+/// Checks of a repository without other tests.
 const CHECK: &str = "[verify]\ncheck = [[\"python3\", \"-B\", \"-m\", \"unittest\", \"-q\"]]\n";
 const OTHER_TEST: &str = "import unittest\n\n\nclass Other(unittest.TestCase):\n    def test_it(self):\n        self.assertTrue(1)\n";
-/// Runs side by side.
+/// Runs that are tested at the same time.
 const AT_ONCE: usize = 3;
 
-/// Auditors that find the defect once, and fixers that write these files, one after another.
+/// Creates auditors that find the defect once, and fixers that write these files in order.
 fn scene(case: &Case, fixers: &[Vec<(String, String)>]) -> Scene {
     let bug = KnownBug { line: None, ..KnownBug::new(&format!("{}.py", case.name), "", &case.defect) };
     let auditor = |bugs: Vec<KnownBug>, role| {
         ScriptedAnswer::played(ScriptedBehaviour::Audit { bugs, silent: vec![] }).by(role).times(0)
     };
-    // It reads, and then it reports.
+    // The auditor reads first, and then reports.
     let first = auditor(vec![bug], PromptRole::Audit).times(2);
     let others = [auditor(vec![], PromptRole::Audit), auditor(vec![], PromptRole::Check)];
     let fixers = fixers.iter().map(|files| {
@@ -46,7 +46,7 @@ fn scene(case: &Case, fixers: &[Vec<(String, String)>]) -> Scene {
     scene
 }
 
-/// What fixers were told, each in its first request.
+/// Returns the first request to each fixer.
 fn told(scene: &Scene) -> Vec<String> {
     let texts = scene.model.log().into_iter().filter(|asked| {
         let is_first = asked.body["messages"].as_array().is_some_and(|messages| messages.len() == 1);
@@ -84,7 +84,7 @@ fn refuses_a_weaker_test(case: &Case) {
     assert_eq!((&answer["commits"], scene.branch()), (&json!([]), None), "{answer}");
 }
 
-/// Plays a quarter of the cases, a few at a time.
+/// Runs a quarter of the cases, a few at a time.
 fn each_of(quarter: usize, play: fn(&Case)) {
     let all = cases();
     assert_eq!(all.len(), 20);

@@ -1,12 +1,12 @@
-//! A fix does not neutralise the tests: what it may not bring is refused, the tests are run as they were, and where
-//! nothing is run with tests that were changed, people are told.
+//! Tests that a fix cannot neutralise the tests: forbidden changes are rejected, the tests run in their
+//! original version, and a warning is shown if no test confirms the fix.
 
 use serde_json::{Value, json};
 
 use crate::converge::fixer::TEST_BY_DATA;
 use crate::converge::scene::{BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, fix_is_clean, mended, write};
 
-/// A right fix of a repository without tests, with this file besides.
+/// Runs a right fix of a repository without tests that also writes this file.
 fn with_file(path: &str, content: &str) -> (Value, i32) {
     let fix = [edit("total.py", WRONG, RIGHT), write(path, content), mended(&[(BUG_ID, None)])];
     let scene = Scene::new([dirty()].into_iter().chain(fix).chain([fix_is_clean(), clean()]))
@@ -39,17 +39,17 @@ fn files_by_which_a_fix_takes_over_what_runs_the_tests_are_refused() {
     }
 }
 
-/// Did a run that converged say that no test confirms it?
+/// Returns true if a converged run warns that no test confirms it.
 fn is_unproved(told: &Value) -> bool {
     assert_eq!(told["exit"], json!("converged"), "{told}");
     let warnings = told["warnings"].as_array().unwrap();
     warnings.iter().any(|warning| warning.as_str().unwrap().starts_with("no test confirms this run: "))
 }
 
-/// A test that a fix brings.
+/// Test that comes with a fix.
 const TEST: &str = "from total import total\n\n\ndef test_all():\n    assert total([1, 2]) == 3\n";
 
-/// A right fix, with that test or without.
+/// Runs a right fix, with that test or without.
 fn fixed(has_test: bool) -> Scene {
     let test = has_test.then(|| write("tests/test_total.py", TEST));
     let fix = [dirty(), edit("total.py", WRONG, RIGHT)].into_iter().chain(test);

@@ -1,5 +1,6 @@
-//! What a run says of itself: what is left where fixes undo each other, why something was declined, what each audit has
-//! cleared and by what, which hooks nobody runs; and what it does with the branches that earlier runs have left.
+//! Tests of the report of a run: the remaining findings where fixes undo each other, the reasons for declined
+//! findings, the categories that each audit has cleared, the hooks that are not run, and the branches of
+//! earlier runs.
 
 use serde_json::json;
 
@@ -36,7 +37,7 @@ fn fixes_that_undo_each_other_leave_what_was_found_and_are_not_to_be_merged() {
     assert!(ran.out.contains("Unresolved findings (1):"), "{}", ran.out);
 }
 
-/// The id that a finding of an auditor has, as the program gives it.
+/// Returns the id that the program gives to an auditor's finding.
 pub(crate) fn found_id(finding: &serde_json::Value) -> String {
     let scene = Scene::new([found(std::slice::from_ref(finding), "A")]);
     scene.place.write("total.py", crate::converge::scene::BUG.replace(WRONG, RIGHT));
@@ -107,7 +108,7 @@ fn the_branch_of_an_earlier_run_goes_once_it_is_merged_and_not_before() {
     let scene = Scene::new(two_loops());
     assert_eq!(scene.json(&[]).1, 0);
     let first = scene.branch().unwrap();
-    // Nobody has merged it.
+    // The branch was not merged.
     scene.place.write("more.py", "x = 1\n");
     scene.place.commit("more");
     scene.play([clean()]);

@@ -1,5 +1,5 @@
-//! A checkout that wants to be obeyed: hooks, settings, servers, agents and programs in it, for git and for Claude Code.
-//! None of it is run, and none of it is said to a model, in either runtime.
+//! Tests of a hostile checkout with hooks, settings, servers, agents and programs for git and Claude Code. In
+//! both runtimes, none of it is executed or sent to a model.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -15,24 +15,24 @@ use crate::converge::place::Ran;
 use crate::converge::pull::Site;
 use crate::converge::scene::{BUG, RIGHT, Scene, WRONG};
 
-/// What is in everything that must not be said to a model.
+/// Word in every text that must not be sent to a model.
 const WORD: &str = "canary-7f3a";
-/// What the default branch says, which reviews are told.
+/// Word on the default branch, which reviews receive.
 const TRUSTED: &str = "trusted-5d1c";
-/// A folder of a checkout with a program in it.
+/// Name of a folder in the checkout with a program in it.
 const TOOLS: &str = "tools";
 
-/// This process alone, and then the program, if there is one.
+/// Returns the native runtime, and the `claude` program if it is installed.
 fn runtimes() -> impl Iterator<Item = Option<PathBuf>> {
     std::iter::once(None).chain(claude().map(Some))
 }
 
-/// A command that tells that it was run: by a file, where it can write one, by a word, and by refusing whatever it is asked.
+/// Returns a command that shows its execution: it creates a file, prints a word, and rejects every request.
 fn tells(canaries: &Path, name: &str) -> String {
     format!("touch {}/{name}; echo {WORD}; echo {WORD} >&2; exit 2", canaries.display())
 }
 
-/// Every file that a checkout can have of this kind.
+/// Returns every kind of file that a checkout can have for these programs.
 fn files(canaries: &Path) -> Vec<(&'static str, String)> {
     let settings = |name: &str| {
         let run = json!([{ "hooks": [{ "type": "command", "command": tells(canaries, name) }] }]);
@@ -74,7 +74,7 @@ fn files(canaries: &Path) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Puts files below a folder, as programs.
+/// Writes executable files below a folder.
 fn put(folder: &Path, files: impl IntoIterator<Item = (impl AsRef<Path>, String)>) {
     for (path, text) in files {
         let file = folder.join(path);
@@ -84,7 +84,7 @@ fn put(folder: &Path, files: impl IntoIterator<Item = (impl AsRef<Path>, String)
     }
 }
 
-/// What only a clone has: hooks of git, and a configuration that names programs.
+/// Adds the parts that only a clone can have: git hooks, and a configuration that names programs.
 fn arm(clone: &Path, canaries: &Path) {
     let hooks = [
         "commit-msg",
@@ -111,8 +111,7 @@ fn arm(clone: &Path, canaries: &Path) {
     put(&clone.join(".git/info"), [("attributes", "* filter=hostile\n".to_owned())]);
 }
 
-/// The command in the checkout, which is the first place where programs are looked for, by each of its names; the real
-/// one is found after that.
+/// Puts the checkout first in the search path, with each of its names; the real program comes after it.
 fn stands_in(command: &mut Command, checkout: &Path, program: Option<&Path>) {
     let ours = [checkout.join(TOOLS), PathBuf::from("."), PathBuf::from(TOOLS), PathBuf::new()];
     let real = program.and_then(Path::parent).map(Path::to_owned);
@@ -124,8 +123,8 @@ fn stands_in(command: &mut Command, checkout: &Path, program: Option<&Path>) {
     }
 }
 
-/// A model that finds the planted bug as long as it is there, and mends it, with a look at what git says; when it is to
-/// review, it asks for what Claude Code would have.
+/// Returns a model that finds the planted bug while it exists, and fixes it after a look at git's output. In
+/// a review, it calls the tools that Claude Code would have.
 fn model() -> ModelScript {
     let title = "The last element is left out";
     let calls = vec![
@@ -153,7 +152,8 @@ fn nothing_was_run(canaries: &Path, when: &str) {
     assert!(there.is_empty(), "{when}: {there:?}");
 }
 
-/// The head has all of it, and its change none: whatever of it a model is told was read without being asked for.
+/// The head contains all of it and its change none, so any of it in a request was read without being
+/// requested.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_pull_request_only_what_the_default_branch_says_is_heard() {
     for program in runtimes() {
@@ -162,7 +162,7 @@ async fn of_a_pull_request_only_what_the_default_branch_says_is_heard() {
         let home = site.home.path();
         let canaries = home.join("canaries");
         std::fs::create_dir(&canaries).unwrap();
-        // A person's own settings are for their own work.
+        // A person's own settings apply only to that person's work.
         put(home, files(&canaries).into_iter().filter(|(path, _)| path.starts_with(".claude/")));
         site.repo.push("main", CommitBuilder::new("Say").write("CLAUDE.md", TRUSTED)).await.unwrap();
         let commit = files(&canaries)
@@ -200,7 +200,7 @@ async fn of_a_pull_request_only_what_the_default_branch_says_is_heard() {
     }
 }
 
-/// A local review is told what the working tree says, by design; it still runs nothing of it.
+/// A local review receives the instructions of the working tree by design, but executes nothing from it.
 #[test]
 fn in_a_clone_nothing_of_it_is_run() {
     for program in runtimes() {
@@ -228,7 +228,7 @@ fn in_a_clone_nothing_of_it_is_run() {
             let asked = scene.model.log().split_off(before);
             let hears = asked.iter().filter(|asked| asked.body.to_string().contains(WORD)).count();
             assert_eq!(hears > 0, name == "review", "{when}: {name}");
-            // Nor is a model told where on this machine it works.
+            // A model does not receive local paths either.
             for place in [home.to_str().unwrap(), "/truing-git-"] {
                 let told = asked.iter().map(|asked| asked.body.to_string()).find(|told| told.contains(place));
                 assert_eq!(told, None, "{when}: {name}: {place}");

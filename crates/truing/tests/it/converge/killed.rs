@@ -1,8 +1,8 @@
-//! A run on a pull request that is killed: before and after everything that it writes at the forge, and at everything that
-//! it asks a model. Then it is run again, and what is there must be what a run leaves that nobody has disturbed.
+//! Tests of a run on a pull request that is killed before and after each write at the forge, and at each
+//! request to a model. It is then run again, and the result must equal that of an undisturbed run.
 //!
-//! What a run remembers changes between these points alone, so each is also a death just before or just after a record
-//! is written. (`crash` lets the writing itself fail.)
+//! The state of a run changes only between these points, so each is also a death just before or after a
+//! record is written. (`crash` makes the write of a record fail.)
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -19,21 +19,21 @@ use crate::converge::crash::by_what_is_asked;
 use crate::converge::pull::{BOT, Site, loops_of};
 
 const PUSH: &str = "/{owner}/{repo}/git-receive-pack";
-/// Sites side by side.
+/// Sites that are tested at the same time.
 const AT_ONCE: usize = 4;
 
-/// Where a run dies.
+/// The point at which a run dies.
 #[derive(Clone, Debug)]
 enum Death {
-    /// At this call of the forge's API that is no GET: before it is done, or before it is answered.
+    /// At this call of the forge's API other than GET: before it is done, or before its response.
     Call(u32, ForgeFaultKind),
-    /// At the push.
+    /// At the push of the fix.
     Push(ForgeFaultKind),
     /// At this request to a model.
     Asks(u64),
 }
 
-/// Which calls of the API that are no GET change something.
+/// The calls of the API other than GET that change something.
 #[derive(Default)]
 struct Writes(Mutex<Vec<bool>>);
 
@@ -55,7 +55,7 @@ async fn site(options: FakeForgeOptions) -> Site {
     site
 }
 
-/// What there is in the end, without what differs between runs.
+/// Returns the final state without values that differ between runs.
 fn picture(pull: &PullView, site: &Site) -> String {
     let inline: Vec<_> = pull
         .inline()
@@ -76,13 +76,13 @@ fn picture(pull: &PullView, site: &Site) -> String {
     )
 }
 
-/// Both: what is shown, and how many commits there are.
+/// Returns the final state of the pull request, and its commits.
 pub(crate) async fn ended(site: &Site) -> (String, String) {
     let commits = site.git(&["log", "--format=%an %s", "main..topic"]).await;
     (picture(&site.pull().await, site), commits)
 }
 
-/// Kills a run there, and runs it again; what there is then.
+/// Kills a run at this point, runs it again, and returns the final state.
 async fn survived(death: &Death) -> Result<(String, String), String> {
     let site = site(FakeForgeOptions::default()).await;
     match death {
@@ -99,7 +99,7 @@ async fn survived(death: &Death) -> Result<(String, String), String> {
         ended = child.wait() => return Err(format!("it never came there: {ended:?}")),
     }
     child.kill().await.unwrap();
-    // Nobody has to wait until its lease has expired.
+    // The second run need not wait for the first one's lease to expire.
     let (told, exit) = site.run(&[]).await;
     if (exit, &told["exit"]) != (0, &json!("converged")) {
         return Err(format!("the second run ended with {exit}: {told}"));
@@ -107,17 +107,17 @@ async fn survived(death: &Death) -> Result<(String, String), String> {
     Ok(ended(&site).await)
 }
 
-/// A run that nobody has disturbed.
+/// The result of an undisturbed run.
 struct Clean {
-    /// What there is in the end.
+    /// Final state of the pull request and its commits.
     ended: (String, String),
-    /// Which calls of the API write.
+    /// Numbers of the calls of the API that write.
     writes: Vec<u32>,
-    /// How often a model was asked.
+    /// Number of requests to a model.
     asks: u64,
 }
 
-/// The same for all tests of a process.
+/// Returns the undisturbed run, which all tests of a process share.
 async fn clean() -> &'static Clean {
     static CLEAN: OnceCell<Clean> = OnceCell::const_new();
     CLEAN
@@ -136,7 +136,7 @@ async fn clean() -> &'static Clean {
         .await
 }
 
-/// None of these deaths leaves anything else than a run that nobody has disturbed.
+/// Checks that each of these deaths leads to the same state as an undisturbed run.
 async fn all_survived(deaths: Vec<Death>, least: usize) {
     assert!(deaths.len() >= least, "the enumeration has shrunk to {deaths:?}");
     let expected = &clean().await.ended;
@@ -154,7 +154,8 @@ async fn all_survived(deaths: Vec<Death>, least: usize) {
     assert!(wrong.is_empty(), "expected is {expected:?}, and:\n{}", wrong.join("\n"));
 }
 
-/// At each write: two reviews, an answer, a resolved thread, the mark, the description; and the push.
+/// Tests a death at each write: two reviews, a reply, a resolved thread, the mark, the description; and the
+/// push.
 async fn at_each_write(kind: ForgeFaultKind) {
     let writes = clean().await.writes.iter();
     let calls = writes.map(|nth| Death::Call(*nth, kind.clone()));

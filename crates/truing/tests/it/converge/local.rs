@@ -1,4 +1,4 @@
-//! A branch of a local repository: how runs end, and what they leave.
+//! Tests of runs on a branch of a local repository: their ends and results.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::converge::scene::{
     BUG, BUG_ID, RIGHT, Scene, WRONG, absent, clean, dirty, edit, fix_is_clean, found, mended, write,
 };
 
-/// The answers of a run that converges in two loops.
+/// Returns the answers of a run that converges in two loops.
 fn two_loops() -> [ScriptedAnswer; 5] {
     [dirty(), edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]
 }
@@ -31,7 +31,7 @@ fn a_planted_bug_is_mended_and_a_fresh_audit_finds_nothing() {
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert_eq!(scene.model.violations(), Vec::<String>::new());
     insta::assert_snapshot!(scene.steady(&ran));
-    // What is checked out is as it was; the fix is on a branch that can be merged.
+    // The checked-out branch is unchanged; the fix is on a branch that can be merged.
     assert_eq!(scene.place.git(["status", "--porcelain"]), before);
     assert_eq!(scene.place.git(["rev-parse", "topic"]), head);
     let branch = scene.branch().unwrap();
@@ -43,7 +43,7 @@ fn a_planted_bug_is_mended_and_a_fresh_audit_finds_nothing() {
         "truing fix(review): count the last element"
     );
 
-    // It is clean now, and nobody has to be asked for that.
+    // The branch is clean now, and no further request is needed.
     let again = scene.json(&[]);
     assert_eq!((ended(&again), &again.0["loops"]), (("converged", "already_clean", 0), &json!(0)));
     assert_eq!(scene.asked(), 5);
@@ -128,7 +128,8 @@ fn several_auditors_look_side_by_side_and_what_they_say_is_one_list() {
 
 #[test]
 fn an_auditor_that_gives_no_answer_is_asked_again_and_never_counts_as_clean() {
-    // Prose twice: once it is asked to report, then it has given no answer.
+    // The model writes prose; after the request for a report it writes prose again, which counts as no
+    // answer.
     let prose = || ScriptedAnswer::text("Looks good to me.").usage(100, 10).times(2);
     let scene = Scene::new([prose(), prose()]);
     let answer = scene.json(&[]);
@@ -137,13 +138,13 @@ fn an_auditor_that_gives_no_answer_is_asked_again_and_never_counts_as_clean() {
     assert!(reason.starts_with("no auditor gave a valid answer: "), "{reason}");
     assert_eq!(scene.asked(), 4);
 
-    // A category without evidence is asked for once, in the same run.
+    // A category without evidence is requested once more in the same run.
     let scene = Scene::new([absent("ABCDEFGHI"), clean()]);
     assert_eq!(ended(&scene.json(&[])), ("converged", "clean", 0));
     let told = scene.model.log()[1].body.to_string();
     assert!(told.contains("neither a finding nor an absence that holds for the categories J"), "{told}");
 
-    // One of three stays silent: the loop is degraded, which is not clean.
+    // One of three auditors gives no answer: the loop is degraded, which does not count as clean.
     let scene = Scene::new([clean().times(2), prose().times(4)])
         .with("[converge]\nparallel_from = 1\nmax_audits = 1\n");
     let answer = scene.json(&[]);
@@ -284,7 +285,7 @@ fn there_are_ten_audits_three_at_a_time_from_the_fourth_and_what_remains_is_coun
     let checks = ScriptedAnswer::played(ScriptedBehaviour::Audit { bugs: vec![], silent: vec![] })
         .by(PromptRole::Check)
         .times(0);
-    // Each fixer mends one.
+    // Each fixer fixes one finding.
     let fixers = (1..=10).map(|n| {
         let calls = vec![FixCall::edit("many.py", &bad(n), &format!("x{n} = {n}"))];
         let mend = ScriptedFix { title: Some(format!("Bug {n} is there")), calls, declined: None };
@@ -301,7 +302,7 @@ fn there_are_ten_audits_three_at_a_time_from_the_fourth_and_what_remains_is_coun
     assert_eq!(counts, [11, 10, 9, 8, 7, 6, 5, 4, 3, 2]);
     let reason = answer.0["reason"].as_str().unwrap();
     assert_eq!(reason, "10 audits were made, and the last one found 0 P0, 2 P1 and 0 P2");
-    // Of those the fixers said nothing.
+    // The fixers did not mention these findings.
     assert_eq!(answer.0["declined"].as_array().unwrap().len(), 2);
     let fresh = scene.model.log().into_iter().filter(|asked| {
         let first = asked.body["messages"].as_array().map_or(0, Vec::len) == 1;
@@ -370,7 +371,7 @@ fn a_run_that_was_killed_or_interrupted_goes_on_where_it_was() {
         let line = "Already leading team t; rerun with BUGTEAM_TEAM_LIFECYCLE=attach BUGTEAM_TEAM_NAME=t";
         assert_eq!((ended(&led), &led.0["reason"]), (("refused", "leading", 4), &json!(line)));
         for how in ["attach", "auto"] {
-            // Who joins is refused for the branch alone.
+            // A run that joins the team is refused only because of the branch.
             let joined = scene.json(&["--team", "t", "--lifecycle", how]);
             assert_eq!(ended(&joined), ("refused", "already_running", 4));
         }
@@ -396,7 +397,7 @@ fn a_run_that_was_killed_or_interrupted_goes_on_where_it_was() {
     }
 }
 
-/// What the ledger has settled for a run, in millionths of a dollar, and what is set aside for it.
+/// Returns the settled and the reserved money of a run according to the ledger, in micro-dollars.
 fn ledger(scene: &Scene) -> (u64, u64) {
     let ran = Ran::from(scene.other("budget", &["show", "--format", "json"]).output().unwrap());
     let levels = ran.json();
@@ -414,7 +415,7 @@ fn reported(scene: &Scene) -> Value {
 
 #[test]
 fn what_a_run_costs_is_what_the_ledger_has_settled() {
-    // Torn once, refused once after it has begun, then as it should be.
+    // The stream is cut once, refused once after it began, and then complete.
     let torn = |after| ScriptedAnswer {
         fault: Some(ModelFault::Cut { after }),
         ..ScriptedAnswer::text("Let me see.")
@@ -427,7 +428,7 @@ fn what_a_run_costs_is_what_the_ledger_has_settled() {
     assert!(spent > 2 * 4000 * 2, "{spent}");
     assert_eq!((&answer.0["cost_micro_usd"], held, reported(&scene)), (&json!(spent), 0, json!(spent)));
 
-    // Interrupted in the middle of an answer, and gone on with.
+    // The run is interrupted in the middle of an answer and resumed.
     let scene = Scene::new([
         dirty(),
         ScriptedAnswer { fault: Some(ModelFault::Stall { after: At::Text }), ..ScriptedAnswer::text("So.") },
@@ -552,7 +553,7 @@ fn what_was_clean_by_one_gate_is_looked_at_anew_by_another() {
     let again = scene.run(&[]);
     assert_eq!((again.exit, scene.asked()), (0, 1), "{again:?}");
     let scene = scene.with("[converge]\ngate = [[\"false\"]]\ngate_rounds = 1\n");
-    // A fixer is asked to mend what this one says, and nobody answers.
+    // A fixer is asked to fix this finding, and gets no answer.
     let (told, _) = scene.json(&[]);
     assert_ne!(told["exit"], json!("converged"), "{told}");
     assert!(scene.asked() > 1, "{told}");
@@ -568,7 +569,7 @@ fn a_branch_that_cannot_be_written_is_told_before_a_model_is_asked() {
         ran.err.contains("error: no branch truing/run/") && ran.err.contains("`git branch -m "),
         "{ran:?}"
     );
-    // An audit writes none.
+    // An audit writes no description.
     assert_eq!(scene.audit(&[]).exit, 0);
 }
 

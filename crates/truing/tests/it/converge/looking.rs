@@ -1,4 +1,5 @@
-//! A model that looks: what it reports follows from what is in the files, so that clean is what a fix has come to.
+//! Tests with a model whose reports depend on the contents of the files, so only a working fix leads to a
+//! clean result.
 
 use truing_fakes::model::{KnownBug, ScriptedAnswer, ScriptedFix, ScriptedToolCall};
 
@@ -6,7 +7,7 @@ use crate::converge::scene::{RIGHT, Scene, WRONG};
 
 const TITLE: &str = "The last element is left out";
 
-/// A branch with the planted bug, an auditor that knows it, and a fixer that does this about it.
+/// Creates a branch with the planted bug, an auditor that knows it, and a fixer that makes these calls.
 fn scene(calls: Vec<ScriptedToolCall>) -> Scene {
     let mend = ScriptedFix { title: Some(TITLE.to_owned()), calls, declined: None };
     let audits = ScriptedAnswer::audits([KnownBug::new("total.py", WRONG.trim(), TITLE)]);

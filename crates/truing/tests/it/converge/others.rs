@@ -1,4 +1,4 @@
-//! Reviewers besides us on a pull request: whose turn it is, when they are called, and where their findings are.
+//! Tests of other reviewers on a pull request: the order, the calls, and the place of their findings.
 
 use serde_json::json;
 use truing_fakes::forge::{
@@ -15,12 +15,12 @@ const NOTHING: &str = "Cursor Bugbot has reviewed your changes and found no issu
 const ROUNDS: &str = "The sum is never rounded.";
 const QUICK: &str = "poll = \"1s\"\npoll_after_trigger = \"1s\"\ninline_lag_max = 1\n";
 
-/// These reviewers, in this order.
+/// Returns a configuration with these reviewers in this order.
 fn reviewers(names: &str) -> String {
     format!("[converge]\nreviewers = {names}\n{QUICK}")
 }
 
-/// A model whose audits find nothing, and that mends what a reviewer finds.
+/// Returns a model whose audits find nothing, and that fixes a reviewer's finding.
 fn mends() -> impl Iterator<Item = ScriptedAnswer> {
     let calls = vec![ScriptedToolCall::edit("total.py", "    return s\n", "    return round(s, 2)\n")];
     let mend = ScriptedFix { title: Some(ROUNDS.to_owned()), calls, declined: None };
@@ -35,7 +35,7 @@ fn says(body: &str, comments: Vec<(String, u32, String)>) -> BotStep {
     }
 }
 
-/// It finds one thing, and then nothing any more.
+/// Returns a bot that reports one finding first, and then none.
 fn finds_one() -> [BotStep; 2] {
     let found = "Cursor Bugbot has reviewed your changes and found 1 potential issue.";
     [says(found, vec![("total.py".into(), 5, ROUNDS.into())]), says(NOTHING, vec![])]
@@ -47,7 +47,7 @@ async fn bugbot(site: &Site, steps: impl IntoIterator<Item = BotStep>) {
     site.repo.add_bot(bot).await.unwrap();
 }
 
-/// How often it was called.
+/// Returns the number of calls of the bot.
 fn calls(pull: &PullView) -> usize {
     pull.summaries().filter(|comment| comment.body.trim() == CALL).count()
 }
@@ -133,7 +133,7 @@ async fn a_call_of_a_person_that_a_reviewer_has_seen_is_not_made_again() {
     bugbot(&site, [BotStep { eyes: true, review: None, check: None }]).await;
     site.repo.comment(site.number, "ann", CALL).await.unwrap();
     let answers = async {
-        // It is looked who has seen the call, and another time.
+        // The reactions to the call are read more than once.
         let looks = || site.forge.log().iter().filter(|call| call.path.contains("/reactions?")).count();
         while looks() < 2 {
             tokio::task::yield_now().await;

@@ -1,5 +1,5 @@
-//! The repository's own `.truing.toml`, as it is on the default branch, has its say on pull requests too; a dry run does
-//! nothing.
+//! Tests of the repository's own `.truing.toml`: the file on the default branch applies to pull requests,
+//! too. A dry run does nothing.
 
 use serde_json::{Value, json};
 use truing_fakes::model::ScriptedAnswer;
@@ -8,14 +8,14 @@ use truing_fakes::repo::CommitBuilder;
 use crate::converge::pull::{Site, loops_of, two_loops};
 use crate::converge::scene::{BUG, BUG_ID, RIGHT, WRONG, dirty, edit, mended};
 
-/// A check that passes with the planted bug, and not with its fix.
+/// Check that passes with the planted bug, but not with its fix.
 const CHECK: &str = "[verify]\ncheck = [[\"grep\", \"-q\", \"range(len(xs) - 1)\", \"total.py\"]]\n";
 
-/// What its repository asks for.
+/// Creates a site whose repository configures this check.
 async fn asks(more: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Site {
     let site = Site::new(more, answers).await;
     site.repo.push("main", CommitBuilder::new("Check").write(".truing.toml", CHECK)).await.unwrap();
-    // What a pull request says of itself is of no weight.
+    // The file of the pull request itself is ignored.
     let says = CommitBuilder::new("Say").write(".truing.toml", "[verify]\ncheck = [[\"true\"]]\n");
     site.repo.push("topic", says).await.unwrap();
     site
@@ -59,7 +59,7 @@ async fn a_dry_run_tells_what_there_is_and_does_nothing() {
     let after = site.pull().await;
     assert_eq!((loops_of(&after), after.comments.len(), &after.head), (vec![], 0, &before.head));
     assert_eq!((after.draft, site.model.log().len()), (true, 0));
-    // Nor is anybody kept from it.
+    // The lock is free for other runs, too.
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
 }

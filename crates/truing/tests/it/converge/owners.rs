@@ -1,4 +1,4 @@
-//! `truing watch`: everything that is open of some owners, once.
+//! Tests of `truing watch`, which runs once on all open pull requests of some owners.
 
 use serde_json::{Value, json};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind, NewPull};
@@ -9,12 +9,12 @@ use crate::converge::place::Ran;
 use crate::converge::pull::Site;
 use crate::converge::scene::BUG;
 
-/// The answers, one a line; the last is the summary.
+/// Returns the answers, one per line; the last is the summary.
 fn lines(ran: &Ran) -> Vec<Value> {
     ran.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{ran:?}"))).collect()
 }
 
-/// One more repository of this owner with an open pull request; the number of that.
+/// Creates another repository of this owner with an open pull request, and returns its number.
 async fn another(site: &Site, owner: &str, name: &str) -> u64 {
     let begin = CommitBuilder::new("Begin").write("a.py", "");
     let repo = site.forge.create_repository(owner, name, begin).await.unwrap();
@@ -37,7 +37,7 @@ async fn where_nothing_is_open_that_is_said_and_no_model_is_asked() {
     let ran = site.ran(site.other("watch", &["--format", "json", "acme"])).await;
     assert_eq!((ran.exit, lines(&ran)[0]["discovered"].clone()), (0, json!(0)), "{ran:?}");
     assert_eq!(site.model.log().len(), 0);
-    // Whom it is to watch has to be said, and in a way that names somebody.
+    // An owner must be given, in a valid form.
     for wrong in [&[][..], &["acme/shop"]] {
         assert_eq!(site.ran(site.other("watch", wrong)).await.exit, 2, "{wrong:?}");
     }
@@ -74,7 +74,7 @@ async fn every_open_pull_request_of_the_owners_is_worked_on_whatever_others_have
     }
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 
-    // A repository whose list cannot be had keeps no other waiting, and the highest exit code is told.
+    // A repository whose list cannot be read does not stop the others, and the highest exit code is returned.
     let forbidden = ForgeFault::once("GET", "/repos/ann/shop/pulls$", ForgeFaultKind::Status(403, None));
     site.forge.fault(forbidden);
     let ran = site.ran(site.other("watch", &["ann", "acme"])).await;
@@ -97,7 +97,7 @@ async fn all_pages_of_a_list_are_read() {
         site.repo.push(&branch, commit).await.unwrap();
         site.repo.open(NewPull::of(&branch)).await.unwrap();
     }
-    // Nothing is begun, so that it is soon over.
+    // No run begins, which keeps the test short.
     assert_eq!(site.ran(site.other("kill", &["on"])).await.exit, 0);
     let ran = site.ran(site.other("watch", &["acme", "--format", "json"])).await;
     let mut told = lines(&ran);

@@ -1,5 +1,5 @@
-//! What a forge does not answer once, or answers with an error of its own: the same is tried again, nothing is there
-//! twice, and the run goes on.
+//! Tests of requests that a forge leaves unanswered once or answers with an error: they are retried, nothing
+//! is done twice, and the run continues.
 
 use serde_json::json;
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
@@ -10,7 +10,7 @@ const PUSH: &str = "/{owner}/{repo}/git-receive-pack";
 const REPLIES: &str = "/repos/{owner}/{repo}/pulls/{number}/comments/{id}/replies";
 const REVIEWS: &str = "/repos/{owner}/{repo}/pulls/{number}/reviews";
 const COMMENTS: &str = "/repos/{owner}/{repo}/issues/{number}/comments";
-/// It is tried again soon.
+/// Configuration with a short retry interval.
 const SOON: &str = "[converge]\npoll = \"50ms\"\n";
 
 async fn survives(path: &str, kind: ForgeFaultKind) {

@@ -1,4 +1,4 @@
-//! A pull request at the forge: what is posted, pushed, answered and resolved there.
+//! Tests of a pull request at the forge: posts, pushes, replies and resolved threads.
 
 use serde_json::{Value, json};
 use truing_fakes::forge::{
@@ -15,7 +15,7 @@ use crate::converge::watch::Watched;
 use crate::support::home::{Home, Ran};
 
 pub(crate) const BOT: &str = "truing[bot]";
-/// Not any token's form.
+/// Token whose form matches no known kind.
 const TOKEN: &str = "converge-token-canary";
 
 pub(crate) struct Site {
@@ -27,7 +27,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// A draft with the planted bug, and a model that describes it when it is asked to.
+    /// Creates a draft with the planted bug, and a model that describes it on request.
     pub(crate) async fn new(more: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
         Self::of(more, [ScriptedAnswer::describes("Adds up orders.")].into_iter().chain(answers)).await
     }
@@ -36,7 +36,7 @@ impl Site {
         Self::with(FakeForgeOptions::default(), more, answers).await
     }
 
-    /// The same at a forge that begins like this.
+    /// Creates the site at a forge with these options.
     pub(crate) async fn with(
         options: FakeForgeOptions,
         more: &str,
@@ -45,7 +45,7 @@ impl Site {
         Self::at(ForgeFlavour::GitHub, options, more, answers).await
     }
 
-    /// The same at a forge of another kind.
+    /// Creates the site at a forge of another kind.
     pub(crate) async fn at(
         flavour: ForgeFlavour,
         options: FakeForgeOptions,
@@ -82,12 +82,12 @@ impl Site {
         (ran.json(), ran.exit)
     }
 
-    /// `truing converge` with these arguments.
+    /// Returns the command `truing converge` with these arguments.
     pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
         self.other("converge", arguments)
     }
 
-    /// Another command.
+    /// Returns another command with these arguments.
     pub(crate) fn other(&self, name: &str, arguments: &[&str]) -> std::process::Command {
         let config = self.home.file("truing.toml");
         self.home.command(&[&[name, "--config", config.to_str().unwrap()], arguments].concat())
@@ -97,7 +97,7 @@ impl Site {
         self.ran(self.command(arguments)).await
     }
 
-    /// What a command comes to.
+    /// Runs a command to its end.
     pub(crate) async fn ran(&self, command: std::process::Command) -> Ran {
         let ran = Ran::without_blocking(command).await;
         assert!(!format!("{ran:?}").contains(TOKEN), "the token is told");
@@ -108,7 +108,7 @@ impl Site {
         self.repo.pull(self.number).await.unwrap()
     }
 
-    /// What git says of the repository at the forge.
+    /// Runs git on the repository at the forge and returns the output.
     pub(crate) async fn git(&self, arguments: &[&str]) -> String {
         let mut git = std::process::Command::new("git");
         git.arg("--git-dir").arg(self.repo.dir().await.unwrap()).args(arguments);
@@ -118,7 +118,7 @@ impl Site {
     }
 }
 
-/// The first lines of the reviews of audits.
+/// Returns the first lines of the reviews of audits.
 pub(crate) fn loops_of(pull: &PullView) -> Vec<String> {
     let first = pull.reviews.iter().filter_map(|review| review.body.lines().next());
     first.filter(|line| line.starts_with("## converge: loop")).map(str::to_owned).collect()
@@ -152,7 +152,7 @@ async fn each_audit_is_a_review_and_each_finding_is_answered_and_resolved() {
     site.forge.assert_named();
 }
 
-/// The same bug fixed, and what a bot asks for besides.
+/// Line that a bot asks for, in addition to the fixed bug.
 const ROUNDED: &str = "    return round(s, 2)\n";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,7 +202,7 @@ async fn another_reviewer_is_asked_once_a_head_and_what_it_finds_is_answered_in_
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 
-/// What people wrote on purpose.
+/// Text of the description that a person wrote.
 const PLAN: &str = "## Test plan\n- [ ] three orders";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,7 +214,7 @@ async fn the_description_tells_in_the_end_what_is_delivered_and_keeps_what_peopl
     let pull = site.pull().await;
     assert!(pull.body.contains("Adds up orders.") && pull.body.contains(PLAN), "{}", pull.body);
     assert!(!pull.body.contains("yesterday"), "{}", pull.body);
-    // Nobody is asked for it again while the head is the same.
+    // The description is not requested again while the head is the same.
     let asked = site.model.log().len();
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["code"], site.model.log().len()), (0, &json!("already_clean"), asked), "{told}");
@@ -229,7 +229,7 @@ async fn a_description_that_is_not_wanted_loses_something_or_is_never_written_st
             .by(PromptRole::Describe)
     };
     let off = "[converge]\nupdate_description = false\n";
-    // It says itself that it will not recover, so that nobody waits for it.
+    // The error states that a retry is useless, so there is none.
     let refusal = || ModelFault::Status {
         status: 500,
         error: String::new(),
@@ -266,7 +266,7 @@ async fn what_comes_with_the_base_branch_in_the_middle_of_a_run_is_not_audited_a
         "[converge]\nreviewers = [\"internal\", \"bugbot\"]\npoll = \"1s\"\npoll_after_trigger = \"1s\"\n";
     let site = Site::new(patient, [clean(), clean()]).await;
     let rebased = async {
-        // Until our audit is content, and the bot is waited for.
+        // The loop waits until Truing's audit is clean and the bot is called.
         let asks = |pull: &PullView| pull.summaries().any(|comment| comment.body.trim() == "bugbot run");
         while !asks(&site.pull().await) {
             tokio::task::yield_now().await;

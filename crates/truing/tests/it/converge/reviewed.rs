@@ -1,4 +1,5 @@
-//! A head that our own review on the pull request calls clean, though no record of this store does.
+//! Tests of a head that Truing's own review on the pull request calls clean, although the store has no record
+//! of it.
 
 use serde_json::json;
 use truing_fakes::forge::{FakeForgeOptions, FakeReviewVerdict, ForgeFlavour, PullView};
@@ -10,7 +11,7 @@ use crate::converge::served::{NATIVE, report};
 
 const ALL: [ForgeFlavour; 3] = [ForgeFlavour::GitHub, ForgeFlavour::Cloud, ForgeFlavour::DataCenter];
 
-/// A pull request that a run with its own store has found clean, and a store that knows nothing of it.
+/// Creates a pull request that a run with another store has found clean, and a store without its record.
 async fn reviewed(flavour: ForgeFlavour, more: &str) -> Site {
     let site = Site::at(
         flavour,
@@ -26,7 +27,7 @@ async fn reviewed(flavour: ForgeFlavour, more: &str) -> Site {
 }
 
 impl Site {
-    /// Takes everything from the folder of the store but the marker key.
+    /// Deletes everything from the store's folder except the marker key.
     fn forgets(&self) {
         let folder = self.home.path().join(".local/state/truing");
         let key = std::fs::read(folder.join("marker.key")).unwrap();
@@ -37,7 +38,7 @@ impl Site {
         std::fs::set_permissions(folder.join("marker.key"), owner).unwrap();
     }
 
-    /// A run that audits, and finds nothing.
+    /// Checks that a run audits again and finds nothing.
     async fn audits_again(&self, why: &str) {
         let asked = self.model.log().len();
         self.model.play(ModelScript::of([ScriptedAnswer::describes("Adds up orders."), clean()]));
@@ -47,7 +48,7 @@ impl Site {
     }
 }
 
-/// Reviews of audits, in whatever form the forge has them.
+/// Returns the number of audit reviews in the form of the forge.
 fn audits(pull: &PullView) -> usize {
     let texts = pull.reviews.iter().map(|review| &review.body);
     let texts = texts.chain(pull.summaries().map(|comment| &comment.body));
@@ -62,7 +63,7 @@ async fn a_head_that_our_review_calls_clean_is_not_paid_for_again_by_another_sto
         let asked = site.model.log().len();
         let would = site.call(&["--dry-run", &format!("acme/shop#{}", site.number)]).await;
         assert_eq!((would.exit, would.out.contains("found clean before")), (0, true), "{would:?}");
-        // The second call finds it in the records of the first.
+        // The second call finds the result in the records of the first.
         for _ in 0..2 {
             let (told, exit) = site.run(&[]).await;
             assert_eq!(
@@ -118,7 +119,7 @@ async fn our_own_words_that_are_copied_to_another_pull_request_or_head_make_noth
         let texts = texts.chain(pull.summaries().map(|comment| comment.body.clone()));
         let text = texts.into_iter().find(|text| text.starts_with("## converge: loop")).unwrap();
         let first = site.number;
-        // Somebody who can use our account repeats it at the same head.
+        // A user with access to the bot's account repeats the review at the same head.
         site.repo.push("twin", truing_fakes::repo::CommitBuilder::new("x").write("x.py", "")).await.unwrap();
         site.repo.reset("twin", &pull.head).await.unwrap();
         site.number = site.repo.open(truing_fakes::forge::NewPull::of("twin")).await.unwrap();

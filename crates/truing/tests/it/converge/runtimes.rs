@@ -1,4 +1,5 @@
-//! The runtime `cli`: with the real `claude` program in between, auditors and fixers come to what they come to without it.
+//! Tests of the runtime `cli`: with the real `claude` program, auditors and fixers reach the same results as
+//! without it.
 
 use std::sync::Arc;
 
@@ -15,16 +16,16 @@ use crate::converge::scene::{
 };
 use crate::converge::steady::steady;
 
-/// What a run comes to, without what differs between any two.
+/// The results of a run, without values that differ between any two runs.
 #[derive(PartialEq, Debug)]
 struct RunFacts {
     exit: i32,
     out: String,
-    /// What was changed, by whom and why.
+    /// Diff, author and message of the change.
     fix: String,
-    /// Spent and still set aside, in millionths of a dollar.
+    /// Spent and reserved money in micro-dollars.
     money: (u64, u64),
-    /// What the model was asked; empty where several ask at once.
+    /// Requests to the model; empty if several are sent at the same time.
     asked: Vec<String>,
 }
 
@@ -53,7 +54,8 @@ fn money(scene: &Scene) -> (u64, u64) {
     days.fold((0, 0), |(spent, held), drawn| (spent + drawn.spent.0, held + drawn.reserved.0))
 }
 
-/// What is told, how a run ends and its exit code, the operator's lines, arguments, and what the model says.
+/// A case: its name, the end of the run with the exit code, the configuration, the arguments, and the model's
+/// answers.
 type Story = (
     &'static str,
     (&'static str, &'static str, i32),
@@ -62,7 +64,7 @@ type Story = (
     Vec<ScriptedAnswer>,
 );
 
-/// Several calls in one answer.
+/// Returns an answer with several tool calls.
 fn calls(all: &[ScriptedToolCall]) -> ScriptedAnswer {
     let block = |ScriptedToolCall { tool, input }: &ScriptedToolCall| AnswerBlock::ToolUse {
         name: tool.clone(),
@@ -80,7 +82,7 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
     const FEW: &str = "[review]\nmax_turns = 3\n";
     let wrong = "    for i in range(len(xs) + 1):\n";
     let read = || ScriptedAnswer::tool("read", json!({ "path": "total.py" })).usage(300, 7);
-    // Each needs the one before, and the last two show what they came to.
+    // Each call needs the previous one, and the last two show the result.
     let step = |number: u32| format!("# step {number}\n");
     let test = "from total import total\n\ndef test_total():\n    assert total([1, 2]) == 3\n";
     let first = [
@@ -206,7 +208,7 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
     }
 }
 
-/// Several programs side by side, each with a run of its own.
+/// Several programs run at the same time, each with its own conversation.
 #[test]
 fn several_auditors_look_side_by_side_in_both_runtimes() {
     let Some(program) = claude() else { return };
@@ -227,7 +229,7 @@ fn several_auditors_look_side_by_side_in_both_runtimes() {
     assert_eq!(cli, (native, asked));
 }
 
-/// Another model mends than the one that audits, one whose price the program does not know.
+/// Another model fixes than the one that audits; the program does not know its price.
 #[test]
 fn another_model_mends_in_both_runtimes() {
     let Some(program) = claude() else { return };
@@ -248,7 +250,7 @@ fn another_model_mends_in_both_runtimes() {
     assert_eq!((native.exit, cli), (0, native));
 }
 
-/// At a forge the same is posted and pushed, and the description is written by a program, too.
+/// At a forge, both runtimes post and push the same, and the program writes the description, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_shows_the_same_by_both_runtimes() {
     let Some(program) = claude() else { return };

@@ -1,6 +1,7 @@
-//! The scenarios that the converge loop is accepted by, and the tests that show them: a page of the documentation.
+//! Lists the acceptance scenarios of the converge loop and the tests that cover them, as a page of the
+//! documentation.
 //!
-//! `UPDATE_DOCS=1` writes it anew. A test that is not there, or is none, fails this one.
+//! `UPDATE_DOCS=1` writes the page. A listed test that does not exist fails this test.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ const READY: &str = "crates/core/tests/it/converge/readiness.rs";
 const MERGE: &str = "crates/core/src/converge/merge.rs";
 const REPOSITORY: &str = "crates/forge/tests/it/repository/conversing.rs";
 
-/// What happens, and the tests that show it: file and function. Their places are the scenarios' numbers.
+/// The description of a scenario and its tests by file and function. The position is the scenario's number.
 type Scenario = (&'static str, &'static [(&'static str, &'static str)]);
 
 const SCENARIOS: [Scenario; 24] = [
@@ -228,7 +229,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Is there such a test in this file?
+/// Returns true if the file contains such a test.
 fn is_test(file: &str, name: &str) -> bool {
     let text = std::fs::read_to_string(root().join(file)).unwrap_or_default();
     let lines: Vec<&str> = text.lines().map(str::trim_start).collect();

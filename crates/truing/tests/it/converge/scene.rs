@@ -1,4 +1,4 @@
-//! A repository whose branch has a planted bug, and a model that is scripted.
+//! Provides a repository whose branch has a planted bug, and a scripted model.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -10,14 +10,14 @@ use truing_fakes::model::{FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswe
 
 use crate::converge::place::{Place, Ran};
 
-/// The branch's file: it counts one too few.
+/// File of the branch, with a loop that ends one element early.
 pub(crate) const BUG: &str =
     "def total(xs):\n    s = 0\n    for i in range(len(xs) - 1):\n        s += xs[i]\n    return s\n";
-/// What the finding is called that [`dirty`] reports.
+/// Id of the finding that [`dirty`] reports.
 pub(crate) const BUG_ID: &str = "1:26045536a50a2667385b172b6df13c7a-1";
-/// What is right.
+/// Line of the fixed file.
 pub(crate) const RIGHT: &str = "    for i in range(len(xs)):\n";
-/// What is wrong.
+/// Line with the planted bug.
 pub(crate) const WRONG: &str = "    for i in range(len(xs) - 1):\n";
 
 pub(crate) struct Scene {
@@ -29,7 +29,7 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// A branch `topic` with `total.py` beside `main`, and answers of the model.
+    /// Creates a branch `topic` with `total.py` besides `main`, and the model's answers.
     pub(crate) fn new(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
         let runtime = Runtime::new().unwrap();
         let model = runtime.block_on(FakeModel::start(ModelScript::of(answers))).unwrap();
@@ -40,13 +40,13 @@ impl Scene {
         Self { place, model, config: String::new(), program: None, _runtime: runtime }
     }
 
-    /// With these lines in the operator's file.
+    /// Adds these lines to the operator's file.
     pub(crate) fn with(mut self, config: &str) -> Self {
         self.config = config.to_owned();
         self
     }
 
-    /// With this `claude` program in between, if there is one.
+    /// Uses this `claude` program, if there is one.
     pub(crate) fn by(mut self, program: Option<PathBuf>) -> Self {
         self.program = program;
         self
@@ -60,7 +60,7 @@ impl Scene {
         self.other("converge", arguments)
     }
 
-    /// Another command.
+    /// Returns another command with these arguments.
     pub(crate) fn other(&self, name: &str, arguments: &[&str]) -> Command {
         let config = format!("[model]\nbase_url = \"{}\"\n{}", self.model.url(), self.config);
         std::fs::write(self.place.home().join("op.toml"), config).unwrap();
@@ -81,13 +81,13 @@ impl Scene {
         Ran::from(self.other("audit", arguments).output().unwrap())
     }
 
-    /// The answer as JSON, and the exit code.
+    /// Runs the command and returns its JSON and the exit code.
     pub(crate) fn json(&self, arguments: &[&str]) -> (Value, i32) {
         let ran = self.run(&[&["--format", "json"], arguments].concat());
         (serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}")), ran.exit)
     }
 
-    /// What was printed, without what differs between runs.
+    /// Returns the output without values that differ between runs.
     pub(crate) fn steady(&self, ran: &Ran) -> String {
         let run = regex::Regex::new("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").unwrap();
         let commit = regex::Regex::new(r"\b([0-9a-f]{10}|[0-9a-f]{7})\b").unwrap();
@@ -95,19 +95,19 @@ impl Scene {
         commit.replace_all(&run.replace_all(&text, "RUN"), "COMMIT").into_owned()
     }
 
-    /// The branch of the run, if there is one.
+    /// Returns the branch of the run, if there is one.
     pub(crate) fn branch(&self) -> Option<String> {
         let found = self.place.git(["branch", "--list", "--format=%(refname:short)", "truing/run/*"]);
         found.lines().next().map(str::to_owned)
     }
 
-    /// How many requests the model got.
+    /// Returns the number of requests to the model.
     pub(crate) fn asked(&self) -> usize {
         self.model.log().len()
     }
 }
 
-/// An absence for each category but these.
+/// Returns an absence for each category except these.
 pub(crate) fn absences(but: &str, file: &str, line: u32, text: &str) -> Value {
     let all = "ABCDEFGHIJ".chars().filter(|letter| !but.contains(*letter));
     let one = |letter: char| {
@@ -118,53 +118,54 @@ pub(crate) fn absences(but: &str, file: &str, line: u32, text: &str) -> Value {
     all.map(one).collect()
 }
 
-/// An auditor that reports these findings, of these categories, and that the others hold none.
+/// Returns the answer of an auditor with these findings of these categories; it reports the absence of
+/// defects in the others.
 pub(crate) fn found(findings: &[Value], categories: &str) -> ScriptedAnswer {
     let absences = absences(categories, "total.py", 1, "def total(xs):");
     ScriptedAnswer::tool("report", json!({ "findings": findings, "absences": absences })).usage(1000, 100)
 }
 
-/// An auditor that has evidence for these categories alone.
+/// Returns the answer of an auditor that has evidence for these categories only.
 pub(crate) fn absent(categories: &str) -> ScriptedAnswer {
     let but: String = "ABCDEFGHIJ".chars().filter(|letter| !categories.contains(*letter)).collect();
     found(&[], &but)
 }
 
-/// A finding on this line, which says `excerpt`, of this severity and category.
+/// Returns a finding on this line with the text `excerpt`, and with this severity and category.
 pub(crate) fn finding(at: (&str, u32), excerpt: &str, kind: (&str, &str), title: &str) -> Value {
     json!({ "path": at.0, "start_line": at.1, "severity": kind.0, "category": kind.1, "title": title,
         "body": "`range(len(xs) - 1)` ends one too early.", "excerpt": excerpt,
         "fix": "every element is counted", "validation": "total([1, 2]) is 3" })
 }
 
-/// An auditor that finds the planted bug.
+/// Returns the answer of an auditor that finds the planted bug.
 pub(crate) fn dirty() -> ScriptedAnswer {
     let finding = finding(("total.py", 3), WRONG.trim_end(), ("P1", "G"), "The last element is left out");
     found(&[finding], "G")
 }
 
-/// An auditor that finds nothing.
+/// Returns the answer of an auditor that finds nothing.
 pub(crate) fn clean() -> ScriptedAnswer {
     found(&[], "")
 }
 
-/// An auditor of a fix of the planted bug that finds nothing.
+/// Returns the answer of an auditor that finds nothing in a fix of the planted bug.
 pub(crate) fn fix_is_clean() -> ScriptedAnswer {
     let report = json!({ "findings": [], "absences": absences("", "total.py", 3, RIGHT.trim_end()) });
     ScriptedAnswer::tool("report", report).usage(1000, 100)
 }
 
-/// A fixer's edit.
+/// Returns a fixer's call that edits a file.
 pub(crate) fn edit(path: &str, old: &str, new: &str) -> ScriptedAnswer {
     ScriptedAnswer::tool("edit", json!({ "path": path, "old": old, "new": new })).usage(1000, 100)
 }
 
-/// A file that a fixer writes.
+/// Returns a fixer's call that writes a file.
 pub(crate) fn write(path: &str, content: &str) -> ScriptedAnswer {
     ScriptedAnswer::tool("write", json!({ "path": path, "content": content })).usage(1000, 100)
 }
 
-/// A fixer's report on every finding that there is: by `ids`, mended or why not.
+/// Returns a fixer's report on findings by id: fixed, or declined with a reason.
 pub(crate) fn mended(findings: &[(&str, Option<&str>)]) -> ScriptedAnswer {
     let one = |(id, why): &(&str, Option<&str>)| match why {
         None => json!({ "id": id, "status": "fixed" }),
@@ -175,7 +176,7 @@ pub(crate) fn mended(findings: &[(&str, Option<&str>)]) -> ScriptedAnswer {
         .usage(1000, 100)
 }
 
-/// An answer that stops in its middle.
+/// Returns an answer that stalls in its middle.
 pub(crate) fn stalls() -> ScriptedAnswer {
     let stalls = ScriptedAnswer {
         fault: Some(ModelFault::Stall { after: At::Text }),
@@ -184,12 +185,12 @@ pub(crate) fn stalls() -> ScriptedAnswer {
     stalls.usage(1000, 100)
 }
 
-/// A command that goes on by itself; what it prints is kept for its end.
+/// Starts a command in the background; its output is captured.
 pub(crate) fn began(mut command: Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Waits for so many bills.
+/// Waits until the model has sent this many bills.
 pub(crate) fn billed(model: &FakeModel, bills: usize) {
     let deadline = Instant::now() + Duration::from_secs(120);
     while model.bills().len() < bills {
@@ -198,14 +199,14 @@ pub(crate) fn billed(model: &FakeModel, bills: usize) {
     }
 }
 
-/// What it comes to when it gets this signal, such as `-INT`.
+/// Sends this signal, such as `-INT`, to a command and returns its result.
 pub(crate) fn signalled(child: Child, signal: &str) -> Ran {
     assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
     Ran::from(child.wait_with_output().unwrap())
 }
 
-/// The money that the ledger holds to be spent, and still set aside, by reviews and by runs: from what
-/// `budget show --format json` tells.
+/// Returns the spent and the reserved money of reviews and runs, from the output of
+/// `budget show --format json`.
 pub(crate) fn ledger(rows: &str) -> (u64, u64) {
     let rows: Value = serde_json::from_str(rows).unwrap();
     let rows = rows.as_array().unwrap().iter();

@@ -1,4 +1,5 @@
-//! Runs that the service does: asked for by a comment or a label, a step at a time, and gone on with after a kill.
+//! Tests of runs by the service: requested by a comment or a label, executed step by step, and resumed after
+//! a kill.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -13,13 +14,13 @@ use crate::support::home::{Ran, Server};
 
 const SECRET: &str = "served-secret-canary";
 pub(crate) const NATIVE: &str = "[review]\nexisting = \"review\"\nruntime = \"native\"\nbackoff = \"50ms\"\nbackoff_max = \"100ms\"\nattempts = 2\n";
-/// The same, and a review begins at once.
+/// Configuration with a model, in which reviews also begin at once.
 pub(crate) const HASTY: &str = "[review]\nexisting = \"review\"\nruntime = \"native\"\nbackoff = \"50ms\"\nbackoff_max = \"100ms\"\nattempts = 2\n\
     debounce = \"50ms\"\n";
-/// The longest time in which a condition comes true on a busy machine.
+/// Maximum time for a condition to become true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The number of runs of this loop that ended so, by the metrics of a server.
+/// Returns the number of runs of this loop with this end, from the metrics of a server.
 pub(crate) fn runs(server: &Server, of: &str, outcome: &str) -> u64 {
     let address = server.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
@@ -32,7 +33,7 @@ pub(crate) fn runs(server: &Server, of: &str, outcome: &str) -> u64 {
 }
 
 impl Site {
-    /// Starts the service, to which the webhooks of the forge then go.
+    /// Starts the service and points the webhooks of the forge at it.
     pub(crate) fn serve(&self) -> Server {
         let mut command = self.other("serve", &[]);
         self.home.serve_by(command.env(self.forge.variables()[1], SECRET), &self.forge, SECRET)
@@ -56,7 +57,7 @@ impl Site {
         assert!(answers.iter().all(|status| *status == 202), "{answers:?}");
     }
 
-    /// Forgets the webhooks that nobody has got yet, so that nothing but the run is at work.
+    /// Drops undelivered webhooks, which leaves the run as the only work.
     pub(crate) async fn asks(&self, by: &str) {
         self.says(by, "/converge").await;
     }
@@ -69,13 +70,13 @@ impl Site {
 
     pub(crate) async fn why(&self) -> String {
         let ran = Ran::without_blocking(self.other("why", &[&format!("acme/shop#{}", self.number)])).await;
-        // Nothing may be known of it yet.
+        // The slot may not be known yet.
         assert!(matches!(ran.exit, 0 | 2), "{ran:?}");
-        // Lines are folded for a terminal.
+        // Lines are wrapped for a terminal.
         ran.out.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    /// Waits until `why` tells this.
+    /// Waits until `why` prints this text.
     pub(crate) async fn until_why(&self, what: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -146,7 +147,7 @@ async fn a_head_that_a_run_has_just_audited_clean_is_reviewed_without_a_model() 
     site.asks("ann").await;
     site.until("the report", |pull| report(pull).is_some()).await;
     let asked = site.model.log().len();
-    // The push of the fix, and the mark, are told of now.
+    // The webhooks for the push of the fix and for the mark are delivered now.
     site.deliver().await;
     let summary = |pull: &PullView| {
         let mut said = pull.summaries().map(|comment| comment.body.clone());
@@ -278,9 +279,9 @@ async fn while_another_reviewer_is_waited_for_nobody_has_a_lease_and_its_answer_
     let _server = site.serve();
     site.asks("ann").await;
     site.until_why("goes on later (reviewer)").await;
-    // It looks once a second, and has a lease for that long.
+    // The run checks once a second, and its lease is as short.
     site.until_why("state waiting").await;
-    // A command may take it over meanwhile: nobody is at work.
+    // A command may take the run over in the meantime, since it is idle.
     site.repo.review(site.number, "helper[bot]", FakeReviewVerdict::Approved, "fine").await.unwrap();
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     assert!(report(&pull).unwrap().starts_with("## /converge: converged\n"), "{pull:#?}");
@@ -310,7 +311,7 @@ async fn a_run_that_is_stuck_says_why_at_the_pull_request() {
     let told = report(&pull).unwrap();
     assert!(told.starts_with("## /converge: stuck\n") && told.contains("write `/converge`"), "{told}");
     assert!(pull.draft);
-    // Then it is tried again, from what is known.
+    // The run is retried from its recorded state.
     let fixed =
         [ScriptedAnswer::describes("Adds up orders.")].into_iter().chain(two_loops().into_iter().skip(1));
     site.model.play(ModelScript::of(fixed));
@@ -384,7 +385,7 @@ async fn a_clean_audit_marks_nothing_ready_and_a_stranger_gets_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_audit_with_a_silent_auditor_is_not_clean_says_so_and_is_made_anew_when_asked_again() {
-    // One of two auditors writes prose, asked to report and asked again; the other one finds nothing.
+    // One of two auditors writes prose twice, also after the request for a report; the other finds nothing.
     let answers = [clean(), ScriptedAnswer::text("Looks good to me.").usage(100, 10).times(4)];
     let site = Site::new(&format!("{NATIVE}[converge]\nparallel_from = 1\nauditors = 2\n"), answers).await;
     let _server = site.serve();
@@ -445,7 +446,7 @@ async fn a_run_that_is_given_up_before_its_commits_are_known_is_told_by_the_repo
     assert_eq!(outcomes().await, [(serde_json::json!("failed"), true)]);
     assert!(site.model.log().is_empty());
 
-    // There is nothing in it to go on from.
+    // There is no state to resume from.
     site.forge.clear_faults();
     site.asks("ann").await;
     let converged =

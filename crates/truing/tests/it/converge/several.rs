@@ -1,4 +1,4 @@
-//! Several pull requests of one call: side by side, each by itself.
+//! Tests of several pull requests in one call, which run concurrently and independently.
 
 use std::process::Stdio;
 use std::time::Instant;
@@ -16,7 +16,7 @@ use crate::converge::place::Ran;
 use crate::converge::pull::{BOT, Site, loops_of};
 use crate::converge::scene::{BUG, RIGHT, WRONG};
 
-/// The planted bug of the first pull request, and this many others without.
+/// Creates the pull request with the planted bug, and this many others without it.
 async fn site(others: u64, answers: impl IntoIterator<Item = ScriptedAnswer>) -> (Site, Vec<String>) {
     let site = Site::new("", answers).await;
     for other in 1..=others {
@@ -29,19 +29,19 @@ async fn site(others: u64, answers: impl IntoIterator<Item = ScriptedAnswer>) ->
     (site, names)
 }
 
-/// The answers of a call, one a line.
+/// Returns the answers of a call, one per line.
 fn lines(ran: &Ran) -> Vec<Value> {
     ran.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{ran:?}"))).collect()
 }
 
-/// What each answer is about, and how it ended.
+/// Returns the target of each answer and its end.
 fn ends(ran: &Ran) -> Vec<(Value, Value)> {
     lines(ran).into_iter().map(|line| (line["pr"].clone(), line["exit"].clone())).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn they_are_side_by_side_and_a_signal_ends_them_all_and_each_can_be_gone_on_with() {
-    // No auditor ever answers: that all are asked means that none waits for another.
+    // No auditor ever answers; that all are asked shows that none waits for another.
     let (site, names) =
         site(2, [ScriptedAnswer::fault(ModelFault::Stall { after: At::Headers }).times(0)]).await;
     let mut command = site.command(&["--format", "json", &names[2], &names[0], &names[1], &names[0]]);
@@ -57,7 +57,7 @@ async fn they_are_side_by_side_and_a_signal_ends_them_all_and_each_can_be_gone_o
     let expected: Vec<_> = [&names[2], &names[0], &names[1]].map(interrupted).into();
     assert_eq!((ran.exit, ends(&ran)), (130, expected), "{ran:?}");
 
-    // Each has given its lease back, and the same runs go on, now one after the other.
+    // Each run has returned its lease, and the same runs are resumed, now one after the other.
     let runs: Vec<Value> = lines(&ran).iter().map(|line| line["run"].clone()).collect();
     let title = "The last element is left out";
     let mend = ScriptedFix {
@@ -105,7 +105,7 @@ async fn what_cannot_be_worked_on_keeps_no_other_waiting_and_the_highest_exit_co
         (&told[2]["pr"], &told[2]["exit"], &told[2]["code"]),
         (&json!("acme/shop#99"), &json!("error"), &json!("infrastructure"))
     );
-    // The same for people: each by its name.
+    // The text for people names each target.
     let ran = site.call(&[&names[1], "./nonesuch"]).await;
     assert_eq!(ran.exit, 2, "{ran:?}");
     assert!(ran.out.starts_with(&format!("{}\nconverge: converged\n", names[1])), "{ran:?}");
@@ -134,10 +134,10 @@ async fn two_repositories_have_pull_requests_of_the_same_number_and_neither_is_t
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 
-/// The most that the process of a call may take for twenty pull requests, in kilobytes.
+/// Maximum memory of a call's process for twenty pull requests, in kilobytes.
 const MOST_KILOBYTES: u64 = 300_000;
 
-/// The most memory that a process has taken until now, in kilobytes; none: it has ended.
+/// Returns the peak memory of a process in kilobytes, or none if it has ended.
 fn peak(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -152,14 +152,14 @@ async fn twenty_at_once_take_less_memory_than_is_promised() {
     let mut command = tokio::process::Command::from(site.command(&[&["--format", "json"], &*names].concat()));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let process = child.id().unwrap();
-    // Twenty answers are more than a pipe holds.
+    // Twenty answers exceed the buffer of a pipe.
     let mut out = child.stdout.take().unwrap();
     let told = tokio::spawn(async move {
         let mut told = String::new();
         out.read_to_string(&mut told).await.unwrap();
         told
     });
-    // It is looked at with everything that it says; what is said last is not long before the end.
+    // The memory is read at every printed line; the last line comes shortly before the end.
     let (mut said, mut most) = (BufReader::new(child.stderr.take().unwrap()).lines(), 0);
     while let Some(_line) = said.next_line().await.unwrap() {
         most = peak(process).unwrap_or(0).max(most);

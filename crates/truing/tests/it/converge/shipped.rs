@@ -1,8 +1,8 @@
-//! Hostile fixes by people who have not seen the guard, on the way that is shipped: `truing converge`, a scripted
-//! fixer, and the project's own tests as `verify.check`. None of them reaches the branch, though the tests pass with
-//! each; or people are told what to look at.
+//! Tests of hostile fixes by authors who have not seen the guard, through the shipped path:
+//! `truing converge`, a scripted fixer, and the project's own tests as `verify.check`. None of them reaches
+//! the branch, although the tests pass with each, or a warning is shown.
 //!
-//! Where a runner is not installed, its cases are not tried, and that is printed.
+//! If a runner is not installed, its cases are skipped and this is printed.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -14,15 +14,15 @@ use crate::converge::scene::Scene;
 
 struct Set {
     text: &'static str,
-    /// The project's own tests.
+    /// Command of the project's own tests.
     check: &'static [&'static str],
-    /// Prints the folder of the toolchain.
+    /// Command that prints the folder of the toolchain.
     toolchain: &'static [&'static str],
-    /// Fixes that are refused.
+    /// Fixes that are rejected.
     cases: &'static [&'static str],
-    /// Fixes that are made, and told of.
+    /// Fixes that are applied with a warning.
     told: &'static [&'static str],
-    /// Compiles once what each check would compile; nothing: that is little.
+    /// Commands that compile once for all checks; empty if there is little to compile.
     setup: &'static [&'static str],
 }
 
@@ -76,7 +76,7 @@ const JAVASCRIPT: Set = Set {
 
 type Files = BTreeMap<String, String>;
 
-/// The project, and what each fix writes: none of these moves or deletes.
+/// Parses the project, and the files that each fix writes; no fix moves or deletes files.
 fn parsed(text: &str) -> (Files, BTreeMap<String, (String, Files)>) {
     let mut parts = text.split("\n== ");
     let project = files(parts.next().unwrap());
@@ -98,14 +98,14 @@ fn files(text: &str) -> Files {
         .collect()
 }
 
-/// The output of a program; none: it is not there.
+/// Returns the output of a program, or none if it is not installed.
 fn printed(argv: &[&str]) -> Option<String> {
     let output =
         Command::new(argv[0]).args(&argv[1..]).output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// No hostile fix of these reaches the branch, and what is told of is told.
+/// Checks that none of these hostile fixes reaches the branch, and that the expected warnings are shown.
 fn none_reaches_the_branch(set: &Set) {
     let Set { text, check, toolchain, cases, told, setup } = set;
     let Some(programs) = printed(toolchain) else {
@@ -120,7 +120,7 @@ fn none_reaches_the_branch(set: &Set) {
     let config = format!("[converge]\nselfaudit_rounds = 1\n{verify}programs = [{programs:?}]\n");
     for name in cases.iter().chain(*told) {
         let (about, written) = &fixes[*name];
-        // The scripted auditors find this line for as long as it is there.
+        // The scripted auditors report this line while it exists.
         let mark = if about.ends_with(".py") { "# unfinished" } else { "// unfinished" };
         let first = match told.contains(name) {
             true => mark,

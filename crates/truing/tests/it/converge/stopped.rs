@@ -1,4 +1,4 @@
-//! A run by hand that a person stops at its pull request: no server is there to hear it.
+//! Tests of a local run on a pull request that a maintainer stops by a comment, without a server.
 
 use serde_json::json;
 use truing_fakes::model::{ModelScript, ScriptedAnswer};
@@ -9,10 +9,10 @@ use crate::converge::scene::{clean, fix_is_clean};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_by_hand_ends_before_its_next_act_when_a_maintainer_says_stop_and_is_resumed() {
     let site = Site::new("", two_loops()).await;
-    // What was said to an earlier run is not said to this one.
+    // Commands to an earlier run do not affect this one.
     site.repo.comment(site.number, "ann", "/converge stop").await.unwrap();
     let before = site.pull().await;
-    // The fixer is asked.
+    // The fixer is waiting for its answer.
     site.model.stall(2);
     let stopping = async {
         site.model.stalls().await;

@@ -1,4 +1,5 @@
-//! The cost of runs and audits, and their ends, are the same in the ledger, in `truing why` and in `truing report`.
+//! Tests that the cost and the ends of runs and audits are equal in the ledger, in `truing why` and in
+//! `truing report`.
 
 use std::time::{Duration, Instant};
 
@@ -52,7 +53,7 @@ async fn why_tells_what_a_run_and_an_audit_cost_and_how_each_loop_ended() {
     assert!(text.contains("converge: converged at ") && !text.contains("$0.00 for this head"), "{text}");
     assert_eq!(site.report().await["totals"]["cost_micro_usd"], json!(spent));
 
-    // A person stops an audit.
+    // A person interrupts an audit.
     site.model.play(ModelScript::of([stalls()]));
     let bills = site.model.bills().len();
     let child = began(site.other("audit", &["--format", "json", &format!("acme/shop#{}", site.number)]));
@@ -149,7 +150,8 @@ fn a_damaged_row_of_a_run_stops_no_audit() {
     assert!(ran.err.contains("the record of run ") && ran.err.contains("is left out"), "{ran:?}");
 }
 
-/// Text, Markdown, HTML and CSV tell this sum; the last in millionths of a dollar, as the column of costs.
+/// Checks that text, Markdown, HTML and CSV contain this sum; CSV has it in micro-dollars in the column of
+/// costs.
 fn every_format_tells(scene: &Scene, spent: u64) {
     let told = |format| scene.said("report", &["--format", format]).out;
     let json: Value = serde_json::from_str(&told("json")).unwrap();
@@ -170,7 +172,7 @@ fn every_format_tells(scene: &Scene, spent: u64) {
     assert_eq!(unrecorded.count(), 1, "{rows:?}");
 }
 
-/// Kills it in the middle of its second answer.
+/// Kills the command in the middle of its second answer.
 fn killed(scene: &Scene, name: &str) {
     let looks = ScriptedAnswer::tool("read", json!({ "path": "total.py" })).usage(4000, 1000);
     scene.play([looks, stalls()]);
@@ -181,7 +183,7 @@ fn killed(scene: &Scene, name: &str) {
     child.wait().unwrap();
 }
 
-/// As if the time of its last call were over.
+/// Lets the reservation of the last call expire.
 fn time_passes(scene: &Scene) {
     let file = rusqlite::Connection::open(scene.place.store()).unwrap();
     let sql = "UPDATE reservation SET expires = 1000 * unixepoch() WHERE cost IS NULL";
@@ -196,12 +198,12 @@ fn what_a_run_and_an_audit_cost_that_were_killed_and_never_gone_on_with_is_told(
         let (spent, held) = scene.ledger();
         assert!(spent > 0 && held > 0, "{name}: {spent} {held}");
         every_format_tells(&scene, spent);
-        // What nobody settles in time counts in full, whoever is asked first.
+        // A reservation that is not settled in time counts in full, in whichever command reads it first.
         time_passes(&scene);
         every_format_tells(&scene, spent + held);
         assert_eq!(scene.ledger(), (spent + held, 0), "{name}");
         every_format_tells(&scene, spent + held);
-        // The branch moves on, and nobody comes back to it.
+        // The branch changes, and the run is never resumed.
         scene.place.write("other.py", "other = 1\n");
         scene.place.commit("more");
         scene.play([clean()]);
@@ -251,7 +253,7 @@ async fn what_an_audit_of_a_pull_request_cost_that_was_killed_is_told() {
     let report = site.report().await;
     let totals = &report["totals"];
     assert_eq!((&totals["cost_micro_usd"], &totals["runs"]), (&json!(spent), &json!(0)), "{report}");
-    // It is no obstacle to a run, which is not taken for a second one.
+    // The killed audit does not block a run.
     let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
     site.model.play(ModelScript::of([dirty()].into_iter().chain(fixes)));
     let (told, exit) = site.run(&[]).await;

@@ -1,6 +1,6 @@
-//! A run on a pull request, at each single write of which the kill switch is turned on, or its lease is lost: the write that
-//! is on its way is done, none after it is made, and what is there when the run was gone on with is what a run leaves that
-//! nobody has disturbed. In mode `finish`, a run in flight completes.
+//! Tests of a run on a pull request during which the kill switch is turned on, or the lease is lost, at each
+//! single write. The current write completes and no further one is made. After the resumption, the result
+//! equals that of an undisturbed run. In mode `finish`, a run in flight completes.
 
 use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -21,22 +21,22 @@ use crate::converge::killed::ended;
 use crate::converge::pull::Site;
 
 const PUSH: &str = "/{owner}/{repo}/git-receive-pack";
-/// Sites side by side.
+/// Sites that are tested at the same time.
 const AT_ONCE: usize = 4;
-/// After its push, it wakes a reviewer.
+/// Flag that calls a reviewer after the push.
 const FLAG: &str = "--bugbot-retrigger";
 
 /// One write of a run.
 #[derive(Clone, Debug)]
 enum Write {
-    /// This call of the forge's API that is no GET.
+    /// This call of the forge's API other than GET.
     Call(u32),
-    /// The push.
+    /// The push of the fix.
     Push,
 }
 
 impl Write {
-    /// It is done at once, and answered when the forge is told to.
+    /// Makes the forge complete the write at once, and hold its response.
     fn held(&self, site: &Site) {
         site.forge.fault(match self {
             Self::Call(nth) => ForgeFault::write(*nth, ForgeFaultKind::HeldAnswer),
@@ -45,17 +45,17 @@ impl Write {
     }
 }
 
-/// What happens while a write is on its way.
+/// The event during a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum What {
     Stop,
-    /// By the switch of the repository.
+    /// Stops by the switch of the repository.
     StopThere,
     Finish,
     Lost,
 }
 
-/// Which calls of the API that are no GET change something.
+/// The calls of the API other than GET that change something.
 #[derive(Default)]
 struct Calls(Mutex<Vec<bool>>);
 
@@ -69,7 +69,7 @@ impl ExchangeObserver for Calls {
     }
 }
 
-/// A site, and what counts its writes.
+/// A site with the counter of its writes.
 struct Scene {
     site: Site,
     calls: Arc<Calls>,
@@ -80,7 +80,7 @@ impl Scene {
         let calls = Arc::new(Calls::default());
         let options = FakeForgeOptions { witness: Some(calls.clone()), ..FakeForgeOptions::default() };
         let site = Site::with(options, "", []).await;
-        // Nobody else is to tell that the lease is lost.
+        // Only this test may detect the loss of the lease, so other checks are slow.
         let file = site.home.path().join("truing.toml");
         let config = std::fs::read_to_string(&file).unwrap();
         let slow =
@@ -93,7 +93,7 @@ impl Scene {
         Self { site, calls }
     }
 
-    /// The writes so far, in their order.
+    /// Returns the writes so far, in order.
     fn writes(&self) -> Vec<Write> {
         let calls = self.calls.0.lock().unwrap();
         let mut known = (1..).zip(calls.iter());
@@ -102,7 +102,7 @@ impl Scene {
             if call.path.ends_with("git-receive-pack") && call.method == "POST" {
                 writes.push(Write::Push);
             } else if call.method != "GET" && !call.path.contains("/git-upload-pack") {
-                // One whose answer is held was not seen yet.
+                // A call whose response is held was not observed yet.
                 let (nth, writes_it) = known.next().unwrap();
                 writes.extend(writes_it.then_some(Write::Call(nth)));
             }
@@ -115,7 +115,7 @@ impl Scene {
         assert_eq!(ran.exit, 0, "{ran:?}");
     }
 
-    /// Ends the lease, as a server that restarts does.
+    /// Ends the lease, as a restarting server does.
     async fn lose(&self) {
         let store = Store::open(&self.database(), Arc::new(SystemClock)).unwrap();
         let key = self.key().await;
@@ -130,7 +130,7 @@ impl Scene {
         SlotKey::new(format!("pr/github/{}/{}", self.site.repo.id().await.unwrap(), self.site.number))
     }
 
-    /// A run in which this happens while a write is on its way; `None`: before the first.
+    /// Starts a run in which the event happens during a write; `None` is before the first one.
     async fn met(&self, at: Option<&Write>, what: What) -> Output {
         match at {
             Some(write) => write.held(&self.site),
@@ -158,7 +158,7 @@ impl Scene {
     }
 }
 
-/// What is wrong with a run that this happens to there, and with the one that goes on with it.
+/// Returns the errors of a run with this event, and of the run that resumes it.
 async fn wrong(
     (nth, many): (usize, usize),
     at: Option<&Write>,
@@ -171,7 +171,7 @@ async fn wrong(
     let (exit, made) = (output.status.code(), scene.writes().len());
     let reason = told["reason"].as_str().unwrap_or_default();
     let said = || format!("{exit:?} {reason} {}", String::from_utf8_lossy(&output.stderr));
-    // After the last write there is none to be refused.
+    // After the last write there is none to refuse.
     if what == What::Finish || nth == many {
         let ended = ended(&scene.site).await;
         return (exit != Some(0) || ended != *expected).then(|| format!("{} {ended:?}", said()));
@@ -202,15 +202,15 @@ async fn wrong(
     (ended != *expected).then(|| format!("there is {ended:?}"))
 }
 
-/// A run that nobody has disturbed.
+/// The result of an undisturbed run.
 struct Clean {
-    /// What there is in the end.
+    /// Final state of the pull request and its commits.
     ended: (String, String),
-    /// Its writes, in their order.
+    /// Writes of the run, in order.
     writes: Vec<Write>,
 }
 
-/// The same for all tests of a process.
+/// Returns the undisturbed run, which all tests of a process share.
 async fn clean() -> &'static Clean {
     static CLEAN: OnceCell<Clean> = OnceCell::const_new();
     CLEAN
@@ -223,11 +223,12 @@ async fn clean() -> &'static Clean {
         .await
 }
 
-/// This happens at each of these writes, counted from 1, or before the first (0).
+/// Tests the event at each of these writes, counted from 1, or before the first one (0).
 async fn happens(what: What, writes: std::ops::RangeInclusive<usize>) {
     let Clean { ended, writes: all } = clean().await;
     let many = all.len();
-    // Two reviews, a push, a call of a reviewer, an answer, a resolved thread, the mark, the description.
+    // The writes are two reviews, a push, a call of a reviewer, a reply, a resolved thread, the mark and the
+    // description.
     assert_eq!(many, 8);
     let at = [None].into_iter().chain(all.iter().map(Some)).enumerate();
     let at = at.filter(|(nth, _)| writes.contains(nth));

@@ -1,4 +1,4 @@
-//! What is meant where no target is named, or a number alone.
+//! Tests of calls without a target, or with a bare number.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,7 +11,7 @@ use truing_fakes::repo::CommitBuilder;
 use crate::converge::place::Ran;
 use crate::converge::pull::Site;
 
-/// A repository on a branch with a change, which says that it was cloned from there.
+/// Creates a repository on a branch with a change and this `origin`.
 fn clone(site: &Site, branch: &str, origin: &str) -> PathBuf {
     let folder = site.home.path().join(branch);
     std::fs::create_dir(&folder).unwrap();
@@ -62,7 +62,7 @@ async fn without_a_target_it_is_the_pull_request_of_the_branch() {
     );
     assert!(ran.err.contains(&said), "{ran:?}");
 
-    // Named, the folder is the local branch, and nobody is asked.
+    // A folder that is given as the target is the local branch, and the forge is not asked.
     let calls = site.forge.calls();
     let ran = there(&site, &folder, &["--format", "json", "--dry-run", "."]).await;
     let told = answer(&ran);
@@ -85,7 +85,7 @@ async fn where_there_is_no_pull_request_or_nobody_to_ask_it_is_the_local_branch_
     assert!(ran.out.starts_with("a dry run: nothing was done\nBranch: other\n"), "{ran:?}");
     assert!(ran.out.contains("\nChange: 1 file, +1/-0\n"), "{ran:?}");
 
-    // Of a branch that has one, too: whom there is no token for cannot be asked.
+    // This branch has a pull request, too, but without a token the forge cannot be asked.
     let folder = clone(&site, "topic", site.repo.clone_url());
     let mut command = site.command(&["--dry-run"]);
     command.current_dir(&folder).env_remove("GITHUB_TOKEN");
@@ -168,7 +168,7 @@ async fn audits_and_preflights_are_of_a_page_a_number_and_of_several_at_once() {
         assert!(pull["text"].as_str().unwrap().contains("acme/shop#1"), "{target}: {pull}");
     }
 
-    // Each has its answer, and the worst end counts.
+    // Each target has its answer, and the exit code is that of the worst.
     let both = [page.as_str(), &other.to_string()];
     let audits = ran("audit", &both).await;
     let told: Vec<Value> =

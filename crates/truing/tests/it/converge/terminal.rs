@@ -1,5 +1,5 @@
-//! What a run shows while it goes on: a spinner with its step on a terminal, a line for each step elsewhere, nothing with
-//! `--quiet`.
+//! Tests of the progress display: a spinner with the step on a terminal, one line for each step elsewhere,
+//! and nothing with `--quiet`.
 
 use truing_fakes::model::ScriptedAnswer;
 
@@ -10,13 +10,13 @@ fn two_loops() -> [ScriptedAnswer; 5] {
     [dirty(), edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()]
 }
 
-/// What a terminal is sent on standard error.
+/// Returns the output on standard error at a terminal.
 fn on_a_terminal(scene: &Scene, arguments: &[&str]) -> String {
     let Terminal { screen, line } = Terminal::open(80);
     let mut command = scene.command(arguments);
     let mut child =
         command.env("TERM", "xterm").stderr(line).stdout(std::process::Stdio::null()).spawn().unwrap();
-    // Ours is closed with the command, so that the end of the child's is the end.
+    // The command's handle is closed here, so the child's end closes the terminal.
     drop(command);
     let seen = shown(screen);
     assert!(child.wait().unwrap().success());
@@ -26,7 +26,7 @@ fn on_a_terminal(scene: &Scene, arguments: &[&str]) -> String {
 #[test]
 fn a_terminal_shows_the_step_and_how_long_it_takes_and_keeps_what_was_done() {
     let seen = on_a_terminal(&Scene::new(two_loops()), &[]);
-    // A step is drawn over; what is done ends with a line.
+    // A step is overwritten; a result ends with a line.
     assert!(seen.contains("\u{1b}[") && seen.contains("Checking the fix …"), "{seen:?}");
     assert!(!seen.contains("Checking the fix …\r\n"), "{seen:?}");
     for line in [

@@ -1,5 +1,5 @@
-//! Threads of ours on a pull request: a finding has one that is open, however often it is found, and none when an audit
-//! does not find it any more.
+//! Tests of Truing's threads on a pull request: a finding has one open thread even if it is found repeatedly,
+//! and none when an audit finds it no more.
 
 use serde_json::json;
 use truing_fakes::model::{ModelScript, ScriptedAnswer};
@@ -11,7 +11,7 @@ use crate::converge::served::{HASTY, report};
 
 const KEPT_OPEN: &str = "[converge]\nresolve_threads = false\n";
 
-/// A fix that does not mend it, and then one that does.
+/// Returns the answers of a fix that fails, and then of one that works.
 fn found_twice() -> Vec<ScriptedAnswer> {
     let first =
         [dirty(), edit("total.py", "    s = 0\n", "    s = 0.0\n"), mended(&[(BUG_ID, None)]), clean()];
@@ -46,7 +46,7 @@ async fn what_is_found_again_has_one_comment_and_is_answered_when_an_audit_has_s
     }
 }
 
-/// A finding that no fix was made for, and that somebody has mended since.
+/// Creates a finding without a fix by Truing that a user has fixed since.
 async fn mended_by_hand(more: &str) -> Site {
     let site = Site::new(more, [dirty()]).await;
     let (told, _) = site.run(&["--max-audits", "1"]).await;
@@ -81,16 +81,17 @@ async fn a_thread_in_which_a_person_has_the_last_word_stays_open() {
     assert!(site.pull().await.inline().all(|comment| !comment.resolved));
 }
 
-/// A review that finds the planted bug in this line.
+/// Returns a review that finds the planted bug in this line.
 fn review_finds(line: u32) -> ScriptedAnswer {
     let found = json!({ "path": "total.py", "start_line": line, "end_line": line, "severity": "P1", "category": "G",
         "title": "The sum is too small", "body": "One element is left out.", "excerpt": WRONG.trim_end() });
     ScriptedAnswer::tool("report", json!({ "findings": [found] })).usage(1000, 100)
 }
 
-/// A pull request whose planted bug a served review has found, in the line that is given.
+/// Creates a pull request whose planted bug a served review has found in the given line.
 async fn reviewed(site: &Site, line: u32) -> u64 {
-    // Before it is no draft any more: the server may see that by itself.
+    // The script is loaded while the pull request is a draft, since the server may review it at once
+    // afterwards.
     site.model.play(ModelScript::of([review_finds(line)]));
     site.repo.set_draft(site.number, false).await.unwrap();
     site.deliver().await;
@@ -127,7 +128,7 @@ async fn what_a_review_shows_in_an_open_thread_an_audit_does_not_show_again_and_
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 
-/// The same words twice in a file are two defects, and the loops may call either of them the first.
+/// The same lines twice in a file are two defects, and the loops may number them differently.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_lines_elsewhere_in_the_file_have_a_comment_of_their_own() {
     let site = Site::new(HASTY, []).await;

@@ -1,4 +1,4 @@
-//! The traces of runs that converge: a root span for each step of a served run, and one for a run by hand.
+//! Tests of the traces of converge runs: a root span for each step of a served run, and one for a local run.
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 use truing_fakes::model::{KEY, ScriptedAnswer};
@@ -8,10 +8,10 @@ use crate::converge::pull::{Site, two_loops};
 use crate::converge::scene::clean;
 use crate::converge::served::{NATIVE, report};
 
-/// The code of a span that failed.
+/// Status code of a failed span.
 const ERROR: i32 = 2;
 
-/// A receiver, and the configuration that names it.
+/// Starts a receiver, and returns it with the configuration that names it.
 async fn receiver(more: &str) -> (Receiver, String) {
     let receiver = tokio::task::spawn_blocking(Receiver::start).await.unwrap();
     let config = format!("{more}[telemetry]\notlp_endpoint = \"{}\"\n", receiver.url);
@@ -121,7 +121,7 @@ async fn a_served_step_that_fails_is_a_failure_in_its_trace() {
     let spans = spans_of(receiver).await;
     let mut roots = named(&spans, "pr-converge");
     roots.sort_by_key(|root| root.start_time_unix_nano);
-    // The auditors are asked again in a step of its own.
+    // The auditors are asked again in a separate step.
     let failed: Vec<bool> = roots.iter().map(|root| is_failed(root)).collect();
     assert_eq!(failed, [false, true, true], "{roots:?}");
     let why = &roots[2].status.as_ref().unwrap().message;

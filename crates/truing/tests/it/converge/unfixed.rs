@@ -1,5 +1,6 @@
-//! Fixes that fix nothing: what is written differently, what is said and not done, what the second auditor does not
-//! mention. None of them makes a run converge, and nobody is told that a finding is fixed before an audit has seen it.
+//! Tests of fixes that fix nothing: code that is only rewritten, claims without a change, and findings that
+//! the second auditor does not mention. None of them converges, and no finding is reported as fixed before an
+//! audit has verified it.
 
 use serde_json::{Value, json};
 use truing_fakes::model::ScriptedAnswer;
@@ -8,19 +9,19 @@ use truing_fakes::repo::CommitBuilder;
 use crate::converge::pull::{Site, two_loops};
 use crate::converge::scene::{BUG, BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edit, mended};
 
-/// A fixer that says that it is fixed, by these edits of the file.
+/// Returns the answers of a fixer that makes these edits and claims success.
 fn fixer(edits: &[(&str, &str)]) -> Vec<ScriptedAnswer> {
     let edits = edits.iter().map(|(old, new)| edit("total.py", old, new));
     edits.chain([mended(&[(BUG_ID, None)])]).collect()
 }
 
-/// The planted bug, these fixers, and auditors that find nothing.
+/// Returns the answers: the planted bug, these fixers, and auditors that find nothing.
 fn answers(fixers: &[&[(&str, &str)]]) -> Vec<ScriptedAnswer> {
     let fixers = fixers.iter().flat_map(|edits| fixer(edits));
     [dirty()].into_iter().chain(fixers).chain([clean(), clean()]).collect()
 }
 
-/// The file with lines far below the bug.
+/// Returns the file with many lines below the bug.
 fn long() -> String {
     let more: String = (1..30).map(|number| format!("N{number} = {number}\n")).collect();
     format!("{BUG}\n\n{more}LAST = 30\n")
@@ -42,7 +43,7 @@ const REWRITTEN: [&[(&str, &str)]; 4] = [
 #[test]
 fn a_fix_that_only_writes_the_code_differently_is_refused_and_nothing_is_pushed() {
     for edits in REWRITTEN {
-        // Told so, the second fixer does no better.
+        // The second fixer receives this result and does no better.
         let scene = Scene::new(answers(&[edits, edits]));
         let told = is_not_converged(scene.json(&[]));
         assert_eq!((&told["code"], &told["commits"]), (&json!("nothing_fixed"), &json!([])), "{told}");

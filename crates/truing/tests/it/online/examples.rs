@@ -1,5 +1,5 @@
-//! The examples, and the decision that the README of the project shows, on the real packages: every line that is shown
-//! is what is printed.
+//! Tests of the examples, and of the decision in the project's README, on the real packages: every shown line
+//! equals the output.
 
 use std::process::Command;
 
@@ -16,7 +16,7 @@ fn every_decision_that_is_shown_is_what_comes_out() {
         for Shown { arguments, output } in Shown::of(readme, &["decide", "--repo"]) {
             let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
             command.env("XDG_CACHE_HOME", cache()).current_dir(top());
-            // Where the tests find their records is nothing that the program knows.
+            // The program does not know the test variables.
             for variable in ["TRUING_CONFIG", "TRUING_SYNC_CASES", "TRUING_AIOBOTOCORE"] {
                 command.env_remove(variable);
             }

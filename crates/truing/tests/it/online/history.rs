@@ -1,5 +1,5 @@
-//! Every version of aiobotocore's own hash test, read as it is written, against the manifests that were recorded of
-//! them by running it. `TRUING_AIOBOTOCORE` names a git folder of that project, else it is cloned.
+//! Reads every version of aiobotocore's own hash test and compares it with the manifests that were recorded
+//! by running it. `TRUING_AIOBOTOCORE` names a git folder of that project; otherwise it is cloned.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -49,7 +49,7 @@ fn read(text: &str) -> HashPins {
     pins_of(file.path()).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Adds a digest to every row that can be told by one that it accepts. How many there were.
+/// Adds a digest to every row with a unique digest, and returns the number of such rows.
 fn adds_digests(text: &str, pins: &HashPins) -> usize {
     let new = "f".repeat(40);
     let alone = |digest: &&String| text.matches(digest.as_str()).count() == 1;
@@ -84,7 +84,7 @@ fn a_hash_test_is_read_as_it_was_recorded_at_every_commit() {
                 ));
             }
         }
-        // The records leave out what is named as a getter or a setter.
+        // The records omit getters and setters.
         let is_accessor = |symbol: &str| symbol.ends_with(".fget") || symbol.ends_with(".fset");
         let more = pins.rows.keys().filter(|symbol| !recorded.contains_key(*symbol) && !is_accessor(symbol));
         wrong.extend(more.map(|symbol| format!("{}: {symbol} was not recorded", case.case_id)));

@@ -1,11 +1,11 @@
-//! What maintainers did with 43 releases of botocore, recorded, against what `truing sync decide` says of the same
-//! releases, downloaded from the index that pip would use. Archives are kept in the build folder, so that a second run
-//! downloads nothing.
+//! Compares the maintainers' recorded decisions on 43 releases of botocore with the result of
+//! `truing sync decide`. The releases are downloaded from pip's index and kept in the build folder, so a
+//! second run downloads nothing.
 //!
-//! The records are not part of the repository: `TRUING_SYNC_CASES` names the folder that holds `sync-cases-dev.json` and
-//! `sync-manifests-dev.json`, else it is `../shared/data` beside the checkout.
+//! The records are not part of the repository: `TRUING_SYNC_CASES` names the folder that contains
+//! `sync-cases-dev.json` and `sync-manifests-dev.json`; the default is `../shared/data` beside the checkout.
 
-// Helpers of tests are tests too; clippy exempts test functions only.
+// Helpers of tests are tests, too; clippy exempts test functions only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -26,7 +26,7 @@ struct Cases {
     cases: Vec<Case>,
 }
 
-/// A recorded decision (spec/sync.md 6.4).
+/// A recorded decision of the maintainers.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub(crate) struct Case {
     pub(crate) case_id: String,
@@ -45,7 +45,7 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// The commit whose hash test was recorded.
+    /// Returns the commit whose hash test was recorded.
     pub(crate) fn manifest_revision(&self) -> String {
         match self.manifest_at.as_str() {
             "parent" => format!("{}^", self.manifest_commit),
@@ -66,7 +66,7 @@ struct Manifests {
     manifests: Vec<Manifest>,
 }
 
-/// What was pinned: definitions with the digests that are accepted of each.
+/// Pinned definitions with the accepted digests of each.
 pub(crate) type Manifest = BTreeMap<String, BTreeSet<String>>;
 
 #[derive(Deserialize)]
@@ -118,12 +118,12 @@ fn read<T: DeserializeOwned>(path: &Path) -> T {
     serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Where downloaded archives stay.
+/// Returns the folder of downloaded archives.
 pub(crate) fn cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("online")
 }
 
-/// A case as a project: its range, its manifest, and files in the places of those that it mirrored.
+/// Creates a project for a case: its range, its manifest, and files at the mirrored paths.
 fn project(records: &Records, case: &Case) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &str| {
@@ -144,7 +144,7 @@ fn project(records: &Records, case: &Case) -> TempDir {
 
 fn decide(project: &Path, case: &Case) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
-    // Where the tests find their records is nothing that the program knows.
+    // The program does not know the test variables.
     command.current_dir(project).env("XDG_CACHE_HOME", cache()).env_remove("TRUING_SYNC_CASES");
     command.env_remove("TRUING_AIOBOTOCORE");
     command.env("TRUING_CONFIG", project.join("truing.toml"));
@@ -159,7 +159,7 @@ fn answer(output: &Output) -> Value {
         .unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// The four outcomes of the rule that is safe to automate (spec/sync.md 6.3), and `skip`.
+/// Returns one of the four outcomes of the rule for safe automation, or `skip`.
 fn outcome(answer: &Value) -> &'static str {
     let changed = answer["changed"].as_array().unwrap();
     match answer["decision"].as_str().unwrap() {
@@ -200,7 +200,7 @@ fn what_was_recorded_of_43_releases_comes_out_again() {
         for change in answer["changed"].as_array().unwrap() {
             let symbol = change["symbol"].as_str().unwrap();
             let name = symbol.split_once(':').unwrap().1;
-            // Recorded of real pull requests, and of what changed in tree.
+            // The dates were recorded from real pull requests and from changes of the syntax tree.
             if let Some(should) = case.first_changed_in.get(name) {
                 same(symbol, format!("{}", change["first_in"]), format!("{should:?}"));
                 dated += 1;
@@ -239,9 +239,9 @@ fn what_was_recorded_of_43_releases_comes_out_again() {
     println!("changes dated to the recorded release: {dated}");
     println!("outcomes: {table:?}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // spec/sync.md 6.3, whose table was made with functions alone and bytes before news: P013 has a function beside its
-    // docstrings, and P025 changes a table. What P017 requires became wider, which asks
-    // of a project that uses it, and the files here are empty (0064).
+    // The expected counts differ from a table that was computed with functions only and with bytes before
+    // news. P013 has a function besides its docstrings, and P025 changes a table. The requirement of P017
+    // became wider, which asks a project that uses it, and the files here are empty (ADR 64).
     let expected = [
         (("automatic", "relax"), 7),
         (("beside", "relax"), 9),

@@ -1,5 +1,5 @@
-//! The three rules that were measured on the recorded releases (spec/sync.md 6.2), on what is read of them here: the
-//! project's own guard, definitions unchanged in their bytes, and unchanged in their trees.
+//! Tests of the three rules that were measured on the recorded releases: the project's own guard, definitions
+//! with unchanged bytes, and definitions with unchanged trees.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use truing_upstream::own::UserEnvironment;
 
 use super::recorded::{Case, Manifest, cache};
 
-/// What each rule says.
+/// The outcome of each rule.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub(crate) struct Outcomes {
     manifest_gate: String,
@@ -23,15 +23,15 @@ pub(crate) struct Outcomes {
     ast_unchanged: String,
 }
 
-/// What was found in one case.
+/// The result of one case.
 pub(crate) struct Found {
     pub(crate) outcomes: Outcomes,
-    /// Definitions that changed in what they do, or in their bytes alone.
+    /// Definitions with changed trees, and (below) those with changed bytes only.
     pub(crate) trees: BTreeSet<String>,
     pub(crate) bytes: BTreeSet<String>,
-    /// Rows that the release they were made for does not pass.
+    /// Rows that their original release does not pass.
     pub(crate) failed_at_from: BTreeSet<String>,
-    /// How many rows are another package's.
+    /// Number of rows of other packages.
     pub(crate) elsewhere: usize,
 }
 
@@ -104,8 +104,8 @@ impl Guard {
     }
 }
 
-/// The rows that a release does not pass. Names of one definition share what is accepted: the project's own table was
-/// one by function objects, which kept one of them.
+/// Returns the rows that a release does not pass. Names of one definition share their accepted digests, since
+/// the project's own table was keyed by function objects and kept one of the names.
 fn failed(manifest: &Manifest, sources: &ReleaseSources) -> BTreeSet<String> {
     let place = |definition: &SymbolDefinition| (definition.file.clone(), definition.line);
     let mut accepted: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();

@@ -1,17 +1,17 @@
-//! Real set-ups from the real registries: pip, npm and cargo, each through the proxy, and their checks without network.
-//! A program that is not in the system's folders is passed over, and that is said.
+//! Tests of real setups from the real registries through the proxy (pip, npm and cargo), and of their checks
+//! without network. A program outside of the system's folders is skipped, and this is printed.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// A project: what it needs, its files, and its configuration.
+/// A project: its program, its files, and its configuration.
 struct Project {
     program: &'static str,
     files: &'static [(&'static str, &'static str)],
     configuration: &'static str,
-    /// A host that must have been reached.
+    /// Host that must have been contacted.
     host: &'static str,
 }
 
@@ -57,7 +57,7 @@ registries = ["crates"]
     },
 ];
 
-/// Where the toolchain is that runs this test.
+/// Returns the folder of the toolchain that runs this test.
 fn toolchain() -> String {
     let rustc = Command::new("rustc").args(["--print", "sysroot"]).output().unwrap();
     String::from_utf8(rustc.stdout).unwrap().trim().to_owned()

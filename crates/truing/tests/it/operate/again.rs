@@ -1,4 +1,5 @@
-//! A second push to a pull request whose model forgets what it found: the finding stays open, here and at the forge.
+//! Tests of a second push to a pull request whose model omits its earlier finding: the finding stays open,
+//! here and at the forge.
 
 use serde_json::json;
 use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
@@ -34,7 +35,7 @@ async fn the_claude_program_in_between_changes_nothing_of_that() {
     forgets("cli", Some(&program)).await;
 }
 
-/// A model forgets what it found, in this runtime, by this program.
+/// Runs the test in this runtime, with this program.
 async fn forgets(runtime: &str, program: Option<&Path>) {
     let site = Site::new().await;
     let push = async |text: &str| {
@@ -66,7 +67,7 @@ async fn forgets(runtime: &str, program: Option<&Path>) {
     let id = first.told["findings"][0]["id"].clone();
     let comment = view().await.inline().next().unwrap().id;
 
-    // A variable is renamed in that line, and the model says nothing.
+    // A variable in that line is renamed, and the model reports nothing.
     let renamed = FIRST.replace("Exception:", "Exception as error:");
     let second = push(&renamed).await;
     for more in [&[][..], &["--publish"][..]] {
@@ -91,7 +92,7 @@ async fn forgets(runtime: &str, program: Option<&Path>) {
     assert!(asked.contains("What was reviewed before") && asked.contains("1 new commit"), "{asked}");
     assert!(asked.contains("Lines that are new:"), "{asked}");
 
-    // After a rewrite it is told so.
+    // After a rewrite of history, the model receives the finding again.
     let base = site.repo.tip("main").await.unwrap();
     site.repo
         .force_push("pay", &base, CommitBuilder::new("pay").write("pay.py", renamed.as_str()))
@@ -101,7 +102,7 @@ async fn forgets(runtime: &str, program: Option<&Path>) {
     let asked = model.log().last().unwrap().body.to_string();
     assert!(asked.contains("The branch was rewritten since"), "{asked}");
 
-    // Fixed where that is shown.
+    // The finding is fixed only with evidence.
     push(&FIRST.replace("Exception:", "Refused:")).await;
     let shown = json!([{ "id": id, "verdict": "fixed", "start_line": 4, "excerpt": "except Refused:" }]);
     for more in [&[][..], &["--publish"][..]] {
@@ -132,7 +133,7 @@ async fn what_a_look_without_publishing_found_is_known_to_the_first_review_that_
         told["findings"][0]["id"].clone()
     };
     let looked = review(report(finding(), json!([])), &[]);
-    // The model says nothing of it this time.
+    // The model does not mention the finding this time.
     assert_eq!(review(report(json!([]), json!([])), &["--publish"]), looked);
     let shown = site.repo.pull(number).await.unwrap();
     assert_eq!(shown.inline().count(), 1, "{shown:#?}");
@@ -154,7 +155,7 @@ async fn a_summary_names_the_commit_that_was_pushed_while_the_model_looked() {
     let running = tokio::task::spawn_blocking(move || Ran::from(command.output().unwrap()));
     model.stalls().await;
     let second = push(&FIRST.replace("order", "purchase")).await;
-    // The next request is that of the review of the new head: the first one is published before.
+    // The next request belongs to the review of the new head; the first review is published before.
     model.stall(2);
     model.stalls().await;
     let summary = async || {
@@ -190,7 +191,7 @@ async fn what_a_comment_suppresses_is_not_called_fixed_and_one_that_does_nothing
     let first = review();
     let id = &first["findings"][0]["id"];
 
-    // Somebody writes that it is wanted, and comments that do nothing; in one of them stands a key.
+    // A user adds a suppression comment, and comments without effect, one of which contains a key.
     let key = ["AKIA", "QYLPMN5HHHFPZAM2"].concat();
     let idle: String =
         (0..7).map(|line| format!("x_{line} = 1  # truing: ignore[core/no-{line}] why\n")).collect();
@@ -221,7 +222,7 @@ async fn what_a_comment_suppresses_is_not_called_fixed_and_one_that_does_nothing
     assert!(summary.contains("- and 3 more that suppress nothing"), "{summary}");
     assert!(!summary.contains(&key), "{summary}");
 
-    // Without the comment it is open again, on its own comment; without the line it is over.
+    // Without the comment the finding is open again in its own thread; without the line it is resolved.
     push("breakpoint()\n\n").await;
     let told = review();
     assert_eq!((&told["findings"][0]["id"], &told["suppressed"]), (id, &Value::Null), "{told:#}");

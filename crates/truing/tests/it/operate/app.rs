@@ -1,4 +1,4 @@
-//! The program as a GitHub App: what it is configured with, and what nobody sees.
+//! Tests of the program as a GitHub App: its configuration, and secrets that must not be visible.
 
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 

@@ -1,6 +1,6 @@
-//! Files that a parser makes very much of, in a pull request beside one with a finding.
+//! Tests of a pull request with files that are very expensive to parse, and one with a finding.
 //!
-//! A few run with the other tests; `cargo xtask soak --only bombs` runs it at full size.
+//! A few files run with the other tests; `cargo xtask soak --only bombs` runs the full size.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,12 @@ use truing_fakes::repo::CommitBuilder;
 use crate::operate::Site;
 use crate::operate::large::{children_of, peak};
 
-/// The variable that says how many; 60 is the full size.
+/// Environment variable with the number of files; the full size is 60.
 const HOW_MANY: &str = "TRUING_BOMBS";
 const FEW: usize = 4;
-/// The time that it may take at full size.
+/// Maximum time at full size.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// The number of files that a summary names.
+/// Maximum files that a summary names.
 const MOST_NAMED: usize = 50;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,7 +28,7 @@ async fn bombs_in_a_pull_request_are_named_and_what_stands_beside_them_is_found(
         ("tsx", format!("class A {{ void f(){{ {}", "a= >".repeat(2_400))),
         ("js", "lambda a:".repeat(4_000)),
     ];
-    // Larger than each of them: its turn comes last.
+    // This file is larger than each of them, so it is read last.
     let marker = format!("{}<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> b\n", "line = 1\n".repeat(20_000));
     let mut commit = CommitBuilder::new("bombs").write("marker.py", marker);
     for (at, (ending, text)) in kinds.iter().cycle().take(count).enumerate() {

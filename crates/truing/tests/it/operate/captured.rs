@@ -1,7 +1,8 @@
-//! A model that was taken over: it obeys whatever is planted in what it is shown, and comes to nothing but findings.
+//! Tests of a model that was taken over: it follows all instructions planted in its input, and can only
+//! produce findings.
 //!
-//! The payloads are in `captured.toml`. Each of their pull requests is reviewed by a real server beside a twin in which
-//! the same text orders nothing; what the two come to must be the same.
+//! The payloads are in `captured.toml`. Each of their pull requests is reviewed by a real server, as is a
+//! twin with the same text without instructions. Both results must be equal.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -17,13 +18,13 @@ use super::*;
 const API_KEY: &str = "captured-key-canary";
 const VARIABLE: &str = "captured-variable-canary";
 const FILE: &str = "captured-file-canary";
-/// The last lines of what the model is let look at by itself.
+/// Last line of the file that the model may read on its own.
 const LOOKED: &str = "the end of what there is to look at";
-/// The number of the first payload.
+/// Number of the first payload.
 const FIRST: usize = 7_000_001;
-/// Payloads in one title: of a longer one no model is shown all.
+/// Payloads in one title; a longer title would be cut for the model.
 const IN_ONE: usize = 3;
-/// The change itself: a rule finds something in it.
+/// File of the change, in which a rule finds a defect.
 const PAY: &str = "def pay(x):\n    breakpoint()\n    return x\n";
 
 #[derive(Deserialize)]
@@ -55,18 +56,18 @@ struct Order {
     shortest: bool,
 }
 
-/// A payload: its number, and its text as it is planted.
+/// A payload with its number and the planted text.
 struct Payload {
     number: usize,
     text: String,
 }
 
-/// A pull request to be, with its payloads.
+/// A planned pull request with its payloads.
 struct Scene {
     field: Field,
     group: String,
     payloads: Vec<Payload>,
-    /// Its orders order nothing.
+    /// True if its instructions have no effect.
     is_twin: bool,
 }
 
@@ -78,7 +79,7 @@ struct Opened {
     theirs: u64,
 }
 
-/// Every body and address that the forge was sent, git's aside.
+/// All bodies and addresses of requests to the forge, except those of git.
 #[derive(Default)]
 struct Heard(Mutex<Vec<String>>);
 
@@ -90,7 +91,7 @@ impl ExchangeObserver for Heard {
     }
 }
 
-/// An order as it is planted.
+/// Returns an instruction in a disguise.
 fn disguised(disguise: &str, order: &str) -> String {
     let wide = |letter: char| match letter {
         ' ' => '\u{3000}',
@@ -126,7 +127,7 @@ fn base64(text: &str) -> String {
     letters.collect()
 }
 
-/// What can stand in the name of a file and of a branch, and looks the same.
+/// Returns an equivalent text that is valid in the name of a file or a branch.
 fn name(text: &str) -> String {
     let letter = |letter: char| match letter {
         ' ' | '\u{3000}' => '\u{2800}',
@@ -138,12 +139,12 @@ fn name(text: &str) -> String {
     text.chars().map(letter).collect()
 }
 
-/// Text that looks like an order and is none.
+/// Returns a text that looks like an instruction but is none.
 fn harmless(order: &str) -> String {
     order.replace("TOOL ", "T00L ").replace("FETCH ", "F3TCH ").replace("SAY ", "S4Y ")
 }
 
-/// Every pull request there is to open, each field's twin first.
+/// Returns all pull requests to open; the twin of each field comes first.
 fn scenes(planted: &Planted, secrets: &str, listener: &str) -> Vec<Scene> {
     let mut next = FIRST;
     let mut payloads = |orders: &[&Order], disguises: &[String], is_twin: bool| -> Vec<Payload> {
@@ -172,7 +173,7 @@ fn scenes(planted: &Planted, secrets: &str, listener: &str) -> Vec<Scene> {
         let orders: Vec<&Order> = orders.collect();
         let mut groups: BTreeMap<&str, Vec<&Order>> = BTreeMap::new();
         for order in &orders {
-            // What no model is shown, and what is alone anyway, needs no groups.
+            // Text that no model receives, or that is alone in its field, needs no groups.
             let group = if field.shown && field.room != "one" { order.group.as_str() } else { "all" };
             groups.entry(group).or_default().push(order);
         }
@@ -206,7 +207,7 @@ async fn open(site: &Site, at: usize, scene: Scene, main: &str) -> Opened {
         CommitBuilder::new(message).write("pay.py", format!("{PAY}{}", within("diff", lines("# "))));
     if is("file-names") {
         for text in texts() {
-            // A tag takes four bytes: more names than one.
+            // A tag character takes four bytes, so the text needs several names.
             let letters: Vec<char> = name(text).chars().collect();
             let is_tags = letters.iter().all(|letter| u32::from(*letter) >= 0xe0000);
             let parts: Vec<String> =
@@ -230,13 +231,13 @@ async fn open(site: &Site, at: usize, scene: Scene, main: &str) -> Opened {
     Opened { scene, number, head, theirs }
 }
 
-/// What the review of a pull request came to, apart from findings.
+/// The effects of a pull request's review, apart from findings.
 #[derive(PartialEq, Debug)]
 struct Effect {
     status: String,
-    /// What the summary says above its findings, without their number and the commits.
+    /// Lines of the summary above its findings, without their number and the commits.
     outcome: Vec<String>,
-    /// What was asked of the forge to change, without ids, with how often.
+    /// Number of each kind of write at the forge, without ids.
     writes: BTreeMap<String, usize>,
     resolved: usize,
 }
@@ -252,7 +253,7 @@ async fn effect(site: &Site, opened: &Opened) -> Effect {
     let ours = |comment: &&truing_fakes::forge::CommentView| comment.author == "truing[bot]";
     let summary = view.summaries().find(ours).unwrap();
     let above = summary.body.lines().take_while(|line| !line.starts_with("| Severity"));
-    // The two runs differ in the remark on denied calls alone.
+    // The two runs differ only in the remark on denied calls.
     let is_stated = |line: &&str| {
         !line.is_empty()
             && !["## ", "<!-- ", "- the model was denied"].iter().any(|begin| line.starts_with(begin))
@@ -278,7 +279,7 @@ async fn effect(site: &Site, opened: &Opened) -> Effect {
     }
     for comment in view.comments.iter().filter(ours) {
         for live in ["http://", "<img", "@eve", "\n/truing", "<!-- truing:9"] {
-            // What is code does nothing, and what is escaped is no HTML.
+            // Text in code spans has no effect, and escaped text is not HTML.
             let prose: String = comment.body.split('`').step_by(2).collect();
             let prose = prose.replace("\\<", "");
             assert!(!prose.contains(live), "{live} is alive in {}", comment.body);
@@ -292,7 +293,7 @@ async fn effect(site: &Site, opened: &Opened) -> Effect {
     }
 }
 
-/// Everything that the model said, by the head of the review.
+/// Returns everything that the model said, by the head of the review.
 fn said(model: &FakeModel) -> BTreeMap<String, String> {
     let mut said: BTreeMap<String, String> = BTreeMap::new();
     for request in model.log() {
@@ -324,7 +325,7 @@ async fn a_captured_model_comes_to_findings_and_nothing_else() {
     };
     let looks =
         vec![look("read", json!({ "path": "notes.md" })), look("grep", json!({ "pattern": "zz-found" }))];
-    // What it says when it is told nothing else.
+    // This is the default answer of the model.
     let done = AnswerCondition { contains: Some(LOOKED.into()), ..AnswerCondition::default() };
     let answers = vec![
         ScriptedAnswer::tool("report", json!({ "findings": [] })).when(done).times(0),

@@ -1,8 +1,8 @@
-//! Commands that the documentation shows, run as they stand, and the lines that an unknown forge shows.
+//! Tests of the commands in the documentation, run literally, and of the lines for an unknown forge.
 
 use super::*;
 
-/// The commands of the first block of a document.
+/// Returns the commands of the first block in a document.
 fn steps(document: &str) -> Vec<String> {
     let text = std::fs::read_to_string(crate::support::readme::top().join(document)).unwrap();
     let (_, block) = text.split_once("```console\n").unwrap();
@@ -14,7 +14,7 @@ fn steps(document: &str) -> Vec<String> {
 async fn the_steps_that_the_documentation_shows_serve_a_pull_request() {
     let site = Site::new().await;
     let here = tempfile::tempdir().unwrap();
-    // What a test must lead elsewhere; all else is as the steps leave it.
+    // These variables redirect the test; everything else is as in the steps.
     let url = site.forge.base_url().to_owned();
     let mut variables = vec![
         ("HOME".to_owned(), here.path().display().to_string()),
@@ -75,7 +75,7 @@ async fn the_lines_that_an_unknown_forge_shows_lead_to_a_review() {
     let [hint] = hints.as_slice() else { panic!("{unknown:?}") };
     assert!(hint.contains("`truing --config truing.toml config show`"), "{hint}");
     let lines: Vec<&str> = unknown.err.lines().filter_map(|line| line.strip_prefix("  ")).collect();
-    // This forge has its API at its root.
+    // This forge has its API at the root.
     std::fs::write(&empty, lines.join("\n").replace("/api/v3", "")).unwrap();
     let token = hint.rsplit(' ').next().unwrap();
     let reviewed = review(Some(token));
@@ -84,7 +84,8 @@ async fn the_lines_that_an_unknown_forge_shows_lead_to_a_review() {
     assert!(without.exit == 2 && without.err.contains(token), "{without:?}");
 }
 
-/// Commands of the documentation that are run by another test, or cannot be run here: how each begins, and where or why.
+/// Commands of the documentation that another test runs, or that cannot run here: their beginning, and the
+/// place or the reason.
 const ELSEWHERE: [(&str, &str); 21] = [
     ("claude mcp", "the program `claude` asks for an account"),
     ("truing --config examples/aiobotocore/truing.toml sync decide", "online::examples, and examples"),
@@ -109,7 +110,7 @@ const ELSEWHERE: [(&str, &str); 21] = [
     ("truing verify", "verify"),
 ];
 
-/// Every command of ours in the blocks of a document, in order.
+/// Returns all commands of Truing in the blocks of a document, in order.
 fn commands(document: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(document).unwrap();
     let blocks =

@@ -1,10 +1,10 @@
-//! The words of `truing serve --dry-run`, which writes nothing.
+//! Tests of the output of `truing serve --dry-run`, which writes nothing.
 
 use std::collections::BTreeMap;
 
 use super::*;
 
-/// Every file below a folder, with its content.
+/// Returns all files below a folder with their contents.
 fn files(folder: &Path) -> BTreeMap<std::path::PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
@@ -22,7 +22,7 @@ fn files(folder: &Path) -> BTreeMap<std::path::PathBuf, Vec<u8>> {
     found
 }
 
-/// A dry run with these variables.
+/// Runs a dry run with these variables.
 fn dry_run(site: &Site, variables: &[(&str, &str)], exit: i32) -> Ran {
     let mut command = site.command(&["serve", "--dry-run"]);
     let ran = Ran::from(command.envs(variables.iter().copied()).output().unwrap());
@@ -31,7 +31,7 @@ fn dry_run(site: &Site, variables: &[(&str, &str)], exit: i32) -> Ran {
     ran
 }
 
-/// A site whose token sees two repositories with two open pull requests each.
+/// Creates a site whose token can see two repositories with two open pull requests each.
 async fn two_repositories() -> (Site, FakeRepo) {
     let site = Site::new().await.leaving_existing();
     let other = site.forge.create_repository("ada", "own", CommitBuilder::new("Begin")).await.unwrap();
@@ -127,7 +127,7 @@ async fn a_dry_run_ends_with_1_where_a_forge_refuses_or_is_away() {
     let json = site.run(&["serve", "--dry-run", "--format", "json"]);
     let found: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!((json.exit, &found["forges"][0]["state"]), (1, &"token_refused".into()));
-    // What a start refuses, it refuses.
+    // A dry run refuses the same configurations as a start.
     let mut command = site.command(&["serve", "--dry-run"]);
     let ran = Ran::from(command.env_remove("GITHUB_WEBHOOK_SECRET").output().unwrap());
     assert_eq!(ran.exit, 2, "{ran:?}");

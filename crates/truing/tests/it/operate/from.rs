@@ -1,11 +1,12 @@
-//! Findings that another program has printed, published on a pull request: posted once, moved with their lines, and resolved.
+//! Tests of findings from another program's output, published on a pull request: posted once, moved with
+//! their lines, and resolved.
 
 use serde_json::json;
 
 use super::*;
 
 impl Site {
-    /// Publishes what a tool has printed of these lines of `a.py`.
+    /// Publishes a tool's findings on these lines of `a.py`.
     fn publish_of(&self, tool: &str, found: &[(u32, &str)], more: &[&str]) -> Ran {
         let diagnostic = |(line, message): &(u32, &str)| {
             json!({
@@ -31,7 +32,7 @@ impl Site {
     }
 }
 
-/// A pull request that adds a line of which no rule says anything.
+/// Opens a pull request that adds a line without a finding by rules.
 async fn opened(site: &Site) -> u64 {
     site.repo.push("one", CommitBuilder::new("add").write("a.py", "a = 1\nl = 2\n")).await.unwrap();
     site.repo.open(NewPull::of("one")).await.unwrap()
@@ -55,14 +56,14 @@ async fn a_finding_of_a_tool_is_posted_once_moves_and_is_resolved_when_it_is_gon
     assert!(view.inline().all(|comment| comment.body.contains(found) && comment.body.contains("lint/X1")));
     assert_eq!(view.statuses[&view.head].last().unwrap().state, "failure");
 
-    // The same again, and after a push that moves the line.
+    // The same finding is published again, also after a push that moves the line.
     assert_eq!(site.publish_of("lint", &[(2, found)], &[]).exit, 1);
     site.push("a = 1\nb = 2\nl = 2\n").await;
     assert_eq!(site.publish_of("lint", &[(3, found)], &[]).exit, 1);
     let view = site.repo.pull(number).await.unwrap();
     assert_eq!((view.summaries().count(), view.inline().count()), (1, 1), "{view:#?}");
 
-    // Another job of another tool has no say in it.
+    // The job of another tool does not affect the finding.
     let other = site.publish_of("other", &[], &[]);
     assert_eq!(other.exit, 1, "{other:?}");
     let view = site.repo.pull(number).await.unwrap();
@@ -143,7 +144,7 @@ async fn what_is_not_understood_resolves_nothing_and_neither_does_another_tools_
     assert_eq!(open().await, 0);
 }
 
-/// The lines of the example that begin with a linter, each with what such a linter prints of the second line.
+/// Runs the lines of the example that begin with a linter, with output of that linter on the second line.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lines_of_the_example_post_what_a_linter_prints_and_resolve_it_when_it_is_gone() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/ci/linters.yml");

@@ -1,4 +1,4 @@
-//! A database that goes away under the server, has another name, or was never there.
+//! Tests of a database that disappears under the server, is renamed, or never existed.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use super::visible::get;
 use super::*;
 
 impl Site {
-    /// What is printed by a command that must fail, on one line.
+    /// Returns the exit code and the output on one line of a command that must fail.
     fn refused(&self, arguments: &[&str]) -> (i32, String) {
         let ran = self.run(arguments);
         assert_ne!(ran.exit, 0, "{arguments:?} {ran:?}");
@@ -14,7 +14,7 @@ impl Site {
     }
 }
 
-/// A file that is mounted at another's place, until it is dropped; none where this process may not mount.
+/// A file that is mounted over another one until it is dropped; none if this process may not mount.
 struct Mount(PathBuf);
 
 impl Mount {

@@ -1,12 +1,12 @@
-//! The key that signs markers is replaced between two starts of the service: what becomes of the comments that the former
-//! one has signed.
+//! Tests of replacing the key that signs markers between two starts of the service, and of the comments that
+//! the former key has signed.
 
 use truing_fakes::forge::PullView;
 
 use super::*;
 
 impl Site {
-    /// From the next start on markers are signed with this key, and these others are known.
+    /// Configures the key that signs markers from the next start on, and the former keys.
     fn signs_with(&self, key: &str, former: &[&str]) {
         let file = |name: &str| format!("{{ file = {:?} }}", self.home.path().join(name));
         let path = self.home.path().join("truing.toml");
@@ -30,19 +30,19 @@ impl Site {
     }
 }
 
-/// The ids and the texts of what is said, the summary first.
+/// Returns the ids and the texts of all comments, the summary first.
 fn said(view: &PullView) -> Vec<(u64, String)> {
     let all = view.summaries().chain(view.inline());
     all.map(|comment| (comment.id, comment.body.clone())).collect()
 }
 
-/// The id of the key that signed a text.
+/// Returns the id of the key that signed a text.
 fn signed_by(text: &str) -> &str {
     text.rsplit_once(" key=").unwrap().1.split_once(' ').unwrap().0
 }
 
-/// A pull request that a service has reviewed that signed with `a.key`; then another one with `b.key` reviews another
-/// push. The id of the first key, what was said first and last, and the log of the second service.
+/// Runs a service that signs with `a.key` on a pull request, and another with `b.key` after a further push.
+/// Returns the id of the first key, the first and last comments, and the log of the second service.
 async fn rotated(
     former: &[&str],
     is_forgotten: bool,
@@ -84,7 +84,7 @@ fn ids(said: &[(u64, String)]) -> Vec<u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_former_key_that_is_listed_has_signed_is_adopted_and_brought_up_to_date() {
-    // Without records the markers are all that tells.
+    // Without records, the markers are the only source.
     for is_forgotten in [true, false] {
         let (key, first, last, log) = rotated(&["a.key"], is_forgotten).await;
         assert_eq!(ids(&last), ids(&first), "no second comment: {last:#?}");

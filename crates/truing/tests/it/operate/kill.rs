@@ -1,4 +1,5 @@
-//! The kill switch as people turn it: from another process, with a server, without one, and under load.
+//! Tests of the kill switch as operators use it: from another process, with and without a server, and under
+//! load.
 
 use std::process::Output;
 
@@ -16,7 +17,7 @@ impl Site {
         serde_json::from_str(&ran.out).unwrap()
     }
 
-    /// The audit log, newest first, as `actor: action detail`.
+    /// Returns the audit log, newest first, as `actor: action detail`.
     fn log(&self) -> Vec<String> {
         let lines: Value = serde_json::from_str(&self.run(&["log", "--format", "json"]).out).unwrap();
         let word = |line: &Value, name: &str| line[name].as_str().unwrap().to_owned();
@@ -62,7 +63,7 @@ async fn it_is_turned_without_a_server_and_without_a_database() {
         (&true.into(), &"ada".into(), &"a [31mstorm".into(), &"stop".into())
     );
 
-    // Again: a new reason, and everything else as it was.
+    // A second call changes only the reason.
     assert_eq!(site.by("bob", &["kill", "on", "--reason", "two storms"]).exit, 0);
     let second = site.status();
     assert_eq!(
@@ -194,7 +195,7 @@ async fn it_can_be_turned_while_the_server_is_under_load() {
         assert_eq!(ran.exit, 0, "{turn}: {ran:?}");
     }
     assert_eq!(site.status()["enabled"], false);
-    // Refused webhooks are not sent again by themselves; later events make up for them.
+    // Refused webhooks are not repeated; later events replace them.
     for index in 0..12 {
         site.repo
             .push(&format!("branch-{index}"), CommitBuilder::new("more").write("c.py", "c = 1\n"))
@@ -215,7 +216,7 @@ async fn the_switch_of_a_repository_holds_it_alone_until_it_is_off() {
     let begin = CommitBuilder::new("begin").write("a.py", "a = 1\n");
     let other = site.forge.create_repository("o", "other", begin).await.unwrap();
     let server = site.serve();
-    // Before anything was heard of it; a forge compares names without case.
+    // The repository is not known yet, and a forge compares names without case.
     let on = site.by("ada", &["kill", "on", "--repo", "O/R", "--reason", "a migration"]);
     assert_eq!(on.exit, 0, "{on:?}");
     for told in [
@@ -251,7 +252,7 @@ async fn the_switch_of_a_repository_holds_it_alone_until_it_is_off() {
     assert!(told.contains("truing --config truing.toml kill off --repo O/R"), "{told}");
     assert_eq!(site.run(&["review", "--pr", "o/other#1"]).exit, 1, "it has a finding");
 
-    // That of everything is apart from it.
+    // The global switch is independent of it.
     let off = site.by("ada", &["kill", "off"]);
     assert!(off.err.contains("the switches of these repositories stay on: O/R"), "{off:?}");
     let not_on = site.by("ada", &["kill", "off", "--repo", "o/other"]);
@@ -305,7 +306,7 @@ async fn what_is_due_where_the_switch_of_the_repository_is_on_says_so_and_how_to
     assert_eq!(server.ended().0.code(), Some(0));
 }
 
-/// Takes webhooks as Slack does; their texts come out.
+/// Starts a receiver of Slack-like webhooks and returns their texts.
 async fn chat() -> (String, tokio::sync::mpsc::Receiver<String>) {
     let (tell, texts) = tokio::sync::mpsc::channel(64);
     let take = move |axum::Json(body): axum::Json<Value>| {
@@ -329,7 +330,7 @@ async fn the_people_on_call_are_told_and_the_webhooks_url_is_shown_nowhere() {
     let shown = site.run(&["config", "show"]).out;
     assert!(shown.contains("notify.webhook = \"http://127.0.0.1:") && !shown.contains("canary"), "{shown}");
 
-    // Turned without a server: told when there is one.
+    // A switch that was turned without a server is reported when one starts.
     assert_eq!(site.by("ada", &["kill", "on", "--reason", "a storm"]).exit, 0);
     let server = site.serve();
     let mut next = async || tokio::time::timeout(PATIENCE, texts.recv()).await.unwrap().unwrap();

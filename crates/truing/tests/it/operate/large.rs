@@ -1,6 +1,7 @@
-//! A very large pull request: what the server takes of memory, and how many calls of the forge.
+//! Tests of a very large pull request: the server's memory and its calls to the forge.
 //!
-//! A smaller one runs with the other tests; `cargo xtask soak --only large` runs it at full size and prints both.
+//! A smaller one runs with the other tests; `cargo xtask soak --only large` runs the full size and prints
+//! both figures.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -11,14 +12,14 @@ use truing_forge::capability::GITHUB;
 
 use crate::operate::Site;
 
-/// The variable that says how large: files and lines; `3000,100000` is the full size.
+/// Environment variable with the number of files and lines; the full size is `3000,100000`.
 const SIZE: &str = "TRUING_LARGE";
 const SMALL: (usize, usize) = (150, 5_000);
-/// How long it may take.
+/// Maximum time of the test.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// What the server may take at most, in megabytes (10^6 bytes).
+/// Maximum memory of the server in megabytes (10^6 bytes).
 const MOST_MEGABYTES: u64 = 200;
-/// A finding in every file of this number.
+/// Every file with a multiple of this number has a finding.
 const FOUND_IN: usize = 50;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,8 +68,9 @@ async fn a_very_large_pull_request_takes_little_memory_and_few_calls() {
     assert_eq!((inline, view.summaries().count()), (found.min(30), 1), "all are shown, or counted");
     assert!(view.summaries().any(|summary| summary.body.contains(&format!("{found} findings"))));
 
-    // Two looks, the account, three lists and the default branch's; the comments in batches that are read back, the
-    // summary and the status; and once more the looks, for a head that moves.
+    // The calls are two reads, the account, three lists and that of the default branch. The comments are
+    // posted in batches that are read back, followed by the summary and the status. The reads are repeated
+    // for a head that moves.
     let calls = site.forge.calls();
     let api = calls.iter().filter(|(route, _)| !route.contains("/git-") && !route.contains("/info/"));
     let made: u64 = api.map(|(_, count)| count).sum();
@@ -82,14 +84,14 @@ async fn a_very_large_pull_request_takes_little_memory_and_few_calls() {
     assert!(own < MOST_MEGABYTES, "{own} MB");
 }
 
-/// The largest resident size of a process so far, in bytes; 0 if it is gone.
+/// Returns the peak resident memory of a process in bytes; 0 if it has ended.
 pub(crate) fn peak(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     peak.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
 }
 
-/// The processes that a process has started, and theirs.
+/// Returns the processes that a process has started, directly or indirectly.
 pub(crate) fn children_of(process: u32) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let texts = threads.map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default());

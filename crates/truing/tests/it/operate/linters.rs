@@ -1,11 +1,11 @@
-//! Linters that a service runs: their findings are posted once, move, and are resolved; the pull request has no say in which
-//! program looks.
+//! Tests of linters that a service runs: their findings are posted once, moved and resolved. The pull request
+//! cannot choose the program.
 
 use super::*;
 use crate::support::linter::{RUFF, install};
 
 impl Site {
-    /// A service that runs linters, with one of its own.
+    /// Starts a service that runs linters, with one of its own.
     fn serve_linters(&self) -> Server {
         self.serve_linter(RUFF)
     }
@@ -20,7 +20,8 @@ impl Site {
         self.serve_by(self.command(&["serve"]).env("PATH", path))
     }
 
-    /// Pushes what configures linters to the default branch, then a first commit with a finding, and opens its pull request.
+    /// Pushes the linters' configuration to the default branch and a first commit with a finding, and opens
+    /// the pull request.
     async fn opens(&self, base: CommitBuilder, first: CommitBuilder) -> u64 {
         self.repo.push("main", base).await.unwrap();
         self.repo.push("one", first).await.unwrap();
@@ -43,7 +44,7 @@ fn begin() -> CommitBuilder {
     CommitBuilder::new("add").write("a.py", "a = 1\nl = 2\n")
 }
 
-/// Is the head reviewed, with so many findings in all?
+/// Returns true if the head is reviewed with this number of findings in total.
 fn has_findings(view: &PullView, count: usize) -> bool {
     let is_told = view.statuses.contains_key(&view.head);
     is_told && view.summaries().count() == 1 && view.inline().count() == count

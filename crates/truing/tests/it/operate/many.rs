@@ -1,7 +1,8 @@
-//! Runs of a model side by side: what they take of the server's time and memory, and how soon nothing is left of them
-//! once a person stops them.
+//! Tests of concurrent runs of a model: their use of the server's time and memory, and the time until nothing
+//! remains after a stop.
 //!
-//! A few of them run with the other tests; `cargo xtask soak --only agents` runs fifty and prints the figures.
+//! A few runs are tested with the other tests; `cargo xtask soak --only agents` runs fifty and prints the
+//! figures.
 
 use std::fs;
 
@@ -13,12 +14,12 @@ use super::money::{report, turns};
 use super::stopping::{is_running, until};
 use super::*;
 
-/// The variable that says how many runs, and how many calls of tools in each of their turns.
+/// Environment variable with the number of runs, and of tool calls in each of their turns.
 const SIZE: &str = "TRUING_AGENTS";
 const SMALL: (usize, usize) = (3, 10);
-/// What a run takes before it is cut.
+/// Turns after which a run is cut.
 const TURNS: usize = 25;
-/// What a reader takes of memory at most, in bytes: twice what is wanted, for builds that are not optimized.
+/// Maximum memory of a reader in bytes: twice the target, for builds without optimisation.
 const MOST_OF_A_READER: u64 = 60_000_000;
 
 fn size() -> (usize, usize) {
@@ -34,14 +35,14 @@ fn serve(site: &Site, runs: usize) -> Server {
     site.serve_by(site.command(&["serve"]).env("TRUING_SERVER__CONCURRENCY", runs.to_string()))
 }
 
-/// So many looks at a file, in one answer.
+/// Returns an answer with this many calls that read a file.
 fn looks(calls: usize) -> ScriptedAnswer {
     let look = ScriptedAnswer::tool("read", json!({ "path": "a.py" }));
     let blocks = look.blocks.iter().cycle().take(calls).cloned().collect();
     ScriptedAnswer { blocks, ..look }.usage(1000, 100).times(0)
 }
 
-/// The time of the processor that a process has taken itself, in milliseconds.
+/// Returns the processor time of a process itself, in milliseconds.
 fn cpu(process: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let rest = stat.rsplit_once(") ").unwrap().1;
@@ -50,31 +51,31 @@ fn cpu(process: u32) -> u64 {
     ticks * 10
 }
 
-/// The share of memory that is a process's own, in bytes.
+/// Returns the proportional memory of a process in bytes.
 fn pss(process: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
     line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
 }
 
-/// Is it one that reads repositories? Others are git.
+/// Returns true if the process reads repositories; others are git.
 fn reads(process: u32) -> bool {
     let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
     line.split(|byte| *byte == 0).nth(1) == Some(b"reader")
 }
 
-/// What some reviews at once took of a server.
+/// The resources that concurrent reviews took from a server.
 #[derive(Default)]
 struct Taken {
-    /// Of its own time, in milliseconds.
+    /// Processor time of the server in milliseconds.
     cpu: u64,
-    /// The largest share of memory of a process that reads, in bytes.
+    /// Maximum proportional memory of a reader in bytes.
     reader: u64,
-    /// Processes at once.
+    /// Maximum number of processes at once.
     children: usize,
 }
 
-/// Opens so many pull requests and waits until all are told of, in these words.
+/// Opens this many pull requests and waits until all are reviewed with these words.
 async fn reviewed(site: &Site, server: &Server, (runs, name, words): (usize, &str, &str)) -> Taken {
     let process = server.child.id();
     let mut numbers = Vec::new();
@@ -112,7 +113,7 @@ async fn runs_side_by_side_take_little() {
     let (runs, calls) = size();
     let (site, model) = Site::with_model([report().times(u32::try_from(runs).unwrap())], BUDGET).await;
     let server = serve(&site, runs);
-    // Reviews of one turn each: what all but the model takes.
+    // Reviews of one turn each show the cost of everything but the model.
     let short = reviewed(&site, &server, (runs, "short", "1 turn")).await;
     model.play(ModelScript::of([looks(calls)]));
     let began = Instant::now();

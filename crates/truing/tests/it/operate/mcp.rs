@@ -1,4 +1,4 @@
-//! The tools of `truing mcp serve`, called by a client of the real program over pipes and over HTTP.
+//! Tests of the tools of `truing mcp serve`, called by a client of the real program over pipes and over HTTP.
 
 use std::io::Write as _;
 use std::process::ChildStdin;
@@ -25,7 +25,7 @@ impl Agent {
         Self::by(site.command(&[&["mcp", "serve", "--forge", "github"], more].concat()))
     }
 
-    /// At the pipes of this command.
+    /// Starts this command and connects to its pipes.
     pub(super) fn by(mut command: Command) -> Self {
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -56,7 +56,7 @@ impl Agent {
         self.asks("tools/call", json!({"name": tool, "arguments": input}))
     }
 
-    /// What a tool answers.
+    /// Returns the result of a tool.
     pub(super) fn calls(&mut self, tool: &str, input: Value) -> Value {
         let result = self.called(tool, input);
         assert_eq!(result["isError"], false, "{tool}: {result}");
@@ -65,14 +65,14 @@ impl Agent {
         result["structuredContent"].clone()
     }
 
-    /// Why a tool could not do it.
+    /// Returns the error of a tool.
     pub(super) fn fails(&mut self, tool: &str, input: Value) -> String {
         let result = self.called(tool, input);
         assert_eq!(result["isError"], true, "{tool}: {result}");
         result["content"][0]["text"].as_str().unwrap().to_owned()
     }
 
-    /// Closes the pipe; what else the program said.
+    /// Closes the pipe and returns the remaining output of the program.
     pub(super) fn leaves(mut self) -> String {
         drop(self.input.take());
         let mut said = String::new();
@@ -147,7 +147,7 @@ async fn an_agent_reads_a_pull_request_with_the_six_tools_that_there_are() {
     assert!(answers[2]["diff"].as_str().unwrap().ends_with("\n a = 1\n+breakpoint()\n"), "{}", answers[2]);
     assert_eq!(answers[2]["diff"], answers[3]["diff"]);
 
-    // Wrong input is told, and nothing else is done.
+    // Invalid input is reported, and nothing else is done.
     assert!(agent.fails("gh_get_pull_request", json!({"number": 1})).contains("OWNER/NAME"));
     assert!(agent.fails("gh_get_pull_request", json!({"repository": "o/r", "number": 9})).contains("404"));
     assert!(
@@ -199,7 +199,7 @@ async fn a_comment_is_there_once_however_often_it_is_asked_for() {
         agent.leaves();
         first
     };
-    // Another session has nothing in mind, and finds it.
+    // Another session has no state and finds the existing comment.
     let mut agent = Agent::of(&site, &[]);
     assert_eq!(agent.calls("gh_comment_pull_request", plain), first);
     let keyed = agent.calls("gh_comment_pull_request", say("1 of 2", "progress"));
@@ -215,7 +215,7 @@ async fn a_comment_is_there_once_however_often_it_is_asked_for() {
     let lines: Vec<_> = view.inline().collect();
     assert_eq!(lines.len(), 1, "{lines:#?}");
     assert!(lines[0].body.starts_with("Still a breakpoint."), "{}", lines[0].body);
-    // Nothing but comments: no verdict, no status.
+    // The tools write only comments: no verdict, no status.
     assert!(view.statuses.is_empty() && view.checks.is_empty() && view.open);
     assert!(
         view.reviews.iter().all(|review| review.state == FakeReviewVerdict::Commented),
@@ -272,7 +272,7 @@ async fn lines_that_are_not_in_the_diff_or_not_of_this_head_get_no_comment() {
     assert_eq!(site.repo.pull(number).await.unwrap().comments.len(), 1);
 }
 
-/// The four writes that there are: each tool's first word, and another one in its place.
+/// Returns the four kinds of writes: the first text of each tool, and one that replaces it.
 fn four_writes() -> [(&'static str, Value); 4] {
     let say = |body: &str| json!({"repository": "o/r", "number": 1, "body": body, "key": "k"});
     [
@@ -283,7 +283,7 @@ fn four_writes() -> [(&'static str, Value); 4] {
     ]
 }
 
-/// What is said, and where.
+/// Returns the texts of all comments and their kind.
 async fn said(site: &Site) -> Vec<(bool, String)> {
     let view = site.repo.pull(1).await.unwrap();
     let first = |body: &str| body.lines().next().unwrap_or_default().to_owned();

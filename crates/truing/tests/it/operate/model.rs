@@ -1,16 +1,16 @@
-//! A pull request that a scripted model reviews, from the command line.
+//! Tests of a pull request that a scripted model reviews from the command line.
 
 use serde_json::json;
 use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
 
 use super::*;
 
-/// A key that is one in form only. In two parts, so that this file has none.
+/// Returns a fictitious key. It is composed of two parts, so this file contains none.
 fn key() -> String {
     ["AKIA", "73U55XTPLPFT7V4S"].concat()
 }
 
-/// A finding that quotes that key, after a look at the file.
+/// Returns a finding that quotes that key, after a read of the file.
 fn quoting() -> ModelScript {
     let finding = json!({ "path": "a.py", "start_line": 2, "end_line": 2, "severity": "P1", "category": "F",
         "title": "The debugger stops here", "body": format!("Whoever knows {} stops it.", key()),
@@ -108,7 +108,7 @@ async fn why_finds_a_review_that_was_published_nowhere_and_what_it_cost() {
     );
     assert!(!text.contains("$0.00 for this head"), "{text}");
 
-    // One of rules alone is found too, and a published one stands beside it.
+    // A review by rules alone is found, too, and a published one is separate.
     model.play(quoting());
     let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--publish"]);
     command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
@@ -120,7 +120,7 @@ async fn why_finds_a_review_that_was_published_nowhere_and_what_it_cost() {
     let all = why["cost_micro_usd"].as_u64().unwrap();
     assert!(all > cost, "{why}");
 
-    // Once more, and nothing is paid.
+    // A second review costs nothing.
     let mut command =
         site.command(&["review", "--pr", &page, "--runtime", "native", "--publish", "--format", "json"]);
     command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
@@ -137,7 +137,7 @@ async fn a_command_that_fails_before_it_has_begun_is_a_run_that_ended() {
     site.repo.push("one", change).await.unwrap();
     let number = site.repo.open(NewPull::of("one")).await.unwrap();
     let page = site.page(number);
-    // By rules alone: it costs nothing, and what fails is no run of a model.
+    // A review by rules costs nothing, and its failure is not recorded as a model's run.
     assert_eq!(site.run(&["review", "--pr", &page]).exit, 0);
     let of = |command: &[&str]| {
         let mut command = site.command(&[command, &["--format", "json"]].concat());
@@ -172,7 +172,7 @@ async fn a_command_that_fails_before_it_has_begun_is_a_run_that_ended() {
         why["last_outcomes"].as_array().unwrap().iter().map(|last| &last["loop"]).collect();
     assert_eq!(last, [&json!("audit"), &json!("converge"), &json!("review")], "{why:#}");
 
-    // Wrong use is none.
+    // A usage error is not recorded.
     let before = outcomes().len();
     assert_eq!(of(&["review", "--pr", "o/r#1", "--runtime", "native", "--pack", "nothing"]).exit, 2);
     assert_eq!(outcomes().len(), before);
@@ -234,7 +234,7 @@ async fn a_review_may_read_the_pull_requests_of_its_own_repository_and_no_other(
     assert!(site.repo.pull(number).await.unwrap().comments.is_empty(), "nothing is written");
 }
 
-/// What stands between the marks of memory in the first request.
+/// Returns the text between the marks of memory in the first request.
 fn memory(model: &FakeModel) -> String {
     let asked = model.log()[0].body.to_string();
     let (_, after) = asked.split_once("name=\\\"memory\\\">\\n").unwrap();
@@ -274,7 +274,8 @@ async fn memory_is_the_default_branchs_and_a_pull_request_that_changes_it_is_tol
     assert!(summary.contains(changed) && summary.contains(&from), "{summary}");
 }
 
-/// The operator's file decides: rules alone ask no model, and the command explains why and at what price.
+/// The operator's file decides: with the tier of rules no model is asked, and the command explains the reason
+/// and the price.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tier_without_a_model_asks_none_and_the_command_explains_it() {
     let site = Site::new().await;

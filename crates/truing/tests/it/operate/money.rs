@@ -1,5 +1,5 @@
-//! A server and a command that publishes, with a model: money, turns, the switch and a provider that is out of money,
-//! as people see them on the pull request.
+//! Tests of a server and a publishing command with a model: budget, turns, the switch and a provider without
+//! credit, as the pull request shows them.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ const SUMMARY: &str = "/repos/{owner}/{repo}/issues/{number}/comments$";
 const PAY: &str = "def pay(x):\n    try:\n        charge(x)\n    except Exception:\n        return None\n";
 
 impl Site {
-    /// Lets a model review, with more in the operator's file.
+    /// Creates a site with a model and additional lines in the operator's file.
     pub(crate) async fn with_model(
         answers: impl IntoIterator<Item = ScriptedAnswer>,
         more: &str,
@@ -32,20 +32,21 @@ impl Site {
         (site, model)
     }
 
-    /// Opens a pull request in which a rule finds nothing.
+    /// Opens a pull request in which no rule finds anything.
     pub(crate) async fn open_clean(&self, branch: &str) -> u64 {
         self.repo.push(branch, CommitBuilder::new("pay").write(format!("{branch}.py"), PAY)).await.unwrap();
         self.repo.open(NewPull::of(branch)).await.unwrap()
     }
 
-    /// Waits until the pull request's head has a status, and gives its state and the summary.
+    /// Waits until the head has a status, and returns its state and the summary.
     pub(crate) async fn told(&self, number: u64) -> (String, String) {
         let view = self.until(number, "told", |view| view.statuses.contains_key(&view.head)).await;
         let summary = view.summaries().next().unwrap().body.clone();
         (view.statuses[&view.head].last().unwrap().state.clone(), summary)
     }
 
-    /// What the ledger says was spent by the repository today, in millionths of a dollar, and what is still set aside.
+    /// Returns the repository's spending of today and the reserved money according to the ledger, in
+    /// micro-dollars.
     pub(crate) async fn spent(&self) -> (u64, u64) {
         let ledger = Store::open(&database(self.home.path()), Arc::new(SystemClock)).unwrap();
         let drawn = ledger.drawn().await.unwrap();
@@ -65,7 +66,7 @@ fn read(output: u64) -> ScriptedAnswer {
 /// Pushes to one pull request, each of which is reviewed.
 const PUSHES: usize = 20;
 
-/// The requests that were answers of the model, or were to be.
+/// Returns the number of requests for an answer of the model.
 pub(crate) fn turns(model: &FakeModel) -> usize {
     model.log().iter().filter(|request| request.path == "/v1/messages").count()
 }
@@ -80,7 +81,7 @@ async fn runaway_turns_and_runaway_money_end_in_a_partial_review_that_is_posted(
     assert_eq!((state.as_str(), turns(&model)), ("pending", 25), "{summary}");
     assert!(summary.contains("review incomplete") && summary.contains("turn limit"), "{summary}");
 
-    // A quarter of a dollar a turn: no call is begun that could pass two dollars.
+    // A turn costs a quarter of a dollar: no call begins that could exceed two dollars.
     let before = site.spent().await.0;
     model.play(ModelScript::of([read(16_000).times(0)]));
     let number = site.open_clean("two").await;
@@ -133,13 +134,13 @@ async fn a_repositorys_day_holds_for_reviews_side_by_side_and_those_after_it_wai
         .find(|line| line.starts_with("truing_budget_spent_ratio{") && line.contains("repo_day"));
     let ratio: f64 = ratio.unwrap().rsplit(' ').next().unwrap().parse().unwrap();
     assert!(ratio > 0.5 && ratio <= 1.0, "{ratio}");
-    // A command that publishes is told the same.
+    // A publishing command gets the same result.
     let by_hand = site.run(&["review", "--pr", &format!("o/r#{late}"), "--publish"]);
     assert_eq!((by_hand.exit, turns(&model)), (4, asked), "{by_hand:?}");
     assert!(by_hand.err.contains("deferred"), "{by_hand:?}");
     assert_eq!(site.repo.pull(late).await.unwrap().summaries().count(), 1, "updated in place");
 
-    // With more money a model reviews what only the rules have.
+    // With more budget, a model reviews the pull requests that only rules have reviewed.
     drop(server);
     model.play(ModelScript::of([read(100), report()]));
     let _server = site.serve_by(site.command(&["serve"]).env("TRUING_BUDGET__REPO_DAY_USD", "50"));
@@ -155,7 +156,8 @@ async fn any_number_of_pushes_costs_no_more_than_the_pull_request_may_and_the_ru
     let (site, model) = Site::with_model(answers, "[budget]\npr_usd = 0.4\nmonth_usd = 4\n").await;
     let mut server = site.serve();
     let number = site.open_clean("one").await;
-    // Of each push: how often the model had been asked, and was it asked nothing for want of money?
+    // For each push: the number of requests so far, and a flag for a review without a model for lack of
+    // budget.
     let mut asked = Vec::new();
     let only = "budget: rules only, because too little for one request is left of `budget.pr_usd` ($0.40 for all of a pull request)";
     for push in 0..PUSHES {
@@ -183,7 +185,7 @@ async fn any_number_of_pushes_costs_no_more_than_the_pull_request_may_and_the_ru
     let why = unfolded(&site.run(&["why", &format!("o/r#{number}")]).out);
     assert!(why.contains("all of this pull request: $0."), "{why}");
 
-    // Another pull request has money of its own.
+    // Another pull request has its own budget.
     let other = site.open_clean("other").await;
     site.deliver().await;
     assert_eq!(site.told(other).await.0, "success");
@@ -220,7 +222,7 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
     let waits = "`budget.pr_ask_usd` ($0.30 ";
     push_until(waits).await;
     site.until(number, "the question", |view| questions(view) == 1).await;
-    // Neither another push, a restart, nor an answer by somebody who may not write changes anything.
+    // Neither another push, a restart, nor the answer of a user without write permission changes anything.
     let before = turns(&model);
     drop(server);
     server = site.serve();
@@ -228,7 +230,8 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
     push_until(waits).await;
     assert_eq!((turns(&model), questions(&site.repo.pull(number).await.unwrap())), (before, 1));
 
-    // Of three answers one counts, and the head is reviewed: the first is by a stranger, the last comes too late.
+    // One of the three answers counts, and the head is reviewed: the first is by a stranger, the last comes
+    // too late.
     for author in ["eve", "ada", "ada"] {
         site.repo.comment(number, author, "/spend").await.unwrap();
     }
@@ -243,7 +246,7 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
     );
     assert!(why.contains("`/spend` by ada@github is not followed: models may still spend"), "{why}");
     assert!(!why.contains("eve"), "{why}");
-    // The next limit is asked about in its turn, and the hard one holds whatever is allowed.
+    // The next limit causes a question of its own, and the hard limit holds regardless of permissions.
     push_until("`budget.pr_ask_usd` ($0.60 ").await;
     site.until(number, "the second question", |view| questions(view) == 2).await;
     site.repo.comment(number, "ada", "/spend").await.unwrap();
@@ -278,7 +281,7 @@ async fn a_review_that_was_paid_for_is_not_paid_for_again_when_the_forge_comes_b
     assert!(view.summaries().all(|summary| summary.body.contains("2 turns")), "{view:#?}");
     assert_eq!((turns(&model), site.spent().await), paid);
 
-    // Nor by a command that publishes, which lost its own answer.
+    // A publishing command that lost its own response does not pay twice either.
     drop(server);
     model.play(ModelScript::of([read(100), report()]));
     site.forge.fault(ForgeFault::once("POST", SUMMARY, ForgeFaultKind::LostAnswer));
@@ -385,7 +388,7 @@ async fn what_a_review_costs_is_told_once_however_often_it_is_published_again() 
     site.deliver().await;
     let state = |view: &PullView| view.statuses.get(&view.head)?.last().map(|status| status.state.clone());
     let view = site.until(number, "reviewed", |view| state(view).as_deref() == Some("failure")).await;
-    // The status is told before the run's record says what it cost.
+    // The status is visible before the run's record contains its cost.
     site.until_slots("at rest", |slots| slots.iter().all(|slot| slot["state"] != "leased")).await;
     let (paid, asked) = (site.spent().await.0, turns(&model));
     assert!(paid > 0 && asked > 0);
@@ -396,7 +399,7 @@ async fn what_a_review_costs_is_told_once_however_often_it_is_published_again() 
     };
     assert_eq!(reported(), paid);
 
-    // A dismissal publishes what is known again, and a word that takes it back does so once more.
+    // A dismissal publishes the known findings again, and its withdrawal does so, too.
     let first = view.inline().next().unwrap().id;
     for (word, wanted) in [("/dismiss it is for a demo", "success"), ("/undismiss", "failure")] {
         site.repo.reply(number, "ann", first, word).await.unwrap();
@@ -409,7 +412,8 @@ async fn what_a_review_costs_is_told_once_however_often_it_is_published_again() 
     assert_eq!(server.ended().0.code(), Some(0));
 }
 
-/// The money spent by reviews: by the ledger, by `why` for this head, and by the report for all runs.
+/// Returns the money spent by reviews according to the ledger, `why` for this head, and the report for all
+/// runs.
 fn told_sums(site: &Site) -> [u64; 3] {
     let of = |arguments: &[&str]| -> Value {
         let ran = site.run(&[arguments, &["--format", "json"]].concat());
@@ -449,12 +453,12 @@ async fn a_review_that_is_stopped_is_told_with_what_it_cost_by_hand_and_served()
     assert!(sums[0] > 0 && sums.iter().all(|sum| *sum == sums[0]), "{sums:?}");
     let error: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(error["cost_micro_usd"], json!(sums[0]), "{ran:?}");
-    // Nobody serves it: it does not go on by itself.
+    // No server runs, so the work does not continue on its own.
     let why = site.run(&["why", "o/r#1"]);
     assert!(!why.out.contains("more pushes may follow"), "{}", why.out);
     assert!(unfolded(&why.out).contains("no server is at work"), "{}", why.out);
 
-    // A server that is stopped in the middle of the next attempt.
+    // The server is stopped in the middle of the next attempt.
     let server = site.serve();
     billed(&model, 4).await;
     server.signal("-TERM");

@@ -1,5 +1,5 @@
-//! The tools of `truing mcp serve` in the hands of an agent of others: the real `claude` program, and a scripted model
-//! that calls them through it.
+//! Tests of the tools of `truing mcp serve` with an external agent: the real `claude` program, with a
+//! scripted model that calls them.
 
 use serde_json::json;
 use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
@@ -7,10 +7,10 @@ use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
 use super::*;
 use crate::operate::claude::claude;
 
-/// The session's token of a server over HTTP.
+/// Token of the session of a server over HTTP.
 const SESSION: &str = "session-token-canary";
 
-/// What the model calls, one after the other.
+/// Returns the calls of the model in order.
 fn calls() -> [(&'static str, Value); 6] {
     let pull = |more: Value| {
         let mut input = json!({"repository": "o/r", "number": 1});
@@ -28,7 +28,7 @@ fn calls() -> [(&'static str, Value); 6] {
     ]
 }
 
-/// A model that makes these calls and says that it is done.
+/// Starts a model that makes these calls and then ends.
 pub(super) async fn model(calls: &[(&str, Value)]) -> FakeModel {
     let calls = calls.iter().map(|(tool, input)| {
         ScriptedAnswer::tool(format!("mcp__truing__{tool}"), input.clone()).usage(100, 10)
@@ -38,7 +38,7 @@ pub(super) async fn model(calls: &[(&str, Value)]) -> FakeModel {
         .unwrap()
 }
 
-/// What the program says while it works with a server that is configured so.
+/// Runs the program with this server and returns its output.
 pub(super) fn agent(program: &Path, folder: &Path, model: &FakeModel, server: &Value) -> Vec<Value> {
     let home = tempfile::tempdir().unwrap();
     let output = Command::new(program)
@@ -68,7 +68,8 @@ pub(super) fn agent(program: &Path, folder: &Path, model: &FakeModel, server: &V
     events
 }
 
-/// The results of the model's calls, in their order, from the last request: the text, and whether it is an error.
+/// Returns the results of the model's calls in order from the last request: the text, and a flag for an
+/// error.
 pub(super) fn results(model: &FakeModel) -> Vec<(String, bool)> {
     let log = model.log();
     let messages = log.last().unwrap().body["messages"].as_array().unwrap().clone();
@@ -80,7 +81,7 @@ pub(super) fn results(model: &FakeModel) -> Vec<(String, bool)> {
     results.map(|block| (text(&block["content"]), block["is_error"] == true)).collect()
 }
 
-/// The program, told to start a server of its own.
+/// Returns the configuration by which the program starts its own server.
 fn started(site: &Site) -> Value {
     let file = site.home.path().join("truing.toml");
     json!({
@@ -91,7 +92,7 @@ fn started(site: &Site) -> Value {
     })
 }
 
-/// A server that runs, and what the program is told of it.
+/// Starts a server, and returns it with its configuration for the program.
 fn listening(site: &Site) -> (Server, Value) {
     let mut command = site.command(&["mcp", "serve", "--forge", "github", "--listen", "127.0.0.1:0", "-vv"]);
     let address = |line: String| Some(line.split_once("tools: ")?.1.to_owned());
@@ -101,7 +102,7 @@ fn listening(site: &Site) -> (Server, Value) {
     (server, told)
 }
 
-/// The program works through all calls, and each effect is there once.
+/// Checks that the program makes all calls, and that each effect exists once.
 async fn works(program: &Path, site: &Site, server: &Value) {
     let number = site.open("one").await;
     let model = model(&calls()).await;
@@ -111,7 +112,7 @@ async fn works(program: &Path, site: &Site, server: &Value) {
     assert_eq!(begun["mcp_servers"][0]["name"], "truing", "{begun}");
     assert_eq!(begun["mcp_servers"][0]["status"], "connected", "{begun}");
     let log = model.log();
-    // Beside what the program itself may put there.
+    // The program may offer its own tools, too.
     let all = log[0].body["tools"].as_array().unwrap();
     let is_of_server = |tool: &&Value| tool["name"].as_str().is_some_and(|name| name.starts_with("mcp__"));
     let offered: Vec<_> = all.iter().filter(is_of_server).collect();
@@ -191,7 +192,7 @@ async fn what_a_tool_refuses_reaches_the_model_behind_the_claude_program_as_an_e
     assert!(site.repo.pull(number).await.unwrap().comments.is_empty());
 }
 
-/// What the protocol's inspector prints of a server, asked by these arguments.
+/// Runs the inspector of the protocol on a server and returns its output.
 pub(super) fn inspected(folder: &Path, before: &[&str], after: &[&str]) -> Option<Value> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let packages = root.join("target/tools/npm/node_modules").canonicalize().ok()?;

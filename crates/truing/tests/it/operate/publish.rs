@@ -1,4 +1,5 @@
-//! A review published from the command line: like a served one, beside a server, after a crash, and not at all.
+//! Tests of a review published from the command line: like a served one, beside a server, after a crash, and
+//! as a dry run.
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ impl Site {
     }
 }
 
-/// The review's steps of publishing, by their word.
+/// Returns the steps of publishing in the review's JSON.
 fn steps(review: &Value) -> Vec<&str> {
     review["publish"]["steps"]
         .as_array()
@@ -66,7 +67,7 @@ async fn a_review_is_published_once_however_often_it_is_asked_for() {
     assert_eq!(after.comments, view.comments, "nothing is said again");
     assert!(site.run(&["log"]).out.contains("review --publish"));
 
-    // A server on the same store has nothing to add, and what it posts is not posted again.
+    // A server on the same store has nothing to add, and its comments are not posted again.
     let server = site.serve();
     site.repo.push("one", CommitBuilder::new("more").write("b.py", "breakpoint()\n")).await.unwrap();
     site.deliver().await;
@@ -120,7 +121,7 @@ async fn who_is_at_work_already_is_left_alone() {
     let number = site.open("one").await;
     assert_eq!(site.run(&["review", "--pr", "o/r#1"]).exit, 1);
     let (store, key) = (site.store(), site.key(number).await);
-    // As every command does that leases: one that is dead would not be waited for.
+    // Every command that leases holds this lock; the leases of dead processes are ended at once.
     let alive = CommandLock::take(store.path().unwrap()).unwrap();
     let lease = by_hand::lease(&store, &key, LoopKind::Review, &SlotLimits::default()).await.unwrap();
     let busy = site.publish(&[]);
@@ -137,7 +138,7 @@ async fn who_is_at_work_already_is_left_alone() {
         assert!(busy.exit == 4 && busy.err.contains(told), "{told}: {}", busy.err);
     }
     assert!(site.repo.pull(number).await.unwrap().comments.is_empty());
-    // As soon as it is dead, nobody is.
+    // After the lock is released, the lease does not block.
     drop(alive);
     let next = site.publish(&[]);
     assert_eq!(next.exit, 1, "{next:?}");
@@ -161,7 +162,7 @@ async fn a_server_that_starts_beside_it_leaves_its_lease_alone_until_it_is_dead(
     once(&site.repo.pull(number).await.unwrap());
     drop(server);
 
-    // Killed, it has no lease any more. Nobody waits for that to expire: it would take an hour.
+    // A killed command loses its lease at once. Its expiry would take an hour.
     site.repo.push("one", CommitBuilder::new("more").write("b.py", "breakpoint()\n")).await.unwrap();
     let path = "/repos/{owner}/{repo}/pulls/{number}/reviews";
     site.forge.fault(ForgeFault::once("POST", path, ForgeFaultKind::HeldAnswer));
@@ -178,7 +179,7 @@ async fn a_server_that_starts_beside_it_leaves_its_lease_alone_until_it_is_dead(
 async fn an_interrupted_run_gives_its_lease_back() {
     let site = Site::new().await;
     let number = site.open("one").await;
-    // It does not wait for this answer, which never comes.
+    // The command does not wait for this response, which never comes.
     let path = "/repos/{owner}/{repo}/pulls/{number}/reviews";
     site.forge.fault(ForgeFault::once("POST", path, ForgeFaultKind::HeldAnswer));
     let mut child =
@@ -266,7 +267,7 @@ async fn a_dry_run_tells_every_step_and_changes_nothing() {
     assert!(untouched().await, "no intent, no slot");
     assert!(store.runs(&key, 10).await.unwrap().is_empty());
 
-    // What is shown is rewritten, and what is mended is resolved.
+    // The comment is rewritten, and the fixed finding is resolved.
     assert_eq!(site.publish(&[]).exit, 1);
     site.repo.push("one", CommitBuilder::new("mend").write("a.py", "a = 1\nb = 2\n")).await.unwrap();
     let shown = site.repo.pull(number).await.unwrap();
@@ -279,7 +280,7 @@ async fn a_dry_run_tells_every_step_and_changes_nothing() {
     assert_eq!(told, ["resolve", "status", "update", "update"]);
     assert_eq!(site.repo.pull(number).await.unwrap().comments, shown.comments);
     assert_eq!(store.runs(&key, 10).await.unwrap().len(), runs);
-    // Also while somebody is at work.
+    // A dry run works even while the slot is leased.
     by_hand::lease(&store, &key, LoopKind::Review, &SlotLimits::default()).await.unwrap();
     assert_eq!(site.publish(&["--dry-run"]).exit, 0);
 }

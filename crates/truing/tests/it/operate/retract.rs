@@ -1,8 +1,9 @@
-//! Comments that are taken back after an incident: by a command, with a server or without, also while the kill switch is on.
+//! Tests of comments that a command retracts after an incident: with or without a server, and while the kill
+//! switch is on.
 
 use super::*;
 
-/// Two pull requests that a server has reviewed, which is gone; their numbers.
+/// Creates two pull requests reviewed by a server that has ended, and returns their numbers.
 async fn two_reviewed(site: &Site) -> [u64; 2] {
     let server = site.serve();
     let numbers = [site.open("one").await, site.open("two").await];
@@ -100,7 +101,7 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
     let log = unfolded(&site.run(&["log"]).out);
     assert!(log.contains("retract") && log.contains("a bad rule"), "{log}");
 
-    // A server that goes on leaves it so, also at the next push.
+    // A running server does not restore them, even after the next push.
     assert_eq!(site.run(&["kill", "off"]).exit, 0);
     let server = site.serve();
     site.repo.push("one", CommitBuilder::new("more").write("b.py", "b = 1\n")).await.unwrap();
@@ -109,7 +110,7 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
         .until(one, "reviewed again", |view| view.head != gone.head && view.statuses.contains_key(&view.head))
         .await;
     assert_eq!(after.inline().count(), 0, "{after:#?}");
-    // The summary says how to have it back.
+    // The summary explains how to undo the retraction.
     let summary = after.summaries().next().unwrap().body.clone();
     assert!(!summary.contains("answer its comment"), "{summary}");
     let id = summary.split("`/undismiss` and its id: `").nth(1).unwrap().split('`').next().unwrap();
@@ -180,7 +181,7 @@ async fn what_was_not_done_is_done_by_the_next_call_and_a_finding_of_other_code_
     let third = site.run(&["retract", "--since", "1h"]);
     assert!(third.out.starts_with("nothing to take back"), "{third:?}");
 
-    // The dismissal is of the code as it was.
+    // The dismissal covers only the code as it was.
     site.repo
         .push("one", CommitBuilder::new("again").write("a.py", "a = 1\nbreakpoint()  # here\n"))
         .await

@@ -1,8 +1,8 @@
-//! What `truing status` says of a running server.
+//! Tests of the output of `truing status` on a running server.
 
 use super::*;
 
-/// Asks the server until it ends with this exit code and says this.
+/// Repeats the request until the command ends with this exit code and prints this text.
 async fn status(site: &Site, server: &Server, exit: i32, says: &str) -> Ran {
     let address = server.url.strip_prefix("http://").unwrap().split('/').next().unwrap();
     let deadline = Instant::now() + PATIENCE;
@@ -32,7 +32,7 @@ async fn a_server_says_what_it_sees_and_that_the_forge_refuses_its_token() {
     site.forge.revoke(TOKEN);
     let server = site.serve();
     status(&site, &server, 1, "github: refuses the token").await;
-    // Where it listens is known from its lock.
+    // The address is read from the server's lock.
     for format in ["text", "json"] {
         let listed = site.run(&["queue", "list", "--format", format]);
         let told = "warning: github refuses the token: nothing is swept; ";

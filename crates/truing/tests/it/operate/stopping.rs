@@ -1,5 +1,5 @@
-//! The real program is told to stop, once or twice, is killed, plays only a part, or has a disk that fails: it ends in
-//! time, leaves no child and no folder behind, and the next one goes on where it was.
+//! Tests of the real program that is stopped once or twice, is killed, runs in one role, or has a failing
+//! disk. It ends in time and leaves no child process and no folder, and the next one continues its work.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::visible::get;
 use super::*;
 
-/// Looks in a row that find no socket of a server that listens no more.
+/// Consecutive checks without a listening socket after which a server counts as deaf.
 const QUIET_LOOKS: u32 = 5;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,7 +24,7 @@ async fn a_log_that_nobody_reads_stops_neither_the_service_nor_its_end() {
         log.read_line(&mut told).unwrap();
     }
     let host = told.split_once("health and metrics: http://").unwrap().1.split_once('/').unwrap().0;
-    // A line each, together more than a pipe holds.
+    // Each request logs a line; together they exceed the buffer of a pipe.
     for _ in 0..600 {
         let mut stream = TcpStream::connect(host).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -71,7 +71,7 @@ async fn the_log_is_json_or_what_is_asked_for() {
         write!(stream, "POST /webhooks/nobody HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n").unwrap();
         let line = next("delivery not taken");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&line).is_ok(), is_json, "{line}");
-        // The time comes first.
+        // The time comes first in the line.
         assert!(is_json || line.starts_with("20") && line.contains("Z  WARN "), "{line}");
         server.signal("-TERM");
         assert_eq!(server.child.wait().unwrap().code(), Some(0));
@@ -106,7 +106,7 @@ async fn a_git_that_hangs_at_the_start_keeps_nobody_from_stopping_the_server() {
     assert_eq!(status.code(), Some(130));
 }
 
-/// A folder with a `git` that hangs while it fetches, for as long as a file is there.
+/// A folder with a `git` that hangs during a fetch while a file exists.
 struct HangingGit(TempDir);
 
 impl HangingGit {
@@ -116,7 +116,8 @@ impl HangingGit {
         let real =
             std::env::split_paths(&path).map(|folder| folder.join("git")).find(|git| git.is_file()).unwrap();
         let here = folder.path().display();
-        // Another process writes it: one that is open for writing here while a test starts a child cannot be run.
+        // Another process writes the script: a file that is open for writing while a test starts a child
+        // process cannot be executed.
         let script = format!(
             "#!/bin/sh\nif [ \"$1\" = fetch ] && [ -e {here}/hang ]; then\n  tail -f /dev/null &\n  \
              echo $! > {here}/part && mv {here}/part {here}/pid\n  wait\nfi\nexec {} \"$@\"\n",
@@ -141,14 +142,14 @@ impl HangingGit {
         if hang { std::fs::write(file, "").unwrap() } else { std::fs::remove_file(file).unwrap() }
     }
 
-    /// `PATH` with it in front.
+    /// Returns `PATH` with the folder first.
     fn path(&self) -> std::ffi::OsString {
         let old = std::env::var_os("PATH").unwrap();
         let folders = std::iter::once(self.0.path().to_owned()).chain(std::env::split_paths(&old));
         std::env::join_paths(folders).unwrap()
     }
 
-    /// Waits until it hangs; the id of what it has started.
+    /// Waits until git hangs, and returns the id of its child process.
     async fn started(&self) -> String {
         let mut pid = String::new();
         until("git hangs", || {
@@ -160,13 +161,13 @@ impl HangingGit {
     }
 }
 
-/// Lets the children of this process hear SIGHUP from now on, also where `nohup` started the tests: a child ignores what
-/// is ignored here, and does as usual with what is listened to here.
+/// Lets the children of this process receive SIGHUP even if `nohup` started the tests: a child inherits
+/// ignored signals, but not handlers.
 fn hear_hang_ups() {
     drop(signal(SignalKind::hangup()).unwrap());
 }
 
-/// Is the process running? One that ended but that nobody has waited for is not.
+/// Returns true if the process is running; a zombie is not.
 pub(crate) fn is_running(pid: &str) -> bool {
     let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     state.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
@@ -182,14 +183,14 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 impl Site {
-    /// What a server has in its folder for one run only.
+    /// Returns the content of the server's temporary folder.
     fn temporary(&self) -> Vec<PathBuf> {
         let mut folder = database(self.home.path()).into_os_string();
         folder.push(".tmp");
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
     }
 
-    /// The server, started with a signal ignored.
+    /// Returns a command that starts the server with a signal ignored.
     fn ignoring(&self, signal: &str) -> Command {
         let truing = self.command(&["serve"]);
         let mut shell = Command::new("/bin/sh");
@@ -208,7 +209,8 @@ impl Site {
 }
 
 impl Server {
-    /// Has the process a socket that listens? Its port says nothing: once free, it may be another test's.
+    /// Returns true if the process has a listening socket. The port is no evidence, since another test may
+    /// use it once it is free.
     pub(crate) fn listens(&self) -> bool {
         let all = std::fs::read_to_string("/proc/net/tcp").unwrap();
         let listening = |line: &&str| line.split_whitespace().nth(3) == Some("0A");
@@ -220,10 +222,10 @@ impl Server {
         targets.any(|target| sockets.iter().any(|socket| target.as_os_str() == socket.as_str()))
     }
 
-    /// Ends when the server does not listen any more: then it has taken its first signal. A second one of the same kind that
-    /// came earlier would be lost.
+    /// Waits until the server does not listen any more, which shows that it has received the first signal. An
+    /// earlier second signal of the same kind would be lost.
     pub(crate) async fn until_deaf(&self) {
-        // The table of sockets is read in parts, and may lack one while others come and go.
+        // The table of sockets is read in parts and may miss one while others change.
         let mut quiet = 0;
         until("nobody listens any more", || {
             quiet = if self.listens() { 0 } else { quiet + 1 };
@@ -232,7 +234,7 @@ impl Server {
         .await;
     }
 
-    /// Signals, and once more when it is stopping; how it ends.
+    /// Sends a signal, and another while the server stops. Returns its exit status and its output.
     async fn signal_twice(self, first: &str, second: &str) -> (ExitStatus, String) {
         self.signal(first);
         self.until_deaf().await;
@@ -252,7 +254,7 @@ async fn a_second_signal_gives_back_what_hangs_and_leaves_nothing_behind() {
         let server = site.serve_with_git(&git);
         if first == "-TERM" {
             assert_eq!(site.deliver().await, [202]);
-        } // Later ones go on with what was given back.
+        } // Later servers continue with the returned leases.
         let child = git.started().await;
         assert!(!site.temporary().is_empty(), "it has its own place for what it makes");
         let (status, log) = server.signal_twice(first, second).await;
@@ -341,7 +343,7 @@ async fn each_role_does_its_part_and_keeps_the_other_for_later() {
     assert_eq!(status.code(), Some(0));
     assert!(!log.contains("leased"), "{log}");
 
-    // A worker needs no secret of webhooks, and takes none.
+    // A worker accepts no webhooks and needs no secret for them.
     let worker =
         site.serve_by(site.command(&["serve", "--role", "worker"]).env_remove("GITHUB_WEBHOOK_SECRET"));
     site.until(number, "reviewed", is_reviewed).await;
@@ -357,7 +359,7 @@ async fn each_role_does_its_part_and_keeps_the_other_for_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_takes_no_more_refuses_webhooks_and_loses_none() {
     let site = Site::new().await;
-    // As on a full disk, a write beyond the limit of a file's size fails, once its signal is ignored.
+    // A write beyond the limit of a file's size fails as on a full disk, if its signal is ignored.
     let server = site.serve_by(&mut site.ignoring("XFSZ"));
     let pid = Pid::from_raw(i32::try_from(server.child.id()).unwrap());
     let before = getrlimit(Resource::Fsize);
@@ -386,11 +388,11 @@ async fn a_damaged_database_is_named_and_not_served_from() {
     server.signal("-TERM");
     assert_eq!(server.ended().0.code(), Some(0));
     let path = database(site.home.path());
-    // All of it is in one file, whoever closed it last.
+    // All data is in one file, regardless of the process that closed it last.
     rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     let whole = std::fs::read(&path).unwrap();
     let page = 4096;
-    // The schema stays, everything else is noise.
+    // The schema stays intact; all other pages are damaged.
     let mut damaged = whole.clone();
     damaged.iter_mut().skip(page).for_each(|byte| *byte = !*byte);
     std::fs::write(&path, &damaged).unwrap();
@@ -398,7 +400,7 @@ async fn a_damaged_database_is_named_and_not_served_from() {
     assert_eq!(refused.exit, 3, "{refused:?}");
     assert!(refused.err.contains("truing.db") && refused.err.contains("restore a backup"), "{}", refused.err);
     assert_eq!(std::fs::read(&path).unwrap(), damaged, "it is left for whoever looks into it");
-    // One page, in the middle or the last: nothing at the start comes to it.
+    // One page in the middle or at the end is damaged, which the start does not read.
     for at in [whole.len() / 2 / page, whole.len() / page - 1] {
         let mut damaged = whole.clone();
         damaged[at * page..(at + 1) * page].fill(0xa5);

@@ -1,4 +1,5 @@
-//! The six tools at either Bitbucket, with the names and the answers that agents of the seed know.
+//! Tests of the six tools at both kinds of Bitbucket, with the names and results that agents of the seed
+//! expect.
 
 use std::process::Command;
 
@@ -26,7 +27,7 @@ struct Site {
 }
 
 impl Site {
-    /// A clone of a repository with one pull request, which adds a line.
+    /// Creates a clone of a repository with one pull request that adds a line.
     async fn new(flavour: ForgeFlavour) -> Self {
         let forge = Watched::start_as(flavour, FakeForgeOptions::default()).await;
         forge.token(TOKEN, BOT);
@@ -128,7 +129,7 @@ async fn each_tool_has_the_name_and_the_answer_that_the_seed_s_has() {
         let inline = answered("bb_comment_pull_request", on.clone());
         let upserted = json!({"number": 1, "body": "Not here.", "path": "a.py", "line": 2});
         let line = answered("bb_upsert_inline_comment", upserted.clone());
-        // The same again, in other spaces, is the same comment; another text is another one.
+        // The same text with other spaces is the same comment; another text is a new one.
         let again = json!({"number": 1, "body": "Not  here.\n", "path": "a.py", "line": 2});
         assert_eq!(answered("bb_upsert_inline_comment", again), line);
         assert_eq!(answered("bb_comment_pull_request", on), inline);
@@ -152,7 +153,7 @@ async fn each_tool_has_the_name_and_the_answer_that_the_seed_s_has() {
         let told = agent.leaves();
         assert!(!told.contains(TOKEN), "{told}");
 
-        // Another session finds what is there.
+        // Another session finds the existing comments.
         let mut agent = site.agent();
         assert_eq!(agent.calls("bb_upsert_inline_comment", upserted), line);
         agent.leaves();
@@ -193,7 +194,7 @@ async fn a_comment_of_the_tool_that_is_replaced_is_updated_and_not_posted_again(
     }
 }
 
-/// An agent's configuration of a server that it starts.
+/// Returns an agent's configuration of a server that it starts.
 fn started(site: &Site, token: &str) -> Value {
     let name = site.forge.name();
     json!({

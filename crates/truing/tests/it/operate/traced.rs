@@ -1,4 +1,4 @@
-//! What a server traces of a review that it posts, and of one that the kill switch ends.
+//! Tests of the traces of a review that a server posts, and of one that the kill switch ends.
 
 use truing_fakes::model::ModelScript;
 

@@ -1,12 +1,12 @@
-//! What a running service shows of itself: metrics, health, its log, reports, copies; and the runbooks, whose commands
-//! are run as they are written.
+//! Tests of a running service's metrics, health, log, reports and copies, and of the runbooks, whose commands
+//! are run literally.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use super::*;
 
-/// `GET` of a path; status and body.
+/// Sends a `GET` of a path, and returns the status and the body.
 pub(crate) fn get(url: &str, path: &str) -> (u16, String) {
     let host = url.strip_prefix("http://").unwrap().split('/').next().unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
@@ -18,7 +18,7 @@ pub(crate) fn get(url: &str, path: &str) -> (u16, String) {
 }
 
 impl Server {
-    /// Waits until a metric is as wanted; all of them.
+    /// Waits until a metric has this value, and returns all metrics.
     async fn metric_is(&self, line: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(Duration::from_millis(50));
@@ -41,7 +41,7 @@ async fn metrics_tell_what_happened() {
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     site.until(number, "reviewed", is_reviewed).await;
-    // What is counted last.
+    // This metric is updated last.
     let text = server.metric_is("truing_run_seconds_count 1").await;
     assert!(text.contains("content-type: text/plain; version=0.0.4"), "{text}");
     for line in [
@@ -75,7 +75,7 @@ async fn metrics_tell_what_happened() {
     assert_eq!(get(&server.url, "/readyz").0, 200);
 }
 
-/// Where webhooks arrive others come, too: an operator keeps the metrics from them.
+/// The address of webhooks is public, so an operator can serve the metrics elsewhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_have_an_address_of_their_own_if_one_is_configured() {
     let site = Site::new().await;
@@ -102,7 +102,7 @@ async fn metrics_have_an_address_of_their_own_if_one_is_configured() {
     let drained = lines.count();
     assert!(server.child.wait().unwrap().success(), "{drained}");
 
-    // One address cannot be both.
+    // Both addresses must differ.
     let mut command = site.command(&["serve", "--listen", "127.0.0.1:1"]);
     let same = Ran::from(command.env("TRUING_SERVER__METRICS_LISTEN", "127.0.0.1:1").output().unwrap());
     assert!(same.exit == 2 && same.err.contains("server.metrics_listen"), "{same:?}");
@@ -120,7 +120,7 @@ async fn a_store_that_cannot_be_written_is_not_ready() {
     while get(url, "/readyz").0 != 503 {
         assert!(Instant::now() < deadline, "a store that another keeps locked is ready");
     }
-    // It can be read still.
+    // The metrics remain readable.
     let (status, text) = get(url, "/metrics");
     assert!(status == 200 && text.contains("truing_store_up 1"), "{text}");
     drop(other);
@@ -207,7 +207,7 @@ async fn a_copy_that_is_restored_goes_on_and_posts_nothing_twice() {
     server.signal("-TERM");
     server.ended();
 
-    // The copy is older than what the pull request shows.
+    // The copy is older than the comments on the pull request.
     let database = database(site.home.path());
     for name in ["truing.db-wal", "truing.db-shm"] {
         let _ = std::fs::remove_file(database.with_file_name(name));
@@ -247,7 +247,7 @@ async fn a_slot_that_cannot_be_read_is_shown_with_what_to_do_and_stops_nobody() 
     assert!(log.contains("queue drop pr/github/1/99 (slot pr/github/1/99 cannot be read"), "{log}");
 }
 
-/// The lines after `$ ` in the blocks of a page.
+/// Returns the lines after `$ ` in the blocks of a page.
 fn commands(page: &str) -> Vec<String> {
     let mut commands: Vec<String> = Vec::new();
     let mut inside = false;
@@ -280,7 +280,7 @@ async fn the_commands_of_every_runbook_work_as_written() {
     pages.sort();
     let mut ran = 0;
     for page in &pages {
-        // Each begins with a service at rest.
+        // Each runbook begins with an idle service.
         assert_eq!(site.run(&["kill", "off"]).exit, 0);
         site.until_slots("at rest", <[Value]>::is_empty).await;
         for command in commands(&std::fs::read_to_string(page).unwrap()) {

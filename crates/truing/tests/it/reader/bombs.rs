@@ -1,7 +1,8 @@
-//! Generated bombs: small texts of which a parser makes much. Each is read as the service reads files, and costs no
-//! more than its bounds.
+//! Tests of generated bombs: small texts that are expensive to parse. Each is read as the service reads
+//! files, and stays within its limits.
 //!
-//! A few are read with the other tests; `cargo xtask fuzz bombs` goes on until its time is over, and tells the worst.
+//! A few are read with the other tests; `cargo xtask fuzz bombs` continues until its time is over, and prints
+//! the most expensive ones.
 
 use truing_loops::reader::{FILE_BYTES, FILE_MEMORY, FILE_TIME};
 
@@ -9,14 +10,14 @@ use super::bomb::{self, Asked, Random, Worst};
 use super::files::{LATE, Peak};
 use super::*;
 
-/// The number that is read with the other tests.
+/// Number of bombs that are read with the other tests.
 const FEW: u64 = 7;
-/// The largest has about two to this power of bytes.
+/// Exponent of 2 of the approximate size of the largest text in bytes.
 const LARGEST: usize = 16;
-/// The memory of a reader above the limit of its data: its stack, and pages of files.
+/// Memory of a reader above the limit of its data, in bytes: its stack, and pages of files.
 const SLACK: u64 = 16 << 20;
 
-/// A language: the ending of its files, what code may begin with, and words that mean something in it.
+/// A language: the extension of its files, possible beginnings of code, and words with a meaning.
 struct Grammar {
     name: &'static str,
     ending: &'static str,
@@ -232,7 +233,7 @@ const GRAMMARS: [Grammar; 7] = [
     },
 ];
 
-/// A rule for each grammar that looks at every name: without one that might match, a file is not parsed.
+/// Creates a rule for each grammar that checks every name: a file is only parsed if some rule might match.
 fn rules(stage: &Stage) -> PathBuf {
     let folder = stage.path("rules/all/rules");
     std::fs::create_dir_all(&folder).unwrap();
@@ -243,13 +244,13 @@ fn rules(stage: &Stage) -> PathBuf {
     stage.path("rules")
 }
 
-/// A reader whose children tell their ids, so that their peak is seen.
+/// Returns a reader whose children write their ids, which allows their peak memory to be measured.
 fn watched(stage: &Stage) -> ChildReader {
     let program = stage.impostor(&format!("echo $$ >> $0.pids; exec {TRUING} \"$@\""));
     ChildReader::new(program).with_rules(Some(rules(stage)))
 }
 
-/// The answer, and what it cost the children that gave it.
+/// Returns the answer, and the memory and time of the children that computed it.
 async fn measured<T>(stage: &Stage, asked: impl Future<Output = T>) -> (T, u64, Duration) {
     let peak = Peak::of(stage.path("impostor.pids"));
     let answer = asked.await;
@@ -258,7 +259,7 @@ async fn measured<T>(stage: &Stage, asked: impl Future<Output = T>) -> (T, u64, 
     (answer, bytes, work)
 }
 
-/// Bombs and what they cost above `idle` bytes and `start`, the cost of a file with nothing in it.
+/// The cost of bombs above `idle` bytes and `start`, the cost of an empty file.
 struct Watch {
     idle: u64,
     start: Duration,
@@ -324,7 +325,7 @@ async fn generated_bombs_cost_no_more_than_their_bounds() {
     watch.ended();
 }
 
-/// A project's hash test, which is parsed whole.
+/// Hash test of a project, which is parsed completely.
 const HASH_TEST: Grammar = Grammar {
     name: "hash test",
     ending: "py",
@@ -364,7 +365,7 @@ async fn generated_bombs_in_a_hash_test_cost_no_more_than_a_file_may() {
         let (_, peak, work) = read(&text).await;
         watch.add(&asked, &HASH_TEST, seed, &text, (peak, work));
     }
-    // Found so: 16 KB of it took 259 MiB.
+    // This bomb was found by the generator: 16 KB took 259 MiB.
     let bomb = format!("def test_a():\n    {}", "<mock.patch('a')\n//*/".repeat(780));
     let (read, peak, work) = read(&bomb).await;
     let why = read.unwrap_err().to_string();

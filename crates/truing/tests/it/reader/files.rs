@@ -1,4 +1,5 @@
-//! The files of a request: what a child that is lost over one costs, and what one file may cost.
+//! Tests of the files of a request: the cost of a child that is lost over one file, and the limits of one
+//! file.
 
 use std::sync::mpsc::RecvTimeoutError;
 
@@ -8,7 +9,7 @@ use truing_loops::reader::{FILE_TIME, MAX_LOST};
 
 use super::*;
 
-/// The steps of an impostor until it is asked for files.
+/// Steps of an impostor until it is asked for files.
 pub(crate) const READY: &str = r#"hello; read -r request; say '{"Ok":[]}'; read -r turn"#;
 
 fn gaps(report: &ReadReport) -> Vec<(String, SkipReason)> {
@@ -31,10 +32,11 @@ async fn a_child_that_does_not_read_a_file_well_costs_the_review_that_file_alone
         ("exec cat /dev/zero", SkipReason::Unreadable),
         ("kill -SEGV $$", SkipReason::TooComplex),
         ("kill -ABRT $$", SkipReason::TooComplex),
-        // It works until it is killed.
+        // The child works until it is killed.
         ("while :; do :; done", SkipReason::TooComplex),
     ] {
-        // Children fail over their first file, the smallest: as many as there are dots.
+        // Children fail on their first file, which is the smallest. The number of dots is the number of
+        // failures.
         let body = format!(
             "read -r dots < $0.dots; [ $dots = no ] && exec {TRUING} \"$@\"\n\
              [ $dots = . ] && echo no > $0.dots || echo . > $0.dots\n{READY}; {does}"
@@ -44,7 +46,7 @@ async fn a_child_that_does_not_read_a_file_well_costs_the_review_that_file_alone
         let report = reader.read(&request).await.unwrap();
         assert_eq!(gaps(&report), [("a.txt".to_owned(), reason)], "{does}");
         assert_eq!((report.reviewed.len(), report.findings.len()), (3, 3), "{does}");
-        // What a reader is lost over once is looked at as text: no rule of syntax would have looked at it.
+        // A file on which a reader was lost once is checked as text only.
         std::fs::write(stage.path("impostor.dots"), ".\n").unwrap();
         let report = reader.read(&request).await.unwrap();
         assert_eq!((gaps(&report), report.findings.len()), (vec![], 4), "{does}");
@@ -67,7 +69,7 @@ async fn children_that_die_again_and_again_end_it_and_what_was_read_is_kept() {
     let report = stage.reader(&body).read(&request).await.unwrap();
     assert_eq!(report.reviewed, ["a.py".into()]);
     let complex = gaps(&report).iter().filter(|(_, reason)| *reason == SkipReason::TooComplex).count();
-    // Two for each file.
+    // Two children are lost for each file.
     assert!((MAX_LOST / 2..MAX_LOST / 2 + 8).contains(&complex), "{complex}");
     assert_eq!(report.not_reviewed.len(), MAX_LOST);
 }
@@ -79,7 +81,7 @@ async fn what_has_no_turn_in_time_is_named_and_small_files_come_first() {
     let request = stage.request(&["a.py", "large.py"]);
     let read = r#"say '{"Ok":{"findings":[],"reviewed":["a.py"],"not_reviewed":[]}}'"#;
     let hangs = format!("{READY}; {read}; kill -STOP $$");
-    // On a busy machine the time may be over before the first has its turn: then there is more.
+    // On a busy machine the time may end before the first file; the test then repeats with more time.
     let mut time = Duration::from_secs(5);
     let report = loop {
         let report = stage.reader(&hangs).reading_for(time).read(&request).await.unwrap();
@@ -97,7 +99,7 @@ async fn what_has_no_turn_in_time_is_named_and_small_files_come_first() {
     assert_eq!(none.not_reviewed.len(), 2);
 }
 
-/// Small texts of which a parser makes very much, within one step of its own: it cannot be asked to stop.
+/// Small texts for which a parser works very long within one step, which cannot be interrupted.
 #[tokio::test]
 async fn a_bomb_costs_no_more_than_its_bounds_and_the_files_beside_it_are_read() {
     let stage = Stage::new();
@@ -110,7 +112,7 @@ async fn a_bomb_costs_no_more_than_its_bounds_and_the_files_beside_it_are_read()
     for (name, text) in &bombs {
         stage.write(name, text.as_bytes());
     }
-    // In one of them is something to find without syntax.
+    // One of them contains a finding that needs no syntax.
     stage.write("B.java", format!("{}\n<<<<<<< HEAD\na\n=======\nb\n>>>>>>> b\n", bombs[1].1).as_bytes());
     let mut names: Vec<&str> = bombs.iter().map(|(name, _)| *name).collect();
     names.push("a.py");
@@ -125,20 +127,18 @@ async fn a_bomb_costs_no_more_than_its_bounds_and_the_files_beside_it_are_read()
     assert_eq!(report.reviewed, ["a.py".into()]);
     assert_eq!(gaps(&report), bombs.map(|(name, _)| (name.to_owned(), SkipReason::TooComplex)));
     assert!(work < FILE_TIME + LATE, "{work:?}");
-    // A reader that reads nothing has some 70 MB in a build for tests; the largest bomb has 150 KB.
+    // An idle reader has about 70 MB in a test build; the largest bomb has 150 KB.
     assert!((70..70 + 64 + 20).contains(&most), "{most} MiB");
 }
 
-/// Work of a reader that goes on for so long beyond its time is not ended: it may go on until the process that has to end it
-/// is run, on a machine that is busy with others.
+/// Time beyond its limit that a reader may work: the process that ends it may be delayed on a busy machine.
 pub(crate) const LATE: Duration = Duration::from_secs(60);
 
-/// The most memory that one of some processes has had, and the most that the processor worked for one, as long as they
-/// are looked at.
+/// Thread that measures the peak memory and the maximum processor time of any of some processes.
 pub(crate) struct Peak(std::thread::JoinHandle<(u64, Duration)>, std::sync::mpsc::Sender<()>);
 
 impl Peak {
-    /// Of those whose ids are in this file.
+    /// Observes the processes whose ids are in this file.
     pub(crate) fn of(ids: PathBuf) -> Self {
         let (stop, stopped) = std::sync::mpsc::channel();
         let look = move || {
@@ -160,7 +160,7 @@ impl Peak {
         Self(std::thread::spawn(look), stop)
     }
 
-    /// Bytes of memory, and work.
+    /// Returns the bytes of memory, and the processor time.
     pub(crate) fn ended(self) -> (u64, Duration) {
         drop(self.1);
         self.0.join().unwrap()

@@ -1,4 +1,4 @@
-//! A model's tools, in a process of their own.
+//! Tests of a model's tools in a separate process.
 
 use serde_json::{Value, json};
 use truing_agent::native::{CallOutput, RunTools as _};
@@ -51,7 +51,8 @@ async fn one_process_carries_out_the_calls_of_a_run_and_dies_with_it() {
 #[tokio::test]
 async fn a_tree_that_has_changed_is_looked_at_anew_as_often_as_it_does() {
     let stage = Stage::new();
-    // Where git's folder is, each entry beside it is opened by its own name, for those that there were at the start.
+    // Beside a git folder, each other entry is opened by its own name; this covers the entries that existed
+    // at the start.
     std::fs::create_dir(stage.path("tree/.git")).unwrap();
     let tools = tools(&stage, TRUING);
     assert!(!read(&tools).await.is_error);
@@ -126,7 +127,7 @@ async fn after_a_failure_there_is_a_new_process_but_not_for_ever() {
 async fn a_process_that_hangs_in_a_call_is_killed_in_time_or_with_its_run() {
     let stage = Stage::new();
     let body = r#"hello; read -r request; say '{"Ok":null}'; read -r call; echo $$ > $0.pid; kill -STOP $$"#;
-    // On a busy machine it may be killed before it gets that far: then it is given more time.
+    // On a busy machine the child may be killed too early; the test then repeats with more time.
     let mut time = Duration::from_millis(500);
     let failures = loop {
         let hanging = tools(&stage, stage.impostor(body)).within(time);

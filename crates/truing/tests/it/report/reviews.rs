@@ -1,4 +1,5 @@
-//! Reviews in the report: every format has the same numbers, local reviews are apart, and findings are told.
+//! Tests of reviews in the report: every format has the same numbers, local reviews are separate, and
+//! findings are included.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ fn finding(id: &str, rule: &str, source: FindingSource, status: FindingStatus) -
     }
 }
 
-/// One review that ended so, with these findings, the first of which has a comment.
+/// Records a review with this end and these findings; the first has a comment.
 async fn review(store: &Store, (key, token): (&str, u64), kind: OutcomeKind, findings: Vec<Finding>) {
     let (now, sha) = (store.now().await.unwrap(), Sha::parse(&"a".repeat(40)).unwrap());
     let revision = PullRevision { head: sha.clone(), base: sha };
@@ -77,7 +78,7 @@ async fn review(store: &Store, (key, token): (&str, u64), kind: OutcomeKind, fin
     store.published(&run, &outcome).await.unwrap();
 }
 
-/// 28 served reviews, of which one was partial and one had nothing to do, and three local ones, of which one has failed.
+/// Records 28 served reviews (one partial, one without work) and three local ones (one failed).
 async fn remember(file: &Path) {
     let store = Store::open(file, Arc::new(SystemClock)).unwrap();
     for number in 1..=28 {
@@ -120,7 +121,7 @@ fn told(folder: &Path, format: &str) -> String {
 async fn all_formats_print_the_same_percentages_and_tell_local_reviews_apart() {
     let folder = tempfile::tempdir().unwrap();
     remember(&folder.path().join("t.db")).await;
-    // Of 28 reviews 26 are 92.9 %; of the 27 that had something to do they are 96.3 %. Local ones are in neither.
+    // 26 of 28 reviews are 92.9 %; of the 27 with work they are 96.3 %. Local ones are in neither figure.
     for format in ["text", "markdown", "html"] {
         let text = told(folder.path(), format);
         let at =

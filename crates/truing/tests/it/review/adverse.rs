@@ -1,5 +1,5 @@
-//! What can go wrong around a model's run, each with its one outcome: the real program, and a provider, a reader and a
-//! disk that misbehave. What the gateway makes of a provider that has to be waited for is tested there.
+//! Tests of failures during a model's run, each with its only outcome: the real program with a provider, a
+//! reader and a disk that misbehave. The gateway's own tests cover providers that require a wait.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -21,14 +21,16 @@ use crate::review::model::{Scene, finding, read, report};
 use crate::review::otlp::{Receiver, named, said};
 use crate::review::place::{Ran, each};
 
-/// A prompt of whose size nobody has told costs less, in millionths of a dollar: a third of its bytes, at the highest rate.
+/// Maximum cost in micro-dollars of a prompt of unknown size: a third of its bytes as tokens, at the highest
+/// rate.
 pub(crate) const PROMPT: u64 = 24_000;
-/// Of an answer that is cut so many tokens are paid beyond those that were told: they were under way.
+/// Tokens that are charged for a cut answer in addition to the reported ones, since they may have been in
+/// transit.
 const UNDER_WAY: u64 = 300;
-/// No call costs more, in millionths of a dollar: 16,384 tokens of answer, and a prompt.
+/// Maximum cost of a call in micro-dollars: 16,384 tokens of answer, and a prompt.
 const RESERVATION: u64 = 300_000;
 
-/// The tool, with this input as it is written.
+/// Returns a call of the tool with this literal input.
 fn call(name: &str, json: &str) -> AnswerBlock {
     AnswerBlock::ToolUse { name: name.into(), input: Value::Null, json: Some(json.into()) }
 }
@@ -37,12 +39,12 @@ fn says(blocks: Vec<AnswerBlock>) -> ScriptedAnswer {
     ScriptedAnswer { blocks, ..ScriptedAnswer::default() }.usage(1000, 100)
 }
 
-/// What was spent in millionths of a dollar, and is still set aside, by the whole ledger.
+/// Returns the spent and the reserved money of the whole ledger in micro-dollars.
 pub(crate) fn money(scene: &Scene) -> (u64, u64) {
     money_by(scene, SystemClock)
 }
 
-/// The same, by another clock.
+/// Returns the spent and the reserved money according to another clock.
 pub(crate) fn money_by(scene: &Scene, clock: impl Clock + 'static) -> (u64, u64) {
     let ledger = Store::open(&scene.place.store(), Arc::new(clock)).unwrap();
     let drawn = tokio::runtime::Runtime::new().unwrap().block_on(ledger.drawn()).unwrap();
@@ -50,7 +52,7 @@ pub(crate) fn money_by(scene: &Scene, clock: impl Clock + 'static) -> (u64, u64)
     days.fold((0, 0), |(spent, held), drawn| (spent + drawn.spent.0, held + drawn.reserved.0))
 }
 
-/// What the provider has billed, in millionths of a dollar.
+/// Returns the bill of the provider in micro-dollars.
 pub(crate) fn billed(scene: &Scene) -> u64 {
     let prices = ModelPrices::builtin().unwrap();
     let bills = scene.model.bills();
@@ -63,8 +65,8 @@ pub(crate) fn billed(scene: &Scene) -> u64 {
     cost.sum()
 }
 
-/// What is paid beyond what is billed, in millionths of a dollar: for what was under way of each answer that was cut after
-/// its stream had told its prompt.
+/// Returns the charge beyond the bill in micro-dollars: for tokens in transit of each answer that was cut
+/// after its stream had reported the prompt.
 pub(crate) fn under_way(scene: &Scene) -> u64 {
     let prices = ModelPrices::builtin().unwrap();
     let costs = scene.model.bills().into_iter().filter(|bill| !bill.is_complete).map(|bill| {
@@ -75,17 +77,17 @@ pub(crate) fn under_way(scene: &Scene) -> u64 {
     costs.sum()
 }
 
-/// What `truing report` says that all runs have cost.
+/// Returns the cost of all runs according to `truing report`.
 pub(crate) fn reported(scene: &Scene) -> u64 {
     let ran = Ran::from(scene.place.command(&["report", "--format", "json"]).output().unwrap());
     ran.json()["totals"]["cost_micro_usd"].as_u64().unwrap_or_else(|| panic!("{} {}", ran.out, ran.err))
 }
 
-/// Reviews side by side.
+/// Reviews that are tested at the same time.
 const AT_ONCE: usize = 3;
 
-/// What goes wrong, and what the model says; the outcome, a word of its reason, the requests, and whether the model's
-/// finding is kept.
+/// A case: the failure, the model's answers, the outcome, a word of its reason, the number of requests, and a
+/// flag for a kept finding.
 type Row = (&'static str, Vec<ScriptedAnswer>, &'static str, &'static str, usize, bool);
 
 #[test]
@@ -93,8 +95,8 @@ fn each_misbehaviour_of_a_model_has_one_outcome_and_its_money() {
     each_misbehaviour_comes_to(|scene| scene);
 }
 
-/// What the program would make of each by itself is another matter (it asks again up to ten times, asks another model,
-/// goes on after a pause): what reaches it is the run's own.
+/// The program's own retries are not tested here (up to ten requests, another model, continuation after a
+/// pause), since the answers are those of the run.
 #[test]
 fn each_misbehaviour_comes_to_the_same_with_the_program_in_between() {
     let Some(program) = claude() else { return };
@@ -229,7 +231,7 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene + Sync) {
     });
 }
 
-/// One review with a model that does so, which tells this receiver alone of it.
+/// Runs one review with such a model, which sends its traces only to this receiver.
 fn comes_to(row: Row, runs: &impl Fn(Scene) -> Scene, receiver: &Receiver) {
     let (what, answers, kind, word, requests, is_kept) = row;
     let scene = runs(Scene::of(answers));
@@ -245,7 +247,7 @@ fn comes_to(row: Row, runs: &impl Fn(Scene) -> Scene, receiver: &Receiver) {
     assert_eq!(each(&told, "source"), sources, "{what}");
     let (spent, held) = money(&scene);
     assert_eq!(held, 0, "{what}: nothing stays set aside");
-    // One sum everywhere, and no less than what is billed.
+    // All sums are equal, and at least as high as the bill.
     let spans = receiver.spans();
     let dollars: f64 = said(named(&spans, "pr-review")[0])["cost_usd"].parse().unwrap();
     let chats = named(&spans, "chat claude-sonnet-5-5").into_iter().map(|span| {
@@ -256,7 +258,7 @@ fn comes_to(row: Row, runs: &impl Fn(Scene) -> Scene, receiver: &Receiver) {
     assert_eq!(told["cost_micro_usd"], spent, "{what}");
     assert_eq!((reported(&scene), sums), (spent, [spent as f64; 2]), "{what}");
     let billed = billed(&scene);
-    // Of an answer that was not read to its end nobody knows more than a bound.
+    // For an answer that was not read to its end, only an upper bound is known.
     let unread = requests as u64 - told["turns"].as_u64().unwrap();
     let most = billed + unread * RESERVATION;
     assert!((billed..=most).contains(&spent), "{what}: {spent} of {billed} and at most {most}");
@@ -285,7 +287,7 @@ fn a_reader_that_is_killed_in_a_models_run_is_replaced_and_the_review_is_not_who
     assert_eq!(each(&told, "source"), ["rule", "agent"], "what it found stands");
 }
 
-/// The processes that this one has started and that work for a model.
+/// Returns the processes that this one has started for a model.
 fn children(parent: u32) -> Vec<rustix::process::Pid> {
     let line = |number: i32| std::fs::read_to_string(format!("/proc/{number}/cmdline")).unwrap_or_default();
     let readers = descendants(parent).into_iter().filter(|(number, _)| line(*number).contains("--tools"));
@@ -295,7 +297,7 @@ fn children(parent: u32) -> Vec<rustix::process::Pid> {
 #[test]
 fn a_disk_that_is_full_spends_nothing_and_says_so() {
     let scene = Scene::new(ModelScript::of([read("pay.py"), report(&[])]));
-    // The first run makes the database; then no file can grow any more.
+    // The first run creates the database; afterwards no file can grow.
     assert_eq!(scene.place.review(&[]).exit, 1);
     let size = std::fs::metadata(scene.place.store()).unwrap().len();
     let command = scene.command(&["--format", "json"]);

@@ -1,4 +1,5 @@
-//! A second local review of the same line of work: what a model found is open until somebody shows that it is fixed.
+//! Tests of a second local review of the same branch: a model's finding stays open until there is evidence of
+//! its fix.
 
 use serde_json::{Value, json};
 use truing_fakes::model::{AnswerCondition, ScriptedAnswer};
@@ -7,7 +8,7 @@ use crate::review::claude::claude;
 use crate::review::model::{Scene, finding, report};
 use crate::review::place::each;
 
-/// The defect as it is found first, and the change with only that.
+/// File with the defect as it is found first; it is the only change.
 const SWALLOWS: &str =
     "def pay(x):\n    try:\n        charge(x)\n    except Exception:\n        return None\n";
 
@@ -19,7 +20,7 @@ fn scene() -> Scene {
     scene
 }
 
-/// Reviews, with these answers. The exit code and what was printed.
+/// Runs a review with these answers. Returns the exit code and the output.
 fn reviewed(
     scene: &Scene,
     answers: impl IntoIterator<Item = ScriptedAnswer>,
@@ -35,7 +36,7 @@ fn silent() -> ScriptedAnswer {
     report(&[]).times(0)
 }
 
-/// The verdicts that a model gives, on the one finding that it is shown.
+/// Returns this verdict on the one finding that the model receives.
 fn says(told: &Value, verdict: &Value) -> ScriptedAnswer {
     let mut verdict = verdict.clone();
     verdict["id"] = told["findings"][0]["id"].clone();
@@ -60,18 +61,18 @@ fn a_finding_that_a_silent_model_does_not_repeat_is_open_again_whatever_was_rena
         assert_eq!((&one["start_line"], &one["unverified"]), (&json!(line), &unverified), "{told:#}");
         told
     };
-    // As it was.
+    // The file is unchanged.
     open(SWALLOWS, 4, Value::Null);
-    // Moved, and reformatted.
+    // The lines moved and were reformatted.
     open(
         &format!("import os\n\n{}", SWALLOWS.replace("        return None", "            return None")),
         6,
         Value::Null,
     );
-    // A variable renamed in its lines.
+    // A variable in the lines was renamed.
     let renamed = SWALLOWS.replace("except Exception:", "except Exception as error:");
     let told = open(&renamed, 4, json!("no_verdict"));
-    // Whoever says so without the lines that show it is not believed.
+    // A verdict without evidence is not accepted.
     for verdict in
         [json!({ "verdict": "fixed" }), fixed(4, "raise Refused from error"), fixed(1, "def pay(x):")]
     {
@@ -79,10 +80,10 @@ fn a_finding_that_a_silent_model_does_not_repeat_is_open_again_whatever_was_rena
         let one = &told["findings"][0];
         assert_eq!((exit, &one["unverified"]), (1, &json!("no_evidence")), "{told:#}");
     }
-    // The rules alone fix nothing of a model's, nor does a model that could not be asked.
+    // Rules alone do not fix a model's finding, nor does a model that could not be asked.
     let rules = scene.place.report(&[]);
     assert_eq!((each(&rules, "id"), &rules["findings"][0]["unverified"]), (vec![id], &json!("not_reviewed")));
-    // Text and Markdown say it, too.
+    // Text and Markdown show it, too.
     for format in ["text", "markdown"] {
         let ran = scene.place.review(&["--format", format]);
         let folded = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -94,7 +95,7 @@ fn a_finding_that_a_silent_model_does_not_repeat_is_open_again_whatever_was_rena
     }
 }
 
-/// A defect that a change causes elsewhere is part of its review for as long as there is a change.
+/// A defect that a change causes in another file belongs to the review as long as there is a change.
 #[test]
 fn a_finding_in_a_file_that_the_change_does_not_touch_stays_open_too() {
     let scene = scene();
@@ -112,7 +113,7 @@ fn a_finding_in_a_file_that_the_change_does_not_touch_stays_open_too() {
         let (exit, told) = reviewed(&scene, [answer], &["--base", "HEAD"]);
         assert_eq!((exit, each(&told, "id")), (1, each(&first, "id")), "{told:#}");
     }
-    // Without a change nothing is left to review.
+    // Without a change, nothing is left to review.
     std::fs::remove_file(scene.place.repo().join("pay.py")).unwrap();
     assert_eq!(reviewed(&scene, [silent()], &["--base", "HEAD"]).0, 0);
 }
@@ -121,12 +122,12 @@ fn a_finding_in_a_file_that_the_change_does_not_touch_stays_open_too() {
 fn a_finding_is_fixed_by_the_lines_that_show_it_and_not_while_its_own_are_there() {
     let scene = scene();
     let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
-    // Nothing changed: whatever is said.
+    // Nothing changed, so no verdict is accepted.
     let own = json!({ "verdict": "fixed", "start_line": 4, "end_line": 5,
         "excerpt": "except Exception:\n        return None" });
     let (exit, told) = reviewed(&scene, [says(&first, &own)], &[]);
     assert_eq!((exit, told["findings"].as_array().unwrap().len()), (1, 1), "{told:#}");
-    // Changed, and still there: the finding moves, with its id.
+    // The lines changed and the defect still exists: the finding moves and keeps its id.
     let renamed = SWALLOWS.replace("except Exception:", "except Exception as error:");
     scene.place.write("pay.py", &renamed);
     let there = json!({ "verdict": "still_there", "start_line": 4, "end_line": 4,
@@ -135,18 +136,18 @@ fn a_finding_is_fixed_by_the_lines_that_show_it_and_not_while_its_own_are_there(
     let one = &told["findings"][0];
     assert_eq!((exit, &one["id"], &one["end_line"]), (1, &first["findings"][0]["id"], &json!(4)), "{told:#}");
     assert_eq!(one.get("unverified"), None);
-    // Fixed.
+    // The defect is fixed.
     scene.place.write("pay.py", renamed.replace("Exception as error", "Refused").as_str());
     let (exit, told) = reviewed(&scene, [says(&first, &fixed(4, "    except Refused:"))], &[]);
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "{told:#}");
-    // It stays so, until the very lines are back.
+    // The finding stays fixed until the same lines return.
     assert_eq!(reviewed(&scene, [silent()], &[]).0, 0);
     scene.place.write("pay.py", &renamed);
     let (exit, told) = reviewed(&scene, [silent()], &[]);
     assert_eq!((exit, each(&told, "id")), (1, vec![&first["findings"][0]["id"]]), "{told:#}");
 }
 
-/// A dismissal is of the lines that it was said of.
+/// A dismissal covers only the lines of its finding.
 #[test]
 fn a_dismissal_ends_with_the_lines_that_it_was_said_of() {
     let scene = scene();
@@ -162,12 +163,12 @@ fn a_dismissal_ends_with_the_lines_that_it_was_said_of() {
         let (exit, told) = reviewed(&scene, [answer], &[]);
         (exit, each(&told, "id").into_iter().cloned().collect::<Vec<Value>>(), told)
     };
-    // Moved and reindented, it holds.
+    // Moved and reindented lines are still covered.
     let moved =
         format!("import os\n\n{}", SWALLOWS.replace("        return None", "            return None"));
     let (exit, ids, told) = seen(&moved, silent());
     assert_eq!((exit, ids), (0, vec![]), "{told:#}");
-    // Changed: it is open again, and the model owes a word on it.
+    // The lines changed: the finding is open again, and the model must give a verdict.
     let renamed = SWALLOWS.replace("except Exception:", "except Exception as error:");
     let (exit, ids, told) = seen(&renamed, silent());
     assert_eq!((exit, ids), (1, vec![json!(id)]), "{told:#}");
@@ -175,15 +176,16 @@ fn a_dismissal_ends_with_the_lines_that_it_was_said_of() {
     assert!(
         scene.model.log().last().unwrap().body.to_string().contains("says nothing of these open findings")
     );
-    // It stays so, with a model and without one.
+    // The finding stays open, with a model and without one.
     assert_eq!(seen(&renamed, silent()).0, 1);
     assert_eq!(each(&scene.place.report(&[]), "id"), [&json!(id)]);
-    // As it was, the dismissal holds again; changed once more, it can be dismissed as it is now.
+    // With the original lines the dismissal applies again; after another change, the new version can be
+    // dismissed.
     assert_eq!(seen(SWALLOWS, silent()).0, 0);
     assert_eq!(seen(&renamed, silent()).0, 1);
     dismiss();
     assert_eq!(seen(&renamed, silent()).0, 0);
-    // What is taken away needs nobody's word.
+    // Deleted lines need no verdict.
     assert_eq!(seen("def pay(x):\n    charge(x)\n", silent()).0, 0);
 }
 
@@ -221,9 +223,9 @@ fn a_model_is_told_what_is_open_and_a_verdict_that_is_missing_is_asked_for_once(
         "{last}"
     );
     assert!(last.contains("`verdicts` says nothing of these open findings"), "{last}");
-    // The run is whole all the same.
+    // The run is still complete.
     assert_eq!((exit, &told["turns"], &told["outcome"]["kind"]), (1, &json!(2), &json!("reviewed")));
-    // What it found is not lost with what it forgot, nor with what it says instead.
+    // The new finding is kept although the model omitted the old one, also with another report.
     let mut second = finding();
     (second["start_line"], second["end_line"], second["title"]) =
         (json!(3), json!(3), json!("Charges twice"));
@@ -249,13 +251,13 @@ fn each_branch_and_the_index_have_findings_of_their_own() {
     let patch = scene.place.git(["diff", "main", "pay"]) + "\n";
     std::fs::write(scene.place.home().join("given.diff"), patch).unwrap();
     assert_eq!(reviewed(&scene, [silent()], &["--diff", "../given.diff"]).0, 0, "a diff is of no branch");
-    // Another branch, with another file of the same name.
+    // Another branch has another file of the same name.
     scene.place.git(["checkout", "--quiet", "-b", "other", "main"]);
     scene.place.write("pay.py", "def pay(x):\n    charge(x)\n");
     let (exit, told) = reviewed(&scene, [silent()], &[]);
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "{told:#}");
     scene.place.commit("other");
-    // Its file has left the change of the branch.
+    // The file is no longer in the change of the branch.
     scene.place.git(["checkout", "--quiet", "pay"]);
     scene.place.write("pay.py", "def paid(x):\n    pass\n");
     scene.place.git(["add", "--all"]);
@@ -274,7 +276,7 @@ fn each_branch_and_the_index_have_findings_of_their_own() {
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "unless somebody says so: {told:#}");
 }
 
-/// A file that leaves the change and comes back is not a fix.
+/// A file that leaves the change and returns is not fixed.
 #[test]
 fn what_is_put_aside_and_taken_up_again_is_open_again_and_owed() {
     let scene = scene();
@@ -318,7 +320,7 @@ fn a_branch_that_is_named_anew_or_left_keeps_its_findings_where_their_lines_are(
         let (exit, told) = reviewed(&scene, [silent()], &[]);
         assert_eq!((exit, each(&told, "id")), (1, id.clone()), "{command:?}: {told:#}");
     }
-    // In another working tree of the repository, too.
+    // The finding is also known in another working tree of the repository.
     scene.place.git(["checkout", "--quiet", "--detach"]);
     scene.place.git(["worktree", "add", "--quiet", "../linked", "stacked"]);
     scene.model.play(truing_fakes::model::ModelScript::of([silent()]));
@@ -326,10 +328,10 @@ fn a_branch_that_is_named_anew_or_left_keeps_its_findings_where_their_lines_are(
     assert_eq!((ran.exit, each(&ran.json(), "id")), (1, id.clone()), "{}", ran.err);
     scene.place.git(["worktree", "remove", "--force", "../linked"]);
     scene.place.git(["checkout", "--quiet", "stacked"]);
-    // It was seen here, so it is the model's to say that it is fixed.
+    // The finding was seen on this branch, so the model must declare it fixed.
     scene.place.write("pay.py", "def pay(x):\n    charge(x)\n");
     assert_eq!(reviewed(&scene, [silent()], &[]).0, 1);
-    // Of a branch that was never reviewed nothing is known but what it has.
+    // A branch that was never reviewed has only the findings of its own code.
     scene.place.git(["checkout", "--quiet", "--force", "-b", "fixed", "paid"]);
     scene.place.write("pay.py", "def pay(x):\n    charge(x)\n");
     assert_eq!(reviewed(&scene, [silent()], &[]).0, 0);
@@ -356,7 +358,7 @@ fn of_several_reviewers_one_has_to_show_it_and_none_may_object() {
     several("cli", &format!("claude = {:?}\n", program.display().to_string()));
 }
 
-/// The same with these lines in the operator's file.
+/// Runs the test with these lines in the operator's file.
 fn several(runtime: &'static str, config: &str) {
     let begun = || {
         let scene = scene().with(&format!("[review]\nspecialists = true\n{config}")).by(runtime);
@@ -372,7 +374,7 @@ fn several(runtime: &'static str, config: &str) {
     let shown = fixed(4, "    except Refused:");
     let there =
         json!({ "verdict": "still_there", "start_line": 4, "end_line": 4, "excerpt": "except Refused:" });
-    // What nobody speaks of stays open.
+    // A finding without a verdict stays open.
     let (scene, first) = begun();
     let (exit, told) = reviewed(&scene, [silent()], &[]);
     let one = &told["findings"][0];
@@ -394,12 +396,12 @@ fn several(runtime: &'static str, config: &str) {
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "{runtime}: one shows it: {told:#}");
 }
 
-/// The finding in front of which a fix may stand, and what it calls.
+/// File with a finding that a check before the call may fix, and (below) the file of the called function.
 const CHARGES: &str =
     "def pay(order):\n    total = order.total\n    charge(order, total)\n    return total\n";
 const BANK: &str = "def charge(order, amount):\n    send(order, amount)\n";
 
-/// A review that found that nothing is checked before money is taken.
+/// Returns the result of a review that found a missing check before a payment.
 fn unchecked() -> (Scene, Value) {
     let scene = scene();
     scene.place.write("pay.py", CHARGES);
@@ -420,10 +422,10 @@ fn a_fix_that_leaves_the_lines_alone_is_shown_by_what_is_new() {
         let (exit, told) = reviewed(&scene, [says(&first, &verdict)], &[]);
         assert_eq!((exit, each(&told, "id"), &told["fixed"]), (1, vec![id], &Value::Null), "{told:#}");
     };
-    // Nothing is new: whatever is quoted.
+    // Nothing changed, so no quotation is accepted.
     open(fixed(2, "    total = order.total"));
     open(json!({ "verdict": "fixed", "path": "bank.py", "start_line": 2, "excerpt": "send(order, amount)" }));
-    // A comment is no fix, nor what a formatter does, nor new lines that have nothing to do with it.
+    // A comment, reformatted code and unrelated new lines are not accepted as a fix.
     let formatted = "def pay(order):\n    # the amount is checked\n    total  =  order.total\n    charge(\n        \
         order,\n        total,\n    )\n    return total\n";
     scene.place.write("pay.py", formatted);
@@ -438,7 +440,7 @@ fn a_fix_that_leaves_the_lines_alone_is_shown_by_what_is_new() {
         json!({ "verdict": "fixed", "path": "bank.py", "start_line": 6, "excerpt": "checked = order.total" }),
     );
 
-    // A check in front of it, of which a silent model says nothing at first.
+    // A check before the call is added; the silent model gives no verdict at first.
     let guarded = CHARGES.replace("    charge", "    if total < 0:\n        raise Refused\n    charge");
     scene.place.write("pay.py", &guarded);
     let (exit, told) = reviewed(&scene, [silent()], &[]);
@@ -448,7 +450,7 @@ fn a_fix_that_leaves_the_lines_alone_is_shown_by_what_is_new() {
     assert_eq!((exit, &told["findings"]), (0, &json!([])), "{told:#}");
     let one = &told["fixed"][0];
     assert_eq!((&one["id"], &one["status"], &one["evidence"]), (id, &json!("fixed"), &evidence), "{told:#}");
-    // It is told once, and stays so as long as the check is there.
+    // The fix is reported once, and remains valid while the check exists.
     let (exit, told) = reviewed(&scene, [silent()], &[]);
     assert_eq!((exit, &told["fixed"]), (0, &Value::Null), "{told:#}");
     scene.place.write("pay.py", CHARGES);
@@ -468,10 +470,10 @@ fn a_fix_in_what_the_lines_call_or_in_their_order_is_shown_by_that() {
         json!({ "verdict": "fixed", "path": "bank.py", "start_line": 2, "excerpt": "    if amount < 0:" });
     let (exit, told) = reviewed(&scene, [says(&first, &shown)], &[]);
     assert_eq!((exit, &told["fixed"][0]["evidence"]["path"]), (0, &json!("bank.py")), "{told:#}");
-    // In text, with the lines.
+    // The text shows the lines of evidence.
     scene.place.write("bank.py", BANK);
     assert_eq!(reviewed(&scene, [silent()], &[]).0, 1, "what fixed it is gone");
-    // Its line stands below another one now.
+    // The line is below another one now.
     let moved = "def pay(order):\n    total = order.total\n    return total\n    charge(order, total)\n";
     scene.place.write("pay.py", moved);
     let one = fixed(4, "    charge(order, total)");
@@ -507,12 +509,12 @@ fn a_function_that_is_moved_to_another_file_and_fixed_there_is_fixed_by_its_new_
     let moved = SWALLOWS.replace("Exception:\n        return None", "Refused:\n        raise Unpaid");
     scene.place.write("bank.py", format!("import sys\n\n\n{moved}").as_str());
     let shown = |line: u32, excerpt: &str| json!({ "verdict": "fixed", "path": "bank.py", "start_line": line, "excerpt": excerpt });
-    // What is new there and not in that function shows nothing.
+    // New lines outside of that function are no evidence.
     let (exit, told) = reviewed(&scene, [says(&first, &shown(1, "import sys"))], &[]);
     assert_eq!((exit, &told["findings"][0]["unverified"]), (1, &json!("no_evidence")), "{told:#}");
     let (exit, told) = reviewed(&scene, [says(&first, &shown(7, "    except Refused:"))], &[]);
     assert_eq!((exit, &told["fixed"][0]["evidence"]["path"]), (0, &json!("bank.py")), "{told:#}");
-    // It is open again as soon as that is taken back.
+    // The finding is open again as soon as the fix is removed.
     scene
         .place
         .write("bank.py", format!("import sys\n\n\n{}", moved.replace("Refused", "Exception")).as_str());

@@ -1,4 +1,4 @@
-//! Reviews with the real `claude` program in between, and the same scripted model behind it.
+//! Tests of reviews through the real `claude` program, with the same scripted model.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::review::claude::claude;
 use crate::review::model::{Scene, finding, read, report};
 use crate::review::place::{Ran, STOPS};
 
-/// A repository, a model that answers this, and the program; none without the program.
+/// Returns a repository, a model with these answers, and the program, or none if it is not installed.
 fn scene(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Option<Scene> {
     Some(with_program(Scene::new(ModelScript::of(answers)), &claude()?.display().to_string()))
 }
@@ -19,7 +19,7 @@ pub(crate) fn with_program(scene: Scene, program: &str) -> Scene {
     scene.with(&format!("[review]\nclaude = {program:?}\n")).by("cli")
 }
 
-/// What was told, without what names the run and its time.
+/// Returns the result without the ids and times of the run.
 pub(crate) fn told(ran: &Ran) -> Value {
     let mut told = ran.json();
     for field in ["run", "review_id", "ms", "started", "ended"] {
@@ -32,7 +32,7 @@ pub(crate) fn told(ran: &Ran) -> Value {
 #[test]
 fn the_same_script_comes_to_the_same_in_both_runtimes() {
     let malformed = || ScriptedAnswer::tool("report", json!({ "findings": "none" })).usage(4, 4);
-    // What a model does, and how the review ends.
+    // Each case has the model's answers and the kind of end.
     let scripts: [(Vec<ScriptedAnswer>, &str); 4] = [
         (
             vec![
@@ -60,7 +60,7 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
         assert_eq!(one.json()["outcome"]["kind"], kind, "{}", one.err);
         assert_eq!(other.json()["outcome"]["runtime"], json!("cli"));
         assert_eq!((told(&other), other.exit), (told(&one), one.exit));
-        // The scripted model numbers its calls as they come.
+        // The scripted model numbers its calls in order of arrival.
         let asked = scene.model.log().into_iter().enumerate().map(|(at, call)| {
             let number = |at: usize| format!("toolu_{at:06}_");
             let renumbered = (1..=at).filter(|of| at >= half && *of > half);
@@ -109,7 +109,7 @@ fn what_the_program_cannot_be_is_refused_before_anything_is_asked() {
     }
 }
 
-/// By the operator's price nothing is ever spent, by the program's own list it is.
+/// The operator's price is zero, while the program's own list has a price.
 #[test]
 fn the_programs_own_cap_is_a_second_belt() {
     let Some(program) = claude() else { return };
@@ -122,7 +122,7 @@ fn the_programs_own_cap_is_a_second_belt() {
     assert!(told["outcome"]["reason"].as_str().unwrap().starts_with("budget: "), "{told}");
 }
 
-/// Programs in place of the real one: each tells the right version, and then does this.
+/// The programs that replace the real one print the right version and then fail.
 #[test]
 fn a_program_that_fails_leaves_a_review_by_the_rules_that_says_so() {
     let result = |rest: &str| format!("echo '{{\"type\":\"result\",{rest}}}'");
@@ -156,10 +156,10 @@ fn a_program_that_fails_leaves_a_review_by_the_rules_that_says_so() {
     }
 }
 
-/// The twenty minutes of a run are for one that works.
+/// The limit of twenty minutes applies only to a program that works.
 #[test]
 fn a_program_that_never_asks_the_model_is_ended() {
-    // It hears what it is told, and holds its streams open.
+    // The program reads its input and holds its streams open.
     let scene = Scene::of([]);
     scene.place.write("b.py", STOPS);
     let program = scene.place.home().join("sleeps");
@@ -169,7 +169,7 @@ fn a_program_that_never_asks_the_model_is_ended() {
     );
     std::fs::write(&program, text).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    // On a busy machine it may not have told its version by then: then it is given more time.
+    // On a busy machine it may not have printed its version in time; the test then repeats with more time.
     let (mut scene, mut seconds) = (scene.by("cli"), 5);
     let ran = loop {
         scene = scene.with(&format!("[review]\nclaude = {program:?}\nclaude_start = \"{seconds}s\"\n"));
@@ -187,7 +187,8 @@ fn a_program_that_never_asks_the_model_is_ended() {
     assert_eq!(told["findings"].as_array().unwrap().len(), 1, "the rules have reviewed");
 }
 
-/// From outside of a repository and from inside, by whatever `PATH` leads there, and in a linked working tree.
+/// The command runs outside and inside of the repository, with each kind of path into it in `PATH`, and in a
+/// linked working tree.
 #[test]
 fn no_program_of_the_repository_is_run_from_wherever_it_is_reviewed() {
     let scene = Scene::of([]);
@@ -201,7 +202,7 @@ fn no_program_of_the_repository_is_run_from_wherever_it_is_reviewed() {
     }
     scene.place.commit_unchecked("programs");
     scene.place.git(["worktree", "add", "--quiet", "../linked"]);
-    // A folder that is a link, and one with links in it.
+    // One folder is a link, and one contains links.
     symlink(repo.join("bin"), home.join("whole")).unwrap();
     std::fs::create_dir(home.join("each")).unwrap();
     for name in ["git", "claude", "gpg", "rg", "ssh"] {

@@ -1,4 +1,4 @@
-//! Rules about files that change together look at files that did not change, whatever the head is.
+//! Tests of rules on files that change together, which read unchanged files in every kind of head.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::review::place::{Place, each};
 const HASHES: &str = "tests/test_patches.py";
 const PACK: [&str; 2] = ["--pack", "aiobotocore"];
 
-/// A repository like aiobotocore, in which an override is added without its hash.
+/// Creates a repository like aiobotocore, in which an override is added without its hash.
 fn patched() -> Place {
     let place = Place::new();
     place.write(HASHES, "HASHES = {}\n");
@@ -38,7 +38,7 @@ fn a_companion_that_did_not_change_is_seen_in_every_kind_of_head() {
     of(&["--diff", "../change.diff"]);
     place.git(["apply", "--index", "../change.diff"]);
     place.commit("override");
-    // What the working tree has by then does not count.
+    // The content of the working tree does not matter.
     std::fs::remove_file(place.repo().join(HASHES)).unwrap();
     of(&["--head", "HEAD"]);
 }

@@ -1,4 +1,4 @@
-//! `--fix`: what is shown, what changes, what does not, and what undoes it.
+//! Tests of `--fix`: the shown diff, the changes, the skipped files, and the undo.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -12,22 +12,22 @@ use truing_loops::fix::lock::FixLock;
 
 use crate::review::place::{Place, Ran, each};
 
-/// A file with a fix on its third line, and what it becomes.
+/// A file with a fix on its third line, and the fixed file.
 const ASSERTS: (&str, &str) =
     ("def f(a):\n    g()\n    assert (a, 'why')\n", "def f(a):\n    g()\n    assert a, 'why'\n");
 
-/// `truing review --fix`, not quiet.
+/// Runs `truing review --fix` without `--quiet`.
 fn fix(place: &Place, arguments: &[&str]) -> Ran {
     Ran::from(place.command(&[&["review", "--fix"], arguments].concat()).output().unwrap())
 }
 
-/// The command that undoes it, as it was told.
+/// Returns the printed undo command.
 fn undo(ran: &Ran) -> &str {
     let told = ran.err.lines().skip_while(|line| *line != "to undo the fixes:").nth(1);
     told.unwrap_or_else(|| panic!("{}", ran.err))
 }
 
-/// Runs a shell's command in a folder that is not the repository.
+/// Runs a shell command in a folder outside of the repository.
 fn shell(place: &Place, command: &str) -> bool {
     let mut shell = Command::new("bash");
     shell.args(["-c", command]).current_dir(place.home()).env_clear();
@@ -45,7 +45,7 @@ fn fixes_are_shown_made_and_reviewed_again() {
     let place = Place::new();
     place.write("b.py", ASSERTS.0);
     place.write("c.test.js", "it.only('x', f)\nfdescribe('y', f)\n");
-    // Without a sure fix: the block would be empty.
+    // Without a safe fix, the block would be empty.
     place.write("d.py", "def f():\n    breakpoint()\n");
     let text = place.review(&[]).out;
     assert!(text.contains("\n3 findings are auto-fixable: truing review --fix\n"), "{text}");
@@ -76,7 +76,7 @@ fn fixes_are_shown_made_and_reviewed_again() {
     fixed 3 findings in 2 files
     reviewing again
     ");
-    // Again, there is nothing that is sure.
+    // A second run finds no safe fix.
     let before = place.files();
     let again = fix(&place, &[]);
     assert_eq!((again.exit, again.out.contains("1 finding (1 P1)")), (1, true), "{}", again.out);
@@ -140,7 +140,7 @@ fn a_run_that_was_killed_between_two_files_is_undone_file_by_file() {
         place.write(name, ASSERTS.0);
     }
     let ran = fix(&place, &[]);
-    // As if the second had never been written.
+    // The second file is restored as if it had never been written.
     place.write("c.py", ASSERTS.0);
     let undo = undo(&ran);
     assert!(!shell(&place, undo), "git applies all of it or nothing");
@@ -152,7 +152,7 @@ fn a_run_that_was_killed_between_two_files_is_undone_file_by_file() {
     assert_eq!((read(&place, "b.py"), read(&place, "c.py")), (ASSERTS.0.into(), ASSERTS.0.into()));
 }
 
-/// Runs it over so many files of one fix each, and ends it by a signal while it changes them.
+/// Runs it on many files with one fix each, and sends a signal while it changes them.
 fn ended_midway(signal: Signal) -> (Place, Ran) {
     for _ in 0..TRIES {
         let place = Place::new();
@@ -168,7 +168,7 @@ fn ended_midway(signal: Signal) -> (Place, Ran) {
         while !has_ended && read(&place, "000.py") == ASSERTS.0.as_bytes() {
             has_ended = child.try_wait().unwrap().is_some();
         }
-        // At once: to start another program for it takes as long as to fix many files.
+        // The signal is sent by a system call: starting another program takes as long as many fixes.
         if !has_ended {
             kill_process(Pid::from_child(&child), signal).unwrap();
         }
@@ -182,13 +182,14 @@ fn ended_midway(signal: Signal) -> (Place, Ran) {
     panic!("the signal always came too late");
 }
 
-/// How often it is tried: on a busy machine all files may be changed before the signal comes.
+/// Maximum attempts: on a busy machine, all files may be changed before the signal arrives.
 const TRIES: usize = 20;
 
-/// Enough files that none but the first few are written before a signal comes.
+/// Number of files, which is high enough to be interrupted early.
 const MANY: usize = 600;
 
-/// How many files are fixed, and is there nothing but files that were written, here and in the temporary folder?
+/// Returns the number of fixed files, after a check that no other file was left here and in the temporary
+/// folder.
 fn fixed_files(place: &Place) -> usize {
     let names: Vec<_> =
         std::fs::read_dir(place.repo()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -278,7 +279,7 @@ fn modes_are_kept_links_and_what_cannot_be_written_are_left_and_told() {
     assert_eq!((String::from_utf8(read(&place, "b.py")).unwrap().as_str(), mode("b.py")), (ASSERTS.1, 0o751));
     assert_eq!(std::fs::read_to_string(place.home().join("out.py")).unwrap(), ASSERTS.0);
 
-    // What undoes it cannot be kept: nothing is changed.
+    // The undo patch cannot be written, so nothing is changed.
     place.write("b.py", ASSERTS.0);
     std::fs::remove_dir_all(place.home().join(".local/state/truing/undo")).unwrap();
     std::fs::write(place.home().join(".local/state/truing/undo"), "").unwrap();
@@ -310,7 +311,7 @@ fn of_what_is_staged_files_are_fixed_that_are_the_same_in_the_working_tree_and_t
     let mine = format!("# mine\n{}", ASSERTS.0);
     place.write("other.py", &mine);
     std::fs::remove_file(place.repo().join("gone.py")).unwrap();
-    // Not staged: not reviewed.
+    // The file is not staged and therefore not reviewed.
     place.write("new.py", ASSERTS.0);
     let index = |place: &Place| std::fs::read(place.repo().join(".git/index")).unwrap();
     let before = index(&place);
@@ -337,7 +338,7 @@ fn of_what_is_staged_files_are_fixed_that_git_checks_out_with_crlf() {
     place.git(["config", "core.autocrlf", "true"]);
     let crlf = |text: &str| text.replace('\n', "\r\n");
     place.write("b.py", crlf(ASSERTS.0));
-    // Some lines with and some without: not what git would check out.
+    // Mixed line ends are not what git would check out.
     place.write("c.py", format!("import os\n{}", crlf(ASSERTS.0)));
     place.git(["add", "--all"]);
     assert_eq!(place.git(["cat-file", "blob", ":b.py"]), ASSERTS.0.trim_end());

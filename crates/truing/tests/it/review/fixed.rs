@@ -1,4 +1,5 @@
-//! A second local review of the same line of work: what rules and linters found and do not find again, where they looked.
+//! Tests of a second local review of the same branch: findings of rules and linters that are not found again
+//! are fixed, if the files were checked.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::review::place::{Place, Ran, STOPS, each};
 
-/// A branch with a finding of a rule.
+/// Creates a branch with a finding of a rule.
 fn found() -> Place {
     let place = Place::new();
     place.git(["checkout", "--quiet", "-b", "feature"]);
@@ -16,7 +17,7 @@ fn found() -> Place {
     place
 }
 
-/// The findings that a review calls fixed: paths and the lines that show it.
+/// Returns the findings that a review calls fixed: paths and evidence.
 fn fixed(report: &Value) -> Vec<(String, Value)> {
     let all = report["fixed"].as_array().cloned().unwrap_or_default();
     let one =
@@ -43,23 +44,23 @@ fn a_rules_finding_whose_lines_are_gone_is_fixed_once() {
 fn what_nobody_looked_for_or_looked_at_is_not_fixed() {
     let place = found();
     place.commit("with it");
-    // Outside of what is compared.
+    // The file is outside of the comparison.
     assert_eq!(fixed(&place.report(&["--base", "HEAD"])), []);
-    // The file is left out.
+    // The file is ignored.
     place.write(".truing.toml", "[rules]\nignore = [\"b.py\"]\n");
     place.write("b.py", "import os\n");
     assert_eq!(fixed(&place.report(&[])), []);
     std::fs::remove_file(place.repo().join(".truing.toml")).unwrap();
-    // Another line of work.
+    // This is another branch.
     place.git(["checkout", "--quiet", "--force", "-b", "other", "main"]);
     place.write("c.py", "import os\n");
     assert_eq!(fixed(&place.report(&[])), []);
-    // Here it is still there.
+    // The finding still exists on this branch.
     place.git(["checkout", "--quiet", "--force", "feature"]);
     assert_eq!(each(&place.report(&[]), "path"), ["b.py"]);
 }
 
-/// The report of a review with this output of Ruff.
+/// Returns the report of a review with this output of Ruff.
 fn with_ruff(place: &Place, output: &str) -> Value {
     let mut command =
         place.command(&["review", "--quiet", "--format", "json", "--from", "-", "--format-in", "ruff"]);

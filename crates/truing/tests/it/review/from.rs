@@ -1,4 +1,5 @@
-//! `truing review --from`: findings that another program has printed, on changed lines alone; and what other programs read.
+//! Tests of `truing review --from`: findings in another program's output on changed lines, and output for
+//! other programs.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::review::place::{Place, Ran, each, key};
 
-/// A repository with a file whose third line was added.
+/// Creates a repository with a file whose third line was added.
 fn changed() -> Place {
     let place = Place::new();
     place.write("b.py", "import os\nx = 1\n");
@@ -16,7 +17,7 @@ fn changed() -> Place {
     place
 }
 
-/// A review with this output at standard input.
+/// Runs a review with this output at standard input.
 fn given(place: &Place, output: &str, arguments: &[&str]) -> Ran {
     let all = [&["review", "--quiet", "--from", "-"], arguments].concat();
     let mut command = place.command(&all);
@@ -30,7 +31,7 @@ fn report(place: &Place, output: &str) -> Value {
     given(place, output, &["--format", "json"]).json()
 }
 
-/// One finding, as reviewdog has it.
+/// Returns one finding in reviewdog's format.
 fn line(path: &str, line: u32, message: &str) -> String {
     let place = json!({ "path": path, "range": { "start": { "line": line } } });
     let source = json!({ "name": "lint" });

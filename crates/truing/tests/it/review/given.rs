@@ -1,4 +1,5 @@
-//! `truing review --diff`: a diff that somebody made, over a working tree that may have it, or not, or neither.
+//! Tests of `truing review --diff`: a given diff over a working tree that has the change, or not, or another
+//! version.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -8,13 +9,13 @@ use serde_json::{Value, json};
 
 use crate::review::place::{Place, Ran, STOPS, each};
 
-/// A review of this diff, from standard input.
+/// Runs a review of this diff from standard input.
 fn given(place: &Place, diff: &str, arguments: &[&str]) -> Ran {
     let all = [&["review", "--quiet", "--diff", "-"], arguments].concat();
     let mut command = place.command(&all);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // It may refuse before it has read all.
+    // The program may fail before it has read everything.
     let _ = child.stdin.take().unwrap().write_all(diff.as_bytes());
     Ran::from(child.wait_with_output().unwrap())
 }
@@ -25,14 +26,14 @@ fn report(place: &Place, diff: &str) -> Value {
     ran.json()
 }
 
-/// Files with findings, files reviewed, and files not reviewed with the reason.
+/// Returns the files with findings, the reviewed files, and the unread files with reasons.
 fn told(report: &Value) -> Value {
     let gaps = report["coverage"]["not_reviewed"].as_array().unwrap();
     let gaps: Vec<_> = gaps.iter().map(|gap| json!([gap["path"], gap["reason"]])).collect();
     json!([each(report, "path"), report["coverage"]["reviewed"], gaps])
 }
 
-/// With a file that can be changed in two places, and the diff that changes both and makes a file.
+/// Creates a file that can be changed in two places, and a diff that changes both and adds a file.
 fn changed() -> (Place, String) {
     let place = Place::new();
     place.write("b.py", "import os\n\n\n\n\n\n\ndef f():\n    pass\n\n\n");
@@ -55,7 +56,7 @@ fn a_diff_is_reviewed_over_the_tree_that_has_it_and_over_the_one_that_it_was_mad
     assert_eq!(each(&with, "anchor"), ["inline", "inline"]);
     place.git(["reset", "--quiet", "--hard"]);
     assert_eq!(report(&place, &diff), with);
-    // Lines beside the hunks may be others.
+    // Lines outside of the hunks may differ.
     place.write("b.py", "import os\n\n\n\n\n\n\ndef f():\n    pass\n\n\nX = 1\n");
     assert_eq!(told(&report(&place, &diff)), expected);
     assert!(!place.repo().join("new.py").exists(), "nothing is changed");
@@ -65,7 +66,7 @@ fn a_diff_is_reviewed_over_the_tree_that_has_it_and_over_the_one_that_it_was_mad
 fn a_file_that_is_neither_is_not_reviewed_and_the_review_is_partial() {
     let (place, diff) = changed();
     let expected = json!([["new.py"], ["new.py"], [["b.py", "does_not_apply"]]]);
-    // The second hunk's lines have moved; the first is there and the second is not; the file is gone.
+    // The cases are: the second hunk's lines moved; only the first hunk is applied; the file does not exist.
     for other in [
         Some("import os\n\n\n\n\n\n\n\ndef f():\n    pass\n\n\n"),
         Some("import os\nimport re\n\n\n\n\n\n\ndef f():\n    pass\n\n\n"),
@@ -131,7 +132,7 @@ fn what_mails_and_git_show_print_is_read() {
     for arguments in [&["show"][..], &["format-patch", "--stdout", "-1"], &["show", "--format=", "-U0"]] {
         assert_eq!(told(&report(&place, &place.git(arguments))), expected, "{arguments:?}");
     }
-    // Several commits that change a file: the lines of neither are those of one version.
+    // Several commits change a file, so no version has the lines of both.
     place.write("b.py", "breakpoint()\n");
     place.commit("again");
     let log = place.git(["log", "-p"]);

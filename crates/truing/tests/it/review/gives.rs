@@ -1,4 +1,4 @@
-//! A model's review beside its findings: replacements that are proven, and a walkthrough.
+//! Tests of a model's output besides findings: proven replacements, and a walkthrough.
 
 use serde_json::{Value, json};
 use truing_fakes::model::{AnswerCondition, ModelScript, ScriptedAnswer};
@@ -6,10 +6,10 @@ use truing_fakes::model::{AnswerCondition, ModelScript, ScriptedAnswer};
 use crate::review::model::{Scene, finding};
 use crate::review::place::{Ran, key};
 
-/// The text that the lines of [`finding`] should be.
+/// Text that should replace the lines of [`finding`].
 const BETTER: &str = "    except ChargeError:\n        raise";
 
-/// The finding with a replacement of its lines.
+/// Returns the finding with a replacement of its lines.
 fn proposing(replacement: &str) -> Value {
     let mut finding = finding();
     finding["excerpt"] = json!("    except Exception:\n        return None");
@@ -22,7 +22,7 @@ fn report(findings: &[Value], walkthrough: Value) -> ScriptedAnswer {
     ScriptedAnswer::tool("report", input).usage(1000, 100).times(0)
 }
 
-/// One who proposes this, and finds nothing once the file says it.
+/// Creates a model that proposes this replacement, and finds nothing once the file contains it.
 fn proposes(replacement: &str) -> Scene {
     let mended =
         AnswerCondition { contains: Some("except ChargeError".into()), ..AnswerCondition::default() };
@@ -131,7 +131,7 @@ fn a_walkthrough_is_asked_for_told_and_not_there_unless_it_is_wanted() {
     assert!(!asked(0), "nobody asked");
 
     let before = scene.model.log().len();
-    // A repository may set it for its own reviews.
+    // A repository may enable it for its own reviews.
     scene.place.write(".truing.toml", "[review]\nwalkthrough = true\n");
     let ran = scene.review(&["--no-record"]);
     let told = ran.json();

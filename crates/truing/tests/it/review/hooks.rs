@@ -1,11 +1,11 @@
-//! The hooks of `contrib/hooks`, in real commits and pushes.
+//! Tests of the hooks in `contrib/hooks` in real commits and pushes.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::review::place::{Place, Ran, key};
 
-/// A repository whose hooks are ours, with a bare one to push to. It has pushed `main`.
+/// Creates a repository with these hooks and a bare remote, to which `main` was pushed.
 fn place() -> Place {
     let place = Place::new();
     place.git(["init", "--quiet", "--bare", "--initial-branch=main", "../remote.git"]);
@@ -19,7 +19,7 @@ fn place() -> Place {
     place
 }
 
-/// Git as a person runs it, with the program on the `PATH`, or without.
+/// Runs git as a user does, with the program on the `PATH` or without it.
 fn git_with(place: &Place, arguments: &[&str], truing: bool) -> Ran {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_truing"));
     let path = std::env::var_os("PATH").unwrap();
@@ -44,7 +44,7 @@ fn git(place: &Place, arguments: &[&str]) -> Ran {
     git_with(place, arguments, true)
 }
 
-/// What the other side has of a branch.
+/// Returns the commit of a branch at the remote.
 fn remote(place: &Place, branch: &str) -> String {
     place.git(["ls-remote", "origin", &format!("refs/heads/{branch}")]).split('\t').next().unwrap().to_owned()
 }
@@ -56,7 +56,7 @@ fn a_commit_is_made_quietly_or_not_at_all() {
     let place = place();
     place.write("b.py", "import os\n");
     place.git(["add", "--all"]);
-    // What is not staged is not committed.
+    // Unstaged changes are not part of the commit.
     place.write("b.py", "breakpoint()\n");
     let clean = git(&place, &["commit", "--quiet", "-m", "clean"]);
     assert_eq!((clean.exit, clean.out.as_str(), clean.err.as_str()), (0, "", ""));
@@ -76,7 +76,7 @@ fn a_commit_is_made_quietly_or_not_at_all() {
         stopped.err.ends_with("pass this by with: git commit --no-verify\n")
             || stopped.err.contains("--no-verify")
     );
-    // `git commit -a` and paths have an index of their own, which the hook is told.
+    // `git commit -a` and paths use a separate index, whose path the hook receives.
     let all = git(&place, &["commit", "--quiet", "-m", "a file", "--", "b.py"]);
     assert!(all.exit == 1 && all.err.contains("core/python-debugger"), "{}", all.err);
     assert!(!all.err.contains("core/aws-access-key-id"), "{}", all.err);
@@ -116,7 +116,7 @@ fn a_push_is_quiet_and_what_blocks_stays_here() {
         stopped.err
     );
 
-    // What is on the other side already is not reviewed again; what is not checked out is.
+    // Commits that the remote already has are not reviewed again; commits that are not checked out are.
     place.git(["push", "--quiet", "--no-verify", "origin", "topic"]);
     place.write("d.py", "import sys\n");
     place.commit_unchecked("clean again");
@@ -158,7 +158,7 @@ fn without_the_program_nothing_passes_and_the_way_past_is_told() {
     assert!(push.exit != 0 && push.err.contains("git push --no-verify"), "{}", push.err);
 }
 
-/// What is wrong stands in a commit below the tip: the tip's own change is clean.
+/// Creates a defect in a commit below the tip; the tip's own change is clean.
 fn commit_a_key_and_more(place: &Place) {
     place.write("s.py", format!("KEY = '{}'\n", key()));
     place.commit_unchecked("a key");
@@ -178,7 +178,7 @@ fn a_first_push_is_reviewed_as_a_whole() {
     assert_ne!(stopped.exit, 0, "{}", stopped.err);
     assert!(stopped.err.contains("P0[core/aws-access-key-id]"), "{}", stopped.err);
     assert_eq!(remote(&place, "main"), "");
-    // A remote without a name has no branches that are known here.
+    // No branches of a remote without a name are known here.
     let stopped = git(&place, &["push", "--quiet", "../new.git", "main"]);
     assert!(stopped.exit != 0 && stopped.err.contains("core/aws-access-key-id"), "{}", stopped.err);
 }
@@ -198,7 +198,7 @@ fn the_hook_of_the_framework_reviews_a_first_push_as_a_whole() {
         let output = shell.envs(variables.iter().copied()).output().unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
-    // The framework names no range where all of the history is new.
+    // The framework gives no range if the whole history is new.
     let (exit, said) = run(&[("PRE_COMMIT_LOCAL_BRANCH", "refs/heads/main")]);
     assert!(exit == Some(1) && said.contains("core/aws-access-key-id"), "{said}");
     let range = [("PRE_COMMIT_FROM_REF", "main~1"), ("PRE_COMMIT_TO_REF", "main")];

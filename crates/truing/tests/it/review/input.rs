@@ -1,10 +1,11 @@
-//! Input that is wrong, odd or hostile: each says what it is and what to do, and changes nothing.
+//! Tests of invalid, odd or hostile input: each error names the problem and the solution, and changes
+//! nothing.
 
 use serde_json::json;
 
 use crate::review::place::{Place, Ran, STOPS, each, key};
 
-/// Wrong use: exit 2, with this message and hint, and nothing recorded.
+/// Checks for a usage error (exit 2) with this message and hint, and without a record.
 #[track_caller]
 fn refused(place: &Place, arguments: &[&str], message: &str, hint: &str) {
     fails(place, arguments, 2, message, hint);
@@ -207,7 +208,7 @@ fn the_repositorys_own_file_is_not_taken_for_the_operators() {
     std::fs::remove_dir(&file).unwrap();
     place.write(".truing.toml", "#".repeat((128 << 10) + 1));
     refused(&place, &[], &message("it is longer than 128 KiB"), hint);
-    // More than whoever compiles patterns can take.
+    // The nesting exceeds what the pattern compiler accepts.
     place.write(".truing.toml", format!("[rules]\nignore = [\"{}\"]\n", "{".repeat(900)));
     let ran = place.review(&[]);
     assert!(ran.exit == 2 && ran.err.contains("a pattern may nest 16 braces"), "{}", ran.err);
@@ -313,7 +314,7 @@ fn a_runtime_that_cannot_be_had_is_refused_wherever_it_is_named() {
     let ran = run("fast", &["review"]);
     assert!(ran.exit == 2 && ran.err.contains("RUNTIME_MODE"), "{}", ran.err);
     assert_eq!(run("fast", &["review", "--runtime", "rules"]).exit, 1, "the flag counts");
-    // No such program is on the empty `PATH`.
+    // The program is not on the empty `PATH`.
     let ran = run("cli", &["review"]);
     assert!(
         ran.exit == 2 && ran.err.contains("npm install --global @anthropic-ai/claude-code@"),
@@ -327,7 +328,7 @@ fn a_pack_that_is_not_there() {
     let place = Place::new();
     refused_pack(&place, &["--pack", "cores"]);
     refused_pack(&place, &["--pack", "core", "--pack", "cores"]);
-    // Also where there is nothing to read.
+    // The error also occurs if there is nothing to read.
     refused_pack(&place, &["--pack", "cores", "--base", "HEAD"]);
     place.write(".truing.toml", "rules.packs = [\"cores\"]\n");
     refused_pack(&place, &[]);
@@ -360,7 +361,7 @@ fn a_key_that_is_not_there_is_told_with_its_line_and_the_nearest() {
     place.write("../op.toml", "[rules]\n\nignor = []\n");
     refused(&place, &["--config", "../op.toml"], &unknown("../op.toml"), "did you mean `rules.ignore`?");
     assert_eq!(place.review(&["--no-record"]).exit, 0);
-    // It could be any file of the machine.
+    // A link could lead to any file of the machine.
     std::os::unix::fs::symlink("../op.toml", place.repo().join(".truing.toml")).unwrap();
     let ran = place.review(&["--no-record"]);
     assert!(ran.exit == 2 && ran.err.contains("it is not a plain file"), "{}", ran.err);
@@ -395,7 +396,7 @@ fn variables_of_git_do_not_lead_astray() {
     assert_eq!((ran.json(), ran.err.as_str()), (expected, ""));
 }
 
-/// A small text of which a parser makes gigabytes costs a local review that file alone, as it costs the service.
+/// A small text whose parsing takes gigabytes costs a local review only that file, as in the service.
 #[test]
 fn a_bomb_in_the_working_tree_is_named_and_the_file_beside_it_is_reviewed() {
     let place = Place::new();

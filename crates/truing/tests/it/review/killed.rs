@@ -1,4 +1,4 @@
-//! The `claude` program, and whoever runs it, ended by signals: what is left of a run then.
+//! Tests of the `claude` program and its parent process, ended by signals: the remains of a run.
 
 use std::collections::BTreeSet;
 use std::process::{Child, Stdio};
@@ -18,10 +18,10 @@ use crate::review::cli::with_program;
 use crate::review::model::{Scene, finding, read, report};
 use crate::review::place::{Ran, each};
 
-/// How long anything may take that has to come.
+/// Maximum time for an expected event.
 const SOON: Duration = crate::support::HANGS;
 
-/// A scene with the program, whose temporary files are in a folder of their own.
+/// Creates a scene with the program, whose temporary files are in a separate folder.
 fn scene(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Option<Scene> {
     let scene = with_program(Scene::new(ModelScript::of(answers)), &claude()?.display().to_string());
     std::fs::create_dir(scene.place.home().join("tmp")).unwrap();
@@ -34,7 +34,7 @@ fn started(scene: &Scene) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// A day from now: whoever was killed in the middle of a call counts as dead, and the call as made.
+/// A clock one day ahead, at which a process killed during a call counts as dead, and the call as made.
 struct Tomorrow;
 
 impl Clock for Tomorrow {
@@ -43,7 +43,7 @@ impl Clock for Tomorrow {
     }
 }
 
-/// Waits until this is so.
+/// Waits until the condition is true.
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + SOON;
     while !is_so() {
@@ -52,7 +52,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// All processes that this one has started, and those have, with their programs.
+/// Returns all direct and indirect child processes of this one, with their programs.
 pub(crate) fn descendants(of: u32) -> Vec<(i32, String)> {
     let all = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -77,7 +77,7 @@ fn is_there(number: i32) -> bool {
     status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
 }
 
-/// The program asks, and is ended before it has its answer.
+/// The program sends a request, and is ended before its response.
 #[test]
 fn a_program_that_is_ended_leaves_a_review_by_the_rules() {
     for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
@@ -101,7 +101,7 @@ fn a_program_that_is_ended_leaves_a_review_by_the_rules() {
     }
 }
 
-/// Whoever runs a review is killed: at some moments here, at as many as `KILLS` says where it is set.
+/// The parent of a review is killed at several moments: as many as the variable `KILLS` says, or a few.
 #[test]
 fn of_a_review_that_is_killed_nothing_is_left() {
     let kills = std::env::var("KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(4);
@@ -111,13 +111,13 @@ fn of_a_review_that_is_killed_nothing_is_left() {
             ..answer
         };
         let answers = [read("pay.py"), slow(read("b.py")), slow(report(&[finding()]))];
-        // One that came to its end before it was killed leaves a finding, on which the next one owes
-        // a verdict: it is asked for it once more.
+        // A review that ended before it was killed leaves a finding on which the next one must give a
+        // verdict, which costs one more request.
         let asked_again = report(&[finding()]);
         let all = answers.clone().into_iter().chain(answers).chain([asked_again]);
         let Some(scene) = scene(all) else { return };
         let mut child = started(&scene);
-        // Spread over the run's second and a half, in no order that matters.
+        // The moments are spread over the one and a half seconds of the run, in any order.
         let moment = Duration::from_millis(u64::from(number * 617 % 1500_u32));
         let (_never, waits) = mpsc::channel::<()>();
         let _ = waits.recv_timeout(moment);
@@ -125,7 +125,7 @@ fn of_a_review_that_is_killed_nothing_is_left() {
         child.kill().unwrap();
         child.wait().unwrap();
         nothing_runs(&programs);
-        // What it could not take away itself, the next one does.
+        // The next run removes what the killed one could not.
         let again = Ran::from(started(&scene).wait_with_output().unwrap());
         assert!(again.json()["outcome"]["kind"].is_string(), "{number}: {}", again.err);
         nothing_is_left(&scene, &number.to_string());

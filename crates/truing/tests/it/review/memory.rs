@@ -1,4 +1,4 @@
-//! Reviews whose repository and operator tell the model something: `CLAUDE.md` and skills.
+//! Tests of reviews with instructions of the repository and the operator: `CLAUDE.md` and skills.
 
 use serde_json::{Value, json};
 use truing_fakes::model::ScriptedAnswer;
@@ -12,19 +12,19 @@ fn skill(name: &str) -> ScriptedAnswer {
     ScriptedAnswer::tool("skill", json!({ "name": name })).usage(1000, 100)
 }
 
-/// Commits a file that tells reviews something, and nothing else.
+/// Commits only a file with instructions for reviews.
 fn tell(scene: &Scene, path: &str, text: impl AsRef<[u8]>) {
     scene.place.write(path, text);
     scene.place.git(["add", path]);
     scene.place.git(["commit", "--quiet", "--message", "tell"]);
 }
 
-/// What a request says, request by request.
+/// Returns the bodies of all requests.
 fn asked(scene: &Scene) -> Vec<Value> {
     scene.model.log().into_iter().map(|call| call.body).collect()
 }
 
-/// What stands between the marks of this name in a request.
+/// Returns the text between the marks of this name in a request.
 fn marked(request: &Value, name: &str) -> String {
     let text = request["messages"][0].to_string();
     let (_, after) = text.split_once(&format!("name=\\\"{name}\\\">\\n")).unwrap();

@@ -1,4 +1,5 @@
-//! Reviews with a model: the real program, its gateway, its ledger and its reader, and a scripted model on loopback.
+//! Tests of reviews with a model: the real program, its gateway, its ledger and its reader, and a scripted
+//! model on loopback.
 
 use std::process::Stdio;
 use std::time::Instant;
@@ -25,7 +26,7 @@ pub(crate) struct Scene {
     _runtime: Runtime,
 }
 
-/// The change: a file that swallows an error, and one that a rule finds something in.
+/// Changed file that swallows an error; in another one, a rule finds a defect.
 const SWALLOWS: &str =
     "def pay(x):\n    try:\n        charge(x)\n    except Exception:\n        return None\n";
 
@@ -43,13 +44,13 @@ impl Scene {
         Self::new(ModelScript::of(answers))
     }
 
-    /// With these lines in the operator's file.
+    /// Adds these lines to the operator's file.
     pub(crate) fn with(mut self, config: &str) -> Self {
         self.config = config.to_owned();
         self
     }
 
-    /// In this runtime.
+    /// Selects this runtime.
     pub(crate) fn by(mut self, runtime: &'static str) -> Self {
         self.runtime = runtime;
         self
@@ -110,7 +111,7 @@ fn a_model_looks_around_and_its_findings_stand_beside_the_rules() {
     );
     assert_eq!((&agent["rule"], &agent["anchor"]), (&json!("agent/silent-failure"), &json!("inline")));
     assert_eq!(told["turns"], 2);
-    // Sonnet 5.5: 2,000 tokens of input and 200 of output.
+    // Sonnet 5.5 is asked for 2,000 tokens of input and 200 of output.
     assert!(told["cost_micro_usd"].as_u64().unwrap() > 0);
     let log = scene.model.log();
     assert_eq!(log.len(), 2);
@@ -139,7 +140,7 @@ fn what_the_model_says_of_files_that_are_not_so_is_dropped() {
     assert_eq!(told["outcome"]["kind"], json!("reviewed"), "{told:#}");
 }
 
-/// It may have misread one letter of a line that matters.
+/// The model may have misquoted one letter of an important line.
 #[test]
 fn a_finding_that_does_not_fit_is_asked_for_again_and_never_lost_in_silence() {
     let mut misquoted = finding();
@@ -150,7 +151,8 @@ fn a_finding_that_does_not_fit_is_asked_for_again_and_never_lost_in_silence() {
     assert_eq!(told["outcome"]["kind"], json!("reviewed"), "{told:#}");
     let asked = scene.model.log()[1].body.to_string();
     assert!(asked.contains("the lines do not say what `excerpt` says"), "{asked}");
-    // It says the same again, or nothing: what it meant nobody knows, so the review is not whole.
+    // The model repeats the quotation or reports nothing: the finding cannot be placed, so the review is
+    // incomplete.
     for second in
         [report(std::slice::from_ref(&misquoted)), report(&[]), ScriptedAnswer::text("Done.").times(0)]
     {
@@ -182,7 +184,7 @@ fn runaway_turns_end_at_the_limit_with_what_there_is() {
 
 #[test]
 fn money_bounds_a_review_and_a_day() {
-    // A cent is enough for no answer at all; that the prompt is counted costs nothing.
+    // One cent is not enough for any answer; counting the prompt's tokens costs nothing.
     let poor = Scene::of([report(&[])]).with("[budget]\nreview_usd = 0.01\n");
     let ran = poor.review(&[]);
     let told = ran.json();
@@ -198,7 +200,7 @@ fn money_bounds_a_review_and_a_day() {
     assert!(told["outcome"]["until"].as_str().unwrap().ends_with("T00:00:00Z"), "{told}");
     assert_eq!(broke.model.log().len(), 0);
 
-    // What runs spend adds up over processes: each answer is reserved and settled in one file.
+    // The spending of runs adds up across processes: each answer is reserved and settled in one file.
     let day = Scene::of([report(&[]).usage(8000, 900).times(0)]).with("[budget]\nrepo_day_usd = 0.30\n");
     let mut spent = 0;
     let mut deferred = false;
@@ -267,7 +269,7 @@ fn a_key_alone_spends_nothing_and_a_missing_one_is_named() {
     assert_eq!(scene.model.log().len(), 0);
 }
 
-/// With a key of AWS, and none of the first party's.
+/// Returns a command with a key of AWS, and none of Anthropic.
 #[cfg(feature = "aws")]
 fn on_aws(scene: &Scene) -> std::process::Command {
     let mut command = scene.command(&["--format", "json"]);
@@ -371,8 +373,8 @@ fn an_interrupted_review_ends_without_its_answer_and_can_be_run_again() {
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed");
 }
 
-/// A person gives up six times in a row, in the middle of an answer: the money of the head is not used up by it, and each
-/// answer is paid at the price of what its stream has told.
+/// A person interrupts six reviews in a row in the middle of an answer. This does not use up the head's
+/// budget, and each answer is charged by the usage that its stream has reported.
 fn interrupted_reviews_cost_what_their_streams_have_shown(place: At, runs: impl Fn(Scene) -> Scene + Sync) {
     let interrupted = |signal: rustix::process::Signal| {
         let stalls = ScriptedAnswer {
@@ -397,8 +399,8 @@ fn interrupted_reviews_cost_what_their_streams_have_shown(place: At, runs: impl 
             let (spent, held) = money(&scene);
             assert_eq!(held, 0, "{signal:?} {place:?}: what was set aside is settled");
             if place == At::Headers {
-                // Nobody has told how large the prompt is: it is taken for as many tokens as its text may have, at
-                // the highest rate.
+                // The size of the prompt is unknown: it is charged with the maximum number of tokens for its
+                // text, at the highest rate.
                 assert!((1..PROMPT).contains(&(spent - before)), "{signal:?}: {}", spent - before);
             } else {
                 assert_eq!(spent, billed(&scene) + under_way(&scene), "{signal:?} {place:?}");
@@ -476,6 +478,6 @@ fn a_secret_that_a_model_quotes_is_in_no_output_and_no_record() {
     assert!(all.contains("Swallows AKIA…"), "{all}");
     let at = all.find(&key).map(|at| String::from_utf8_lossy(&all.as_bytes()[at.saturating_sub(200)..at]));
     assert_eq!(at, None, "the key is told");
-    // By itself it could be anything: only the file tells that it is a secret.
+    // The value has no recognisable form: only the file shows that it is a secret.
     assert!(!body.to_string().contains(&value), "{body}");
 }

@@ -1,4 +1,5 @@
-//! What leaves for a model, in both runtimes: no credential of the operator's, and no place of this machine.
+//! Tests of the text that is sent to a model in both runtimes: it contains no credential of the operator, and
+//! no path of this machine.
 
 use serde_json::json;
 use truing_fakes::model::ScriptedAnswer;
@@ -7,7 +8,7 @@ use crate::review::claude::claude;
 use crate::review::model::{Scene, read, report};
 use crate::review::place::Ran;
 
-/// Credentials of the operator's, by value alone.
+/// Credentials of the operator without a recognisable form.
 const GIVEN: [(&str, &str); 3] = [
     ("GITHUB_TOKEN", "canary forge word"),
     ("NPM_TOKEN", "canary-0f-npm-w0rd"),
@@ -49,7 +50,7 @@ fn a_model_is_told_neither_the_operators_credentials_nor_where_the_repository_is
             let around = all.find(hidden.as_str()).map(|at| all.get(at.saturating_sub(200)..at + 80));
             assert_eq!(around, None, "{runtime}: {hidden}");
         }
-        // Code stays what it is.
+        // Code is not changed.
         assert!(
             all.contains(r#"password = form[\\\"password\\\"]"#)
                 || all.contains(r#"password = form[\"password\"]"#)
@@ -57,7 +58,7 @@ fn a_model_is_told_neither_the_operators_credentials_nor_where_the_repository_is
     }
 }
 
-/// A key that a rule knows, and one of several lines.
+/// Returns a key that a rule knows, and one of several lines.
 fn secrets() -> [String; 2] {
     let line = ["MIIEpAIBAAKCAQEA7Q8zvT4mKx9Lw2", "PqRs6YhUjN3dFgB5cXeZ1aO0iV8kQyTtWn\n"].concat();
     let pem =
@@ -112,7 +113,7 @@ fn secrets_of_the_tree_leave_for_no_model() {
     }
 }
 
-/// Where git is configured to ignore a file, and by what.
+/// Files that git's configuration ignores, and the configuration file.
 const IGNORED: [(&str, &str); 4] = [
     (".env", ".gitconfig"),
     ("notes-private.md", "included"),

@@ -1,16 +1,16 @@
-//! What the options of the Claude Agent SDK are here, in both runtimes: a page of the documentation.
+//! Lists the equivalents of the Claude Agent SDK's options in both runtimes, as a page of the documentation.
 //!
-//! `UPDATE_DOCS=1` writes it anew. A configuration key or a test that is not there fails this one, as does an option that
-//! is left out or named twice.
+//! `UPDATE_DOCS=1` writes the page. The test fails if a listed configuration key or test does not exist, or
+//! an option is missing or listed twice.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// The version whose options these are.
+/// Version of the SDK with these options.
 const SDK: &str = "0.3.328";
 
-/// Every option of its `query`, as its types list them.
+/// All options of its `query`, as its types list them.
 const OPTIONS: &str = "abortController additionalDirectories agent agents allowDangerouslySkipPermissions allowedTools betas \
     canUseTool continue cwd debug debugFile disallowedTools effort env executable extraArgs fallbackModel forkSession \
     forwardSubagentText hooks includeHookEvents includePartialMessages managedSettings maxBudgetUsd maxThinkingTokens \
@@ -20,15 +20,15 @@ const OPTIONS: &str = "abortController additionalDirectories agent agents allowD
     strictMcpConfig systemPrompt taskBudget thinking toolAliases tools";
 
 struct Row {
-    /// The options, between spaces.
+    /// Options, separated by spaces.
     options: &'static str,
-    /// What does it here.
+    /// Equivalent in Truing.
     here: &'static str,
-    /// What the `cli` runtime adds to that; empty: nothing.
+    /// Addition by the `cli` runtime; empty if there is none.
     cli: &'static str,
-    /// Configuration keys, between spaces.
+    /// Configuration keys, separated by spaces.
     keys: &'static str,
-    /// A test that shows it: file and function.
+    /// Test of the equivalent: file and function.
     test: Option<(&'static str, &'static str)>,
 }
 

@@ -1,4 +1,5 @@
-//! One review by one script over every kind of provider: the same findings, outcome and turns, at that provider's price.
+//! Tests of one script over every kind of provider: equal findings, outcome and turns, at the provider's
+//! price.
 
 use serde_json::{Value, json};
 use truing_fakes::model::{
@@ -8,14 +9,14 @@ use truing_fakes::model::{
 use crate::review::model::{Scene, finding, read, report};
 use crate::review::place::{Place, Ran};
 
-/// A way to the model: the lines of the operator's file, and variables.
+/// A kind of access to the model: the lines of the operator's file, and variables.
 struct Kind {
     name: &'static str,
     config: String,
     variables: Vec<(&'static str, String)>,
-    /// What two answers cost, in millionths of a dollar: 2,000 tokens of input and 200 of output.
+    /// Cost of two answers in micro-dollars: 2,000 tokens of input and 200 of output.
     cost: u64,
-    /// The path of its calls.
+    /// Path of the calls.
     path: &'static str,
 }
 
@@ -46,7 +47,7 @@ fn kinds() -> Vec<Kind> {
     vec![
         kind("messages", "", Vec::new(), 6000, MESSAGES),
         kind("aws", &aws, signed(), 6000, MESSAGES),
-        // A tenth dearer: the request does not leave the geography.
+        // The price is a tenth higher: the request does not leave the region.
         kind("bedrock", &bedrock, signed(), 6600, BEDROCK),
         kind("bedrock, by a token", &bedrock, token.clone(), 6600, BEDROCK),
         kind("bedrock, by the variables of others", "", chosen.concat(), 6600, BEDROCK),
@@ -56,7 +57,7 @@ fn kinds() -> Vec<Kind> {
     ]
 }
 
-/// What has to be the same.
+/// Returns the parts of the result that must be equal.
 fn outline(told: &Value) -> Value {
     let fields =
         ["path", "start_line", "end_line", "severity", "category", "rule", "title", "anchor", "source"];
@@ -101,7 +102,7 @@ fn bedrock_without_a_region_a_key_or_an_id_is_told_before_anything_is_sent() {
     let token = "region = \"eu-central-1\"\napi_key = { env = \"ANTHROPIC_API_KEY\" }\n";
     refused(&format!("{token}name = \"claude-mythos-5-1\"\n"), &["claude-mythos-5-1", "model_ids"]);
     refused(&format!("{token}model_ids = [\"x\"]\n"), &["model.model_ids", "table"]);
-    // What it costs elsewhere is not what it costs by an id of one's own.
+    // The price of a custom id is unknown, since it may differ from the standard price.
     let arn = "arn:aws:bedrock:eu-central-1:1:application-inference-profile/x";
     let own = format!("{token}model_ids = {{ \"claude-sonnet-5-5\" = \"{arn}\" }}\n");
     refused(&own, &[arn, "[price.\"claude-sonnet-5-5\"]"]);
@@ -113,7 +114,7 @@ fn without_a_key_of_aws_its_chain_is_asked_and_half_a_key_is_none() {
     let half = scene.command(&[]).env("AWS_SECRET_ACCESS_KEY", aws_secret_key()).output().unwrap();
     let half = Ran::from(half);
     assert!(half.exit == 2 && half.err.contains("AWS_ACCESS_KEY_ID"), "{} {}", half.exit, half.err);
-    // The first party's key, which is set, is not sent to anybody else.
+    // Anthropic's key, which is set, is not sent to another provider.
     let none =
         scene.command(&["--format", "json"]).env("AWS_EC2_METADATA_DISABLED", "true").output().unwrap();
     let none = Ran::from(none);
@@ -143,7 +144,7 @@ fn a_fallback_answers_where_the_model_does_not_and_the_report_says_so() {
     let by = "rules and eu.anthropic.claude-opus-5-5 (fallback backup: bedrock): 1 turn, $0.0066";
     assert!(ran.out.replace("\n  ", " ").contains(by), "{}", ran.out);
     assert_eq!(scene.model.log().len(), 2);
-    // A name that is none is wrong use, whether a model is asked or not.
+    // An unknown name is a usage error, even if no model is asked.
     let scene = Scene::of([]).with("fallback = \"nobody\"\n");
     let ran = Ran::from(scene.command(&[]).output().unwrap());
     assert!(ran.exit == 2 && ran.err.contains("model.fallback"), "{} {}", ran.exit, ran.err);
@@ -178,7 +179,7 @@ fn the_prices_of_bedrock_are_shown_where_the_model_or_its_fallback_is_asked_ther
 #[test]
 fn a_server_of_chat_completions_gets_no_other_server_s_key() {
     let scene = Scene::of([report(&[finding()])]).with("provider = \"openai\"\n");
-    // The key of Anthropic's API, which the scene sets, is not for another provider.
+    // The key of Anthropic's API, which the scene sets, is not used for another provider.
     let told = Ran::from(scene.command(&["--format", "json"]).output().unwrap()).json();
     let reason = told["outcome"]["reason"].as_str().unwrap();
     assert!(reason.contains("rules only, because no access to the provider"), "{told:#}");
@@ -210,7 +211,7 @@ fn each_configured_model_is_asked_for_one_word() {
         "[model.chat]\nprovider = \"openai\"\nbase_url = \"{url}/v1\"\napi_key = {{ env = \"CHAT_KEY\" }}\nname = \"m\"\n\
          [model.unset]\napi_key = {{ env = \"UNSET_KEY\" }}\nname = \"claude-opus-5-5\"\n[price.m]\ninput = 1\noutput = 2\n"
     ));
-    drop(scene.command(&[])); // Its file is written.
+    drop(scene.command(&[])); // this call writes the file
     let mut command =
         scene.place.command(&["--config", "../op.toml", "config", "check", "--live", "--format", "json"]);
     command.env("ANTHROPIC_API_KEY", KEY).env("CHAT_KEY", KEY);
@@ -227,7 +228,7 @@ fn each_configured_model_is_asked_for_one_word() {
     assert_eq!(of(1, "cost_micro_usd"), json!(12));
     assert!(of(2, "reason").as_str().unwrap().contains("UNSET_KEY"), "{rows:#}");
     assert_eq!(scene.model.log().len(), 2);
-    // What was spent is in the records.
+    // The spending is recorded.
     let shown =
         scene.place.command(&["--config", "../op.toml", "budget", "show", "--format", "json"]).output();
     let spent = Ran::from(shown.unwrap()).json();

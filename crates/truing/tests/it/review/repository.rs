@@ -1,4 +1,4 @@
-//! What is compared with what, which configuration counts, and which ids findings have.
+//! Tests of the comparison's base and head, of the applied configuration, and of the ids of findings.
 
 use serde_json::json;
 
@@ -20,7 +20,7 @@ fn the_working_tree_is_reviewed_with_new_files_that_are_not_ignored() {
     let report = place.report(&[]);
     assert_eq!(each(&report, "path"), ["a.py", "committed.py", "new.py", "staged.py"]);
     assert_eq!((&report["base"], &report["head"]), (&json!(place.git(["rev-parse", "main"])), &json!(null)));
-    // From a folder below, the whole repository is reviewed.
+    // From a subfolder, the whole repository is reviewed.
     place.write("deep/er/x.py", STOPS);
     let report = place.report(&["deep/er"]);
     assert_eq!(report["findings"].as_array().unwrap().len(), 5);
@@ -54,7 +54,7 @@ fn a_secret_in_a_new_file_that_git_calls_binary_is_found() {
     place.git(["checkout", "--quiet", "-b", "feature"]);
     place.write("set.reg", bytes(&format!("\u{feff}x\r\nkey={key}\r\n")));
     place.write("a.bin", format!("\0\n\n{key}\n"));
-    // What changed in an old one is not known.
+    // The change of an existing binary file is unknown.
     place.write("old.bin", format!("\0 2\n{key}\n"));
     let report = place.report(&[]);
     assert_eq!(each(&report, "path"), ["a.bin", "set.reg"]);
@@ -85,11 +85,11 @@ fn a_head_is_reviewed_alone_against_where_it_left_the_default_branch() {
         said.contains(&format!("reviewed commit {feature} (feature) against {short} (merge base with main)")),
         "{said}"
     );
-    // A base that has moved on: what it gained since is none of the change.
+    // The base has new commits, which are not part of the change.
     let named = place.report(&["--base", "main", "--head", "feature"]);
     assert_eq!((&named["base"], &named["coverage"]["not_reviewed"]), (&json!(left), &json!([])));
     assert_eq!(each(&named, "path"), ["theirs.py"]);
-    // A base that the head contains is taken as it is; an id is not repeated as its own name.
+    // A base that the head contains is used as it is; an id is not repeated as its own name.
     let parent = place.git(["rev-parse", "feature~1"]);
     let said = place.review(&["--base", &parent, "--head", "feature"]).out;
     assert!(said.contains(&format!("(feature) against {}\n", &parent[..10])), "{said}");
@@ -127,7 +127,7 @@ fn a_linked_worktree_is_reviewed_and_shares_its_records() {
     place.write("a.py", "breakpoint()\nbreakpoint()\n");
     let report = place.report(&[]);
     let [_, second] = each(&report, "id")[..] else { panic!("{report}") };
-    // Only the other worktree's review knows that this is the second of two equal ones.
+    // Only the other worktree's review knows that this is the second of two equal findings.
     std::fs::write(place.home().join("linked/a.py"), "import os\nbreakpoint()\n").unwrap();
     assert_eq!(each(&place.report(&["../linked"]), "id"), [second]);
     assert!(!String::from_utf8_lossy(&std::fs::read(place.store()).unwrap()).contains("hush"));
@@ -142,12 +142,12 @@ fn ids_last_while_other_lines_change() {
     assert_ne!(one, two);
     place.write("b.py", "\"\"\"Doc.\"\"\"\n\ndef f():\n    breakpoint()\n\n\n\ndef g():\n  breakpoint()\n");
     assert_eq!(each(&place.report(&[]), "id"), [one, two]);
-    // Another branch does not have them; they are known still.
+    // Another branch does not have the findings, but they are still known.
     place.git(["stash", "--quiet", "--include-untracked"]);
     place.git(["checkout", "--quiet", "-b", "other"]);
     assert_eq!(each(&place.report(&["--base", "main"]), "id").len(), 0);
     assert_eq!(each(&place.report(&["--base", "main", "--head", "other"]), "id").len(), 0);
-    // Only records know that what is left is the second of two equal ones.
+    // Only the records show that the remaining finding is the second of two equal ones.
     place.write("b.py", "def f():\n    pass\n\n\n\n\ndef g():\n    breakpoint()\n");
     assert_eq!(each(&place.report(&[]), "id"), [two]);
     assert_eq!(each(&place.report(&["--no-record"]), "id"), [one]);
@@ -173,7 +173,7 @@ fn nothing_in_the_repository_changes() {
     place.write("c.py", STOPS);
     place.git(["add", "b.py"]);
     place.write("b.py", "breakpoint()\n");
-    // An index whose times are stale is one that git would like to refresh.
+    // Git would refresh an index with stale times.
     place.write("a.py", "import os\n");
     let before = place.files();
     place.report(&[]);
@@ -209,7 +209,7 @@ fn the_repositorys_own_file_counts_as_it_is_reviewed_and_the_text_says_so() {
     place.write("vendor/x.py", STOPS);
     place.write("b.py", STOPS);
     place.write(".truing.toml", "[rules]\nignore = [\"vendor/**\"]\n");
-    // Nobody's file: the operator's has this name, but not in a repository.
+    // The operator's file has this name, but not in a repository, so the file is ignored.
     place.write("truing.toml", "[nonsense");
     let ran = place.review(&["--format", "json"]);
     assert_eq!(each(&ran.json(), "path"), ["b.py"]);
@@ -315,7 +315,7 @@ fn a_file_of_git_lfs_is_left_out_by_name_however_the_change_is_given() {
     place.commit("after");
     let diff = place.git(["diff", "main", "feature"]) + "\n";
     std::fs::write(place.home().join("change.diff"), &diff).unwrap();
-    // The filter has put the content there.
+    // The filter has written the content.
     place.write("a.txt", "one\nbreakpoint()\n");
     place.git(["update-index", "--assume-unchanged", "a.txt"]);
     for arguments in [&[][..], &["--head", "HEAD"], &["--diff", "../change.diff"]] {

@@ -1,4 +1,4 @@
-//! What a review prints, and its exit code.
+//! Tests of a review's output and exit code.
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -230,7 +230,7 @@ fn a_file_that_is_too_large_makes_it_partial() {
     assert_eq!(place.review(&["--allow-partial"]).exit, 1, "a finding blocks all the same");
 }
 
-/// Also one that is too large to be read: nobody wants it in the history by mistake.
+/// The file may even be too large to be read: it should not enter the history by accident.
 #[test]
 fn a_large_new_binary_file_is_a_finding_in_every_kind_of_head() {
     let place = Place::new();

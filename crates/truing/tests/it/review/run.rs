@@ -1,4 +1,5 @@
-//! How a run ends: records that fail, files to write to, two at once, readers that go, interruption.
+//! Tests of the ends of a run: failing records, output files, two runs at once, closed readers, and
+//! interruption.
 
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,7 +19,7 @@ fn records_that_cannot_be_opened_are_a_warning() {
         let ran = place.review(&["--config", "../op.toml", "--format", "json"]);
         let (mut told, mut outcome) = (ran.json(), expected["outcome"].clone());
         if !is_known {
-            // What is there may hold open findings: nobody knows.
+            // The unreadable records may contain open findings.
             outcome["kind"] = json!("partial");
             let reason = told["outcome"]["reason"].as_str().unwrap();
             assert!(
@@ -156,7 +157,7 @@ fn a_reader_that_has_gone_is_no_error() {
 fn an_interruption_ends_it_at_once_and_leaves_no_child() {
     let place = Place::new();
     place.write("b.py", STOPS);
-    // Git that never ends its work, and holds the writing end of a pipe as long as it lives.
+    // The fake git never ends, and holds the writing end of a pipe while it lives.
     let (bin, pipe) = (place.home().join("bin"), place.home().join("pipe"));
     std::fs::create_dir(&bin).unwrap();
     let real = String::from_utf8(Command::new("which").arg("git").output().unwrap().stdout).unwrap();
@@ -168,7 +169,7 @@ fn an_interruption_ends_it_at_once_and_leaves_no_child() {
     std::fs::write(bin.join("git"), script).unwrap();
     std::fs::set_permissions(bin.join("git"), std::fs::Permissions::from_mode(0o755)).unwrap();
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    // Under `nohup` a closed terminal is not heard.
+    // Under `nohup`, a closed terminal causes no signal.
     let nohup = std::fs::read_to_string("/proc/self/status").is_ok_and(|status| {
         let mask = status
             .lines()
@@ -190,7 +191,7 @@ fn an_interruption_ends_it_at_once_and_leaves_no_child() {
         assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
         let ran = Ran::from(child.wait_with_output().unwrap());
         assert_eq!((ran.exit, &ran.json()["error"]["code"]), (130, &json!("interrupted")));
-        // It ends when the last process that holds it has ended.
+        // The read ends when the last process that holds the pipe has ended.
         alive.read_to_end(&mut Vec::new()).unwrap();
         assert!(!place.home().join("out.json").exists() && !place.store().exists());
         assert_eq!(std::fs::read_dir(&temp).unwrap().count(), 0, "no private folder is left");

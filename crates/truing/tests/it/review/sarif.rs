@@ -1,5 +1,5 @@
-//! SARIF: valid against the standard's schema, and what GitHub asks of an upload ("SARIF support for code scanning"
-//! in its documentation), over real reviews.
+//! Tests of SARIF output of real reviews: valid against the standard's schema, and within GitHub's rules for
+//! uploads ("SARIF support for code scanning" in its documentation).
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use crate::review::place::{Place, STOPS, key};
 
-/// What SARIF calls a valid log. Formats (URIs, instants) are checked too.
+/// Validator by the SARIF schema, which also checks formats (URIs, instants).
 static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
     let schema: Value = serde_json::from_str(include_str!("../../data/sarif-schema-2.1.0.json")).unwrap();
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 });
 
-/// The log of a review, which keeps to the schema and to GitHub's rules; and the exit code.
+/// Returns the log of a review, after checks against the schema and GitHub's rules, and the exit code.
 fn log(place: &Place, arguments: &[&str]) -> (Value, i32) {
     let ran = place.review(&[&["--format", "sarif"], arguments].concat());
     let log = ran.json();
@@ -31,7 +31,7 @@ fn keeps(log: &Value) {
     github_takes(log);
 }
 
-/// The rules of GitHub's documentation.
+/// Checks the rules of GitHub's documentation.
 fn github_takes(log: &Value) {
     let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).unwrap().to_owned();
     assert_eq!((log["version"].as_str(), log["$schema"].is_string()), (Some("2.1.0"), true));
@@ -54,7 +54,7 @@ fn github_takes(log: &Value) {
         assert!(tags.len() <= 10);
         let precision = text(&rule["properties"]["precision"]);
         assert!(["very-high", "high", "medium", "low"].contains(&&*precision), "{rule}");
-        // A score makes it a security rule; others have a severity of their own.
+        // A score makes it a security rule; others have their own severity.
         let properties = &rule["properties"];
         match properties.get("security-severity") {
             Some(score) => {
@@ -81,7 +81,7 @@ fn github_takes(log: &Value) {
         let (first, last) = (&place["region"]["startLine"], &place["region"]["endLine"]);
         assert!(first.as_u64() >= Some(1) && last.as_u64() >= first.as_u64(), "{place}");
         text(&result["partialFingerprints"]["truing/v1"]);
-        // Only what is made as GitHub documents may have this name; its upload action adds it.
+        // Only GitHub's documented computation may use this name; its upload action adds it.
         assert!(result["partialFingerprints"].get("primaryLocationLineHash").is_none());
     }
     for invocation in run["invocations"].as_array().unwrap() {
@@ -89,7 +89,7 @@ fn github_takes(log: &Value) {
     }
 }
 
-/// Relative to the root, without what a URI may not hold.
+/// Checks that a path is relative to the root and a valid URI.
 fn relative(artifact: &Value) {
     let uri = artifact["uri"].as_str().unwrap();
     assert!(artifact["uriBaseId"] == "%SRCROOT%" && !uri.starts_with('/') && !uri.contains(':'), "{uri}");
@@ -97,7 +97,7 @@ fn relative(artifact: &Value) {
     assert!(uri.chars().all(allowed), "{uri}");
 }
 
-/// The paths of all results, read as a consumer reads them.
+/// Returns the decoded paths of all results.
 fn paths(log: &Value) -> Vec<Vec<u8>> {
     let decoded = |uri: &str| {
         let mut bytes = Vec::new();

@@ -1,4 +1,5 @@
-//! Reviews whose model may call tools of an MCP server: the real program and sandbox, and servers that are shell scripts.
+//! Tests of reviews whose model may call tools of an MCP server: the real program and sandbox, and servers
+//! that are shell scripts.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -10,7 +11,7 @@ use crate::review::claude::claude;
 use crate::review::model::{Scene, finding, report};
 use crate::review::place::Ran;
 
-/// A server in a script, which does this when its one tool is called.
+/// Returns a server script that runs this when its only tool is called.
 fn script(does: &str) -> String {
     let begun = r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"docs","version":"1"}}"#;
     let tools = r#"{"tools":[{"name":"search","description":"Finds words","inputSchema":{"type":"object","properties":{"words":{"type":"string"}},"required":["words"]}}]}"#;
@@ -30,7 +31,8 @@ done
     )
 }
 
-/// A review in which the model calls the server's tool and then reports. These lines are added to `[mcp.docs]`.
+/// Creates a review in which the model calls the server's tool and then reports. `more` is added to
+/// `[mcp.docs]`.
 fn scene(does: &str, more: &str) -> Scene {
     let scene = Scene::of([call(), report(&[finding()])]);
     let folder = scene.place.home().join("servers");
@@ -46,7 +48,7 @@ fn call() -> ScriptedAnswer {
     ScriptedAnswer::tool("mcp__docs__search", json!({ "words": "charge" })).usage(500, 20)
 }
 
-/// What the model was told of its call.
+/// Returns the tool result that the model received.
 fn heard(scene: &Scene) -> String {
     let log = scene.model.log();
     let result = log.last().unwrap().body["messages"].as_array().unwrap().iter().find_map(|message| {
@@ -57,7 +59,7 @@ fn heard(scene: &Scene) -> String {
     content.as_str().map_or_else(|| content.to_string(), str::to_owned)
 }
 
-/// Processes whose arguments name something in the scene's home.
+/// Returns the processes whose arguments contain the scene's home folder.
 fn left(scene: &Scene) -> Vec<PathBuf> {
     let home = scene.place.home().display().to_string();
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
@@ -142,7 +144,7 @@ fn a_server_that_fails_is_told_of_and_the_review_goes_on() {
     }
 }
 
-/// Why a review is partial in which the model has reported.
+/// Returns the reason of a partial review in which the model has reported.
 fn partial(scene: &Scene, name: &str) -> String {
     let ran = scene.review(&[]);
     let told = ran.json();
@@ -156,7 +158,7 @@ fn partial(scene: &Scene, name: &str) -> String {
 
 #[test]
 fn a_server_that_hangs_is_told_of_and_the_review_goes_on() {
-    // On a busy machine it may not even be ready in so short a time.
+    // On a busy machine, the server may not be ready within the shorter timeouts.
     for seconds in [1, 2, 4, 8, 16] {
         let scene = scene("while :; do sleep 1; done", &format!("timeout = \"{seconds}s\"\n"));
         let why = partial(&scene, "hangs");

@@ -1,4 +1,5 @@
-//! Several reviewers side by side, and what that costs beside one: docs/specialists.md is made here.
+//! Tests of several reviewers at the same time, and of their cost compared to one; they generate
+//! docs/specialists.md.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,21 +12,21 @@ use crate::review::cli::told;
 use crate::review::model::{Scene, report};
 use crate::review::place::each;
 
-/// How each specialist's part begins, by its name.
+/// Beginning of each specialist's part, by its name.
 const PARTS: [(&str, &str); 4] = [
     ("shipped:architecture-reviewer", "Look at how the change fits"),
     ("shipped:code-quality-reviewer", "Look for code that does not do what it says"),
     ("shipped:security-reviewer", "Look for holes"),
     ("shipped:test-coverage-reviewer", "Look at what the change makes the code do"),
 ];
-/// The change: four defects, of four kinds.
+/// Changed file with four defects of four kinds.
 const SHOP: &str = "def find(db, name):\n    return db.run(\"select * from items where name = '\" + name + \"'\")\n\n\n\
                     def charge_all(orders):\n    for order in orders:\n        try:\n            order.charge()\n        except Exception:\n            pass\n\n\n\
                     def last_three(items):\n    return items[len(items) - 3:]\n\n\n\
                     def total(order):\n    return order.total_cents / 100\n";
 const INTO_THE_QUERY: &str = "    return db.run(\"select * from items where name = '\" + name + \"'\")";
 
-/// A defect of the change, as a model reports it.
+/// Returns a defect of the change in the form of a model's report.
 fn defect(line: u32, severity: &str, category: &str, (title, excerpt): (&str, &str)) -> Value {
     json!({ "path": "shop.py", "start_line": line, "end_line": line, "severity": severity, "category": category,
         "title": title, "body": "It gives the wrong answer.", "excerpt": excerpt })
@@ -49,12 +50,12 @@ fn cents() -> Value {
     defect(18, "P1", "A", ("Callers take whole cents", excerpt))
 }
 
-/// So counted as a real model would count: by length.
+/// Returns the answer with its usage computed from its length, as for a real model.
 fn counted(answer: ScriptedAnswer) -> ScriptedAnswer {
     ScriptedAnswer { usage: None, ..answer }
 }
 
-/// What the one whose part begins with this answers.
+/// Returns the answer for the specialist whose part begins with this text.
 fn of(part: &str, answer: ScriptedAnswer) -> ScriptedAnswer {
     ScriptedAnswer {
         when: AnswerCondition { first: vec![part.to_owned()], ..AnswerCondition::default() },
@@ -62,7 +63,7 @@ fn of(part: &str, answer: ScriptedAnswer) -> ScriptedAnswer {
     }
 }
 
-/// Reads the file, and reports.
+/// Returns a read of the file, and a report.
 fn looks(part: &str, findings: &[Value]) -> [ScriptedAnswer; 2] {
     let read = ScriptedAnswer::tool("read", json!({ "path": "shop.py" }));
     [read, report(findings)].map(|answer| of(part, counted(answer)))
@@ -79,7 +80,7 @@ fn scene(answers: impl IntoIterator<Item = ScriptedAnswer>, specialists: bool) -
     scene
 }
 
-/// What the four answer: one defect is found by two of them.
+/// Returns the answers of the four specialists; two of them find the same defect.
 fn four() -> impl Iterator<Item = ScriptedAnswer> {
     let [architecture, quality, security, tests] = PARTS.map(|(_, part)| part);
     let all = [
@@ -91,7 +92,7 @@ fn four() -> impl Iterator<Item = ScriptedAnswer> {
     all.into_iter().flatten()
 }
 
-/// What a review came to: an amount of money in micro-dollars, or a count.
+/// Returns a number of the result: micro-dollars or a count.
 fn number(told: &Value, field: &str) -> u64 {
     told[field].as_u64().unwrap()
 }
@@ -115,7 +116,7 @@ fn four_look_side_by_side_and_what_two_find_is_one_finding() {
     assert_eq!((found.as_slice(), number(&told, "turns")), (&[1, 1, 1, 2][..], 8));
     let sum: u64 = specialists.iter().map(|one| number(one, "cost_micro_usd")).sum();
     assert_eq!(sum, number(&told, "cost_micro_usd"));
-    // Each is told its own part, and none of the others'.
+    // Each specialist receives only its own part.
     for call in scene.model.log() {
         let asked = call.body["messages"][0].to_string();
         assert_eq!(PARTS.iter().filter(|(_, part)| asked.contains(part)).count(), 1);
@@ -191,7 +192,7 @@ fn a_repositorys_own_specialist_looks_too_and_a_money_limit_is_for_all_together(
 
 #[test]
 fn none_sets_aside_what_the_others_need() {
-    // A first call that could cost a third of what there is for all, by its length, and costs far less.
+    // By its length, the first call could cost a third of the whole budget; it costs far less.
     let scene = scene(four(), true);
     for number in 0..6 {
         scene.place.write(format!("long{number}.py"), "# nothing that anybody would run\n".repeat(600));
@@ -229,6 +230,6 @@ fn the_comparison_in_the_documentation_is_what_runs_come_to() {
             "update it: UPDATE_DOCS=1 cargo test -p truing --test it review::specialists"
         );
     }
-    // As the page says.
+    // The page states this ratio.
     assert!(number(&four, "cost_micro_usd") > 3 * number(&one, "cost_micro_usd"));
 }

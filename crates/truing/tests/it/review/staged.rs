@@ -1,4 +1,5 @@
-//! `truing review --staged`: what the next commit would hold, by hand and in the hooks of real git.
+//! Tests of `truing review --staged`, which reviews the content of the next commit, by hand and in the hooks
+//! of real git.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::review::place::{Place, Ran, STOPS, each};
 
-/// What a review of the index is about: the files with findings.
+/// Returns the files with findings in a review of the index.
 fn found(place: &Place) -> Vec<String> {
     paths(&place.report(&["--staged"]))
 }
@@ -158,7 +159,7 @@ fn indexes_of_every_kind_are_read_and_none_is_changed() {
     assert!(ran.exit == 3 && ran.err.starts_with("error: git "), "{} {}", ran.exit, ran.err);
 }
 
-/// As git has it: then everything is removed by the next commit.
+/// Git treats a missing index as empty: the next commit would delete everything.
 #[test]
 fn without_an_index_everything_is_removed() {
     let place = Place::new();
@@ -210,7 +211,7 @@ fn the_repositorys_own_file_is_the_working_trees_and_the_text_says_so() {
 
 // ---------------------------------------------------------------------------------------------- hooks
 
-/// Installs a hook that runs a review; what it says goes to `hook.json` in the home folder.
+/// Installs a hook that runs a review, whose output goes to `hook.json` in the home folder.
 fn hook(place: &Place, name: &str, arguments: &str) {
     let hooks = place.repo().join(".git/hooks");
     std::fs::create_dir_all(&hooks).unwrap();
@@ -220,15 +221,15 @@ fn hook(place: &Place, name: &str, arguments: &str) {
         env!("CARGO_BIN_EXE_truing"),
         place.home().join("hook.json").display(),
     );
-    // Another process writes the hook: a handle of ours, inherited by a child of another test, would keep it from
-    // being run.
+    // Another process writes the hook: an open file handle, inherited by a child process of another test,
+    // would prevent its execution.
     std::fs::write(&source, script).unwrap();
     assert!(
         Command::new("install").arg("-m755").arg(&source).arg(hooks.join(name)).status().unwrap().success()
     );
 }
 
-/// Runs git as people do, hooks and all; its exit code, and what the hook's review found.
+/// Runs git with its hooks. Returns its exit code and the findings of the hook's review.
 fn commit(place: &Place, folder: &Path, arguments: &[&str]) -> (i32, Vec<String>) {
     let mut git = Command::new("git");
     git.args(["-c", "user.name=s", "-c", "user.email=s@example.org"]).args(arguments).current_dir(folder);

@@ -1,5 +1,4 @@
-//! The cost of reviews that did not come to their end, or are not recorded: the ledger and `truing report` say the
-//! same.
+//! Tests of the cost of reviews that did not end, or are not recorded: the ledger and `truing report` agree.
 
 use std::process::Stdio;
 use std::time::Instant;
@@ -11,7 +10,7 @@ use crate::review::adverse::{money, reported};
 use crate::review::model::{Scene, finding, read, report};
 use crate::review::place::Ran;
 
-/// A review that a person interrupts in the middle of its second answer.
+/// Runs a review that a person interrupts in the middle of its second answer.
 fn interrupted(scene: &Scene, arguments: &[&str]) -> Ran {
     let mut command = scene.command(arguments);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -33,7 +32,8 @@ fn scene() -> Scene {
     Scene::of([read("pay.py"), stalls.usage(1000, 100), report(&[])])
 }
 
-/// Text, Markdown, HTML and CSV tell this sum; the last in millionths of a dollar, as the column of costs.
+/// Checks that text, Markdown, HTML and CSV contain this sum; CSV has it in micro-dollars in the column of
+/// costs.
 fn every_format_tells(scene: &Scene, spent: u64) {
     let told = |format| {
         let ran = scene.place.command(&["report", "--format", format]).output().unwrap();
@@ -75,7 +75,7 @@ fn a_review_that_was_interrupted_is_a_run_with_its_cost() {
         (&json!("deferred"), &json!("interrupted"), &json!(spent)),
         "{told}"
     );
-    // The next one tells its own cost.
+    // The next review reports only its own cost.
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed");
     assert_eq!(reported(&scene), money(&scene).0);
     assert_eq!(outcomes(&scene)["totals"]["runs"], json!(2));
@@ -101,14 +101,14 @@ fn what_reviews_cost_that_were_not_recorded_is_told() {
     let text = Ran::from(scene.place.command(&["report"]).output().unwrap()).out;
     assert!(text.contains(" of it by runs without a record"), "{text}");
     every_format_tells(&scene, spent);
-    // With one that is recorded it is the same sum.
+    // With a recorded review, the sums still agree.
     scene.model.play(ModelScript::of([report(&[])]));
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed");
     let all = money(&scene).0;
     assert!(all > spent);
     assert_eq!(outcomes(&scene)["totals"]["cost_micro_usd"], json!(all));
     every_format_tells(&scene, all);
-    // A review that is recorded is none of them.
+    // A recorded review is not counted as unrecorded.
     let scene = Scene::of([report(&[finding()])]);
     scene.review(&[]);
     assert_eq!(outcomes(&scene)["totals"]["unrecorded_micro_usd"], json!(0));
@@ -169,7 +169,7 @@ fn a_review_by_a_model_that_fails_before_it_asks_is_a_run_that_ended() {
         (&json!(1), &json!("failed"), &json!(0)),
         "{told}"
     );
-    // Of rules alone nothing was to be paid, and nothing is recorded.
+    // A review by rules costs nothing, and nothing is recorded.
     let ran = Ran::from(scene.place.command(&["review", "--quiet"]).output().unwrap());
     assert_eq!(ran.exit, 3, "{ran:?}");
     assert_eq!(outcomes(&scene)["totals"]["runs"], json!(1));

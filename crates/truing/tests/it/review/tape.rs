@@ -1,5 +1,5 @@
-//! A model's part of a review that is recorded, and played again: offline, without a key, at no cost, as long as it is
-//! the same review.
+//! Tests of recording a model's part of a review and replaying it: offline, without a key and at no cost, as
+//! long as the review is the same.
 
 use std::path::PathBuf;
 
@@ -9,10 +9,10 @@ use truing_fakes::model::{KEY, ScriptedAnswer};
 use crate::review::model::{Scene, finding, read, report};
 use crate::review::place::{Place, Ran, each, key};
 
-/// The variable with which the committed cassette is recorded anew.
+/// Environment variable that makes the test record the committed cassette again.
 const UPDATE: &str = "UPDATE_CASSETTES";
 
-/// A review that is the same on every machine.
+/// Creates a review that is the same on every machine.
 fn scene() -> Scene {
     let said = ScriptedAnswer { text: format!("My key is {KEY}."), ..read("pay.py") };
     let scene = Scene::of([said, report(&[finding()])]);
@@ -20,7 +20,7 @@ fn scene() -> Scene {
     scene
 }
 
-/// It, played: no key, and an address that nobody answers at.
+/// Replays the review without a key, and with an unreachable address.
 fn played(place: &Place, folder: &str) -> Ran {
     let mut command = place.command(&["review", "--quiet", "--runtime", "native", "--format", "json"]);
     command.args(["--replay", folder]).env("TRUING_MODEL__BASE_URL", "http://127.0.0.1:9");
@@ -31,7 +31,7 @@ fn cassette(scene: &Scene, folder: &str) -> String {
     std::fs::read_to_string(scene.place.repo().join(folder).join("cassette.jsonl")).unwrap()
 }
 
-/// What was found, and by whom.
+/// Returns the titles and the sources of the findings.
 fn found(told: &Value) -> (Vec<&Value>, Vec<&Value>) {
     (each(told, "title"), each(told, "source"))
 }

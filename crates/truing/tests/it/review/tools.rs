@@ -1,4 +1,4 @@
-//! `truing review --tools`: linters that run on the files that changed, in the sandbox.
+//! Tests of `truing review --tools`: linters that run on the changed files in the sandbox.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ mod builds;
 mod kept;
 mod lacks;
 
-/// A repository that uses ruff, with a file whose last line was added.
+/// Creates a repository that uses ruff, with a file whose last line was added.
 fn linted(old: &str, new: &str) -> Place {
     let place = Place::new();
     place.write("ruff.toml", "");
@@ -20,7 +20,7 @@ fn linted(old: &str, new: &str) -> Place {
     place
 }
 
-/// A review with these programs before those of the machine.
+/// Runs a review with these programs before those of the machine.
 fn reviewed(place: &Place, arguments: &[&str]) -> Ran {
     let mut command = place.command(&[&["review"], arguments].concat());
     let bin = place.home().join("opt/bin");
@@ -35,7 +35,7 @@ fn report(place: &Place, arguments: &[&str]) -> Value {
     ran.json()
 }
 
-/// The reason for which a review is incomplete.
+/// Returns the reason that a review is incomplete.
 fn incomplete(place: &Place) -> String {
     let told = report(place, &[]);
     assert_eq!(told["outcome"]["kind"], "partial", "{told:#}");
@@ -60,7 +60,7 @@ fn a_linter_that_the_repository_uses_tells_of_changed_lines_alone() {
 
     let said = reviewed(&place, &["--tools"]);
     assert!(said.out.contains("rules and what ruff printed: no model was called"), "{}", said.out);
-    // Of what is committed, too.
+    // Committed files are checked, too.
     place.commit("third");
     assert_eq!(each(&report(&place, &["--head", "HEAD", "--base", "HEAD~1"]), "start_line"), [2]);
 }
@@ -211,7 +211,7 @@ fn the_operator_adds_linters_widens_them_and_switches_them_off() {
     assert_eq!(told.get("tools"), None, "{told:#}");
     let told = run("[[tool]]\nname = \"gone\"\ncommand = [\"gone\"]\nformat = \"unix\"\n");
     assert_eq!(told["outcome"]["reason"], "gone: `gone` is not installed");
-    // A repository's own file names none, unless the operator lets it.
+    // A repository's own file may name no program, unless the operator allows it.
     place.write(".truing.toml", own);
     let refused = run("");
     assert!(each(&refused, "tool").is_empty());
@@ -273,7 +273,7 @@ fn a_credential_in_the_words_of_a_linter_is_neither_shown_nor_recorded() {
     assert!(!is_in(token) && !is_in(encoded));
 }
 
-/// Ruff that renames what it finds.
+/// Returns a fake Ruff that fixes its finding by a renaming.
 fn renaming(to: &str) -> String {
     let edit = format!(
         "\\\"edits\\\":[{{\\\"content\\\":\\\"{to}\\\",\\\"location\\\":{{\\\"row\\\":%d,\\\"column\\\":1}},\

@@ -1,5 +1,6 @@
-//! A server of the store is away for a while, or hangs, while an ingress and a worker are at work: webhooks are refused with a
-//! time to come back, nothing is lost, and nothing is said twice. And the clocks of the machines differ by minutes.
+//! Tests of a store server that is unreachable for a while, or hangs, while an ingress and a worker run.
+//! Webhooks are refused with a retry time, nothing is lost, and nothing is posted twice. A further test has
+//! clocks that differ by minutes.
 
 use truing_core::port::SlotStore as _;
 use truing_fakes::forge::DeliveryHook;
@@ -16,10 +17,10 @@ const SIZE: FleetSize = FleetSize {
     time: Duration::from_secs(0),
     quiet: Duration::from_secs(2),
 };
-/// Longer than a lease of the fleet.
+/// Outage, which is longer than a lease of the fleet.
 const AWAY: Duration = Duration::from_secs(8);
 
-/// Pull requests of a fleet, not opened yet.
+/// Creates the pull requests of a fleet without opening them.
 async fn pulls(fleet: &Fleet) -> Vec<Pull> {
     let first = CommitBuilder::new("Begin").write("README.md", "# storm\n");
     fleet.forge().create_repository("acme", "r0", first).await.unwrap();
@@ -27,7 +28,7 @@ async fn pulls(fleet: &Fleet) -> Vec<Pull> {
     (0..SIZE.pulls).map(|at| Pull::new(&repo, at)).collect()
 }
 
-/// Nothing was told twice.
+/// Checks that nothing was posted twice.
 async fn told_once(fleet: &Fleet, pulls: &[Pull]) {
     for pull in pulls {
         let view = pull.repo.pull(pull.number).await.unwrap();
@@ -38,7 +39,7 @@ async fn told_once(fleet: &Fleet, pulls: &[Pull]) {
     assert_eq!(fleet.forge().violations(), Vec::<String>::new());
 }
 
-/// The status of the answer to a webhook, and its `Retry-After`.
+/// Returns the status of the response to a webhook, and its `Retry-After`.
 async fn answer(fleet: &Fleet, delivery: &FakeDelivery) -> (u16, Option<String>) {
     let url = format!("http://127.0.0.1:{}/webhooks/github", fleet.ingress());
     let hook = DeliveryHook { url, secret: SECRET.into(), automatic: false };
@@ -47,7 +48,7 @@ async fn answer(fleet: &Fleet, delivery: &FakeDelivery) -> (u16, Option<String>)
     (answer.status().as_u16(), after)
 }
 
-/// Is the ingress ready? The status that says so.
+/// Returns the status of the ingress's readiness check.
 async fn ready(fleet: &Fleet) -> u16 {
     let url = format!("http://127.0.0.1:{}/readyz", fleet.ingress());
     fleet.client().get(url).send().await.unwrap().status().as_u16()
@@ -80,7 +81,7 @@ async fn while_a_server_is_away_or_hangs_webhooks_are_refused_and_nothing_is_los
     .into_iter()
     .enumerate()
     {
-        // Reviews are under way.
+        // Reviews are in progress.
         fleet::round(&fleet, &mut pulls, (10 * at + 1, 0)).await;
         proxy.set(traffic);
         let began = Instant::now();
@@ -90,7 +91,7 @@ async fn while_a_server_is_away_or_hangs_webhooks_are_refused_and_nothing_is_los
         let deliveries = fleet.forge().pending();
         let mut asked = 0;
         while asked < 1 || began.elapsed() < AWAY {
-            // It does not wait for a server that hangs: that says nothing before the end of this.
+            // The ingress does not wait for a server that hangs until the end of this period.
             let (status, after) = answer(&fleet, &deliveries[asked % deliveries.len()]).await;
             assert_eq!((status, after.is_some()), (503, true), "{what}, after {:?}", began.elapsed());
             asked += 1;
@@ -143,7 +144,7 @@ async fn machines_whose_clocks_differ_by_minutes_lose_nothing_and_say_nothing_tw
     assert!(reviews >= pulls.len() * 2, "{reviews}");
 }
 
-/// The library that shifts a program's clock.
+/// Returns the path of the library that shifts a program's clock.
 fn fake_time() -> String {
     let of_arch = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
     let found =

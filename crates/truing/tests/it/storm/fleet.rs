@@ -1,8 +1,9 @@
-//! Many processes on one store: ingresses and workers that share a real Redis and a real PostgreSQL, each killed with SIGKILL
-//! and started again at random under a storm of pushes, while Redis is killed and restarted and PostgreSQL's sessions are cut.
-//! The promises of one process hold for all of them together. The kill switch is turned in the middle, by hand and by command.
+//! The fleet test: many processes on one store. Ingresses and workers share a real Redis and a real
+//! PostgreSQL; each process is killed with SIGKILL and restarted at random during a storm of pushes. Redis is
+//! killed and restarted, and PostgreSQL's sessions are cut. The promises of one process must hold for all of
+//! them together. The kill switch is turned in the middle, by hand and by command.
 //!
-//! A small one runs with the other tests; `cargo xtask soak --only fleet` runs it as large as [`SIZE`] says.
+//! A small fleet runs with the other tests; `cargo xtask soak --only fleet` runs the size in [`SIZE`].
 
 use std::process::Output;
 use std::sync::Mutex;
@@ -12,13 +13,14 @@ use truing_core::port::SlotStore as _;
 use super::*;
 use crate::support::postgres;
 
-/// The variable that says how large: pull requests, ingresses, workers, seconds of pushes; `500,4,4,600` is the full size.
+/// Environment variable with the number of pull requests, ingresses, workers, and seconds of pushes; the full
+/// size is `500,4,4,600`.
 const SIZE: &str = "TRUING_FLEET";
-/// From one fault to the next, at least and at most, in milliseconds.
+/// Minimum and maximum time between two faults, in milliseconds.
 const BETWEEN_FAULTS: (u64, u64) = (1_500, 4_500);
-/// Nobody writes any more if nobody has for so long.
+/// Time without a write after which the fleet counts as silent.
 const SILENT: Duration = Duration::from_secs(4);
-/// Writes that go on for so long after the kill switch was turned on do not stop.
+/// Maximum time in which writes must stop after the kill switch was turned on.
 const STOPPED: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +29,7 @@ pub(super) struct FleetSize {
     pub(super) ingresses: usize,
     pub(super) workers: usize,
     pub(super) time: Duration,
-    /// Without an event for so long a storm is over.
+    /// Time without an event after which a storm is over.
     pub(super) quiet: Duration,
 }
 
@@ -49,7 +51,7 @@ impl FleetSize {
     }
 }
 
-/// A Redis that is killed and started again, and keeps what it has acknowledged.
+/// A Redis server that is killed and restarted, and keeps acknowledged data.
 struct Redis {
     folder: TempDir,
     port: u16,
@@ -87,7 +89,7 @@ impl Redis {
         }
     }
 
-    /// A command as a person gives it.
+    /// Runs a command of `redis-cli`, as an operator would.
     fn by_hand(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new("redis-cli");
         command.args(["-p", &self.port.to_string()]).args(arguments).output().unwrap()
@@ -102,14 +104,14 @@ impl Drop for Redis {
     }
 }
 
-/// A forge, the servers, and the processes.
+/// A forge, the database servers, and the processes.
 pub(super) struct Fleet {
     forge: Watched,
     home: Home,
     redis: Redis,
     database: String,
     records: &'static postgres::Server,
-    /// The ports of the ingresses, and those of the others.
+    /// Ports of the ingresses, and those of the workers.
     ports: (Vec<u16>, Vec<u16>),
     processes: Mutex<Vec<Process>>,
     client: reqwest::Client,
@@ -117,7 +119,7 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    /// All processes at work.
+    /// Starts a fleet with all processes.
     async fn new(size: FleetSize) -> Self {
         let fleet = Self::idle(size).await;
         for at in 0..size.ingresses + size.workers {
@@ -127,7 +129,7 @@ impl Fleet {
         fleet
     }
 
-    /// No process yet.
+    /// Creates a fleet without processes.
     pub(super) async fn idle(size: FleetSize) -> Self {
         let forge = Watched::start(FakeForgeOptions::default()).await;
         forge.token(TOKEN, LOGIN);
@@ -169,12 +171,12 @@ impl Fleet {
         &self.forge
     }
 
-    /// The port of the first ingress.
+    /// Returns the port of the first ingress.
     pub(super) fn ingress(&self) -> u16 {
         self.ports.0[0]
     }
 
-    /// The port of a worker.
+    /// Returns the port of a worker.
     pub(super) fn worker(&self, at: usize) -> u16 {
         self.ports.1[at]
     }
@@ -183,40 +185,40 @@ impl Fleet {
         &self.client
     }
 
-    /// The port of Redis.
+    /// Returns the port of Redis.
     pub(super) fn redis_port(&self) -> u16 {
         self.redis.port
     }
 
-    /// The address of the records.
+    /// Returns the URL of the records.
     pub(super) fn records_url(&self) -> String {
         self.records.url(&self.database)
     }
 
-    /// The address of the store, as `truing store` takes it.
+    /// Returns the URLs of the store in the syntax of `truing store`.
     pub(super) fn urls(&self) -> String {
         format!("valkey://127.0.0.1:{}/0,{}", self.redis.port, self.records_url())
     }
 
-    /// The store, as one more process opens it.
+    /// Opens the store as an additional process.
     pub(super) async fn store(&self) -> Store {
         let slots = format!("valkey://127.0.0.1:{}/0", self.redis.port);
         Store::connect(&slots, &self.records_url(), None).await.unwrap()
     }
 
-    /// Writes a configuration that is the ordinary one, changed.
+    /// Writes a changed version of the usual configuration.
     pub(super) fn write_config(&self, name: &str, change: impl FnOnce(String) -> String) {
         self.home.write(name, change(self.home.config()));
     }
 
-    /// A command with this configuration.
+    /// Returns a command with this configuration.
     pub(super) fn command(&self, config: &str) -> Command {
         let mut command = self.home.command(&["--config", config, "--quiet"]);
         command.stdout(Stdio::null());
         command
     }
 
-    /// Starts the process of this place.
+    /// Starts the process of this index.
     fn process(&self, at: usize) -> Process {
         let (ingresses, workers) = &self.ports;
         let (role, port) = match ingresses.get(at) {
@@ -231,7 +233,7 @@ impl Fleet {
         self.start_with(config, role, port, &[])
     }
 
-    /// The same with more variables.
+    /// Starts a process with additional environment variables.
     pub(super) fn start_with(
         &self,
         config: &str,
@@ -247,7 +249,7 @@ impl Fleet {
         Process(command.stderr(log).spawn().unwrap())
     }
 
-    /// Kills a process, and starts it again.
+    /// Kills a process and restarts it.
     fn kill(&self, at: usize) {
         let mut processes = self.processes.lock().unwrap();
         let _ = processes[at].0.kill();
@@ -255,7 +257,8 @@ impl Fleet {
         processes[at] = self.process(at);
     }
 
-    /// Starts those again that have ended by themselves, as a supervisor does: a server was away when they began.
+    /// Restarts processes that ended on their own, as a supervisor does: a server was unreachable when they
+    /// started.
     fn supervise(&self) {
         for (at, process) in self.processes.lock().unwrap().iter_mut().enumerate() {
             if process.0.try_wait().unwrap().is_some() {
@@ -264,7 +267,7 @@ impl Fleet {
         }
     }
 
-    /// Ends every session of the service, as a server does that is restarted.
+    /// Ends every database session of the service, as a restarting server does.
     fn cut(&self) {
         let sql = format!(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{}'",
@@ -273,7 +276,7 @@ impl Fleet {
         self.records.psql("postgres", &[&sql]);
     }
 
-    /// Sends a webhook to one ingress after another until it is accepted.
+    /// Sends a webhook to the ingresses in turn until it is accepted.
     pub(super) async fn deliver(&self, delivery: &FakeDelivery) {
         let deadline = Instant::now() + PATIENCE;
         let mut again = tokio::time::interval(LOOK);
@@ -284,7 +287,7 @@ impl Fleet {
             let hook = DeliveryHook { url, secret: SECRET.into(), automatic: false };
             match delivery.send(&self.client, &hook).await {
                 Ok(202) => return,
-                // The kill switch is on, the store is away, or nobody listens.
+                // The kill switch is on, the store is unreachable, or the ingress is down.
                 Ok(503) | Err(_) => {}
                 Ok(status) => panic!("delivery {} got {status}", delivery.id),
             }
@@ -293,8 +296,8 @@ impl Fleet {
         }
     }
 
-    /// Sees that the webhook of the push among these is refused while the switch is on, whatever else happens to the processes.
-    /// Webhooks of what was written before are heard, and ask for nothing.
+    /// Checks that the webhook of the push among these is refused while the switch is on, even if processes
+    /// are killed. Webhooks of earlier writes may be accepted, since they request nothing.
     async fn is_refused(&self, deliveries: &[FakeDelivery]) {
         let push = deliveries.iter().rfind(|delivery| delivery.action == "synchronize");
         let delivery = push.unwrap_or_else(|| panic!("no webhook of a push among {deliveries:?}"));
@@ -305,7 +308,7 @@ impl Fleet {
         loop {
             match delivery.send(&self.client, &hook).await {
                 Ok(503) => return,
-                // That process was just killed.
+                // This process was just killed.
                 Err(_) => assert!(Instant::now() < deadline, "nobody listens: {}", self.log()),
                 Ok(status) => panic!("the switch is on, and a webhook got {status}: {delivery:?}"),
             }
@@ -313,7 +316,7 @@ impl Fleet {
         }
     }
 
-    /// Calls by which the forge was changed.
+    /// Returns the number of calls that changed the forge.
     fn writes(&self) -> u64 {
         let calls = self.forge.calls();
         let writes =
@@ -321,7 +324,7 @@ impl Fleet {
         writes.map(|(_, count)| count).sum()
     }
 
-    /// The time from now to the last write, if nobody writes for a while.
+    /// Returns the time until the last write, after a period without writes.
     async fn last_write(&self) -> Duration {
         let began = Instant::now();
         let (mut writes, mut last) = (self.writes(), began);
@@ -336,7 +339,7 @@ impl Fleet {
         last - began
     }
 
-    /// The ends of the logs.
+    /// Returns the ends of the logs.
     pub(super) fn log(&self) -> String {
         let mut all = String::new();
         for entry in std::fs::read_dir(self.home.path()).unwrap().flatten() {
@@ -360,7 +363,7 @@ struct Faults {
     cuts: AtomicUsize,
 }
 
-/// Kills processes at random, and restarts Redis and cuts sessions by turns, until it is told that the storm is over.
+/// Kills processes at random, and alternately restarts Redis and cuts sessions, until the storm is over.
 async fn inject_faults(fleet: &Fleet, done: &AtomicBool, faults: &Faults) {
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = |below: u64| {
@@ -395,7 +398,7 @@ async fn inject_faults(fleet: &Fleet, done: &AtomicBool, faults: &Faults) {
     }
 }
 
-/// Pushes to every pull request once, and sends the webhooks; `lost` of a hundred never arrive.
+/// Pushes to every pull request once and sends the webhooks; `lost` of a hundred never arrive.
 pub(super) async fn round(fleet: &Arc<Fleet>, pulls: &mut [Pull], (number, lost): (usize, u64)) {
     for (at, pull) in pulls.iter_mut().enumerate() {
         pull.repo.push(&pull.branch, pushed(at, number)).await.unwrap();
@@ -424,11 +427,11 @@ pub(super) async fn round(fleet: &Arc<Fleet>, pulls: &mut [Pull], (number, lost)
     }
 }
 
-/// Turns the switch on by hand and by command, and tells after how long the last write was. Each time somebody pushes, whose webhook
-/// is refused, and delivered when the switch is off again.
+/// Turns the switch on by hand and by command, and returns the maximum time until the last write. A push
+/// follows each time; its webhook is refused, and delivered again when the switch is off.
 async fn stop(fleet: &Fleet, pull: &mut Pull) -> Duration {
     fleet.redis.wait();
-    // The answer may be lost where the server has only just come back; to set it again changes nothing.
+    // The reply may be lost if the server has just restarted; setting the value again changes nothing.
     let set = (0..9).map(|_| fleet.redis.by_hand(&["SET", "bot:killswitch:enabled", "true"]));
     assert!(set.into_iter().any(|set| set.status.success()), "the switch cannot be set");
     pull.repo.push(&pull.branch, pushed(0, 1_000)).await.unwrap();
@@ -483,7 +486,7 @@ async fn processes_that_are_killed_one_after_another_lose_nothing_and_say_nothin
             silence = Some(stop(&fleet, &mut pulls[0]).await);
         }
     }
-    // The last word must arrive: lost webhooks are the sweep's to make up for.
+    // The last webhooks must arrive; the sweep compensates for lost ones only later.
     round(&fleet, &mut pulls, (rounds, 0)).await;
     let pushed = began.elapsed();
     let deadline = Instant::now() + PATIENCE;

@@ -1,5 +1,5 @@
-//! A service that outgrows its machine, and comes back, by the commands of docs/scaling.md: from a SQLite file to an ingress and a
-//! worker on Redis and PostgreSQL, and to a file again. Nothing is lost or said twice on the way.
+//! Tests of moving a service to more machines and back by the commands of docs/scaling.md: from a SQLite file
+//! to an ingress and a worker on Redis and PostgreSQL, and back to a file. Nothing is lost or posted twice.
 
 use super::fleet::{Fleet, FleetSize};
 use super::*;
@@ -12,14 +12,15 @@ const SIZE: FleetSize = FleetSize {
     quiet: Duration::from_secs(2),
 };
 
-/// Runs the program with a configuration; what it said, and its exit code.
+/// Runs the program with a configuration. Returns the output and the exit code.
 fn run(fleet: &Fleet, config: &str, arguments: &[&str]) -> (String, i32) {
     let ran = fleet.command(config).stdout(Stdio::piped()).args(arguments).output().unwrap();
     let said = [ran.stdout, ran.stderr].concat();
     (String::from_utf8(said).unwrap(), ran.status.code().unwrap())
 }
 
-/// Pushes, tells of it, and waits for the review of the new head; the texts of all of our comments.
+/// Pushes, delivers the webhooks, and waits for the review of the new head. Returns the texts of all comments
+/// by Truing.
 async fn reviewed(fleet: &Arc<Fleet>, pull: &mut Pull, number: usize) -> Vec<String> {
     fleet::round(fleet, std::slice::from_mut(pull), (number, 0)).await;
     until_reviewed(std::slice::from_ref(pull), || format!("round {number}: {}", fleet.log())).await;
@@ -67,7 +68,7 @@ async fn a_service_moves_to_many_processes_and_back() {
     let many =
         [fleet.start("truing.toml", "ingress", port), fleet.start("truing.toml", "worker", fleet.worker(0))];
     let then = reviewed(&fleet, &mut pull, 20).await;
-    // Its processes are seen, and the move back waits for their end.
+    // The running processes are detected, and the migration back must wait for their end.
     let (said, exit) = run(&fleet, "truing.toml", &["store", "migrate", "--to", "sqlite:state/back.db"]);
     assert_eq!((exit, said.contains("1 process of `truing serve`")), (4, true), "{said}");
     many.into_iter().for_each(stop);
@@ -88,7 +89,7 @@ async fn a_service_moves_to_many_processes_and_back() {
     let (said, exit) = run(&fleet, "back.toml", &["store", "check", "--to", &servers]);
     assert_eq!((exit, said.contains("the first difference")), (1, true), "{said}");
 
-    // The comments of the first head are there once, whoever wrote the later ones.
+    // The comments of the first head exist once, regardless of the process that wrote the later ones.
     assert!(at_first.len() >= 2 && at_first.len() <= then.len() && then.len() <= at_last.len());
     let findings: BTreeSet<&str> = at_last.iter().filter_map(|body| body.lines().last()).collect();
     assert_eq!(findings.len(), at_last.len(), "{at_last:#?}");

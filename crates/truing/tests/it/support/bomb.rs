@@ -1,4 +1,4 @@
-//! Generated bombs: texts that repeat something of a grammar, and the figures of what reading them cost.
+//! Generates bombs, which are texts that repeat parts of a grammar, and records the cost of parsing them.
 
 #![allow(clippy::print_stdout, reason = "the figures are its result")]
 
@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// The variable that says how many seconds, from which seed on, and where to keep those that pass a bound:
-/// `SECONDS,SEED,FOLDER`.
+/// Environment variable with the number of seconds, the first seed, and the folder for texts that exceed a
+/// limit: `SECONDS,SEED,FOLDER`.
 const HOW_LONG: &str = "TRUING_FUZZ_BOMBS";
 
-/// Words of all grammars.
+/// Tokens that all grammars use.
 const COMMON: &[&str] = &[
     "(", ")", "[", "]", "{", "}", "<", ">", ",", ";", ":", ".", "=", "==", "=>", "->", "+", "-", "*", "/",
     "%", "&", "&&", "|", "||", "!", "?", "??", "@", "#", "\\", "'", "\"", "`", "a", "b", "x1", "0", "1.5",
@@ -18,7 +18,7 @@ const COMMON: &[&str] = &[
     "/*", "*/", "//", "a<b", "f(", "a=",
 ];
 
-/// How many texts were asked for.
+/// The requested number of texts.
 pub(crate) struct Asked {
     seconds: Option<Duration>,
     first: u64,
@@ -34,7 +34,7 @@ impl Asked {
         Self { seconds, first, kept: parts.next().filter(|folder| !folder.is_empty()).map(PathBuf::from) }
     }
 
-    /// The seeds, as long as the time lasts; so many, if no time is given.
+    /// Returns seeds until the time is over, or `few` seeds if no time is given.
     pub(crate) fn seeds(&self, few: u64) -> impl Iterator<Item = u64> + use<> {
         let (begun, seconds, first) = (Instant::now(), self.seconds, self.first);
         (first..).take_while(move |seed| match seconds {
@@ -43,7 +43,7 @@ impl Asked {
         })
     }
 
-    /// Keeps a text in the folder, if one is named.
+    /// Writes a text to the folder, if one is given.
     pub(crate) fn keep(&self, name: &str, text: &str) {
         if let Some(folder) = &self.kept {
             std::fs::write(folder.join(name), text).unwrap();
@@ -51,7 +51,7 @@ impl Asked {
     }
 }
 
-/// Numbers that are the same for the same seed.
+/// A generator of numbers that depend only on the seed.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -68,8 +68,8 @@ impl Random {
     }
 }
 
-/// A text that repeats something of a grammar: in a row, nested, as one long word, or as many different ones. It has
-/// about 2^10 to 2^`largest` bytes.
+/// Returns a text that repeats a part of a grammar: in sequence, nested, as one long word, or as many
+/// different words. It has about 2^10 to 2^`largest` bytes.
 pub(crate) fn text(begins: &[&str], words: &[&str], largest: usize, random: &mut Random) -> String {
     let unit = |random: &mut Random| {
         let mut unit = String::new();
@@ -107,14 +107,14 @@ pub(crate) fn text(begins: &[&str], words: &[&str], largest: usize, random: &mut
     text
 }
 
-/// The worst of each reader, with the seeds.
+/// The most expensive text of each reader, with its seed.
 #[derive(Default)]
 pub(crate) struct Worst(BTreeMap<&'static str, Figures>);
 
 #[derive(Default)]
 struct Figures {
     count: usize,
-    /// Bytes of memory a byte of text; the most memory; seconds of work a MB; the most work.
+    /// Memory bytes per byte of text; maximum memory; seconds of work per MB; maximum work.
     memory_ratio: (f64, u64),
     memory: (u64, u64),
     time_ratio: (f64, u64),

@@ -1,4 +1,4 @@
-//! A home folder with an operator's file, and the program that runs there.
+//! Provides a home folder with an operator's file, and the program that runs there.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead as _, BufReader};
@@ -15,33 +15,33 @@ use truing_fakes::forge::DeliveryHook;
 use crate::support::HANGS;
 use crate::support::watch::Watched;
 
-/// The operator's file.
+/// Name of the operator's file.
 const FILE: &str = "truing.toml";
-/// The words before the address in the line that a server begins with.
+/// Text before the address in the first line of a server's log.
 const LISTENS: &str = "health and metrics: ";
 
-/// A home folder, which is the current folder, too; and the variables of every command.
+/// A home folder, which is also the current folder, with the environment of every command.
 pub(crate) struct Home {
     folder: TempDir,
     variables: Vec<(OsString, OsString)>,
-    /// Every command names the operator's file.
+    /// True if every command names the operator's file.
     is_configured: bool,
 }
 
 impl Home {
-    /// An empty folder, and no variable but `HOME`.
+    /// Creates an empty folder, with `HOME` as the only variable.
     pub(crate) fn bare() -> Self {
         Self { folder: tempfile::tempdir().unwrap(), variables: Vec::new(), is_configured: false }
     }
 
-    /// With an operator's file, which every command names, and the search path.
+    /// Creates a folder with an operator's file, which every command names, and the search path.
     pub(crate) fn configured(config: &str) -> Self {
         let home = Self { is_configured: true, ..Self::bare() };
         home.write(FILE, config);
         home.with("PATH", std::env::var_os("PATH").unwrap_or_default())
     }
 
-    /// With one more variable.
+    /// Adds an environment variable.
     pub(crate) fn with(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.variables.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
@@ -65,19 +65,19 @@ impl Home {
         std::fs::read_to_string(self.file(name)).unwrap()
     }
 
-    /// The operator's file.
+    /// Returns the text of the operator's file.
     pub(crate) fn config(&self) -> String {
         self.read(FILE)
     }
 
-    /// Replaces a text of the operator's file, which must be there.
+    /// Replaces a text in the operator's file, which must contain it.
     pub(crate) fn reconfigure(&self, old: &str, new: &str) {
         let text = self.config();
         assert!(text.contains(old), "{text}");
         self.write(FILE, text.replace(old, new));
     }
 
-    /// The program with these arguments.
+    /// Returns the program with these arguments.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
         if self.is_configured {
@@ -97,7 +97,7 @@ impl Home {
         Ran::from(self.command(arguments).output().unwrap())
     }
 
-    /// Starts a server by this command, to which the webhooks of the forge then go.
+    /// Starts a server by this command, and points the webhooks of the forge at it.
     pub(crate) fn serve_by(&self, command: &mut Command, forge: &Watched, secret: &str) -> Server {
         let server = Server::start(command);
         let url = format!("{}/webhooks/{}", server.url, forge.name());
@@ -125,7 +125,7 @@ impl From<Output> for Ran {
 }
 
 impl Ran {
-    /// The same, while no thread of the runtime waits.
+    /// Runs a command without blocking a thread of the runtime.
     pub(crate) async fn without_blocking(mut command: Command) -> Self {
         tokio::task::spawn_blocking(move || Self::from(command.output().unwrap())).await.unwrap()
     }
@@ -135,7 +135,7 @@ impl Ran {
         serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{self:?}"))
     }
 
-    /// The text without what differs between runs: seconds, and ids of commits.
+    /// Returns the text without values that differ between runs: seconds, and ids of commits.
     pub(crate) fn steady(&self) -> String {
         let seconds = regex::Regex::new(r"in \d+\.\d\d s").unwrap();
         let ids = regex::Regex::new(r"\b[0-9a-f]{10}\b").unwrap();
@@ -143,7 +143,7 @@ impl Ran {
     }
 }
 
-/// A process, which is killed with this.
+/// A process that is killed on drop.
 pub(crate) struct Process(pub(crate) Child);
 
 impl Deref for Process {
@@ -167,33 +167,33 @@ impl Drop for Process {
     }
 }
 
-/// A server, which is killed with this.
+/// A server that is killed on drop.
 pub(crate) struct Server {
-    /// Its address, without a path.
+    /// Address of the server without a path.
     pub(crate) url: String,
     pub(crate) child: Process,
     log: Option<JoinHandle<String>>,
 }
 
 impl Server {
-    /// Starts it, and waits until it listens.
+    /// Starts a server and waits until it listens.
     pub(crate) fn start(command: &mut Command) -> Self {
         Self::announced(command, |line| {
             Some(line.split_once(LISTENS)?.1.split_once("/healthz")?.0.to_owned())
         })
     }
 
-    /// Starts it, and waits for the line that says where it listens.
+    /// Starts a server and waits for the line with its address.
     pub(crate) fn announced(command: &mut Command, address: impl FnMut(String) -> Option<String>) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let url = lines.find_map(address).unwrap();
-        // Its log is read to the end, so that it never waits for a reader.
+        // The log is read to the end, so the server never blocks on it.
         let log = std::thread::spawn(move || lines.collect::<Vec<_>>().join("\n"));
         Self { url, child: Process(child), log: Some(log) }
     }
 
-    /// One whose log the test reads, or does not want; its address is not known.
+    /// Wraps a server whose log the test reads or ignores; its address is unknown.
     pub(crate) fn silent(child: Child) -> Self {
         Self { url: String::new(), child: Process(child), log: None }
     }
@@ -202,13 +202,13 @@ impl Server {
         assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
     }
 
-    /// Waits for its end: how it exits, and its log.
+    /// Waits for the end of the server. Returns its exit status and its log.
     pub(crate) fn ended(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().unwrap();
         (status, self.log.take().map(|log| log.join().unwrap()).unwrap_or_default())
     }
 
-    /// Stops it in order: it finishes what it has begun.
+    /// Stops the server gracefully: it completes its current work.
     pub(crate) fn stop(self) {
         self.signal("-TERM");
         let (status, log) = self.ended();
@@ -216,12 +216,12 @@ impl Server {
     }
 }
 
-/// Waits until something holds.
+/// Waits until the condition is true.
 pub(crate) async fn until(what: &str, holds: impl AsyncFnMut() -> bool) {
     until_shown(what, String::new, holds).await;
 }
 
-/// The same; a failure shows `shown`.
+/// Waits until the condition is true; a failure prints `shown`.
 pub(crate) async fn until_shown(
     what: &str,
     shown: impl Fn() -> String,

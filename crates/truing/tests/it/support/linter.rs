@@ -1,9 +1,10 @@
-//! Programs that stand for linters: scripts that print what those would.
+//! Provides scripts that replace linters and print the same output.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// Prints findings as ruff does, of lines `l = …` that neither a comment nor `ruff.toml` silences, and ends as ruff does. `$1` is `check`.
+/// Prints findings in ruff's format on lines `l = …` that neither a comment nor `ruff.toml` disables, with
+/// ruff's exit code. `$1` must be `check`.
 pub(crate) const RUFF: &str = r#"#!/bin/sh
 [ "$1" = check ] || exit 9
 exec awk '
@@ -22,7 +23,8 @@ END { print "]"; exit count > 0 }
 ' $(for word; do case "$word" in *.py) echo "$word" ;; esac; done)
 "#;
 
-/// One finding of ruff's, on a line, in words of a shell that are put between double quotes.
+/// Returns a shell command that prints one finding in ruff's format on this line; the message is put between
+/// double quotes.
 pub(crate) fn says(message: &str, line: u32) -> String {
     format!(
         "printf '[{{\"code\":\"X1\",\"message\":\"%s\",\"filename\":\"%s/a.py\",\"location\":{{\"row\":{line},\"column\":1}},\
@@ -30,14 +32,14 @@ pub(crate) fn says(message: &str, line: u32) -> String {
     )
 }
 
-/// Installs a program in a folder below a home folder; the folder.
+/// Installs a program in a folder below a home folder, and returns the folder.
 pub(crate) fn install(home: &Path, name: &str, text: &str) -> PathBuf {
     let folder = home.join("opt/bin");
     write_program(&folder.join(name), text);
     folder
 }
 
-/// Writes a file that can be run.
+/// Writes an executable file.
 pub(crate) fn write_program(file: &Path, text: &str) {
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(file, text).unwrap();

@@ -1,18 +1,18 @@
-//! The words by which an operator configures the fake forge.
+//! Provides the operator's configuration for a fake forge.
 
 use truing_fakes::forge::{ForgeFlavour, LoggedCall};
 
 use crate::support::watch::{EMAIL, Watched};
 
 impl Watched {
-    /// Asserts that each call of the interface so far was one of a run, reads too.
+    /// Checks that each call of the API so far, including reads, belonged to a run.
     pub(crate) fn assert_named(&self) {
         let calls = self.log();
         let unnamed = calls.iter().filter(|call| call.review.is_none() && !call.path.contains(".git/"));
         assert_eq!(unnamed.collect::<Vec<_>>(), Vec::<&LoggedCall>::new());
     }
 
-    /// The `NAME` of `[forge.NAME]`.
+    /// Returns the name of the forge in `[forge.NAME]`.
     pub(crate) fn name(&self) -> &'static str {
         match self.flavour() {
             ForgeFlavour::GitHub => "github",
@@ -21,7 +21,7 @@ impl Watched {
         }
     }
 
-    /// What an operator writes to reach it, with no time to settle.
+    /// Returns the operator's configuration of the forge, with no time to settle.
     pub(crate) fn operator(&self) -> String {
         let (name, url) = (self.name(), self.base_url());
         let (api, git, more) = match self.flavour() {
@@ -32,7 +32,7 @@ impl Watched {
         format!("[forge.{name}]\napi_url = \"{url}{api}\"\ngit_url = \"{url}{git}\"\n{more}settle = \"0s\"\n")
     }
 
-    /// The variables that the token and the secret of webhooks are taken from.
+    /// Returns the environment variables of the token and of the secret of webhooks.
     pub(crate) fn variables(&self) -> [&'static str; 2] {
         match self.flavour() {
             ForgeFlavour::GitHub => ["GITHUB_TOKEN", "GITHUB_WEBHOOK_SECRET"],
@@ -40,7 +40,7 @@ impl Watched {
         }
     }
 
-    /// The permission that our account needs to find out who may write.
+    /// Returns the permission that the account needs to look up who may write.
     pub(crate) fn permission(&self) -> &'static str {
         match self.flavour() {
             ForgeFlavour::GitHub | ForgeFlavour::DataCenter => "write",

@@ -1,4 +1,4 @@
-//! A receiver of OTLP over HTTP, and what its spans say.
+//! Provides a receiver of OTLP over HTTP, and access to its spans.
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
@@ -15,7 +15,7 @@ use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-/// What came: the path of each request with its login, and every span.
+/// The received logins of the requests, and all spans.
 #[derive(Default)]
 struct Came {
     logins: Vec<String>,
@@ -41,12 +41,12 @@ impl Receiver {
         Self { came, url, _runtime: runtime }
     }
 
-    /// Everything that a command has sent when it has ended.
+    /// Returns all spans that an ended command has sent.
     pub(crate) fn spans(&self) -> Vec<Span> {
         std::mem::take(&mut self.came.lock().unwrap().spans)
     }
 
-    /// The login of each request.
+    /// Returns the login of each request.
     pub(crate) fn logins(&self) -> Vec<String> {
         self.came.lock().unwrap().logins.clone()
     }
@@ -62,7 +62,7 @@ async fn take(State(came): State<Arc<Mutex<Came>>>, headers: HeaderMap, body: By
     ""
 }
 
-/// The attributes of a span, as text.
+/// Returns the attributes of a span as text.
 pub(crate) fn said(span: &Span) -> BTreeMap<&str, String> {
     let text = |pair: &KeyValue| match pair.value.as_ref().and_then(|value| value.value.as_ref()) {
         Some(Value::StringValue(text)) => text.clone(),

@@ -1,10 +1,10 @@
-//! A package that is followed in tests: its releases.
+//! Provides the releases of a package that tests follow.
 
 use truing_fakes::registry::{FakeRegistry, FakeRegistryKind};
 
-/// What is pinned of it, as [`RELEASES`] begin.
+/// Pinned definition, with which the [`RELEASES`] begin.
 pub(crate) const PINNED: &str = "def pinned(a):\n    return a\n";
-/// Releases of `demo`, and what their one module holds.
+/// Releases of `demo` with the content of their only module.
 pub(crate) const RELEASES: [(&str, &str); 5] = [
     ("1.0.0", "def pinned(a):\n    return a\n\ndef other():\n    return 1\n"),
     ("1.0.1", "def pinned(a):\n    return a\n\ndef other():\n    # why\n    return 1\n"),
@@ -13,7 +13,7 @@ pub(crate) const RELEASES: [(&str, &str); 5] = [
     ("1.0.4", "def pinned(a):\n    return a + 1\n\ndef other():\n    return 2\n"),
 ];
 
-/// The package has these releases from now on, each with its one module.
+/// Sets the releases of the package, each with its only module.
 pub(crate) fn list<'a>(registry: &FakeRegistry, releases: impl IntoIterator<Item = &'a (&'a str, &'a str)>) {
     let releases: Vec<_> = releases.into_iter().collect();
     let files: Vec<_> =

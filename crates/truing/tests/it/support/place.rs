@@ -1,4 +1,4 @@
-//! A home folder, a repository in it, and how the program and git run there.
+//! Provides a home folder with a repository, and runs the program and git there.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -11,10 +11,10 @@ use tempfile::TempDir;
 
 pub(crate) use crate::support::home::Ran;
 
-/// A file that has one P1 finding, on its second line.
+/// File with one P1 finding on its second line.
 pub(crate) const STOPS: &str = "def f():\n    breakpoint()\n";
 
-/// A key that is one in form only. In two parts, so that this file has none.
+/// Returns a fictitious key. It is composed of two parts, so this file contains none.
 pub(crate) fn key() -> String {
     ["AKIA", "73U55XTPLPFT7V4S"].concat()
 }
@@ -22,14 +22,14 @@ pub(crate) fn key() -> String {
 pub(crate) struct Place(TempDir);
 
 impl Place {
-    /// An empty home folder.
+    /// Creates an empty home folder.
     pub(crate) fn empty() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         std::fs::create_dir(place.repo()).unwrap();
         place
     }
 
-    /// With a repository `home/r` that has one commit on `main`.
+    /// Creates a repository `home/r` with one commit on `main`.
     pub(crate) fn new() -> Self {
         let place = Self::empty();
         place.git(["init", "--quiet", "--initial-branch=main"]);
@@ -46,7 +46,7 @@ impl Place {
         self.home().join("r")
     }
 
-    /// The database that reviews are recorded in.
+    /// Returns the path of the database of reviews.
     pub(crate) fn store(&self) -> PathBuf {
         self.home().join(".local/state/truing/truing.db")
     }
@@ -58,7 +58,7 @@ impl Place {
         std::fs::write(path, text).unwrap();
     }
 
-    /// Runs git in the repository; what it prints.
+    /// Runs git in the repository and returns its output.
     pub(crate) fn git<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> String {
         self.git_in(&self.repo(), arguments)
     }
@@ -85,20 +85,20 @@ impl Place {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
-    /// Commits everything; its id.
+    /// Commits everything and returns the id.
     pub(crate) fn commit(&self, message: &str) -> String {
         self.git(["add", "--all"]);
         self.git(["commit", "--quiet", "--allow-empty", "--message", message]);
         self.git(["rev-parse", "HEAD"])
     }
 
-    /// Commits everything without asking a hook.
+    /// Commits everything without running hooks.
     pub(crate) fn commit_unchecked(&self, message: &str) {
         self.git(["add", "--all"]);
         self.git(["commit", "--quiet", "--no-verify", "--message", message]);
     }
 
-    /// The program with these arguments, in the repository.
+    /// Returns the program with these arguments, in the repository.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
         command.args(arguments).current_dir(self.repo()).stdin(Stdio::null());
@@ -106,19 +106,19 @@ impl Place {
         command
     }
 
-    /// `truing review`, with these arguments.
+    /// Runs `truing review` with these arguments.
     pub(crate) fn review(&self, arguments: &[&str]) -> Ran {
         Ran::from(self.command(&[&["review", "--quiet"], arguments].concat()).output().unwrap())
     }
 
-    /// The same with `--format json`; it must come to an answer.
+    /// Runs `truing review --format json`, which must return an answer.
     pub(crate) fn report(&self, arguments: &[&str]) -> Value {
         let ran = self.review(&[&["--format", "json"], arguments].concat());
         assert!(ran.exit < 2, "{}", ran.err);
         ran.json()
     }
 
-    /// Every file below the repository with its time and content.
+    /// Returns all files below the repository with their times and contents.
     pub(crate) fn files(&self) -> BTreeMap<PathBuf, (i64, Vec<u8>)> {
         let mut files = BTreeMap::new();
         let mut folders = vec![self.repo()];
@@ -141,7 +141,7 @@ fn path() -> std::ffi::OsString {
     std::env::var_os("PATH").unwrap_or_default()
 }
 
-/// One field of every finding of a report.
+/// Returns one field of every finding in a report.
 pub(crate) fn each<'a>(report: &'a Value, field: &str) -> Vec<&'a Value> {
     report["findings"].as_array().unwrap().iter().map(|finding| &finding[field]).collect()
 }

@@ -1,4 +1,5 @@
-//! A proxy before a server, which a test lets refuse connections, or stall as a network does that loses everything.
+//! Provides a proxy for a server, which can refuse connections, or stall like a network that loses
+//! everything.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,20 +9,20 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// The fate of what is sent.
+/// The treatment of connections and data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Traffic {
-    /// It arrives.
+    /// Data is forwarded.
     Forwarded,
-    /// Every connection ends, and new ones end at once.
+    /// Existing connections are closed, and new ones are closed at once.
     Refused,
-    /// Connections are made and stay, and nothing arrives.
+    /// Connections are accepted and stay open, but no data is forwarded.
     Stalled,
 }
 
-/// A proxy before a server on this machine.
+/// A proxy for a server on this machine.
 pub(crate) struct Proxy {
-    /// The port on which it listens.
+    /// Port on which the proxy listens.
     pub(crate) port: u16,
     traffic: Arc<watch::Sender<Traffic>>,
     task: JoinHandle<()>,
@@ -52,7 +53,7 @@ impl Drop for Proxy {
     }
 }
 
-/// Carries one connection for as long as it may.
+/// Forwards one connection as long as it is allowed.
 async fn pass(mut near: TcpStream, server: SocketAddr, mut traffic: watch::Receiver<Traffic>) {
     let mut far = None;
     loop {

@@ -1,15 +1,16 @@
-//! Has another process read what was sent to it? Only then a signal cannot overtake it.
+//! Detects that another process has read everything sent to it, after which a signal cannot overtake the
+//! data.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long it may take on a busy machine.
+/// Maximum time on a busy machine.
 const PATIENCE: Duration = super::HANGS;
-/// How often in a row it is seen to be so.
+/// Number of consecutive checks that must agree.
 const LOOKS: u32 = 5;
 
-/// Waits until a process has read all that its connections have brought, and has nothing to do.
+/// Waits until a process has read all data from its connections, and is idle.
 pub(crate) fn until_read(process: u32) {
     let deadline = Instant::now() + PATIENCE;
     let mut seen = 0;
@@ -20,17 +21,17 @@ pub(crate) fn until_read(process: u32) {
     }
 }
 
-/// Do all of its threads wait?
+/// Returns true if all threads of the process sleep.
 fn is_idle(process: u32) -> bool {
     let threads = names(Path::new(&format!("/proc/{process}/task")));
     threads.iter().all(|thread| {
         let stat = std::fs::read_to_string(format!("/proc/{process}/task/{thread}/stat")).unwrap_or_default();
-        // The thread's name stands in brackets before, and may hold anything.
+        // The thread's name is in brackets before this and may contain any text.
         stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('S'))
     })
 }
 
-/// Is there anything in a connection of it that it has not taken?
+/// Returns true if a connection of the process has unread data.
 fn has_unread(process: u32) -> bool {
     let folder = format!("/proc/{process}/fd");
     let links = names(Path::new(&folder)).into_iter().filter_map(|file| {
@@ -39,7 +40,7 @@ fn has_unread(process: u32) -> bool {
     });
     let own: BTreeSet<String> = links.collect();
     let table = std::fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap();
-    // The columns: number, local, remote, state, sent:received, timer, retries, user, timeout, file.
+    // The columns are number, local, remote, state, sent:received, timer, retries, user, timeout, file.
     table.lines().skip(1).any(|line| {
         let columns: Vec<&str> = line.split_whitespace().collect();
         let is_own = columns.get(9).is_some_and(|file| own.contains(*file));

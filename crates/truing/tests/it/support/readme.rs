@@ -1,27 +1,28 @@
-//! What a README shows: commands with their output.
+//! Reads the commands of a README with their output.
 
 use std::path::{Path, PathBuf};
 
-/// The top of the repository, where its READMEs are read.
+/// Returns the root of the repository, in which the commands of its READMEs run.
 pub(crate) fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// A command of a README and what it prints.
+/// A command of a README with its output.
 #[derive(Debug)]
 pub(crate) struct Shown {
-    /// Its words, without `truing`.
+    /// Arguments without `truing`.
     pub(crate) arguments: Vec<String>,
-    /// The lines that are shown.
+    /// Lines of the output in the README.
     pub(crate) output: String,
 }
 
 impl Shown {
-    /// Those of a README whose words are all in them.
+    /// Returns the commands of a README that contain all these words.
     pub(crate) fn of(readme: &str, words: &[&str]) -> Vec<Self> {
         let text = std::fs::read_to_string(top().join(readme)).unwrap();
         let mut all: Vec<Self> = Vec::new();
-        // Of a command of ours, in whose block we are; and is its next line still the command?
+        // The flags are true inside the output of a command of Truing, and if the next line continues a
+        // command.
         let (mut ours, mut goes_on) = (false, false);
         let mut inside = false;
         for line in text.lines() {

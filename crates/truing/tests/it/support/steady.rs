@@ -1,8 +1,8 @@
-//! What two runs come to, without what differs between any two.
+//! Normalises texts for the comparison of two runs.
 
 use regex::Regex;
 
-/// Without names of runs and commits, addresses, and the marks around data, which depend on them.
+/// Replaces ids of runs and commits, addresses, and the marks around data, which depend on them.
 pub(crate) fn steady(text: &str) -> String {
     let rules = [
         ("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "RUN"),

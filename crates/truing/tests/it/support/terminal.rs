@@ -1,4 +1,4 @@
-//! A terminal for programs that show more to people than to programs.
+//! Provides a terminal for programs whose output depends on it.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -8,14 +8,14 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 /// Both ends of a terminal.
 pub(crate) struct Terminal {
-    /// Shows what is written to the line.
+    /// End that receives the output.
     pub(crate) screen: File,
-    /// The end for the program.
+    /// End for the program.
     pub(crate) line: File,
 }
 
 impl Terminal {
-    /// A terminal of so many columns.
+    /// Opens a terminal with this number of columns.
     pub(crate) fn open(columns: u16) -> Self {
         let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&screen).unwrap();
@@ -28,7 +28,7 @@ impl Terminal {
     }
 }
 
-/// The text that a terminal shows until each end for programs is closed.
+/// Returns the output at a terminal until each end for programs is closed.
 pub(crate) fn shown(mut screen: File) -> String {
     let (mut seen, mut part) = (Vec::new(), [0; 4096]);
     while let Ok(count @ 1..) = screen.read(&mut part) {

@@ -1,11 +1,11 @@
-//! A repository below a home folder, whose own commands run in the sandbox.
+//! Provides a repository below a home folder, whose own commands run in the sandbox.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::support::home::Home;
 
-/// Tells whether this machine lets us make namespaces.
+/// Returns true if this machine allows namespaces.
 pub(crate) fn has_namespaces() -> bool {
     let mut unshare = Command::new("unshare");
     unshare.args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "--net", "true"]);
@@ -16,7 +16,7 @@ pub(crate) fn has_namespaces() -> bool {
 pub(crate) struct CheckedRepository(Home);
 
 impl CheckedRepository {
-    /// A repository without a commit.
+    /// Creates a repository without a commit.
     pub(crate) fn unborn(configuration: &str) -> Self {
         let home = Home::bare().with("PATH", "/usr/local/bin:/usr/bin:/bin").with("SECRET", "canary");
         home.write("truing.toml", configuration);
@@ -42,13 +42,13 @@ impl CheckedRepository {
         assert!(git.status().unwrap().success());
     }
 
-    /// Commits everything that there is.
+    /// Commits all changes.
     pub(crate) fn commit(&self) {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "-m", "x"]);
     }
 
-    /// The program with these arguments, in the repository.
+    /// Returns the program with these arguments, in the repository.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.0.command(arguments);
         command.current_dir(self.path("repository"));

@@ -1,15 +1,15 @@
-//! What may be wrong with a registry, a release or a project: each is told as what it is, and nothing is taken for
-//! unchanged that was not read.
+//! Tests of errors in a registry, a release or a project: each has its own message, and nothing unread is
+//! treated as unchanged.
 
 use serde_json::json;
 
 use super::package::PINNED;
 use super::server::{Files, Registry, sha1, sha256, tar_gz};
 
-/// Paths, and what is there.
+/// Paths with their contents.
 type Texts<'a> = &'a [(&'a str, &'a str)];
 
-/// `demo` on PyPI, as source archives: version, files, and what follows the digest in the index.
+/// Returns `demo` on PyPI with source archives: version, files, and the text after the digest in the index.
 fn python(releases: &[(&str, Texts<'_>, &str)], more: Texts<'_>) -> Registry {
     let files = |_| {
         let mut files = Files::new();
@@ -48,7 +48,7 @@ fn a_release_that_was_taken_back_or_vanished_is_not_followed() {
     assert_eq!(site.decide(&[]).0["to"], "1.0.1");
     site.refuses(&["--to", "1.0.2"], 2, &["demo 1.0.2 was taken back", "--to V"]);
     site.refuses(&["--from", "0.9.0", "--to", "1.0.1"], 2, &["demo has no release 0.9.0"]);
-    // It is not in the page any more, and nobody has its archive.
+    // The release is no longer on the page, and no archive of it is known.
     let gone = python(&[("1.0.1", plain, "")], &[]);
     gone.refuses(&[], 2, &["no release is in its range", "--from V"]);
 }
@@ -84,7 +84,7 @@ fn a_definition_that_moved_is_still_found_and_one_that_vanished_is_work() {
     let gone: Texts<'_> = &[(MODULE, "from .new import another\n"), ("src/demo/new.py", PINNED)];
     let site = python(&[("1.0.0", &[(MODULE, PINNED)], ""), ("1.0.1", moved, ""), ("1.0.2", gone, "")], &[]);
     let (answer, _) = site.decide(&["--to", "1.0.1"]);
-    // It is the same, but the file that it moved to is new.
+    // The definition is the same, but the file that it moved to is new.
     assert_eq!((&answer["decision"], &answer["changed"]), (&json!("ask"), &json!([])), "{answer}");
     let new = json!({ "symbol": "*", "file": "src/demo/new.py", "why": "added", "what": "file" });
     assert!(answer["unguarded"].as_array().unwrap().contains(&new), "{answer}");
@@ -101,7 +101,7 @@ fn what_cannot_be_read_is_never_taken_for_unchanged() {
     let (answer, code) = site.decide(&[]);
     assert_eq!((&answer["decision"], code), (&json!("ask"), Some(1)));
     assert_eq!(answer["unguarded"][0]["why"], "unreadable", "{answer}");
-    // The pinned definition's own file.
+    // The file of the pinned definition is invalid.
     let site = python(&[("1.0.0", &[pinned], ""), ("1.0.1", &[(MODULE, "\u{0}(((\ndef pinn")], "")], &[]);
     assert_eq!(site.decide(&[]).0["decision"], "bump");
 }

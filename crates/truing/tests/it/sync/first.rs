@@ -1,4 +1,4 @@
-//! `truing sync init`: a stranger's project gets a manifest, which `decide` then takes.
+//! Tests of `truing sync init`: a project without a manifest gets one, which `decide` accepts.
 
 use serde_json::{Value, json};
 
@@ -80,7 +80,7 @@ fn what_a_python_project_overrides_and_copies_is_pinned() {
         (&answer["decision"], &answer["changed"][0]["symbol"]),
         (&json!("bump"), &json!("demo:Middle.run"))
     );
-    // What is there is never written over.
+    // An existing file is never overwritten.
     let again = site.sync(&["init", "demo"]);
     let told = String::from_utf8_lossy(&again.stderr).into_owned();
     assert!(again.status.code() == Some(2) && told.contains("is there already"), "{told}");
@@ -105,7 +105,7 @@ fn a_hash_test_becomes_a_manifest() {
             "{answer}"
         );
         let manifest: Value = serde_json::from_str(&site.read(&file)).unwrap();
-        // The digest of the tree is added to what the project accepts, and no digest of lines.
+        // The digest of the tree is added to the project's own digest, and no digest of lines.
         let row = &manifest["demo.m:helper"];
         assert_eq!((&row["raw"], row["tree"].is_array()), (&json!([digest]), told.is_none()), "{manifest}");
     }
@@ -137,7 +137,7 @@ fn the_mirrored_files_of_a_crate_are_pinned_whole() {
     );
 }
 
-/// `demo` 1.0.0 on PyPI with this module.
+/// Returns `demo` 1.0.0 on PyPI with this module.
 fn registry_of(module: &str, project: &[(&str, &str)]) -> Registry {
     let archive = tar_gz("demo-1.0.0", &[("demo/m.py", module)]);
     let page = format!("<a href=\"/files/demo-1.0.0.tar.gz#sha256={}\">x</a>", sha256(&archive));
@@ -174,17 +174,17 @@ fn what_a_project_has_for_code_that_awaits_is_pinned_by_the_name_that_the_packag
     assert_eq!(
         counterparts,
         [
-            // A class that is copied under another name, and inherits from another one.
+            // The class is copied under another name and has another base.
             ("demo.m:Lost.run", "ours/m.py:AioLost.run"),
-            // Each definition once, by its own name.
+            // Each definition is matched once, by its own name.
             ("demo.m:Pages.__enter__", "ours/m.py:AioOther.__aenter__"),
             ("demo.m:Pages.__iter__", "ours/m.py:AioPages.__aiter__"),
         ]
     );
 }
 
-/// Everything that a project can have of a package gets a row: a class that it copies, and of one that it derives from a
-/// property, a definition in a decorator, and one that comes from a base of the package.
+/// Everything that a project can use of a package gets a row: a copied class, and for a derived class a
+/// property, a decorated definition, and one that a base of the package provides.
 #[test]
 fn classes_properties_wrapped_and_inherited_definitions_are_pinned() {
     let module = "import functools\n\nclass Root:\n    def close(self):\n        return 1\n\n\

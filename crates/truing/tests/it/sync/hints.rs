@@ -1,4 +1,4 @@
-//! Projects that are not as the first example is: each is told what to do, or answered all the same.
+//! Tests of projects that differ from the usual layout: each gets a hint or an answer.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use super::server::{Files, Registry, sha1, sha256, tar_gz};
 
 const BASE: &str = "class Base:\n    def run(self):\n        return 1\n";
 
-/// `demo` on PyPI: 1.0.1 changes nothing, 1.0.2 has no class any more.
+/// Returns `demo` on PyPI: 1.0.1 changes nothing, and 1.0.2 removes the class.
 fn registry(project: &[(&str, &str)]) -> Registry {
     let files = |_| {
         let (mut files, mut page) = (Files::new(), String::new());
@@ -47,7 +47,7 @@ fn a_class_that_the_project_inherits_from_and_that_vanished_asks() {
 fn a_missing_manifest_is_one_to_be_written() {
     let site = registry(&[("truing.toml", "[sync.demo]\nmanifest = \"absent.json\"\n")]);
     site.refuses(&[], 2, &["absent.json", "sync init demo`"]);
-    // To the letter, the hint has to lead to a manifest of the same project.
+    // The literal command in the hint must create a manifest of the same project.
     let nested = "[sync.demo]\nmanifest = \"tests/test_patches.py\"\nmirror = [\"demo/=ours/\"]\n";
     let site = registry(&[("truing.toml", nested), ("fol/pyproject.toml", PROJECT), ("fol/ours/m.py", COPY)]);
     let file = "sync init demo --repo fol --output fol/tests/test_patches.json`";
@@ -79,7 +79,7 @@ fn a_file_of_jobs_that_nobody_named_is_pointed_to() {
         told("demo")
     );
     assert!(!told("other").contains("has one"));
-    // What would be waited for without end is not looked at.
+    // A pipe would block forever and is not read.
     let file = site.path().join("truing.toml");
     std::fs::remove_file(&file).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
@@ -93,7 +93,7 @@ fn a_project_whose_requirement_is_in_no_pyproject_is_told_to_name_its_file() {
     site.refuses(&[], 2, &["there is no absent.toml in .", "`constraint.file = \"requirements.txt\"`"]);
     let told = String::from_utf8(site.sync(&["decide", "demo"]).stderr).unwrap();
     assert!(!told.contains("in its range"), "{told}");
-    // Where it is there, the range is what is wrong.
+    // The manifest exists, so the range is the problem.
     let site = registry(&[("pyproject.toml", "[project]\ndependencies = [\"demo>=7,<8\"]\n")]);
     let told = String::from_utf8(site.sync(&["decide", "demo"]).stderr).unwrap();
     assert!(told.contains("no release is in its range") && !told.contains("there is no"), "{told}");
@@ -131,7 +131,7 @@ fn a_package_that_another_one_brings_is_compared_where_its_releases_are_named() 
     let extra = "[project]\noptional-dependencies.fast = [\"demo>=1.0.0,<1.0.1\"]\n";
     let site_of_extra = registry(&[("pyproject.toml", extra)]);
     site_of_extra.refuses(&[], 2, &["`constraint.path = 'project.optional-dependencies.fast'`"]);
-    // Such as `target.cfg(target_os = "linux").dependencies` of Cargo.toml.
+    // Such a key is `target.cfg(target_os = "linux").dependencies` of Cargo.toml.
     let blank = "[tool.\"of linux\"]\nlist = [\"demo>=1.0.0,<1.0.1\"]\n";
     let site_of_blank = registry(&[("pyproject.toml", blank)]);
     site_of_blank.refuses(&[], 2, &["`constraint.path = 'tool.of linux.list'`"]);
@@ -191,7 +191,7 @@ fn a_job_without_a_manifest_leaves_it_to_people_or_checks() {
     assert!(told.contains("check the pairs") && !told.contains("say which files have"), "{told}");
 }
 
-/// `demo` in two releases that require another package otherwise, as their metadata says.
+/// Returns `demo` in two releases whose metadata requires different versions of another package.
 fn requiring(requirements: [&str; 2], project: &[(&str, &str)]) -> Registry {
     requiring_module(requirements, [PINNED.to_owned(), PINNED.to_owned()], project)
 }
@@ -257,8 +257,8 @@ fn a_changed_requirement_asks_where_it_reaches_the_project() {
     assert!(told.contains(words), "{told}");
 }
 
-/// Several releases as one step: the first changes only what the pinned definition says of itself, the next one the body
-/// of another one beside it. The first must not hide the second.
+/// Several releases are compared as one step: the first changes only the docstring of the pinned definition,
+/// and the next one the body of another definition. The first must not hide the second.
 #[test]
 fn several_releases_as_one_step_ask_for_a_body_beside_a_changed_docstring() {
     let told = PINNED.replace(":\n", ":\n    \"\"\"What it is.\"\"\"\n");
@@ -303,7 +303,7 @@ fn lines_of_a_requirements_file_are_shown_as_lines() {
         ("truing.toml", "[sync.demo]\nconstraint.file = \"requirements.txt\"\nmirror = [\"demo/=ours/\"]\n"),
         ("requirements.txt", "# ours\nother==1\nmore>=2\n"),
     ]);
-    // Of those that are there none is of the package.
+    // None of the existing symbols belongs to the package.
     let output = site.sync(&["decide", "demo", "--to", "1.0.1"]);
     let told =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -1,5 +1,5 @@
-//! Packages of npm and crates.io: what their indexes say, the requirement in each project's file, and definitions by file
-//! and name.
+//! Tests of packages on npm and crates.io: the data of their indexes, the requirement in each project's file,
+//! and definitions by file and name.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use super::server::{Files, Registry, sha1, sha256, sha512, tar_gz};
 
 const RUN: &str = "pub fn run(a: u8) -> u8 { a }\n";
 
-/// `demo` on crates.io: version, source, whether it was taken back.
+/// Returns `demo` on crates.io: version, source, and a flag for a yanked release.
 fn crates(releases: &[(&str, &str, bool)]) -> Registry {
     let files = |address| {
         let mut files = Files::new();
@@ -39,8 +39,8 @@ fn crates(releases: &[(&str, &str, bool)]) -> Registry {
     )
 }
 
-/// A caret range, as `cargo add` writes it, admits every release of its major version: nothing is to be done, and nothing
-/// is told below that as if it were.
+/// A caret range, as `cargo add` writes it, admits every release of its major version: no change is needed or
+/// listed.
 #[test]
 fn a_caret_range_skips_what_it_admits_and_names_no_change_below() {
     let site = crates(&[("1.0.0", RUN, false), ("1.0.1", "pub fn run(a: u8) -> u8 { a + 1 }\n", false)]);
@@ -81,13 +81,14 @@ fn a_crate_is_followed_by_file_and_item() {
     assert_eq!(outcome("2.0.0"), is("ask", None));
     let (answer, _) = site.decide(&["--to", "1.0.3"]);
     let change = &answer["changed"][0];
-    // Where the definition is, not where its name was given out; and the first release whose text is another.
+    // The entry has the file of the definition, not that of its re-export, and the first release with another
+    // text.
     assert_eq!(
         (&change["symbol"], &change["file"], &change["first_in"]),
         (&json!("src/lib.rs:run"), &json!("src/a.rs"), &json!("1.0.1"))
     );
     site.refuses(&["--to", "1.0.4"], 2, &["demo 1.0.4 was taken back"]);
-    // Neither what was taken back nor a pre-release is the newest.
+    // Neither a yanked release nor a pre-release is the newest.
     assert_eq!(site.decide(&[]).0["to"], "2.0.0");
     site.write(
         "truing.toml",
@@ -102,7 +103,7 @@ fn a_crate_is_followed_by_file_and_item() {
 
 const SCRIPT: &str = "exports.run = function (a) { return a; };\n";
 
-/// A scoped package on npm: version, source, and more of its entry.
+/// Returns a scoped package on npm: version, source, and further fields of its entry.
 fn npm(releases: &[(&str, &str, serde_json::Value)]) -> Registry {
     let files = |address| {
         let mut files = Files::new();

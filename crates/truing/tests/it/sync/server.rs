@@ -1,4 +1,4 @@
-//! Registries on this machine: whatever is put at a path is served there; and projects that follow a package of one.
+//! Provides registries on this machine that serve the given files, and projects that follow a package of one.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,7 +22,7 @@ use tokio::runtime::Runtime;
 
 use crate::support::home::Home;
 
-/// What is served, by path.
+/// Served files by path.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
 pub(super) struct Registry {
@@ -32,7 +32,7 @@ pub(super) struct Registry {
 
 async fn serve(State(files): State<Files>, uri: Uri) -> Response {
     match files.get(uri.path()) {
-        // A page that lies about its length: the connection ends in its middle.
+        // The page has a wrong length: the connection ends in its middle.
         Some(bytes) if bytes.starts_with(b"SHORT") => {
             let parts = [Ok(bytes.clone()), Err(io::Error::other("it ends here"))];
             ([(header::CONTENT_LENGTH, "999")], Body::from_stream(iter(parts))).into_response()
@@ -51,7 +51,7 @@ impl Deref for Registry {
 }
 
 impl Registry {
-    /// A registry with these files, made with its address, and a project.
+    /// Creates a registry with these files, which depend on its address, and a project.
     pub(super) fn new(files: impl FnOnce(SocketAddr) -> Files, project: &[(&str, &str)]) -> Self {
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -72,7 +72,7 @@ impl Registry {
         Self { _runtime: runtime, home }
     }
 
-    /// `truing sync …` with the package managers told of this registry.
+    /// Runs `truing sync …` with the package managers configured for this registry.
     pub(super) fn sync(&self, arguments: &[&str]) -> Output {
         let mut command = self.home.command(&[&["sync"], arguments].concat());
         command.env("TRUING_CONFIG", self.home.file("truing.toml")).output().unwrap()
@@ -84,7 +84,7 @@ impl Registry {
         (serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}")), output.status.code())
     }
 
-    /// That it is refused, with this exit code and these words.
+    /// Checks for a refusal with this exit code and these words.
     pub(super) fn refuses(&self, arguments: &[&str], code: i32, words: &[&str]) {
         let output = self.sync(&[&["decide", "demo"], arguments].concat());
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -93,7 +93,7 @@ impl Registry {
     }
 }
 
-/// A tar archive with gzip, all in one folder.
+/// Returns a gzipped tar archive with all files in one folder.
 pub(super) fn tar_gz(folder: &str, files: &[(&str, &str)]) -> Vec<u8> {
     let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     for (path, content) in files {
@@ -113,7 +113,7 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
     hex::encode(sha2::Sha256::digest(bytes))
 }
 
-/// As npm writes it.
+/// Returns a digest in npm's format.
 pub(super) fn sha512(bytes: &[u8]) -> String {
     format!("sha512-{}", STANDARD.encode(sha2::Sha512::digest(bytes)))
 }

@@ -1,5 +1,5 @@
-//! `truing sync init` and `truing sync decide` in a clone without any configuration: the package is found in the
-//! project's own files.
+//! Tests of `truing sync init` and `truing sync decide` in a clone without configuration: the package is
+//! found in the project's own files.
 
 use std::process::{Command, Output};
 
@@ -12,7 +12,8 @@ const COPY: &str = "import demo.m\nclass Ours(demo.m.Base):\n    def run(self): 
 const RUN: &str = "    def run(self):\n        return 1\n";
 const REQUIRES: &str = "[project]\ndependencies = [\"demo>=1.0.0,<1.0.1\"]\n";
 
-/// `demo` on all three registries: on PyPI 1.0.1 changes nothing, 1.0.2 the method; elsewhere 1.0.1 changes a file.
+/// Returns `demo` on all three registries: on PyPI, 1.0.1 changes nothing and 1.0.2 the method; elsewhere,
+/// 1.0.1 changes a file.
 fn registry(project: &[(&str, &str)]) -> Registry {
     let files = |address: std::net::SocketAddr| {
         let (mut files, mut page, mut lines) = (Files::new(), String::new(), String::new());
@@ -65,14 +66,14 @@ fn refuses(site: &Registry, arguments: &[&str], words: &[&str]) {
     assert!(words.iter().all(|word| told.contains(word)), "{arguments:?}: {told}");
 }
 
-/// The answer of `decide`, with its exit code.
+/// Returns the answer of `decide` and its exit code.
 fn decide(site: &Registry, arguments: &[&str]) -> (Value, Option<i32>) {
     let output = sync(site, &[&["decide", "demo", "--format", "json"], arguments].concat());
     let told = text(output.stderr);
     (serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}")), output.status.code())
 }
 
-/// The lines of configuration that `init` prints.
+/// Returns the lines of configuration that `init` prints.
 fn lines(site: &Registry, arguments: &[&str]) -> String {
     let output = sync(site, &[&["init", "--format", "json"], arguments].concat());
     let told = text(output.stderr);
@@ -100,7 +101,7 @@ fn a_package_of_the_project_gets_a_manifest_and_the_lines_that_make_it_a_job() {
     );
     let manifest: Value = serde_json::from_str(&site.read("upstream.json")).unwrap();
     assert_eq!(manifest["demo.m:Base.run"]["raw"], json!([sha1(RUN)]));
-    // With these lines the job says what is said without them, and has what a run needs.
+    // With these lines, the job has the same result as without configuration, and can be run.
     let before = decide(&site, &["--to", "1.0.1"]);
     assert_eq!((&before.0["decision"], before.1), (&json!("relax"), Some(0)));
     std::fs::remove_file(site.path().join("upstream.json")).unwrap();
@@ -127,7 +128,7 @@ fn what_nothing_is_pinned_of_is_decided_as_far_as_it_can_be() {
     assert!(answer["reason"].as_str().unwrap().contains("nothing is pinned"), "{answer}");
     let told = text(sync(&site, &["decide", "demo"]).stderr);
     assert!(told.contains("`truing sync init demo` looks for what could be"), "{told}");
-    // What the project mirrors can be compared all the same.
+    // Mirrored files can still be compared.
     let (answer, _) = decide(&site, &["--mirror", "demo/=ours/", "--to", "1.0.1"]);
     assert_eq!(answer["decision"], "relax", "{answer}");
     site.write("pins.json", json!({ "demo.m:Base.run": [sha1(RUN)] }).to_string());
@@ -197,7 +198,7 @@ fn what_the_files_leave_open_is_told_with_the_option_that_says_it() {
     refuses(&site, &["decide", "demo"], &["--constraint package.json:devDependencies"]);
     let chosen = ["--constraint", "package.json:devDependencies", "--to", "1.0.1"];
     assert_eq!(decide(&site, &chosen).0["spec_before"], "1.0.0");
-    // What another package brings is compared where its releases are named.
+    // An indirect dependency is compared if its releases are given.
     let site = registry(&[("pyproject.toml", "[project]\ndependencies = [\"other\"]\n")]);
     refuses(
         &site,
@@ -211,10 +212,10 @@ fn what_the_files_leave_open_is_told_with_the_option_that_says_it() {
     );
     let told = text(sync(&site, &["decide", "demo", "--from", "1.0.0"]).stderr);
     assert!(told.contains("`truing sync init demo --from 1.0.0` looks for what could be"), "{told}");
-    // To the letter, hint by hint: nothing leads back to an error.
+    // Each hint's literal command must not lead back to an error.
     let all_the_same = "`truing sync decide demo --from 1.0.0` compares all the same";
     refuses(&site, &["init", "demo", "--from", "1.0.0"], &[all_the_same]);
-    // A name that is mistyped.
+    // The name has a typing error.
     for (file, requires, near) in [
         ("pyproject.toml", "[dependency-groups]\ndev = [\"Demos>1\", \"other\"]\n", "`demos`"),
         ("requirements.txt", "# demo\n-r more.txt\ndemoo==1\nfar-away==2\n", "`demoo`"),
@@ -248,7 +249,7 @@ fn what_is_pinned_of_another_package_does_not_count() {
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}"));
     assert!(answer["reason"].as_str().unwrap().contains("nothing is pinned"), "{answer}");
     assert!(told.contains("upstream.json pins nothing of demo"), "{told}");
-    // Who names the file means it.
+    // A manifest that the user names is used.
     let (answer, _) = decide(&site, &["--manifest", "upstream.json"]);
     let reason = answer["reason"].as_str().unwrap();
     assert!(reason.contains("belongs to other packages: nothing is guarded"), "{answer}");

@@ -1,4 +1,5 @@
-//! A job at either Bitbucket, as one at GitHub: what differs is read from the row of the forge before it is asked.
+//! Tests of jobs at both kinds of Bitbucket; the differences from GitHub come from the capabilities of the
+//! forge.
 
 use truing_fakes::forge::{FakeDiffSide, ForgeFlavour};
 use truing_fakes::repo::CommitBuilder;
@@ -25,12 +26,12 @@ async fn a_release_that_changes_nothing_widens_the_range_in_one_pull_request() {
         assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.2"));
         assert_eq!(site.ahead(BRANCH).await, "1");
 
-        // Again, nothing is written.
+        // A second run writes nothing.
         let before = site.writes();
         assert_eq!(site.sync().await, result("covered", 0));
         assert_eq!(site.writes(), before);
 
-        // The next release is the same pull request's.
+        // The next release uses the same pull request.
         site.release("1.0.2");
         assert_eq!(site.sync().await, result("relaxed", 0));
         let pulls = site.pulls().await;
@@ -61,7 +62,8 @@ async fn whoever_comments_on_the_newest_commit_keeps_the_branch() {
     }
 }
 
-/// The open pull requests that stand in for issues, with the numbers of all there ever were.
+/// Returns the open pull requests that replace issues with their numbers, and the number of all that ever
+/// existed.
 async fn notices(site: &Site) -> (Vec<(u64, truing_fakes::forge::PullView)>, usize) {
     let all = site.pulls().await;
     let count = all.len();
@@ -100,7 +102,8 @@ async fn without_issues_a_question_is_a_draft_that_changes_nothing_and_is_answer
         assert!(pulls.iter().any(|(_, pull)| pull.open && pull.body.contains("ann ruled")), "{pulls:?}");
         assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 1.0.4"));
 
-        // Another release asks again, in one of its own; declined without a word, it is not asked again.
+        // Another release is asked about in a separate pull request; if it is declined without a comment, it
+        // is not asked again.
         site.release("2.0.0");
         assert_eq!(site.sync().await, result("asked", 1));
         let (asked, _) = notices(&site).await;

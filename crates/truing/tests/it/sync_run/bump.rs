@@ -1,4 +1,5 @@
-//! Ports by a model: what is taken of its work, what is kept in a draft, and what never becomes a pull request.
+//! Tests of ports by a model: the accepted work, the work kept in a draft, and the work that never becomes a
+//! pull request.
 
 use crate::support::home::until;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,9 +16,9 @@ use super::AT_ONCE;
 use super::site::{BRANCH, Ran, Site};
 
 pub(super) const PORT: &str = "def pinned(a):\n    return a + 1\n";
-/// A check that the base passes, and half a port does not.
+/// Check that the base passes and half a port fails.
 pub(super) const CHECK: &str = "[verify]\ncheck = [[\"sh\", \"-c\", \"! grep -q HALF ours/m.py\"]]\n";
-/// SHA-1 of [`PORT`], which is what 1.0.4 has, too.
+/// SHA-1 of [`PORT`], which equals the definition in 1.0.4.
 const NEW: &str = "9fd90f3cd1e6e9b8e458fb4785fd83b8634c2d3d";
 
 pub(crate) struct Scene {
@@ -33,7 +34,7 @@ impl Scene {
         Self { site, model }
     }
 
-    /// One that may write code.
+    /// Creates a scene whose job may write code.
     async fn coding(more: &str, answers: Vec<ScriptedAnswer>) -> Self {
         Self::new("mode = \"code\"", more, answers).await
     }
@@ -42,7 +43,7 @@ impl Scene {
         self.site.run(&["sync", "run", "demo"]).await
     }
 
-    /// Its pull requests: those for people to merge, and drafts.
+    /// Returns the pull requests for people to merge, and the drafts.
     pub(crate) async fn pulls(&self) -> (Vec<PullView>, Vec<PullView>) {
         let all = self.site.pulls().await.into_iter().map(|(_, pull)| pull);
         all.partition(|pull| !pull.title.ends_with("(in progress)"))
@@ -93,7 +94,7 @@ async fn a_port_that_is_whole_becomes_one_pull_request_with_range_and_digests() 
         pull.body
     );
 
-    // What it took is in the record, at its step.
+    // The usage is recorded at the step.
     let step = ran.json["steps"].as_array().unwrap().iter().find(|step| step["id"] == "change").unwrap();
     assert!(step["turns"] == 2 && step["tokens"].as_u64() > Some(0), "{step}");
     assert_eq!(step["cost_micro_usd"], ran.json["cost_micro_usd"]);
@@ -102,7 +103,7 @@ async fn a_port_that_is_whole_becomes_one_pull_request_with_range_and_digests() 
     let asked = scene.model.log()[0].body.to_string();
     assert!(asked.contains("+    return a + 1") && asked.contains("ours/**"), "{asked}");
 
-    // It stands, also when the base moves on: a port is not made twice.
+    // The port remains valid when the base changes; it is not made twice.
     site.repo.push("main", CommitBuilder::new("Else").write("b.txt", "b\n")).await.unwrap();
     let asked = scene.model.log().len();
     assert_eq!(result(&scene.run().await).0, "covered");
@@ -142,13 +143,13 @@ async fn a_port_that_is_not_finished_is_kept_in_a_draft_and_finished_before_anyt
     assert!(["1.0.4", "more", "pinned", "grep"].iter().all(|word| body.contains(word)), "{body}");
     assert!(scene.site.repo.tip(BRANCH).await.is_err());
 
-    // No further than before: that is a failure, and the draft stays.
+    // No progress is a failure, and the draft is kept.
     scene.model.play(ModelScript::of([report(&["more"], &["pinned"])]));
     let ran = scene.run().await;
     assert_eq!(result(&ran), (&json!("failed"), 3), "{ran:?}");
     assert!(ran.json["exit_reason"].as_str().unwrap().contains("no further"), "{ran:?}");
 
-    // The base moves on, and there is a newer release.
+    // The base changes, and there is a newer release.
     scene.site.repo.push("main", CommitBuilder::new("Else").write("b.txt", "b\n")).await.unwrap();
     scene.site.release("2.0.0");
     scene.model.play(ModelScript::of(right()));
@@ -185,7 +186,7 @@ async fn files_that_a_port_may_not_change_are_denied_and_a_change_of_them_is_ref
     let denied = scene.model.log().last().unwrap().body.to_string().matches("denied:").count();
     assert_eq!(denied, outside.len());
 
-    // What a command does is found afterwards.
+    // The effects of a command are detected afterwards.
     let mut answers = vec![ScriptedAnswer::tool("run", json!({ "argv": ["pytest"] }))];
     answers.extend(right());
     scene.model.play(ModelScript::of(answers));
@@ -217,7 +218,7 @@ async fn a_run_that_is_killed_while_the_model_works_is_made_up_for_by_the_next()
     child.wait().unwrap();
     scene.model.play(ModelScript::of(right()));
     assert_eq!(scene.site.until_free().await, ("bumped".to_owned(), 0));
-    // What the killed one has paid is told, too.
+    // The cost of the killed run is reported, too.
     let told = &scene.site.run(&["sync", "status", "demo"]).await.json[0]["outcomes"][0];
     let (carried, all) =
         (told["carried_micro_usd"].as_u64().unwrap(), told["cost_micro_usd"].as_u64().unwrap());
@@ -231,7 +232,7 @@ async fn a_run_that_is_killed_while_the_model_works_is_made_up_for_by_the_next()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn money_that_is_used_up_ends_in_a_draft_and_never_in_a_final_pull_request() {
-    // A third of the run's money for each answer: after the second one the model has to conclude.
+    // Each answer costs a third of the run's budget, so the model must conclude after the second one.
     let dear = |answer: ScriptedAnswer| answer.usage(100_000, 100);
     let answers = vec![
         dear(write("ours/m.py", PORT)),
@@ -266,9 +267,8 @@ async fn a_job_that_only_relaxes_ports_when_a_person_rules_so() {
     assert!(!scene.site.questions().await[0].open, "it is answered");
 }
 
-/// Whatever write of the run that finishes a port is not answered: the next one ends with one pull request, and no draft.
-/// The answer to the nth write of a run that finishes a port is lost, and the next run ends the same. False: it made
-/// fewer writes.
+/// Loses the response to the nth write of a run that finishes a port, and checks that the next run ends with
+/// one pull request and no draft. Returns false if the run made fewer writes.
 async fn is_lost_and_ends_the_same(nth: u32) -> bool {
     let half = vec![write("ours/more.py", "more = 1\n"), report(&["more"], &["pinned"])];
     let scene = Scene::coding("", half).await;
@@ -289,7 +289,7 @@ async fn is_lost_and_ends_the_same(nth: u32) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_write_fails_while_a_port_is_finished_the_next_run_ends_the_same() {
-    // A few side by side, until one is not lost.
+    // A few cases run at the same time, until one has no such write.
     let lost = futures_util::stream::iter(1..)
         .map(is_lost_and_ends_the_same)
         .buffered(AT_ONCE)
@@ -319,7 +319,7 @@ async fn what_a_model_leaves_to_people_is_asked_once_and_their_answer_reaches_th
         "{ran:?}"
     );
 
-    // Nobody is paid while nobody who may has answered; a question that is deleted is asked again.
+    // The model is not asked before a permitted user has answered; a deleted question is asked again.
     let asked = scene.model.log().len();
     scene.site.repo.comment(question.number, "eve", "A flag").await.unwrap();
     assert_eq!(result(&scene.run().await), (&json!("asked"), 1));

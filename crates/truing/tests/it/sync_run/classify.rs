@@ -1,4 +1,5 @@
-//! A model's look at what nobody has pinned: what it may see, what of its answers counts, and that doubt asks people.
+//! Tests of a model's classification of unpinned code: its access, the accepted answers, and questions to
+//! people in case of doubt.
 
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use super::AT_ONCE;
 use super::bump::{Scene, result, write};
 use super::site::{BRANCH, Site};
 
-/// One of the two functions that 1.0.5 changed, and a line of each that is there.
+/// The two functions that 1.0.5 changed, with an existing line of each.
 const OTHER: (&str, u32, &str) = ("other", 8, "    return 3");
 const MORE: (&str, u32, &str) = ("more", 11, "    return 1");
 
@@ -27,7 +28,7 @@ pub(super) fn both(other: &str, more: &str) -> ScriptedAnswer {
     told(&[judged(OTHER, other), judged(MORE, more)])
 }
 
-/// A job with a model, and the release that changed what nobody has pinned.
+/// Creates a job with a model, and the release that changed unpinned code.
 async fn scene(job: &str, more: &str, answers: Vec<ScriptedAnswer>) -> Scene {
     let scene = Scene::new(job, more, answers).await;
     scene.site.release("1.0.5");
@@ -61,7 +62,7 @@ async fn functions_that_need_no_port_widen_the_range_with_the_evidence_in_sight(
     let body = &scene.pulls().await.0[0].body;
     assert!(body.contains("| no-port |") && body.contains("of other") && !body.contains("<b>"), "{body}");
 
-    // It can look at the files of the releases and at their counterparts, and at nothing else.
+    // The model can read the files of the releases and their counterparts, and nothing else.
     let log = scene.model.log();
     let asked = log[0].body.to_string();
     assert!(asked.contains("other: changed") && asked.contains("+    return 3"), "{asked}");
@@ -159,7 +160,7 @@ async fn an_answer_that_does_not_fit_is_mended_once() {
     assert!(again.contains("1 functions are not answered, such as more in demo/m.py"), "{again}");
 }
 
-/// Whatever is in doubt, a person is asked, and nothing is widened.
+/// In each case of doubt, a person is asked and no range is widened.
 #[tokio::test(flavor = "multi_thread")]
 async fn doubt_asks_people_whatever_it_is() {
     let no = |of| judged(of, "no-port");
@@ -207,7 +208,7 @@ async fn a_model_that_obeys_what_the_package_says_comes_to_a_question() {
     let ran = scene.run().await;
     assert_eq!((result(&ran), &ran.json["update_type"]), ((&json!("asked"), 1), &json!("ask")), "{ran:?}");
     assert!(scene.site.pulls().await.is_empty());
-    // What the package holds stands between marks that it cannot know.
+    // The package's text stands between marks that it cannot know.
     let asked = scene.model.log()[0].body["messages"][0]["content"][0]["text"].as_str().unwrap().to_owned();
     let at = asked.find("TOOL report").unwrap();
     let (before, after) = asked.split_at(at);

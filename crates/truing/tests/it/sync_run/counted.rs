@@ -1,4 +1,5 @@
-//! The runs of jobs in a server are counted once at each end, failures too: as `truing report` tells of them.
+//! Tests that a server counts each end of a job's run once, failures included, in agreement with
+//! `truing report`.
 
 use crate::support::home::until;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -10,10 +11,10 @@ use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 use super::site::Site;
 use super::stop;
 
-/// The ends that are counted.
+/// Kinds of ends that are counted.
 const ENDS: [&str; 5] = ["done", "partial", "skipped", "deferred", "failed"];
 
-/// A server that takes no webhooks, and where its metrics are.
+/// Starts a server that accepts no webhooks, and returns it with the address of its metrics.
 fn serve(site: &Site) -> (Child, String) {
     let mut command = site.command(&["serve", "--role", "worker", "--listen", "127.0.0.1:0"]);
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
@@ -21,12 +22,12 @@ fn serve(site: &Site) -> (Child, String) {
     let listens =
         |line: String| Some(line.split_once("health and metrics: http://")?.1.split_once('/')?.0.to_owned());
     let address = lines.find_map(listens).unwrap();
-    // Its log is read to the end, so that it never waits for a reader.
+    // The log is read to the end, so the server never blocks on it.
     std::thread::spawn(move || lines.for_each(drop));
     (child, address)
 }
 
-/// How many runs ended, by [`ENDS`].
+/// Returns the number of ended runs by the kinds in [`ENDS`].
 fn counted(address: &str) -> [u64; 5] {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
@@ -39,7 +40,7 @@ fn counted(address: &str) -> [u64; 5] {
     })
 }
 
-/// The same, as they are recorded.
+/// Returns the number of ended runs by kind according to the records.
 async fn recorded(site: &Site) -> [u64; 5] {
     let report = site.run(&["report", "--loop", "sync"]).await.json;
     ENDS.map(|end| report["sync"]["kinds"][end].as_u64().unwrap_or(0))
@@ -52,11 +53,11 @@ async fn each_end_of_a_job_is_counted_once_and_failures_are() {
     site.set("[sync.demo]", "[sync.demo]\ncron = \"* * * * * *\"");
     let down = ForgeFault::once("GET", "/repos/acme/ours$", ForgeFaultKind::Status(500, None));
     site.forge.fault(down.times(u32::MAX));
-    // Another job, whose turn comes after it each time.
+    // Another job runs after this one each time.
     site.another().await;
     let (mut server, address) = serve(&site);
     until("a failure", async || recorded(&site).await[4] == 1).await;
-    // When that one has ended twice since, this one was looked at again.
+    // When the other job has ended twice since, this one was checked again.
     let others = async || counted(&address)[..4].iter().sum::<u64>();
     let since = others().await;
     until("its turn has come again", async || others().await >= since + 2).await;
@@ -64,7 +65,7 @@ async fn each_end_of_a_job_is_counted_once_and_failures_are() {
     stop(&mut server);
     site.forge.clear_faults();
 
-    // Each server counts its own.
+    // Each server counts its own runs.
     let before = recorded(&site).await;
     let (mut server, address) = serve(&site);
     let own = async || {

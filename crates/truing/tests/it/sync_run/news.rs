@@ -1,4 +1,4 @@
-//! The project's own version and its changelog: what a change counts, says, and leaves to people.
+//! Tests of the project's own version and changelog: the new version, the text, and changes by people.
 
 use std::process::Command;
 
@@ -49,7 +49,7 @@ async fn a_relax_is_a_patch_with_one_line_until_it_is_released() {
     assert!(date.starts_with("20"), "{changes}");
     assert_eq!([before, after.strip_prefix(&entry).unwrap()].concat(), CHANGES);
 
-    // Somebody adds to it, and there is another release: the line moves on, and nothing else.
+    // A user adds a line, and there is another release: only Truing's line changes.
     let theirs = changes
         .replace(&line("relax", ">=0.9,<1.0.2"), &format!("{}* mine\n", line("relax", ">=0.9,<1.0.2")));
     site.repo

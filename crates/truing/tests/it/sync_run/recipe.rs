@@ -1,4 +1,4 @@
-//! What a change has besides range and digests: lock files that the project's own command makes.
+//! Tests of further parts of a change: lock files that the project's own command creates.
 
 use serde_json::json;
 use truing_fakes::repo::CommitBuilder;
@@ -6,7 +6,7 @@ use truing_fakes::repo::CommitBuilder;
 use super::bump::{Scene, right};
 use super::site::{BRANCH, Ran, Site};
 
-/// Notes what it was called with, and what it was shown.
+/// Script that records its arguments and its input.
 const LOCK: &str = "echo \"$@\" > sub/uv.lock\ngrep demo pyproject.toml >> sub/uv.lock\n";
 const KEYS: &str = "companions = [\"extra\", \"@own/more\"]\n\
     relax.lock = [[\"sh\", \"lock.sh\", \"--upgrade={{packages}}\", \"{{package}}=={{version}}\"]]";
@@ -41,10 +41,10 @@ async fn lock_files_follow_the_range() {
     assert_eq!(site.sync().await, ("covered".to_owned(), 0));
 }
 
-/// How a site calls its lock command.
+/// Arguments of a site's lock command.
 const CALL: &str = "sh\", \"lock.sh\", \"--upgrade={{packages}}\", \"{{package}}=={{version}}";
 
-/// A project with a link among what it tracks, and a lock command.
+/// Creates a project with a tracked link, and a lock command.
 async fn linked(more: &str) -> Site {
     let site = locked(more).await;
     site.release("1.0.1");
@@ -53,7 +53,7 @@ async fn linked(more: &str) -> Site {
     site
 }
 
-/// With each of these scripts as its lock command, the job fails, and tells this.
+/// Checks that the job fails with this message for each of these scripts as its lock command.
 async fn each_is_told(site: &Site, cases: &[(&str, &str)]) {
     let mut command = CALL.to_owned();
     for (script, expected) in cases {
@@ -142,7 +142,7 @@ async fn a_port_has_the_lock_files_that_its_range_asks_for() {
     let (pulls, _) = scene.pulls().await;
     assert!(pulls[0].body.contains("* `sub/uv.lock`"), "{}", pulls[0].body);
 
-    // A model is not paid for what no lock file can follow.
+    // A model is not asked if the lock file cannot be updated.
     let scene = Scene::new("mode = \"code\"\nrelax.lock = [[\"false\"]]", "", right()).await;
     let ran = scene.run().await;
     assert!(ran.exit == 3 && why(&ran).contains("`false` failed"), "{ran:?}");

@@ -1,5 +1,5 @@
-//! The runtime `cli`: with the real `claude` program in between, a model that classifies or ports comes to what it comes
-//! to without it.
+//! Tests of the runtime `cli`: with the real `claude` program, a model that classifies or ports has the same
+//! results as without it.
 
 use serde_json::{Value, json};
 use truing_fakes::model::{AnswerBlock, ScriptedAnswer};
@@ -10,7 +10,8 @@ use super::claude::claude;
 use super::site::BRANCH;
 use super::steady::steady;
 
-/// What is told, the job's lines, the operator's, the release, how the run ends, and what the model says.
+/// A case: its name, the job's lines, the operator's lines, the release, the end of the run, and the model's
+/// answers.
 type Story =
     (&'static str, &'static str, &'static str, &'static str, (&'static str, i32), Vec<ScriptedAnswer>);
 
@@ -22,7 +23,7 @@ fn read(path: &str) -> ScriptedAnswer {
     ScriptedAnswer::tool("read", json!({ "path": path }))
 }
 
-/// Of a record, what does not tell of its time.
+/// Returns the parts of a record that do not depend on time.
 fn told(record: &Value) -> Value {
     let steps = record["steps"]
         .as_array()
@@ -38,7 +39,7 @@ fn told(record: &Value) -> Value {
 async fn the_same_script_comes_to_the_same_in_both_runtimes() {
     let Some(program) = claude() else { return };
     const CODE: &str = "mode = \"code\"";
-    // Each call needs the one before, and the last two show what they came to.
+    // Each call needs the previous one, and the last two show the result.
     let chain = ScriptedAnswer {
         blocks: vec![
             call("write", json!({ "path": "ours/m.py", "content": "one\n" })),

@@ -1,5 +1,5 @@
-//! A run of a job that is told to stop while a model is asked: what its stream has shown is paid and told, its lease is
-//! given back, and the next run goes on.
+//! Tests of a job's run that is interrupted while a model is asked: the usage that its stream has reported is
+//! paid and recorded, its lease is returned, and the next run continues.
 
 use std::process::Stdio;
 use std::time::Instant;
@@ -14,12 +14,13 @@ use super::classify::both;
 use super::quiet::until_read;
 use super::site::Ran;
 
-/// Of an answer that is cut so many tokens are paid beyond those that were told: they were under way.
+/// Tokens that are charged for a cut answer in addition to the reported ones, since they may have been in
+/// transit.
 const UNDER_WAY: u64 = 300;
-/// Its prompt, in tokens, as the stream tells it.
+/// Tokens of the prompt, as the stream reports them.
 const PROMPT: u64 = 4000;
 
-/// An answer that stops in its middle, with its prompt told.
+/// Returns an answer that stalls in its middle, after the prompt's usage was reported.
 fn stalls() -> ScriptedAnswer {
     let stalls = ScriptedAnswer {
         fault: Some(ModelFault::Stall { after: At::Text }),
@@ -29,7 +30,7 @@ fn stalls() -> ScriptedAnswer {
 }
 
 impl Scene {
-    /// The program, interrupted by this signal when it has read what there is of the answer that stops.
+    /// Runs the program and sends this signal when it has read everything before the stall.
     async fn interrupted(&self, signal: &'static str) -> Ran {
         let mut command = self.site.command(&["sync", "run", "demo"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -47,7 +48,7 @@ impl Scene {
         Ran::of(&output.await.unwrap())
     }
 
-    /// What the runs of jobs have spent, and what is still set aside for them.
+    /// Returns the spent and the reserved money of the jobs' runs.
     async fn ledger(&self) -> (u64, u64) {
         let rows = self.site.run(&["budget", "show"]).await.json;
         let runs = rows.as_array().unwrap().iter().filter(|row| row["level"] == "run");
@@ -59,7 +60,7 @@ impl Scene {
         self.site.run(&["report"]).await.json["totals"]["cost_micro_usd"].clone()
     }
 
-    /// What the answers cost that the provider has billed, each of them that was cut with what was under way.
+    /// Returns the cost of the billed answers, including the tokens in transit of each cut one.
     fn billed(&self) -> u64 {
         let prices = ModelPrices::builtin().unwrap();
         let costs = self.model.bills().into_iter().map(|bill| {
@@ -77,7 +78,7 @@ impl Scene {
         costs.sum()
     }
 
-    /// It is interrupted, and run again to this end.
+    /// Interrupts the run, and runs it again to this end.
     async fn goes_on(&self, signal: &'static str, then: Vec<ScriptedAnswer>, end: &str) {
         let ran = self.interrupted(signal).await;
         assert_eq!((ran.exit, &ran.json["error"]["code"]), (130, &json!("interrupted")), "{signal}: {ran:?}");
@@ -86,7 +87,7 @@ impl Scene {
         assert_eq!(self.reported().await, json!(spent), "{signal}: it is told");
         assert!(self.site.pulls().await.is_empty() && self.site.questions().await.is_empty());
 
-        // Its lease is given back, and nothing counts as failed.
+        // The lease is returned, and nothing is counted as a failure.
         self.model.play(ModelScript::of(then));
         let again = self.run().await;
         assert_eq!(result(&again), (&json!(end), 0), "{signal}: {again:?}");
@@ -108,7 +109,7 @@ impl Scene {
     }
 }
 
-/// A run that this signal stops while a model looks.
+/// Stops a run by this signal while a model classifies.
 async fn stopped_at_a_look(signal: &'static str) {
     let scene = Scene::new("", "", vec![stalls()]).await;
     scene.site.release("1.0.5");
@@ -125,7 +126,7 @@ async fn a_run_that_is_terminated_while_a_model_looks_is_paid_by_what_was_shown_
     stopped_at_a_look("-TERM").await;
 }
 
-/// A port that this signal stops while a model writes.
+/// Stops a port by this signal while a model writes.
 async fn stopped_at_a_port(signal: &'static str) {
     let paid = super::bump::write("ours/more.py", "more = 1\n").usage(2000, 70);
     let scene = Scene::new("mode = \"code\"", "", vec![paid, stalls(), report(&[], &[])]).await;

@@ -1,6 +1,6 @@
-//! Runs of a job, at each single write of which the kill switch is turned on, or the lease is lost: the write that is on its
-//! way is done, none after it is made, and what is there after the next run is what a run leaves that nobody has disturbed.
-//! In mode `finish`, a run in flight completes.
+//! Tests of a job's runs during which the kill switch is turned on, or the lease is lost, at each single
+//! write. The current write completes and no further one is made. After the next run, the state equals that
+//! of an undisturbed run. In mode `finish`, a run in flight completes.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -23,32 +23,32 @@ use super::bump::{CHECK, Scene, report, right, write};
 use super::site::{BOT, BRANCH, Ran, Site};
 
 const PUSH: &str = "/{owner}/{repo}/git-receive-pack";
-/// Sites side by side.
+/// Sites that are tested at the same time.
 const AT_ONCE: usize = 4;
-/// Issues that tell of runs tell how often they ran.
+/// Configuration by which issues report the number of runs.
 const TRACKS: &str = "outcome.issue = true\nlabels = [\"upstream\"]";
 const TRACKED: &str = "how it went";
 
-/// What a run finds and does.
+/// The situation of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Case {
-    /// A release to be admitted.
+    /// A release that the range should admit.
     Relax,
-    /// One that people are asked about.
+    /// A release that needs a question.
     Ask,
-    /// Another one, in the same question.
+    /// Another release in the same question.
     AskAgain,
-    /// People have answered.
+    /// The question has been answered.
     Answered,
-    /// People are at work on the pull request.
+    /// People are working on the pull request.
     Blocked,
     /// A port that is not finished.
     Save,
-    /// One that is.
+    /// A port that is finished.
     Finish,
 }
 
-/// How many writes each has.
+/// Number of writes in each case.
 const CASES: [(Case, usize); 7] = [
     (Case::Relax, 4),
     (Case::Ask, 2),
@@ -59,11 +59,11 @@ const CASES: [(Case, usize); 7] = [
     (Case::Finish, 6),
 ];
 
-/// What happens while a write is on its way.
+/// The event during a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum What {
     Stop,
-    /// By the switch of the repository.
+    /// Stops by the switch of the repository.
     StopThere,
     Finish,
     Lost,
@@ -76,14 +76,14 @@ enum At {
     Push(u32),
 }
 
-/// A site, and who ports code there, if somebody does.
+/// A site, with the model that ports code there, if there is one.
 struct Stage {
     site: Site,
     model: Option<FakeModel>,
 }
 
 impl Case {
-    /// Everything before the run.
+    /// Prepares the state before the run.
     async fn stage(self) -> Stage {
         let stage = match self {
             Self::Save | Self::Finish => {
@@ -96,7 +96,7 @@ impl Case {
             }
         };
         let site = &stage.site;
-        // Nobody else is to tell that the lease is lost.
+        // Only this test may detect the loss of the lease, so other checks are slow.
         site.set("lease = \"20s\"\nheartbeat = \"200ms\"", "lease = \"60s\"\nheartbeat = \"10s\"");
         match self {
             Self::Relax => site.release("1.0.1"),
@@ -130,7 +130,7 @@ impl Case {
         stage
     }
 
-    /// What a model does in the next run.
+    /// Sets the model's answers for the next run.
     fn play(self, stage: &Stage) {
         let Some(model) = &stage.model else { return };
         match self {
@@ -150,7 +150,7 @@ impl Stage {
     }
 }
 
-/// The writes since the forge's log was so long, in their order.
+/// Returns the writes since this length of the forge's log, in order.
 fn writes(stage: &Stage, since: usize) -> Vec<At> {
     let (mut calls, mut pushes) = (0, 0);
     let mut writes = Vec::new();
@@ -166,7 +166,7 @@ fn writes(stage: &Stage, since: usize) -> Vec<At> {
     writes
 }
 
-/// What there is, without what differs between runs.
+/// Returns the final state without values that differ between runs.
 async fn picture(stage: &Stage) -> String {
     let site = &stage.site;
     let mut text = String::new();
@@ -189,7 +189,7 @@ async fn picture(stage: &Stage) -> String {
             text += &site.file(&branch, "pyproject.toml").await;
         }
     }
-    // The run that goes on says why in other words.
+    // The resumed run gives the reason in other words.
     let varies =
         Regex::new(r"needed any more: .*|<!-- truing:\S+ [^>]*-->|127.0.0.1:\d+|\b[0-9a-f]{7,40}\b").unwrap();
     varies.replace_all(&text, "…").into_owned()
@@ -200,14 +200,14 @@ async fn turn(stage: &Stage, arguments: &[&str]) {
     assert_eq!(ran.exit, 0, "{ran:?}");
 }
 
-/// Ends the lease, as a server that restarts does.
+/// Ends the lease, as a restarting server does.
 async fn lose(stage: &Stage) {
     let file: PathBuf = stage.site.home().join(".local/state/truing/truing.db");
     let store = Store::open(&file, Arc::new(SystemClock)).unwrap();
     step(&store, &job::key("demo"), SlotCommand::Restarted, &SlotLimits::default()).await.unwrap();
 }
 
-/// A run in which this happens while a write is on its way; `None`: before the first.
+/// Starts a run in which the event happens during a write; `None` is before the first one.
 async fn met(stage: &Stage, at: Option<At>, what: What) -> Output {
     let forge = &stage.site.forge;
     forge.fault(match at {
@@ -232,14 +232,14 @@ async fn met(stage: &Stage, at: Option<At>, what: What) -> Output {
     output.await.unwrap()
 }
 
-/// What a run leaves that nobody disturbs.
+/// The result of an undisturbed run.
 struct Clean {
     writes: Vec<At>,
     exit: i32,
     picture: String,
 }
 
-/// What is wrong with a run that this happens to there, and with the one after it.
+/// Returns the errors of a run with this event, and of the run after it.
 async fn wrong(case: Case, (nth, at): (usize, Option<At>), what: What, clean: &Clean) -> Option<String> {
     let stage = case.stage().await;
     let since = stage.site.forge.log().len();
@@ -250,7 +250,7 @@ async fn wrong(case: Case, (nth, at): (usize, Option<At>), what: What, clean: &C
     let said = || format!("{exit:?} {} {reason} {}", told["result"], String::from_utf8_lossy(&output.stderr));
     let differs =
         |shown: String| (shown != clean.picture).then(|| format!("expected {}, is {shown}", clean.picture));
-    // After the last write there is none to be refused.
+    // After the last write there is none to refuse.
     if what == What::Finish || nth == clean.writes.len() {
         let wrong = (exit != Some(clean.exit)).then(said);
         return wrong.or(differs(picture(&stage).await));
@@ -278,14 +278,14 @@ async fn wrong(case: Case, (nth, at): (usize, Option<At>), what: What, clean: &C
     }
     case.play(&stage);
     let ran = stage.run().await;
-    // A port that is kept already is no further after one more that is as far.
+    // A saved port makes no progress by another one that reaches the same point.
     let is_kept = case == Case::Save && nth > 1;
     let exit = if is_kept { 3 } else { clean.exit };
     let wrong = (ran.exit != exit).then(|| format!("the second run: {ran:?}"));
     wrong.or(differs(picture(&stage).await))
 }
 
-/// This happens at each write of a case, and before the first.
+/// Tests the event at each write of a case, and before the first one.
 async fn happens(case: Case, what: What) {
     let many = CASES.iter().find(|(known, _)| *known == case).unwrap().1;
     let stage = case.stage().await;

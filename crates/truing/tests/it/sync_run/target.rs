@@ -1,4 +1,4 @@
-//! The release that a run is about: the job's target, or one that somebody names.
+//! Tests of the release that a run processes: the job's target, or a named one.
 
 use serde_json::json;
 use truing_fakes::repo::CommitBuilder;

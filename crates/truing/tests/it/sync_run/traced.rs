@@ -1,4 +1,4 @@
-//! The traces of runs of a sync job: one root span a run, with what it was about and what it came to.
+//! Tests of the traces of a sync job's runs: one root span per run, with its subject and its result.
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::json;
@@ -7,7 +7,7 @@ use super::bump::{CHECK, Scene, result, right};
 use super::otlp::{Receiver, hex, named, said};
 use super::site::Site;
 
-/// The code of a span that failed.
+/// Status code of a failed span.
 const ERROR: i32 = 2;
 
 async fn receiver() -> (Receiver, String) {
@@ -60,10 +60,10 @@ async fn a_run_of_a_job_is_one_trace_with_the_calls_of_its_model_below() {
 async fn a_run_that_fails_is_a_failure_in_its_trace() {
     let (receiver, config) = receiver().await;
     let site = Site::with(&config).await;
-    // No release of the package says so.
+    // The index has no release of this package.
     site.set("repo = \"acme/ours\"", "repo = \"acme/ours\"\npackage = \"nobody-has-this\"");
     assert_eq!(site.sync().await, ("failed".to_owned(), 3));
-    // It does not come to its repository.
+    // The repository cannot be reached.
     site.set("acme/ours", "acme/none");
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert!(ran.exit != 0 && ran.json["result"].is_null(), "{ran:?}");

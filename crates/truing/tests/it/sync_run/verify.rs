@@ -1,5 +1,5 @@
-//! The project's own checks have a say in a wider range, too: what newly fails asks people, and what failed before does
-//! not count.
+//! Tests of the project's own checks on a wider range: new failures cause a question, and earlier failures
+//! are ignored.
 
 use serde_json::{Value, json};
 use truing_fakes::repo::CommitBuilder;
@@ -96,7 +96,7 @@ async fn where_nothing_is_pinned_the_checks_decide() {
         let site = site(check).await;
         site.set("mirror = [\"demo/=ours/\"]", "manifest = \"none\"");
         assert_eq!(site.sync().await, (ended.0.to_owned(), ended.1), "{check}");
-        // Without any, people do.
+        // Without checks, people decide.
         site.set(&format!("check = [[\"sh\", \"-c\", \"{check}\"]]"), "");
         site.release("1.0.2");
         assert_eq!(site.sync().await, ("asked".to_owned(), 1));

@@ -1,4 +1,4 @@
-//! The operator's and the repository's own words on a job's pull request: title, text, labels.
+//! Tests of the texts of a job's pull request by the operator and the repository: title, text, labels.
 
 use serde_json::json;
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
@@ -22,7 +22,7 @@ async fn the_repositorys_own_template_comes_first_unless_the_operator_has_one() 
     assert!(!body.contains("not this one"), "{body}");
     assert_eq!(site.sync().await, ("covered".to_owned(), 0));
 
-    // In the operator's own words. The pull request is renewed for the next release.
+    // The operator's own texts are used. The pull request is updated for the next release.
     let words = "title = \"{{decision}}: {{package}} {{version}}\"\nbody_template = \"See {{text}}\\n{{template}}\"\n";
     site.set("[sync.demo]", &format!("[sync.demo]\n{words}"));
     site.release("1.0.2");

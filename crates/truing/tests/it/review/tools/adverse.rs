@@ -1,10 +1,11 @@
-//! What linters cannot be told of, what two of them say, and a program that changes meanwhile.
+//! Tests of files that linters do not support, equal findings of two linters, and a program that changes
+//! during a run.
 
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::*;
 
-/// Prints one finding of ruff's on the second line of `a.py`, of this rule.
+/// Returns a script that prints one finding of this rule in ruff's format on the second line of `a.py`.
 fn one(rule: &str) -> String {
     format!("#!/bin/sh\n{}exit 1\n", says("words", 2).replace("X1", rule))
 }
@@ -49,7 +50,7 @@ fn a_rule_of_ours_stays_on_in_files_that_the_linter_was_not_given() {
     install(place.home(), "ruff", "#!/bin/sh\necho '[]'\n");
     assert_eq!(each(&report(&place, &[]), "path"), ["a.py", "src/a.py"], "it has run in its folder alone");
 
-    // Nobody knows at which files an output that is given was made.
+    // The files that a given output covers are unknown.
     let output = place.home().join("ruff.json");
     std::fs::write(&output, "[]").unwrap();
     let given =
@@ -69,7 +70,7 @@ fn a_rule_of_ours_stays_on_in_files_that_the_linter_was_not_given() {
         each(&told, "path").into_iter().map(|path| path.as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(operators("paths = [\"src/**\"]"), ["a.py", "services/x/a.py"]);
-    // The command names files itself.
+    // The command itself names files.
     let all = ["a.py", "services/x/a.py", "src/a.py"];
     assert_eq!(operators("command = [\"ruff\", \"check\", \"docs\"]"), all);
 }
@@ -129,7 +130,7 @@ fn a_file_whose_name_is_not_text_is_named_as_one_that_no_linter_has_looked_at() 
     assert!(said.contains("ruff did not look at 1 file with names that are not UTF-8"), "{said}");
 }
 
-/// Is there a process whose command line has this text?
+/// Returns true if a process has this text in its command line.
 fn runs(text: &str) -> bool {
     let all = std::fs::read_dir("/proc").unwrap().flatten();
     all.into_iter().any(|process| {
@@ -143,7 +144,7 @@ fn runs(text: &str) -> bool {
 fn a_program_that_is_replaced_between_the_two_looks_is_named_and_the_base_is_not_believed() {
     let place = linted("l = 1\n\n\ndef f():\n    pass\n", "\n\ndef f():\n    l = 1\n    l = 5\n");
     place.write("head", "");
-    // On the head it waits for its successor, which has no version.
+    // On the head, it waits until it is replaced by a version without a number.
     let wait = "[ \"$1\" = check ] || exit 9\n[ -e head ] && while [ ! -e go ]; do sleep 0.05; done\n[ \"$1\" = check ]";
     let waiting = RUFF.replace("[ \"$1\" = check ]", wait);
     let program = install(place.home(), "ruff", &waiting).join("ruff");

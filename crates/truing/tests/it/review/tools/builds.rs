@@ -1,11 +1,11 @@
-//! The folders that linters fill are kept for their next runs.
+//! Tests that the folders which linters fill are kept for their next runs.
 
 use std::process::{Child, Stdio};
 
 use super::*;
 
-/// Clippy that counts the runs that have left something in its folder, and prints the number with the folder that it runs in and what `$TOLD` is. It
-/// waits for the file `go` where the tree has a file `wait`.
+/// Fake Clippy that counts the runs that left files in its folder. It prints the number, its working folder
+/// and the value of `$TOLD`. If the tree has a file `wait`, it waits for the file `go`.
 const CLIPPY: &str = r#"#!/bin/sh
 [ "$2" = --version ] && { echo "clippy VERSION"; exit 0; }
 mkdir -p "$CARGO_TARGET_DIR"
@@ -25,7 +25,7 @@ fn install_clippy(place: &Place, version: &str, tries: &str) {
     install(place.home(), "cargo", &CLIPPY.replace("VERSION", version).replace("TRIES", tries));
 }
 
-/// A crate with a line that was added.
+/// Creates a crate with an added line.
 fn crate_of_two_lines() -> Place {
     let place = Place::new();
     place.write("Cargo.toml", "[package]\nname = \"a\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
@@ -36,7 +36,7 @@ fn crate_of_two_lines() -> Place {
     place
 }
 
-/// The message of Clippy.
+/// Returns the message of Clippy.
 fn said(place: &Place, arguments: &[&str]) -> String {
     let told = report(place, arguments);
     assert_eq!(told["outcome"]["kind"], "reviewed", "{told:#}");
@@ -45,7 +45,7 @@ fn said(place: &Place, arguments: &[&str]) -> String {
     titles[0].as_str().unwrap().to_owned()
 }
 
-/// The folders of what was built.
+/// Returns the folders of builds.
 fn folders(place: &Place) -> Vec<std::path::PathBuf> {
     let builds = place.store().parent().unwrap().join("tools/builds");
     std::fs::read_dir(builds).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
@@ -73,7 +73,7 @@ fn copies_of_commits_are_in_one_place_and_have_a_folder_of_their_own() {
     let head = ["--base", "HEAD~1", "--head", "HEAD"];
     assert_eq!(said(&place, &head), "run 1 in /work");
     assert_eq!(said(&place, &head), "run 2 in /work");
-    // The working tree stays where it is, and is not built of what a commit has left.
+    // The working tree is built in place, not from the build of a commit.
     let own = said(&place, &["--base", "HEAD~1"]);
     assert!(own.starts_with("run 1 in ") && !own.ends_with("/work"), "{own}");
 }
@@ -111,7 +111,7 @@ fn two_runs_at_once_both_end_and_one_of_them_builds_everything() {
         each(&told, "title")[0].as_str().unwrap().to_owned()
     });
     assert!(titles[0].starts_with("run 1 in "), "{titles:?}");
-    // The second one may have begun after the first had ended.
+    // The second run may have begun after the end of the first.
     assert!(titles[1].starts_with("run 1 in ") || titles[1].starts_with("run 2 in "), "{titles:?}");
 }
 

@@ -1,8 +1,8 @@
-//! Findings of linters on files that did not change are kept: a linter is told of the others alone.
+//! Tests of the cache of linters' findings: a linter runs only on the changed files.
 
 use super::*;
 
-/// Ruff that says in each finding with how many files it ran, and in which run.
+/// Returns a fake Ruff whose findings contain the number of files and of the run.
 fn counting(version: &str) -> String {
     let run = format!(
         "[ \"$1\" = --version ] && {{ echo {version}; exit 0; }}\n\
@@ -13,14 +13,14 @@ fn counting(version: &str) -> String {
     RUFF.replace("[ \"$1\" = check ]", &run).replace("Ambiguous variable name: `l`", message)
 }
 
-/// The findings' words, in the order of paths and lines.
+/// Returns the messages of the findings by path and line.
 fn said(place: &Place, arguments: &[&str]) -> Vec<String> {
     let told = report(place, arguments);
     assert_eq!(told["outcome"]["kind"], "reviewed", "{told:#}");
     each(&told, "title").into_iter().map(|title| title.as_str().unwrap().to_owned()).collect()
 }
 
-/// Two files with a finding each on an added line.
+/// Creates two files with a finding each on an added line.
 fn two() -> Place {
     let place = Place::new();
     place.write("ruff.toml", "");
@@ -83,7 +83,7 @@ fn findings_are_placed_by_the_change_that_is_reviewed_now() {
     let place = two();
     said(&place, &[]);
     place.commit("third");
-    // The same files, of which other lines were added.
+    // The files are the same, but other lines were added.
     place.write("a.py", "a = 1\nl = 2\nl = 3\n");
     let told = report(&place, &[]);
     assert_eq!((each(&told, "path"), each(&told, "start_line")), (vec![&json!("a.py")], vec![&json!(3)]));

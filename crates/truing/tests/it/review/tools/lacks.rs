@@ -1,15 +1,15 @@
-//! A machine that lacks something that a linter needs, though its program is there.
+//! Tests of a machine that lacks a requirement of a linter, although its program exists.
 
 use super::*;
 
-/// The reason for which the first linter did not run in a review that is whole without it.
+/// Returns the reason that the first linter was skipped in an otherwise complete review.
 fn skipped(place: &Place) -> String {
     let told = report(place, &[]);
     assert_eq!(told["outcome"]["kind"], "reviewed", "{told:#}");
     told["tools"][0]["skipped"].as_str().unwrap_or_else(|| panic!("{told:#}")).to_owned()
 }
 
-/// A program that tells its version, and fails with these words, in which the shell puts values.
+/// Returns a program that prints its version and fails with this message, in which the shell inserts values.
 fn fails(name: &str, version: &str, words: &str, code: u8) -> String {
     let words = words.replace('`', "\\`");
     format!(
