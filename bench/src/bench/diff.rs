@@ -166,7 +166,7 @@ fn in_process(what: &str, diffs: &[&[u8]], promised: Option<f64>) -> bool {
     let ours = || diffs.iter().map(|diff| count_ours(diff)).sum::<usize>();
     let theirs = || diffs.iter().map(|diff| count_diffy(diff)).sum::<usize>();
     let (ours, theirs) = meter::by_turns(ours, theirs);
-    verdict(&format!("in process, {what}"), ("diffy", ours, theirs), bytes, promised)
+    verdict(&format!("in process, {what}"), "diffy", ours, theirs, bytes, promised)
 }
 
 /// Counts changed lines with our parser. Each line is read, which `diffy` has done after parsing.
@@ -230,11 +230,11 @@ fn whole_process(root: &Path, diffs: &[&[u8]], options: &Options) -> Result<bool
     let mut theirs = Command::new("node");
     theirs.args(["-e", NPM_DIFF]).arg(fs::canonicalize(npm)?).arg(&file);
     let (ours, theirs) = meter::processes_by_turns(&mut ours, &mut theirs)?;
-    Ok(verdict("whole process, JSON printed", ("npm diff", ours, theirs), corpus.len(), Some(3.0)))
+    Ok(verdict("whole process, JSON printed", "npm diff", ours, theirs, corpus.len(), Some(3.0)))
 }
 
 /// Prints the speed of both. Returns false if the ratio is lower than promised.
-fn verdict(what: &str, (peer, ours, theirs): (&str, f64, f64), bytes: usize, promised: Option<f64>) -> bool {
+fn verdict(what: &str, peer: &str, ours: f64, theirs: f64, bytes: usize, promised: Option<f64>) -> bool {
     let ratio = theirs / ours;
     let holds = promised.is_none_or(|promised| ratio >= promised);
     let promise = promised

@@ -104,7 +104,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// Prints one figure beside its promise. Returns true if the promise is kept.
-fn figure(label: &str, (value, promised): (f64, f64), unit: &str, more: &str) -> bool {
+fn figure(label: &str, value: f64, promised: f64, unit: &str, more: &str) -> bool {
     let kept = value < promised;
     let word = if kept { "ok" } else { "MISSED" };
     say::line(&format!("{label:<34} {value:>9.2} {unit:<3} promised < {promised} {unit}: {word:<7} {more}"));
@@ -149,11 +149,11 @@ fn measure(engine: RecordsEngine, options: &Options, tools: &BenchPrograms<'_>) 
         let times = runs.iter().map(|arguments| Ok(meter::run(&mut served.command(arguments))?.clock));
         let times: Vec<f64> = times.collect::<Result<_>>()?;
         let worst = times.iter().copied().fold(0.0, f64::max);
-        kept &= figure(label, (meter::median(times), ANSWER), "s", &format!("worst {worst:.2}"));
+        kept &= figure(label, meter::median(times), ANSWER, "s", &format!("worst {worst:.2}"));
     }
     let due = due(&served, tools)?;
     let more = format!("p50 {:.2}, {} slots of {} due", due.p50, due.slots, options.slots);
-    Ok(figure("due, p99", (due.p99, DUE), "ms", &more) && kept)
+    Ok(figure("due, p99", due.p99, DUE, "ms", &more) && kept)
 }
 
 /// The output of the store's benchmark.
@@ -193,7 +193,7 @@ fn moved(options: &Options, tools: &BenchPrograms<'_>) -> Result<bool> {
             bail!("{label}: `truing store migrate` failed ({})", seen.status);
         }
         let more = format!("in {took:.1} s, {:.0} records a second", rows as f64 / took);
-        kept &= figure(label, (seen.own_bytes as f64 / 1024.0 / 1024.0, MEMORY), "MB", &more);
+        kept &= figure(label, seen.own_bytes as f64 / 1024.0 / 1024.0, MEMORY, "MB", &more);
     }
     Ok(kept)
 }

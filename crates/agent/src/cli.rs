@@ -191,7 +191,7 @@ impl ClaudeCli {
         judge: impl Fn(&F) -> Option<String> + Send,
     ) -> AgentRun<F> {
         let mut conversation =
-            CliConversation::new(RunTurns::new(model, tools, (brief, *limits), judge), brief);
+            CliConversation::new(RunTurns::new(model, tools, brief, *limits, judge), brief);
         let end = match self.held(&mut conversation, brief, limits).await {
             Ok(end) => end,
             Err(error) => AgentRunEnd::Failed(error.to_string()),

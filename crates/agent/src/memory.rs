@@ -279,11 +279,11 @@ impl MemoryBuilder {
             self.memory(file);
         }
         let skills = (found.skills.as_slice(), found.more_skills, MAX_SKILLS);
-        let skills = self.usable(layer, "skill", skills);
+        let skills = self.usable(layer, "skill", skills.0, skills.1, skills.2);
         self.skills.extend(skills);
         self.skills.sort_by(|a, b| a.name.cmp(&b.name));
         let specialists = (found.specialists.as_slice(), found.more_specialists, MAX_SPECIALISTS);
-        let specialists = self.usable(layer, "specialist", specialists);
+        let specialists = self.usable(layer, "specialist", specialists.0, specialists.1, specialists.2);
         self.specialists.extend(specialists);
     }
 
@@ -293,7 +293,9 @@ impl MemoryBuilder {
         &mut self,
         layer: MemoryLayer,
         what: &str,
-        (files, more, most): (&[SkillFile], usize, usize),
+        files: &[SkillFile],
+        more: usize,
+        most: usize,
     ) -> Vec<Skill> {
         let (mut usable, mut names, mut more) = (Vec::new(), BTreeSet::new(), more);
         for SkillFile { folder, file } in files {

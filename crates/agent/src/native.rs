@@ -44,7 +44,7 @@ pub async fn run_judged<F: ReportForm>(
     limits: &RunLimits,
     judge: impl Fn(&F) -> Option<String> + Send,
 ) -> AgentRun<F> {
-    let mut turns = turns::RunTurns::new(model, tools, (brief, *limits), judge);
+    let mut turns = turns::RunTurns::new(model, tools, brief, *limits, judge);
     let end = tokio::time::timeout(limits.time, turns.all()).await;
     turns.ended(end.unwrap_or(AgentRunEnd::Limit(RunLimit::Time))).await
 }

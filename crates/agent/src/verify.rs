@@ -401,7 +401,7 @@ impl Verifier {
         let written = self.written(&at, held.path()).await?;
         let began = std::time::Instant::now();
         let text = |printed: &CapturedOutput| printed.text();
-        Ok(match self.ended(argv, &at, (held.path(), &written), None, true).await? {
+        Ok(match self.ended(argv, &at, held.path(), &written, None, true).await? {
             Ok(ended) => CommandOutput {
                 end: end(&ended.end),
                 ms: milliseconds(ended.took),
@@ -458,7 +458,7 @@ impl Verifier {
         proxy: Option<&EgressProxy>,
     ) -> Result<CommandRun, VerifyError> {
         let began = std::time::Instant::now();
-        Ok(match self.ended(argv, tree, room, proxy, false).await? {
+        Ok(match self.ended(argv, tree, room.0, room.1, proxy, false).await? {
             Ok(ended) => told(argv, &ended),
             Err(why) => CommandRun {
                 argv: argv.to_vec(),
@@ -475,7 +475,8 @@ impl Verifier {
         &self,
         argv: &[String],
         tree: &Path,
-        (room, written): (&Path, &WriteLimit),
+        room: &Path,
+        written: &WriteLimit,
         proxy: Option<&EgressProxy>,
         whole: bool,
     ) -> Result<Result<FinishedCommand, String>, VerifyError> {

@@ -60,7 +60,9 @@ pub(super) fn former(
 pub(super) fn of(
     settings: &TypedSettings<'_>,
     name: &str,
-    (kind, email, account): (ForgeKind, Option<&str>, Option<&str>),
+    kind: ForgeKind,
+    email: Option<&str>,
+    account: Option<&str>,
 ) -> Result<ForgeLogin, ConfigError> {
     let path = |key: &str| format!("forge.{name}.{key}");
     let app = if settings.setting(&path("app_id"))?.value == ConfigValue::Unset {

@@ -246,7 +246,7 @@ impl TypedSettings<'_> {
             kind,
             api_url,
             git_url,
-            login: login::of(self, name, (kind, email.as_deref(), account.as_deref()))?,
+            login: login::of(self, name, kind, email.as_deref(), account.as_deref())?,
             email,
             account,
             accounts: login::former(self, name, kind)?,

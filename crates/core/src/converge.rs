@@ -229,7 +229,7 @@ pub struct UnexpectedEvent {
 impl ConvergeRun {
     /// Begins a run on a branch. `clean_at`: the head that an earlier run found clean, from records or from
     /// our own review.
-    pub fn begin(limits: ConvergeLimits, (head, tree): (Sha, Sha), clean_at: Option<&Sha>) -> Self {
+    pub fn begin(limits: ConvergeLimits, head: Sha, tree: Sha, clean_at: Option<&Sha>) -> Self {
         let exit = (clean_at == Some(&head)).then(|| {
             ConvergeExit::new(
                 ConvergeExitCode::AlreadyClean,
@@ -274,7 +274,7 @@ impl ConvergeRun {
 
     /// Begins a run that audits one head and does nothing else.
     pub fn audit(limits: ConvergeLimits, at: (Sha, Sha)) -> Self {
-        let mut run = Self { audits_only: true, ..Self::begin(limits, at, None) };
+        let mut run = Self { audits_only: true, ..Self::begin(limits, at.0, at.1, None) };
         run.begin_audit();
         run
     }
@@ -346,7 +346,7 @@ impl ConvergeRun {
                 ConvergeAction::Audit { auditors, attempt },
                 ConvergeEvent::Audited { answers, standing, coverage, renames },
             ) => {
-                self.audited((auditors, attempt), answers, standing, (&coverage, &renames));
+                self.audited(auditors, attempt, answers, standing, (&coverage, &renames));
             }
             (ConvergeAction::Post, ConvergeEvent::Posted) => {
                 self.forget_claims();
@@ -401,7 +401,8 @@ impl ConvergeRun {
 
     fn audited(
         &mut self,
-        (auditors, attempt): (BTreeSet<u32>, u32),
+        auditors: BTreeSet<u32>,
+        attempt: u32,
         answers: BTreeMap<u32, AuditorAnswer>,
         standing: BTreeMap<FindingId, PlacedFinding>,
         read: (&ReviewCoverage, &FileRenames),
@@ -439,7 +440,7 @@ impl ConvergeRun {
             placed.push(placed_again);
             origins.push(origin);
         }
-        let mut identified = identify(self.history.findings(), placed, Some(&self.head), read);
+        let mut identified = identify(self.history.findings(), placed, Some(&self.head), read.0, read.1);
         dismissal::apply(&mut identified.current, &self.dismissals);
         self.history.seen(&identified.current, &origins);
         // Dismissed findings are known and need no work.

@@ -6,7 +6,7 @@ use crate::line;
 const UNSEEN: char = '\u{fffd}';
 
 /// Returns a range of lines (first and last, 1-based, inclusive), or none if the text lacks some of them.
-pub fn lines(text: &str, (start_line, end_line): (u32, u32)) -> Option<Vec<&str>> {
+pub fn lines(text: &str, start_line: u32, end_line: u32) -> Option<Vec<&str>> {
     let lines: Vec<&str> = text.lines().collect();
     let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
     let first = place(start_line).checked_sub(1)?;

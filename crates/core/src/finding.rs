@@ -225,7 +225,7 @@ pub struct FixEvidence {
 
 impl FixEvidence {
     /// Takes these lines of a file, given by first and last line number.
-    pub fn of(path: &RepoPath, (start_line, end_line): (u32, u32), lines: &[&str]) -> Self {
+    pub fn of(path: &RepoPath, start_line: u32, end_line: u32, lines: &[&str]) -> Self {
         let text = lines.iter().take(MAX_SNIPPET_LINES).copied().collect::<Vec<_>>().join("\n");
         Self { path: path.clone(), start_line, end_line, text, mark: None }
     }

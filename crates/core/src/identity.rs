@@ -84,7 +84,8 @@ pub fn identify(
     known: &[Finding],
     found: Vec<PlacedFinding>,
     head: Option<&Sha>,
-    (coverage, renames): (&ReviewCoverage, &FileRenames),
+    coverage: &ReviewCoverage,
+    renames: &FileRenames,
 ) -> IdentifiedFindings {
     let mut known: Vec<&Finding> = known.iter().collect();
     known.sort_by_key(|finding| (finding.raw.place.start_line, &finding.id));
@@ -105,11 +106,11 @@ pub fn identify(
     for form in [CodeDigests::clone, CodeDigests::without_tool, CodeDigests::of_tool, none] {
         same_code(&known, &found, &prints, form, &order, &mut before);
     }
-    same_meaning(&known, (&found, renames), &order, &mut before);
+    same_meaning(&known, &found, renames, &order, &mut before);
 
     let taken: BTreeSet<&FindingId> = before.iter().flatten().map(|finding| &finding.id).collect();
     let gone = known.iter().filter(|finding| !taken.contains(&finding.id));
-    let gone = gone.map(|finding| gone_at((*finding).clone(), head, (coverage, renames))).collect();
+    let gone = gone.map(|finding| gone_at((*finding).clone(), head, coverage, renames)).collect();
     let mut ids: BTreeSet<FindingId> = known.iter().map(|finding| finding.id.clone()).collect();
     let mut named: Vec<Option<FindingId>> = vec![None; found.len()];
     let mut next = BTreeMap::new();
@@ -198,7 +199,8 @@ fn same_code<'a>(
 /// with more remaining pairs than [`MAX_CELLS`] was rewritten, so its findings are new.
 fn same_meaning<'a>(
     known: &[&'a Finding],
-    (found, renames): (&[PlacedFinding], &FileRenames),
+    found: &[PlacedFinding],
+    renames: &FileRenames,
     order: &[usize],
     before: &mut [Option<&'a Finding>],
 ) {
@@ -314,7 +316,8 @@ fn status_after(before: Option<&Finding>, placed: &PlacedFinding) -> FindingStat
 fn gone_at(
     finding: Finding,
     head: Option<&Sha>,
-    (coverage, renames): (&ReviewCoverage, &FileRenames),
+    coverage: &ReviewCoverage,
+    renames: &FileRenames,
 ) -> Finding {
     let path = &finding.raw.place.path;
     let unread =

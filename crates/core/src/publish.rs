@@ -362,7 +362,7 @@ pub fn plan(
             (CommentSubject::Finding(_), Some(seen)) => row.kept_body(bounds, &seen.body),
             (CommentSubject::Finding(_), None) => row.new_body(bounds),
         };
-        if existing(row, body, (&observed, bounds), &mut steps) || row.resolved {
+        if existing(row, body, &observed, bounds, &mut steps) || row.resolved {
             continue; // what is resolved before it was ever shown needs no comment
         }
         match (&row.item, kind) {
@@ -387,7 +387,8 @@ pub fn plan(
 fn existing(
     row: &DesiredComment,
     body: impl Fn(Option<&ObservedComment>) -> String,
-    (observed, bounds): (&[&ObservedComment], &PublishLimits),
+    observed: &[&ObservedComment],
+    bounds: &PublishLimits,
     steps: &mut Vec<PublishStep>,
 ) -> bool {
     let item = &row.item;

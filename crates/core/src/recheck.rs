@@ -156,7 +156,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                 let is_open = match (&finding.status, beside) {
                     (FindingStatus::Fixed(_), Some(evidence)) => {
                         let is_gone = !evidence::still_shows(evidence, head);
-                        is_gone && decide(finding, &went, &[], (head, &replaced)) != RecheckOutcome::Outside
+                        is_gone && decide(finding, &went, &[], head, &replaced) != RecheckOutcome::Outside
                     }
                     (FindingStatus::Fixed(_), None) => {
                         matches!(went, FollowOutcome::There { .. }) && is_added_again(&went, head)
@@ -174,7 +174,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
             FindingStatus::Dismissed(_) => {
                 let went = follow(finding, head);
                 let is_there = matches!(went, FollowOutcome::There { .. } | FollowOutcome::Changed { .. });
-                let is_outside = decide(finding, &went, &[], (head, &replaced)) == RecheckOutcome::Outside;
+                let is_outside = decide(finding, &went, &[], head, &replaced) == RecheckOutcome::Outside;
                 if is_there && !is_outside && !is_among(finding, found) {
                     found.push(held(finding, &went, finding.unverified, head, &place));
                 }
@@ -185,7 +185,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
             }
         }
         let went = follow(finding, head);
-        let became = decide(finding, &went, reviewers, (head, &replaced));
+        let became = decide(finding, &went, reviewers, head, &replaced);
         let is_fixed = matches!(became, RecheckOutcome::Fixed(_));
         if let Some(again) = again(finding, &went, found, is_fixed) {
             again.sighting.of = Some(finding.id.clone());
@@ -214,7 +214,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
         let CodeLocation { path, start_line, end_line, .. } = &placed.raw.place;
         let lines = (*start_line, *end_line);
         placed.sighting.around = head.page(path).map(|page| {
-            SurroundingLines::of(&page, lines, &placed.raw.snippet, Some(head.seen(&page, lines)))
+            SurroundingLines::of(&page, lines.0, lines.1, &placed.raw.snippet, Some(head.seen(&page, lines)))
         });
     }
     rechecked
@@ -250,7 +250,7 @@ fn instead<T: Fn(&RepoPath) -> Option<String>>(
         FollowOutcome::Changed { path, start, end, .. } => (path, (*start, *end.max(start))),
         FollowOutcome::Lost { path } => (path, (finding.raw.place.start_line, finding.raw.place.start_line)),
         FollowOutcome::NoFile if head.added.contains_key(was) => return None,
-        FollowOutcome::NoFile => return Some(FixEvidence::of(was, (0, 0), &[])),
+        FollowOutcome::NoFile => return Some(FixEvidence::of(was, 0, 0, &[])),
     };
     if path != was && !head.renames.same_file(path, was) {
         return None;
@@ -258,7 +258,12 @@ fn instead<T: Fn(&RepoPath) -> Option<String>>(
     let page = head.page(path)?;
     let last = u32::try_from(page.lines.len()).unwrap_or(u32::MAX);
     let lines = (lines.0.clamp(1, last.max(1)), lines.1.clamp(1, last.max(1)));
-    Some(FixEvidence::of(path, lines, &excerpt::lines(&page.text, lines).unwrap_or_default()))
+    Some(FixEvidence::of(
+        path,
+        lines.0,
+        lines.1,
+        &excerpt::lines(&page.text, lines.0, lines.1).unwrap_or_default(),
+    ))
 }
 
 /// Status of one re-checked finding.
@@ -278,7 +283,8 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     went: &FollowOutcome,
     reviewers: &[ReviewerReport],
-    (head, replaced): (&HeadView<'_, T>, &evidence::ReplacedLines<'_>),
+    head: &HeadView<'_, T>,
+    replaced: &evidence::ReplacedLines<'_>,
 ) -> RecheckOutcome {
     let was = &finding.raw.place.path;
     let path = match went {
@@ -315,8 +321,7 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
             is_said = true;
             let lines = || page.as_deref().and_then(|page| shows(verdict, went, &page.text));
             let may_look = verdict.path.as_ref().is_none_or(|path| reviewer.seen.contains(path));
-            let new =
-                || evidence::new_evidence(verdict, finding, went, (head, replaced)).filter(|_| may_look);
+            let new = || evidence::new_evidence(verdict, finding, went, head, replaced).filter(|_| may_look);
             match verdict.word {
                 RecheckStatus::StillThere => {
                     objects = true;
@@ -327,7 +332,7 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
                 RecheckStatus::Fixed if !is_readable && follow::may_be_rewritten(finding, head) => {
                     shown = new();
                 }
-                RecheckStatus::Fixed if !is_readable => shown = Some(FixEvidence::of(path, (0, 0), &[])),
+                RecheckStatus::Fixed if !is_readable => shown = Some(FixEvidence::of(path, 0, 0, &[])),
                 RecheckStatus::Fixed => {
                     let instead = || {
                         // While its own lines exist, nothing has replaced them.
@@ -346,8 +351,8 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
                             | FollowOutcome::Changed { .. }
                             | FollowOutcome::NoFile => true,
                         };
-                        let text = excerpt::lines(&page.text, lines).filter(|_| is_it)?;
-                        Some(FixEvidence::of(path, lines, &text))
+                        let text = excerpt::lines(&page.text, lines.0, lines.1).filter(|_| is_it)?;
+                        Some(FixEvidence::of(path, lines.0, lines.1, &text))
                     };
                     shown = instead().or_else(new);
                 }
@@ -372,13 +377,13 @@ fn shows(verdict: &RecheckVerdict, went: &FollowOutcome, text: &str) -> Option<(
         return None;
     }
     let (first, last) = verdict.lines?;
-    let lines = excerpt::lines(text, (first, last))?;
+    let lines = excerpt::lines(text, first, last)?;
     if !excerpt::says(&lines, &verdict.excerpt) {
         return None;
     }
     let (start, end) = match went {
         FollowOutcome::There { start, end, .. } | FollowOutcome::Changed { start, end, .. } => {
-            beside(text, (*start, *end))
+            beside(text, *start, *end)
         }
         FollowOutcome::Lost { .. } => (1, u32::MAX),
         FollowOutcome::NoFile => return None,
@@ -387,7 +392,7 @@ fn shows(verdict: &RecheckVerdict, went: &FollowOutcome, text: &str) -> Option<(
 }
 
 /// Extends a range by the nearest line above and below that is not blank.
-fn beside(text: &str, (start, end): (u32, u32)) -> (u32, u32) {
+fn beside(text: &str, start: u32, end: u32) -> (u32, u32) {
     let lines: Vec<&str> = text.lines().collect();
     let at = |line: u32| usize::try_from(line).ok().and_then(|line| lines.get(line.checked_sub(1)?));
     let is_blank = |line: u32| at(line).is_some_and(|line| line.trim().is_empty());
@@ -496,7 +501,7 @@ fn held<T: Fn(&RepoPath) -> Option<String>>(
     {
         // No reviewer has reported on it: changes since the last sighting still count as new.
         let seen = around.and_then(|around| around.seen);
-        return sighted(finding, raw, (&page, seen), place);
+        return sighted(finding, raw, &page, seen, place);
     }
     let mut placed = place(raw);
     if !is_shown && placed.anchor == AnchorKind::Inline {
@@ -524,21 +529,22 @@ fn seen<T: Fn(&RepoPath) -> Option<String>>(
     raw.place.path = path.clone();
     (raw.place.start_line, raw.place.end_line) = lines;
     let seen = Some(head.seen(&page, lines));
-    Some(sighted(finding, raw, (&page, seen), place))
+    Some(sighted(finding, raw, &page, seen, place))
 }
 
 /// Builds a finding from its file's current content.
 fn sighted(
     finding: &Finding,
     mut raw: RawFinding,
-    (page, seen): (&ComparedFile, Option<ChangeSnapshot>),
+    page: &ComparedFile,
+    seen: Option<ChangeSnapshot>,
     place: &impl Fn(RawFinding) -> PlacedFinding,
 ) -> PlacedFinding {
     let lines = (raw.place.start_line, raw.place.end_line);
-    if let Some(shown) = excerpt::lines(&page.text, lines) {
+    if let Some(shown) = excerpt::lines(&page.text, lines.0, lines.1) {
         raw.snippet = shown.into_iter().take(MAX_SNIPPET_LINES).collect::<Vec<_>>().join("\n");
     }
-    let around = Some(SurroundingLines::of(page, lines, &raw.snippet, seen));
+    let around = Some(SurroundingLines::of(page, lines.0, lines.1, &raw.snippet, seen));
     let mut placed = place(raw);
     placed.sighting = FindingFacts { of: Some(finding.id.clone()), around, ..FindingFacts::default() };
     placed

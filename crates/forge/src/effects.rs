@@ -137,9 +137,9 @@ impl EffectExecutor<'_> {
                 effect = other;
                 continue;
             }
-            let entries = self.announce(&intended, (known, lost)).await?;
+            let entries = self.announce(&intended, known, lost).await?;
             let answer = self.write(&effect, &permit).await;
-            match (self.ended(&intended, (entries, lost), answer).await, effect.instead()) {
+            match (self.ended(&intended, entries, lost, answer).await, effect.instead()) {
                 // A rate limit is not a rejection of the content.
                 (Err(EffectError::Refused(error)), Some(other))
                     if !matches!(error, ForgeError::RateLimited { .. }) =>
@@ -218,7 +218,8 @@ impl EffectExecutor<'_> {
         &self,
         commit: &UnpushedCommit,
         remote: &Remote,
-        (branch, expected): (&str, Option<&Sha>),
+        branch: &str,
+        expected: Option<&Sha>,
     ) -> Result<PushOutcome, EffectError> {
         let push =
             BranchPush { branch: branch.into(), commit: commit.sha().clone(), expected: expected.cloned() };
@@ -229,7 +230,7 @@ impl EffectExecutor<'_> {
                 EffectPresence::There(_) => return Ok(PushOutcome::Done),
                 EffectPresence::Missing(missing) => missing,
             };
-        let entries = self.announce(&intended, (known, lost)).await?;
+        let entries = self.announce(&intended, known, lost).await?;
         let span = self.watch.begin_push();
         let pushed = if self.watch.dry_run {
             Ok(PushOutcome::Done)
@@ -328,7 +329,8 @@ impl EffectExecutor<'_> {
     async fn announce(
         &self,
         intended: &EffectIntent,
-        (known, lost): (Vec<Option<EffectEntry>>, u32),
+        known: Vec<Option<EffectEntry>>,
+        lost: u32,
     ) -> Result<Vec<Option<EffectEntry>>, EffectError> {
         let now = self.clock.now();
         let open = |part: &IntentPart| {
@@ -348,7 +350,8 @@ impl EffectExecutor<'_> {
     async fn ended(
         &self,
         intended: &EffectIntent,
-        (entries, lost): (Vec<Option<EffectEntry>>, u32),
+        entries: Vec<Option<EffectEntry>>,
+        lost: u32,
         answer: Result<EffectOutcome, ForgeError>,
     ) -> Result<EffectOutcome, EffectError> {
         let lost = lost.saturating_add(1);

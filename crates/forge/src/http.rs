@@ -452,7 +452,8 @@ impl ForgeHttpClient {
         body: &[u8],
     ) -> ClassifiedError {
         let answer = (status, headers, body);
-        let (mut refusal, brake) = classify(call, answer, self.wire, &by.clean, self.clock.now());
+        let (mut refusal, brake) =
+            classify(call, answer.0, answer.1, answer.2, self.wire, &by.clean, self.clock.now());
         if let (ForgeError::RateLimited { wait, .. }, Some(brake)) = (&mut refusal.error, brake) {
             *wait = self.limits.hit(by.payer, brake, *wait).await;
         }

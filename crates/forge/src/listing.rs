@@ -82,7 +82,8 @@ impl<T> CachedListing<T> {
     pub(crate) async fn refresh<F>(
         &mut self,
         send: impl Fn(ForgeRequest) -> F,
-        (what, first): (&str, Url),
+        what: &str,
+        first: Url,
         pages: usize,
         calls: &mut u64,
         read: impl Fn(&ForgeResponse) -> Result<Vec<T>, ForgeError>,
@@ -91,7 +92,7 @@ impl<T> CachedListing<T> {
         F: Future<Output = Result<ForgeResponse, ForgeError>>,
     {
         let read = |answer: &ForgeResponse| Ok((read(answer)?, answer.next()?));
-        self.refresh_by(send, (what, first), pages, calls, read).await
+        self.refresh_by(send, what, first, pages, calls, read).await
     }
 
     /// Reads the list as `refresh` does, for responses whose body names the next page: `read` returns it with
@@ -99,7 +100,8 @@ impl<T> CachedListing<T> {
     pub(crate) async fn refresh_by<F>(
         &mut self,
         send: impl Fn(ForgeRequest) -> F,
-        (what, first): (&str, Url),
+        what: &str,
+        first: Url,
         pages: usize,
         calls: &mut u64,
         read: impl Fn(&ForgeResponse) -> Result<(Vec<T>, Option<Url>), ForgeError>,

@@ -69,7 +69,7 @@ impl Mirror {
         let revisions: Vec<String> = [head].into_iter().chain(also).map(Sha::to_string).collect();
         // A power failure also ends the work in the clone, so no sync is needed.
         let store = (inside.join("objects"), "none");
-        clone.copy_objects(&self.dir().join("objects"), (&store.0, store.1), &revisions).await?;
+        clone.copy_objects(&self.dir().join("objects"), &store.0, store.1, &revisions).await?;
         let checkout = clone.call_with_attributes("reset").folder(dest).env("GIT_WORK_TREE", dest);
         checkout.args(["--hard", "--quiet"]).arg(head.as_str()).arg("--").read().await?;
         CheckoutIndex::of(&inside.join("index"))

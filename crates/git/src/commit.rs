@@ -144,7 +144,8 @@ impl Mirror {
         &self,
         parent: &Sha,
         folder: &Path,
-        (there, gone): (&[RepoPath], &[RepoPath]),
+        there: &[RepoPath],
+        gone: &[RepoPath],
     ) -> Result<StagedChanges, GitError> {
         let mut staged = self.staging(parent)?;
         staged.read_parent().await?;

@@ -181,7 +181,7 @@ impl Mirror {
         let (sha, from) = (commit.sha(), commit.view().dir().join("objects"));
         let revisions: Vec<String> =
             [sha.to_string()].into_iter().chain(commit.parent().map(|parent| format!("^{parent}"))).collect();
-        self.view.copy_objects(&from, (&self.dir().join("objects"), FSYNC), &revisions).await?;
+        self.view.copy_objects(&from, &self.dir().join("objects"), FSYNC, &revisions).await?;
         let call = self.view.call("update-ref").config("core.fsync", FSYNC);
         call.args([format!("refs/truing/{sha}").as_str(), sha.as_str()]).read().await?;
         self.join_packs().await

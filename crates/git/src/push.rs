@@ -91,14 +91,15 @@ impl UnpushedCommit {
         if finished.code() == Some(0) {
             return Ok(PushOutcome::Done);
         }
-        self.not_pushed(remote, (&reference, expected), finished).await
+        self.not_pushed(remote, &reference, expected, finished).await
     }
 
     /// Determines the result of a failed push.
     async fn not_pushed(
         &self,
         remote: &Remote,
-        (reference, expected): (&str, Option<&Sha>),
+        reference: &str,
+        expected: Option<&Sha>,
         finished: GitOutput,
     ) -> Result<PushOutcome, GitError> {
         let rejected = rejection(&finished.stdout, reference);

@@ -133,7 +133,8 @@ impl IsolatedGitDir {
     pub(crate) async fn copy_objects(
         &self,
         from: &Path,
-        (store, fsync): (&Path, &str),
+        store: &Path,
+        fsync: &str,
         revisions: &[String],
     ) -> Result<(), GitError> {
         let call = self.call("pack-objects").env("GIT_OBJECT_DIRECTORY", store);

@@ -99,7 +99,8 @@ impl<'a> ModelUse<'a> {
     pub fn asking(
         &self,
         purse: RunBudget,
-        (subject, recalled): (ChangeDescription, ReviewMemory),
+        subject: ChangeDescription,
+        recalled: ReviewMemory,
         form: ReviewForm,
         now: UnixMillis,
     ) -> ModelReviewRequest<'a> {
@@ -136,7 +137,8 @@ type ModelReviewFuture<'a> =
 pub fn ask<'a>(
     asking: Option<ModelReviewRequest<'a>>,
     change: &'a ReviewedChange,
-    (place, reader): (ReviewTree<'a>, &'a dyn RepositoryReader),
+    place: ReviewTree<'a>,
+    reader: &'a dyn RepositoryReader,
     earlier: &'a EarlierReviews,
     reading: &'a mut ReadingOutcome,
 ) -> BoxFuture<'a, Result<Option<ModelReviewRun>, AgentError>> {
@@ -356,7 +358,8 @@ impl ModelAgent {
     pub(crate) fn told_of_change(
         &self,
         names: (&str, &str),
-        (findings, dismissed): (Option<&str>, Option<&str>),
+        findings: Option<&str>,
+        dismissed: Option<&str>,
         change: &ReviewedChange,
         reading: &ReadingOutcome,
     ) -> Result<(BuiltPrompt, BTreeSet<RepoPath>), PromptError> {

@@ -42,7 +42,7 @@ impl ReviewAttempt {
 impl AttemptRegistry {
     /// Registers a requested review by a model, whose key alone is known yet. If it fails before
     /// [`Self::begins`], it is recorded under that key.
-    pub fn asked(&self, (run, key): (RunId, SlotKey), began: UnixMillis, runtime: ReviewRuntime) {
+    pub fn asked(&self, run: RunId, key: SlotKey, began: UnixMillis, runtime: ReviewRuntime) {
         let revision = PullRevision { head: Sha::none(), base: Sha::none() };
         self.begins(ReviewAttempt { run, key, revision, began, runtime });
     }

@@ -83,10 +83,12 @@ impl OperatorRules {
     #[truing_core::boxed_future]
     pub async fn configuration(
         &self,
-        (git, mirror): (&Git, &Mirror),
-        (forge, base): (&str, &str),
+        git: &Git,
+        mirror: &Mirror,
+        forge: &str,
+        base: &str,
     ) -> Result<Config, CheckoutError> {
-        for tip in self.may_configure(mirror, (forge, base)).await? {
+        for tip in self.may_configure(mirror, forge, base).await? {
             mirror.fetch(std::slice::from_ref(&tip.commit)).await?;
             if let Some(own) = own_file(git, mirror, &tip.commit).await? {
                 return Ok(self.config.with_repository(&own)?);
@@ -99,7 +101,8 @@ impl OperatorRules {
     async fn may_configure(
         &self,
         mirror: &Mirror,
-        (forge, base): (&str, &str),
+        forge: &str,
+        base: &str,
     ) -> Result<Vec<ConfigTip>, GitError> {
         let of_base = match self.configures(forge, base) {
             true => mirror.branch_tip(base).await?,
@@ -220,11 +223,11 @@ impl CheckoutContext<'_> {
     #[truing_core::boxed_future]
     pub async fn fetch(&self, pull: &PullRequest) -> Result<(Mirror, PinnedScope), CheckoutError> {
         let mirror = self.git.mirror(self.mirror, self.remote).await?;
-        let tips = self.rules.may_configure(&mirror, (self.forge, &pull.base_branch)).await?;
+        let tips = self.rules.may_configure(&mirror, self.forge, &pull.base_branch).await?;
         let PullRevision { head, base } = &pull.revision;
         let others: Vec<Sha> =
             [base].into_iter().chain(tips.iter().map(|tip| &tip.commit)).cloned().collect();
-        fetch::commits(self.server, &mirror, (head, pull.head_repository.as_ref()), &others).await?;
+        fetch::commits(self.server, &mirror, head, pull.head_repository.as_ref(), &others).await?;
         let first = tips.first().cloned();
         for tip in tips {
             if let Some(own) = own_file(self.git, &mirror, &tip.commit).await? {
@@ -264,8 +267,10 @@ impl CheckoutContext<'_> {
         &'a self,
         mirror: &'a Mirror,
         change: &'a ReviewedChange,
-        (head, scope): (&'a Sha, &'a ReviewScope),
-        (asking, earlier): (Option<ModelReviewRequest<'a>>, &'a EarlierReviews),
+        head: &'a Sha,
+        scope: &'a ReviewScope,
+        asking: Option<ModelReviewRequest<'a>>,
+        earlier: &'a EarlierReviews,
     ) -> BoxFuture<'a, Result<(ReadingOutcome, Option<ModelReviewRun>), CheckoutError>> {
         Box::pin(async move {
             let mut plan = reading::plan(change, scope)?;
@@ -284,7 +289,7 @@ impl CheckoutContext<'_> {
                 ReviewLinters { toolbox: self.toolbox, project: None, trust: Some(&self.trust), base };
             let mut reading = plan.read(tree, scope, self.reader, Some(tooling)).await?;
             let place = ReviewTree { tree: folder.path(), only: None };
-            let part = agent::ask(asking, change, (place, self.reader), earlier, &mut reading).await?;
+            let part = agent::ask(asking, change, place, self.reader, earlier, &mut reading).await?;
             reading.sign_lines(folder.path(), &scope.lines_key);
             Ok((reading, part))
         })

@@ -22,7 +22,8 @@ const MAX_MESSAGE_CHARS: usize = 2000;
 /// pull request's head, if it has moved since.
 pub fn rows(
     findings: &[Finding],
-    (head, now): (&Sha, Option<&Sha>),
+    head: &Sha,
+    now: Option<&Sha>,
     record: &ReviewRecord,
     dismissals: &[Dismissal],
     max_inline: usize,
@@ -30,7 +31,7 @@ pub fn rows(
     // Readers would take the walkthrough of an older head for that of the current one.
     let walkthrough = if now.is_none() { record.detail.walkthrough() } else { &[] };
     let mut rows =
-        vec![DesiredComment::summary(summary(findings, (head, now), record, dismissals, walkthrough))];
+        vec![DesiredComment::summary(summary(findings, head, now, record, dismissals, walkthrough))];
     let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
     for (index, finding) in open.iter().enumerate() {
         let kind = if index < max_inline { finding.anchor } else { AnchorKind::Summary };
@@ -52,7 +53,8 @@ fn retraction(finding: &Finding, dismissals: &[Dismissal]) -> Option<RetractionS
 /// Renders the summary's text. `walkthrough` holds the lines that are shown; a status has none.
 pub fn summary(
     findings: &[Finding],
-    (head, now): (&Sha, Option<&Sha>),
+    head: &Sha,
+    now: Option<&Sha>,
     record: &ReviewRecord,
     dismissals: &[Dismissal],
     walkthrough: &[WalkthroughLine],
@@ -228,7 +230,7 @@ pub(crate) mod tests {
         findings[4].raw.severity = Severity::P0;
         let detail = ReviewDetail::new(Some(sha()), sha(), ended(OutcomeKind::Reviewed));
         let record = ReviewRecord::begin(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0));
-        let rows = rows(&findings, (&sha(), None), &record, &[], 2);
+        let rows = rows(&findings, &sha(), None, &record, &[], 2);
         let kinds: Vec<(String, AnchorKind)> = rows
             .iter()
             .filter_map(|row| Some((row.item.as_str().to_owned(), row.place.as_ref()?.0)))
@@ -246,11 +248,11 @@ pub(crate) mod tests {
         detail.modelled = Some(did);
         let record = ReviewRecord::begin(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0));
         let told = "### Walkthrough of `aaaaaaaaaa`\n\n- `a.py`: Retries.\n";
-        let body = |now: Option<&Sha>| rows(&[], (&sha(), now), &record, &[], 9).remove(0).body;
+        let body = |now: Option<&Sha>| rows(&[], &sha(), now, &record, &[], 9).remove(0).body;
         assert!(body(None).contains(told), "{}", body(None));
         let later = Sha::parse(&"b".repeat(40)).unwrap();
         assert!(!body(Some(&later)).contains("Walkthrough"), "the pull request has moved on");
-        let shown = summary(&[], (&sha(), None), &record, &[], &[]);
+        let shown = summary(&[], &sha(), None, &record, &[], &[]);
         let status = status(&[], &record.detail.outcome, &sha(), &shown);
         assert!(!format!("{status:?}").contains("Walkthrough"), "{status:?}");
     }
@@ -260,7 +262,7 @@ pub(crate) mod tests {
         let mut detail = ReviewDetail::new(Some(sha()), sha(), ended(OutcomeKind::Reviewed));
         detail.idle_ignores = vec!["lib".to_owned()];
         let record = ReviewRecord::begin(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0));
-        let shown = summary(&[], (&sha(), None), &record, &[], &[]);
+        let shown = summary(&[], &sha(), None, &record, &[], &[]);
         let warning = truing_core::markdown::plain(&warnings(&["lib".to_owned()]).next().unwrap());
         assert!(warning.contains("matches no file of the repository"), "{warning}");
         assert_eq!(shown.matches(format!("- {warning}\n").as_str()).count(), 1, "{shown}");

@@ -20,7 +20,8 @@ use truing_git::{GitError, Mirror};
 pub async fn commits(
     server: &AnyForgeServer,
     mirror: &Mirror,
-    (head, repository): (&Sha, Option<&HeadRepository>),
+    head: &Sha,
+    repository: Option<&HeadRepository>,
     others: &[Sha],
 ) -> Result<(), GitError> {
     let Some(fork) = repository.filter(|repository| repository.has_head_alone) else {

@@ -229,7 +229,7 @@ async fn proven_again(
         let text = String::from_utf8_lossy(bytes);
         let proposed = files.get(path).into_iter().flatten().filter(|raw| raw.source == FindingSource::Agent);
         for raw in proposed {
-            let lines = excerpt::lines(&text, (raw.place.start_line, raw.place.end_line));
+            let lines = excerpt::lines(&text, raw.place.start_line, raw.place.end_line);
             // A finding stores its lines without secrets.
             let is_same =
                 lines.is_some_and(|lines| QuotedSecrets::of(&text).hide_in(&lines.join("\n")) == raw.snippet);

@@ -135,7 +135,7 @@ impl LocalReviewRequest<'_> {
         let name = self.repository.remote_url().and_then(name_of_remote);
         let trace = telemetry::review(&run, &key, name.as_deref(), None);
         let reviewed =
-            self.review(run, key, (change, against), checked_out, started).with_context(trace.clone());
+            self.review(run, key, change, against, checked_out, started).with_context(trace.clone());
         let reviewed = reviewed.await;
         if let Err(error) = &reviewed {
             telemetry::failed(&trace, &error.to_string());
@@ -148,7 +148,8 @@ impl LocalReviewRequest<'_> {
         &self,
         run: RunId,
         key: SlotKey,
-        (change, against): (ReviewedChange, BaseOrigin),
+        change: ReviewedChange,
+        against: BaseOrigin,
         checked_out: Option<&Sha>,
         started: UnixMillis,
     ) -> Result<LocalReviewOutcome, LocalReviewError> {
@@ -205,7 +206,7 @@ impl LocalReviewRequest<'_> {
                     walkthrough: self.scope.walkthrough,
                     specialists: self.scope.tiers.default_tier() == Tier::Deep,
                 };
-                Some(model.asking(purse, told, form, started))
+                Some(model.asking(purse, told.0, told.1, form, started))
             }
             None => None,
         };
@@ -315,7 +316,7 @@ impl LocalReviewRequest<'_> {
                 None => Vec::new(),
             };
             let place = ReviewTree { tree, only: Some(&files) };
-            let part = agent::ask(asking, change, (place, self.reader), earlier, &mut reading).await?;
+            let part = agent::ask(asking, change, place, self.reader, earlier, &mut reading).await?;
             reading.sign_lines(tree, &self.scope.lines_key);
             return Ok((reading, part));
         }
@@ -360,7 +361,7 @@ impl LocalReviewRequest<'_> {
         let tree = folder.path().to_owned();
         let mut reading = plan.read(tree, self.scope, self.reader, Some(tooling)).await?;
         let place = ReviewTree { tree: folder.path(), only: None };
-        let part = agent::ask(asking, change, (place, self.reader), earlier, &mut reading).await?;
+        let part = agent::ask(asking, change, place, self.reader, earlier, &mut reading).await?;
         reading.sign_lines(folder.path(), &self.scope.lines_key);
         Ok((reading, part))
     }

@@ -195,7 +195,7 @@ impl FindingMemory<'_> {
         Box::pin(async move {
             match self.remember(found, record, filed).await {
                 Ok(kept) => (kept, None),
-                Err(why) => (self.recognise((&[], &[]), found, record, filed).0, Some(why)),
+                Err(why) => (self.recognise(&[], &[], found, record, filed).0, Some(why)),
             }
         })
     }
@@ -210,7 +210,7 @@ impl FindingMemory<'_> {
         let opened = self.open().await;
         let opened = opened.map_err(|stopped| stopped.to_string())?;
         let Some(store) = opened.map_err(|unopened| unopened.why)? else {
-            return Ok(self.recognise((&[], &[]), found, record, filed).0);
+            return Ok(self.recognise(&[], &[], found, record, filed).0);
         };
         let mut tries = 0;
         loop {
@@ -240,7 +240,7 @@ impl FindingMemory<'_> {
         let begun = store.begin(&run, &revision, record.started).await?;
         let (mut known, _) = self.known(store, &run.key).await?;
         let said = self.dismissed(store, &mut known, begun.dismissals).await?;
-        let (kept, findings) = self.recognise((&known, &said), found, record, filed);
+        let (kept, findings) = self.recognise(&known, &said, found, record, filed);
         let outcome = record.clone();
         let producer = Producer::Review;
         let computed =
@@ -289,13 +289,13 @@ impl FindingMemory<'_> {
     /// content for the records.
     fn recognise(
         &self,
-        (known, dismissals): (&[Finding], &[Dismissal]),
+        known: &[Finding],
+        dismissals: &[Dismissal],
         (found, renames, rechecked): ReviewFindings<'_>,
         record: &mut ReviewRecord,
         filed: &Sha,
     ) -> (FindingsByStatus, Vec<Finding>) {
-        let mut identified =
-            identify(known, found.to_vec(), self.fixed_at, (&record.detail.coverage, renames));
+        let mut identified = identify(known, found.to_vec(), self.fixed_at, &record.detail.coverage, renames);
         rechecked.settle(&mut identified.gone, known, filed);
         dismissal::apply(&mut identified.current, dismissals);
         record.detail.outdated_dismissals = dismissal::outdated(&identified.current, known, dismissals);

@@ -92,12 +92,12 @@ impl PullRequestReview<'_> {
                 let runtime = model.agent.named();
                 self.attempts.begins(ReviewAttempt { run, key, revision, began: started, runtime });
                 let told = (ChangeDescription::of(self.pull), recalled);
-                Some(model.asking(purse, told, form, started))
+                Some(model.asking(purse, told.0, told.1, form, started))
             }
             None => None,
         };
         let asking = (asking, &earlier);
-        let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
+        let read = self.checkout.read(&mirror, &change, &revision.head, &pinned.scope, asking.0, asking.1);
         let (reading, part) = read.await?;
         let found = reading.all();
         let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;

@@ -394,7 +394,7 @@ impl<'a> ReadingPlan<'a> {
                 match tooling {
                     Some(tooling) => {
                         let files = (request.files.as_slice(), touched.as_slice());
-                        tooling.look(&request.tree, files, &scope.tools, reader).await
+                        tooling.look(&request.tree, files.0, files.1, &scope.tools, reader).await
                     }
                     None => Ok(LinterResults::default()),
                 }
@@ -434,7 +434,7 @@ impl<'a> ReadingPlan<'a> {
                 let (told, output) = if is_silent {
                     (ToolFindings::default(), printed.output)
                 } else {
-                    printed.read((&request.tree, &request.files), reader).await?
+                    printed.read(&request.tree, &request.files, reader).await?
                 };
                 files.retain(|path| !told.ignored.contains(path));
                 if add_runs(&mut tools, &told, &output, &request.off) {
@@ -474,8 +474,9 @@ impl<'a> ReadingPlan<'a> {
             if let Some(tooling) = tooling {
                 let head = (request.tree.as_path(), &programs);
                 let changes = (files.as_slice(), head);
-                rechecked.old =
-                    tooling.take_old((&mut found, &mut tools), changes, &scope.tools, reader).await?;
+                rechecked.old = tooling
+                    .take_old(&mut found, &mut tools, changes.0, changes.1, &scope.tools, reader)
+                    .await?;
             }
             Ok(ReadingOutcome { found, coverage, renames, rechecked, suppressed, suppressions, tools })
         })

@@ -292,7 +292,7 @@ impl LeasedReview<'_> {
         let form =
             ReviewForm { walkthrough: pinned.scope.walkthrough, specialists: choice.tier == Tier::Deep };
         let asking = (self.asking(pull, recalled, form, started), &earlier);
-        let read = self.checkout.read(&mirror, &change, (&revision.head, &pinned.scope), asking);
+        let read = self.checkout.read(&mirror, &change, &revision.head, &pinned.scope, asking.0, asking.1);
         let (reading, part) = read.await?;
         let found = reading.all();
         let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
@@ -304,7 +304,7 @@ impl LeasedReview<'_> {
         if self.agent.is_some() && agent.is_none() && outcome.kind == OutcomeKind::Reviewed {
             outcome.reason = Some(text::rules_alone(&choice));
         }
-        let mut identified = identify(&known, found, Some(&revision.head), (&coverage, &renames));
+        let mut identified = identify(&known, found, Some(&revision.head), &coverage, &renames);
         if let Some(since) = &since {
             since.mark_out_of_scope(&mut identified.gone, &known, &change);
         }
@@ -327,7 +327,7 @@ impl LeasedReview<'_> {
         // Nothing depends on the answer: a forge that is unreachable now is asked again before the run ends.
         let now = self.forge.pull_request().await.ok().map(|now| now.revision.head);
         let now = now.filter(|now| *now != revision.head);
-        let computed = self.shown((&revision.head, now.as_ref()), findings, &record, dismissals);
+        let computed = self.shown(&revision.head, now.as_ref(), findings, &record, dismissals);
         step(self.store, &self.run.key, SlotCommand::Computed(self.run.token), self.limits).await?;
         self.store.computed(self.run, &computed).await?;
         let (files, findings) = (record.detail.coverage.reviewed.len(), computed.findings.len());
@@ -404,7 +404,7 @@ impl LeasedReview<'_> {
         let since = record.detail.since.filter(|_| !changed);
         let detail = ReviewDetail { open: text::by_severity(&open), since, ..record.detail };
         let record = ReviewRecord { detail, ..record };
-        Ok(self.shown(heads, findings, &record, dismissals))
+        Ok(self.shown(heads.0, heads.1, findings, &record, dismissals))
     }
 
     fn record(
@@ -438,13 +438,14 @@ impl LeasedReview<'_> {
     /// `now` is the pull request's head, if it has moved since.
     fn shown(
         &self,
-        (head, now): (&Sha, Option<&Sha>),
+        head: &Sha,
+        now: Option<&Sha>,
         findings: Vec<Finding>,
         record: &ReviewRecord,
         dismissals: &[Dismissal],
     ) -> ComputedReview {
-        let desired = desired::rows(&findings, (head, now), record, dismissals, self.max_inline);
-        let summary = desired::summary(&findings, (head, now), record, dismissals, &[]);
+        let desired = desired::rows(&findings, head, now, record, dismissals, self.max_inline);
+        let summary = desired::summary(&findings, head, now, record, dismissals, &[]);
         let status = Some(desired::status(&findings, &record.detail.outcome, head, &summary));
         ComputedReview { producer: Producer::Review, findings, desired, status, outcome: record.clone() }
     }

@@ -238,7 +238,9 @@ pub async fn seen(
 async fn safe(
     question: &DecisionRequest<'_>,
     seen: &AvailableReleases,
-    (index, archives, reader): (&PackageIndex, &ArchiveFolder, &ChildReader),
+    index: &PackageIndex,
+    archives: &ArchiveFolder,
+    reader: &ChildReader,
 ) -> Result<Option<PackageVersion>, SyncDecisionError> {
     let AvailableReleases { releases, newest, spec, from, to } = seen;
     let (newest, known) = (newest.clone(), BTreeMap::new());

@@ -150,7 +150,8 @@ impl<'a> ReviewLinters<'a> {
     pub fn look(
         self,
         tree: &'a Path,
-        (changed, touched): (&'a [ChangedFile], &'a [RepoPath]),
+        changed: &'a [ChangedFile],
+        touched: &'a [RepoPath],
         wanted: &'a ConfiguredLinters,
         reader: &'a dyn RepositoryReader,
     ) -> BoxFuture<'a, Result<LinterResults, ReaderError>> {
@@ -178,8 +179,8 @@ impl<'a> ReviewLinters<'a> {
         reader: &'a dyn RepositoryReader,
     ) -> BoxFuture<'a, Result<Vec<RawFinding>, ReaderError>> {
         Box::pin(async move {
-            let looked = self.look(tree, (changed, &[]), wanted, reader).await?;
-            read_all(looked.outputs, (tree, changed), reader).await
+            let looked = self.look(tree, changed, &[], wanted, reader).await?;
+            read_all(looked.outputs, tree, changed, reader).await
         })
     }
 
@@ -191,8 +192,10 @@ impl<'a> ReviewLinters<'a> {
     /// [`ReaderError`]
     pub(crate) async fn take_old(
         self,
-        (found, runs): (&mut Vec<PlacedFinding>, &mut [ToolRun]),
-        (changes, head): (&[FileDiff<'_>], (&Path, &ProgramsByLinter)),
+        found: &mut Vec<PlacedFinding>,
+        runs: &mut [ToolRun],
+        changes: &[FileDiff<'_>],
+        head: (&Path, &ProgramsByLinter),
         wanted: &ConfiguredLinters,
         reader: &dyn RepositoryReader,
     ) -> Result<BTreeSet<Fingerprint>, ReaderError> {
@@ -219,7 +222,7 @@ impl<'a> ReviewLinters<'a> {
         }
         outputs
             .retain(|printed| printed.output.failed.is_none() && !is_other(&tool_name(&printed.output.tool)));
-        let old = baseline::take_old(found, &read_all(outputs, (tree, &removed), reader).await?);
+        let old = baseline::take_old(found, &read_all(outputs, tree, &removed, reader).await?);
         for run in runs {
             let told = found.iter().filter(|placed| placed.raw.tool() == Some(&run.name)).count();
             run.findings = u32::try_from(told).unwrap_or(u32::MAX);
@@ -231,12 +234,13 @@ impl<'a> ReviewLinters<'a> {
 /// Reads the findings from outputs.
 async fn read_all(
     outputs: Vec<LinterOutput>,
-    (tree, changed): (&Path, &[ChangedFile]),
+    tree: &Path,
+    changed: &[ChangedFile],
     reader: &dyn RepositoryReader,
 ) -> Result<Vec<RawFinding>, ReaderError> {
     let mut found = Vec::new();
     for printed in outputs {
-        found.extend(printed.read((tree, changed), reader).await?.0.findings);
+        found.extend(printed.read(tree, changed, reader).await?.0.findings);
     }
     Ok(found)
 }
@@ -566,7 +570,7 @@ impl LinterRunner {
                     self.by_machine(tool, installed, words, place).await
                 }
                 LinterRunMethod::SetUp(verifier, set_up) => {
-                    by_set_up(tool, (verifier, set_up), words, tree).await
+                    by_set_up(tool, verifier, set_up, words, tree).await
                 }
             };
             ends.extend(ran.iter().map(|printout| printout.end));
@@ -623,7 +627,7 @@ impl LinterRunner {
             Some(trust) => trust.names().map(str::to_owned).collect(),
             None => vec![OWN.to_owned()],
         };
-        Some(FindingCacheContext::new(cache.clone(), (tool, known), (program, &version), files.tree, scopes))
+        Some(FindingCacheContext::new(cache.clone(), tool, known, program, &version, files.tree, scopes))
     }
 }
 

@@ -143,7 +143,7 @@ impl ProviderClient {
         let mut response = self.post(call, begin, || note(CallProgress::Sent)).await?;
         let request_id = request_id(response.headers());
         let meter = |meter| note(CallProgress::Metered(meter));
-        let complete = read(&mut response, (self.wire(), &self.patience), begin, meter).await;
+        let complete = read(&mut response, self.wire(), &self.patience, begin, meter).await;
         match complete {
             Ok(complete) => Ok(ProviderAnswer { complete, request_id }),
             Err(failure) => Err(self.named(failure, &request_id)),
@@ -287,7 +287,8 @@ impl ProviderClient {
 /// Adds up the chunks of a response as they arrive.
 pub(crate) async fn read(
     pieces: &mut impl ChunkStream,
-    (wire, patience): (&WireFormat, &ProviderTimeouts),
+    wire: &WireFormat,
+    patience: &ProviderTimeouts,
     begin: Instant,
     mut note: impl FnMut(UsageMeter) + Send,
 ) -> Result<CompleteAnswer, FailedTry> {

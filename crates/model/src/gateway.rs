@@ -80,7 +80,8 @@ impl ModelGateway {
         provider: ModelProvider,
         prices: ModelPrices,
         ledger: Arc<dyn Ledger>,
-        (clock, common): (Arc<dyn Clock>, Option<Arc<dyn SharedStateStore>>),
+        clock: Arc<dyn Clock>,
+        common: Option<Arc<dyn SharedStateStore>>,
         patience: ProviderTimeouts,
     ) -> Result<Self, ProviderError> {
         let (settling, retries) = (PendingCallCount::default(), AtomicU64::new(0));

@@ -56,7 +56,8 @@ impl<'a> JobCalendar<'a> {
     /// Runs the jobs that are due, checking once per period `every`, until a stop is requested.
     pub fn run(
         mut self,
-        (store, metrics): (&'a Arc<dyn RecordStore>, &'a ServiceMetrics),
+        store: &'a Arc<dyn RecordStore>,
+        metrics: &'a ServiceMetrics,
         every: Duration,
         mut told: watch::Receiver<bool>,
     ) -> BoxFuture<'a, ()> {
@@ -65,7 +66,7 @@ impl<'a> JobCalendar<'a> {
                 return;
             }
             loop {
-                if let Err(error) = self.round((store, metrics), &told).await {
+                if let Err(error) = self.round(store, metrics, &told).await {
                     tracing::warn!(%error, "the jobs cannot be looked at");
                 }
                 tokio::select! {
@@ -78,7 +79,8 @@ impl<'a> JobCalendar<'a> {
 
     async fn round(
         &mut self,
-        (store, metrics): (&Arc<dyn RecordStore>, &ServiceMetrics),
+        store: &Arc<dyn RecordStore>,
+        metrics: &ServiceMetrics,
         told: &watch::Receiver<bool>,
     ) -> Result<(), StoreError> {
         for (run, cron) in &self.jobs {
@@ -97,7 +99,7 @@ impl<'a> JobCalendar<'a> {
             }
             let slot = store.load(std::slice::from_ref(&key)).await?.pop();
             let last = store.job_records(&key, 1).await?.pop();
-            if !is_due(slot.as_ref(), last.as_ref(), cron, (self.began, now)) {
+            if !is_due(slot.as_ref(), last.as_ref(), cron, self.began, now) {
                 continue;
             }
             match run.run(store, told.clone()).await {
@@ -142,7 +144,8 @@ fn is_due(
     slot: Option<&Slot>,
     last: Option<&SyncRecord>,
     cron: &Cron,
-    (began, now): (UnixMillis, UnixMillis),
+    began: UnixMillis,
+    now: UnixMillis,
 ) -> bool {
     match slot.map(|slot| &slot.state) {
         Some(SlotState::Waiting { at, .. }) if *at <= now => return true,
@@ -185,7 +188,7 @@ mod tests {
     fn a_job_is_due_by_its_time_or_if_somebody_left_it() {
         let daily: Cron = "0 10 * * *".parse().unwrap();
         let began = at("2026-11-21T09:00:00Z");
-        let due = |slot: Option<&Slot>, now: &str| is_due(slot, None, &daily, (began, at(now)));
+        let due = |slot: Option<&Slot>, now: &str| is_due(slot, None, &daily, began, at(now));
         assert!(
             !due(None, "2026-11-21T09:59:59Z"),
             "what it missed before it was ever run is not made up for"

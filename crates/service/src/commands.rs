@@ -89,7 +89,8 @@ const LONGEST_WAIT: TimeSpan = TimeSpan::minutes(10);
 #[truing_core::boxed_future]
 pub async fn hear(
     store: &dyn RecordStore,
-    (pulls, name): (&[PrId], &str),
+    pulls: &[PrId],
+    name: &str,
     origin: &RequestOrigin,
 ) -> Result<(), StoreError> {
     let Some(PrId { forge, repository, .. }) = pulls.first().cloned() else { return Ok(()) };
@@ -288,7 +289,7 @@ async fn serve(
     };
     let rows = store.desired(&told.pr.key(), Producer::Review).await?.0.into_iter();
     let known: Vec<_> = rows.filter_map(|row| Some((row.item, row.comment?))).collect();
-    match judge(context, server, told, (repository, &known)).await? {
+    match judge(context, server, told, repository, &known).await? {
         CommandVerdict::Ignore(why) => ignore(store, told, &why).await?,
         CommandVerdict::Decline(CommandRequest { asked, by, .. }, why) => {
             let who = format!("{}@{}", by.login, told.pr.forge);
@@ -385,7 +386,7 @@ async fn obey(
         | UserCommand::Help => None,
         UserCommand::Dismiss { finding, reason } => {
             let said = (finding.as_deref(), reason.as_str());
-            Some(act::dismissal(store, told, said, thread.as_ref(), login).await?)
+            Some(act::dismissal(store, told, said.0, said.1, thread.as_ref(), login).await?)
         }
         UserCommand::Undismiss { finding } => {
             Some(act::taken_back(store, told, finding.as_deref(), thread.as_ref(), login).await?)

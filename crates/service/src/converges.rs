@@ -139,7 +139,8 @@ impl ConvergeRunContext<'_> {
         &'b self,
         client: &'b RepositoryClient,
         gate: &'b Arc<dyn WriteGate>,
-        (key, token): (&SlotKey, Option<FencingToken>),
+        key: &SlotKey,
+        token: Option<FencingToken>,
     ) -> EffectExecutor<'b> {
         let writer = EffectOwner { key: key.clone(), producer: Producer::Converge, token };
         let log = &self.converging.agents.auditor.ledger;
@@ -200,9 +201,9 @@ impl ConvergeRunContext<'_> {
         };
         let mirror = self.git.mirror(&checkout::mirror(self.mirrors, id), &theirs).await?;
         let head = (&now.head.sha, now.head.repository.as_ref());
-        let base = pull::base((forge, &mirror), (&now.base_branch, &now.base), head).await?;
+        let base = pull::base(forge, &mirror, &now.base_branch, &now.base, head).await?;
         let ConvergeSetup { rules, looks, .. } = self.converging;
-        let config = rules.configuration((self.git, &mirror), (self.forge.0, &now.base_branch)).await?;
+        let config = rules.configuration(self.git, &mirror, self.forge.0, &now.base_branch).await?;
         let looks = looks(&config).map_err(RunFailure::Looks)?;
         Ok(ConvergeCheckout { mirror, home, now, base, looks })
     }
@@ -225,8 +226,9 @@ impl ConvergeRunContext<'_> {
             return Ok(record);
         }
         let known = (looks.as_str(), self.converging.agents.auditor.model.as_str());
-        let is_stuck =
-            |last: &ConvergeRecord| last.detail.state.head == head && last.is_stuck_with(base, known, said);
+        let is_stuck = |last: &ConvergeRecord| {
+            last.detail.state.head == head && last.is_stuck_with(base, known.0, known.1, said)
+        };
         if let Some(mut record) = last.clone().filter(is_stuck) {
             record.retry(limits);
             return Ok(record);
@@ -249,12 +251,12 @@ impl ConvergeRunContext<'_> {
         let scope = AuditScope::of(base, looks, said);
         let reviewed = is_unknown && is_reviewed_clean(&client.reviews().await?, &head, &scope);
         let clean = (remembered || reviewed).then(|| head.clone());
-        let mut state = ConvergeRun::begin(limits, (head, tree), clean.as_ref());
+        let mut state = ConvergeRun::begin(limits, head, tree, clean.as_ref());
         if clean.is_some() {
             // A later run checks whether these dismissals still hold.
             state.dismissals = said.to_vec();
         }
-        let mut begun = self.begun(last.as_ref(), key, (base, &now.head.branch), looks, state);
+        let mut begun = self.begun(last.as_ref(), key, base, &now.head.branch, looks, state);
         if reviewed {
             // The run that posted the review has described the change, as far as it could.
             begun.detail.described.clone_from(&clean);
@@ -282,7 +284,7 @@ impl ConvergeRunContext<'_> {
         }
         let tree = mirror.tree_of(&head).await?;
         let state = ConvergeRun::audit(limits, (head, tree));
-        Ok(self.begun(last.as_ref(), key, (base, &now.head.branch), looks, state))
+        Ok(self.begun(last.as_ref(), key, base, &now.head.branch, looks, state))
     }
 
     /// Makes a new record that follows the last one.
@@ -290,7 +292,8 @@ impl ConvergeRunContext<'_> {
         &self,
         last: Option<&ConvergeRecord>,
         key: &SlotKey,
-        (base, branch): (&Sha, &str),
+        base: &Sha,
+        branch: &str,
         looks: &str,
         state: ConvergeRun,
     ) -> ConvergeRecord {
@@ -299,7 +302,7 @@ impl ConvergeRunContext<'_> {
             // People who were called at another head have seen that head.
             wakes: last.map(|last| last.detail.wakes.clone()).unwrap_or_default(),
             looks: looks.to_owned(),
-            ..ConvergeDetail::begin((self.called(), branch.to_owned()), (base.clone(), state))
+            ..ConvergeDetail::begin(self.called(), branch.to_owned(), base.clone(), state)
         };
         let begun = ConvergeRecord::begin(self.run.clone(), key.clone(), detail, SystemClock.now());
         ConvergeRecord { versions: versions(), ..begun }

@@ -80,7 +80,8 @@ impl LeaseDriver<'_> {
     /// [`StepError`] if the end could not be recorded. The lease is left to expire.
     pub(crate) async fn drive<L: LeasedStep>(
         &self,
-        (lease, heir): (&Lease, LeaseSuccessor),
+        lease: &Lease,
+        heir: LeaseSuccessor,
         heartbeat: Duration,
         told: impl Future<Output = ()>,
         leased: &L,
@@ -115,7 +116,7 @@ impl LeaseDriver<'_> {
                 if let Err(error) = leased.stopped(&StepStopReason::Interrupted).await {
                     tracing::warn!(%error, "could not record how the run stopped");
                 }
-                self.end((lease, heir), Err(&StepStopReason::Interrupted)).await?;
+                self.end(lease, heir, Err(&StepStopReason::Interrupted)).await?;
                 Ok(Err(StepStopReason::Interrupted))
             }
         }
@@ -135,13 +136,13 @@ impl LeaseDriver<'_> {
         match Box::pin(leased.step()).await {
             Ok((after, ended)) => {
                 ending.store(true, Ordering::Relaxed);
-                self.end(given, Ok(after)).await?;
+                self.end(given.0, given.1, Ok(after)).await?;
                 Ok(Ok(ended))
             }
             Err(stopped) => {
                 leased.stopped(&stopped).await?;
                 ending.store(true, Ordering::Relaxed);
-                self.end(given, Err(&stopped)).await?;
+                self.end(given.0, given.1, Err(&stopped)).await?;
                 Ok(Err(stopped))
             }
         }
@@ -150,7 +151,8 @@ impl LeaseDriver<'_> {
     /// Ends the lease. Records stay, even if the lease was lost meanwhile.
     async fn end(
         &self,
-        (lease, heir): (&Lease, LeaseSuccessor),
+        lease: &Lease,
+        heir: LeaseSuccessor,
         ended: Result<NextSlotState, &StepStopReason>,
     ) -> Result<(), StepError> {
         if let Err(StepStopReason::Fenced(last)) = ended {
@@ -158,7 +160,7 @@ impl LeaseDriver<'_> {
             self.store.raise(SlotVersion(last.0)).await?;
         }
         let lead = lead(&**self.store, self.clock).await?;
-        let Some(command) = command(lease.token, (ended, lead), heir) else { return Ok(()) };
+        let Some(command) = command(lease.token, ended, lead, heir) else { return Ok(()) };
         if lease.last_attempt && matches!(command, SlotCommand::Fail(..)) {
             notify::parking(&**self.store, &lease.key, self.limits.attempts, self.clock.now()).await;
         }
@@ -264,7 +266,8 @@ pub(super) fn trace_stop(trace: &Context, stopped: &StepStopReason) {
 /// the wall clock.
 fn command(
     token: FencingToken,
-    (ended, lead): (Result<NextSlotState, &StepStopReason>, TimeSpan),
+    ended: Result<NextSlotState, &StepStopReason>,
+    lead: TimeSpan,
     heir: LeaseSuccessor,
 ) -> Option<SlotCommand> {
     let given_back = match heir {

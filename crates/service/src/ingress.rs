@@ -120,7 +120,8 @@ pub struct IngressRoutes {
 pub fn routes(
     context: Arc<ServiceContext>,
     settings: IngressSettings,
-    (looked, poll): (Arc<AtomicI64>, Duration),
+    looked: Arc<AtomicI64>,
+    poll: Duration,
     apart: bool,
 ) -> IngressRoutes {
     let ingress = IngressState {
@@ -318,7 +319,7 @@ impl IngressState {
         if halted == HaltPolicy::Refused && self.context.switch().await.at(&repository).is_some() {
             return Err(DeliveryRefusal::NotMarked(MarkError::KillSwitch));
         }
-        let heard = commands::hear(&*self.context.store, (pulls, repo), origin).await;
+        let heard = commands::hear(&*self.context.store, pulls, repo, origin).await;
         heard.map_err(|error| DeliveryRefusal::NotMarked(MarkError::Store(error)))?;
         Ok(json!({ "status": "accepted", "key": pulls.first().map(PrId::key) }))
     }

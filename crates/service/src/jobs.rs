@@ -80,7 +80,7 @@ impl JobRun<'_> {
         let leased = LeasedJob { job, store, run: &run, trace: &trace };
         let driver = LeaseDriver { store, clock: &SystemClock, limits: self.limits };
         let told = drive::told(give_back);
-        let ended = driver.drive((&lease, LeaseSuccessor::Nobody), self.heartbeat, told, &leased).await?;
+        let ended = driver.drive(&lease, LeaseSuccessor::Nobody, self.heartbeat, told, &leased).await?;
         ended.unwrap_or_else(|stopped| {
             trace_stop(&trace, &stopped);
             Err(RunFailure::Stopped(stopped))
@@ -111,7 +111,7 @@ impl JobRun<'_> {
         if switches.at(&repository).is_some() && switches.at(&RepositoryRef::named(self.repo)).is_none() {
             return (self.soon(SystemClock.now()), Err(RunFailure::Stopped(StepStopReason::Halted)));
         }
-        match self.followed(store, run, (&id, &remote)).with_context(trace.clone()).await {
+        match self.followed(store, run, &id, &remote).with_context(trace.clone()).await {
             Ok((record, again)) => {
                 telemetry::synced(trace, &record);
                 // Only a server serves slots that are due.
@@ -138,7 +138,8 @@ impl JobRun<'_> {
         &self,
         store: &Arc<dyn RecordStore>,
         run: &RunRef,
-        (id, remote): (&str, &Remote),
+        id: &str,
+        remote: &Remote,
     ) -> Result<(SyncRecord, Option<UnixMillis>), StoreError> {
         let watch = WriteMonitor { dry_run: self.job.dry_run, ..telemetry::WRITES.clone() };
         let place = PrId { forge: self.job.config.forge.clone(), repository: id.to_owned(), number: 0 };

@@ -119,9 +119,9 @@ impl ReviewService {
         let bounds = (self.ingress.bounds.clone(), self.ingress.trusted_proxies.clone());
         let (context, settings, seen) = (self.context.clone(), self.ingress, looked.clone());
         let apart = self.metrics.is_some();
-        let routes = move || ingress::routes(context, settings, (seen, poll), apart);
+        let routes = move || ingress::routes(context, settings, seen, poll, apart);
         // The listener ends with this function, on every path.
-        let http = ingress::listen::start((listener, self.metrics), routes, bounds, stopped)
+        let http = ingress::listen::start(listener, self.metrics, routes, bounds.0, bounds.1, stopped)
             .map_err(ServeError::Thread)?;
         let mut watching = JoinSet::new();
         if role.sweeps() {

@@ -81,7 +81,7 @@ impl Scheduler {
         let batch = if is_on { BATCH + context.held.count() } else { BATCH };
         let workers = store.workers(self.places.all > 0).await?;
         let LeaseSelection { due, leased, oldest } =
-            self.pick(context, &switches, (places, batch), &workers, now).await?;
+            self.pick(context, &switches, places, batch, &workers, now).await?;
         if is_on {
             context.hold_back(&switches, &due).await?;
         }
@@ -149,7 +149,8 @@ impl Scheduler {
         &self,
         context: &ServiceContext,
         switches: &KillSwitches,
-        (places, mut batch): (LeaseLimits, usize),
+        places: LeaseLimits,
+        mut batch: usize,
         workers: &WorkerGroup,
         now: UnixMillis,
     ) -> Result<LeaseSelection, StoreError> {

@@ -62,7 +62,7 @@ pub async fn work(
         tracing::info!(token = lease.token.0, asked = lease.asked, "leased");
         let work = WorkerStep { context, lease: &lease, run: &run };
         let given = (&lease, LeaseSuccessor::Server);
-        let ended = context.driver().drive(given, heartbeat, told(give_back), &work).await;
+        let ended = context.driver().drive(given.0, given.1, heartbeat, told(give_back), &work).await;
         ended.inspect_err(|error| tracing::error!(%error, "cannot end the lease")).ok()
     };
     let ended = working.instrument(span).await;
@@ -136,9 +136,9 @@ impl LeasedStep for WorkerStep<'_> {
             StepStopReason::RateLimited { what, .. } => {
                 say(context, run, format!("waiting for the forge's rate limit: {what}")).await
             }
-            StepStopReason::Failed { class, what, .. } => failed(context, lease, run, (*class, what)).await,
+            StepStopReason::Failed { class, what, .. } => failed(context, lease, run, *class, what).await,
             StepStopReason::NotThere { what } => {
-                failed(context, lease, run, ("the forge refuses access", what)).await
+                failed(context, lease, run, "the forge refuses access", what).await
             }
         }
     }
@@ -168,7 +168,8 @@ async fn failed(
     context: &ServiceContext,
     lease: &Lease,
     run: &RunRef,
-    (class, what): (&'static str, &str),
+    class: &'static str,
+    what: &str,
 ) -> Result<(), StoreError> {
     context.metrics.attempt_failed(lease.of, class, lease.last_attempt);
     say(context, run, format!("failed: {what}")).await?;
@@ -219,12 +220,12 @@ async fn one(context: &ServiceContext, lease: &Lease, run: &RunRef) -> Result<St
     let name = described.as_ref().map_or("", |described| described.name.as_str());
     let repo = name.rsplit_once('#').map_or("", |(repo, _)| repo);
     let head = described.as_ref().and_then(|described| described.head.clone());
-    let ended = one_at(context, lease, run, (&id, repo), head.clone()).await;
+    let ended = one_at(context, lease, run, &id, repo, head.clone()).await;
     let Err(StepStopReason::NotThere { what }) = ended else { return ended };
     match whereabouts(context, run, &id).await? {
         Some(name) if name != repo => {
             say(context, run, format!("{repo} was renamed to {name}")).await?;
-            one_at(context, lease, run, (&id, &name), head).await
+            one_at(context, lease, run, &id, &name, head).await
         }
         Some(_) | None => Err(StepStopReason::NotThere { what }),
     }
@@ -235,7 +236,8 @@ async fn one_at(
     context: &ServiceContext,
     lease: &Lease,
     run: &RunRef,
-    (id, repo): (&PrId, &str),
+    id: &PrId,
+    repo: &str,
     head: Option<Sha>,
 ) -> Result<StepOutcome, StepStopReason> {
     // The slot was marked before the operator removed the repository from the list, or before it was renamed.
@@ -244,8 +246,8 @@ async fn one_at(
         return Ok(StepOutcome::Idle);
     }
     match lease.of {
-        LoopKind::Review => review_at(context, lease, run, (id, repo), head).await,
-        LoopKind::Converge => converge_at(context, lease, run, (id, repo)).await,
+        LoopKind::Review => review_at(context, lease, run, id, repo, head).await,
+        LoopKind::Converge => converge_at(context, lease, run, id, repo).await,
         // Jobs have slots of their own.
         LoopKind::Sync => Ok(StepOutcome::Idle),
     }
@@ -256,7 +258,8 @@ async fn converge_at(
     context: &ServiceContext,
     lease: &Lease,
     run: &RunRef,
-    (id, repo): (&PrId, &str),
+    id: &PrId,
+    repo: &str,
 ) -> Result<StepOutcome, StepStopReason> {
     let converging = match &context.converging {
         Ok(converging) => converging,
@@ -278,7 +281,7 @@ async fn converge_at(
         limits: &context.limits,
         switches: &context.switches,
     };
-    let (then, end) = Box::pin(pull.step(&*context.store, (lease, run), id)).await?;
+    let (then, end) = Box::pin(pull.step(&*context.store, lease, run, id)).await?;
     if let Some(ended) = end {
         count(context, lease.of, ended);
     }
@@ -322,7 +325,8 @@ async fn review_at(
     context: &ServiceContext,
     lease: &Lease,
     run: &RunRef,
-    (id, repo): (&PrId, &str),
+    id: &PrId,
+    repo: &str,
     head: Option<Sha>,
 ) -> Result<StepOutcome, StepStopReason> {
     let unknown = || not_configured(id);

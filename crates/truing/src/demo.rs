@@ -394,7 +394,7 @@ impl ReviewDemo {
         let server = forge.client(folder.path(), SETTLE)?;
         forge.admit(&server, &repo).await?;
         let servers = ConfiguredForges(BTreeMap::from([(forge.name().to_owned(), server)]));
-        let context = context((servers, &model), git, store.clone(), reader, folder.path())?;
+        let context = context(servers, &model, git, store.clone(), reader, folder.path())?;
         let has_linter = context.toolbox.running.is_some();
         forge.fake.hook(DeliveryHook {
             url: format!("http://{address}/webhooks/{}", forge.name()),
@@ -768,7 +768,8 @@ impl ReviewDemo {
 }
 
 fn context(
-    (servers, model): (ConfiguredForges, &ScriptedModel),
+    servers: ConfiguredForges,
+    model: &ScriptedModel,
     git: Git,
     store: Store,
     reader: ChildReader,

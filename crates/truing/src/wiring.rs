@@ -355,7 +355,7 @@ pub fn remote_error(error: RemoteError) -> CliError {
 }
 
 /// Converts the error of a forge whose name in the configuration and kind are known.
-pub fn error_of((forge, kind): (&str, ForgeKind), error: RemoteError) -> CliError {
+pub fn error_of(forge: &str, kind: ForgeKind, error: RemoteError) -> CliError {
     let told = match error {
         RemoteError::Forge(error) => told_by(&error, error.hint_at(kind)),
         RemoteError::Git(error) => git_error(error),

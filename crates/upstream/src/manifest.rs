@@ -99,7 +99,12 @@ fn edited(path: &Path, digests: &[(&str, &str)], edit: DigestEdit) -> Result<Str
             why,
         };
         let one = (*symbol, *digest, edit);
-        text = if is_toml(path) { in_toml(&text, one) } else { in_json(&text, one) }.map_err(refused)?;
+        text = if is_toml(path) {
+            in_toml(&text, one.0, one.1, one.2)
+        } else {
+            in_json(&text, one.0, one.1, one.2)
+        }
+        .map_err(refused)?;
     }
     // The result is parsed again, so that a faulty edit is never kept.
     let written = of_text(&text, is_toml(path));
@@ -136,7 +141,7 @@ pub fn with_only_in_test(path: &Path, digests: &[AddedDigest<'_>]) -> Result<Str
 }
 
 /// Adds a digest at the end of a definition's list in JSON, or replaces the list's items by it.
-fn in_json(text: &str, (symbol, digest, edit): (&str, &str, DigestEdit)) -> Result<String, String> {
+fn in_json(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result<String, String> {
     let rows: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let row = rows.get(symbol).copied().ok_or("it is not there")?.get();
     let list = match serde_json::from_str::<BTreeMap<String, &RawValue>>(row) {
@@ -174,7 +179,7 @@ fn in_json(text: &str, (symbol, digest, edit): (&str, &str, DigestEdit)) -> Resu
 }
 
 /// Edits a definition's list in TOML, as [`in_json`] does in JSON.
-fn in_toml(text: &str, (symbol, digest, edit): (&str, &str, DigestEdit)) -> Result<String, String> {
+fn in_toml(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result<String, String> {
     if is_too_deep(text) {
         return Err(TOO_DEEP.to_owned());
     }

@@ -123,7 +123,7 @@ fn series(count: u64) -> String {
 }
 
 /// Returns a statement that adds `count` rows.
-fn insert(table: &str, columns: &str, (count, row): (u64, &str)) -> String {
+fn insert(table: &str, columns: &str, count: u64, row: &str) -> String {
     format!("INSERT INTO {table} ({columns}) SELECT {row} FROM {}", series(count))
 }
 
@@ -164,8 +164,8 @@ fn runs(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
         "{key_of}, 'converge', {pull} + 1, {id}, 'ended', {none}, {none}, {at}, {at}, {at}, {kind}, {reason}, 0, NULL, {record}"
     );
     vec![
-        insert("run", columns, (size.pulls * REVIEWS, &review)),
-        insert("run", columns, (size.pulls / FEW, &converge)),
+        insert("run", columns, size.pulls * REVIEWS, &review),
+        insert("run", columns, size.pulls / FEW, &converge),
     ]
 }
 
@@ -208,19 +208,21 @@ fn shown(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let described =
         format!("{}, {}, {url}, {}", key("value"), name("value"), sha(&format!("value * {REVIEWS} + 1")));
     vec![
-        insert("finding", "key, id, position, body", (size.pulls * FINDINGS, &findings)),
+        insert("finding", "key, id, position, body", size.pulls * FINDINGS, &findings),
         insert(
             "desired",
             "key, producer, item, position, body, lowered, comment",
-            (size.pulls * items, &desired),
+            size.pulls * items,
+            &desired,
         ),
-        insert("status", "key, body, done", (size.pulls, &status)),
+        insert("status", "key, body, done", size.pulls, &status),
         insert(
             "effect",
             "key, producer, topic, token, content, at, lost, comment",
-            (size.pulls * EFFECTS, &effect),
+            size.pulls * EFFECTS,
+            &effect,
         ),
-        insert("described", "key, name, url, head", (size.pulls, &described)),
+        insert("described", "key, name, url, head", size.pulls, &described),
     ]
 }
 
@@ -260,16 +262,17 @@ fn heard(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     );
     let some = size.pulls / FEW;
     vec![
-        insert("event", "key, at, run, what", (size.pulls * EVENTS, &event)),
-        insert("repository", "forge, id, name, cursor, gone", (REPOSITORIES, &repository_row)),
+        insert("event", "key, at, run, what", size.pulls * EVENTS, &event),
+        insert("repository", "forge, id, name, cursor, gone", REPOSITORIES, &repository_row),
         insert(
             "comment_seen",
             "forge, repository, kind, id, number, at, served",
-            (size.pulls / COMMENTED, &comment),
+            size.pulls / COMMENTED,
+            &comment,
         ),
-        insert("dismissal", "key, finding, version, body", (some, &dismissal)),
-        insert("audit", "at, actor, action, target, detail", (some, &audit)),
-        insert("notice", "kind, key, period, text, created, sent", (some, &notice)),
+        insert("dismissal", "key, finding, version, body", some, &dismissal),
+        insert("audit", "at, actor, action, target, detail", some, &audit),
+        insert("notice", "kind, key, period, text, created, sent", some, &notice),
     ]
 }
 
@@ -314,12 +317,12 @@ fn money(size: &StoreSize) -> Vec<String> {
     let part = |of: u64, count: u64| {
         format!("CASE WHEN {pull} / {of} < {count} THEN {pull} / {of} ELSE {} END", count - 1)
     };
-    let draw = |level: String| insert("draw", "reservation, level", (calls, &format!("value + 1, {level}")));
+    let draw = |level: String| insert("draw", "reservation, level", calls, &format!("value + 1, {level}"));
     vec![
-        insert("level", columns, (reviews, &review)),
+        insert("level", columns, reviews, &review),
         of_day,
         of_month,
-        insert("reservation", "run, amount, expires, cost, known", (calls, &reservation)),
+        insert("reservation", "run, amount, expires, cost, known", calls, &reservation),
         draw(format!("{paid} + 1")),
         draw(format!("{first_day} + ({}) * {REPOSITORIES} + {pull} % {REPOSITORIES}", part(per_day, DAYS))),
         draw(format!("{first_month} + {}", part(per_month, months.len() as u64))),
@@ -333,7 +336,7 @@ pub(super) fn slots(count: u64, now: UnixMillis) -> Result<String> {
     let body = marked(&shapes()?.slot, &[(KEY, &key_of), (&BEGAN.to_string(), &at)]);
     // Later times in the body stay unchanged, because nothing here reads them.
     let row = format!("{key_of}, value + 1, {at}, {body}, 'waiting/debounce'");
-    let insert = insert("slot", "key, version, wakes_at, body, shown", (count, &row));
+    let insert = insert("slot", "key, version, wakes_at, body, shown", count, &row);
     // No token and no version is issued again.
     let raise = "UPDATE store SET counter = max(counter, (SELECT coalesce(max(token), 0) FROM run), (SELECT max(version) FROM slot))";
     Ok(format!("{insert};\n{raise};\n"))

@@ -206,7 +206,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
         let id = format!("msg_{:08}", self.told);
         let counted = std::mem::replace(&mut self.counted, self.turns.usage());
         let usage = self.counted.minus(&counted);
-        RelayReply::Said { body: wire::told(said, (&id, self.model), &usage, streams), streams }
+        RelayReply::Said { body: wire::told(said, &id, self.model, &usage, streams), streams }
     }
 
     /// Runs a call of the last response.

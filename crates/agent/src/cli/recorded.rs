@@ -358,7 +358,7 @@ fn says(content: Vec<MessageBlock>, nth: usize, tokens: u64, asked: &wire::CliRe
     let usage = TokenUsage { input: tokens, output: 10, ..TokenUsage::default() };
     let id = format!("msg_{nth:08}");
     RelayReply::Said {
-        body: wire::told(&said, (&id, &asked.model), &usage, asked.streams),
+        body: wire::told(&said, &id, &asked.model, &usage, asked.streams),
         streams: asked.streams,
     }
 }

@@ -125,12 +125,7 @@ fn text(blocks: &[Value]) -> Option<String> {
 }
 
 /// Writes a response for the program, as events or as one object. `id` is the response's own.
-pub(super) fn told(
-    said: &ModelMessage,
-    (id, model): (&str, &str),
-    usage: &TokenUsage,
-    streams: bool,
-) -> Vec<u8> {
+pub(super) fn told(said: &ModelMessage, id: &str, model: &str, usage: &TokenUsage, streams: bool) -> Vec<u8> {
     let calls = |block: &MessageBlock| matches!(block, MessageBlock::Known(KnownBlock::ToolUse { .. }));
     let stop = if said.content.iter().any(calls) { "tool_use" } else { "end_turn" };
     let blocks: Vec<Value> = said.content.iter().map(json).collect();

@@ -88,7 +88,8 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
     pub(crate) fn new(
         model: &'a dyn LanguageModel,
         tools: &'a dyn RunTools,
-        (brief, limits): (&RunBrief, RunLimits),
+        brief: &RunBrief,
+        limits: RunLimits,
         judge: J,
     ) -> Self {
         let mut offered: Vec<ToolDefinition> = tools.offered();
@@ -277,7 +278,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
             let words = words(&said);
             // Some models write the report as text instead of a call.
             if let Some(report) = F::in_text(&words) {
-                return again(match self.keep(report, last) {
+                return again(match self.keep(report.0, report.1, last) {
                     Ok(end) => end,
                     Err(wrong) => {
                         self.push_said(said);
@@ -294,7 +295,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         let mut done = None;
         for call in calls.iter().filter(|call| call.name == REPORT) {
             match F::read(call.input) {
-                Ok(report) => match self.keep(report, last) {
+                Ok(report) => match self.keep(report.0, report.1, last) {
                     Ok(end) => done = end.or(done),
                     Err(unsound) => wrong = Some(unsound),
                 },
@@ -399,11 +400,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
     /// # Errors
     /// The error of the report, while the model can still correct it. Earlier parts are then discarded as
     /// well, unless rejected reports count ([`ReportForm::STANDS`]).
-    fn keep(
-        &mut self,
-        (report, more): (F, bool),
-        last: Option<RunLimit>,
-    ) -> Result<Option<AgentRunEnd>, String> {
+    fn keep(&mut self, report: F, more: bool, last: Option<RunLimit>) -> Result<Option<AgentRunEnd>, String> {
         self.ran.items.add(report);
         match (last, more) {
             (Some(limit), _) => Ok(Some(AgentRunEnd::Limit(limit))),

@@ -205,7 +205,7 @@ impl PromptCase {
     /// [`PromptError`] if its prompts cannot be composed, or their values do not fit.
     pub fn filled(&self, prompts: &PromptLibrary) -> Result<FilledPrompts, PromptError> {
         let names = (self.system.prompt.as_str(), self.task.prompt.as_str());
-        prompts.filled(names, (&self.system.values, &self.task.values), &DataFence::new(FENCE)?)
+        prompts.filled(names.0, names.1, &self.system.values, &self.task.values, &DataFence::new(FENCE)?)
     }
 
     /// Returns the needed texts that its request lacks.

@@ -141,8 +141,10 @@ impl PromptLibrary {
     /// [`PromptError::Unknown`], [`PromptError::Wrong`], [`PromptError::Values`]
     pub fn filled(
         &self,
-        (system, task): (&str, &str),
-        (of_system, of_task): (&PromptValues, &PromptValues),
+        system: &str,
+        task: &str,
+        of_system: &PromptValues,
+        of_task: &PromptValues,
         fence: &DataFence,
     ) -> Result<FilledPrompts, PromptError> {
         let (frame, about) = (self.compose(system)?, self.compose(task)?);

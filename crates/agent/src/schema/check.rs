@@ -173,9 +173,9 @@ pub(super) fn believed(
     if !path.is_inside() || path.as_bytes().len() > MAX_CODE_BYTES {
         return Err(DropReason::NoSuchFile);
     }
-    let shown = is_there(text, (start_line, end_line), &excerpt)?;
+    let shown = is_there(text, start_line, end_line, &excerpt)?;
     let masked = mask(text.unwrap_or_default());
-    let quoted = excerpt::lines(&masked, (start_line, end_line));
+    let quoted = excerpt::lines(&masked, start_line, end_line);
     let snippet = shown.iter().take(MAX_SNIPPET_LINES).copied().collect::<Vec<_>>().join("\n");
     let is_whole = excerpt::is_whole(quoted.as_deref().unwrap_or(&shown), &excerpt);
     let raw = RawFinding {
@@ -200,15 +200,16 @@ pub(super) fn believed(
 /// and invisible characters do not count.
 pub(super) fn is_there<'a>(
     text: Option<&'a str>,
-    (start_line, end_line): (u32, u32),
+    start_line: u32,
+    end_line: u32,
     said: &str,
 ) -> Result<Vec<&'a str>, DropReason> {
-    let shown = excerpt::lines(text.ok_or(DropReason::NoSuchFile)?, (start_line, end_line));
+    let shown = excerpt::lines(text.ok_or(DropReason::NoSuchFile)?, start_line, end_line);
     let shown = shown.ok_or(DropReason::NoSuchLines)?;
     // A model quotes the lines as they were shown, with secrets masked. A comparison with the unmasked
     // lines would let it guess a secret.
     let masked = mask(text.unwrap_or_default());
-    let quoted = excerpt::lines(&masked, (start_line, end_line));
+    let quoted = excerpt::lines(&masked, start_line, end_line);
     let is_said = quoted.is_some_and(|lines| excerpt::says(&lines, said));
     if is_said { Ok(shown) } else { Err(DropReason::OtherExcerpt) }
 }

@@ -62,7 +62,7 @@ impl JudgementReport {
                 return Err(format!("{name}: the answer gives no reason"));
             }
             let text = text(*release, file);
-            is_there(text.as_deref(), (*start_line, *end_line), &one.excerpt).map_err(|why| {
+            is_there(text.as_deref(), *start_line, *end_line, &one.excerpt).map_err(|why| {
                 let at = format!("lines {start_line} to {end_line} {} the change", release.as_str());
                 format!("{name}: the excerpt is not what {at} say ({})", why.as_str())
             })?;

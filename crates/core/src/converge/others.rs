@@ -42,7 +42,7 @@ impl ConvergeRun {
             claims.into_iter().map(|claim| (claim.placed, claim.origin)).unzip();
         // A finding that they do not report again is not necessarily gone.
         let identified =
-            identify(self.history.findings(), placed, None, (&ReviewCoverage::default(), renames)).current;
+            identify(self.history.findings(), placed, None, &ReviewCoverage::default(), renames).current;
         self.history.seen(&identified, &origins);
         let found = std::mem::replace(&mut self.found, identified);
         self.aside = Some(SuspendedAudit { found, exit: self.exit.take() });

@@ -417,13 +417,13 @@ impl PullReadiness {
                 let reason = format!("what {name} asks for was declined: fix it, or set `allow_declined`");
                 end(ConvergeExitCode::Declined, reason)
             }
-            ReviewerVerdict::Queued => self.missing(rules, rule, (false, false), now),
+            ReviewerVerdict::Queued => self.missing(rules, rule, false, false, now),
             // The request may have been for another head: we ask it once ourselves, too.
             ReviewerVerdict::Called => {
                 let is_asked = self.at.asked.contains_key(name);
-                self.missing(rules, rule, (false, !is_asked), now)
+                self.missing(rules, rule, false, !is_asked, now)
             }
-            ReviewerVerdict::Silent => self.missing(rules, rule, (true, true), now),
+            ReviewerVerdict::Silent => self.missing(rules, rule, true, true, now),
         }
     }
 
@@ -462,7 +462,8 @@ impl PullReadiness {
         &mut self,
         rules: &ReadinessRules,
         rule: &ExternalReviewer,
-        (at_once, later): (bool, bool),
+        at_once: bool,
+        later: bool,
         now: UnixMillis,
     ) -> Result<Option<String>, ReadinessAction> {
         let name = &rule.name;

@@ -150,7 +150,7 @@ impl run::RunDetail for ConvergeDetail {
 impl ConvergeDetail {
     /// Creates the details of a new run from the branch's display name and name, the base of its change, and
     /// the run's state.
-    pub fn begin((name, branch): (String, String), (base, state): (Sha, ConvergeRun)) -> Self {
+    pub fn begin(name: String, branch: String, base: Sha, state: ConvergeRun) -> Self {
         Self {
             name,
             branch,
@@ -198,10 +198,10 @@ impl ConvergeRecord {
         exit: ConvergeExit,
         now: UnixMillis,
     ) -> Self {
-        let mut state = ConvergeRun::begin(ConvergeLimits::default(), (Sha::none(), Sha::none()), None);
+        let mut state = ConvergeRun::begin(ConvergeLimits::default(), Sha::none(), Sha::none(), None);
         state.exit = Some(exit);
         let (run, key) = of;
-        Self::begin(run, key, ConvergeDetail::begin(names, (Sha::none(), state)), now)
+        Self::begin(run, key, ConvergeDetail::begin(names.0, names.1, Sha::none(), state), now)
     }
 
     /// Returns true if its commits are known.
@@ -275,7 +275,7 @@ impl ConvergeRecord {
 
     /// Returns true if the run is stuck, and another run with the same base, looks, auditor `model` and
     /// dismissals would find nothing new.
-    pub fn is_stuck_with(&self, base: &Sha, (looks, model): (&str, &str), said: &[Dismissal]) -> bool {
+    pub fn is_stuck_with(&self, base: &Sha, looks: &str, model: &str, said: &[Dismissal]) -> bool {
         let is_same =
             self.detail.base == *base && self.detail.looks == looks && self.model.as_deref() == Some(model);
         is_same && self.detail.state.is_stuck_with(said)

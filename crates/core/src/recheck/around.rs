@@ -68,7 +68,8 @@ impl SurroundingLines {
     /// [`SurroundingLines::seen`].
     pub(super) fn of(
         page: &ComparedFile,
-        (start, end): (u32, u32),
+        start: u32,
+        end: u32,
         snippet: &str,
         seen: Option<ChangeSnapshot>,
     ) -> Self {

@@ -83,7 +83,8 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     verdict: &RecheckVerdict,
     finding: &Finding,
     went: &FollowOutcome,
-    (head, replaced): (&HeadView<'_, T>, &ReplacedLines<'_>),
+    head: &HeadView<'_, T>,
+    replaced: &ReplacedLines<'_>,
 ) -> Option<FixEvidence> {
     let seen = finding.around.as_ref()?.seen.as_ref()?;
     let (first, last) = verdict.lines?;
@@ -93,7 +94,7 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     let own_path = went.path().unwrap_or(&finding.raw.place.path);
     let path = verdict.path.as_ref().unwrap_or(own_path);
     let page = head.page(path)?;
-    let quoted = excerpt::lines(&page.text, (first, last))?;
+    let quoted = excerpt::lines(&page.text, first, last)?;
     if !excerpt::says(&quoted, &verdict.excerpt) {
         return None;
     }
@@ -152,7 +153,7 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
         found.map(|one| one.own)
     };
     let mark = beside().or_else(elsewhere)?;
-    Some(FixEvidence { mark: Some(mark), ..FixEvidence::of(path, (first, last), &quoted) })
+    Some(FixEvidence { mark: Some(mark), ..FixEvidence::of(path, first, last, &quoted) })
 }
 
 /// Returns true if the quoted lines in place of a finding's own contain something new.
@@ -190,7 +191,7 @@ impl<'a> FileComparison<'a> {
     /// Returns true if a formatter only broke or joined the statement: the same text was there before,
     /// between the same words.
     fn is_same(&self, one: &CodeStatement) -> bool {
-        let tokens = self.page.code().between((one.first, one.last));
+        let tokens = self.page.code().between(one.first, one.last);
         !self.seen.marks.has(one.own) && self.near.has(tokens)
     }
 

@@ -201,7 +201,7 @@ impl TargetLines {
     /// Returns the lines that are probably the finding's own, among those between its neighbours, as a
     /// half-open range. An unchanged line locates the others. Without one, the lines keep their positions if
     /// their number is unchanged; otherwise the range starts at its beginning.
-    fn likely(&self, partners: &[Option<usize>], (first, end): (usize, usize)) -> (usize, usize) {
+    fn likely(&self, partners: &[Option<usize>], first: usize, end: usize) -> (usize, usize) {
         let count = self.lines.len() - self.above - self.below;
         let own = self.above..self.above + count;
         let known = |row: &usize| {
@@ -256,8 +256,8 @@ impl LineMatch {
             .map(|at| lines.get(at).map_or(0, |line| line.worth))
             .sum();
         let between = (beside >= ENOUGH.min(wanted.beside) && beside > 0)
-            .then(|| gap(&partners, (*above, *below), (lines.len(), page.lines.len())));
-        let likely = between.map_or((0, 0), |between| wanted.likely(&partners, between));
+            .then(|| gap(&partners, *above, *below, lines.len(), page.lines.len()));
+        let likely = between.map_or((0, 0), |between| wanted.likely(&partners, between.0, between.1));
         let all = page.places(&wanted.sought);
         let near = |at: &&(usize, usize)| match between {
             Some((first, last)) if at.1 >= first && at.0 < last => 0,
@@ -371,8 +371,10 @@ fn fitted(wanted: &[TargetLine], keys: &[u64], was: usize) -> (i32, Vec<Option<u
 /// Returns the lines between the nearest partners above and below, as a half-open range.
 fn gap(
     partners: &[Option<usize>],
-    (above, below): (usize, usize),
-    (wanted, lines): (usize, usize),
+    above: usize,
+    below: usize,
+    wanted: usize,
+    lines: usize,
 ) -> (usize, usize) {
     let found =
         |range: std::ops::Range<usize>| partners.get(range).unwrap_or_default().iter().flatten().copied();

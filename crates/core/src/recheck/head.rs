@@ -93,7 +93,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
 
     /// Returns the surroundings of these lines in a file; `None` if it cannot be read.
     pub fn around(&self, path: &RepoPath, lines: (u32, u32), snippet: &str) -> Option<SurroundingLines> {
-        Some(SurroundingLines::of(&*self.page(path)?, lines, snippet, None))
+        Some(SurroundingLines::of(&*self.page(path)?, lines.0, lines.1, snippet, None))
     }
 
     /// Returns a file, if it can be read.
@@ -108,7 +108,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
 
     /// Returns the text of the change, to be stored with a finding at these lines.
     pub(super) fn seen(&self, page: &ComparedFile, lines: (u32, u32)) -> ChangeSnapshot {
-        let marks = StatementMarks::beside(page, lines);
+        let marks = StatementMarks::beside(page, lines.0, lines.1);
         let said = self.marks.get_or_init(|| self.said());
         let is_whole = said.as_ref().is_some_and(|said| said.len() + marks.len() <= statement::MAX_MARKS);
         let (first, last) = (lines.0.saturating_sub(MAX_NEAR), lines.1.saturating_add(MAX_NEAR));

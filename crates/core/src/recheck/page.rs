@@ -185,7 +185,7 @@ impl TokenSequence {
     }
 
     /// Returns the tokens of these lines (first and last, from 1), with the one before and the one after.
-    pub(super) fn between(&self, (first, last): (u32, u32)) -> &[u64] {
+    pub(super) fn between(&self, first: u32, last: u32) -> &[u64] {
         let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
         let begin = self.lines.partition_point(|line| line + 1 < place(first));
         let end = self.lines.partition_point(|line| *line < place(last));

@@ -81,7 +81,7 @@ impl StatementMarks {
     }
 
     /// Collects the marks of a file around these lines.
-    pub(super) fn beside(page: &ComparedFile, (start, end): (u32, u32)) -> Self {
+    pub(super) fn beside(page: &ComparedFile, start: u32, end: u32) -> Self {
         let window = (start.saturating_sub(WINDOW), end.saturating_add(WINDOW));
         let near = page.statements().iter().filter(|statement| statement.touches(window));
         Self::of(near.flat_map(|statement| [statement.own, statement.joint]).collect())
@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn marks_are_kept_as_they_are() {
         let page = ComparedFile::new("a = 1\nb = 2\n".to_owned());
-        let marks = StatementMarks::beside(&page, (1, 1));
+        let marks = StatementMarks::beside(&page, 1, 1);
         let text = serde_json::to_string(&marks).unwrap();
         assert_eq!(serde_json::from_str::<StatementMarks>(&text).unwrap(), marks);
         assert_eq!((marks.len(), text.len()), (4, 4 * DIGITS + 2));

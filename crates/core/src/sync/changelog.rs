@@ -110,12 +110,12 @@ pub fn with(
         _ => text.get(section.at.start..section.body).unwrap_or_default().to_owned(),
     };
     let gap = if head.ends_with('\n') { "" } else { eol };
-    let body = if said { body.to_owned() } else { with_line(body, &line, news, (eol, after.is_empty())) };
+    let body = if said { body.to_owned() } else { with_line(body, &line, news, eol, after.is_empty()) };
     Ok([before, &head, gap, &body, after].concat())
 }
 
 /// Returns the text of an entry with the line in place of our earlier one, or after the last line.
-fn with_line(body: &str, line: &str, news: ChangelogLine<'_>, (eol, is_last): (&str, bool)) -> String {
+fn with_line(body: &str, line: &str, news: ChangelogLine<'_>, eol: &str, is_last: bool) -> String {
     let is_ours = |one: &str| {
         let one = one.trim_end();
         mark_of(one).and_then(|mark| one.strip_prefix(mark)).is_some_and(news.was_ours)

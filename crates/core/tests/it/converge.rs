@@ -71,7 +71,7 @@ fn whole(claims: &[AuditorFinding]) -> ConvergeEvent {
 }
 
 fn begun(limits: ConvergeLimits) -> ConvergeRun {
-    ConvergeRun::begin(limits, (sha(1), sha(1_000_001)), None)
+    ConvergeRun::begin(limits, sha(1), sha(1_000_001), None)
 }
 
 /// The run after these, each of which must fit.
@@ -134,9 +134,9 @@ fn two_loops_converge() {
 
 #[test]
 fn a_head_that_was_clean_is_not_looked_at_again() {
-    let clean = ConvergeRun::begin(ConvergeLimits::default(), (sha(1), sha(2)), Some(&sha(1)));
+    let clean = ConvergeRun::begin(ConvergeLimits::default(), sha(1), sha(2), Some(&sha(1)));
     assert_eq!((code(&clean), clean.audits), (Some(ConvergeExitCode::AlreadyClean), 0));
-    assert_eq!(code(&ConvergeRun::begin(ConvergeLimits::default(), (sha(1), sha(2)), Some(&sha(3)))), None);
+    assert_eq!(code(&ConvergeRun::begin(ConvergeLimits::default(), sha(1), sha(2), Some(&sha(3)))), None);
 }
 
 #[test]

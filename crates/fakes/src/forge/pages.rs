@@ -29,7 +29,7 @@ pub(crate) fn pull(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let lines = repo.lines_now(number)?;
     let (statuses, checks) = (repo.statuses.clone(), repo.checks.clone());
     let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
-    let view = view(pull, &lines, &statuses, (&checks, &repo.reports));
+    let view = view(pull, &lines, &statuses, &checks, &repo.reports);
     Ok(ApiReply::bytes(200, TEXT, page(&format!("{}/{}#{number}", repo.owner, repo.name), &view)))
 }
 

@@ -435,7 +435,7 @@ impl FakeRepo {
             let lines = repo.lines_now(number)?;
             let (statuses, checks) = (repo.statuses.clone(), repo.checks.clone());
             let reports = repo.reports.clone();
-            Ok(view(there(repo, number)?, &lines, &statuses, (&checks, &reports)))
+            Ok(view(there(repo, number)?, &lines, &statuses, &checks, &reports))
         })
         .await
     }

@@ -104,7 +104,8 @@ pub(crate) fn view(
     pull: &StoredPull,
     lines: &HashMap<u64, CurrentLines>,
     all: &[CommitStatus],
-    (checks, reports): (&[FakeCheckRun], &[CommitReport]),
+    checks: &[FakeCheckRun],
+    reports: &[CommitReport],
 ) -> PullView {
     let mut statuses: BTreeMap<String, Vec<CommitStatus>> = BTreeMap::new();
     for status in all {

@@ -65,7 +65,7 @@ async fn answer(
     number: u64,
 ) -> Response {
     if let Some((id, action)) = bedrock::call(head.uri.path()).filter(|_| head.method == Method::POST) {
-        return by_bedrock(shared, head, body, number, (&id, action)).await;
+        return by_bedrock(shared, head, body, number, &id, action).await;
     }
     if chat::is_call(head.uri.path()) && head.method == Method::POST {
         return by_chat(shared, head, body, number).await;
@@ -97,7 +97,7 @@ async fn answer(
         return axum::Json(json!({"input_tokens": shared.count(&body)})).into_response();
     }
     match shared.pick(&key, &head.headers, &body, number) {
-        Some(picked) => say(shared, picked, (ModelApi::Messages, body["stream"] == true), number).await,
+        Some(picked) => say(shared, picked, ModelApi::Messages, body["stream"] == true, number).await,
         None => {
             shared.violation(number, "the script has no answer left for it");
             refusal(400, "invalid_request_error", "the script has no answer left for this request")
@@ -111,7 +111,8 @@ async fn by_bedrock(
     head: &axum::http::request::Parts,
     body: &Bytes,
     number: u64,
-    (id, action): (&str, BedrockOperation),
+    id: &str,
+    action: BedrockOperation,
 ) -> Response {
     let wrong = |what: &str| {
         shared.violation(number, what);
@@ -139,7 +140,7 @@ async fn by_bedrock(
         return axum::Json(json!({"inputTokens": shared.count(&body)})).into_response();
     }
     match shared.pick(KEY, &head.headers, &body, number) {
-        Some(picked) => say(shared, picked, (ModelApi::Bedrock, true), number).await,
+        Some(picked) => say(shared, picked, ModelApi::Bedrock, true, number).await,
         None => wrong("the script has no answer left for it"),
     }
 }
@@ -174,7 +175,7 @@ async fn by_chat(
     match shared.pick(KEY, &head.headers, &body, number) {
         Some(mut picked) => {
             picked.ready.usage = chat::counted(picked.ready.usage);
-            say(shared, picked, (ModelApi::Chat, true), number).await
+            say(shared, picked, ModelApi::Chat, true, number).await
         }
         None => wrong("the script has no answer left for it"),
     }
@@ -274,7 +275,8 @@ fn kind(status: u16) -> &'static str {
 async fn say(
     shared: &Arc<FakeModelShared>,
     picked: PickedAnswer,
-    (form, is_stream): (ModelApi, bool),
+    form: ModelApi,
+    is_stream: bool,
     number: u64,
 ) -> Response {
     let PickedAnswer { ready, fault } = picked;

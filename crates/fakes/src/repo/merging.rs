@@ -35,7 +35,8 @@ impl RepoBuilder {
     pub(crate) fn merge(
         &mut self,
         refs: &[&str],
-        (ours, theirs): (&str, &str),
+        ours: &str,
+        theirs: &str,
         message: &str,
     ) -> Result<Option<String>, FakeGitError> {
         let what = || "git merge-tree".to_owned();

@@ -54,7 +54,8 @@ pub(super) fn pull_comment(number: u64, url: &str, note: BitbucketComment) -> Pu
 
 /// Returns the comments of a pull request that were written or changed since then, oldest change first.
 pub(super) fn new_comments(
-    (number, url): (u64, &str),
+    number: u64,
+    url: &str,
     notes: Vec<BitbucketComment>,
     since: UnixMillis,
 ) -> Vec<PullComment> {

@@ -64,7 +64,8 @@ impl GitHub {
                 let read = |answer: &ForgeResponse| Ok(seen(answer.json::<Vec<GitHubRepositoryBody>>()?));
                 list.refresh(
                     |call| self.send_owned(TokenScope::App, call),
-                    (what, url),
+                    what,
+                    url,
                     MAX_REPOSITORY_PAGES,
                     calls,
                     read,
@@ -82,7 +83,8 @@ impl GitHub {
         known
             .refresh(
                 |call| self.send_owned(TokenScope::App, call),
-                (what, url),
+                what,
+                url,
                 MAX_INSTALLATION_PAGES,
                 calls,
                 read,
@@ -114,7 +116,6 @@ impl GitHub {
         let what = "listing the installation's repositories";
         let url: Url = paged(append(&self.inner.options.api_url, ["installation", "repositories"]), &[]);
         let read = |answer: &ForgeResponse| Ok(seen(answer.json::<InstallationRepositories>()?.repositories));
-        list.refresh(|call| self.send_owned(scope, call), (what, url), MAX_REPOSITORY_PAGES, calls, read)
-            .await
+        list.refresh(|call| self.send_owned(scope, call), what, url, MAX_REPOSITORY_PAGES, calls, read).await
     }
 }

@@ -186,7 +186,8 @@ impl ForgeServer for GitHub {
         };
         last.refresh(
             |call| self.send_owned(TokenScope::Named(repo), call),
-            (&what, url),
+            &what,
+            url,
             MAX_PULL_PAGES,
             calls,
             read,
@@ -204,7 +205,8 @@ impl ForgeServer for GitHub {
         let (mut list, pages, mut calls) = (CachedListing::default(), most.div_ceil(GITHUB.page), u64::MAX);
         list.refresh(
             |call| self.send_owned(TokenScope::Named(repo), call),
-            (&what, url),
+            &what,
+            url,
             pages,
             &mut calls,
             read,
@@ -235,7 +237,7 @@ impl ForgeServer for GitHub {
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         for (kind, list) in CommentKind::ALL.into_iter().zip(last) {
-            match self.list_comments(repo, (kind, since), list, calls).await {
+            match self.list_comments(repo, kind, since, list, calls).await {
                 Ok(()) => {}
                 // The repository has no issues.
                 Err(ForgeError::NotFound { .. }) if kind == CommentKind::Conversation => {
@@ -310,7 +312,8 @@ impl GitHub {
     async fn list_comments(
         &self,
         repo: &str,
-        (kind, since): (CommentKind, UnixMillis),
+        kind: CommentKind,
+        since: UnixMillis,
         last: &mut CachedListing<PullComment>,
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
@@ -324,7 +327,8 @@ impl GitHub {
         };
         last.refresh(
             |call| self.send_owned(TokenScope::Named(repo), call),
-            (&what, url),
+            &what,
+            url,
             MAX_COMMENT_PAGES,
             calls,
             read,

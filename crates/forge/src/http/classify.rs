@@ -33,7 +33,9 @@ impl ClassifiedError {
 /// response has no date of its own.
 pub(super) fn classify(
     call: &ForgeRequest,
-    (status, headers, body): (StatusCode, &HeaderMap, &[u8]),
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
     wire: HttpDialect,
     clean: &TextCleaner,
     now: UnixMillis,

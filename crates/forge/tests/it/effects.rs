@@ -198,7 +198,7 @@ impl Scene {
                 let made = effects.perform(effect).await?;
                 self.log.shown(&made).map_err(EffectError::Store)
             }
-            What::Push(push) => match effects.push(&push.1, &push.0.remote, (BRANCH, None)).await? {
+            What::Push(push) => match effects.push(&push.1, &push.0.remote, BRANCH, None).await? {
                 PushOutcome::Done => Ok(()),
                 PushOutcome::Refused { message, .. } => {
                     Err(EffectError::Refused(ForgeError::Rejected { what: "push".into(), message }))

@@ -21,8 +21,10 @@ impl LocalRepository {
     pub async fn take(
         &self,
         from: &Mirror,
-        (since, commit): (&Sha, &Sha),
-        (branch, expected): (&str, Option<&Sha>),
+        since: &Sha,
+        commit: &Sha,
+        branch: &str,
+        expected: Option<&Sha>,
     ) -> Result<bool, GitError> {
         if !is_branch_name(branch) {
             return Err(GitError::BadBranch(branch.chars().take(200).collect()));
@@ -32,7 +34,7 @@ impl LocalRepository {
         lay_out(folder.path(), self.view.format())?;
         let view = IsolatedGitDir::new(self.git.clone(), folder.path().to_owned(), self.view.format());
         let (objects, revisions) = (&self.layout.objects, [commit.to_string(), format!("^{since}")]);
-        view.copy_objects(&from.dir().join("objects"), (objects, "committed"), &revisions).await?;
+        view.copy_objects(&from.dir().join("objects"), objects, "committed", &revisions).await?;
         // Checks that the repository now has all objects itself.
         let call = view.call("rev-list").env("GIT_OBJECT_DIRECTORY", objects).args(["--objects", "--quiet"]);
         call.args(&revisions).arg("--").read().await?;

@@ -257,7 +257,7 @@ async fn of_files_that_lie_alone_line_ends_and_modes_are_as_the_commit_has_them_
     alone.write("deep", "a file now\n");
     alone.write("stray.txt", "nobody asked for it\n");
     let (there, gone) = ([path("line.crlf"), path("tool"), path("deep")], [path("deep/goes")]);
-    let staged = mirror.stage_alone(&head, &alone.root, (&there, &gone)).await.unwrap();
+    let staged = mirror.stage_alone(&head, &alone.root, &there, &gone).await.unwrap();
     assert_eq!(staged.left_out, []);
     let made = staged.commit(&new("x")).await.unwrap();
     let tree = made.tree().unwrap().clone();
@@ -278,7 +278,7 @@ async fn of_files_that_lie_alone_line_ends_and_modes_are_as_the_commit_has_them_
     );
     // A file in place of a folder that the commit keeps is refused.
     let (there, gone) = ([path("deep")], []);
-    assert!(mirror.stage_alone(&head, &alone.root, (&there, &gone)).await.is_err());
+    assert!(mirror.stage_alone(&head, &alone.root, &there, &gone).await.is_err());
 }
 
 #[tokio::test]

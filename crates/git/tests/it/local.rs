@@ -450,7 +450,7 @@ async fn a_branch_gets_what_is_new_and_nothing_that_the_repository_has() {
     std::fs::create_dir(&alone.root).unwrap();
     alone.write("f1", "changed\n");
     let f1 = truing_core::RepoPath::from_bytes(b"f1");
-    let staged = mirror.stage_alone(&head, &alone.root, (&[f1], &[])).await.unwrap();
+    let staged = mirror.stage_alone(&head, &alone.root, &[f1], &[]).await.unwrap();
     let who = GitIdentity { name: "we".into(), email: "we@example.com".into() };
     let at = truing_core::id::UnixMillis(1_700_000_000_000);
     let new = NewCommit { message: "fix".into(), author: who.clone(), committer: who, at };
@@ -460,7 +460,7 @@ async fn a_branch_gets_what_is_new_and_nothing_that_the_repository_has() {
     let branch = "truing/run/1";
     assert_eq!(repository.cannot_write(branch, &head).await.unwrap(), None);
     assert_eq!(repository.tip(branch).await.unwrap(), None);
-    let taken = repository.take(&mirror, (&head, made.sha()), (branch, None)).await;
+    let taken = repository.take(&mirror, &head, made.sha(), branch, None).await;
     assert!(taken.unwrap() && repository.tip(branch).await.unwrap().as_ref() == Some(made.sha()));
     // A commit, a tree and a file.
     assert_eq!(packed(), before + 3);
@@ -471,7 +471,7 @@ async fn a_branch_gets_what_is_new_and_nothing_that_the_repository_has() {
     // Its parent is missing in the repository, so nothing is moved.
     let other = place.repo("other");
     let far = git.open(&other.root).await.unwrap();
-    assert!(far.take(&mirror, (&head, made.sha()), (branch, None)).await.is_err());
+    assert!(far.take(&mirror, &head, made.sha(), branch, None).await.is_err());
     assert_eq!(far.tip(branch).await.unwrap(), None);
     // A branch of that name is in the way.
     other.run(["branch", "truing/run"]);

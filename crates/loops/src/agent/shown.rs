@@ -214,7 +214,7 @@ pub(super) fn prompt(
     let told = again.into_iter().flat_map(|again| [again.landed.as_bytes(), again.open.as_bytes()]);
     let data = std::iter::once(change.diff.as_slice()).chain(said.map(str::as_bytes)).chain(told);
     let fence = fence(data)?;
-    let filled = agent.prompts.filled(names, (&system, &task), &fence)?;
+    let filled = agent.prompts.filled(names.0, names.1, &system, &task, &fence)?;
     let FilledPrompts { system, task, hash } = filled;
     Ok((BuiltPrompt { brief: RunBrief { model: agent.model.clone(), system, task }, hash }, seen))
 }

@@ -78,13 +78,15 @@ impl ModelAgent {
     /// [`PromptError`], if the operator's own prompts require other values.
     pub(crate) fn told(
         &self,
-        (frame, system): (&str, &PromptValues),
-        (about, values): (&str, &[(&str, String)]),
+        frame: &str,
+        system: &PromptValues,
+        about: &str,
+        values: &[(&str, String)],
     ) -> Result<BuiltPrompt, PromptError> {
         let fence = fence(values.iter().map(|(_, value)| value.as_bytes()))?;
         let task = values.iter().fold(PromptValues::default(), |all, (name, value)| all.with(name, value));
         let FilledPrompts { system, task, hash } =
-            self.prompts.filled((frame, about), (system, &task), &fence)?;
+            self.prompts.filled(frame, about, system, &task, &fence)?;
         Ok(BuiltPrompt { brief: RunBrief { model: self.model.clone(), system, task }, hash })
     }
 

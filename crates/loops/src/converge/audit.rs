@@ -200,10 +200,10 @@ impl AuditInput {
         let (mut spent, mut servers) = (ModelSpend::default(), Vec::new());
         let none = |answer, stop| (answer, Vec::new(), Vec::new(), stop);
         let (answer, absences, questions, stop) =
-            match self.look(runner, index, (&mut spent, &mut servers)).await {
+            match self.look(runner, index, &mut spent, &mut servers).await {
                 Ok((claims, audit)) => {
                     let number = runner.record.detail.state.audits;
-                    let absences = kept(&audit, (number, index));
+                    let absences = kept(&audit, number, index);
                     (AuditorAnswer::Whole(claims), absences, audit.questions, None)
                 }
                 Err(ActError::Silent(why)) => none(AuditorAnswer::None(why), None),
@@ -216,7 +216,8 @@ impl AuditInput {
         &self,
         runner: &ConvergeRunner<'_>,
         index: u32,
-        (spent, without): (&mut ModelSpend, &mut Vec<ServerProblem>),
+        spent: &mut ModelSpend,
+        without: &mut Vec<ServerProblem>,
     ) -> Result<(Vec<AuditorFinding>, AuditReport), ActError> {
         let agent: &ModelAgent = &runner.agents.auditor;
         let files = FileTree::open(self.laid.path()).ok();
@@ -228,7 +229,8 @@ impl AuditInput {
         let task = if dismissed.is_some() { AUDIT_TASK_DISMISSED } else { route.task };
         let (told, seen) = agent.told_of_change(
             (route.system, task),
-            (self.mends.as_deref(), dismissed),
+            self.mends.as_deref(),
+            dismissed,
             &self.change,
             &self.reading,
         )?;
@@ -354,7 +356,7 @@ impl AuditInput {
 
 /// Converts the absences of a valid report to the kept form. A model's quotes are data, and may contain
 /// secrets of the files.
-fn kept(audit: &AuditReport, (number, auditor): (u32, u32)) -> Vec<AbsenceProof> {
+fn kept(audit: &AuditReport, number: u32, auditor: u32) -> Vec<AbsenceProof> {
     let text = |text: &str| line::clean(&redact(text), MAX_QUESTION_CHARS);
     let kept = |absence: &truing_agent::schema::audit::CategoryAbsence| AbsenceProof {
         r#loop: number,

@@ -225,7 +225,7 @@ impl ConvergeRunner<'_> {
         };
         let mut failing: Vec<FixProblem> = failing.map(told).collect();
         if failing.is_empty() {
-            failing = self.hollow((head, candidate), &touched, (&baseline, &now)).await?;
+            failing = self.hollow(head, candidate, &touched, &baseline, &now).await?;
         }
         let passes = now.checks.iter().any(CheckAttempts::passes);
         let unproved = if passes { None } else { unproved(&touched, "no check passes") };
@@ -263,15 +263,17 @@ impl ConvergeRunner<'_> {
     /// does not, because the required behaviour has changed, the new tests have to fail without the fix.
     async fn hollow(
         &mut self,
-        (head, candidate): (&Sha, &Sha),
+        head: &Sha,
+        candidate: &Sha,
         tests: &BTreeSet<RepoPath>,
-        (baseline, now): (&VerificationReport, &VerificationReport),
+        baseline: &VerificationReport,
+        now: &VerificationReport,
     ) -> Result<Vec<FixProblem>, ActError> {
         let Some(verifier) = &self.looks.verifier else { return Ok(Vec::new()) };
         if tests.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(as_they_were) = self.crossed(verifier, (candidate, head), tests, now).await? else {
+        let Some(as_they_were) = self.crossed(verifier, candidate, head, tests, now).await? else {
             return Ok(Vec::new());
         };
         let verdicts = VerificationReport::compare(Some(now), &as_they_were);
@@ -287,7 +289,7 @@ impl ConvergeRunner<'_> {
         if failing.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(without) = self.crossed(verifier, (head, candidate), tests, now).await? else {
+        let Some(without) = self.crossed(verifier, head, candidate, tests, now).await? else {
             return Ok(Vec::new());
         };
         let tells = |check: &&CheckAttempts| {
@@ -309,7 +311,8 @@ impl ConvergeRunner<'_> {
     async fn crossed(
         &self,
         verifier: &Verifier,
-        (code, of): (&Sha, &Sha),
+        code: &Sha,
+        of: &Sha,
         tests: &BTreeSet<RepoPath>,
         baseline: &VerificationReport,
     ) -> Result<Option<VerificationReport>, ActError> {

@@ -91,7 +91,7 @@ impl PullRequestRunner<'_> {
             ("checks", self.checked()),
         ];
         let route = CONVERGE_DESCRIBE;
-        let told = agent.told((route.system, &system), (route.task, &task))?;
+        let told = agent.told(route.system, &system, route.task, &task)?;
         let request = ToolsRequest {
             tree: audited.laid.path().to_owned(),
             only: None,

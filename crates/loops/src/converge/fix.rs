@@ -164,7 +164,7 @@ impl ConvergeRunner<'_> {
         put(clean.path(), &written).await?;
         let [there, gone] =
             [written, gone].map(|changes| changes.into_iter().map(|change| change.path).collect::<Vec<_>>());
-        let staged = self.mirror.stage_alone(head, clean.path(), (&there, &gone)).await?;
+        let staged = self.mirror.stage_alone(head, clean.path(), &there, &gone).await?;
         if staged.paths.is_empty() {
             return Ok(None);
         }
@@ -215,7 +215,7 @@ impl ConvergeRunner<'_> {
                     ("findings", cut(&told_of(&state.found))),
                     ("problems", cut(&problems.join("\n\n"))),
                 ];
-                agent.told((CONVERGE_FIX.system, &system), (CONVERGE_FIX.task, &values))?
+                agent.told(CONVERGE_FIX.system, &system, CONVERGE_FIX.task, &values)?
             }
             FixerTask::Gate(output) => {
                 let values = [
@@ -224,7 +224,7 @@ impl ConvergeRunner<'_> {
                     ("paths", paths),
                     ("output", cut(output)),
                 ];
-                agent.told((CONVERGE_GATE.system, &system), (CONVERGE_GATE.task, &values))?
+                agent.told(CONVERGE_GATE.system, &system, CONVERGE_GATE.task, &values)?
             }
         };
         let request = ToolsRequest { tree: clone.to_owned(), only: None, always: Vec::new() };

@@ -18,12 +18,7 @@ const MAX_SAID: usize = 4 << 10;
 pub(super) const MAX_TITLE: usize = 120;
 
 /// Creates the finding of a comment on a place whose line has this text.
-pub(super) fn claim_of(
-    rule: String,
-    (path, at): (RepoPath, u32),
-    snippet: &str,
-    said: &str,
-) -> AuditorFinding {
+pub(super) fn claim_of(rule: String, path: RepoPath, at: u32, snippet: &str, said: &str) -> AuditorFinding {
     let said = redact(said);
     let body = said.get(..said.floor_char_boundary(MAX_SAID)).unwrap_or_default().to_owned();
     let first = body.lines().find(|line| !line.trim().is_empty()).unwrap_or("a reviewer wants a change");

@@ -78,7 +78,7 @@ impl BranchWorkspace for LocalWorkspace<'_> {
         let state = &record.detail.state;
         let expected = (!state.commits.is_empty()).then_some(&state.head);
         let commits = (&state.head, &candidate.commit);
-        if self.repository.take(self.mirror, commits, (&record.detail.branch, expected)).await? {
+        if self.repository.take(self.mirror, commits.0, commits.1, &record.detail.branch, expected).await? {
             return Ok(PublishOutcome::Done);
         }
         match self.tip(record).await? {

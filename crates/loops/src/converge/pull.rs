@@ -153,7 +153,7 @@ impl PullRequestWorkspace<'_> {
 
     /// Fetches a head, and other commits from the target repository.
     pub(super) async fn fetch(&self, head: &Sha, others: &[Sha]) -> Result<(), GitError> {
-        fetch::commits(self.server, self.mirror, (head, self.head_repository), others).await
+        fetch::commits(self.server, self.mirror, head, self.head_repository, others).await
     }
 
     /// True if this commit is part of a head. An error counts as false.
@@ -241,7 +241,7 @@ impl PullRequestWorkspace<'_> {
                 RemoteError::Git(error) => error.into(),
             })?;
         let onto = (record.detail.branch.as_str(), Some(expected));
-        Ok(match self.effects.push(commit, &remote, onto).await.map_err(unperformed)? {
+        Ok(match self.effects.push(commit, &remote, onto.0, onto.1).await.map_err(unperformed)? {
             PushOutcome::Done => PublishOutcome::Done,
             PushOutcome::Halted(reason) => {
                 let what = format!("pushing {} to {}", short(commit.sha()), record.detail.branch);
@@ -354,7 +354,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
 
     async fn follow(&self, record: &ConvergeRecord, head: &Sha) -> Result<Sha, ActError> {
         let head = (head, self.head_repository);
-        Ok(base((self.server, self.mirror), (self.onto, &record.detail.base), head).await?)
+        Ok(base(self.server, self.mirror, self.onto, &record.detail.base, head).await?)
     }
 
     async fn post(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError> {
@@ -441,12 +441,14 @@ pub(super) fn ours(mut said: Vec<ConversationComment>) -> Vec<ConversationCommen
 /// remember an older commit. `known` is used if the branch is gone.
 #[truing_core::boxed_future]
 pub async fn base(
-    (server, mirror): (&AnyForgeServer, &Mirror),
-    (onto, known): (&str, &Sha),
+    server: &AnyForgeServer,
+    mirror: &Mirror,
+    onto: &str,
+    known: &Sha,
     head: (&Sha, Option<&HeadRepository>),
 ) -> Result<Sha, GitError> {
     let tip = mirror.branch_tip(onto).await?.unwrap_or_else(|| known.clone());
-    fetch::commits(server, mirror, head, std::slice::from_ref(&tip)).await?;
+    fetch::commits(server, mirror, head.0, head.1, std::slice::from_ref(&tip)).await?;
     Ok(mirror.merge_base(&tip, head.0).await?.unwrap_or(tip))
 }
 

@@ -419,7 +419,7 @@ impl PullRequestRunner<'_> {
                     let many = ours(said.clone()).len();
                     let begun = (many, pull.head.sha.clone());
                     let asked = self.runner.record.detail.wakes.entry(other.name.clone()).or_insert(begun);
-                    match awaited(&said, answered, (asked, many), &pull.head.sha) {
+                    match awaited(&said, answered, asked, many, &pull.head.sha) {
                         Some(newest) => self.workspace.is_at_work(&newest.id).await.map_err(forge)?,
                         None => false,
                     }
@@ -479,7 +479,7 @@ impl PullRequestRunner<'_> {
             let heard = thread.comments.iter().filter(|comment| counts(comment, &listed, unique));
             let said: Vec<&str> = heard.map(|comment| comment.body.as_str()).collect();
             let (rule, place) = (format!("{HEARD}{}", first.id), (path, at.unwrap_or(1)));
-            claims.push(claim_of(rule, place, line.unwrap_or_default(), &said.join("\n\n")));
+            claims.push(claim_of(rule, place.0, place.1, line.unwrap_or_default(), &said.join("\n\n")));
         }
         for name in &work.reviews {
             let newest = look.reviews.iter().rfind(|review| {
@@ -490,7 +490,7 @@ impl PullRequestRunner<'_> {
             });
             let Some(review) = newest else { continue };
             let place = (RepoPath::from_bytes(b"."), 1);
-            claims.push(claim_of(format!("{HEARD}{name}"), place, "", &review.body));
+            claims.push(claim_of(format!("{HEARD}{name}"), place.0, place.1, "", &review.body));
         }
         Ok(claims)
     }
@@ -529,7 +529,8 @@ fn counts(comment: &LineComment, others: &[&ReviewerConfig], unique: bool) -> bo
 fn awaited<'a>(
     said: &'a [ConversationComment],
     answered: Option<UnixMillis>,
-    (asked, many): (&(usize, Sha), usize),
+    asked: &(usize, Sha),
+    many: usize,
     head: &Sha,
 ) -> Option<&'a ConversationComment> {
     let newest = said.last()?;

@@ -141,9 +141,9 @@ impl SyncRun<'_> {
             && work.questions.is_empty()
             && checked.failing.is_empty();
         if is_done {
-            self.finish(job, log, &ground, decided, (&ported, &checked)).await
+            self.finish(job, log, &ground, decided, &ported, &checked).await
         } else {
-            self.save(job, log, &ground, decided, (&ported, &checked)).await
+            self.save(job, log, &ground, decided, &ported, &checked).await
         }
     }
 
@@ -154,7 +154,8 @@ impl SyncRun<'_> {
         log: &mut RunLog,
         ground: &BumpContext<'_>,
         decided: &ReleaseDecision,
-        (ported, checked): (&UncheckedMigration, &CheckResults),
+        ported: &UncheckedMigration,
+        checked: &CheckResults,
     ) -> Result<SyncRunEnd, SyncRunError> {
         let BumpContext { mirror, tip, base, stands, saved, pulls } = *ground;
         let version = decided.to.to_string();
@@ -168,7 +169,7 @@ impl SyncRun<'_> {
         };
         self.push(staged, &self.job.config.branch, expected.as_ref(), &self.message(about, decided)).await?;
         self.go_on().await?;
-        let body = words::ported(about, decided, (ported, checked));
+        let body = words::ported(about, decided, ported, checked);
         let shown = pulls.show(stands, base, SyncVerdict::Bump, &body).await?;
         let without = self.without_labels();
         let why = format!("{} {version} is followed by {}{without}", self.job.config.package, shown.url);
@@ -187,7 +188,8 @@ impl SyncRun<'_> {
         log: &mut RunLog,
         ground: &BumpContext<'_>,
         decided: &ReleaseDecision,
-        (ported, checked): (&UncheckedMigration, &CheckResults),
+        ported: &UncheckedMigration,
+        checked: &CheckResults,
     ) -> Result<SyncRunEnd, SyncRunError> {
         let BumpContext { mirror, tip, base, saved, .. } = *ground;
         let version = decided.to.to_string();
@@ -201,8 +203,8 @@ impl SyncRun<'_> {
         };
         self.push(staged, &branch, expected.as_ref(), &self.message(about, decided)).await?;
         self.go_on().await?;
-        let (title, body) = words::draft(about, decided, (ported, checked));
-        let shown = drafts.show(saved.draft.as_ref(), base, &version, (&title, &body)).await?;
+        let (title, body) = words::draft(about, decided, ported, checked);
+        let shown = drafts.show(saved.draft.as_ref(), base, &version, &title, &body).await?;
         let questions = &ported.work.questions;
         let asks = if questions.is_empty() {
             QuestionUpdate::Same
@@ -219,7 +221,7 @@ impl SyncRun<'_> {
             waits: !questions.is_empty(),
             questions: questions.clone(),
         };
-        let what = words::open_ends((ported, checked));
+        let what = words::open_ends(ported, checked);
         // A run that waits for people has not failed.
         let ended = if now.waits || now.is_beyond(saved.draft.as_ref().and(job.progress.as_ref())) {
             SyncRunEnd::of(
@@ -255,6 +257,6 @@ impl SyncRun<'_> {
             at: self.effects.clock.now(),
         };
         let commit = staged.commit(&new).await?;
-        pushed(self.effects.push(&commit, self.remote, (branch, expected)).await?, branch)
+        pushed(self.effects.push(&commit, self.remote, branch, expected).await?, branch)
     }
 }

@@ -85,7 +85,8 @@ impl SyncRun<'_> {
     /// end of a dry run, which pays for no model.
     pub(super) async fn classify(
         &self,
-        (job, log): (&mut JobState, &mut RunLog),
+        job: &mut JobState,
+        log: &mut RunLog,
         beside: ClassifyContext<'_>,
         decided: &mut ReleaseDecision,
     ) -> Result<Option<SyncRunEnd>, SyncRunError> {
@@ -163,8 +164,8 @@ impl SyncRun<'_> {
         let theirs: BTreeSet<String> =
             pairs.iter().map(|(theirs, _)| theirs).chain(&files).cloned().collect();
         let theirs: Vec<String> = theirs.into_iter().collect();
-        let before = files_of(self.job.config, tools, &decided.from, &theirs).await?;
-        let after = files_of(self.job.config, tools, &decided.to, &theirs).await?;
+        let before = files_of(self.job.config, tools.0, tools.1, tools.2, &decided.from, &theirs).await?;
+        let after = files_of(self.job.config, tools.0, tools.1, tools.2, &decided.to, &theirs).await?;
         let mut ours = BTreeMap::new();
         for (_, path) in &pairs {
             // A tracked symbolic link is not shown.
@@ -195,11 +196,11 @@ impl SyncRun<'_> {
                 mirror.map(|(theirs, own)| format!("{theirs} = {own}")).collect::<Vec<_>>().join("\n"),
             ),
             ("pinned", pinned.collect::<Vec<_>>().join("\n")),
-            ("changes", cut(&patches(&files, (&decided.from, &before), (&decided.to, &after)))),
+            ("changes", cut(&patches(&files, &decided.from, &before, &decided.to, &after))),
         ];
         let system = PromptValues::default().with("max_turns", self.job.config.turns.to_string());
         let agent = &porter.agent;
-        let told = agent.told((SYNC_CLASSIFY.system, &system), (SYNC_CLASSIFY.task, &values))?;
+        let told = agent.told(SYNC_CLASSIFY.system, &system, SYNC_CLASSIFY.task, &values)?;
         let own = hash_of(ours.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]));
         let digest = [told.hash.as_str(), &agent.model, &told.brief.task, &own].map(str::as_bytes);
         let digest = hash_of(digest);

@@ -99,7 +99,7 @@ impl<'a> ReleaseComparison<'a> {
         if self.spec.as_ref().is_some_and(is_open) {
             decision.reason += &open_range(&to);
         }
-        let floor = history.date(&mut decision, (&self.from, &self.before), (&to, &after)).await?;
+        let floor = history.date(&mut decision, &self.from, &self.before, &to, &after).await?;
         let style = self.question.job.style;
         let spec_after = self.spec.as_ref().and_then(|spec| match decision.verdict {
             SyncVerdict::Skip => Some(spec.clone()),

@@ -79,7 +79,8 @@ impl JobDrafts<'_> {
         draft: Option<&DraftPullRequest>,
         base: &str,
         version: &str,
-        (title, body): (&str, &str),
+        title: &str,
+        body: &str,
     ) -> Result<JobPull, SyncRunError> {
         let topic = self.topic(version);
         // On a forge without drafts it is an open pull request, whose text states that it is unfinished.

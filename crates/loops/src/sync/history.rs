@@ -86,8 +86,10 @@ impl ReleaseHistory<'_> {
     pub(super) async fn date(
         &mut self,
         decision: &mut SyncDecision,
-        (from, before): (&PackageVersion, &ReleaseSources),
-        (to, after): (&PackageVersion, &ReleaseSources),
+        from: &PackageVersion,
+        before: &ReleaseSources,
+        to: &PackageVersion,
+        after: &ReleaseSources,
     ) -> Result<Option<PackageVersion>, SyncDecisionError> {
         let (first, last) = (self.place(from)?, self.place(to)?);
         if first >= last || matches!(decision.verdict, SyncVerdict::Skip) {
@@ -98,9 +100,9 @@ impl ReleaseHistory<'_> {
         for change in &mut decision.changed {
             let symbol = &change.symbol;
             let (old, new) = (raw(before, symbol), raw(after, symbol));
-            let changed = self.first((first, last), &symbols, |sources| raw(sources, symbol) != old).await?;
+            let changed = self.first(first, last, &symbols, |sources| raw(sources, symbol) != old).await?;
             change.first_in = self.releases.get(changed).map(|release| release.version.to_string());
-            let settled = self.first((first, last), &symbols, |sources| raw(sources, symbol) == new).await?;
+            let settled = self.first(first, last, &symbols, |sources| raw(sources, symbol) == new).await?;
             floor = floor.max(settled);
         }
         Ok((floor > first).then(|| self.releases.get(floor)).flatten().map(|release| release.version.clone()))
@@ -109,7 +111,8 @@ impl ReleaseHistory<'_> {
     /// Returns the first release after `before` that satisfies `holds`, given that the one at `is_so` does.
     async fn first(
         &mut self,
-        (mut before, mut is_so): (usize, usize),
+        mut before: usize,
+        mut is_so: usize,
         symbols: &[String],
         holds: impl Fn(&ReleaseSources) -> bool,
     ) -> Result<usize, SyncDecisionError> {

@@ -20,8 +20,10 @@ const CONTEXT: usize = 40;
 /// Returns the differences of files between two releases.
 pub(super) fn patches(
     files: &[String],
-    (from, before): (&PackageVersion, &BTreeMap<String, String>),
-    (to, after): (&PackageVersion, &BTreeMap<String, String>),
+    from: &PackageVersion,
+    before: &BTreeMap<String, String>,
+    to: &PackageVersion,
+    after: &BTreeMap<String, String>,
 ) -> String {
     let (mut text, empty) = (String::new(), String::new());
     for file in files {
@@ -36,7 +38,9 @@ pub(super) fn patches(
 /// Reads files of a release.
 pub(super) async fn files_of(
     job: &JobConfig,
-    (index, archives, reader): (&PackageIndex, &ArchiveFolder, &ChildReader),
+    index: &PackageIndex,
+    archives: &ArchiveFolder,
+    reader: &ChildReader,
     version: &PackageVersion,
     files: &[String],
 ) -> Result<BTreeMap<String, String>, SyncDecisionError> {

@@ -98,14 +98,14 @@ impl JobNotices<'_> {
         let tip = mirror.default_tip().await?.ok_or(SyncRunError::Empty)?;
         mirror.fetch(std::slice::from_ref(&tip)).await?;
         let folder = PrivateFolder::new().map_err(SyncRunError::Folder)?;
-        let staged = mirror.stage_alone(&tip, folder.path(), (&[], &[])).await?;
+        let staged = mirror.stage_alone(&tip, folder.path(), &[], &[]).await?;
         let author = self.job.config.author.clone();
         let at = self.writes.clock.now();
         let new = NewCommit { message: title.to_owned(), author: author.clone(), committer: author, at };
         let commit = staged.commit(&new).await?;
         // The branch is left over from a closed pull request, or from a run that died before it opened one.
         let expected = mirror.branch_tip(branch).await?;
-        pushed(self.writes.push(&commit, self.remote, (branch, expected.as_ref())).await?, branch)
+        pushed(self.writes.push(&commit, self.remote, branch, expected.as_ref()).await?, branch)
     }
 
     fn issue(&self, topic: Topic, title: &str, text: &str) -> Effect {
@@ -126,7 +126,8 @@ impl JobNotices<'_> {
         &self,
         number: u64,
         topic: Topic,
-        (title, body): (String, String),
+        title: String,
+        body: String,
     ) -> Result<(), SyncRunError> {
         let edit = if self.row().issues {
             Effect::EditIssue { number, topic, title, body }

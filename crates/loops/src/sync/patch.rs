@@ -89,7 +89,7 @@ impl ReleasePair<'_> {
             return Ok(BTreeMap::new());
         }
         let ReleaseHistory { job, index, archives, reader, .. } = self.history;
-        files_of(job, (index, archives, reader), version, &files.into_iter().collect::<Vec<_>>()).await
+        files_of(job, index, archives, reader, version, &files.into_iter().collect::<Vec<_>>()).await
     }
 }
 

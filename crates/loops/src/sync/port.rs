@@ -151,7 +151,7 @@ impl CodeMigration<'_> {
         self.mirror.private_clone(self.tip, &[], bench.path()).await?;
         let handover = match saved {
             Some((head, words)) => {
-                let left = clone::lay_over(self.mirror, (self.tip, head), bench.path(), &allowed).await?;
+                let left = clone::lay_over(self.mirror, self.tip, head, bench.path(), &allowed).await?;
                 Some(told::handover(words, &left))
             }
             None => None,

@@ -90,7 +90,7 @@ impl JobPullRequests<'_> {
         text: &str,
     ) -> Result<JobPull, SyncRunError> {
         let title = words::title(self.about, verdict);
-        let body = words::body(self.about, verdict, self.job.body.as_ref(), (&self.template, text));
+        let body = words::body(self.about, verdict, self.job.body.as_ref(), &self.template, text);
         let body = body.as_str();
         let topic = self.topic(self.about.version);
         let open = stands.last.as_ref().filter(|pull| pull.is_open());

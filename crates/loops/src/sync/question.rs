@@ -118,7 +118,7 @@ impl JobQuestions<'_> {
             // The notification comes first: a run that dies in between repeats it.
             self.renew(issue.number, &wanted.text).await?;
             let text = (wanted.title.clone(), wanted.text.clone());
-            self.at.edit(issue.number, self.topic(), text).await?;
+            self.at.edit(issue.number, self.topic(), text.0, text.1).await?;
         }
         // For an issue that was opened by a run that died, every later comment is an answer.
         let replies = self.at.forge.replies(issue.number, None).await?;

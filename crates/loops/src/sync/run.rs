@@ -250,7 +250,8 @@ impl SyncRun<'_> {
         let is_safe = named.is_none() && saved.draft.is_none() && self.job.config.target == Follows::Safe;
         if is_safe
             && !seen.is_in_range()
-            && let Some(safe) = Box::pin(super::safe(&question(None), &seen, tools)).await?
+            && let Some(safe) =
+                Box::pin(super::safe(&question(None), &seen, tools.0, tools.1, tools.2)).await?
         {
             seen.to = safe;
         }
@@ -297,7 +298,7 @@ impl SyncRun<'_> {
             self.job.config.writes_code || rules.is_some_and(|ruling| ruling.verdict == SyncVerdict::Bump);
         if unanswered {
             let about = ClassifyContext { project, manifest: &pins.manifest, heard: answers.newest.as_ref() };
-            let ended = Box::pin(self.classify((job, log), about, &mut decided)).await?;
+            let ended = Box::pin(self.classify(job, log, about, &mut decided)).await?;
             if let Some(ended) = ended {
                 (log.update, log.evidence) = (Some(SyncVerdict::Ask), RunLog::evidence(&decided));
                 return Ok(ended);

@@ -42,7 +42,7 @@ impl TrackingNotice<'_> {
         };
         if let Some(number) = number {
             job.tracked = Some(TrackingIssue { issue: number });
-            return self.at.edit(number, topic, (title, body)).await;
+            return self.at.edit(number, topic, title, body).await;
         }
         let opened = self.at.open(topic, &title, &body).await?;
         job.tracked = Some(TrackingIssue { issue: opened.number });

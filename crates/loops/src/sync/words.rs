@@ -67,7 +67,8 @@ pub(super) fn body(
     about: ReleaseSubject<'_>,
     verdict: SyncVerdict,
     body: Option<&TextTemplate>,
-    (template, text): (&str, &str),
+    template: &str,
+    text: &str,
 ) -> String {
     match body {
         None if template.is_empty() => text.to_owned(),
@@ -132,7 +133,8 @@ fn pull(about: ReleaseSubject<'_>, decided: &ReleaseDecision, files: &[String]) 
 pub(super) fn ported(
     about: ReleaseSubject<'_>,
     decided: &ReleaseDecision,
-    (ported, checked): (&UncheckedMigration, &CheckResults),
+    ported: &UncheckedMigration,
+    checked: &CheckResults,
 ) -> String {
     let mut text = pull(about, decided, &ported.files);
     if decided.decision.changed.iter().any(|change| change.kind == PinChangeKind::Gone) {
@@ -148,7 +150,8 @@ pub(super) fn ported(
 pub(super) fn draft(
     about: ReleaseSubject<'_>,
     decided: &ReleaseDecision,
-    (ported, checked): (&UncheckedMigration, &CheckResults),
+    ported: &UncheckedMigration,
+    checked: &CheckResults,
 ) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = about;
     let WorkReport { summary, completed, remaining, questions } = &ported.work;
@@ -174,7 +177,7 @@ pub(super) fn draft(
 }
 
 /// Summarises the obstacles that keep a port from being finished.
-pub(super) fn open_ends((ported, checked): (&UncheckedMigration, &CheckResults)) -> String {
+pub(super) fn open_ends(ported: &UncheckedMigration, checked: &CheckResults) -> String {
     let count = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
     let ends = [
         ported.cut_off.clone(),

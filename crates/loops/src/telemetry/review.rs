@@ -65,10 +65,10 @@ pub fn ended(end: &AgentRunEnd) {
 pub fn done(record: &ReviewRecord) {
     let denials =
         record.detail.modelled.iter().flat_map(|did| did.denials.values()).copied().map(i64::from).sum();
-    came_to(&record.detail.outcome, (record.turns(), record.cost()), denials);
+    came_to(&record.detail.outcome, record.turns(), record.cost(), denials);
 }
 
-fn came_to(outcome: &ReviewOutcome, (turns, cost): (u32, MicroUsd), denials: i64) {
+fn came_to(outcome: &ReviewOutcome, turns: u32, cost: MicroUsd, denials: i64) {
     let current = Context::current();
     let span = current.span();
     if !span.is_recording() {

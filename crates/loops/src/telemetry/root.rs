@@ -33,7 +33,7 @@ const SYNC: &str = "sync";
 /// Begins the trace of a review. Returns the context in which its future is to be polled and dropped.
 pub fn review(run: &RunId, key: &SlotKey, repository: Option<&str>, number: Option<u64>) -> Context {
     let mut common = vec![KeyValue::new("reviewId", run.as_str().to_owned())];
-    common.extend(pull_request((run, key), repository, number));
+    common.extend(pull_request(run, key, repository, number));
     begin(REVIEW, run, common, None)
 }
 
@@ -70,7 +70,7 @@ impl ConvergeSpan {
         number: Option<u64>,
         began: SystemTime,
     ) -> Self {
-        let common = pull_request((&record.run, &record.key), repository, number);
+        let common = pull_request(&record.run, &record.key, repository, number);
         let context = begin(CONVERGE, &record.run, common, Some(began));
         context.span().set_attribute(KeyValue::new("headSha", record.detail.state.head.to_string()));
         Self { context, before: (record.cost(), record.turns()) }
@@ -117,7 +117,7 @@ pub fn converge_unknown(
     (repository, number): (&str, u64),
     began: SystemTime,
 ) -> Context {
-    begin(CONVERGE, run, pull_request((run, key), Some(repository), Some(number)), Some(began))
+    begin(CONVERGE, run, pull_request(run, key, Some(repository), Some(number)), Some(began))
 }
 
 /// Records the result of a run of a sync job.
@@ -162,11 +162,7 @@ fn came_to(context: &Context, end: RunOutcome, why: &str, turns: u32) {
 
 /// Returns the attributes of a run and of its pull request. Langfuse filters traces by their metadata, which
 /// are texts.
-fn pull_request(
-    (run, key): (&RunId, &SlotKey),
-    repository: Option<&str>,
-    number: Option<u64>,
-) -> Vec<KeyValue> {
+fn pull_request(run: &RunId, key: &SlotKey, repository: Option<&str>, number: Option<u64>) -> Vec<KeyValue> {
     let name = repository.zip(number).map(|(repository, number)| format!("{repository}#{number}"));
     let session = match (PrId::from_key(key), &name) {
         (Some(id), Some(name)) => format!("{}/{name}", id.forge),

@@ -59,7 +59,8 @@ impl<'a> LinterTree<'a> {
     pub(super) fn new(
         root: &'a Path,
         known: &'a KnownTool,
-        (options, folder): (&[String], &str),
+        options: &[String],
+        folder: &str,
     ) -> Option<Self> {
         if known.alone.is_empty() {
             return None;
@@ -343,7 +344,7 @@ mod tests {
 
         fn with(&self, tool: &str, options: &[&str], path: &str) -> CertainOption<StateDigest> {
             let options: Vec<String> = options.iter().map(|word| (*word).to_owned()).collect();
-            LinterTree::new(self.0.path(), known::find(tool).unwrap(), (&options, ""))?.state(path)
+            LinterTree::new(self.0.path(), known::find(tool).unwrap(), &options, "")?.state(path)
         }
     }
 

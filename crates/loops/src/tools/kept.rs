@@ -88,8 +88,10 @@ impl FindingCacheContext {
     /// and the output about its version.
     pub(super) fn new(
         cache: ToolCache,
-        (tool, known): (&SelectedLinter, &'static KnownTool),
-        (program, version): (ProgramIdentity, &CommandOutput),
+        tool: &SelectedLinter,
+        known: &'static KnownTool,
+        program: ProgramIdentity,
+        version: &CommandOutput,
         tree: &Path,
         scopes: Vec<String>,
     ) -> Self {
@@ -165,7 +167,7 @@ impl FindingCacheContext {
 
     /// Returns the states of files, as far as they are certain.
     fn states<'a>(&self, names: impl Iterator<Item = &'a str>) -> BTreeMap<String, StateDigest> {
-        let Some(mut alone) = LinterTree::new(&self.tree, self.known, (&self.options, &self.folder)) else {
+        let Some(mut alone) = LinterTree::new(&self.tree, self.known, &self.options, &self.folder) else {
             return BTreeMap::new();
         };
         names.filter_map(|name| Some((name.to_owned(), alone.state(name)?))).collect()

@@ -91,7 +91,8 @@ impl LinterRunner {
 /// Runs a tool in the project's set-up: the version that the project has installed, else the system's.
 pub(super) async fn by_set_up(
     tool: &SelectedLinter,
-    (verifier, set_up): (&Verifier, &SetupResult),
+    verifier: &Verifier,
+    set_up: &SetupResult,
     words: Vec<String>,
     tree: &Path,
 ) -> Result<CommandOutput, String> {

@@ -125,7 +125,8 @@ impl LinterOutput {
     #[truing_core::boxed_future]
     pub async fn read(
         self,
-        (tree, changed): (&Path, &[ChangedFile]),
+        tree: &Path,
+        changed: &[ChangedFile],
         reader: &dyn RepositoryReader,
     ) -> Result<(ToolFindings, ToolOutput), ReaderError> {
         let Self { output, keeping, .. } = self;

@@ -87,7 +87,7 @@ impl LinterRunner {
                 self.version(tool, installed, &known.version, files).await?.1
             }
             LinterRunMethod::SetUp(verifier, set_up) => {
-                by_set_up(tool, (verifier, set_up), known.version.clone(), files.tree).await.ok()?
+                by_set_up(tool, verifier, set_up, known.version.clone(), files.tree).await.ok()?
             }
         };
         let told = version_in(&version.output)?;

@@ -222,7 +222,15 @@ impl GatewayCall<'_> {
             Ok::<_, StoreError>(match shared.ledger.reserve(&purse, &ask).await? {
                 ReservationOutcome::Granted { id, amount } => {
                     let paying = (account, under_way);
-                    Ok(TryReservation::new(Arc::clone(&shared), (id, amount), price, bound.likely, paying))
+                    Ok(TryReservation::new(
+                        Arc::clone(&shared),
+                        id,
+                        amount,
+                        price,
+                        bound.likely,
+                        paying.0,
+                        paying.1,
+                    ))
                 }
                 ReservationOutcome::Refused { level, left: _ } => Err(level),
             })

@@ -75,10 +75,12 @@ impl TryReservation {
     /// pending call was counted before the ledger was asked.
     pub(super) fn new(
         shared: Arc<GatewayState>,
-        (id, amount): (ReservationId, MicroUsd),
+        id: ReservationId,
+        amount: MicroUsd,
         price: ModelPrice,
         likely: u64,
-        (account, under_way): (SessionSpend, PendingCallGuard),
+        account: SessionSpend,
+        under_way: PendingCallGuard,
     ) -> Self {
         Self {
             shared,
@@ -151,7 +153,7 @@ impl TryReservation {
 
     async fn settle(&mut self, cost: MicroUsd, known: CostBasis) {
         self.due = Some((cost, known));
-        let counted = settle(&self.shared, (self.id, self.amount), cost, known).await;
+        let counted = settle(&self.shared, self.id, self.amount, cost, known).await;
         self.account.add(counted);
         self.is_settled = true;
     }
@@ -168,7 +170,7 @@ impl Drop for TryReservation {
         // Without a runtime the process is ending, and the reservation will expire.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
-                account.add(settle(&shared, reserved, cost, known).await);
+                account.add(settle(&shared, reserved.0, reserved.1, cost, known).await);
                 drop(under_way);
             });
         }
@@ -178,7 +180,8 @@ impl Drop for TryReservation {
 /// Returns the cost of the call in the ledger.
 async fn settle(
     shared: &GatewayState,
-    (id, amount): (ReservationId, MicroUsd),
+    id: ReservationId,
+    amount: MicroUsd,
     cost: MicroUsd,
     known: CostBasis,
 ) -> MicroUsd {

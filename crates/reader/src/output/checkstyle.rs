@@ -27,7 +27,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
             Ok(Some(XmlPart::Start(element))) => match element.name.as_str() {
                 "checkstyle" => is_seen = true,
                 "file" => file = element.get("name").unwrap_or_default().to_owned(),
-                "error" => error(&file, &element, (&paths, input), &mut collected),
+                "error" => error(&file, &element, &paths, input, &mut collected),
                 "exception" => is_crash = true,
                 _ => {}
             },
@@ -62,7 +62,8 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
 fn error(
     file: &str,
     element: &XmlElement,
-    (paths, input): (&PathResolver, &OutputContext<'_>),
+    paths: &PathResolver,
+    input: &OutputContext<'_>,
     collected: &mut DiagnosticCollector,
 ) {
     // Checkstyle marks a disabled rule in this way.

@@ -104,7 +104,7 @@ impl<'a> FindingMapper<'a> {
         let is_short = |fix: &&ToolFix| fix.edits.len() <= MAX_SUGGESTED_EDITS;
         let suggestion = diagnostic.fixes.iter().filter(is_short).find_map(|fix| {
             let edits = resolve_fix(fix, &diagnostic.path, self.file).ok()?;
-            let suggestion = whole_lines(self.file, (first, last), &edits)?;
+            let suggestion = whole_lines(self.file, first, last, &edits)?;
             // A suggestion never contains a secret.
             (self.hidden(&suggestion) == suggestion).then_some(SuggestedFix { replacement: suggestion })
         });
@@ -264,7 +264,7 @@ fn body(diagnostic: &Diagnostic, tool: Option<&KnownTool>) -> String {
 /// Returns the lines after the edits, without the last line end; empty if the lines are deleted. Returns
 /// `None` if an edit is outside of the lines or removes their last line end. Also returns `None` if only
 /// blanks remain, which a suggestion cannot express.
-fn whole_lines(file: &FileText<'_>, (first, last): (u32, u32), edits: &[ByteEdit]) -> Option<String> {
+fn whole_lines(file: &FileText<'_>, first: u32, last: u32, edits: &[ByteEdit]) -> Option<String> {
     let start = if first == 1 { file.mark() } else { file.index().range(first).start };
     let (content_end, end) = (file.index().range(last).end, file.line_end(last));
     let text = |range: std::ops::Range<usize>| std::str::from_utf8(file.bytes().get(range)?).ok();

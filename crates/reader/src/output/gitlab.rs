@@ -69,7 +69,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
     let paths = PathResolver::new(input);
     let read = entries::each(&text, |index, entry| {
         match serde_json::from_str::<GitlabIssue>(entry.get()) {
-            Ok(entry) => one(index, entry, (&paths, input), &mut collected),
+            Ok(entry) => one(index, entry, &paths, input, &mut collected),
             Err(error) => collected.leave_out(ProblemKind::Entry, &format!("entry {index}: {error}")),
         }
         ControlFlow::Continue(())
@@ -83,7 +83,8 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
 fn one(
     index: usize,
     entry: GitlabIssue,
-    (paths, input): (&PathResolver, &OutputContext<'_>),
+    paths: &PathResolver,
+    input: &OutputContext<'_>,
     collected: &mut DiagnosticCollector,
 ) {
     if entry.kind.as_deref().is_some_and(|kind| !kind.eq_ignore_ascii_case("issue")) {

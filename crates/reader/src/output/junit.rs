@@ -117,7 +117,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
                 "testcase" => case = JunitCase::default(),
                 "failure" | "error" => {
                     if let Some(failure) = failure.take() {
-                        told(&case, &failure, (&places, input), &mut collected);
+                        told(&case, &failure, &places, input, &mut collected);
                     }
                 }
                 _ => {}
@@ -189,7 +189,8 @@ type FailurePlace = Result<(RepoPath, u32), PathError>;
 fn told(
     case: &JunitCase,
     failure: &JunitFailure,
-    (places, input): (&FailurePlaces<'_>, &OutputContext<'_>),
+    places: &FailurePlaces<'_>,
+    input: &OutputContext<'_>,
     collected: &mut DiagnosticCollector,
 ) {
     let name = match (case.class.as_str(), case.name.as_str()) {

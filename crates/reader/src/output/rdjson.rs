@@ -111,7 +111,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
     }
     if let Some(diagnostics) = result.diagnostics {
         let read = entries::each(diagnostics.get(), |index, entry| {
-            one(&format!("diagnostic {index}"), entry.get(), &whole, (&paths, input), &mut collected);
+            one(&format!("diagnostic {index}"), entry.get(), &whole, &paths, input, &mut collected);
             ControlFlow::Continue(())
         });
         if let Err(error) = read {
@@ -128,7 +128,7 @@ pub(crate) fn read_lines(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticR
     let paths = PathResolver::new(input);
     let whole = RdjsonDefaults { source: None, severity: None };
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        one(&format!("line {}", index + 1), line, &whole, (&paths, input), &mut collected);
+        one(&format!("line {}", index + 1), line, &whole, &paths, input, &mut collected);
     }
     collected.finish()
 }
@@ -143,7 +143,8 @@ fn one(
     named: &str,
     text: &str,
     whole: &RdjsonDefaults,
-    (paths, input): (&PathResolver, &OutputContext<'_>),
+    paths: &PathResolver,
+    input: &OutputContext<'_>,
     collected: &mut DiagnosticCollector,
 ) {
     let entry: RdjsonDiagnostic = match serde_json::from_str(text) {

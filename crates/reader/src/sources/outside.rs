@@ -72,8 +72,10 @@ impl<'a> PieceCollector<'a> {
     fn push(
         &mut self,
         scope: &StatementScope,
-        (what, name): (ReleasePartKind, &str),
-        (words, nodes): (&[&str], &[Node<'_>]),
+        what: ReleasePartKind,
+        name: &str,
+        words: &[&str],
+        nodes: &[Node<'_>],
     ) -> Result<(), ComplexityError> {
         let words: Vec<&str> =
             scope.conditions.iter().map(String::as_str).chain(words.iter().copied()).collect();
@@ -137,7 +139,7 @@ impl<'a> PieceCollector<'a> {
 
     /// Adds any other statement that runs.
     fn other(&mut self, node: Node<'_>, scope: &StatementScope) -> Result<(), ComplexityError> {
-        self.push(scope, (ReleasePartKind::Statement, self.text_of(node)), (&[], &[node]))
+        self.push(scope, ReleasePartKind::Statement, self.text_of(node), &[], &[node])
     }
 
     fn definition(
@@ -156,17 +158,17 @@ impl<'a> PieceCollector<'a> {
             return if scope.conditions.is_empty() {
                 Ok(())
             } else {
-                self.push(scope, (ReleasePartKind::Condition, name), (&[], &[]))
+                self.push(scope, ReleasePartKind::Condition, name, &[], &[])
             };
         }
         let heads = ["type_parameters", "superclasses"].map(|field| inner.child_by_field_name(field));
         let heads: Vec<Node<'_>> = heads.into_iter().flatten().collect();
-        self.push(scope, (ReleasePartKind::Class, name), (&[], &heads))?;
+        self.push(scope, ReleasePartKind::Class, name, &[], &heads)?;
         let mut cursor = outer.walk();
         let decorators: Vec<_> =
             outer.children(&mut cursor).filter(|child| child.kind() == "decorator").collect();
         if !decorators.is_empty() {
-            self.push(scope, (ReleasePartKind::Decorators, name), (&[], &decorators))?;
+            self.push(scope, ReleasePartKind::Decorators, name, &[], &decorators)?;
         }
         let Some(body) = inner.child_by_field_name("body") else { return Ok(()) };
         let name = if scope.name.is_empty() { name.to_owned() } else { format!("{}.{name}", scope.name) };
@@ -199,7 +201,7 @@ impl<'a> PieceCollector<'a> {
         let last = |name: &&str| name.rsplit('.').next().unwrap_or_default().to_owned();
         let before = names.iter().map(|name| scope.defined.get(&last(name)).copied().unwrap_or_default());
         let before = before.map(|count| count.to_string()).collect::<Vec<_>>().join(",");
-        self.push(scope, (ReleasePartKind::Value, &names.join(", ")), (&[&before], &[node]))
+        self.push(scope, ReleasePartKind::Value, &names.join(", "), &[&before], &[node])
     }
 
     /// Adds each imported name with its origin. The statement that imports it does not count.
@@ -215,14 +217,14 @@ impl<'a> PieceCollector<'a> {
         let from = from.as_deref();
         if takes_all {
             let from = from.unwrap_or_default();
-            self.push(scope, (ReleasePartKind::Import, &format!("{from}.*")), (&[from, "*"], &[]))?;
+            self.push(scope, ReleasePartKind::Import, &format!("{from}.*"), &[from, "*"], &[])?;
         }
         for imported in names {
             let alias = imported.child_by_field_name("alias").map(|alias| self.text_of(alias));
             let name = self.spelled(imported.child_by_field_name("name").unwrap_or(imported));
             let bound = alias.unwrap_or(&name);
             let words = [from.unwrap_or("-"), &name, alias.unwrap_or("-")];
-            self.push(scope, (ReleasePartKind::Import, bound), (&words, &[]))?;
+            self.push(scope, ReleasePartKind::Import, bound, &words, &[])?;
         }
         Ok(())
     }

@@ -107,7 +107,8 @@ pub(super) async fn spend(
 pub(super) async fn dismissal(
     store: &dyn RecordStore,
     told: &UserRequest,
-    (finding, reason): (Option<&str>, &str),
+    finding: Option<&str>,
+    reason: &str,
     thread: Option<&FindingId>,
     by: &str,
 ) -> Result<Result<Dismissal, String>, StoreError> {

@@ -49,11 +49,12 @@ pub(super) async fn judge(
     context: &ServiceContext,
     server: &AnyForgeServer,
     told: &UserRequest,
-    (repository, known): (&mut KnownRepository, &[(CommentSubject, CommentId)]),
+    repository: &mut KnownRepository,
+    known: &[(CommentSubject, CommentId)],
 ) -> Result<CommandVerdict, CommentServeError> {
     match &told.origin {
         RequestOrigin::Comment { kind, id } => {
-            judge_comment(context, server, told, (*kind, *id), (repository, known)).await
+            judge_comment(context, server, told, (*kind, *id), repository, known).await
         }
         RequestOrigin::Check { account, login } => {
             let author = AuthorAccount { id: account.clone(), login: login.clone(), is_person: true };
@@ -163,9 +164,10 @@ async fn judge_comment(
     server: &AnyForgeServer,
     told: &UserRequest,
     of: (CommentKind, u64),
-    (repository, known): (&mut KnownRepository, &[(CommentSubject, CommentId)]),
+    repository: &mut KnownRepository,
+    known: &[(CommentSubject, CommentId)],
 ) -> Result<CommandVerdict, CommentServeError> {
-    let comment = match find_comment(server, told, of, repository).await {
+    let comment = match find_comment(server, told, of.0, of.1, repository).await {
         Ok(Some(comment)) if comment.number == told.pr.number => comment,
         Ok(_) => return Ok(CommandVerdict::Ignore("it is not on that pull request".into())),
         Err(ForgeError::NotFound { .. }) if context.clock.now() - told.at < SETTLED => {
@@ -195,7 +197,7 @@ async fn judge_comment(
     }
     let first = comment.first.filter(|_| asked.is_of_its_thread());
     let thread = match first {
-        Some(first) => thread_of(server, told, repository, (first, known)).await?,
+        Some(first) => thread_of(server, told, repository, first, known).await?,
         None => None,
     };
     Ok(CommandVerdict::Obey(CommandRequest { asked, by: author.into(), url: comment.url, thread }))
@@ -206,7 +208,8 @@ async fn thread_of(
     server: &AnyForgeServer,
     told: &UserRequest,
     repository: &KnownRepository,
-    (first, known): (CommentId, &[(CommentSubject, CommentId)]),
+    first: CommentId,
+    known: &[(CommentSubject, CommentId)],
 ) -> Result<Option<FindingId>, ForgeError> {
     let review = server.client(&told.pr, &repository.name, Producer::Review);
     match review.item_at(known, &first).await {
@@ -229,7 +232,8 @@ async fn thread_of(
 async fn find_comment(
     server: &AnyForgeServer,
     told: &UserRequest,
-    (kind, id): (CommentKind, u64),
+    kind: CommentKind,
+    id: u64,
     repository: &mut KnownRepository,
 ) -> Result<Option<PullComment>, ForgeError> {
     match server.comment(&told.pr, &repository.name, (kind, id)).await {

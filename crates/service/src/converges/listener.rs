@@ -44,7 +44,8 @@ impl<'a> StopListener<'a> {
     /// [`ForgeError`] if the comments cannot be listed.
     pub(super) async fn open(
         server: &'a AnyForgeServer,
-        (repo, number): (&'a str, u64),
+        repo: &'a str,
+        number: u64,
     ) -> Result<Self, ForgeError> {
         let since = UnixMillis(SystemClock.now().0.saturating_sub(LEAD.0));
         let listener = Self { server, repo, number, since, heard: Mutex::default() };

@@ -41,12 +41,13 @@ impl ConvergeRunContext<'_> {
     pub async fn step(
         &self,
         store: &dyn RecordStore,
-        (lease, run): (&Lease, &RunRef),
+        lease: &Lease,
+        run: &RunRef,
         id: &PrId,
     ) -> Result<(StepOutcome, Option<ConvergeRunEnd>), StepStopReason> {
         let gate = self.gate(lease);
         let client = self.forge.1.client(id, self.repo, Producer::Converge);
-        let stepped = Box::pin(self.stepped(store, (lease, run), id, (&client, &gate))).await;
+        let stepped = Box::pin(self.stepped(store, lease, run, id, &client, &gate)).await;
         match stepped {
             // The slot is freed so that reviews do not wait; the requester may ask again.
             Err(StepStopReason::Failed { class, what, .. }) if lease.last_attempt => {
@@ -56,7 +57,7 @@ impl ConvergeRunContext<'_> {
                 let at = SystemClock.now();
                 store.note(&[HistoryEvent { at, key: lease.key.clone(), run: None, what: gone }]).await?;
                 let body = format!("## /converge: error\n\n{}{AGAIN}", markdown::fence("text", &what));
-                tell_given_up(&self.effects(&client, &gate, (&lease.key, Some(lease.token))), body).await;
+                tell_given_up(&self.effects(&client, &gate, &lease.key, Some(lease.token)), body).await;
                 Ok((StepOutcome::Idle, Some(ended)))
             }
             Err(stopped) => Err(stopped),
@@ -71,12 +72,14 @@ impl ConvergeRunContext<'_> {
     async fn stepped(
         &self,
         store: &dyn RecordStore,
-        (lease, run): (&Lease, &RunRef),
+        lease: &Lease,
+        run: &RunRef,
         id: &PrId,
-        (client, gate): (&RepositoryClient, &Arc<dyn WriteGate>),
+        client: &RepositoryClient,
+        gate: &Arc<dyn WriteGate>,
     ) -> Result<StepOutcome, StepStopReason> {
         let began = SystemTime::now();
-        let effects = || self.effects(client, gate, (&lease.key, Some(lease.token)));
+        let effects = || self.effects(client, gate, &lease.key, Some(lease.token));
         if lease.wish == Some(ConvergeRequest::Stop) {
             let last = store.last_converge(&lease.key).await?;
             return self.stopped(store, lease, last, &effects()).await;

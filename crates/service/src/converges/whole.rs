@@ -72,7 +72,7 @@ impl ConvergeRunContext<'_> {
         let heir = if is_served { LeaseSuccessor::Server } else { LeaseSuccessor::Nobody };
         let driver = LeaseDriver { store, clock: &SystemClock, limits: self.limits };
         // The run handles a stop request itself, and ends in order.
-        let ended = driver.drive((&lease, heir), heartbeat, std::future::pending(), &whole).await?;
+        let ended = driver.drive(&lease, heir, heartbeat, std::future::pending(), &whole).await?;
         ended.unwrap_or_else(|stopped| Err(RunFailure::Stopped(stopped)))
     }
 
@@ -115,7 +115,7 @@ impl ConvergeRunContext<'_> {
         let url = now.url.clone();
         let ground = self.ground(&id, now).await?;
         let key = id.key();
-        let workspace = self.workspace(&client, self.effects(&client, &looks, (&key, None)), &ground);
+        let workspace = self.workspace(&client, self.effects(&client, &looks, &key, None), &ground);
         let mut record = self.audit(None, &key, &ground).await?;
         record.detail.state.dismiss(store.dismissals(&key).await?);
         store.keep_converge(FencingToken(0), &record.set_aside()).await?;
@@ -166,7 +166,7 @@ impl ConvergeRunContext<'_> {
         say: &(dyn Fn(ProgressMessage<'_>) + Sync),
     ) -> Result<(ConvergeRecord, Mirror), RunFailure> {
         // Comments that arrive while the commits are fetched count.
-        let listener = StopListener::open(self.forge.1, (self.repo, self.number)).await?;
+        let listener = StopListener::open(self.forge.1, self.repo, self.number).await?;
         let ground = self.ground(id, now).await?;
         let last = store.last_converge(&lease.key).await?;
         let said = store.dismissals(&lease.key).await?;
@@ -180,7 +180,7 @@ impl ConvergeRunContext<'_> {
         for line in words::opening(&record, most) {
             say(ProgressMessage::Line(&line));
         }
-        let effects = self.effects(client, gate, (&lease.key, Some(lease.token)));
+        let effects = self.effects(client, gate, &lease.key, Some(lease.token));
         let workspace =
             PullRequestWorkspace { stops: Some(&listener), ..self.workspace(client, effects, &ground) };
         let span = self.span(&record, SystemTime::now());

@@ -16,7 +16,7 @@ const TOKEN: FencingToken = FencingToken(7);
 const LEAD: TimeSpan = TimeSpan(100);
 
 fn told(ended: Result<NextSlotState, &StepStopReason>) -> [Option<SlotCommand>; 2] {
-    [LeaseSuccessor::Server, LeaseSuccessor::Nobody].map(|heir| command(TOKEN, (ended, LEAD), heir))
+    [LeaseSuccessor::Server, LeaseSuccessor::Nobody].map(|heir| command(TOKEN, ended, LEAD, heir))
 }
 
 fn finish(then: StepOutcome) -> Option<SlotCommand> {
@@ -123,7 +123,7 @@ impl Scene {
         let scripted = Scripted { ends, recorded: Mutex::default(), record };
         let driver = LeaseDriver { store: &self.store, clock: &SystemClock, limits: &self.limits };
         let often = Duration::from_millis(5);
-        let ended = driver.drive((lease, LeaseSuccessor::Server), often, told, &scripted).await;
+        let ended = driver.drive(lease, LeaseSuccessor::Server, often, told, &scripted).await;
         (ended, scripted.recorded.into_inner().unwrap())
     }
 }

@@ -68,9 +68,11 @@ pub(super) struct PeerAddress(pub(super) IpAddr);
 /// # Errors
 /// [`io::Error`] if the runtime or the thread cannot be started.
 pub(crate) fn start(
-    (listener, apart): (TcpListener, Option<TcpListener>),
+    listener: TcpListener,
+    apart: Option<TcpListener>,
     routes: impl FnOnce() -> IngressRoutes + Send + 'static,
-    (bounds, trusted): (ConnectionLimits, Vec<IpNet>),
+    bounds: ConnectionLimits,
+    trusted: Vec<IpNet>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<oneshot::Receiver<()>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -89,11 +91,11 @@ pub(crate) fn start(
             };
             let told = async {
                 if let Some(apart) = apart {
-                    serve(apart, metrics, (few, trusted.clone()), stop.clone()).await;
+                    serve(apart, metrics, few, trusted.clone(), stop.clone()).await;
                 }
             };
             let both =
-                async { tokio::join!(serve(listener, main, (bounds, trusted.clone()), stop.clone()), told) };
+                async { tokio::join!(serve(listener, main, bounds, trusted.clone(), stop.clone()), told) };
             tokio::select! {
                 ((), ()) = both => {}
                 () = end.closed() => {}
@@ -112,7 +114,8 @@ pub(crate) fn start(
 async fn serve(
     listener: TcpListener,
     router: Router,
-    (bounds, trusted): (ConnectionLimits, Vec<IpNet>),
+    bounds: ConnectionLimits,
+    trusted: Vec<IpNet>,
     mut stop: watch::Receiver<bool>,
 ) {
     let room = ConnectionQuota::new(bounds.connections, trusted);

@@ -126,7 +126,7 @@ impl ForgeTools {
         let remote = self.server.remote(&id.repository, name, RemotePurpose::Fetch).await?;
         let mirror = self.forge.git.mirror(&checkout::mirror(&self.forge.mirrors, id), &remote).await?;
         let from = now.head.repository.as_ref();
-        fetch::commits(&self.server, &mirror, (head, from), slice::from_ref(base)).await?;
+        fetch::commits(&self.server, &mirror, head, from, slice::from_ref(base)).await?;
         Ok(changed(&mirror, &PullRevision { head: head.clone(), base: base.clone() }).await?)
     }
 }

@@ -159,7 +159,7 @@ impl ForgeTools {
             )));
         }
         let change = self.change(&pull, &now).await?;
-        let place = placed(&change.diff, &on.path, on.side, on.lines)?;
+        let place = placed(&change.diff, &on.path, on.side, on.lines.0, on.lines.1)?;
         let CodeLocation { path, side, start_line, end_line } = &place;
         let (path, side) = (path.to_string(), format!("{side:?}"));
         let (start, end) = (start_line.to_string(), end_line.to_string());
@@ -274,7 +274,8 @@ fn placed(
     diff: &[u8],
     path: &str,
     side: CommentSide,
-    (start, end): (u32, u32),
+    start: u32,
+    end: u32,
 ) -> Result<CodeLocation, ToolError> {
     let side = match side {
         CommentSide::New => DiffSide::New,

@@ -131,7 +131,7 @@ fn as_instant<S: Serializer>(at: &Option<UnixMillis>, to: S) -> Result<S::Ok, S:
 
 impl JobLine {
     /// Makes the state of a job from its row, the cost of its runs without a record, and its runs.
-    pub fn new(key: &SlotKey, (job, untold_micro_usd): (&JobState, MicroUsd), runs: &[ReportedRun]) -> Self {
+    pub fn new(key: &SlotKey, job: &JobState, untold_micro_usd: MicroUsd, runs: &[ReportedRun]) -> Self {
         let (failures, streak) = job.breaker.counts();
         Self {
             name: job::of_key(key).unwrap_or(key.as_str()).to_owned(),

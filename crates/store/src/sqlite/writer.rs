@@ -48,7 +48,7 @@ impl WriterHandle {
                 {
                     batch.push(next);
                 }
-                commit_and_answer(&mut connection, &own_path, (&clock, &watch), batch);
+                commit_and_answer(&mut connection, &own_path, &clock, &watch, batch);
             }
         };
         let thread = std::thread::Builder::new()
@@ -136,7 +136,8 @@ where
 fn commit_and_answer(
     connection: &mut Connection,
     path: &Path,
-    (clock, watch): (&StoreClock, &StoreMonitor),
+    clock: &StoreClock,
+    watch: &StoreMonitor,
     mut batch: Vec<Box<dyn WriteJob>>,
 ) {
     let began = Instant::now();

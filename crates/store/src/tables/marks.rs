@@ -20,7 +20,8 @@ use crate::fault::StoreFault;
 pub(super) fn mark(
     connection: &SqlTransaction,
     marks: &[SlotMark],
-    (limits, halted): (&SlotLimits, HaltPolicy),
+    limits: &SlotLimits,
+    halted: HaltPolicy,
     now: UnixMillis,
 ) -> Result<MarkOutcome, StoreFault> {
     let refused = refused(&operations::switch::read(connection)?, marks, halted);
@@ -56,7 +57,8 @@ pub(super) async fn mark_apart(
     store: &Store,
     valkey: &ValkeyServer,
     marks: &[SlotMark],
-    (limits, halted): (&SlotLimits, HaltPolicy),
+    limits: &SlotLimits,
+    halted: HaltPolicy,
 ) -> Result<MarkOutcome, StoreError> {
     let now = SlotStore::now(store).await?;
     let refused = refused(&store.read(operations::switch::read).await?, marks, halted);

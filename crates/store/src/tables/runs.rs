@@ -55,14 +55,16 @@ impl Store {
     #[truing_core::boxed_future]
     pub async fn ended_unfinished(
         &self,
-        (run, key): (&RunId, &SlotKey),
-        (revision, began): (&PullRevision, UnixMillis),
+        run: &RunId,
+        key: &SlotKey,
+        revision: &PullRevision,
+        began: UnixMillis,
         outcome: &ReviewOutcome,
         now: UnixMillis,
     ) -> Result<MicroUsd, StoreError> {
         let (run, key, revision, outcome) = (run.clone(), key.clone(), revision.clone(), outcome.clone());
         self.write(move |connection| {
-            reviews::ended_unfinished(connection, (&run, &key), (&revision, began), outcome.clone(), now)
+            reviews::ended_unfinished(connection, &run, &key, &revision, began, outcome.clone(), now)
         })
         .await
     }
@@ -192,7 +194,7 @@ impl RunStore for Store {
         let (run, job, record) = (run.clone(), job.clone(), record.clone());
         self.write(move |connection| {
             jobs::keep(connection, &run, &job)?;
-            put(connection, run.token, (None, RunStage::Ended), &record)
+            put(connection, run.token, None, RunStage::Ended, &record)
         })
         .await
     }

@@ -147,10 +147,10 @@ impl SlotStore for Store {
         halted: HaltPolicy,
     ) -> Result<MarkOutcome, StoreError> {
         if let Some(valkey) = self.slots() {
-            return apart(|| marks::mark_apart(self, valkey, marks, (limits, halted))).await;
+            return apart(|| marks::mark_apart(self, valkey, marks, limits, halted)).await;
         }
         let (marks, limits, now) = (marks.to_vec(), limits.clone(), self.0.clock.now());
-        self.write(move |connection| marks::mark(connection, &marks, (&limits, halted), now)).await
+        self.write(move |connection| marks::mark(connection, &marks, &limits, halted, now)).await
     }
 
     async fn raise(&self, version: SlotVersion) -> Result<(), StoreError> {

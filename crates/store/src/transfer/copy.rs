@@ -153,7 +153,7 @@ impl StoreCopy<'_> {
         let page = slots::page(self.from, after, page::SLOTS).await?;
         let reached = page.reached.map(|name| vec![SqlValue::Text(name)]);
         let count = page.slots.len();
-        let next = progress.after(StorePart::Slots, (count, reached.as_deref()), page.is_last);
+        let next = progress.after(StorePart::Slots, count, reached.as_deref(), page.is_last);
         let next = told(self.to, next)?;
         let (was, will, slots) = (progress.clone(), next.clone(), page.slots);
         let is_ours = match self.to.slots() {
@@ -222,7 +222,7 @@ impl StoreCopy<'_> {
         }
         let is_last = table.key == 0 || rows.len() < limit;
         let reached = rows.last().map(|row| table.key_of(row));
-        let next = told(self.to, progress.after(StorePart::Table(table), (rows.len(), reached), is_last))?;
+        let next = told(self.to, progress.after(StorePart::Table(table), rows.len(), reached, is_last))?;
         let copied = progress.copied.saturating_add(rows.len() as u64);
         let step = CopyStep { next: next.clone(), rows: copied, limit: page::next(limit, &rows) };
         let (was, rows) = (progress.clone(), Arc::new(rows));

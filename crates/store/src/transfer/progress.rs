@@ -72,7 +72,8 @@ impl CopyProgress {
     pub(super) fn after(
         &self,
         part: StorePart,
-        (rows, key): (usize, Option<&[SqlValue]>),
+        rows: usize,
+        key: Option<&[SqlValue]>,
         is_last: bool,
     ) -> Result<Self, StoreFault> {
         let Self { source, slots, .. } = self.clone();

@@ -96,10 +96,12 @@ impl SentinelGroup {
         let (mut tried, mut faults) = (BTreeSet::new(), Vec::new());
         while let Some(answer) = answers.next().await {
             match answer {
-                Ok(address) if tried.insert(address.clone()) => match self.connect(address).await {
-                    Ok(primary) => return Ok(primary),
-                    Err(error) => faults.push(error.to_string()),
-                },
+                Ok(address) if tried.insert(address.clone()) => {
+                    match self.connect(address.0, address.1).await {
+                        Ok(primary) => return Ok(primary),
+                        Err(error) => faults.push(error.to_string()),
+                    }
+                }
                 Ok(_) => {}
                 Err(fault) => faults.push(fault),
             }
@@ -127,7 +129,7 @@ impl SentinelGroup {
         })
     }
 
-    async fn connect(&self, (host, port): (String, u16)) -> Result<PrimaryServer, SlotsError> {
+    async fn connect(&self, host: String, port: u16) -> Result<PrimaryServer, SlotsError> {
         let mut address = ConnectionAddr::Tcp(host.clone(), port);
         if let ConnectionAddr::TcpTls { insecure, tls_params, .. } = self.login.addr() {
             let (insecure, tls_params) = (*insecure, tls_params.clone());

@@ -9,8 +9,8 @@ use super::*;
 
 fn record(run: &str, key: &str, at: i64) -> ConvergeRecord {
     let sha = |letter: &str| Sha::parse(&letter.repeat(40)).unwrap();
-    let state = ConvergeRun::begin(ConvergeLimits::default(), (sha("b"), sha("c")), None);
-    let detail = ConvergeDetail::begin(("shop#7".into(), "topic".into()), (sha("a"), state));
+    let state = ConvergeRun::begin(ConvergeLimits::default(), sha("b"), sha("c"), None);
+    let detail = ConvergeDetail::begin("shop#7".into(), "topic".into(), sha("a"), state);
     ConvergeRecord::begin(RunId::new(run), SlotKey::new(key), detail, UnixMillis(at))
 }
 

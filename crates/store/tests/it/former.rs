@@ -41,10 +41,9 @@ fn review(token: u64) -> ReviewRecord {
 }
 
 fn converging(id: &str, exit: Option<ConvergeExit>) -> converge::record::ConvergeRecord {
-    let mut state = ConvergeRun::begin(ConvergeLimits::default(), (sha('b'), sha('c')), None);
+    let mut state = ConvergeRun::begin(ConvergeLimits::default(), sha('b'), sha('c'), None);
     state.exit = exit;
-    let detail =
-        converge::record::ConvergeDetail::begin(("shop#7".into(), "topic".into()), (sha('a'), state));
+    let detail = converge::record::ConvergeDetail::begin("shop#7".into(), "topic".into(), sha('a'), state);
     let mut record = RunRecord::begin(RunId::new(id), key(), detail, UnixMillis(NOW));
     for (act, cost) in [(Act::Audit, 4), (Act::Gate, 0)] {
         let more = StepCost { turns: 1, tokens: 9, cost_micro_usd: MicroUsd(cost), ms: 8, id: (), denied: 0 };

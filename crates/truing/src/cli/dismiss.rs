@@ -160,7 +160,7 @@ impl DismissArgs {
         if reason != given {
             context.output.warn("the reason holds a secret: only its first four characters are recorded");
         }
-        let changed = self.said(context, &config, (ids, &folder), &reason).await?;
+        let changed = self.said(context, &config, ids, &folder, &reason).await?;
         let word = if self.undo { "open again" } else { "dismissed" };
         let object = |finding: &Finding| {
             json!({ "id": finding.id, "path": finding.raw.place.path, "start_line": finding.raw.place.start_line,
@@ -230,7 +230,8 @@ impl DismissArgs {
         &self,
         context: &CommandContext,
         config: &Config,
-        (ids, folder): (&[String], &Path),
+        ids: &[String],
+        folder: &Path,
         reason: &str,
     ) -> Result<Vec<Finding>, CliError> {
         let git = wiring::git(&context.environment).await?;

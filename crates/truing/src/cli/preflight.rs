@@ -235,7 +235,7 @@ async fn pull_request(
     let mut there = None;
     match wiring::client(config, forge, &context.environment, &folder) {
         Err(error) => found.error("forge", error),
-        Ok(client) => match at_forge(&client, (forge, repo, *number), found).await {
+        Ok(client) => match at_forge(&client, forge, repo, *number, found).await {
             Ok(seen) => there = Some((client, seen)),
             Err(error) => {
                 let hint = "see that the pull request is there, and that the token of the forge may read and write it";
@@ -246,7 +246,7 @@ async fn pull_request(
     let level = sandbox(found).await?;
     models(config, context, found);
     let Some((client, (id, now))) = there else { return Ok(()) };
-    let fetched = FetchedPullRequest::of((&client, repo), (&id, &now), git, config).await;
+    let fetched = FetchedPullRequest::of(&client, repo, &id, &now, git, config).await;
     let FetchedPullRequest { mirror, config } = match fetched {
         Ok(fetched) => fetched,
         Err(error) => {
@@ -271,8 +271,10 @@ struct FetchedPullRequest {
 
 impl FetchedPullRequest {
     async fn of(
-        (client, repo): (&AnyForgeServer, &str),
-        (id, now): (&PrId, &PullDetails),
+        client: &AnyForgeServer,
+        repo: &str,
+        id: &PrId,
+        now: &PullDetails,
         git: &Git,
         config: &Config,
     ) -> Result<Self, CliError> {
@@ -281,9 +283,9 @@ impl FetchedPullRequest {
         let place = checkout::mirror(&wiring::mirrors(&wiring::own_folder(config)?), id);
         let mirror = git.mirror(&place, &remote).await.map_err(wiring::git_error)?;
         let head = (&now.head.sha, now.head.repository.as_ref());
-        fetch::commits(client, &mirror, head, &[]).await.map_err(wiring::git_error)?;
+        fetch::commits(client, &mirror, head.0, head.1, &[]).await.map_err(wiring::git_error)?;
         let rules = OperatorRules::new(config.clone(), LinesKey::default()).map_err(wiring::bad_pattern)?;
-        let config = rules.configuration((git, &mirror), (&id.forge, &now.base_branch)).await?;
+        let config = rules.configuration(git, &mirror, &id.forge, &now.base_branch).await?;
         Ok(Self { mirror, config })
     }
 }
@@ -291,7 +293,9 @@ impl FetchedPullRequest {
 /// Checks that the pull request is open and that its branch accepts pushes. Returns its id and details.
 async fn at_forge(
     client: &AnyForgeServer,
-    (forge, repo, number): (&str, &str, u64),
+    forge: &str,
+    repo: &str,
+    number: u64,
     found: &mut PreflightResults,
 ) -> Result<(PrId, PullDetails), ForgeError> {
     let repository = client.repository(repo).await?.id;

@@ -297,7 +297,7 @@ impl ReportQuery<'_> {
                 Some(store) => store.cost_untold(&job.untold).await.map_err(store_error)?,
                 None => MicroUsd(0),
             };
-            section.jobs.push(JobLine::new(key, (job, untold), &section.runs));
+            section.jobs.push(JobLine::new(key, job, untold, &section.runs));
         }
         let untold = section.jobs.iter().map(|job| job.untold_micro_usd.0).fold(0, u64::saturating_add);
         Ok(Some(section.with(MicroUsd(untold))))

@@ -208,7 +208,8 @@ impl RetractArgs {
         let mut served = wiring::service::service_context(
             config,
             &context.environment,
-            stores,
+            stores.0,
+            stores.1,
             Box::new(reader),
             temp.path(),
         )

@@ -402,7 +402,7 @@ impl ReviewCommand {
             truing_config::ConfiguredRuntime::Native => truing_core::outcome::ReviewRuntime::Native,
             truing_config::ConfiguredRuntime::Cli => truing_core::outcome::ReviewRuntime::Cli,
         };
-        self.attempts.asked((new_run_id(), key), SystemClock.now(), runtime);
+        self.attempts.asked(new_run_id(), key, SystemClock.now(), runtime);
     }
 
     /// Opens the repository. With `--staged` and `--diff`, it may have no commit yet, since the first is
@@ -522,7 +522,7 @@ impl ReviewCommand {
             CliFormat::Gitlab => annotations::gitlab(&findings)?,
             CliFormat::Markdown => {
                 let by = truing_loops::text::by(&review.record);
-                markdown::report(&markdown::of(review, &findings, head, (configured, &by)))
+                markdown::report(&markdown::of(review, &findings, head, configured, &by))
             }
             CliFormat::Sarif => {
                 let all = wiring::packs(&self.config.rules).map_err(wiring::reader_error)?;

@@ -157,7 +157,7 @@ fn check(
     for idle in suppressions {
         context.output.warn(text::visible(&idle.to_string()));
     }
-    let findings = identify(&[], findings, None, (&coverage, &FileRenames::default())).current;
+    let findings = identify(&[], findings, None, &coverage, &FileRenames::default()).current;
     let mut gaps = 0;
     for gap in coverage.not_reviewed.iter().filter(|gap| !gap.reason.by_design()) {
         gaps += 1;

@@ -186,7 +186,7 @@ async fn serve(
     let temp = TempFolder::of(config, &place)?;
     let (stores, shared_reader) = ((store.clone(), store.clone()), Box::new(reader.clone()));
     let shared = tokio::select! {
-        shared = wiring::service::service_context(config, &context.environment, stores, shared_reader, temp.path()) => shared?,
+        shared = wiring::service::service_context(config, &context.environment, stores.0, stores.1, shared_reader, temp.path()) => shared?,
         // A git process that hangs must not delay the end.
         told = signals.next() => return Ok(exit(told)),
     };
@@ -259,7 +259,7 @@ async fn serve(
     let service =
         ReviewService { context: Arc::clone(&shared), pace: wiring::pace(config, role), ingress, metrics };
     let jobs = if role.works() {
-        Some(ScheduledJobs::new(config, &context.environment, &shared, (&store, reader))?)
+        Some(ScheduledJobs::new(config, &context.environment, &shared, &store, reader)?)
     } else {
         None
     };
@@ -278,7 +278,7 @@ async fn serve(
     };
     let running = async {
         if let Some(jobs) = &jobs {
-            Box::pin(jobs.calendar(&shared).run((&shared.store, &shared.metrics), every, quitting)).await;
+            Box::pin(jobs.calendar(&shared).run(&shared.store, &shared.metrics, every, quitting)).await;
         }
     };
     // Jobs return their leases after the first signal.

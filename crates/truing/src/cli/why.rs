@@ -132,7 +132,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
             Some(_) => store.records(Some(key), UnixMillis(0), MOST_RUNS).await.map_err(store_error)?,
             None => Vec::new(),
         };
-        let last_outcomes = last_of_each((served.as_ref(), local.as_ref()), &converges, &jobs);
+        let last_outcomes = last_of_each(served.as_ref(), local.as_ref(), &converges, &jobs);
         let last_outcome =
             [served, local].into_iter().flatten().max_by_key(|last| last.ended).as_ref().map(flat);
         let waits = matches!(target.slot.state, SlotState::Waiting { .. });
@@ -150,7 +150,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
         };
         let head = target.described.as_ref().and_then(|described| described.head.as_ref());
         let head = head.or_else(|| last_outcomes.iter().find_map(|last| last.head.as_ref()));
-        let (all, of_head) = spent(&store, key, head, (&converges, &jobs)).await?;
+        let (all, of_head) = spent(&store, key, head, &converges, &jobs).await?;
         let mut drawn = drawn_on(&store, &config, &target, head).await?;
         drawn.extend(
             of_head.iter().filter(|drawn| drawn.level.kind == BudgetLevelKind::Run).take(RUN_ROWS).cloned(),
@@ -205,7 +205,8 @@ async fn spent(
     store: &Store,
     key: &SlotKey,
     head: Option<&Sha>,
-    (converges, jobs): (&[Converge], &[Job]),
+    converges: &[Converge],
+    jobs: &[Job],
 ) -> Result<(Vec<BudgetUsage>, Vec<BudgetUsage>), CliError> {
     let runs = converges.iter().map(|run| run.run.clone()).chain(jobs.iter().map(|job| job.run.clone()));
     let all = store.drawn_of(key, &runs.collect::<Vec<_>>()).await.map_err(store_error)?;
@@ -261,7 +262,8 @@ fn flat(record: &ReviewRecord) -> Value {
 /// Returns the end of each loop's last run, newest first. Separate audits are distinguished from runs.
 /// Published reviews are distinguished from those that only their caller saw.
 fn last_of_each(
-    (served, local): (Option<&ReviewRecord>, Option<&ReviewRecord>),
+    served: Option<&ReviewRecord>,
+    local: Option<&ReviewRecord>,
     converges: &[Converge],
     jobs: &[Job],
 ) -> Vec<LastRunJson> {

@@ -57,7 +57,7 @@ pub fn native(
     super::conceal::conceal(config, environment);
     let runtime = runtime(config, environment, role)?;
     let (servers, own_tools) = super::mcp::servers(config, environment, &ledger)?;
-    let agent = agent(config, ledger, runtime, (ways, role))?;
+    let agent = agent(config, ledger, runtime, ways, role)?;
     Ok(ModelAgent { servers, own_tools, ..agent })
 }
 
@@ -154,7 +154,7 @@ pub fn played(config: &Config, ledger: Store, file: &Path) -> Result<ModelAgent,
         CliError::usage("cassette", error.to_string()).hint("record one with `--record FOLDER`, with a key")
     })?;
     let way = provider::nobody().map_err(|error| CliError::failed("model", error.to_string()))?;
-    let agent = agent(config, ledger, Conversation::Native, ((way, None), ModelRole::Reviewer))?;
+    let agent = agent(config, ledger, Conversation::Native, (way, None), ModelRole::Reviewer)?;
     Ok(ModelAgent { tape: CassetteMode::Play(cassette), ..agent })
 }
 
@@ -184,14 +184,15 @@ fn gateway(
         #[cfg(feature = "aws")]
         WireFormat::Bedrock(_) => ProviderTimeouts::default(),
     };
-    ModelGateway::new(provider, prices, Arc::new(ledger), (Arc::new(SystemClock), common), patience)
+    ModelGateway::new(provider, prices, Arc::new(ledger), Arc::new(SystemClock), common, patience)
 }
 
 fn agent(
     config: &Config,
     ledger: Store,
     runtime: Conversation,
-    ((way, fallback), role): ((PricedProvider, Option<ConfiguredFallback>), ModelRole),
+    (way, fallback): (PricedProvider, Option<ConfiguredFallback>),
+    role: ModelRole,
 ) -> Result<ModelAgent, CliError> {
     let wrong = |error: ProviderError| role.refused("model", format!("[{}]: {error}", config.model.section));
     let to = |way: PricedProvider| gateway(way.provider, way.prices, ledger.clone()).map_err(wrong);

@@ -51,7 +51,8 @@ impl<'a> ScheduledJobs<'a> {
         config: &'a Config,
         environment: &Environment,
         context: &ServiceContext,
-        (store, reader): (&Store, ChildReader),
+        store: &Store,
+        reader: ChildReader,
     ) -> Result<Self, CliError> {
         let wanted = config.jobs.iter().filter(|(_, job)| job.cron.is_some());
         let mut jobs = Vec::new();

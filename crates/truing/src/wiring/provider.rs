@@ -122,16 +122,14 @@ fn address(model: &ModelConfig, role: ModelRole) -> Result<String, CliError> {
     match (&model.base_url, model.provider) {
         (Some(address), _) => Ok(address.clone()),
         (None, ProviderKind::OpenAi) => Ok(OPENAI.to_owned()),
-        (None, ProviderKind::Anthropic) => {
-            Err(missing((model, "base_url"), "https://api.anthropic.com", role))
-        }
+        (None, ProviderKind::Anthropic) => Err(missing(model, "base_url", "https://api.anthropic.com", role)),
         #[cfg(feature = "aws")]
         (None, ProviderKind::Aws) => {
-            AwsLogin::address(region).ok_or_else(|| missing((model, "region"), REGION, role))
+            AwsLogin::address(region).ok_or_else(|| missing(model, "region", REGION, role))
         }
         #[cfg(feature = "aws")]
         (None, ProviderKind::Bedrock) => {
-            BedrockWire::address(region).ok_or_else(|| missing((model, "region"), REGION, role))
+            BedrockWire::address(region).ok_or_else(|| missing(model, "region", REGION, role))
         }
     }
 }
@@ -140,7 +138,7 @@ fn address(model: &ModelConfig, role: ModelRole) -> Result<String, CliError> {
 #[cfg(feature = "aws")]
 const REGION: &str = "AWS_REGION=eu-central-1";
 
-fn missing((model, key): (&ModelConfig, &str), sample: &str, role: ModelRole) -> CliError {
+fn missing(model: &ModelConfig, key: &str, sample: &str, role: ModelRole) -> CliError {
     role.refused("model", format!("[{}]: `{key}` says nothing that can be used", model.section))
         .hint(format!("say it in the configuration, or as other programs take it: {sample}"))
 }
@@ -183,9 +181,9 @@ fn login(
             let region = region(model, role)?;
             let workspace_id = model.workspace_id.clone();
             let workspace_id = workspace_id.ok_or_else(|| {
-                missing((model, "workspace_id"), "ANTHROPIC_AWS_WORKSPACE_ID=wrkspc_01", role)
+                missing(model, "workspace_id", "ANTHROPIC_AWS_WORKSPACE_ID=wrkspc_01", role)
             })?;
-            aws((model, AwsService::Messages { workspace_id }, region), environment, role)
+            aws(model, AwsService::Messages { workspace_id }, region, environment, role)
                 .map(ProviderCredentials::Aws)
         }
         #[cfg(feature = "aws")]
@@ -193,7 +191,7 @@ fn login(
             let region = region(model, role)?;
             let is_set = |name: &str| environment.get(name).is_some_and(|token| !token.is_empty());
             if model.api_key == Place::Env(BEDROCK_TOKEN.to_owned()) && !is_set(BEDROCK_TOKEN) {
-                return aws((model, AwsService::Bedrock, region), environment, role)
+                return aws(model, AwsService::Bedrock, region, environment, role)
                     .map(ProviderCredentials::Aws);
             }
             key().map(ProviderCredentials::Bearer)
@@ -204,14 +202,16 @@ fn login(
 #[cfg(feature = "aws")]
 fn region(model: &ModelConfig, role: ModelRole) -> Result<String, CliError> {
     let region = model.region.clone().filter(|region| AwsLogin::address(region).is_some());
-    region.ok_or_else(|| missing((model, "region"), REGION, role))
+    region.ok_or_else(|| missing(model, "region", REGION, role))
 }
 
 /// Returns the AWS keys: those in the standard variables, or else those of the AWS credential chain, which is
 /// evaluated at the first call.
 #[cfg(feature = "aws")]
 fn aws(
-    (model, service, region): (&ModelConfig, AwsService, String),
+    model: &ModelConfig,
+    service: AwsService,
+    region: String,
     environment: &Environment,
     role: ModelRole,
 ) -> Result<AwsLogin, CliError> {

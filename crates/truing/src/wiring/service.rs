@@ -27,7 +27,8 @@ use crate::cli::error::CliError;
 pub async fn service_context(
     config: &Config,
     environment: &Environment,
-    (store, ledger): (Store, Store),
+    store: Store,
+    ledger: Store,
     reader: Box<dyn RepositoryReader>,
     temp: &Path,
 ) -> Result<ServiceContext, CliError> {

@@ -336,7 +336,7 @@ fn converging(
 ) -> converge::record::ConvergeRecord {
     let sha = |letter: &str| Sha::parse(&letter.repeat(40)).unwrap();
     let mut state =
-        converge::ConvergeRun::begin(converge::ConvergeLimits::default(), (sha("b"), sha("c")), None);
+        converge::ConvergeRun::begin(converge::ConvergeLimits::default(), sha("b"), sha("c"), None);
     state.audits = number;
     for number in 1..=number {
         state.log.push(ConvergeLogLine::Audit { number, counts: [0, 2 - number, 0], silent: 0 });

@@ -79,7 +79,7 @@ impl Game {
             now: START,
             rules,
             seen,
-            run: ConvergeRun::begin(limits, (sha(1), sha(1_000_001)), None),
+            run: ConvergeRun::begin(limits, sha(1), sha(1_000_001), None),
             ready: PullReadiness::begin(sha(1), "main", START),
             cleared: None,
             asked: BTreeMap::new(),

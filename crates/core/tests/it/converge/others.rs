@@ -73,7 +73,7 @@ fn what_is_declined_leaves_the_head_as_it_was_and_counts_as_ever() {
     let run = declines(told(converged(allowed.clone()), &[p1(3)]));
     assert_eq!((code(&run), run.history.declined().count()), (Some(ConvergeExitCode::CleanButDeclined), 1));
     // The same for a head that an earlier run has cleared.
-    let run = declines(told(ConvergeRun::begin(allowed, (sha(1), sha(2)), Some(&sha(1))), &[p1(3)]));
+    let run = declines(told(ConvergeRun::begin(allowed, sha(1), sha(2), Some(&sha(1))), &[p1(3)]));
     assert_eq!(code(&run), Some(ConvergeExitCode::CleanButDeclined));
     assert!(run.exit.unwrap().reason.starts_with("an earlier run found nothing"));
 }

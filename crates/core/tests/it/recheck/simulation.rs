@@ -719,7 +719,7 @@ fn review(
         }
     };
     let rechecked = recheck(known, &mut found, &reviewers, &head, placed);
-    let mut identified = identify(known, found, Some(&sha), (&ReviewCoverage::default(), &renames));
+    let mut identified = identify(known, found, Some(&sha), &ReviewCoverage::default(), &renames);
     rechecked.settle(&mut identified.gone, known, &sha);
     let all = identified.all();
     if round == 0 {

@@ -61,7 +61,8 @@ pub(super) fn report_mut<'a>(
 pub(super) fn put_report(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
-    (sha, key): (&str, &str),
+    sha: &str,
+    key: &str,
     by: &str,
     fields: Value,
 ) {

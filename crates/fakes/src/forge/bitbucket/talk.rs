@@ -75,14 +75,15 @@ pub(super) fn say(
     repo: &mut StoredRepository,
     number: u64,
     by: &str,
-    (parent, text): (Option<u64>, &str),
+    parent: Option<u64>,
+    text: &str,
 ) -> Result<Option<u64>, String> {
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
     if let Some(parent) = parent {
         let Some(answered) = find(pull, parent) else { return Ok(None) };
         if answered.inline.is_some() {
             let first = first(pull, parent);
-            return Ok(answer_on_code(world, repo, number, by, (first, parent), text));
+            return Ok(answer_on_code(world, repo, number, by, first, parent, text));
         }
     }
     let mut note = world.note(by, text);
@@ -102,7 +103,8 @@ fn answer_on_code(
     repo: &mut StoredRepository,
     number: u64,
     by: &str,
-    (first, parent): (u64, u64),
+    first: u64,
+    parent: u64,
     text: &str,
 ) -> Option<u64> {
     let pull = repo.pulls.get_mut(&number)?;

@@ -17,12 +17,12 @@ pub(crate) fn delivery(
     serial: u64,
 ) -> Result<Option<FakeDelivery>, FakeGitError> {
     match event {
-        FakeForgeEvent::Pull { number, change, by } => pull(world, repo, *number, (change, by), serial),
+        FakeForgeEvent::Pull { number, change, by } => pull(world, repo, *number, change, by, serial),
         FakeForgeEvent::Comment { number, id, is_edit } => {
-            Ok(comment(world, repo, *number, *id, (action(*is_edit), serial)))
+            Ok(comment(world, repo, *number, *id, action(*is_edit), serial))
         }
         FakeForgeEvent::Inline { number, id, is_edit } => {
-            inline(world, repo, *number, *id, (action(*is_edit), serial))
+            inline(world, repo, *number, *id, action(*is_edit), serial)
         }
         // Truing does not subscribe to this event.
         FakeForgeEvent::Thread { .. } => Ok(None),
@@ -53,7 +53,8 @@ fn pull(
     world: &ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
-    (change, by): (&PullChange, &str),
+    change: &PullChange,
+    by: &str,
     serial: u64,
 ) -> Result<Option<FakeDelivery>, FakeGitError> {
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
@@ -114,7 +115,8 @@ fn comment(
     repo: &StoredRepository,
     number: u64,
     id: u64,
-    (action, serial): (&str, u64),
+    action: &str,
+    serial: u64,
 ) -> Option<FakeDelivery> {
     let comment = repo.notes(number).iter().find(|comment| comment.id == id)?;
     let payload = json!({
@@ -134,7 +136,8 @@ fn inline(
     repo: &mut StoredRepository,
     number: u64,
     id: u64,
-    (action, serial): (&str, u64),
+    action: &str,
+    serial: u64,
 ) -> Result<Option<FakeDelivery>, FakeGitError> {
     let lines = repo.lines_now(number)?.get(&id).copied().flatten();
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };

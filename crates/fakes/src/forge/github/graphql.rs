@@ -50,7 +50,7 @@ pub(crate) fn graphql(state: &mut FakeForgeState, call: &ApiCall) -> Result<ApiR
     } else if asks("unresolveReviewThread") {
         set_resolved(state, call, "unresolveReviewThread", query, variables, false)
     } else if let Some((operation, draft)) = drafts {
-        set_draft(state, call, (operation, *draft), query, variables)?
+        set_draft(state, call, operation, *draft, query, variables)?
     } else if asks("mergeStateStatus") {
         merge_state(state, query, variables, call)
     } else if asks("reviewThreads") {
@@ -249,7 +249,8 @@ fn set_resolved(
 fn set_draft(
     state: &mut FakeForgeState,
     call: &ApiCall,
-    (operation, draft): (&str, bool),
+    operation: &str,
+    draft: bool,
     query: &str,
     variables: &Value,
 ) -> Result<Value, ApiReply> {

@@ -96,7 +96,7 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let body = call.body["body"].as_str().unwrap_or_default();
     check_text("Issue", body)?;
     let labels = if may_label(repo, call) { names(&call.body["labels"]) } else { Vec::new() };
-    let number = open(world, repo, &call.login, (title.unwrap_or_default(), body), labels);
+    let number = open(world, repo, &call.login, title.unwrap_or_default(), body, labels);
     let issue = repo.issues.get(&number).ok_or_else(ApiReply::not_found)?;
     Ok(ApiReply::json(201, world.own_issue_json(repo, issue)))
 }
@@ -151,7 +151,7 @@ pub(crate) fn add_labels(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
     let labels = match (repo.pulls.get_mut(&number), repo.issues.get_mut(&number)) {
         (Some(pull), _) => {
             for name in &added {
-                set_label(world, pull, (&call.login, name, true));
+                set_label(world, pull, &call.login, name, true);
             }
             pull.labels.clone()
         }

@@ -27,7 +27,7 @@ pub(crate) fn update_branch(state: &mut FakeForgeState, call: &ApiCall) -> Resul
     let refs = refs_of(repo, &branch);
     let refs: Vec<&str> = refs.iter().map(String::as_str).collect();
     let message = format!("Merge branch '{onto}' into {branch}");
-    let Some(merged) = repo.git.merge(&refs, (&head, &base), &message)? else {
+    let Some(merged) = repo.git.merge(&refs, &head, &base, &message)? else {
         return refused("merge conflict between base and head");
     };
     let by = call.login.clone();

@@ -96,13 +96,13 @@ pub(crate) fn router(shared: &Arc<FakeForgeShared>, protocol: &'static ForgeProt
         let shared = Arc::clone(shared);
         move |params: RawPathParams, request: Request| {
             let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            answer(shared, protocol, (route, action), params, request)
+            answer(shared, protocol, route, action, params, request)
         }
     };
     let unknown = {
         let shared = Arc::clone(shared);
         move |request: Request| {
-            answer(shared, protocol, (UNKNOWN, RouteAction::Unknown), HashMap::new(), request)
+            answer(shared, protocol, UNKNOWN, RouteAction::Unknown, HashMap::new(), request)
         }
     };
     protocol
@@ -119,7 +119,8 @@ pub(crate) fn router(shared: &Arc<FakeForgeShared>, protocol: &'static ForgeProt
 async fn answer(
     shared: Arc<FakeForgeShared>,
     protocol: &'static ForgeProtocol,
-    (route, action): (&'static str, RouteAction),
+    route: &'static str,
+    action: RouteAction,
     params: HashMap<String, String>,
     request: Request,
 ) -> Response {

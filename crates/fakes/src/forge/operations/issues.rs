@@ -9,7 +9,8 @@ pub(crate) fn open(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     author: &str,
-    (title, body): (&str, &str),
+    title: &str,
+    body: &str,
     labels: Vec<String>,
 ) -> u64 {
     world.account(author);
@@ -48,7 +49,9 @@ pub(crate) fn make_labels(world: &mut ForgeInstance, repo: &mut StoredRepository
 pub(crate) fn set_label(
     world: &mut ForgeInstance,
     pull: &mut StoredPull,
-    (by, label, on): (&str, &str, bool),
+    by: &str,
+    label: &str,
+    on: bool,
 ) -> bool {
     if pull.labels.iter().any(|name| name == label) == on {
         return false;

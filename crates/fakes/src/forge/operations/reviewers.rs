@@ -40,15 +40,15 @@ pub(crate) fn wake(
         .collect();
     for (bot, step) in steps {
         if let (true, Some(comment)) = (step.eyes, comment) {
-            react(world, repo, number, comment, (&bot.login, "eyes"));
+            react(world, repo, number, comment, &bot.login, "eyes");
         }
         if let Some(review) = &step.review {
             let by = (bot.login.as_str(), bot.alias.as_deref().unwrap_or(&bot.login));
-            post(world, repo, number, by, None, review)?;
+            post(world, repo, number, by.0, by.1, None, review)?;
         }
         if let Some((name, conclusion)) = step.check {
             let sha = repo.pulls.get(&number).map(|pull| pull.head.clone()).unwrap_or_default();
-            check(world, repo, &sha, &bot.login, (&name, conclusion));
+            check(world, repo, &sha, &bot.login, &name, conclusion);
         }
     }
     Ok(())
@@ -60,7 +60,8 @@ pub(crate) fn react(
     repo: &mut StoredRepository,
     number: u64,
     comment: u64,
-    (by, content): (&str, &str),
+    by: &str,
+    content: &str,
 ) {
     world.account(by);
     let (id, at) = (world.id(), world.now());
@@ -77,7 +78,8 @@ pub(crate) fn post(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
-    (by, by_lines): (&str, &str),
+    by: &str,
+    by_lines: &str,
     commit: Option<&str>,
     review: &BotReview,
 ) -> Result<u64, String> {
@@ -118,11 +120,12 @@ pub(crate) fn check(
     repo: &mut StoredRepository,
     sha: &str,
     by: &str,
-    (name, conclusion): (&str, Option<String>),
+    name: &str,
+    conclusion: Option<String>,
 ) {
     world.account(by);
     if world.flavour != ForgeFlavour::GitHub {
-        return status(world, repo, sha, by, (name, conclusion.as_deref()));
+        return status(world, repo, sha, by, name, conclusion.as_deref());
     }
     let status = if conclusion.is_some() { "completed" } else { "in_progress" };
     let run = FakeCheckRun {
@@ -148,7 +151,8 @@ fn status(
     repo: &mut StoredRepository,
     sha: &str,
     by: &str,
-    (name, conclusion): (&str, Option<&str>),
+    name: &str,
+    conclusion: Option<&str>,
 ) {
     let state = match conclusion {
         None => "pending",

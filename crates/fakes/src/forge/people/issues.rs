@@ -19,7 +19,7 @@ impl FakeRepo {
     ) -> Result<u64, FakeError> {
         let (author, title, body) = (author.to_owned(), title.to_owned(), body.to_owned());
         let labels = vec![label.to_owned()];
-        self.with(move |world, repo| Ok(open(world, repo, &author, (&title, &body), labels))).await
+        self.with(move |world, repo| Ok(open(world, repo, &author, &title, &body, labels))).await
     }
 
     /// Sets or removes a label of a pull request as a person.
@@ -28,7 +28,7 @@ impl FakeRepo {
         self.with(move |world, repo| {
             world.account(&by);
             make_labels(world, repo, std::slice::from_ref(&label));
-            if set_label(world, there(repo, number)?, (&by, &label, on)) {
+            if set_label(world, there(repo, number)?, &by, &label, on) {
                 world.changed(repo, number, &by, PullChange::Labelled { label, on })?;
             }
             Ok(())

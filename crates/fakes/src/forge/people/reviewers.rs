@@ -31,7 +31,7 @@ impl FakeRepo {
         self.with(move |world, repo| {
             there(repo, number)?;
             let by = (author.as_str(), author.as_str());
-            post(world, repo, number, by, commit.as_deref(), &review).map_err(FakeError::Refused)
+            post(world, repo, number, by.0, by.1, commit.as_deref(), &review).map_err(FakeError::Refused)
         })
         .await
     }
@@ -40,7 +40,7 @@ impl FakeRepo {
     pub async fn react(&self, number: u64, comment: u64, by: &str, content: &str) -> Result<(), FakeError> {
         let (by, content) = (by.to_owned(), content.to_owned());
         self.with(move |world, repo| {
-            react(world, repo, number, comment, (&by, &content));
+            react(world, repo, number, comment, &by, &content);
             Ok(())
         })
         .await
@@ -57,7 +57,7 @@ impl FakeRepo {
         let (sha, by, name) = (sha.to_owned(), by.to_owned(), name.to_owned());
         let conclusion = conclusion.map(str::to_owned);
         self.with(move |world, repo| {
-            check(world, repo, &sha, &by, (&name, conclusion));
+            check(world, repo, &sha, &by, &name, conclusion);
             Ok(())
         })
         .await

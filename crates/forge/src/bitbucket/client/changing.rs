@@ -148,7 +148,9 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) async fn rewrite_pull(
         &self,
         number: u64,
-        (topic, title, body): (&Topic, &str, &str),
+        topic: &Topic,
+        title: &str,
+        body: &str,
     ) -> Result<(), ForgeError> {
         let what = self.what_of_repository(&format!("rewriting pull request {number}"));
         let text = self.marked(0, topic, body);
@@ -162,7 +164,9 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) async fn says_pull(
         &self,
         number: u64,
-        (topic, title, body): (&Topic, &str, &str),
+        topic: &Topic,
+        title: &str,
+        body: &str,
     ) -> Result<bool, ForgeError> {
         let what = self.what_of_repository(&format!("reading pull request {number}"));
         let pull = self.own_pull(&what, number).await?;

@@ -21,7 +21,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             Effect::ReviewAsComment(draft) => client.say_review(draft).await.map(EffectOutcome::Review),
             Effect::Comment { topic, body } => client.say_once(topic, body).await.map(EffectOutcome::Comment),
             Effect::LineComment { commit, place, topic, body } => {
-                client.say_once_on(commit, place, (topic, body)).await.map(EffectOutcome::Comment)
+                client.say_once_on(commit, place, topic, body).await.map(EffectOutcome::Comment)
             }
             Effect::Reply { first, topic, body } => {
                 client.answer(first, topic, body).await.map(EffectOutcome::Comment)
@@ -41,7 +41,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
                 client.open_pull(draft).await.map(|pull| EffectOutcome::Pull(Box::new(pull)))
             }
             Effect::EditPull { number, topic, title, body } => {
-                client.rewrite_pull(*number, (topic, title, body)).await.map(done)
+                client.rewrite_pull(*number, topic, title, body).await.map(done)
             }
             Effect::SetDraft { number, draft } => client.set_draft(*number, *draft).await.map(done),
             Effect::ClosePull { number } => client.close_pull(*number).await.map(done),
@@ -107,7 +107,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             Effect::MarkReady => self.read_now().await?.state == PullState::Open,
             Effect::Describe { body, .. } => self.is_described(body).await?,
             Effect::EditPull { number, topic, title, body } => {
-                self.says_pull(*number, (topic, title, body)).await?
+                self.says_pull(*number, topic, title, body).await?
             }
             Effect::SetDraft { number, draft } => {
                 (self.state_of(*number).await? == PullState::Draft) == *draft

@@ -73,7 +73,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         &self,
         commit: &Sha,
         place: &CodeLocation,
-        (topic, body): (&Topic, &str),
+        topic: &Topic,
+        body: &str,
     ) -> Result<CommentId, ForgeError> {
         let threads = self.list_threads().await?;
         let found = own_line(&threads, topic).or_else(|| seeds_line(&threads, place, body));
@@ -106,7 +107,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
         let mut placed = Vec::with_capacity(drafts.len());
         for (place, topic, body) in drafts {
-            match self.say_on(what, DiffPlace::Lines(commit, place), (topic, body)).await {
+            match self.say_on(what, DiffPlace::Lines(commit, place), topic, body).await {
                 said @ (Ok(_) | Err(ForgeError::Rejected { .. })) => placed.push(said),
                 Err(error) => return Err(error),
             }
@@ -132,7 +133,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         &self,
         what: &str,
         on: DiffPlace<'_>,
-        (topic, body): (&Topic, &str),
+        topic: &Topic,
+        body: &str,
     ) -> Result<CommentId, ForgeError> {
         let text = self.marked(self.id.number, topic, body);
         let new = NewBitbucketComment { text: &text, parent: None, on: Some(on) };

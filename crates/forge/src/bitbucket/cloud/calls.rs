@@ -106,7 +106,7 @@ impl BitbucketCloud {
         self.of_pull(what, repo, number, &["request-changes"])
     }
 
-    fn comment_url(&self, what: &str, repo: &str, (number, id): (u64, u64)) -> Result<Url, ForgeError> {
+    fn comment_url(&self, what: &str, repo: &str, number: u64, id: u64) -> Result<Url, ForgeError> {
         self.of_pull(what, repo, number, &["comments", &id.to_string()])
     }
 }
@@ -173,7 +173,7 @@ impl BitbucketApi for BitbucketCloud {
     }
 
     async fn note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<BitbucketComment, ForgeError> {
-        let comment: wire::CloudComment = self.get(what, self.comment_url(what, repo, of)?).await?;
+        let comment: wire::CloudComment = self.get(what, self.comment_url(what, repo, of.0, of.1)?).await?;
         comment.note(what)
     }
 
@@ -209,12 +209,12 @@ impl BitbucketApi for BitbucketCloud {
 
     async fn edit_note(&self, what: &str, repo: &str, of: (u64, u64), text: &str) -> Result<(), ForgeError> {
         let body = json!({ "content": { "raw": text } });
-        let url = self.comment_url(what, repo, of)?;
+        let url = self.comment_url(what, repo, of.0, of.1)?;
         self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.done()
     }
 
     async fn delete_note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<(), ForgeError> {
-        let url = self.comment_url(what, repo, of)?;
+        let url = self.comment_url(what, repo, of.0, of.1)?;
         match self.send(&ForgeRequest::set(what, Method::DELETE, url, None)).await {
             // The comment is to be gone. A first try whose response was lost may have deleted it.
             Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
@@ -249,7 +249,7 @@ impl BitbucketApi for BitbucketCloud {
         pull: &BitbucketPullRequest,
         change: PullRequestEdit<'_>,
     ) -> Result<(), ForgeError> {
-        self.put(what, repo, pull, (change, None)).await
+        self.put(what, repo, pull, change, None).await
     }
 
     async fn create_pull(
@@ -290,7 +290,7 @@ impl BitbucketApi for BitbucketCloud {
             let message = "Bitbucket Cloud tells an account by its UUID alone: name it as {…}";
             return Err(rejected(what, message));
         }
-        self.put(what, repo, pull, (PullRequestEdit::default(), Some(login))).await
+        self.put(what, repo, pull, PullRequestEdit::default(), Some(login)).await
     }
 
     async fn want_changes(&self, what: &str, repo: &str, number: u64, _: &Sha) -> Result<(), ForgeError> {

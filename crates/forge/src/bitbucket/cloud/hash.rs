@@ -13,7 +13,7 @@ use crate::http::{ForgeRequest, unavailable};
 const MIN_DIGITS: usize = 7;
 
 /// Returns the key under which a head is cached until its pull request changes.
-fn head_key(repo: &str, (number, updated): (u64, &str), digits: &str) -> String {
+fn head_key(repo: &str, number: u64, updated: &str, digits: &str) -> String {
     format!("{repo}/{number}/{updated}/{digits}")
 }
 
@@ -57,13 +57,14 @@ impl BitbucketCloud {
         &self,
         what: &str,
         repo: &str,
-        (number, updated): (u64, &str),
+        number: u64,
+        updated: &str,
         digits: &str,
     ) -> Result<Sha, ForgeError> {
         if let Ok(sha) = Sha::parse(digits) {
             return Ok(sha);
         }
-        let key = head_key(repo, (number, updated), digits);
+        let key = head_key(repo, number, updated, digits);
         if let Some(known) = self.learnt_hash(&key) {
             return Ok(known);
         }
@@ -84,7 +85,7 @@ impl BitbucketCloud {
         let is_unknown =
             |digits: &str, key: String| Sha::parse(digits).is_err() && self.learnt_hash(&key).is_none();
         let head = pull.source.commit.as_ref().is_some_and(|head| {
-            is_unknown(&head.hash, head_key(repo, (pull.id, &pull.updated_on), &head.hash))
+            is_unknown(&head.hash, head_key(repo, pull.id, &pull.updated_on, &head.hash))
         });
         let base = pull.destination.commit.as_ref();
         let base = base.is_some_and(|base| is_unknown(&base.hash, format!("{repo}/{}", base.hash)));

@@ -30,7 +30,7 @@ impl BitbucketCloud {
         let asked = (body.id, body.updated_on.as_str());
         let head = match &body.source.commit {
             Some(commit) if is_open => {
-                let read = self.head_of(what, repo, asked, &commit.hash).await;
+                let read = self.head_of(what, repo, asked.0, asked.1, &commit.hash).await;
                 Some(read.map_err(|error| of_fork(error, fork_of(repo, &body.source)))?)
             }
             Some(_) | None => None,

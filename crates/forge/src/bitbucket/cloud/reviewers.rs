@@ -25,11 +25,12 @@ impl BitbucketCloud {
         what: &str,
         repo: &str,
         pull: &BitbucketPullRequest,
-        (change, asked): (PullRequestEdit<'_>, Option<&str>),
+        change: PullRequestEdit<'_>,
+        asked: Option<&str>,
     ) -> Result<(), ForgeError> {
         let there = pull.reviewers.iter().filter(|one| one.is_asked).map(|one| &one.user);
         let there: Vec<&BitbucketUser> = there.collect();
-        let refused = match self.put_with(what, repo, pull, (change, asked), &there).await {
+        let refused = match self.put_with(what, repo, pull, change, asked, &there).await {
             Err(ForgeError::Rejected { message, .. }) if message.contains(ABOUT_REVIEWERS) => message,
             sent => return sent,
         };
@@ -45,7 +46,7 @@ impl BitbucketCloud {
             "the forge refuses reviewers who have left the workspace: the pull request is changed without them"
         );
         let left: Vec<&BitbucketUser> = there.into_iter().filter(|user| !gone.contains(user)).collect();
-        match self.put_with(what, repo, pull, (change, asked), &left).await {
+        match self.put_with(what, repo, pull, change, asked, &left).await {
             Err(ForgeError::Rejected { message, .. }) if message.contains(ABOUT_REVIEWERS) => {
                 Err(of_reviewers(what, &message, asked))
             }
@@ -59,7 +60,8 @@ impl BitbucketCloud {
         what: &str,
         repo: &str,
         pull: &BitbucketPullRequest,
-        (change, asked): (PullRequestEdit<'_>, Option<&str>),
+        change: PullRequestEdit<'_>,
+        asked: Option<&str>,
         there: &[&BitbucketUser],
     ) -> Result<(), ForgeError> {
         let there = there.iter().map(|user| user.id.as_str());

@@ -140,7 +140,7 @@ impl ForgeServer for BitbucketCloud {
             last.groups.replace(first, told.clone(), true);
             told.clone()
         } else {
-            let listed = last.groups.refresh_by(send, (what, first), MAX_REPOSITORY_PAGES, calls, read).await;
+            let listed = last.groups.refresh_by(send, what, first, MAX_REPOSITORY_PAGES, calls, read).await;
             listed.map_err(|error| self.of_access_token(error, "repositories", "`WORKSPACE/*`"))?;
             last.groups.items().cloned().collect()
         };
@@ -157,7 +157,7 @@ impl ForgeServer for BitbucketCloud {
             };
             let list = last.lists.entry(name).or_default();
             let send = |call| self.send_owned(call);
-            match list.refresh_by(send, (&what, first), MAX_REPOSITORY_PAGES, calls, read).await {
+            match list.refresh_by(send, &what, first, MAX_REPOSITORY_PAGES, calls, read).await {
                 // The others are still read if one repository rejects the request.
                 Err(error @ (ForgeError::Forbidden { .. } | ForgeError::NotFound { .. })) => {
                     refused = Err(error);
@@ -241,7 +241,7 @@ impl ForgeServer for BitbucketCloud {
             *calls = calls.saturating_sub(1);
             let page = self.page_of(&what, repo, number)?;
             let notes = self.read_notes(&what, repo, number).await?;
-            let comments = new_comments((number, page.as_str()), notes, since);
+            let comments = new_comments(number, page.as_str(), notes, since);
             know_comments(last, vec![(page, comments)], true);
             return Ok(());
         }
@@ -267,7 +267,7 @@ impl ForgeServer for BitbucketCloud {
             }
             *calls -= 1;
             let notes = self.read_notes(&what, repo, number).await?;
-            let comments = new_comments((number, &page), notes, since);
+            let comments = new_comments(number, &page, notes, since);
             // A pull request that has just changed is read again.
             parts.push((if is_settled { part } else { url }, comments));
         }

@@ -134,7 +134,7 @@ impl BitbucketDataCenter {
         let Some(path) = place.path.as_str() else {
             return Err(rejected(what, "a path that is not UTF-8 cannot be named to Bitbucket"));
         };
-        let diff = self.diff_of(what, repo, number, (commit, path)).await?;
+        let diff = self.diff_of(what, repo, number, commit, path).await?;
         let (from, to) = match (&diff.from_hash, &diff.to_hash) {
             (Some(from), Some(to)) => (from.clone(), to.clone()),
             (_, _) => {
@@ -150,7 +150,7 @@ impl BitbucketDataCenter {
             anchor["srcPath"] = source.into();
         }
         if let DiffPlace::Lines(..) = on {
-            self.lines(what, &mut anchor, &diff, (path, place))?;
+            self.lines(what, &mut anchor, &diff, path, place)?;
         }
         Ok(anchor)
     }
@@ -162,7 +162,8 @@ impl BitbucketDataCenter {
         what: &str,
         anchor: &mut Value,
         diff: &PullDiff,
-        (path, place): (&str, &CodeLocation),
+        path: &str,
+        place: &CodeLocation,
     ) -> Result<(), ForgeError> {
         let CodeLocation { side, start_line, end_line, .. } = place;
         let (file, span) = match side {
@@ -190,7 +191,8 @@ impl BitbucketDataCenter {
         what: &str,
         repo: &str,
         number: u64,
-        (commit, path): (&Sha, &str),
+        commit: &Sha,
+        path: &str,
     ) -> Result<Arc<PullDiff>, ForgeError> {
         let url = |path: Option<&str>, source: Option<&str>| {
             let tail: Vec<&str> =

@@ -44,7 +44,7 @@ enum ParticipantStatus {
 }
 
 impl BitbucketDataCenter {
-    fn comment_url(&self, what: &str, repo: &str, (number, id): (u64, u64)) -> Result<Url, ForgeError> {
+    fn comment_url(&self, what: &str, repo: &str, number: u64, id: u64) -> Result<Url, ForgeError> {
         self.of_pull(what, repo, number, &["comments", &id.to_string()])
     }
 
@@ -54,7 +54,8 @@ impl BitbucketDataCenter {
         what: &str,
         repo: &str,
         number: u64,
-        (verdict, commit): (ParticipantStatus, &Sha),
+        verdict: ParticipantStatus,
+        commit: &Sha,
     ) -> Result<(), ForgeError> {
         let own = self.own().await?.user;
         let url = self.of_pull(what, repo, number, &["participants", &own.slug])?;
@@ -127,7 +128,8 @@ impl BitbucketApi for BitbucketDataCenter {
     }
 
     async fn note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<BitbucketComment, ForgeError> {
-        let comment: wire::DataCenterComment = self.get(what, self.comment_url(what, repo, of)?).await?;
+        let comment: wire::DataCenterComment =
+            self.get(what, self.comment_url(what, repo, of.0, of.1)?).await?;
         self.read_note(what, repo, of.0, comment)
     }
 
@@ -160,7 +162,7 @@ impl BitbucketApi for BitbucketDataCenter {
         let first = self.note(what, repo, of).await?;
         let (mut version, mut tries) = (first.version, 0);
         loop {
-            let url = self.comment_url(what, repo, of)?;
+            let url = self.comment_url(what, repo, of.0, of.1)?;
             let body = json!({ "text": text, "version": version });
             tries += 1;
             let stale = match self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await {
@@ -188,7 +190,8 @@ impl BitbucketApi for BitbucketDataCenter {
                 Err(ForgeError::NotFound { .. }) => return Ok(()),
                 Err(error) => return Err(error),
             };
-            let url = with_query(self.comment_url(what, repo, of)?, &[("version", &version.to_string())]);
+            let url =
+                with_query(self.comment_url(what, repo, of.0, of.1)?, &[("version", &version.to_string())]);
             tries += 1;
             match self.send(&ForgeRequest::set(what, Method::DELETE, url, None)).await {
                 // The comment is to be gone. A first try whose response was lost may have deleted it.
@@ -216,7 +219,7 @@ impl BitbucketApi for BitbucketDataCenter {
             if (note.settled != ThreadResolution::Open) == resolved {
                 return Ok(());
             }
-            let url = self.comment_url(what, repo, of)?;
+            let url = self.comment_url(what, repo, of.0, of.1)?;
             // The text is left out because only its author may write it.
             let body = json!({ "threadResolved": resolved, "version": note.version });
             tries += 1;
@@ -312,7 +315,7 @@ impl BitbucketApi for BitbucketDataCenter {
         number: u64,
         commit: &Sha,
     ) -> Result<(), ForgeError> {
-        self.judge(what, repo, number, (ParticipantStatus::NeedsWork, commit)).await
+        self.judge(what, repo, number, ParticipantStatus::NeedsWork, commit).await
     }
 
     async fn withdraw_changes(
@@ -322,7 +325,7 @@ impl BitbucketApi for BitbucketDataCenter {
         number: u64,
         commit: &Sha,
     ) -> Result<(), ForgeError> {
-        self.judge(what, repo, number, (ParticipantStatus::Unapproved, commit)).await
+        self.judge(what, repo, number, ParticipantStatus::Unapproved, commit).await
     }
 
     async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<BitbucketCommit>, ForgeError> {

@@ -71,7 +71,7 @@ impl BitbucketDataCenter {
             }
             let is_gone = comment_action.as_deref() == Some(DELETED);
             let on = comment_anchor.as_ref().or(comment.anchor.as_ref()).map(wire::DataCenterAnchor::on);
-            collect(&mut notes, &page, (comment, on, is_gone));
+            collect(&mut notes, &page, comment, on, is_gone);
         }
         // Deleted comments appear in activities but no longer exist.
         notes.retain(|_, note| !note.is_deleted);
@@ -90,7 +90,7 @@ impl BitbucketDataCenter {
         let on = comment.anchor.as_ref().map(wire::DataCenterAnchor::on);
         let parent = comment.parent.as_ref().map(|parent| parent.id);
         let first = parent.unwrap_or(comment.id);
-        Ok(note(&page, comment, (parent, first), on))
+        Ok(note(&page, comment, parent, first, on))
     }
 }
 
@@ -108,7 +108,9 @@ fn end(what: &str, body: wire::DataCenterEnd, is_open: bool) -> Result<PullReque
 fn collect(
     notes: &mut BTreeMap<u64, BitbucketComment>,
     page: &str,
-    (first, on, is_gone): (DataCenterComment, Option<CommentLines>, bool),
+    first: DataCenterComment,
+    on: Option<CommentLines>,
+    is_gone: bool,
 ) {
     let root = first.id;
     let mut left = vec![(first, None)];
@@ -119,7 +121,7 @@ fn collect(
         if comment.state.as_deref() == Some(PENDING) {
             continue;
         }
-        let mut read = note(page, comment, (parent, root), on.clone());
+        let mut read = note(page, comment, parent, root, on.clone());
         read.is_deleted = is_gone && parent.is_none();
         notes.insert(id, read);
     }
@@ -128,7 +130,8 @@ fn collect(
 fn note(
     page: &str,
     comment: DataCenterComment,
-    (parent, first): (Option<u64>, u64),
+    parent: Option<u64>,
+    first: u64,
     on: Option<CommentLines>,
 ) -> BitbucketComment {
     let created = millis(comment.created_date);

@@ -79,7 +79,8 @@ impl BitbucketDataCenter {
     async fn listed(
         &self,
         what: &str,
-        (repo, first): (&str, &Url),
+        repo: &str,
+        first: &Url,
         calls: &mut u64,
         most: usize,
     ) -> Result<(Vec<BitbucketPullRequest>, bool), ForgeError> {
@@ -166,7 +167,7 @@ impl ForgeServer for BitbucketDataCenter {
         // The whole list is cached under one name.
         let list = last.lists.entry(String::new()).or_default();
         let send = |call| async move { self.send(&call).await };
-        list.refresh_by(send, (what, first), MAX_REPOSITORY_PAGES, calls, read).await?;
+        list.refresh_by(send, what, first, MAX_REPOSITORY_PAGES, calls, read).await?;
         list.items().for_each(|seen| self.remember_name(&seen.id, &seen.name));
         Ok(())
     }
@@ -180,7 +181,7 @@ impl ForgeServer for BitbucketDataCenter {
         let what = format!("{repo}: listing its open pull requests");
         last.begin();
         let url = self.open_url(&what, repo)?;
-        let (pulls, complete) = self.listed(&what, (repo, &url), calls, usize::MAX).await?;
+        let (pulls, complete) = self.listed(&what, repo, &url, calls, usize::MAX).await?;
         last.replace(url, pulls.into_iter().map(|pull| open_pull(repo, pull)).collect(), complete);
         Ok(())
     }
@@ -190,7 +191,7 @@ impl ForgeServer for BitbucketDataCenter {
         let at = format!("{BRANCHES}{branch}");
         let query = [("state", "OPEN"), ("direction", "OUTGOING"), ("at", at.as_str())];
         let url = with_query(self.url(&what, repo, &["pull-requests"])?, &query);
-        let (pulls, _) = self.listed(&what, (repo, &url), &mut { u64::MAX }, usize::MAX).await?;
+        let (pulls, _) = self.listed(&what, repo, &url, &mut { u64::MAX }, usize::MAX).await?;
         // A forge ignores a filter that it does not understand, and forks have branches with the same name.
         let of_here = pulls.into_iter().filter(|pull| is_of_here(pull, branch));
         Ok(of_here.map(|pull| open_pull(repo, pull)).collect())
@@ -199,7 +200,7 @@ impl ForgeServer for BitbucketDataCenter {
     async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullListItem>, bool), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         let url = self.open_url(&what, repo)?;
-        let (pulls, complete) = self.listed(&what, (repo, &url), &mut { u64::MAX }, most).await?;
+        let (pulls, complete) = self.listed(&what, repo, &url, &mut { u64::MAX }, most).await?;
         let is_all = complete && pulls.len() <= most;
         Ok((pulls.into_iter().take(most).map(pull_line).collect(), is_all))
     }
@@ -220,7 +221,7 @@ impl ForgeServer for BitbucketDataCenter {
             Some(number) => (vec![number], true),
             None => {
                 let url = self.open_url(&what, repo)?;
-                let (pulls, complete) = self.listed(&what, (repo, &url), calls, usize::MAX).await?;
+                let (pulls, complete) = self.listed(&what, repo, &url, calls, usize::MAX).await?;
                 (pulls.into_iter().map(|pull| pull.number).collect(), complete)
             }
         };
@@ -233,7 +234,7 @@ impl ForgeServer for BitbucketDataCenter {
             *calls -= 1;
             let page = self.page_of(&what, repo, number)?;
             let notes = self.read_notes(&what, repo, number).await?;
-            let comments = new_comments((number, page.as_str()), notes, since);
+            let comments = new_comments(number, page.as_str(), notes, since);
             parts.push((page, comments));
         }
         know_comments(last, parts, complete);

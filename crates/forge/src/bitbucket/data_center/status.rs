@@ -106,7 +106,7 @@ impl BitbucketDataCenter {
             "data": [],
         });
         // The API has no value for a neutral result.
-        match self.worst(what, repo, of).await? {
+        match self.worst(what, repo, of.0, of.1).await? {
             CheckConclusion::Success => report["result"] = "PASS".into(),
             CheckConclusion::Failure => report["result"] = "FAIL".into(),
             CheckConclusion::Neutral => {}
@@ -135,7 +135,8 @@ impl BitbucketDataCenter {
         &self,
         what: &str,
         repo: &str,
-        (number, status): (u64, &DesiredStatus),
+        number: u64,
+        status: &DesiredStatus,
     ) -> Result<CheckConclusion, ForgeError> {
         let mut worst = status.check.conclusion;
         if worst == CheckConclusion::Failure {

@@ -22,7 +22,7 @@ impl ForgeWrite for GitHubClient {
             Effect::ReviewAsComment(draft) => client.say_review(draft).await.map(EffectOutcome::Review),
             Effect::Comment { topic, body } => client.say_once(topic, body).await.map(EffectOutcome::Comment),
             Effect::LineComment { commit, place, topic, body } => {
-                client.say_once_on(commit, place, (topic, body)).await.map(EffectOutcome::Comment)
+                client.say_once_on(commit, place, topic, body).await.map(EffectOutcome::Comment)
             }
             Effect::Reply { first, topic, body } => {
                 client.answer(first, topic, body).await.map(EffectOutcome::Comment)
@@ -41,7 +41,7 @@ impl ForgeWrite for GitHubClient {
                 client.create_pull(draft).await.map(|pull| EffectOutcome::Pull(Box::new(pull)))
             }
             Effect::EditPull { number, topic, title, body } => {
-                client.rewrite_pull(*number, (topic, title, body)).await.map(|()| EffectOutcome::Done)
+                client.rewrite_pull(*number, topic, title, body).await.map(|()| EffectOutcome::Done)
             }
             Effect::SetDraft { number, draft } => {
                 client.change_draft(*number, *draft).await.map(|()| EffectOutcome::Done)
@@ -51,11 +51,11 @@ impl ForgeWrite for GitHubClient {
                 client.label(*number, labels).await.map(|()| EffectOutcome::Done)
             }
             Effect::OpenIssue { topic, title, body, label } => {
-                let issue = client.create_issue((topic, title, body), label).await;
+                let issue = client.create_issue(topic, title, body, label).await;
                 issue.map(|issue| EffectOutcome::Issue(Box::new(issue)))
             }
             Effect::EditIssue { number, topic, title, body } => {
-                client.rewrite_issue(*number, (topic, title, body)).await.map(|()| EffectOutcome::Done)
+                client.rewrite_issue(*number, topic, title, body).await.map(|()| EffectOutcome::Done)
             }
             Effect::CloseIssue { number } => client.end_issue(*number).await.map(|()| EffectOutcome::Done),
             Effect::NewComment { number, topic, body } => {
@@ -131,7 +131,7 @@ impl ForgeWrite for GitHubClient {
                 return Ok(there.map(|pull| EffectOutcome::Pull(Box::new(pull))));
             }
             Effect::EditPull { number, topic, title, body } => {
-                self.says_pull(*number, (topic, title, body)).await?
+                self.says_pull(*number, topic, title, body).await?
             }
             Effect::SetDraft { number, draft } => self.is_draft(*number).await? == *draft,
             Effect::ClosePull { number } => !self.is_open_pull(*number).await?,
@@ -141,7 +141,7 @@ impl ForgeWrite for GitHubClient {
                 return Ok(there.map(|issue| EffectOutcome::Issue(Box::new(issue))));
             }
             Effect::EditIssue { number, topic, title, body } => {
-                self.says_issue(*number, (topic, title, body)).await?
+                self.says_issue(*number, topic, title, body).await?
             }
             Effect::CloseIssue { number } => !self.is_open_issue(*number).await?,
             Effect::NewComment { number, topic, body } => {

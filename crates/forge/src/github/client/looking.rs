@@ -199,7 +199,7 @@ impl GitHubClient {
         let url = self.list_url(what, &["pulls", &self.number(), "reviews"], &[])?;
         let mut reviews: Vec<GitHubReview> = Vec::new();
         self.github.pages(self.scope(), what, url, |review| reviews.push(review)).await?;
-        let read = |review| self.review(what, (self.id.number, &accounts), review);
+        let read = |review| self.review(what, self.id.number, &accounts, review);
         reviews.into_iter().map(read).collect()
     }
 

@@ -83,7 +83,7 @@ impl GitHubClient {
             draft.findings.iter().filter_map(|finding| Some((finding, page(finding)?))).collect();
         let new: Vec<&LineDraft> = draft.findings.iter().filter(|finding| page(finding).is_none()).collect();
         let text = |refused: &[&LineDraft]| draft.text(refused, &open, self.most());
-        let refused = match self.create(&what, &draft.mark, event, (&new, text(&[]))).await {
+        let refused = match self.create(&what, &draft.mark, event, &new, text(&[])).await {
             Err(refused @ ForgeError::Rejected { .. }) => refused,
             Ok(id) => return Ok(self.with_comments(&what, draft, id, there).await),
             Err(error) => return Err(error),
@@ -104,7 +104,7 @@ impl GitHubClient {
                 Err(error) => return Err(error),
             }
         }
-        let id = self.create(&what, &draft.mark, event, (&[], text(&bad))).await?;
+        let id = self.create(&what, &draft.mark, event, &[], text(&bad)).await?;
         Ok(self.with_comments(&what, draft, id, there).await)
     }
 
@@ -167,7 +167,8 @@ impl GitHubClient {
         what: &str,
         mark: &AuditMark,
         event: &str,
-        (inline, text): (&[&LineDraft], String),
+        inline: &[&LineDraft],
+        text: String,
     ) -> Result<ReviewId, ForgeError> {
         let body = self.marked(self.id.number, &mark.topic(), &text);
         let comments = inline.iter().map(|finding| self.comment(what, of_draft(finding)));

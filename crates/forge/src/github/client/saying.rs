@@ -105,7 +105,8 @@ impl GitHubClient {
         &self,
         commit: &Sha,
         place: &CodeLocation,
-        (topic, body): (&Topic, &str),
+        topic: &Topic,
+        body: &str,
     ) -> Result<CommentId, ForgeError> {
         let what = self.what("looking for a comment of ours on the diff");
         let there = self.lines(&what).await?.into_iter().map(|(_, _, comment)| comment);

@@ -27,7 +27,9 @@ impl GitHubClient {
 
     pub(in crate::github) async fn create_issue(
         &self,
-        (topic, title, body): (&Topic, &str, &str),
+        topic: &Topic,
+        title: &str,
+        body: &str,
         label: &str,
     ) -> Result<OwnIssue, ForgeError> {
         if let Some(issue) = self.opened_issue(topic, label).await? {
@@ -45,7 +47,9 @@ impl GitHubClient {
     pub(in crate::github) async fn rewrite_issue(
         &self,
         number: u64,
-        (topic, title, body): (&Topic, &str, &str),
+        topic: &Topic,
+        title: &str,
+        body: &str,
     ) -> Result<(), ForgeError> {
         let what = self.what_of_repository(&format!("rewriting issue {number}"));
         self.one_issue(&what, number).await?;

@@ -24,7 +24,9 @@ impl GitHubClient {
     pub(in crate::github) async fn says_pull(
         &self,
         number: u64,
-        (topic, title, body): (&Topic, &str, &str),
+        topic: &Topic,
+        title: &str,
+        body: &str,
     ) -> Result<bool, ForgeError> {
         let pull = self
             .own_pull(&self.what_of_repository(&format!("reading pull request {number}")), number)
@@ -76,7 +78,9 @@ impl GitHubClient {
     pub(in crate::github) async fn says_issue(
         &self,
         number: u64,
-        (topic, title, body): (&Topic, &str, &str),
+        topic: &Topic,
+        title: &str,
+        body: &str,
     ) -> Result<bool, ForgeError> {
         let issue =
             self.one_issue(&self.what_of_repository(&format!("reading issue {number}")), number).await?;

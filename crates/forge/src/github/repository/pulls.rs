@@ -84,7 +84,9 @@ impl GitHubClient {
     pub(in crate::github) async fn rewrite_pull(
         &self,
         number: u64,
-        (topic, title, body): (&Topic, &str, &str),
+        topic: &Topic,
+        title: &str,
+        body: &str,
     ) -> Result<(), ForgeError> {
         let what = self.what_of_repository(&format!("rewriting pull request {number}"));
         self.own_pull(&what, number).await?;
@@ -204,27 +206,17 @@ impl GitHubClient {
         let url = self.list_url(&what, &["pulls", &of, "reviews"], &[])?;
         self.github.pages(self.scope(), &what, url, |review| reviews.push(review)).await?;
         for review in reviews {
-            activity.reviews.push(self.review(&what, (number, &accounts), review)?);
+            activity.reviews.push(self.review(&what, number, &accounts, review)?);
         }
 
         for comment in self.conversation_of(&what, number).await? {
-            activity.remarks.push(self.remark(
-                &what,
-                (number, &accounts),
-                GitHubCommentId::Issue,
-                comment,
-            )?);
+            activity.remarks.push(self.remark(&what, number, &accounts, GitHubCommentId::Issue, comment)?);
         }
         let mut comments: Vec<GitHubCommentItem> = Vec::new();
         let url = self.list_url(&what, &["pulls", &of, "comments"], &[])?;
         self.github.pages(self.scope(), &what, url, |comment| comments.push(comment)).await?;
         for comment in comments {
-            activity.remarks.push(self.remark(
-                &what,
-                (number, &accounts),
-                GitHubCommentId::Review,
-                comment,
-            )?);
+            activity.remarks.push(self.remark(&what, number, &accounts, GitHubCommentId::Review, comment)?);
         }
         Ok(activity)
     }
@@ -233,7 +225,8 @@ impl GitHubClient {
     pub(in crate::github) fn review(
         &self,
         what: &str,
-        (number, accounts): (u64, &GitHubAccounts<'_>),
+        number: u64,
+        accounts: &GitHubAccounts<'_>,
         review: GitHubReview,
     ) -> Result<PullReview, ForgeError> {
         let state = match review.state.as_str() {
@@ -261,7 +254,8 @@ impl GitHubClient {
     fn remark(
         &self,
         what: &str,
-        (number, accounts): (u64, &GitHubAccounts<'_>),
+        number: u64,
+        accounts: &GitHubAccounts<'_>,
         id: fn(u64) -> GitHubCommentId,
         comment: GitHubCommentItem,
     ) -> Result<PullRemark, ForgeError> {

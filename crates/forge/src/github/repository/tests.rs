@@ -78,7 +78,7 @@ async fn success_that_changed_nothing_is_no_success() {
         "created_at": "2026-11-21T00:00:00Z", "user": { "id": ME, "login": "truing-bot" },
     });
     let server = Server::new([me(), ok(&json!([])), Answer::new(201, issue.to_string())]).await;
-    let error = client(&server).create_issue((&Topic::new("t"), "t", "b"), "l").await.unwrap_err();
+    let error = client(&server).create_issue(&Topic::new("t"), "t", "b", "l").await.unwrap_err();
     assert!(!error.surely_undone(), "{error}");
 }
 

@@ -72,7 +72,8 @@ pub(super) async fn changes(
 /// conflict with later changes of the base branch, which keep the base's content.
 pub(super) async fn lay_over(
     mirror: &Mirror,
-    (tip, head): (&Sha, &Sha),
+    tip: &Sha,
+    head: &Sha,
     folder: &Path,
     allowed: &MigrationPathPolicy,
 ) -> Result<Vec<RepoPath>, CodeMigrationError> {

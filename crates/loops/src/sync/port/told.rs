@@ -59,7 +59,7 @@ pub(super) async fn prompt(
         ("answers", answers.collect::<Vec<_>>().join("\n\n")),
     ];
     let system = PromptValues::default().with("max_turns", job.turns.to_string());
-    Ok(agent.told((SYNC_BUMP.system, &system), (SYNC_BUMP.task, &values))?)
+    Ok(agent.told(SYNC_BUMP.system, &system, SYNC_BUMP.task, &values)?)
 }
 
 /// Lists the definitions that changed, and the changes of the files that contain them.
@@ -80,8 +80,8 @@ async fn definitions(port: &CodeMigration<'_>) -> Result<String, CodeMigrationEr
     let news = decided.decision.unguarded.iter().filter(|one| one.why.is_news());
     files.extend(news.filter_map(|one| one.file.clone()));
     let files: Vec<String> = files.into_iter().collect();
-    let before = files_of(port.job, port.tools, &decided.from, &files).await?;
-    let after = files_of(port.job, port.tools, &decided.to, &files).await?;
-    text += &patches(&files, (&decided.from, &before), (&decided.to, &after));
+    let before = files_of(port.job, port.tools.0, port.tools.1, port.tools.2, &decided.from, &files).await?;
+    let after = files_of(port.job, port.tools.0, port.tools.1, port.tools.2, &decided.to, &files).await?;
+    text += &patches(&files, &decided.from, &before, &decided.to, &after);
     Ok(cut(&text))
 }

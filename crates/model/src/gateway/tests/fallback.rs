@@ -39,7 +39,7 @@ impl Two {
         let first = Stage::with(ModelScript::of(first), limit, once).await;
         let second = FakeModel::start(ModelScript::of(second)).await.unwrap();
         let (book, wall) = (first.book.clone(), first.wall.clone());
-        let other = ModelGateway::new(way.to(&second), prices(), Arc::new(book), (wall, None), once).unwrap();
+        let other = ModelGateway::new(way.to(&second), prices(), Arc::new(book), wall, None, once).unwrap();
         let gateway = first.gateway.clone().with_fallback("backup", other, OTHER);
         Self { first, second, gateway }
     }

@@ -284,7 +284,8 @@ async fn a_provider_that_is_not_there_is_down() {
         provider,
         ModelPrices::builtin().unwrap(),
         Arc::new(stage.book.clone()),
-        (stage.wall.clone(), None),
+        stage.wall.clone(),
+        None,
         patience(),
     );
     let purse = truing_core::ledger::RunBudget { run: truing_core::id::RunId::new("r"), levels: Vec::new() };

@@ -37,8 +37,7 @@ async fn process(
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let provider = signed(&stage.model, KeySource::Chain(KeyChain::new(variables, AWS_REGION).unwrap()));
     let ledger = Arc::new(stage.book.clone());
-    let gateway =
-        ModelGateway::new(provider, prices(), ledger, (stage.wall.clone(), None), patience).unwrap();
+    let gateway = ModelGateway::new(provider, prices(), ledger, stage.wall.clone(), None, patience).unwrap();
     (stage, gateway, folder)
 }
 

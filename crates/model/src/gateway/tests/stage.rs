@@ -272,14 +272,9 @@ impl Stage {
     pub(super) async fn by(way: Way, script: ModelScript, limit: u64, patience: ProviderTimeouts) -> Self {
         let model = FakeModel::start(script).await.unwrap();
         let (book, wall) = (Book::of(limit), Wall::at(1_800_000_000_000));
-        let gateway = ModelGateway::new(
-            way.to(&model),
-            prices(),
-            Arc::new(book.clone()),
-            (wall.clone(), None),
-            patience,
-        )
-        .unwrap();
+        let gateway =
+            ModelGateway::new(way.to(&model), prices(), Arc::new(book.clone()), wall.clone(), None, patience)
+                .unwrap();
         Self { model, book, wall, switch: Switch(Arc::new(AtomicBool::new(true))), gateway }
     }
 
@@ -291,7 +286,8 @@ impl Stage {
             Way::Messages.to(&self.model),
             prices,
             Arc::new(self.book.clone()),
-            (wall, Some(common)),
+            wall,
+            Some(common),
             patience,
         )
         .unwrap()

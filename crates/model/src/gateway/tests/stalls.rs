@@ -61,7 +61,7 @@ async fn play(pieces: Vec<(u64, String)>) -> (Result<CompleteAnswer, FailedTry>,
     };
     let began = Instant::now();
     let result =
-        read(&mut Late(pieces.into()), (&WireFormat::Messages, &patience), began + patience.begin, |_| ())
+        read(&mut Late(pieces.into()), &WireFormat::Messages, &patience, began + patience.begin, |_| ())
             .await;
     (result, began.elapsed().as_secs())
 }

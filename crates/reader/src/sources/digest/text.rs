@@ -56,11 +56,11 @@ impl StringPrefix {
             'v' => one('\u{b}'),
             '0'..='7' => {
                 let digits = after.chars().take(3).take_while(|digit| digit.is_digit(8)).count();
-                value(after, (0, digits), 8)
+                value(after, 0, digits, 8)
             }
-            'x' => value(after, (1, 2), 16),
-            'u' if !self.is_bytes => value(after, (1, 4), 16),
-            'U' if !self.is_bytes => value(after, (1, 8), 16),
+            'x' => value(after, 1, 2, 16),
+            'u' if !self.is_bytes => value(after, 1, 4, 16),
+            'U' if !self.is_bytes => value(after, 1, 8, 16),
             'N' if !self.is_bytes => (1, "\\N".to_owned()),
             // This is not an escape.
             _ => (0, "\\\\".to_owned()),
@@ -72,7 +72,7 @@ impl StringPrefix {
 const MAX_ESCAPE: usize = 9;
 
 /// Returns the letter for a number of digits after a number of skipped letters.
-fn value(after: &str, (skipped, digits): (usize, usize), radix: u32) -> (usize, String) {
+fn value(after: &str, skipped: usize, digits: usize, radix: u32) -> (usize, String) {
     let text: String = after.chars().skip(skipped).take(digits).collect();
     let number = u32::from_str_radix(&text, radix).ok();
     let told = match number.and_then(char::from_u32) {

@@ -32,7 +32,7 @@ const CELLS: usize = 90;
 const IN_A_ROW: usize = 30;
 
 /// Makes a picture with a title that describes it to readers who cannot see it.
-fn picture((width, height): (f64, f64), told: &str, parts: Vec<HtmlMarkup>) -> HtmlMarkup {
+fn picture(width: f64, height: f64, told: &str, parts: Vec<HtmlMarkup>) -> HtmlMarkup {
     let view = format!("0 0 {} {}", at(width), at(height));
     let parts = [element("title", &[], [text(told)])].into_iter().chain(parts);
     element("svg", &[("viewBox", &view), ("role", &"img"), ("xmlns", &"http://www.w3.org/2000/svg")], parts)
@@ -53,7 +53,7 @@ fn index(count: usize) -> f64 {
 }
 
 /// Makes a rectangle with a tooltip.
-fn bar(class: &str, (x, y): (f64, f64), (width, height): (f64, f64), told: &str) -> HtmlMarkup {
+fn bar(class: &str, x: f64, y: f64, width: f64, height: f64, told: &str) -> HtmlMarkup {
     let (x, y, width, height) = (at(x), at(y), at(width.max(0.0)), at(height.max(0.0)));
     element(
         "rect",
@@ -62,7 +62,7 @@ fn bar(class: &str, (x, y): (f64, f64), (width, height): (f64, f64), told: &str)
     )
 }
 
-fn label(class: &str, anchor: &str, (x, y): (f64, f64), words: &str) -> HtmlMarkup {
+fn label(class: &str, anchor: &str, x: f64, y: f64, words: &str) -> HtmlMarkup {
     let (x, y) = (at(x), at(y));
     element("text", &[("class", &class), ("text-anchor", &anchor), ("x", &x), ("y", &y)], [text(words)])
 }
@@ -119,14 +119,14 @@ impl TimePlot<'_> {
         for value in [0, self.most / 2, self.most] {
             let y = HEIGHT - BOTTOM - self.high(value);
             parts.push(line("grid", (LEFT, y), (WIDTH - RIGHT, y)));
-            parts.push(label("", "end", (LEFT - 5.0, y + 3.5), &shown(value)));
+            parts.push(label("", "end", LEFT - 5.0, y + 3.5, &shown(value)));
         }
         let periods = &self.figures.periods;
         let every = periods.len().div_ceil(LABELS).max(1);
         for (place, period) in periods.iter().enumerate().step_by(every) {
             let day: String = date(period.from).chars().skip(5).collect();
             let x = self.x(place) + self.step() / 2.0;
-            parts.push(label("", "middle", (x, HEIGHT - 5.0), &day));
+            parts.push(label("", "middle", x, HEIGHT - 5.0, &day));
         }
         parts
     }
@@ -146,7 +146,7 @@ impl TimePlot<'_> {
             parts.push(line("mark", (x, TOP - 8.0), (x, HEIGHT - BOTTOM)));
             let aside = if anchor == "end" { x - 3.0 } else { x + 3.0 };
             let named: String = prompt.hash.chars().take(7).collect();
-            parts.push(label("marked", anchor, (aside, TOP - 8.0), &format!("prompt {named}")));
+            parts.push(label("marked", anchor, aside, TOP - 8.0, &format!("prompt {named}")));
         }
         parts
     }
@@ -163,7 +163,7 @@ pub(super) fn trend(figures: &LoopFigures, of: LoopKind) -> HtmlMarkup {
     let time = TimePlot { figures, most: ceiling(most) };
     let mut parts = time.axes(|value| value.to_string());
     for (rate, y) in [(0, HEIGHT - BOTTOM), (50, (HEIGHT - BOTTOM + TOP) / 2.0), (100, TOP)] {
-        parts.push(label("", "start", (WIDTH - RIGHT + 5.0, y + 3.5), &format!("{rate} %")));
+        parts.push(label("", "start", WIDTH - RIGHT + 5.0, y + 3.5, &format!("{rate} %")));
     }
     let (step, wide, floor) = (time.step(), time.wide(), HEIGHT - BOTTOM);
     for (place, period) in figures.periods.iter().enumerate() {
@@ -173,7 +173,7 @@ pub(super) fn trend(figures: &LoopFigures, of: LoopKind) -> HtmlMarkup {
             if runs > 0 {
                 let corner = (time.x(place) + (step - wide) / 2.0, floor - time.high(below + runs));
                 let told = format!("{}: {runs} {}", time.named(period), word(of, kind));
-                parts.push(bar(kind.as_str(), corner, (wide, time.high(runs)), &told));
+                parts.push(bar(kind.as_str(), corner.0, corner.1, wide, time.high(runs), &told));
             }
             below += runs;
         }
@@ -198,7 +198,8 @@ pub(super) fn trend(figures: &LoopFigures, of: LoopKind) -> HtmlMarkup {
     }
     let rate = figures.tally.success().map_or_else(|| "none".to_owned(), percent);
     picture(
-        (WIDTH, HEIGHT),
+        WIDTH,
+        HEIGHT,
         &format!("{} over time; rate of success {rate}", counted(figures.tally.runs(), "run")),
         parts,
     )
@@ -220,10 +221,10 @@ pub(super) fn cost(figures: &LoopFigures) -> HtmlMarkup {
             dollars(period.cost_micro_usd),
             counted(period.turns, "turn")
         );
-        parts.push(bar("bar", corner, (wide, high), &told));
+        parts.push(bar("bar", corner.0, corner.1, wide, high, &told));
     }
     parts.extend(time.changes());
-    picture((WIDTH, HEIGHT), &format!("cost over time, {} in all", dollars(figures.cost_micro_usd)), parts)
+    picture(WIDTH, HEIGHT, &format!("cost over time, {} in all", dollars(figures.cost_micro_usd)), parts)
 }
 
 /// Draws one bar for each step, with the mean of the runs that had it.
@@ -237,12 +238,12 @@ pub(super) fn by_step(rows: &[(&str, u64, String)], told: &str) -> HtmlMarkup {
     for (place, (name, value, shown)) in rows.iter().enumerate() {
         let y = index(place) * ROW + 4.0;
         let width = (WHOLE - NAMES - VALUES) * real(*value) / real(most);
-        parts.push(label("strong", "end", (NAMES - 8.0, y + 11.5), name));
+        parts.push(label("strong", "end", NAMES - 8.0, y + 11.5, name));
         // A value of zero still gets a thin line, so that its row is visible.
-        parts.push(bar("bar", (NAMES, y), (width.max(1.0), ROW - 7.0), &format!("{name}: {shown}")));
-        parts.push(label("", "start", (NAMES + width + 6.0, y + 11.5), shown));
+        parts.push(bar("bar", NAMES, y, width.max(1.0), ROW - 7.0, &format!("{name}: {shown}")));
+        parts.push(label("", "start", NAMES + width + 6.0, y + 11.5, shown));
     }
-    picture((WHOLE, index(rows.len()) * ROW + 6.0), told, parts)
+    picture(WHOLE, index(rows.len()) * ROW + 6.0, told, parts)
 }
 
 /// Draws the last runs, oldest first, each with a sign of its end, and a line at each change of the prompt.
@@ -258,8 +259,8 @@ pub(super) fn strip(runs: &[ReportedRun]) -> HtmlMarkup {
         let why: String = run.why().chars().take(160).collect();
         let release = run.to.as_deref().unwrap_or_default();
         let told = format!("{} {} {release}: {result}\n{why}", instant(run.ended), run.name);
-        parts.push(bar(run.kind.as_str(), (x + 0.8, y), (CELL - 1.6, CELL - 1.6), &told));
-        parts.push(glyph(run.kind, (x + 0.8, y), CELL - 1.6));
+        parts.push(bar(run.kind.as_str(), x + 0.8, y, CELL - 1.6, CELL - 1.6, &told));
+        parts.push(glyph(run.kind, x + 0.8, y, CELL - 1.6));
         if let Some(hash) = run.prompt_hash.as_deref() {
             if prompt.is_some_and(|before| before != hash) {
                 parts.push(line("mark", (x, y - 3.0), (x, y + CELL + 1.0)));
@@ -268,11 +269,11 @@ pub(super) fn strip(runs: &[ReportedRun]) -> HtmlMarkup {
         }
     }
     let rows = shown.len().div_ceil(IN_A_ROW).max(1);
-    picture((WIDTH, index(rows) * ROW + 4.0), &format!("the last {} runs, oldest first", shown.len()), parts)
+    picture(WIDTH, index(rows) * ROW + 4.0, &format!("the last {} runs, oldest first", shown.len()), parts)
 }
 
 /// Draws a sign of an end, so that no reader has to distinguish colours.
-fn glyph(kind: RunOutcome, (x, y): (f64, f64), size: f64) -> HtmlMarkup {
+fn glyph(kind: RunOutcome, x: f64, y: f64, size: f64) -> HtmlMarkup {
     let place = |across: f64, down: f64| format!("{} {}", at(x + across * size), at(y + down * size));
     let path = match kind {
         RunOutcome::Done => format!("M{} L{} L{}", place(0.26, 0.52), place(0.44, 0.7), place(0.76, 0.32)),
@@ -301,7 +302,7 @@ pub(super) fn swatch(kind: RunOutcome) -> HtmlMarkup {
     element(
         "svg",
         &[("viewBox", &"0 0 12 12"), ("aria-hidden", &"true")],
-        [void("rect", &square), glyph(kind, (0.0, 0.0), 12.0)],
+        [void("rect", &square), glyph(kind, 0.0, 0.0, 12.0)],
     )
 }
 

@@ -21,7 +21,7 @@ pub(crate) async fn hand_over(
     let secrets = BTreeMap::from([(forge.to_owned(), HookSecret::new(secret.as_bytes()))]);
     let looked = Arc::new(AtomicI64::new(0));
     let settings = ingress::IngressSettings::new(secrets);
-    let routes = ingress::routes(context.clone(), settings, (looked, Duration::from_secs(2)), false);
+    let routes = ingress::routes(context.clone(), settings, looked, Duration::from_secs(2), false);
     let mut request = Request::post(format!("/webhooks/{forge}"));
     for (name, value) in delivery.headers(secret) {
         request = request.header(name, value);

@@ -35,7 +35,7 @@ pub(super) fn keep(
     }
     let stage = if record.end().is_some() { RunStage::Ended } else { RunStage::Prepared };
     let revision = (&record.detail.state.head, &record.detail.base);
-    put(connection, token, (Some(revision), stage), record)?;
+    put(connection, token, Some(revision), stage, record)?;
     raise_counter(connection, token.0)
 }
 

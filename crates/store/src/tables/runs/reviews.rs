@@ -192,13 +192,14 @@ pub(super) fn published(
     if held(connection, run)?.stage == RunStage::Published {
         return Ok(());
     }
-    end(connection, (&run.key, run.token), RunStage::Published, record.clone())
+    end(connection, &run.key, run.token, RunStage::Published, record.clone())
 }
 
 /// Writes the end and the stage of a run.
 fn end(
     connection: &SqlTransaction,
-    (key, token): (&SlotKey, FencingToken),
+    key: &SlotKey,
+    token: FencingToken,
     stage: RunStage,
     mut record: ReviewRecord,
 ) -> Result<(), StoreFault> {
@@ -258,8 +259,10 @@ pub(super) fn interrupted(
 /// returns the cost.
 pub(super) fn ended_unfinished(
     connection: &SqlTransaction,
-    (id, key): (&RunId, &SlotKey),
-    (revision, began): (&PullRevision, UnixMillis),
+    id: &RunId,
+    key: &SlotKey,
+    revision: &PullRevision,
+    began: UnixMillis,
     outcome: ReviewOutcome,
     now: UnixMillis,
 ) -> Result<MicroUsd, StoreFault> {
@@ -330,7 +333,7 @@ fn tell(
             record
         }
     };
-    end(connection, (key, token), stage, record)
+    end(connection, key, token, stage, record)
 }
 
 /// Returns the cost of a run in the ledger. Reservations that are not settled count in full.

@@ -28,7 +28,8 @@ pub(in crate::tables) fn parse_stage(word: &str) -> Result<RunStage, StoreFault>
 pub(super) fn put<D: RunDetail>(
     connection: &SqlTransaction,
     token: FencingToken,
-    (revision, stage): (Option<(&Sha, &Sha)>, RunStage),
+    revision: Option<(&Sha, &Sha)>,
+    stage: RunStage,
     record: &RunRecord<D>,
 ) -> Result<(), StoreFault> {
     let none = Sha::none();

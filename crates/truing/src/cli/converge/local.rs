@@ -97,7 +97,7 @@ impl PreparedRun {
         let key = ground.key();
         let mut lock = RunLock::take(&folder.join(LOCKS), &key).map_err(|error| not_locked(&error))?;
         let (mut record, earlier) =
-            ground.record(&config, &store, key, (&looks.name, &agents.auditor.model)).await?;
+            ground.record(&config, &store, key, &looks.name, &agents.auditor.model).await?;
         lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
         record.detail.paid_before = record.cost();
         let gate = wiring::agent::run_gate(&agents.auditor, RepositoryRef::of_key(&record.key));
@@ -361,7 +361,7 @@ impl BranchCheckout {
     /// refusal.
     async fn failed(&self, store: &Store, is_audit: bool, error: CliError) -> CliError {
         let key = if is_audit { audit_key(&self.repository, &self.branch) } else { self.key() };
-        never_begun(store, (key, self.branch.clone()), is_audit, &error).await;
+        never_begun(store, key, self.branch.clone(), is_audit, &error).await;
         error
     }
 
@@ -384,7 +384,8 @@ impl BranchCheckout {
         config: &Config,
         store: &Store,
         key: SlotKey,
-        (looks, model): (&str, &str),
+        looks: &str,
+        model: &str,
     ) -> Result<(ConvergeRecord, Option<String>), CliError> {
         let last = store.last_converge(&key).await.map_err(store_error)?;
         let last = last.filter(|last| last.detail.base == self.base);
@@ -415,7 +416,7 @@ impl BranchCheckout {
             let tip = self.repository.tip(&last.detail.branch).await.map_err(wiring::git_error)?;
             let is_there =
                 last.detail.state.commits.is_empty() || tip.as_ref() == Some(&last.detail.state.head);
-            if is_there && last.is_stuck_with(&self.base, (looks, model), &said) {
+            if is_there && last.is_stuck_with(&self.base, looks, model, &said) {
                 let mut record = last.clone();
                 let earlier = words::stuck_before(&record);
                 record.retry(config.converge.limits.clone());
@@ -444,7 +445,7 @@ impl BranchCheckout {
         );
         let tree = self.mirror.tree_of(&self.head).await.map_err(wiring::git_error)?;
         let clean = last.as_ref().and_then(|last| last.found_clean(&self.base, looks, &said));
-        let state = ConvergeRun::begin(config.converge.limits.clone(), (self.head.clone(), tree), clean);
+        let state = ConvergeRun::begin(config.converge.limits.clone(), self.head.clone(), tree, clean);
         let earlier = earlier.filter(|_| state.exit.is_none());
         // The earlier audit skipped some things and did not find them clean, so its warnings are kept.
         let warnings = last.filter(|_| state.exit.is_some()).map(|last| last.detail.warnings);
@@ -457,7 +458,7 @@ impl BranchCheckout {
     fn begun(&self, key: SlotKey, state: ConvergeRun, looks: &str) -> ConvergeRecord {
         let run = new_run_id();
         let branch = branch(&run);
-        let detail = ConvergeDetail::begin((self.branch.clone(), branch), (self.base.clone(), state));
+        let detail = ConvergeDetail::begin(self.branch.clone(), branch, self.base.clone(), state);
         let detail = ConvergeDetail { looks: looks.to_owned(), ..detail };
         ConvergeRecord { versions: versions(), ..ConvergeRecord::begin(run, key, detail, SystemClock.now()) }
     }
@@ -465,12 +466,7 @@ impl BranchCheckout {
 
 /// Records a run that failed before its commits were known. If the record cannot be written, this is only
 /// logged.
-pub(super) async fn never_begun(
-    store: &Store,
-    (key, name): (SlotKey, String),
-    is_audit: bool,
-    error: &CliError,
-) {
+pub(super) async fn never_begun(store: &Store, key: SlotKey, name: String, is_audit: bool, error: &CliError) {
     if error.exit != CommandExit::Failed {
         return;
     }

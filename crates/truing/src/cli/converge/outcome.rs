@@ -44,7 +44,8 @@ pub(super) struct TargetOutcome {
 pub(super) async fn print(
     name: Option<&str>,
     folder: Option<&Path>,
-    (is_named, args): (bool, &ConvergeArgs),
+    is_named: bool,
+    args: &ConvergeArgs,
     ended: Result<(ConvergeRecord, Mirror), CliError>,
     context: &CommandContext,
 ) -> Result<TargetOutcome, CliError> {

@@ -114,7 +114,7 @@ impl<'a> PullRunContext<'a> {
             return Err(error);
         }
         if let Ok(Some(key)) = self.store.key_of(&name).await {
-            never_begun(&self.store, (abandoned_key(&key), name), is_audit, &error).await;
+            never_begun(&self.store, abandoned_key(&key), name, is_audit, &error).await;
         }
         Err(error)
     }

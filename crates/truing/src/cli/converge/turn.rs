@@ -132,7 +132,7 @@ pub(super) async fn run_all(
             Ok(ConvergeTarget::Folder(folder)) => Some(folder.as_path()),
             Ok(ConvergeTarget::Pull(_)) | Err(_) => None,
         };
-        match outcome::print(asked.name.as_deref(), folder, (is_named, args), ended, context).await {
+        match outcome::print(asked.name.as_deref(), folder, is_named, args, ended, context).await {
             Ok(ended) => all.push(ended),
             Err(error) => printed = Err(error),
         }

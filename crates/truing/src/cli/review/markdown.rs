@@ -42,7 +42,8 @@ pub(super) fn of<'a>(
     review: &'a LocalReviewOutcome,
     findings: &'a [&'a Finding],
     head: Option<&str>,
-    (configured, by): (Option<&str>, &'a str),
+    configured: Option<&str>,
+    by: &'a str,
 ) -> MarkdownReport<'a> {
     let record = &review.record;
     let (coverage, reason) = (&record.detail.coverage, record.detail.outcome.reason.clone());

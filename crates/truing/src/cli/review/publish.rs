@@ -117,7 +117,8 @@ impl PublishRequest<'_> {
         let context = wiring::service::service_context(
             self.config,
             self.environment,
-            stores,
+            stores.0,
+            stores.1,
             Box::new(reader),
             temp.path(),
         )
@@ -186,7 +187,7 @@ impl PublishRequest<'_> {
             let ended = loop {
                 let lease = match by_hand::lease(store, key, LoopKind::Review, limits).await {
                     Ok(lease) => lease,
-                    Err(error) => return Err(refused(store, (key, name), error).await),
+                    Err(error) => return Err(refused(store, key, name, error).await),
                 };
                 let (heartbeat, token) = (self.config.server.heartbeat, lease.token);
                 let worked = work(context, lease, heartbeat, self.told.clone()).await;
@@ -210,7 +211,7 @@ impl PublishRequest<'_> {
                     Some(Err(StepStopReason::RateLimited { until, what })) => (until, what),
                     ended => break ended,
                 };
-                self.wait(until, &mut left).await?;
+                self.wait(until.0, until.1, &mut left).await?;
             };
             match ended {
                 Some(Ok(StepOutcome::Idle)) => return Ok(None),
@@ -250,7 +251,7 @@ impl PublishRequest<'_> {
     }
 
     /// Waits until the given time, if the remaining budget of time allows it.
-    async fn wait(&self, (until, why): (UnixMillis, String), left: &mut Duration) -> Result<(), CliError> {
+    async fn wait(&self, until: UnixMillis, why: String, left: &mut Duration) -> Result<(), CliError> {
         let wait = until - SystemClock.now();
         let wait = Duration::from_millis(u64::try_from(wait.0).unwrap_or(0));
         let name = &self.pull.name;
@@ -311,7 +312,7 @@ async fn paid(store: &Store, key: &SlotKey) -> Result<MicroUsd, CliError> {
     Ok(MicroUsd(drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add)))
 }
 
-async fn refused(store: &Store, (key, name): (&SlotKey, &str), error: LeaseError) -> CliError {
+async fn refused(store: &Store, key: &SlotKey, name: &str, error: LeaseError) -> CliError {
     match error {
         LeaseError::Busy(until) => {
             let leased = store.load(std::slice::from_ref(key)).await.unwrap_or_default().pop();

@@ -68,7 +68,7 @@ impl ReviewCommand {
         let remote = client
             .remote(&id.repository, &repo, RemotePurpose::Fetch)
             .await
-            .map_err(|error| wiring::error_of((&forge, client.kind()), error))?;
+            .map_err(|error| wiring::error_of(&forge, client.kind(), error))?;
         let toolbox = self.keeping(wiring::tools::of_service(&config, &self.environment)?);
         let toolbox = LinterSources { given, ..toolbox };
         let lines_key = wiring::lines_key(&config, &self.environment)?;
@@ -181,7 +181,7 @@ async fn look(
     repo: &str,
     number: u64,
 ) -> Result<(PrId, PullRequest), CliError> {
-    let wrong = |error| wiring::error_of((forge, client.kind()), RemoteError::Forge(error));
+    let wrong = |error| wiring::error_of(forge, client.kind(), RemoteError::Forge(error));
     let repository = client.repository(repo).await.map_err(wrong)?.id;
     let id = PrId { forge: forge.to_owned(), repository, number };
     let pull = client.client(&id, repo, Producer::Review).pull_request().await.map_err(wrong)?;

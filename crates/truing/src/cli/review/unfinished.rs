@@ -133,7 +133,7 @@ impl UnfinishedReview {
             let paid: Result<MicroUsd, StoreError> = match self.is_recorded {
                 true => {
                     let of = (&attempt.revision, attempt.began);
-                    store.ended_unfinished((run, &attempt.key), of, &outcome, now).await
+                    store.ended_unfinished(run, &attempt.key, of.0, of.1, &outcome, now).await
                 }
                 false => store.paid(run).await,
             };

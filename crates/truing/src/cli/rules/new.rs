@@ -72,7 +72,7 @@ pub(super) fn run(args: &RulesNewArgs, context: &CommandContext) -> Result<Comma
     })?;
     let answer = RulesNewJson { rule: &whole, path: &path };
     context.output.answer(&answer, || format!("{}\n", shown_path.display()))?;
-    for line in next(&name, (folder.as_path(), shown), &rules, context) {
+    for line in next(&name, folder.as_path(), shown, &rules, context) {
         context.output.say(line);
     }
     Ok(CommandExit::Done)
@@ -182,7 +182,8 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 /// Returns the lines on testing, enabling and trying the rule. `shown` is the folder as the user named it.
 fn next(
     name: &NewRuleName<'_>,
-    (folder, shown): (&Path, &Path),
+    folder: &Path,
+    shown: &Path,
     rules: &RulesConfig,
     context: &CommandContext,
 ) -> Vec<String> {

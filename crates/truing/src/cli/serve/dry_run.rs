@@ -87,8 +87,15 @@ async fn look(config: &Config, role: ProcessRole, context: &CommandContext) -> R
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
     let apart = apart(config, temp.path())?;
     let stores = (tried.clone(), tried);
-    let shared =
-        wiring::service::service_context(&apart, environment, stores, Box::new(reader), temp.path()).await?;
+    let shared = wiring::service::service_context(
+        &apart,
+        environment,
+        stores.0,
+        stores.1,
+        Box::new(reader),
+        temp.path(),
+    )
+    .await?;
     drop(wiring::sinks(&config.notify, environment, &shared.metrics)?);
     let forges = shared
         .preview(records.as_ref().map(|store| store as &dyn RecordStore), config.server.sweep)

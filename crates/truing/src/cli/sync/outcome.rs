@@ -35,7 +35,7 @@ pub(in crate::cli) fn json(record: &SyncRecord) -> Value {
 }
 
 /// Returns the record of a run that could not begin or was stopped, with its start and end.
-pub(super) fn none(name: &str, (started, ended): (UnixMillis, UnixMillis), error: &CliError) -> Value {
+pub(super) fn none(name: &str, started: UnixMillis, ended: UnixMillis, error: &CliError) -> Value {
     let (result, kind) = match error.exit {
         CommandExit::Refused | CommandExit::Interrupted => (Outcome::Held, Outcome::Held.end()),
         CommandExit::Done

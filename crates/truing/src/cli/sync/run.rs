@@ -80,7 +80,7 @@ impl SyncRunArgs {
         let ran = self.ran(context);
         let record = match &ran {
             Ok(record) => outcome::json(record),
-            Err(error) => outcome::none(&self.job, (began, SystemClock.now()), error),
+            Err(error) => outcome::none(&self.job, began, SystemClock.now(), error),
         };
         let json = merged(record, json!({ "dry_run": self.dry_run }));
         let kept = self.keep(&json, context);

@@ -119,7 +119,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let id = add_inline(world, repo, number, &call.login, text, (&spot, place, hunk));
         return shown(world, repo, number, id, 201);
     }
-    let said = talk::say(world, repo, number, &call.login, (parent, text)).map_err(ApiReply::failed)?;
+    let said = talk::say(world, repo, number, &call.login, parent, text).map_err(ApiReply::failed)?;
     let id = said.ok_or_else(|| invalid("parent", "the comment does not exist"))?;
     shown(world, repo, number, id, 201)
 }
@@ -182,7 +182,7 @@ pub(super) fn resolve(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     if by.is_some() {
         return Err(refused(409, "This comment thread is resolved already."));
     }
-    set_resolved(world, repo, (number, id), &call.login, true)?;
+    set_resolved(world, repo, number, id, &call.login, true)?;
     let of = repo.pulls.get(&number).and_then(|pull| talk::find(pull, id));
     let note = of.ok_or_else(|| not_found("Comment"))?.note;
     Ok(ApiReply::json(200, json::resolution(world, &call.login, note)))
@@ -192,14 +192,15 @@ pub(super) fn resolve(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
 pub(super) fn reopen(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id, by) = thread(state, call)?;
     by.ok_or_else(|| not_found("Resolution"))?;
-    set_resolved(world, repo, (number, id), &call.login, false)?;
+    set_resolved(world, repo, number, id, &call.login, false)?;
     Ok(ApiReply::done())
 }
 
 fn set_resolved(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
-    (number, id): (u64, u64),
+    number: u64,
+    id: u64,
     by: &str,
     resolved: bool,
 ) -> Result<(), ApiReply> {

@@ -111,7 +111,7 @@ pub(super) fn put(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if call.body["data"].as_array().is_some_and(|data| data.len() > MAX_DATA) {
         return Err(insight(400, "A report can have at most 10 data fields"));
     }
-    put_report(world, repo, (&sha, key), &call.login, call.body.clone());
+    put_report(world, repo, &sha, key, &call.login, call.body.clone());
     let made = report(repo, &sha, key).ok_or_else(|| insight(404, "Report not found"))?;
     Ok(ApiReply::json(200, json::report(made)))
 }

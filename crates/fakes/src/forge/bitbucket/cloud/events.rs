@@ -60,7 +60,7 @@ pub(crate) fn delivery(
             json!({"date": json::time(world.now()), "user": json::account(world, &by)});
     }
     if let FakeForgeEvent::Pull { change: PullChange::Edited { title, body }, .. } = event {
-        payload["changes"] = changes(title.as_deref(), body.as_deref(), (&pull.title, &pull.body));
+        payload["changes"] = changes(title.as_deref(), body.as_deref(), &pull.title, &pull.body);
     }
     let key = format!("pullrequest:{key}");
     let delivery = FakeDelivery::of_bitbucket(ForgeFlavour::Cloud, serial, &key, number, &payload);
@@ -85,7 +85,7 @@ fn of_change(change: &PullChange, merged: bool) -> Option<&'static str> {
     })
 }
 
-fn changes(title: Option<&str>, body: Option<&str>, (new_title, new_body): (&str, &str)) -> Value {
+fn changes(title: Option<&str>, body: Option<&str>, new_title: &str, new_body: &str) -> Value {
     let mut changes = json!({});
     for (field, old, new) in [("title", title, new_title), ("description", body, new_body)] {
         if let Some(old) = old {

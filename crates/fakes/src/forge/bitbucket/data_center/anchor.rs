@@ -111,7 +111,7 @@ pub(super) fn all(repo: &mut StoredRepository, number: u64) -> Result<HashMap<u6
             anchor["lineType"] = kind(side, line).into();
             anchor["fileType"] = if side == FakeDiffSide::Left { "FROM" } else { "TO" }.into();
             if let Some(first) = first {
-                put_span(&mut anchor, comment, (side, line, first), &kind);
+                put_span(&mut anchor, comment, side, line, first, &kind);
             }
         }
         anchors.insert(comment.note.id, anchor);
@@ -122,7 +122,9 @@ pub(super) fn all(repo: &mut StoredRepository, number: u64) -> Result<HashMap<u6
 fn put_span(
     anchor: &mut Value,
     comment: &StoredInlineComment,
-    (side, line, first): (FakeDiffSide, u32, u32),
+    side: FakeDiffSide,
+    line: u32,
+    first: u32,
     kind: &impl Fn(FakeDiffSide, u32) -> &'static str,
 ) {
     let start = comment.place.start.map_or(side, |(side, _)| side);

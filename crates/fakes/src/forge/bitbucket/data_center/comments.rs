@@ -123,7 +123,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let id = add_inline(world, repo, number, &call.login, text, (&spot, place, hunk));
         return shown(world, repo, number, id, 201);
     }
-    let said = talk::say(world, repo, number, &call.login, (parent, text)).map_err(ApiReply::failed)?;
+    let said = talk::say(world, repo, number, &call.login, parent, text).map_err(ApiReply::failed)?;
     shown(world, repo, number, said.ok_or_else(no_comment)?, 201)
 }
 
@@ -144,7 +144,8 @@ fn current<'a>(
 fn is_own(
     world: &mut ForgeInstance,
     repo: &StoredRepository,
-    (number, id): (u64, u64),
+    number: u64,
+    id: u64,
     login: &str,
 ) -> Result<(), ApiReply> {
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
@@ -164,7 +165,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let text = text(&call.body)?;
         let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
         if talk::find(of, id).is_some_and(|comment| comment.note.body != text) {
-            is_own(world, repo, (number, id), &call.login)?;
+            is_own(world, repo, number, id, &call.login)?;
             let pull = repo.pulls.get_mut(&number).ok_or_else(no_pull)?;
             talk::note_mut(pull, id).ok_or_else(no_comment)?.rewrite(text, now);
             pull.updated = now;
@@ -192,7 +193,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 /// Handles `DELETE …/comments/{id}?version=`: rejected if the comment was answered.
 pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id) = current(state, call)?;
-    is_own(world, repo, (number, id), &call.login)?;
+    is_own(world, repo, number, id, &call.login)?;
     let pull = repo.pulls.get_mut(&number).ok_or_else(no_pull)?;
     if talk::is_answered(pull, id) {
         let words = "A comment that was answered cannot be deleted.";

@@ -127,7 +127,7 @@ pub(super) fn put(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if report(repo, &sha, key).is_some_and(|known| known.creator != call.login) {
         return Err(not_permitted());
     }
-    put_report(world, repo, (&sha, key), &call.login, call.body.clone());
+    put_report(world, repo, &sha, key, &call.login, call.body.clone());
     Ok(ApiReply::json(200, json::report(report(repo, &sha, key).ok_or_else(no_report)?)))
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn delivery(
             let Some(pull) = repo.pulls.get(number) else { return Ok(None) };
             let title = pull.title.clone();
             let body = pull.body.clone();
-            let Some((key, more)) = of_change(world, repo, change, (*number, &title, &body)) else {
+            let Some((key, more)) = of_change(world, repo, change, *number, &title, &body) else {
                 return Ok(None);
             };
             (*number, key, by.clone(), more)
@@ -59,7 +59,9 @@ fn of_change(
     world: &ForgeInstance,
     repo: &StoredRepository,
     change: &PullChange,
-    (number, new_title, new_body): (u64, &str, &str),
+    number: u64,
+    new_title: &str,
+    new_body: &str,
 ) -> Option<(&'static str, Value)> {
     let draft = repo.pulls.get(&number).is_some_and(|pull| pull.draft);
     let modified = |title: &str, body: &str, draft: bool| json!({"previousTitle": title, "previousDescription": body, "previousDraft": draft});
